@@ -1,0 +1,44 @@
+# Two commands do all set-up: `make run` and `make test`. The second time they need no network.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCES := predictor tools bench tests wsgi.py gunicorn.conf.py
+
+.PHONY: help run test check format bench clean
+
+help: ## Show the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+run: $(VENV)/.run-ready ## Set up and serve http://127.0.0.1:8080 (PREDICTOR_BIND)
+	exec $(BIN)/gunicorn
+
+test: $(VENV)/.test-ready ## Set up and run every test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev-ready ## Format, lint and types
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+
+format: $(VENV)/.dev-ready ## Put the code into the house format
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+clean: ## Remove the environment and what the service wrote
+	rm -rf $(VENV) instance
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 run")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-ready: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	touch $@
+
+$(VENV)/.dev-ready: requirements-dev.txt requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	touch $@ $(VENV)/.run-ready
+
+$(VENV)/.test-ready: $(VENV)/.dev-ready tools/install_browser.sh
+	sh tools/install_browser.sh
+	touch $@

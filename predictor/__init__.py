@@ -1,0 +1,1 @@
+"""The Image Prediction API: serves a trained ONNX image classifier over HTTP."""

@@ -1,0 +1,172 @@
+"""The exception tree: every failure a caller can see has a status and a code.
+
+    PredictorError
+    ├── ConfigError          settings that cannot be used (never reaches a client)
+    ├── InvalidRequest       400 invalid_request
+    ├── Unauthorized         401 unauthorized
+    ├── Forbidden            403 forbidden
+    ├── FetchError
+    │   ├── FetchBlocked     403 fetch_blocked
+    │   ├── FetchFailed      502 fetch_failed
+    │   └── FetchTimeout     504 fetch_timeout
+    ├── ImageError
+    │   ├── ImageTooLarge    413 image_too_large
+    │   ├── UnsupportedImage 415 unsupported_image
+    │   └── InvalidImage     422 invalid_image
+    ├── ModelNotFound        404 model_not_found
+    ├── ModelConflict        409 model_conflict
+    ├── ModelTooLarge        413 model_too_large
+    ├── InvalidModel         422 invalid_model
+    ├── Overloaded           503 overloaded, with Retry-After
+    ├── NotReady             503 not_ready
+    ├── StorageFull          507 storage_full
+    └── Internal             500 internal
+
+A message is written for the caller: it never holds a path, an address, a library's text or a stack.
+"""
+
+from typing import ClassVar
+
+
+class PredictorError(Exception):
+    """A failure with a status, a stable code and a sentence for the caller."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+
+    @property
+    def detail(self) -> str:
+        """The sentence shown to the caller."""
+        return str(self) or self.title
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that the answer must carry."""
+        return {}
+
+
+class ConfigError(PredictorError):
+    """The settings cannot be used; the sentence names the setting."""
+
+
+class InvalidRequest(PredictorError):
+    """The request is not of the documented form."""
+
+    status, code, title = 400, "invalid_request", "Invalid request"
+
+
+class Unauthorized(PredictorError):
+    """A token is needed and none, or a wrong one, came."""
+
+    status, code, title = 401, "unauthorized", "Unauthorized"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Name the scheme that is expected, as RFC 9110 section 11.6.1 asks."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(PredictorError):
+    """The caller may not do this."""
+
+    status, code, title = 403, "forbidden", "Forbidden"
+
+
+class FetchError(PredictorError):
+    """A picture could not be had from its address."""
+
+
+class FetchBlocked(FetchError):
+    """The address is one that this service does not reach."""
+
+    status, code, title = 403, "fetch_blocked", "Address not allowed"
+
+
+class FetchFailed(FetchError):
+    """The picture's server could not be reached or did not send a picture."""
+
+    status, code, title = 502, "fetch_failed", "Download failed"
+
+
+class FetchTimeout(FetchError):
+    """The download took longer than allowed."""
+
+    status, code, title = 504, "fetch_timeout", "Download timed out"
+
+
+class ImageError(PredictorError):
+    """A picture cannot be used."""
+
+
+class ImageTooLarge(ImageError):
+    """The picture has more bytes or pixels than allowed."""
+
+    status, code, title = 413, "image_too_large", "Picture too large"
+
+
+class UnsupportedImage(ImageError):
+    """The bytes are not of a picture format that this service opens."""
+
+    status, code, title = 415, "unsupported_image", "Unsupported picture format"
+
+
+class InvalidImage(ImageError):
+    """The bytes begin like a picture but are damaged or incomplete."""
+
+    status, code, title = 422, "invalid_image", "Invalid picture"
+
+
+class ModelNotFound(PredictorError):
+    """No model of that name or version."""
+
+    status, code, title = 404, "model_not_found", "Model not found"
+
+
+class ModelConflict(PredictorError):
+    """Another change of the models is under way, or the change contradicts the present state."""
+
+    status, code, title = 409, "model_conflict", "Model conflict"
+
+
+class ModelTooLarge(PredictorError):
+    """The model has more bytes than allowed."""
+
+    status, code, title = 413, "model_too_large", "Model too large"
+
+
+class InvalidModel(PredictorError):
+    """The model, its labels or its preprocessing cannot be served."""
+
+    status, code, title = 422, "invalid_model", "Invalid model"
+
+
+class Overloaded(PredictorError):
+    """Too many pictures are waiting; try again in `retry_after` seconds."""
+
+    status, code, title = 503, "overloaded", "Overloaded"
+
+    def __init__(self, message: str = "", *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to try again."""
+        return {"Retry-After": str(self.retry_after)}
+
+
+class NotReady(PredictorError):
+    """The service cannot predict; the sentence says why."""
+
+    status, code, title = 503, "not_ready", "Not ready"
+
+
+class StorageFull(PredictorError):
+    """No room on the disk."""
+
+    status, code, title = 507, "storage_full", "Storage full"
+
+
+class Internal(PredictorError):
+    """Something went wrong that is not the caller's fault; the log has the reason under the request id."""

@@ -1,0 +1,1 @@
+"""Pictures: bytes and arrays in, values out. Pure; numpy and Pillow only."""

@@ -1,0 +1,1 @@
+"""One worker's life: the loaded models, the cache, the metrics."""

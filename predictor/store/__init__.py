@@ -1,0 +1,1 @@
+"""Models on disk, shared by all workers of a machine."""

@@ -1,0 +1,1 @@
+"""HTTP: blueprints translate requests and answers; they decide nothing."""
