@@ -1,0 +1,185 @@
+"""Bytes of a picture -> upright RGB, within limits.
+
+The format is read from the bytes, only allowed formats reach a parser, and only the first frame
+is decoded. Metadata is dropped before decoding, except for the EXIF orientation.
+"""
+
+import contextlib
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from PIL import Image, UnidentifiedImageError
+
+from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
+from predictor.image import gif, jpeg, png
+from predictor.image.orientation import orientation, upright
+from predictor.image.rgb import to_rgb
+
+# JPEG, GIF and WebP cannot have a longer side; resizing costs memory in proportion to it.
+MAX_SIDE = 65_535
+_DRAFT_MARGIN = 2
+_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
+_SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
+    ("JPEG", 0, (b"\xff\xd8\xff",)),
+    ("PNG", 0, (png.SIGNATURE,)),
+    ("GIF", 0, (b"GIF87a", b"GIF89a")),
+    ("TIFF", 0, (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    ("AVIF", 4, (b"ftypavif", b"ftypavis")),
+    ("JPEG2000", 0, (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")),
+    ("ICO", 0, (b"\0\0\1\0",)),
+    ("PSD", 0, (b"8BPS",)),
+    ("EPS", 0, (b"%!PS", b"\xc5\xd0\xd3\xc6")),
+    ("FITS", 0, (b"SIMPLE",)),
+    ("DDS", 0, (b"DDS ",)),
+    ("QOI", 0, (b"qoif",)),
+    ("ICNS", 0, (b"icns",)),
+)
+_SIGNED = {name for name, _, _ in _SIGNATURES} | {"WEBP", "BMP"}
+_STRIP: dict[str, Callable[[bytes], tuple[bytes, bytes]]] = {
+    "JPEG": jpeg.strip,
+    "PNG": png.strip,
+    "GIF": gif.strip,
+}
+# What Pillow's parsers have been seen to raise, and what their code can raise, on damaged bytes.
+_DAMAGED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+# Each thread checks pixels itself, from the header, against its own limits. Pillow's check reaches
+# where that cannot, pictures inside an icon, but half of it is a warning, and changing the
+# warning filters around a call is not safe in threads: so the warning is off, once, for good.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is opened at all.
+
+    Attributes:
+        formats: Pillow's names of the formats that are opened.
+        max_pixels: most pixels of a picture, width times height.
+        max_bytes: most bytes of an encoded picture.
+    """
+
+    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+    max_pixels: int = 50_000_000
+    max_bytes: int = 20_000_000
+
+
+def sniff(data: bytes) -> str | None:
+    """Pillow's name of the format that the first bytes announce, allowed or not; None if none is known."""
+    if data.startswith(b"RIFF"):
+        return "WEBP" if data[8:12] == b"WEBP" else None
+    if data.startswith(b"BM"):
+        return "BMP" if int.from_bytes(data[14:18], "little") in _BMP_HEADERS else None
+    found = (name for name, offset, marks in _SIGNATURES if data.startswith(marks, offset))
+    return next(found, None)
+
+
+def decode(data: bytes, limits: Limits, shortest: int = 0) -> Image.Image:
+    """Decode the first frame of a picture.
+
+    Args:
+        data: the encoded picture.
+        limits: the formats and sizes that are accepted.
+        shortest: the side, in pixels, to which the caller will shrink the short side; above 0, a
+            JPEG may come at 1/2, 1/4 or 1/8 of its size, yet never below twice this side.
+
+    Returns:
+        A loaded picture of mode RGB, upright by its EXIF orientation, transparent parts white.
+
+    Raises:
+        UnsupportedImage: the bytes are of no format, or not of an accepted one.
+        ImageTooLarge: too many bytes, or by its header too many pixels.
+        InvalidImage: empty, truncated or damaged.
+    """
+    _check_bytes(data, limits)
+    name = sniff(data)
+    formats = _openable(name, limits)
+    with _translated():
+        stripped, exif = _STRIP.get(name or "", _as_it_is)(data)
+        image = _open(stripped, formats, limits)
+        if shortest > 0:
+            image.draft(None, (_DRAFT_MARGIN * shortest, _DRAFT_MARGIN * shortest))
+        image.load()
+        return upright(to_rgb(image), orientation(exif or _exif(image)))
+
+
+def _check_bytes(data: bytes, limits: Limits) -> None:
+    if not data:
+        raise InvalidImage("The picture is empty.")
+    if len(data) > limits.max_bytes:
+        raise ImageTooLarge(f"The picture has more than {limits.max_bytes} bytes.")
+
+
+def _openable(name: str | None, limits: Limits) -> tuple[str, ...]:
+    """The formats to open the bytes with: the one they announce, or those without a known signature."""
+    if name is None:
+        names = tuple(other for other in limits.formats if other not in _SIGNED and _is_known(other))
+    else:
+        names = (name,) if name in limits.formats else ()
+    if not names:
+        raise UnsupportedImage(f"The bytes are not a picture of a supported format: {_list(limits)}.")
+    return names
+
+
+def _is_known(name: str) -> bool:
+    Image.init()
+    return name in Image.OPEN
+
+
+def _list(limits: Limits) -> str:
+    return ", ".join(limits.formats)
+
+
+def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> Image.Image:
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, limits.max_pixels)
+    try:
+        image = Image.open(io.BytesIO(data), formats=formats)
+    except UnidentifiedImageError as error:
+        if _SIGNED.isdisjoint(formats):
+            raise UnsupportedImage(
+                f"The bytes are not a picture of a supported format: {_list(limits)}."
+            ) from error
+        raise
+    if image.width * image.height > limits.max_pixels or max(image.size) > MAX_SIDE:
+        raise ImageTooLarge(
+            f"The picture has {image.width} x {image.height} pixels; at most {limits.max_pixels} "
+            f"pixels and {MAX_SIDE} a side are accepted."
+        )
+    return image
+
+
+def _as_it_is(data: bytes) -> tuple[bytes, bytes]:
+    return data, b""
+
+
+def _exif(image: Image.Image) -> bytes:
+    block = image.info.get("exif", b"")
+    return block if isinstance(block, bytes) else b""
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLarge("The picture has too many pixels.") from error
+    except _DAMAGED as error:
+        raise InvalidImage("The picture is damaged or incomplete.") from error

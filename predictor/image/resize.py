@@ -1,0 +1,96 @@
+"""Resizing, computing only the pixels that are kept."""
+
+import math
+from typing import Literal
+
+from PIL import Image
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+Box = tuple[float, float, float, float]
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+}
+# How far each filter reaches from the centre of an output pixel, in output pixels.
+_REACH = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0, "box": 0.5, "hamming": 1.0}
+
+
+def stretch(image: Image.Image, size: tuple[int, int], interpolation: Interpolation) -> Image.Image:
+    """The whole picture at a size (width, height), its proportions given up."""
+    return image.resize(size, _FILTERS[interpolation])
+
+
+def crop(
+    image: Image.Image, shortest: int, size: tuple[int, int], interpolation: Interpolation
+) -> Image.Image:
+    """The middle of the picture after its short side became `shortest`.
+
+    Equal to resizing the whole picture and cutting out the centre as torchvision's Resize and
+    CenterCrop do: the long side is rounded down, an odd margin is rounded half to even, and where
+    the picture is smaller than the cut, black is added, the extra pixel at the end. `nearest` and
+    `box` jump from one source pixel to the next, and may jump the other way at a tie.
+
+    Args:
+        image: a picture of mode RGB.
+        shortest: the short side before the cut, in pixels.
+        size: width and height of the cut.
+        interpolation: the filter.
+    """
+    resized = _resized(image.size, shortest)
+    left, width = _window(resized[0], size[0])
+    top, height = _window(resized[1], size[1])
+    x, y = image.width / resized[0], image.height / resized[1]
+    box = (
+        left * x,
+        top * y,
+        min((left + width) * x, float(image.width)),
+        min((top + height) * y, float(image.height)),
+    )
+    return _padded(_resize_box(image, (width, height), box, interpolation), size)
+
+
+def _resized(size: tuple[int, int], shortest: int) -> tuple[int, int]:
+    width, height = size
+    if width <= height:
+        return shortest, shortest * height // width
+    return shortest * width // height, shortest
+
+
+def _window(length: int, wanted: int) -> tuple[int, int]:
+    """First pixel and length of the centred part."""
+    return max(0, round((length - wanted) / 2)), min(length, wanted)
+
+
+def _resize_box(
+    image: Image.Image, size: tuple[int, int], box: Box, interpolation: Interpolation
+) -> Image.Image:
+    if interpolation == "nearest":
+        # A box is kept in 32-bit numbers, which is too coarse to pick the very same source pixels.
+        x, y = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]
+        return image.transform(size, Image.Transform.AFFINE, (x, 0, box[0], 0, y, box[1]))
+    return _two_passes(image, size, box, interpolation)
+
+
+def _two_passes(
+    image: Image.Image, size: tuple[int, int], box: Box, interpolation: Interpolation
+) -> Image.Image:
+    # In one call Pillow chooses the order of the passes by the sizes, so that a box alone changes pixels.
+    left, top, right, bottom = box
+    reach = _REACH[interpolation] * max(1.0, (bottom - top) / size[1]) + 1
+    first, last = max(0, math.floor(top - reach)), min(image.height, math.ceil(bottom + reach))
+    rows = image.crop((0, first, image.width, last))
+    kind = _FILTERS[interpolation]
+    across = rows.resize((size[0], rows.height), kind, box=(left, 0, right, rows.height))
+    return across.resize(size, kind, box=(0, top - first, size[0], bottom - first))
+
+
+def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    if image.size == size:
+        return image
+    left, top = (size[0] - image.width) // 2, (size[1] - image.height) // 2
+    return image.crop((-left, -top, size[0] - left, size[1] - top))

@@ -1,0 +1,58 @@
+"""A decoded picture of any kind of pixels, as 8-bit RGB."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+_DEEP = ("I", "F")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The picture as RGB; transparent parts show white.
+
+    Grey of 16 bits is divided by 257, so that 65535 becomes 255; wider integers are clipped to 16
+    bits first. Floating-point grey is taken as 0 to 1 if it stays inside, else as 0 to 255.
+    """
+    if image.mode.startswith(_DEEP):
+        return _deep_to_rgb(image)
+    if image.has_transparency_data:
+        return _on_white(_to_rgba(image))
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _to_rgba(image: Image.Image) -> Image.Image:
+    straight = image.convert("LA") if image.mode == "La" else image
+    return straight if straight.mode == "RGBA" else straight.convert("RGBA")
+
+
+def _on_white(image: Image.Image, mask: Image.Image | None = None) -> Image.Image:
+    picture = Image.new("RGB", image.size, "white")
+    picture.paste(image, mask=mask or image)
+    return picture
+
+
+def _deep_to_rgb(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    grey = _float_to_8(values) if image.mode == "F" else _integer_to_8(values)
+    picture = Image.fromarray(grey).convert("RGB")
+    key = image.info.get("transparency")
+    if not isinstance(key, int):
+        return picture
+    return _on_white(picture, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+
+
+def _integer_to_8(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    # Rounds v / 257 within 16 bits: from 65407 on the sum would overflow, and the answer is 255.
+    rounded: npt.NDArray[np.uint16] = np.clip(values, 0, 65407).astype(np.uint16)
+    rounded += 128
+    rounded //= 257
+    return rounded.astype(np.uint8)
+
+
+def _float_to_8(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    finite = np.nan_to_num(values, nan=0.0)
+    factor = 255.0 if finite.min() >= 0 and finite.max() <= 1 else 1.0
+    rounded: npt.NDArray[np.float32] = np.rint(np.clip(finite * factor, 0, 255))
+    return rounded.astype(np.uint8)

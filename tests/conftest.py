@@ -1,0 +1,42 @@
+"""What tests of several rooms share."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from predictor.app import create_app
+from predictor.config import Settings
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def cat() -> Path:
+    """A photograph of a cat; its origin stands in tests/data/README.md."""
+    return DATA / "cat.jpg"
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> Callable[..., Flask]:
+    """Build an application with settings of its own."""
+
+    def make(**settings: object) -> Flask:
+        return create_app(Settings(**{"data": tmp_path, "device": "cpu", **settings}))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """An application with default settings, one for a file of tests: loading the model takes a moment."""
+    return create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", threads=4))
+
+
+@pytest.fixture
+def client(app: Flask) -> Iterator[FlaskClient]:
+    """A client of the default application."""
+    with app.test_client() as client:
+        yield client

@@ -1,0 +1,213 @@
+"""Preprocessing: its values, its JSON form, and the tensors it makes."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from predictor.image.decode import Limits, decode
+from predictor.image.preprocess import Preprocessing, to_tensor
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET = Preprocessing(dtype="float32", scale=1 / 255, mean=MEAN, std=STD)
+FORM: dict[str, Any] = {
+    "size": [224, 224],
+    "resize": "crop",
+    "resize_to": 256,
+    "interpolation": "bicubic",
+    "channels": "RGB",
+    "layout": "NHWC",
+    "dtype": "uint8",
+    "scale": 1.0,
+    "mean": [0.0, 0.0, 0.0],
+    "std": [1.0, 1.0, 1.0],
+}
+Pixels = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def image() -> Image.Image:
+    """Random pixels, 300 wide and 260 high."""
+    return Image.fromarray(np.random.default_rng(3).integers(0, 256, (260, 300, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def cut(image: Image.Image) -> Pixels:
+    """The pixels of the default cut, by Pillow's resize of the whole picture and a slice."""
+    whole = image.resize((295, 256), Image.Resampling.BICUBIC)
+    return np.asarray(whole)[16:240, 36:260]
+
+
+def test_json_form() -> None:
+    """The default value has the documented JSON form, in its order."""
+    form = Preprocessing().to_json()
+
+    assert form == FORM
+    assert list(form) == list(FORM)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Preprocessing(),
+        dataclasses.replace(IMAGENET, layout="NCHW", channels="BGR", height=192, width=320),
+        Preprocessing(channels="L", mean=(0.5,), std=(0.5,), dtype="float16", resize="stretch"),
+    ],
+)
+def test_json_round_trip(value: Preprocessing) -> None:
+    """What was written is read back equal."""
+    assert Preprocessing.from_json(value.to_json()) == value
+
+
+@pytest.mark.parametrize("field", FORM)
+def test_json_missing(field: str) -> None:
+    """A missing field is named."""
+    form = {name: value for name, value in FORM.items() if name != field}
+
+    with pytest.raises(ValueError, match=f"^{field} is missing"):
+        Preprocessing.from_json(form)
+
+
+def test_json_unknown() -> None:
+    """An unknown field is named."""
+    with pytest.raises(ValueError, match=r"^colour is unknown"):
+        Preprocessing.from_json({**FORM, "colour": "RGB"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("size", [0, 224], "height"),
+        ("size", [224, 4097], "width"),
+        ("size", [224], "size"),
+        ("size", "224", "size"),
+        ("size", [224.0, 224], "height"),
+        ("size", [224, True], "width"),
+        ("resize", "squash", "resize"),
+        ("resize", ["crop"], "resize"),
+        ("resize_to", -1, "resize_to"),
+        ("resize_to", None, "resize_to"),
+        ("interpolation", "cubic", "interpolation"),
+        ("channels", "RGBA", "channels"),
+        ("channels", "L", "mean"),
+        ("layout", "CHW", "layout"),
+        ("dtype", "float64", "dtype"),
+        ("scale", math.nan, "scale"),
+        ("scale", "1", "scale"),
+        ("scale", 10**400, "scale"),
+        ("scale", 2, "dtype"),
+        ("mean", [0, 0], "mean"),
+        ("mean", 0, "mean"),
+        ("mean", [0, 0, True], "mean"),
+        ("mean", [0, 0, 1], "dtype"),
+        ("std", [1, 1, 0], "std"),
+        ("std", [1, 1, -1], "std"),
+        ("std", [1, 1, math.inf], "std"),
+        ("std", [1, 1, 2], "dtype"),
+    ],
+)
+def test_json_wrong(field: str, value: object, named: str) -> None:
+    """A value that cannot be used is refused by a sentence that begins with its name."""
+    with pytest.raises(ValueError, match=f"^{named} "):
+        Preprocessing.from_json({**FORM, field: value})
+
+
+@pytest.mark.parametrize("value", [None, [], "crop", 3])
+def test_json_not_an_object(value: object) -> None:
+    """Only a JSON object is read."""
+    with pytest.raises(ValueError, match="object"):
+        Preprocessing.from_json(value)
+
+
+def test_shortest() -> None:
+    """A decoder must keep the side that the resize needs: of the crop, or the longer one of a stretch."""
+    assert Preprocessing().shortest == 256
+    assert Preprocessing(resize="stretch", height=100, width=300).shortest == 300
+
+
+@pytest.mark.parametrize(
+    ("change", "shape"),
+    [
+        ({}, (224, 224, 3)),
+        ({"layout": "NCHW", "height": 100}, (3, 100, 224)),
+        ({"channels": "L", "mean": (0.0,), "std": (1.0,), "width": 50}, (224, 50, 1)),
+        ({"channels": "L", "mean": (0.0,), "std": (1.0,), "layout": "NCHW"}, (1, 224, 224)),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "float32", "float16"])
+def test_shape_and_type(
+    change: dict[str, Any], shape: tuple[int, ...], dtype: Any, image: Image.Image
+) -> None:
+    """A tensor is contiguous and has the shape and type that were asked for."""
+    preprocessing = Preprocessing(dtype=dtype, **change)
+    tensor = to_tensor(image, preprocessing)
+
+    assert tensor.shape == preprocessing.shape == shape
+    assert tensor.dtype == dtype
+    assert tensor.flags.c_contiguous
+
+
+def test_plain_pixels(image: Image.Image, cut: Pixels) -> None:
+    """Without normalisation the tensor is the cut itself, in every type."""
+    plain = to_tensor(image, Preprocessing()).astype(int)
+
+    assert np.abs(plain - cut).max() <= 1
+    for dtype, shift in (("float32", 0), ("float16", 0), ("int8", 128)):
+        preprocessing = Preprocessing.from_json({**FORM, "dtype": dtype})
+        assert np.array_equal(to_tensor(image, preprocessing).astype(int) + shift, plain)
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("channels", ["RGB", "BGR"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float16", 3e-3)])
+def test_normalised(layout: Any, channels: Any, dtype: Any, tolerance: float, image: Image.Image) -> None:
+    """Values are (pixel * scale - mean) / std computed in 64 bits, in either channel order and layout."""
+    pixels = to_tensor(image, Preprocessing()).astype(np.float64)
+    ordered = pixels[..., ::-1] if channels == "BGR" else pixels
+    expected = (ordered / 255 - MEAN) / STD
+    preprocessing = dataclasses.replace(IMAGENET, layout=layout, channels=channels, dtype=dtype)
+
+    tensor = to_tensor(image, preprocessing).astype(np.float64)
+
+    assert np.abs((tensor.transpose(1, 2, 0) if layout == "NCHW" else tensor) - expected).max() < tolerance
+
+
+def test_grey(image: Image.Image) -> None:
+    """One channel is the luma of ITU-R BT.601."""
+    pixels = to_tensor(image, Preprocessing()).astype(np.float64)
+    preprocessing = Preprocessing(channels="L", dtype="float32", scale=1 / 255, mean=(0.5,), std=(0.25,))
+
+    tensor = to_tensor(image, preprocessing)
+
+    luma = pixels @ [0.299, 0.587, 0.114]
+    assert np.abs(tensor[..., 0] - (luma / 255 - 0.5) / 0.25).max() < 1.01 / 255 / 0.25
+
+
+def test_stretch(image: Image.Image) -> None:
+    """Stretching takes the whole picture."""
+    tensor = to_tensor(image, Preprocessing(resize="stretch", height=64, width=80, interpolation="bilinear"))
+
+    assert np.array_equal(tensor, np.asarray(image.resize((80, 64), Image.Resampling.BILINEAR)))
+
+
+def test_reduced_jpeg_keeps_quality(encode: Callable[..., bytes]) -> None:
+    """A 12-megapixel JPEG decoded at reduced scale gives the tensor of a full decode within 1.5 levels."""
+    y, x = np.mgrid[0:3000, 0:4000]
+    wave = 128 + 90 * np.sin(x / 90) * np.cos(y / 70)
+    noise = np.random.default_rng(5).normal(0, 12, (3000, 4000))
+    picture = np.clip(np.stack([wave + noise, 255 - wave + noise, x / 16 + noise], -1), 0, 255).astype(
+        np.uint8
+    )
+    data = encode(Image.fromarray(picture), "JPEG", quality=90)
+    preprocessing = Preprocessing()
+
+    reduced, full = decode(data, Limits(), preprocessing.shortest), decode(data, Limits())
+
+    assert (reduced.size, full.size) == ((1000, 750), (4000, 3000))
+    tensors = [to_tensor(image, preprocessing).astype(int) for image in (reduced, full)]
+    assert np.abs(tensors[0] - tensors[1]).mean() < 1.5

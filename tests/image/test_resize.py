@@ -1,0 +1,130 @@
+"""The cut from a resized picture, against resizing all of it."""
+
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from predictor.image.resize import Interpolation, crop, stretch
+
+Pixels = npt.NDArray[np.uint8]
+FILTERS = [name for name in get_args(Interpolation) if name not in ("nearest", "box")]
+SIZES = [
+    (500, 375),
+    (375, 500),
+    (333, 500),
+    (257, 300),
+    (300, 257),
+    (256, 256),
+    (100, 80),
+    (640, 64),
+    (1999, 1301),
+]
+
+
+def _noise(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def _resized(width: int, height: int, shortest: int) -> tuple[int, int]:
+    """Size by torchvision's `_compute_resized_output_size`: the long side is `int(size * long / short)`."""
+    short, long = sorted((width, height))
+    other = int(shortest * long / short)
+    return (shortest, other) if width <= height else (other, shortest)
+
+
+def _centre(picture: Pixels, width: int, height: int) -> Pixels:
+    """Cut by torchvision's `center_crop`: zeros around what is too small, then `int(round(margin / 2.0))`."""
+    rows, columns = max(0, height - picture.shape[0]), max(0, width - picture.shape[1])
+    padded = np.pad(picture, ((rows // 2, (rows + 1) // 2), (columns // 2, (columns + 1) // 2), (0, 0)))
+    top = int(round((padded.shape[0] - height) / 2.0))  # noqa: RUF046 - as torchvision writes it
+    left = int(round((padded.shape[1] - width) / 2.0))  # noqa: RUF046 - as torchvision writes it
+    return padded[top : top + height, left : left + width]
+
+
+def _difference(first: Image.Image, second: Pixels) -> int:
+    return int(np.abs(np.asarray(first).astype(int) - second).max())
+
+
+@pytest.mark.parametrize("interpolation", FILTERS)
+@pytest.mark.parametrize("size", SIZES)
+def test_crop_equals_two_steps(size: tuple[int, int], interpolation: Interpolation) -> None:
+    """The cut is, within one level at every pixel of noise, what Pillow gives for the whole picture."""
+    image = _noise(*size)
+    whole = image.resize(_resized(*size, 256), Image.Resampling[interpolation.upper()])
+
+    assert _difference(crop(image, 256, (224, 224), interpolation), _centre(np.asarray(whole), 224, 224)) <= 1
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_crop_box(size: tuple[int, int]) -> None:
+    """The box filter, which jumps at its edge, differs from the whole picture only at ties."""
+    image = _noise(*size)
+    whole = image.resize(_resized(*size, 256), Image.Resampling.BOX)
+    apart = np.abs(
+        np.asarray(crop(image, 256, (224, 224), "box")) - _centre(np.asarray(whole), 224, 224).astype(int)
+    )
+
+    assert (apart > 1).any(axis=-1).mean() <= 0.02
+
+
+@pytest.mark.parametrize("size", [(60, 500), (256, 1500), (300, 2000)])
+def test_crop_tall(size: tuple[int, int]) -> None:
+    """A tall picture is resized across, then down, whatever order the library would take."""
+    image = _noise(*size)
+    width, height = _resized(*size, 256)
+    kind = Image.Resampling.BICUBIC
+    whole = image.resize((width, size[1]), kind).resize((width, height), kind)
+
+    assert _difference(crop(image, 256, (224, 224), "bicubic"), _centre(np.asarray(whole), 224, 224)) <= 1
+
+
+@pytest.mark.parametrize("size", [(500, 375), (333, 500), (100, 80)])
+def test_crop_nearest(size: tuple[int, int]) -> None:
+    """Nearest takes the source pixel under the centre of each pixel, or its equal neighbour at a tie."""
+    x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+    image = Image.fromarray(np.stack([x % 256, y % 256, x // 256 * 2 + y // 256], -1).astype(np.uint8))
+    width = _resized(*size, 256)[0]
+    got = np.asarray(crop(image, 256, (224, 224), "nearest")).astype(int)
+    column = got[..., 0] + 256 * (got[..., 2] // 2)
+
+    centre = (round((width - 224) / 2) + np.arange(224) + 0.5) * size[0] / width
+    assert np.abs(column - (centre - 0.5)).max() <= 0.5 + 1e-6
+    assert (got[0, :, 1] == got[0, 0, 1]).all()
+
+
+@pytest.mark.parametrize(
+    ("shortest", "size"), [(100, (224, 224)), (101, (224, 90)), (90, (33, 224)), (64, (65, 65))]
+)
+def test_crop_adds_black(shortest: int, size: tuple[int, int]) -> None:
+    """Where the picture is smaller than the cut, black is added around it as torchvision adds it."""
+    image = _noise(150, 140)
+    whole = image.resize(_resized(150, 140, shortest), Image.Resampling.BILINEAR)
+
+    got = crop(image, shortest, size, "bilinear")
+
+    assert got.size == size
+    assert _difference(got, _centre(np.asarray(whole), *size)) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (65_535, 1), (2, 3)])
+@pytest.mark.parametrize("interpolation", ["nearest", "lanczos"])
+def test_crop_extreme_proportions(size: tuple[int, int], interpolation: Interpolation) -> None:
+    """A line of pixels costs no more than its cut."""
+    colour = (10, 200, 30)
+
+    got = np.asarray(crop(Image.new("RGB", size, colour), 256, (224, 224), interpolation))
+
+    assert (got == colour).all()
+
+
+@pytest.mark.parametrize("interpolation", get_args(Interpolation))
+def test_stretch(interpolation: Interpolation) -> None:
+    """Stretching is Pillow's resize to the size, and every filter has its own result."""
+    image = _noise(90, 70)
+    results = {name: stretch(image, (64, 48), name).tobytes() for name in get_args(Interpolation)}
+
+    assert results[interpolation] == image.resize((64, 48), Image.Resampling[interpolation.upper()]).tobytes()
+    assert len(set(results.values())) == len(results)
