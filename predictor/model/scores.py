@@ -1,0 +1,40 @@
+"""Raw outputs -> ranked classes with confidences."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from predictor.errors import Internal
+from predictor.model.spec import Activation
+
+Ranked = list[tuple[int, float]]
+"""Pairs of class index and confidence (0 to 1), the most confident first."""
+
+
+def rank(scores: npt.NDArray[Any], activation: Activation, top_k: int) -> Ranked:
+    """The `top_k` classes of one picture; all of them if there are fewer.
+
+    Args:
+        scores: raw scores of one picture, shape [classes].
+        activation: what turns the scores into confidences.
+        top_k: how many classes to give, at least 1. Equal confidences rank by class index.
+
+    Raises:
+        Internal: the model gave something that is not a number.
+    """
+    confidences = _activate(scores.astype(np.float64), activation)
+    if not np.isfinite(confidences).all():
+        raise Internal("The model's answer for this picture is not a number.")
+    best = np.argsort(-confidences, kind="stable")[:top_k]
+    return [(int(index), float(confidences[index])) for index in best]
+
+
+def _activate(scores: npt.NDArray[np.float64], activation: Activation) -> npt.NDArray[np.float64]:
+    if activation == "softmax":
+        # Subtracting the largest score changes nothing and keeps exp() finite.
+        powers = np.exp(scores - scores.max())
+        return np.asarray(powers / powers.sum())
+    if activation == "sigmoid":
+        return np.asarray(1.0 / (1.0 + np.exp(-scores)))
+    return scores

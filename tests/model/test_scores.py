@@ -1,0 +1,48 @@
+"""Scores become ranked confidences."""
+
+import numpy as np
+import pytest
+
+from predictor.errors import Internal
+from predictor.model.scores import Ranked, rank
+
+
+def agree(ranked: Ranked, expected: Ranked) -> bool:
+    """Whether two rankings have the same classes and, within rounding, the same confidences."""
+    return [index for index, _ in ranked] == [index for index, _ in expected] and bool(
+        np.allclose([confidence for _, confidence in ranked], [confidence for _, confidence in expected])
+    )
+
+
+def test_probabilities() -> None:
+    """Probabilities are ranked as they are."""
+    assert agree(rank(np.array([0.1, 0.7, 0.2], np.float32), "none", 2), [(1, 0.7), (2, 0.2)])
+
+
+def test_softmax() -> None:
+    """Logits become probabilities; computed by hand: exp(0), exp(ln 3), exp(ln 4) over their sum 8."""
+    ranked = rank(np.log([1.0, 3.0, 4.0]), "softmax", 3)
+
+    assert agree(ranked, [(2, 0.5), (1, 0.375), (0, 0.125)])
+
+
+def test_huge_logits() -> None:
+    """Softmax stays finite for logits that exp() alone cannot take."""
+    assert agree(rank(np.array([1e4, 0.0]), "softmax", 1), [(0, 1.0)])
+
+
+def test_sigmoid() -> None:
+    """Independent scores become independent confidences; 1/(1+1/3) is 0.75."""
+    assert agree(rank(np.array([0.0, np.log(3)]), "sigmoid", 2), [(1, 0.75), (0, 0.5)])
+
+
+def test_ties_and_bounds() -> None:
+    """Equal confidences rank by index, and there are never more than the classes."""
+    assert rank(np.full(3, 0.25), "none", 10) == [(0, 0.25), (1, 0.25), (2, 0.25)]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_not_a_number(wrong: float) -> None:
+    """A score that is no number never reaches an answer."""
+    with pytest.raises(Internal):
+        rank(np.array([0.5, wrong]), "none", 1)
