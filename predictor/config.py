@@ -85,6 +85,16 @@ class Settings:
         return cls(**{known[name]: _read(name, _READERS[known[name]], text) for name, text in given.items()})
 
 
+def cores() -> int:
+    """Processor cores that this process may use: by its affinity and its control group's quota."""
+    allowed = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(allowed, int(quota) // int(period)))
+    except (OSError, ValueError):
+        return allowed
+
+
 def variable(name: str) -> str:
     """The environment variable of a field of `Settings`."""
     return PREFIX + name.upper()

@@ -1,0 +1,152 @@
+"""Answers already computed; equal requests run once. The only user of flask_caching.
+
+Keys are digests of contents, so an answer never grows stale: another picture or another model has
+another key. A cache that fails is counted and passed by; it never fails a request.
+"""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+import flask_caching
+from flask import Flask
+
+from predictor.config import Settings
+from predictor.runtime.cache_backend import JsonSerializer
+
+ANSWER_SECONDS = 86_400
+_PAUSE_SECONDS = 2.0
+_REDIS_SECONDS = 0.2
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Cache:
+    """What the workers share, and what one worker is computing at this moment.
+
+    Args:
+        settings: `cache` says where answers are kept.
+        count: told `hit`, `miss`, `shared` (another request was computing it) or `error`.
+    """
+
+    def __init__(self, settings: Settings, count: Callable[[str], None]) -> None:
+        self.enabled = settings.cache != "off"
+        self._count = count
+        self._store = flask_caching.Cache(config=_configuration(settings))
+        self._failures = _failures(settings)
+        self._paused_until = 0.0
+        self._flights: dict[str, Future[Any]] = {}
+        self._lock = threading.Lock()
+
+    def init_app(self, app: Flask) -> None:
+        """Connect the store with the application, as flask-caching wants it."""
+        self._store.init_app(app)
+
+    def find(self, key: str) -> Any:
+        """The value kept under a key, or None."""
+        return self._pass_by(lambda: self._store.get(key))
+
+    def keep(self, key: str, value: Any, seconds: int = ANSWER_SECONDS) -> None:
+        """Keep a JSON value for some seconds."""
+        self._pass_by(lambda: self._store.set(key, value, timeout=seconds))
+
+    def answer(self, key: str, compute: Callable[[], T]) -> tuple[T, bool]:
+        """The JSON value of a key, computed if need be, once for all who ask at the same time.
+
+        Returns:
+            The value, and whether it came without computing it for this caller.
+        """
+        if not self.enabled:
+            return compute(), False
+        if (kept := self.find(key)) is not None:
+            self._count("hit")
+            return kept, True
+        value, shared = self.once(key, lambda: self._computed(key, compute))
+        self._count("shared" if shared else "miss")
+        return value, shared
+
+    def once(self, key: str, compute: Callable[[], T]) -> tuple[T, bool]:
+        """Compute a value, or wait for the caller that is computing it; the error is shared as well.
+
+        Returns:
+            The value, and whether another caller computed it.
+        """
+        if not self.enabled:
+            return compute(), False
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is None:
+                mine = self._flights[key] = Future()
+        if flight is not None:
+            return flight.result(), True
+        try:
+            mine.set_result(compute())
+        except BaseException as error:  # noqa: BLE001 (raised below, in this caller and in all who wait)
+            mine.set_exception(error)
+        finally:
+            with self._lock:
+                del self._flights[key]
+        return mine.result(), False
+
+    def _computed(self, key: str, compute: Callable[[], T]) -> T:
+        value = compute()
+        self.keep(key, value)
+        return value
+
+    def _pass_by(self, operation: Callable[[], Any]) -> Any:
+        if not self.enabled:
+            return None
+        if time.monotonic() < self._paused_until:
+            self._count("error")
+            return None
+        try:
+            return operation()
+        except self._failures as error:
+            self._count("error")
+            # A store that is down is asked again now and then, not by every request.
+            self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            log.warning("The cache failed and is passed by: %s", type(error).__name__)
+            return None
+
+
+def cache_folder(settings: Settings) -> Path:
+    """Where the machine's shared cache lives."""
+    return settings.data / "cache"
+
+
+def _configuration(settings: Settings) -> dict[str, Any]:
+    if settings.cache == "off":
+        return {"CACHE_TYPE": "NullCache", "CACHE_NO_NULL_WARNING": True}
+    if settings.cache == "on":
+        backend = "predictor.runtime.cache_backend.SqliteCache"
+        return {"CACHE_TYPE": backend, "CACHE_DIR": str(cache_folder(settings))}
+    return _redis_configuration(settings.cache)
+
+
+def _redis_configuration(url: str) -> dict[str, Any]:
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    timeouts = {"socket_timeout": _REDIS_SECONDS, "socket_connect_timeout": _REDIS_SECONDS}
+    return {
+        "CACHE_TYPE": "RedisCache",
+        "CACHE_REDIS_URL": url,
+        "CACHE_KEY_PREFIX": "predictor:",
+        "CACHE_SERIALIZER": JsonSerializer,
+        "CACHE_OPTIONS": timeouts | {"retry": Retry(NoBackoff(), 0)},
+    }
+
+
+def _failures(settings: Settings) -> tuple[type[Exception], ...]:
+    """What the chosen store raises when it cannot be used, or holds what is not JSON."""
+    if settings.cache.startswith("redis"):
+        from redis import RedisError
+
+        return (RedisError, OSError, ValueError)
+    return (sqlite3.Error, OSError, ValueError)

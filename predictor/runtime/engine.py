@@ -1,0 +1,256 @@
+"""The loaded models of one worker; `predict` takes pictures from end to end.
+
+A prediction takes one reference to the live model and keeps it to the end, so a switch of models
+never mixes two in one answer.
+"""
+
+import hashlib
+import logging
+import math
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from predictor.config import Settings
+from predictor.errors import Internal, ModelNotFound, NotReady, Overloaded, PredictorError
+from predictor.fetch import Fetcher
+from predictor.image.decode import Limits, decode
+from predictor.image.preprocess import to_tensor
+from predictor.model.labels import Label
+from predictor.model.scores import Ranked, rank
+from predictor.runtime.cache import Cache
+from predictor.runtime.loaded import LoadedModel
+from predictor.runtime.metrics import Metrics
+from predictor.store.registry import DEFAULT
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A picture as the bytes of its file."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A picture to be fetched from an address."""
+
+    url: str
+
+
+Picture = Encoded | Remote | PredictorError
+"""What a request holds in one place: a picture, or the reason why there is none."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a request may choose.
+
+    Attributes:
+        top_k: how many classes to give.
+        model: the model's name.
+        version: its version; None for the live one.
+    """
+
+    top_k: int = 5
+    model: str = DEFAULT
+    version: int | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one picture.
+
+    Attributes:
+        ranked: class indices with their confidences, the most confident first.
+        labels: all classes of the model.
+        cached: whether the model did not run for this answer.
+    """
+
+    ranked: Ranked
+    labels: tuple[Label, ...]
+    cached: bool
+
+
+@dataclass
+class Phases:
+    """Seconds spent on a picture, by phase; for many pictures, the sum of theirs."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, phase: str, seconds: float) -> None:
+        """Count seconds to a phase."""
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+
+    @contextmanager
+    def measure(self, phase: str) -> Iterator[None]:
+        """Count the time of a block to a phase."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(phase, time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a request: the model that answered, and for each picture its answer or error."""
+
+    model: LoadedModel
+    results: tuple[Prediction | PredictorError, ...]
+    phases: Phases
+
+
+class Engine:
+    """Predicts, for every way in: pages, API, command line.
+
+    Args:
+        settings: limits.
+        cache: answers already computed.
+        metrics: counters.
+        fetcher: downloads pictures.
+    """
+
+    def __init__(self, settings: Settings, cache: Cache, metrics: Metrics, fetcher: Fetcher) -> None:
+        self._cache = cache
+        self._metrics = metrics
+        self._fetcher = fetcher
+        self._limits = Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
+        self._url_seconds = settings.cache_seconds
+        self._max_queue = settings.max_queue
+        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="picture")
+        self._live: dict[str, LoadedModel] = {}
+        self._accepted = 0
+        self._lock = threading.Lock()
+        self.problem: PredictorError | None = NotReady("No model is loaded yet.")
+
+    def serve(self, model: LoadedModel) -> None:
+        """Make a loaded model the live one of its name."""
+        self._live = {**self._live, model.version.name: model}
+        self.problem = None
+        version = model.version
+        self._metrics.model_live.labels(version.name, version.version, version.digest).set(1)
+
+    def model(self, name: str = DEFAULT, version: int | None = None) -> LoadedModel:
+        """The model that answers a request.
+
+        Raises:
+            NotReady: nothing is loaded; the sentence says why.
+            ModelNotFound: no model has that name and version.
+        """
+        if self.problem is not None:
+            raise self.problem
+        if (model := self._live.get(name)) is None:
+            raise ModelNotFound("No model has that name.")
+        if version not in {None, model.version.version}:
+            raise ModelNotFound("The model has no such version.")
+        return model
+
+    def predict(self, pictures: Sequence[Picture], options: Options) -> Outcome:
+        """Say what is on each picture; one bad picture never fails the others.
+
+        Raises:
+            NotReady: no model can answer.
+            ModelNotFound: no model has the name and version asked for.
+            Overloaded: too many pictures are waiting.
+        """
+        model = self.model(options.model, options.version)
+        answer = partial(self._attempt, model, options.top_k)
+        with self._places(len(pictures), model):
+            if len(pictures) == 1:
+                answered = [answer(pictures[0])]
+            else:
+                answered = list(self._pool.map(answer, pictures))
+        total = Phases()
+        for _, phases in answered:
+            for phase, seconds in phases.seconds.items():
+                total.add(phase, seconds)
+                self._metrics.phase_seconds.labels(phase).observe(seconds)
+        return Outcome(model, tuple(result for result, _ in answered), total)
+
+    @contextmanager
+    def _places(self, images: int, model: LoadedModel) -> Iterator[None]:
+        """Room for a request's pictures; a request that finds nobody waiting is always accepted."""
+        with self._lock:
+            if self._accepted and self._accepted + images > self._max_queue:
+                wait = math.ceil(self._accepted * model.seconds_per_image)
+                raise Overloaded("Too many pictures are waiting.", retry_after=max(1, wait))
+            self._accepted += images
+        self._metrics.queue_images.inc(images)
+        try:
+            yield
+        finally:
+            self._metrics.queue_images.dec(images)
+            with self._lock:
+                self._accepted -= images
+
+    def _attempt(
+        self, model: LoadedModel, top_k: int, picture: Picture
+    ) -> tuple[Prediction | PredictorError, Phases]:
+        phases = Phases()
+        result: Prediction | PredictorError
+        try:
+            result = self._answer(model, top_k, picture, phases)
+        except PredictorError as error:
+            result = error
+        except Exception:
+            log.exception("A picture failed")
+            result = Internal("Something went wrong with this picture.")
+        outcome = result.code if isinstance(result, PredictorError) else "ok"
+        self._metrics.images.labels(model.version.name, model.version.version, outcome).inc()
+        return result, phases
+
+    def _answer(self, model: LoadedModel, top_k: int, picture: Picture, phases: Phases) -> Prediction:
+        if isinstance(picture, PredictorError):
+            raise picture
+        if isinstance(picture, Encoded):
+            return self._encoded(model, top_k, picture.data, phases)
+        return self._remote(model, top_k, picture.url, phases)
+
+    def _remote(self, model: LoadedModel, top_k: int, url: str, phases: Phases) -> Prediction:
+        """Answer for an address: what its picture's digest was a short while ago may be answered already."""
+        url_key = f"url:{_sha256(url.encode())}"
+        if (digest := self._cache.find(url_key)) and (kept := self._cache.find(_key(model, top_k, digest))):
+            self._metrics.cache_requests.labels("hit").inc()
+            return _prediction(model, kept, cached=True)
+        with phases.measure("fetch"):
+            data, _ = self._cache.once(url_key, lambda: self._fetcher.fetch(url))
+        self._cache.keep(url_key, _sha256(data), self._url_seconds)
+        return self._encoded(model, top_k, data, phases)
+
+    def _encoded(self, model: LoadedModel, top_k: int, data: bytes, phases: Phases) -> Prediction:
+        if not self._cache.enabled:
+            return _prediction(model, self._ranked(model, top_k, data, phases), cached=False)
+        ranked, cached = self._cache.answer(
+            _key(model, top_k, _sha256(data)), lambda: self._ranked(model, top_k, data, phases)
+        )
+        return _prediction(model, ranked, cached=cached)
+
+    def _ranked(self, model: LoadedModel, top_k: int, data: bytes, phases: Phases) -> Ranked:
+        spec = model.spec
+        with phases.measure("decode"):
+            image = decode(data, self._limits, spec.preprocessing.shortest)
+        with phases.measure("preprocess"):
+            tensor = to_tensor(image, spec.preprocessing)
+        run = model.run(tensor)
+        phases.add("queue", run.queued)
+        phases.add("infer", run.ran)
+        return rank(run.scores, spec.activation, top_k)
+
+
+def _key(model: LoadedModel, top_k: int, digest: str) -> str:
+    return f"answer:{model.version.digest}:{top_k}:{digest}"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _prediction(model: LoadedModel, ranked: Ranked, *, cached: bool) -> Prediction:
+    return Prediction([(index, confidence) for index, confidence in ranked], model.spec.labels, cached)

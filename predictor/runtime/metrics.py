@@ -1,0 +1,133 @@
+"""Counters and histograms, and the exporter that adds them up over all workers.
+
+Each worker writes files that are named by its slot: the smallest number that no other living worker
+has. A worker that replaces a dead one takes its slot and counts on, so totals stay right and the
+number of files stays bounded, however often workers are replaced.
+"""
+
+import glob
+import json
+import logging
+import os
+import struct
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_flask_exporter import PrometheusMetrics
+from prometheus_flask_exporter.multiprocess import GunicornInternalPrometheusMetrics
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+SLOT_VARIABLE = "WORKER_SLOT"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+_DAMAGE = (RuntimeError, struct.error, ValueError, OSError)
+
+log = logging.getLogger(__name__)
+
+
+class Metrics:
+    """Every metric of the service. No label ever holds a URL, a file name or a class."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "http_requests", "HTTP requests.", ("method", "endpoint", "status"), registry=registry
+        )
+        self.request_seconds = Histogram(
+            "http_request_duration_seconds", "Time of HTTP requests.", ("method", "endpoint", "status"),
+            registry=registry, buckets=_SECONDS,
+        )  # fmt: skip
+        self.images = Counter(
+            "predictor_images", "Pictures, by outcome: ok, or the code of the error.",
+            ("model", "version", "outcome"), registry=registry,
+        )  # fmt: skip
+        self.phase_seconds = Histogram(
+            "predictor_phase_seconds", "Time of a picture's phases.", ("phase",),
+            registry=registry, buckets=_SECONDS,
+        )  # fmt: skip
+        self.batch_size = Histogram(
+            "predictor_batch_size", "Pictures in one run of the model.", registry=registry, buckets=_SIZES
+        )
+        self.queue_images = Gauge(
+            "predictor_queue_images", "Pictures accepted and not yet answered.",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self.cache_requests = Counter(
+            "predictor_cache_requests", "Look-ups in the cache: hit, miss, shared or error.",
+            ("result",), registry=registry,
+        )  # fmt: skip
+        self.model_live = Gauge(
+            "predictor_model_live", "1 for each model version that serves.",
+            ("name", "version", "digest"), registry=registry, multiprocess_mode="livemax",
+        )  # fmt: skip
+        self.device_memory = Gauge(
+            "predictor_device_memory_bytes", "Memory of the device in use: used and total.",
+            ("device", "kind"), registry=registry, multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+
+
+class _TolerantCollector(MultiProcessCollector):
+    """Adds up the files that can be read: a killed worker may have left a damaged one."""
+
+    def collect(self) -> Iterable[Any]:
+        files = glob.glob(os.path.join(self._path, "*.db"))  # noqa: PTH118, PTH207 (the base class's form)
+        merged: Iterable[Any] = self.merge([file for file in files if _readable(file)], accumulate=True)
+        return merged
+
+
+def exporter(refresh: Callable[[], None]) -> PrometheusMetrics:
+    """The owner of `/metrics`: over all workers if the server set a folder for their files.
+
+    Args:
+        refresh: called before each export, for gauges that are read when asked.
+    """
+    if FOLDER_VARIABLE in os.environ:
+        _use_slot(os.environ.get(SLOT_VARIABLE, str(os.getpid())))
+        return _exporting(GunicornInternalPrometheusMetrics, refresh).for_app_factory(export_defaults=False)
+    return _exporting(PrometheusMetrics, refresh).for_app_factory(
+        export_defaults=False, registry=CollectorRegistry()
+    )
+
+
+def _exporting(base: type[PrometheusMetrics], refresh: Callable[[], None]) -> type[PrometheusMetrics]:
+    class Exporter(base):
+        def generate_metrics(
+            self, accept_header: str | None = None, names: list[str] | None = None
+        ) -> tuple[str, str]:
+            refresh()
+            registry = self.registry
+            if FOLDER_VARIABLE in os.environ:
+                registry = CollectorRegistry()
+                _TolerantCollector(registry)
+            encode, content_type = choose_encoder(accept_header or "")
+            wanted = registry.restricted_registry(names) if names else registry
+            return encode(wanted).decode(), content_type
+
+    return Exporter
+
+
+def _use_slot(slot: str) -> None:
+    """Name this worker's files by its slot, from the next metric on.
+
+    Damaged files of the slot's former owner are removed: opening one would end this worker.
+    """
+    folder = Path(os.environ[FOLDER_VARIABLE])
+    for file in folder.glob(f"*_{slot}.db"):
+        if not _readable(str(file)):
+            log.warning("A damaged file of metrics was removed")
+            file.unlink(missing_ok=True)
+    prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: slot)
+
+
+def _readable(file: str) -> bool:
+    try:
+        for key, _, _, _ in MmapedDict.read_all_values_from_file(file):
+            json.loads(key)
+    except _DAMAGE:
+        return False
+    return True

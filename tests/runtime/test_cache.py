@@ -1,0 +1,174 @@
+"""Answers are shared, computed once, bounded, and never the reason of a failure."""
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from predictor.config import Settings
+from predictor.errors import InvalidImage
+from predictor.runtime.cache import Cache, cache_folder
+from predictor.runtime.cache_backend import SqliteCache
+
+
+class Counted:
+    """A computation that counts its calls and can be held up."""
+
+    def __init__(self, value: object = "value") -> None:
+        self.value = value
+        self.calls = 0
+        self.gate = threading.Event()
+        self.gate.set()
+        self.started = threading.Event()
+
+    def __call__(self) -> object:
+        """Give the value."""
+        self.calls += 1
+        self.started.set()
+        assert self.gate.wait(10)
+        if isinstance(self.value, Exception):
+            raise self.value
+        return self.value
+
+
+@pytest.fixture
+def results() -> list[str]:
+    """What the cache counted."""
+    return []
+
+
+@pytest.fixture
+def make_cache(tmp_path: Path, results: list[str]) -> Callable[..., Cache]:
+    """Build a cache, as another worker of the same machine does."""
+
+    def make(setting: str = "on") -> Cache:
+        settings = Settings(data=tmp_path, cache=setting)
+        cache_folder(settings).mkdir(exist_ok=True)
+        cache = Cache(settings, results.append)
+        cache.init_app(Flask("test"))
+        return cache
+
+    return make
+
+
+def test_hit(make_cache: Callable[..., Cache], results: list[str]) -> None:
+    """A second request is answered without computing."""
+    cache, compute = make_cache(), Counted([[281, 0.5]])
+
+    assert cache.answer("key", compute) == ([[281, 0.5]], False)
+    assert cache.answer("key", compute) == ([[281, 0.5]], True)
+    assert compute.calls == 1
+    assert results == ["miss", "hit"]
+
+
+def test_shared_between_workers(make_cache: Callable[..., Cache]) -> None:
+    """What one worker computed, another one answers."""
+    make_cache().answer("key", Counted("first"))
+
+    assert make_cache().answer("key", Counted("second")) == ("first", True)
+
+
+def test_computed_once(make_cache: Callable[..., Cache], results: list[str]) -> None:
+    """Equal requests at the same time compute once, and all get the value."""
+    cache, compute = make_cache(), Counted()
+    compute.gate.clear()
+
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(cache.answer, "key", compute) for _ in range(8)]
+        assert compute.started.wait(10)
+        compute.gate.set()
+        answers = [future.result(10)[0] for future in futures]
+
+    assert answers == ["value"] * 8
+    assert compute.calls == 1
+    assert results.count("miss") == 1
+    assert results.count("shared") + results.count("hit") == 7
+
+
+def test_error_is_shared_and_not_kept(make_cache: Callable[..., Cache]) -> None:
+    """An error reaches everyone who waited, and the next request computes again."""
+    cache = make_cache()
+
+    with pytest.raises(InvalidImage):
+        cache.answer("key", Counted(InvalidImage("broken")))
+
+    assert cache.answer("key", Counted("mended")) == ("mended", False)
+
+
+def test_off(make_cache: Callable[..., Cache], results: list[str]) -> None:
+    """Switched off, every request computes and nothing is counted."""
+    cache, compute = make_cache("off"), Counted()
+
+    assert [cache.answer("key", compute)[1] for _ in range(3)] == [False] * 3
+    assert compute.calls == 3
+    assert results == []
+
+
+def test_expiry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry is gone when its time is over."""
+    now = 1000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    cache = SqliteCache(tmp_path / "cache.sqlite3")
+    cache.set("key", "value", timeout=10)
+
+    assert cache.get("key") == "value"
+    now = 1011.0
+    assert cache.get("key") is None
+
+
+def test_bound(tmp_path: Path) -> None:
+    """The newest entries stay, however many are written."""
+    cache = SqliteCache(tmp_path / "cache.sqlite3", max_entries=10)
+    for number in range(100):
+        cache.set(f"key {number}", number)
+        cache.set("same", number)
+
+    kept = [number for number in range(100) if cache.get(f"key {number}") is not None]
+
+    assert kept == [95, 96, 97, 98, 99]
+    assert cache.get("same") == 99
+
+
+def test_delete_and_clear(tmp_path: Path) -> None:
+    """Entries can be forgotten, one or all."""
+    cache = SqliteCache(tmp_path / "cache.sqlite3")
+    cache.set("a", 1)
+    cache.set("b", 2)
+
+    assert cache.delete("a")
+    assert not cache.delete("a")
+    assert (cache.get("a"), cache.get("b")) == (None, 2)
+    cache.clear()
+    assert cache.get("b") is None
+
+
+def test_damaged_file(tmp_path: Path, make_cache: Callable[..., Cache], results: list[str]) -> None:
+    """A store that cannot be read is counted and passed by, without asking it for every request."""
+    cache = make_cache()
+    (cache_folder(Settings(data=tmp_path)) / "answers.sqlite3").write_bytes(b"no database at all " * 100)
+
+    assert cache.answer("key", Counted("a")) == ("a", False)
+    assert cache.answer("key", Counted("b")) == ("b", False)
+    assert "error" in results
+
+
+def test_foreign_entry(tmp_path: Path, make_cache: Callable[..., Cache]) -> None:
+    """An entry that is not JSON is a failure of the cache, and nothing in it is executed."""
+    cache = make_cache()
+    cache.answer("key", Counted("value"))
+    with sqlite3.connect(cache_folder(Settings(data=tmp_path)) / "answers.sqlite3") as connection:
+        connection.execute("UPDATE answers SET value = ?", (b"cos\nsystem\n(S'true'\ntR.",))
+
+    assert cache.answer("key", Counted("again")) == ("again", False)
+
+
+def test_redis_down(make_cache: Callable[..., Cache], results: list[str]) -> None:
+    """A Redis that is not there never fails a request."""
+    cache = make_cache("redis://127.0.0.1:1/0")
+
+    assert cache.answer("key", Counted("a")) == ("a", False)
+    assert "error" in results

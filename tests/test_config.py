@@ -1,0 +1,82 @@
+"""Settings come from the environment, once, and wrong ones are named."""
+
+from pathlib import Path
+
+import pytest
+
+from predictor.config import Settings, cores, documented
+from predictor.errors import ConfigError
+
+
+def test_defaults() -> None:
+    """Without any variable the contract's defaults hold."""
+    settings = Settings.from_environment({})
+
+    assert settings == Settings()
+    assert (settings.bind, settings.threads, settings.cache_seconds) == ("127.0.0.1:8080", 16, 300)
+
+
+def test_reading() -> None:
+    """Numbers, lists and paths are read from text, with white space passed over."""
+    settings = Settings.from_environment(
+        {
+            "PREDICTOR_WORKERS": " 3 ",
+            "PREDICTOR_DATA": "/var/lib/predictor",
+            "PREDICTOR_FETCH_ALLOW": "10.1.0.0/16, cdn.internal",
+            "PREDICTOR_FORMATS": "jpeg,tiff",
+            "PREDICTOR_MAX_IMAGE_MB": "1.5",
+            "PREDICTOR_ADMIN_TOKEN": "",
+            "HOME": "/root",
+        }
+    )
+
+    assert settings.workers == 3
+    assert settings.data == Path("/var/lib/predictor")
+    assert settings.fetch_allow == ("10.1.0.0/16", "cdn.internal")
+    assert settings.formats == ("JPEG", "TIFF")
+    assert settings.max_image_bytes == 1_500_000
+    assert settings.admin_token is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PREDICTOR_WORKERS", "0"),
+        ("PREDICTOR_WORKERS", "two"),
+        ("PREDICTOR_THREADS", "1.5"),
+        ("PREDICTOR_FETCH_SECONDS", "nan"),
+        ("PREDICTOR_FETCH_SECONDS", "inf"),
+        ("PREDICTOR_FETCH_SECONDS", "0"),
+        ("PREDICTOR_DEVICE", "cuda:"),
+        ("PREDICTOR_DEVICE", "gpu"),
+        ("PREDICTOR_BIND", "8080"),
+        ("PREDICTOR_BIND", "127.0.0.1:70000"),
+        ("PREDICTOR_CACHE", "yes"),
+        ("PREDICTOR_FORMATS", " , "),
+        ("PREDICTOR_DATA", ""),
+        ("PREDICTOR_LOG", "xml"),
+    ],
+)
+def test_unusable_values(name: str, value: str) -> None:
+    """A value that cannot be used is refused in a sentence that names the variable."""
+    with pytest.raises(ConfigError, match=name):
+        Settings.from_environment({name: value})
+
+
+def test_unknown_names() -> None:
+    """A misspelt variable is refused instead of passed over."""
+    with pytest.raises(ConfigError, match="PREDICTOR_WORKER;"):
+        Settings.from_environment({"PREDICTOR_WORKER": "2"})
+
+
+def test_every_field_is_described() -> None:
+    """Each setting carries a sentence of its own."""
+    sentences = list(documented().values())
+
+    assert all(sentence.endswith(".") for sentence in sentences)
+    assert len(set(sentences)) == len(sentences)
+
+
+def test_cores() -> None:
+    """There is at least one core to use."""
+    assert cores() >= 1
