@@ -1,0 +1,173 @@
+"""A host and a port -> a connected socket, within a deadline, to an address that was permitted.
+
+A name is resolved once, every answer must be permitted, and the socket is connected to an answer itself:
+there is no second lookup that could differ from the one that was checked.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Self
+
+from predictor.addresses import AllowList
+from predictor.errors import FetchBlocked, FetchFailed, FetchTimeout
+
+CONNECT_SECONDS = 2.0
+MAX_LOOKUPS = 32
+
+BLOCKED = "The picture's address is not one that this service may reach."
+UNKNOWN = "The name of the picture's server could not be resolved."
+UNREACHABLE = "The picture's server could not be reached."
+LATE = "The picture's server took longer than allowed."
+
+Answer = tuple[int, int, int, str, tuple[Any, ...]]
+Resolve = Callable[[str, int], Sequence[Answer]]
+
+
+def system_answers(host: str, port: int) -> Sequence[Answer]:
+    """What the system's resolver answers, as `socket.getaddrinfo` gives it."""
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+class Deadline:
+    """The moment when a download is over: the connection watched is then shut, whatever waits for it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self._lock = threading.Lock()
+        self._watched: socket.socket | None = None
+        self._over = False
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._release()
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time is over."""
+        return self._over or time.monotonic() >= self._end
+
+    def remaining(self) -> float:
+        """Seconds left; never 0, which a socket takes for "do not wait"."""
+        return max(self._end - time.monotonic(), 0.001)
+
+    def watch(self, connection: socket.socket) -> None:
+        """Shut this connection when the time is over, in place of the one watched before."""
+        with self._lock:
+            self._release()
+            self._watched = connection.dup()  # TLS takes the descriptor away from the original object
+
+    def _expire(self) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            self._over = True
+            if self._watched is not None:
+                self._watched.shutdown(socket.SHUT_RDWR)
+
+    def _release(self) -> None:
+        if self._watched is not None:
+            self._watched.close()
+            self._watched = None
+
+
+class Dialer:
+    """Opens connections to what an allow list admits; serves any number of threads.
+
+    Args:
+        allow: what may be reached.
+        resolve: gives the answers for a host and a port.
+    """
+
+    def __init__(self, allow: AllowList, resolve: Resolve = system_answers) -> None:
+        self._allow = allow
+        self._resolve = resolve
+        # A lookup that never ends keeps its thread, so their number is bounded.
+        self._free_lookups = threading.BoundedSemaphore(MAX_LOOKUPS)
+
+    def dial(self, deadline: Deadline, host: str, port: int) -> socket.socket:
+        """A connected socket, watched by `deadline`.
+
+        Raises:
+            FetchBlocked: the port, or one of the addresses that `host` resolves to, is not permitted.
+            FetchFailed: the name does not resolve, or no address accepts the connection.
+            FetchTimeout: no connection in time.
+        """
+        if not self._allow.admits_port(host, port):
+            raise FetchBlocked(BLOCKED)
+        answers = self._answers(deadline, host, port)
+        if not all(self._allow.admits(host, *answer[4][:2]) for answer in answers):
+            raise FetchBlocked(BLOCKED)
+        return _connect_any(answers, deadline)
+
+    def _answers(self, deadline: Deadline, host: str, port: int) -> Sequence[Answer]:
+        try:
+            answers = self._lookup(deadline, host, port).result(timeout=deadline.remaining())
+        except TimeoutError as error:
+            raise FetchTimeout(LATE) from error
+        except (OSError, UnicodeError) as error:
+            raise FetchFailed(UNKNOWN) from error
+        if not answers:
+            raise FetchFailed(UNKNOWN)
+        return answers
+
+    def _lookup(self, deadline: Deadline, host: str, port: int) -> "Future[Sequence[Answer]]":
+        # `getaddrinfo` knows no timeout: it runs in a thread that a late download leaves behind.
+        if not self._free_lookups.acquire(timeout=deadline.remaining()):
+            raise TimeoutError
+        future: Future[Sequence[Answer]] = Future()
+        try:
+            threading.Thread(target=self._resolve_into, args=(future, host, port), daemon=True).start()
+        except RuntimeError as error:
+            self._free_lookups.release()
+            raise FetchFailed(UNREACHABLE) from error
+        return future
+
+    def _resolve_into(self, future: "Future[Sequence[Answer]]", host: str, port: int) -> None:
+        try:
+            future.set_result(self._resolve(host, port))
+        except (OSError, UnicodeError) as error:
+            future.set_exception(error)
+        finally:
+            self._free_lookups.release()
+
+
+def _connect_any(answers: Sequence[Answer], deadline: Deadline) -> socket.socket:
+    late = False
+    for answer in answers:
+        try:
+            return _connect(answer, deadline)
+        except OSError as error:
+            late = isinstance(error, TimeoutError)
+    if late or deadline.expired:
+        raise FetchTimeout(LATE)
+    raise FetchFailed(UNREACHABLE)
+
+
+def _connect(answer: Answer, deadline: Deadline) -> socket.socket:
+    family, kind, protocol, _, address = answer
+    connection = socket.socket(family, kind, protocol)
+    try:
+        connection.settimeout(min(deadline.remaining(), CONNECT_SECONDS))
+        connection.connect(address)
+        _check_peer(connection, address)
+        deadline.watch(connection)
+        connection.settimeout(deadline.remaining())
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_peer(connection: socket.socket, address: tuple[Any, ...]) -> None:
+    # The unspecified address, for one, connects to this machine itself.
+    if connection.getpeername()[:2] != address[:2]:
+        raise FetchBlocked(BLOCKED)

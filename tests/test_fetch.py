@@ -1,0 +1,827 @@
+"""Downloads from real servers on loopback, well-behaved and hostile ones."""
+
+import contextlib
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import trustme
+
+from predictor.dial import Answer
+from predictor.errors import (
+    ConfigError,
+    FetchBlocked,
+    FetchFailed,
+    FetchTimeout,
+    ImageTooLarge,
+    InvalidRequest,
+    PredictorError,
+)
+from predictor.fetch import Fetcher
+
+PATIENCE = 20.0  # how long a hostile server goes on: a missing deadline ends with another error
+PICTURE = bytes(range(256)) * 400
+
+Script = Callable[[socket.socket, bytes], None]
+
+
+class Server:
+    """Reads the head of each request, keeps it, and answers by a script; one thread for each connection."""
+
+    def __init__(
+        self, script: Script, host: str = "127.0.0.1", context: ssl.SSLContext | None = None
+    ) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family, backlog=64)
+        self._script = script
+        self._context = context
+        self.port = int(self._listener.getsockname()[1])
+        self.connections = 0
+        self.heads: list[bytes] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Where this server is reached."""
+        return f"http://127.0.0.1:{self.port}/cat.jpg"
+
+    def close(self) -> None:
+        """Stop accepting."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection = self._listener.accept()[0]
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as open_sockets:
+            open_sockets.callback(connection.close)
+            connection.settimeout(PATIENCE)
+            if self._context is not None:
+                connection = self._context.wrap_socket(connection, server_side=True)
+                open_sockets.callback(connection.close)
+            head = b""
+            while b"\r\n\r\n" not in head and not head.startswith(b"\x16"):  # TLS where none is spoken
+                if not (piece := connection.recv(65536)):
+                    return
+                head += piece
+            self.heads.append(head)
+            self._script(connection, head)
+
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers, and closes them after the test."""
+    servers: list[Server] = []
+
+    def start(script: Script, host: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> Server:
+        servers.append(Server(script, host, context))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def answer(body: bytes = PICTURE, status: str = "200 OK", *headers: str) -> bytes:
+    """A whole HTTP answer with its length."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def says(data: bytes) -> Script:
+    """Send this to everyone."""
+
+    def script(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(data)
+
+    return script
+
+
+def drips(start: bytes, piece: bytes, pause: float = 0.02) -> Script:
+    """Send a beginning, then small pieces until the client goes away or patience ends."""
+
+    def script(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(start)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            connection.sendall(piece)
+            time.sleep(pause)
+
+    return script
+
+
+def redirects(location: str, status: str = "302 Found", tail: Script | None = None) -> Script:
+    """Send everyone on, save those who ask for /end."""
+
+    def script(connection: socket.socket, head: bytes) -> None:
+        if head.startswith(b"GET /end "):
+            connection.sendall(answer())
+        elif tail is not None:
+            tail(connection, head)
+        else:
+            connection.sendall(answer(b"moved", status, f"Location: {location}"))
+
+    return script
+
+
+def fetcher(*servers: Server, seconds: float = 10.0, max_bytes: int = 1_000_000) -> Fetcher:
+    """A Fetcher that may reach these servers and nothing else on this machine."""
+    return Fetcher(
+        allow=tuple(f"127.0.0.1:{server.port}" for server in servers), seconds=seconds, max_bytes=max_bytes
+    )
+
+
+def path_of(head: bytes) -> str:
+    """The path that a request asks for."""
+    return head.split(b" ", 2)[1].decode()
+
+
+def headers_of(head: bytes) -> dict[str, str]:
+    """The headers of a request, names in lower case."""
+    lines = head.decode().split("\r\n")[1:-2]
+    return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+
+
+# What a download gives, and what it sends.
+
+
+def test_body(serve: Serve) -> None:
+    """A download is the body, byte for byte."""
+    server = serve(says(answer()))
+    assert fetcher(server).fetch(server.url) == PICTURE
+
+
+def test_body_without_length(serve: Serve) -> None:
+    """A body that ends with the connection is complete."""
+    server = serve(says(b"HTTP/1.0 200 OK\r\n\r\n" + PICTURE))
+    assert fetcher(server).fetch(server.url) == PICTURE
+
+
+def test_body_in_tiny_chunks(serve: Serve) -> None:
+    """A chunked body is put together, be its chunks ever so small."""
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in PICTURE[:5000])
+    server = serve(says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"))
+    assert fetcher(server).fetch(server.url) == PICTURE[:5000]
+
+
+def test_request(serve: Serve) -> None:
+    """A request names the URL's host, path, query and the product, asks for no compression, and no more."""
+    server = serve(says(answer()))
+    fetcher(server).fetch(f"http://127.0.0.1:{server.port}/b%C3%BCld/ü.jpg?size=1&x=%2F#part")
+    assert path_of(server.heads[0]) == "/b%C3%BCld/%C3%BC.jpg?size=1&x=%2F"
+    assert headers_of(server.heads[0]) == {
+        "host": f"127.0.0.1:{server.port}",
+        "user-agent": "image-prediction-api",
+        "accept": "image/*,*/*;q=0.5",
+        "accept-encoding": "identity",
+        "connection": "close",
+    }
+
+
+def test_ipv6(serve: Serve) -> None:
+    """An IPv6 address in brackets is reached as the allow list names it."""
+    try:
+        server = serve(says(answer()), "::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    allow = (f"[::1]:{server.port}",)
+    assert Fetcher(allow=allow).fetch(f"http://[::1]:{server.port}/") == PICTURE
+    assert headers_of(server.heads[0])["host"] == f"[::1]:{server.port}"
+
+
+def test_many_threads(serve: Serve) -> None:
+    """Downloads at the same time get each its own body."""
+
+    def script(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(answer(path_of(head).encode() * 1000))
+
+    server = serve(script)
+    shared = fetcher(server)
+    paths = [f"/{number}" for number in range(64)]
+    with ThreadPoolExecutor(16) as pool:
+        bodies = list(pool.map(lambda path: shared.fetch(f"http://127.0.0.1:{server.port}{path}"), paths))
+    assert bodies == [path.encode() * 1000 for path in paths]
+    shared.close()
+
+
+def test_no_traces(serve: Serve) -> None:
+    """No cookie, referer or connection goes from one request to the next, across redirects or downloads."""
+
+    def script(connection: socket.socket, head: bytes) -> None:
+        if path_of(head) == "/end":
+            connection.sendall(answer(PICTURE, "200 OK", "Set-Cookie: b=2; Path=/"))
+        else:
+            connection.sendall(answer(b"", "302 Found", "Location: /end", "Set-Cookie: a=1; Path=/"))
+
+    server = serve(script)
+    shared = fetcher(server)
+    for _ in range(2):
+        shared.fetch(server.url)
+    assert server.connections == len(server.heads) == 4
+    assert not any({"cookie", "referer"} & headers_of(head).keys() for head in server.heads)
+
+
+def test_environment(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxies and passwords of the environment play no part."""
+    server = serve(says(answer()))
+    proxy = serve(says(answer(b"proxy")))
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password secret\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert fetcher(server).fetch(server.url) == PICTURE
+    assert proxy.connections == 0
+    assert "authorization" not in headers_of(server.heads[0])
+
+
+# Which URLs are accepted.
+
+
+class Asked(list[str]):
+    """A resolver that knows no name and keeps those it was asked for."""
+
+    def __call__(self, host: str, _port: int) -> Sequence[Answer]:
+        """Answer as getaddrinfo does."""
+        self.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "cat.jpg",
+        "/cat.jpg",
+        "//pictures.test/cat.jpg",
+        "www.pictures.test/cat.jpg",
+        "http:",
+        "http://",
+        "http:///cat.jpg",
+        "http:pictures.test",
+        "http:/pictures.test",
+        "http://:80/",
+        "http://?cat",
+        "http://pictures.test:port/",
+        "http://pictures.test:65536/",
+        "http://pictures.test:-1/",
+        "http://pictures..test/",
+        "http://.pictures.test/",
+        "http://*.test/",
+        "http://[::1/",
+        "http://[::1%25lo]/",
+        "http://[127.0.0.1]/",
+        "http://[1:2:3:4:5:6:7:8:9]/",
+        "http://pictures.test\\@127.0.0.1/",
+        "http:\\\\pictures.test\\cat.jpg",
+        " http://pictures.test/",
+        "http://pictures.test/cat one.jpg",
+        "http://pictures.test/\r\nHost: other",
+        "http://pictures.test\n/",
+        "http://pictures.test/\t",
+        "http://pictures.test/\x00",
+        "http://pictures.test%00/",
+        "http://pictures.test%0d%0a/",
+        "http://pictures.test%2ecom%2f/",
+        "http://pic\u200btures.test/",
+        "http://pictures.test/\ud800",
+        "http://\u2460\u2461\u2466.\u24ea.\u24ea.\u2460/",
+        f"http://{'a' * 64}.test/",
+        f"http://pictures.test/{'a' * 2028}",
+    ],
+)
+def test_malformed_url(url: str) -> None:
+    """Text that is no plain absolute URL is the caller's mistake, and nothing is looked up."""
+    asked = Asked()
+    with pytest.raises(InvalidRequest, match="not a valid http or https URL"):
+        Fetcher(resolve=asked).fetch(url)
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "FILE:///etc/passwd",
+        "ftp://pictures.test/cat.jpg",
+        "gopher://127.0.0.1:6379/_INFO",
+        "data:image/png;base64,AAAA",
+        "javascript:alert(1)",
+        "unix:///run/docker.sock",
+        "http+unix://%2Frun%2Fdocker.sock/info",
+        "http://user@pictures.test/",
+        "http://user:password@pictures.test/",
+        "http://@pictures.test/",
+        "http://pictures.test:80@127.0.0.1/",
+        "http://pictures.test%40@127.0.0.1/",
+        "http://127.0.0.1%2f@pictures.test",
+        "http://pictures.test:22/",
+        "https://pictures.test:8443/",
+        "http://pictures.test:1/",
+    ],
+)
+def test_url_not_permitted(url: str) -> None:
+    """Other schemes, user parts and other ports are refused with one sentence, and nothing is looked up."""
+    asked = Asked()
+    with pytest.raises(
+        FetchBlocked, match=r"^The picture's address is not one that this service may reach\.$"
+    ):
+        Fetcher(resolve=asked).fetch(url)
+    assert asked == []
+
+
+def numeric(host: str, port: int) -> Sequence[Answer]:
+    """The system's reading of numeric addresses, and a name for this machine; no query leaves it."""
+    if host.removesuffix(".") == "localhost":
+        host = "127.0.0.1"
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.1",
+        "127.0.1",
+        "2130706433",
+        "017700000001",
+        "0177.0.0.1",
+        "0177.1",
+        "00000177.0.0.01",
+        "0x7f000001",
+        "0X7F000001",
+        "0x7f.0.0.1",
+        "0x7f.1",
+        "127.000.000.001",
+        "127.0.0.0x1",
+        "127.127.127.127",
+        "0",
+        "0x0",
+        "00",
+        "0.0.0.0",
+        "000.000.000.000",
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "%6c%6fcalhost",
+        "%31%32%37.0.0.1",
+        "[::1]",
+        "[::]",
+        "[0:0:0:0:0:0:0:1]",
+        "[::127.0.0.1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[0:0:0:0:0:ffff:127.0.0.1]",
+        "[::ffff:0:127.0.0.1]",
+        "[64:ff9b::127.0.0.1]",
+        "[2002:7f00:1::]",
+    ],
+)
+def test_spelling(serve: Serve, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """However this machine's own address is written, nothing is connected, even on a permitted port."""
+    server = serve(says(answer()))
+    monkeypatch.setattr("predictor.addresses.WEB_PORTS", frozenset({server.port}))
+    with pytest.raises(FetchBlocked):
+        Fetcher(resolve=numeric).fetch(f"http://{host}:{server.port}/")
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1.",
+        "2130706433.",
+        "4294967296",
+        "127.0.0.256",
+        "0x7f.0x0.0x0.0xg",
+        "127\u30020\u30020\u30021",  # ideographic full stops
+        "127\uff0e0\uff0e0\uff0e1",  # fullwidth full stops
+        "127\uff610\uff610\uff611",  # halfwidth ideographic full stops
+        "\u2460\u2461\u2466.\u24ea.\u24ea.\u2460",  # enclosed digits
+        "\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3",  # enclosed letters
+        "\uff11\uff12\uff17.\uff10.\uff10.\uff11",  # fullwidth digits
+    ],
+)
+def test_spelling_of_nothing(serve: Serve, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Spellings that only other software takes for an address lead nowhere."""
+    server = serve(says(answer()))
+    monkeypatch.setattr("predictor.addresses.WEB_PORTS", frozenset({server.port}))
+    with pytest.raises((InvalidRequest, FetchFailed)):
+        Fetcher(resolve=numeric).fetch(f"http://{host}:{server.port}/")
+    assert server.connections == 0
+
+
+def test_spelling_control(serve: Serve) -> None:
+    """The listener of these tests logs a connection once its address is opened."""
+    server = serve(says(answer()))
+    opened = Fetcher(allow=("127.0.0.0/8",), resolve=numeric)
+    assert opened.fetch(f"http://2130706433:{server.port}/") == PICTURE
+    assert server.connections == 1
+
+
+def test_no_oracle(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inner ports that are open, closed or of no machine cannot be told apart."""
+    server = serve(says(answer()))
+    gone = serve(says(b""))
+    gone.close()
+    monkeypatch.setattr("predictor.addresses.WEB_PORTS", frozenset({server.port, gone.port}))
+    sentences = set()
+    for target in (f"127.0.0.1:{server.port}", f"127.0.0.1:{gone.port}", f"10.255.255.1:{server.port}"):
+        with pytest.raises(FetchBlocked) as error:
+            Fetcher().fetch(f"http://{target}/")
+        sentences.add(error.value.detail)
+    assert len(sentences) == 1
+    assert not re.search(r"\d", sentences.pop())
+    assert server.connections == 0
+
+
+def test_international_name(serve: Serve) -> None:
+    """A host name beyond ASCII is looked up and sent in its IDNA form."""
+    server = serve(says(answer()))
+    asked = []
+
+    def resolve(host: str, port: int) -> Sequence[Answer]:
+        asked.append(host)
+        return numeric("127.0.0.1", port)
+
+    allow = ("xn--bcher-kva.test",)
+    assert Fetcher(allow=allow, resolve=resolve).fetch(f"http://Bücher.test:{server.port}/") == PICTURE
+    assert asked == ["xn--bcher-kva.test"]
+    assert headers_of(server.heads[0])["host"] == f"xn--bcher-kva.test:{server.port}"
+
+
+def test_unusable_allow() -> None:
+    """An entry that cannot be used stops the start."""
+    with pytest.raises(ConfigError, match="PREDICTOR_FETCH_ALLOW"):
+        Fetcher(allow=("10.0.0.0/8", "http://cdn.internal"))
+
+
+# Redirects.
+
+
+@pytest.mark.parametrize("status", ["301 a", "302 b", "303 c", "307 d", "308 e"])
+def test_redirect(serve: Serve, status: str) -> None:
+    """A redirect is followed, relative to the URL that it came from."""
+    server = serve(redirects("../end", status))
+    assert fetcher(server).fetch(f"http://127.0.0.1:{server.port}/a/b") == PICTURE
+    assert [path_of(head) for head in server.heads] == ["/a/b", "/end"]
+
+
+def test_redirect_loop(serve: Serve) -> None:
+    """Three redirects are followed; the next one ends the download."""
+    server = serve(redirects("/again"))
+    with pytest.raises(FetchFailed, match="more than 3 times"):
+        fetcher(server).fetch(server.url)
+    assert server.connections == 4
+
+
+def test_redirect_body_is_not_read(serve: Serve) -> None:
+    """The endless body of a redirect is left alone."""
+    head = b"HTTP/1.1 302 Found\r\nLocation: /end\r\nTransfer-Encoding: chunked\r\n\r\n"
+    server = serve(redirects("", tail=drips(head, b"1000\r\n" + bytes(4096) + b"\r\n", 0)))
+    assert fetcher(server).fetch(server.url) == PICTURE
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1:{inner}/",
+        "//127.0.0.1:{inner}/",
+        "http://2130706433:{inner}/",
+        "http://localhost:{inner}/",
+        "http://[::ffff:127.0.0.1]:{inner}/",
+        "http://user@127.0.0.1:{port}/end",
+        "//user@127.0.0.1:{port}/end",
+        "file:///etc/passwd",
+        "ftp://127.0.0.1:{port}/end",
+        "http://169.254.169.254/latest/meta-data/",
+    ],
+)
+def test_redirect_not_permitted(serve: Serve, monkeypatch: pytest.MonkeyPatch, location: str) -> None:
+    """Where a redirect leads is checked like the URL itself."""
+    inner = serve(says(answer(b"inner")))
+    monkeypatch.setattr("predictor.addresses.WEB_PORTS", frozenset({80, inner.port}))
+    ports = {"inner": inner.port}
+
+    def script(connection: socket.socket, head: bytes) -> None:
+        redirects(location.format(**ports))(connection, head)
+
+    server = serve(script)
+    ports["port"] = server.port
+    allow = (f"127.0.0.1:{server.port}",)
+    with pytest.raises(FetchBlocked):
+        Fetcher(allow=allow, resolve=numeric).fetch(server.url)
+    assert (server.connections, inner.connections) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://*", "/a b", "\\\\127.0.0.1\\end", "/a\tb", "http://[::1/", "/\xfc", "/" * 3000],
+)
+def test_redirect_to_no_url(serve: Serve, location: str) -> None:
+    """A redirect to something that is no URL is the server's failure, not the caller's."""
+    data = f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {location}\r\n\r\n".encode("latin-1")
+    server = serve(says(data))
+    with pytest.raises(FetchFailed, match="redirected to something"):
+        fetcher(server).fetch(server.url)
+    assert server.connections == 1
+
+
+def test_each_hop_is_resolved_once(serve: Serve) -> None:
+    """A name is resolved once for each hop, and the second hop's answer is checked anew."""
+    asked = []
+
+    def resolve(host: str, port: int) -> Sequence[Answer]:
+        asked.append(host)
+        return numeric("127.0.0.1" if len(asked) % 3 else "127.0.0.9", port)
+
+    server = serve(redirects("/end"))
+    changing = Fetcher(allow=(f"127.0.0.1:{server.port}",), resolve=resolve)
+    url = f"http://pictures.test:{server.port}/cat.jpg"
+    assert changing.fetch(url) == PICTURE
+    assert len(asked) == 2
+    with pytest.raises(FetchBlocked):
+        changing.fetch(url)
+    assert len(asked) == 3
+
+
+# Answers that are no picture.
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+FAILURES = {
+    "not found": (answer(PICTURE, "404 Not Found"), FetchFailed, "status 404"),
+    "server error": (answer(PICTURE, "500 Oops"), FetchFailed, "status 500"),
+    "partial": (answer(PICTURE, "206 Partial Content"), FetchFailed, "status 206"),
+    "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", FetchFailed, "status 204"),
+    "not modified": (b"HTTP/1.1 304 Not Modified\r\n\r\n", FetchFailed, "status 304"),
+    "redirect to nowhere": (answer(b"", "302 Found"), FetchFailed, "status 302"),
+    "choices": (answer(b"", "300 Choices", "Location: /end"), FetchFailed, "status 300"),
+    "empty": (answer(b""), FetchFailed, "empty body"),
+    "empty chunked": (CHUNKED + b"0\r\n\r\n", FetchFailed, "empty body"),
+    "silence": (b"", FetchFailed, "broke off"),
+    "half a head": (b"HTTP/1.1 200 OK\r\nContent-Le", FetchFailed, "empty body"),
+    "truncated": (answer()[:-1], FetchFailed, "broke off"),
+    "truncated chunk": (CHUNKED + b"5\r\nabc", FetchFailed, "broke off"),
+    "no last chunk": (CHUNKED + b"3\r\nabc\r\n", FetchFailed, "broke off"),
+    "chunk of no size": (CHUNKED + b"cat\r\nabc\r\n0\r\n\r\n", FetchFailed, "broke off"),
+    "long chunk line": (CHUNKED + b"3;" + b"x" * 200_000 + b"\r\nabc\r\n0\r\n\r\n", FetchFailed, "broke off"),
+    "two lengths": (b"HTTP/1.1 200 OK\r\nContent-Length: 3, 4\r\n\r\nabcd", FetchFailed, "broke off"),
+    "not http": (b"SSH-2.0-OpenSSH_9.6\r\n", FetchFailed, "broke off"),
+    "binary": (bytes(range(256)) * 4, FetchFailed, "broke off"),
+    "long status": (b"HTTP/1.1 200 " + b"x" * 70_000 + b"\r\n\r\n", FetchFailed, "broke off"),
+    "long header": (answer(PICTURE, "200 OK", "X: " + "x" * 70_000), FetchFailed, "broke off"),
+    "2000 headers": (answer(PICTURE, "200 OK", *["X: x"] * 2000), FetchFailed, "broke off"),
+    "gzip": (answer(PICTURE, "200 OK", "Content-Encoding: gzip"), FetchFailed, "compressed"),
+    "nested": (answer(PICTURE, "200 OK", "Content-Encoding: gzip, br, zstd"), FetchFailed, "compressed"),
+    "made-up coding": (answer(PICTURE, "200 OK", "Content-Encoding: cat"), FetchFailed, "compressed"),
+    "gzip transfer": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        FetchFailed,
+        "compressed",
+    ),
+    "huge length": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000000\r\n\r\n",
+        ImageTooLarge,
+        "1000000 bytes",
+    ),
+    "huge chunk": (CHUNKED + b"ffffffffff\r\n" + bytes(1_100_000), ImageTooLarge, "1000000 bytes"),
+    "large body": (b"HTTP/1.0 200 OK\r\n\r\n" + bytes(1_000_001), ImageTooLarge, "1000000 bytes"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_useless_answer(serve: Serve, name: str) -> None:
+    """An answer without a complete, plain body of status 200 fails, and the sentence says what was wrong."""
+    data, error, sentence = FAILURES[name]
+    server = serve(says(data))
+    with pytest.raises(error, match=sentence) as raised:
+        fetcher(server, seconds=PATIENCE).fetch(server.url)
+    assert_harmless(raised.value)
+
+
+def assert_harmless(error: PredictorError) -> None:
+    """No address, path or library in the sentence."""
+    assert not re.search(r"127\.|::|/|urllib3|HTTPConnection|object at|Errno", error.detail), error.detail
+
+
+def test_largest_body(serve: Serve) -> None:
+    """A body of just the limit passes; one byte more does not."""
+    server = serve(says(answer(PICTURE)))
+    assert fetcher(server, max_bytes=len(PICTURE)).fetch(server.url) == PICTURE
+    with pytest.raises(ImageTooLarge):
+        fetcher(server, max_bytes=len(PICTURE) - 1).fetch(server.url)
+
+
+@pytest.mark.parametrize("start", [CHUNKED, b"HTTP/1.0 200 OK\r\n\r\n"], ids=["chunked", "no length"])
+def test_endless_body(serve: Serve, start: bytes) -> None:
+    """A body without end is cut at the limit."""
+    server = serve(drips(start, b"1000\r\n" + bytes(4096) + b"\r\n", 0))
+    with pytest.raises(ImageTooLarge):
+        fetcher(server, seconds=PATIENCE).fetch(server.url)
+
+
+def test_negative_chunk(serve: Serve) -> None:
+    """A chunk size below 0 ends the download at once; it would be read without limit."""
+    server = serve(drips(CHUNKED + b"-1\r\n", bytes(4096)))
+    with pytest.raises(FetchFailed, match="broke off"):
+        fetcher(server, seconds=2).fetch(server.url)
+
+
+# The deadline.
+
+OK = b"HTTP/1.1 200 OK\r\n"
+SLOW = {
+    "silence": drips(b"", b"", 1),
+    "status": drips(b"HTTP/1.1 200 ", b"O"),
+    "header": drips(OK + b"X: ", b"x"),
+    "headers": drips(OK, b"X: x\r\n", 0.1),
+    "continue": drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "continue flood": drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100, 0),
+    "body": drips(OK + b"Content-Length: 100000\r\n\r\n", b"x"),
+    "body without length": drips(OK + b"\r\n", b"x"),
+    "chunks": drips(CHUNKED, b"1\r\nx\r\n"),
+    "chunk line": drips(CHUNKED + b"1;", b"x"),
+    "trailers": drips(CHUNKED + b"1\r\nx\r\n0\r\n", b"X: x\r\n"),
+    "redirect": redirects("", tail=drips(b"HTTP/1.1 302 Found\r\nLocation: /end\r\nX: ", b"x")),
+}
+SECONDS = 0.4
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_deadline(serve: Serve, name: str) -> None:
+    """A server that drips is given up when the time is over, wherever in its answer it is."""
+    server = serve(SLOW[name])
+    with pytest.raises(FetchTimeout) as raised:
+        fetcher(server, seconds=SECONDS).fetch(server.url)
+    assert_harmless(raised.value)
+
+
+def test_deadline_holds_for_all_hops(serve: Serve) -> None:
+    """Hops share one time: four that are each quick enough are together too slow."""
+
+    def script(connection: socket.socket, _: bytes) -> None:
+        time.sleep(SECONDS * 0.4)
+        connection.sendall(answer(b"", "302 Found", "Location: /again"))
+
+    server = serve(script)
+    with pytest.raises(FetchTimeout):
+        fetcher(server, seconds=SECONDS).fetch(server.url)
+    assert server.connections < 4
+
+
+def test_black_hole() -> None:
+    """A name whose lookup never ends is given up when the time is over."""
+    over = threading.Event()
+
+    def resolve(host: str, port: int) -> Sequence[Answer]:
+        over.wait(PATIENCE)
+        raise socket.gaierror(host, port)
+
+    with pytest.raises(FetchTimeout):
+        Fetcher(seconds=SECONDS, resolve=resolve).fetch("http://pictures.test/")
+    over.set()
+
+
+def test_deadline_is_for_one_download(serve: Serve) -> None:
+    """A download that timed out leaves nothing behind that could end the next one."""
+    server = serve(redirects("", tail=SLOW["body"]))
+    shared = fetcher(server, seconds=SECONDS)
+    with pytest.raises(FetchTimeout):
+        shared.fetch(server.url)
+    assert shared.fetch(f"http://127.0.0.1:{server.port}/end") == PICTURE
+
+
+# TLS.
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """A throw-away certificate authority."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def secure(serve: Serve, authority: trustme.CA) -> Callable[[Script, str], tuple[Server, list[str]]]:
+    """Starts a TLS server with a certificate for a name; gives it, and the names that clients ask for."""
+
+    def start(script: Script, name: str) -> tuple[Server, list[str]]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(name).configure_cert(context)
+        asked: list[str] = []
+        context.sni_callback = lambda _socket, name, _context: asked.append(name)
+        return serve(script, context=context), asked
+
+    return start
+
+
+Secure = Callable[[Script, str], tuple[Server, list[str]]]
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA, tmp_path: Path) -> Callable[..., Fetcher]:
+    """Makes a Fetcher that trusts the authority and takes every name for this machine."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    def make(seconds: float = 10.0) -> Fetcher:
+        return Fetcher(
+            allow=("127.0.0.0/8",),
+            seconds=seconds,
+            ca_file=str(tmp_path / "ca.pem"),
+            resolve=lambda _host, port: numeric("127.0.0.1", port),
+        )
+
+    return make
+
+
+def test_tls(secure: Secure, trusting: Callable[..., Fetcher]) -> None:
+    """With TLS the server is asked for, and verified as, the host of the URL, by many threads at once."""
+    server, asked = secure(says(answer()), "pictures.test")
+    shared = trusting()
+    with ThreadPoolExecutor(8) as pool:
+        bodies = list(pool.map(shared.fetch, [f"https://pictures.test:{server.port}/"] * 24))
+    assert bodies == [PICTURE] * 24
+    assert set(asked) == {"pictures.test"}
+    assert {headers_of(head)["host"] for head in server.heads} == {f"pictures.test:{server.port}"}
+
+
+def test_tls_address(secure: Secure, trusting: Callable[..., Fetcher]) -> None:
+    """A certificate for an address is verified against the address in the URL."""
+    server, _ = secure(says(answer()), "127.0.0.1")
+    assert trusting().fetch(f"https://127.0.0.1:{server.port}/") == PICTURE
+    with pytest.raises(FetchFailed, match="certificate"):
+        trusting().fetch(f"https://127.0.0.2:{server.port}/")
+
+
+def test_tls_wrong_name(secure: Secure, trusting: Callable[..., Fetcher]) -> None:
+    """A certificate for another name is refused before anything is asked."""
+    server, _ = secure(says(answer()), "other.test")
+    with pytest.raises(FetchFailed, match="certificate") as raised:
+        trusting().fetch(f"https://pictures.test:{server.port}/")
+    assert_harmless(raised.value)
+    assert server.heads == []
+
+
+def test_tls_unknown_authority(secure: Secure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A certificate of an unknown authority is refused, whatever the environment trusts."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    server, _ = secure(says(answer()), "127.0.0.1")
+    with pytest.raises(FetchFailed, match="certificate"):
+        fetcher(server).fetch(f"https://127.0.0.1:{server.port}/")
+    assert server.heads == []
+
+
+def test_no_tls_behind_https(serve: Serve) -> None:
+    """A server that speaks plain HTTP where TLS is due is a failed download."""
+    server = serve(says(answer()))
+    with pytest.raises(FetchFailed, match="secure connection") as raised:
+        fetcher(server).fetch(f"https://127.0.0.1:{server.port}/")
+    assert_harmless(raised.value)
+
+
+def test_tls_redirect(secure: Secure, trusting: Callable[..., Fetcher]) -> None:
+    """A redirect to another name verifies the other name."""
+    server, asked = secure(redirects("/end"), "pictures.test")
+    target, _ = secure(says(answer()), "elsewhere.test")
+    first, _ = secure(redirects(f"https://elsewhere.test:{target.port}/"), "pictures.test")
+    assert trusting().fetch(f"https://pictures.test:{server.port}/") == PICTURE
+    assert asked == ["pictures.test"] * 2
+    assert trusting().fetch(f"https://pictures.test:{first.port}/") == PICTURE
+    assert headers_of(target.heads[0])["host"] == f"elsewhere.test:{target.port}"
+
+
+def test_tls_deadline_in_body(secure: Secure, trusting: Callable[..., Fetcher]) -> None:
+    """The deadline ends a drip inside TLS."""
+    server, _ = secure(SLOW["body without length"], "pictures.test")
+    with pytest.raises(FetchTimeout):
+        trusting(seconds=SECONDS).fetch(f"https://pictures.test:{server.port}/")
+
+
+def test_tls_deadline_in_handshake() -> None:
+    """The deadline ends a handshake whose bytes come one by one."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def handshake() -> None:
+            with contextlib.suppress(OSError), listener.accept()[0] as connection:
+                drips(b"\x16\x03\x03\x40\x00", b"\x02")(connection, b"")
+
+        threading.Thread(target=handshake, daemon=True).start()
+        with pytest.raises(FetchTimeout):
+            Fetcher(allow=(f"127.0.0.1:{port}",), seconds=SECONDS).fetch(f"https://127.0.0.1:{port}/")
