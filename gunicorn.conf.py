@@ -1,0 +1,109 @@
+"""How gunicorn runs the service; every figure comes from the settings.
+
+The master loads neither the application nor onnxruntime: each worker builds its own session after the
+fork (`preload_app` stays off), so nothing about a model can stop the master.
+"""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from predictor import logs
+from predictor.config import Settings, cores
+from predictor.errors import ConfigError
+
+_M_ARENA_MAX = -8  # from glibc's malloc.h
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
+SLOT = "WORKER_SLOT"
+
+try:
+    _settings = Settings.from_environment()
+except ConfigError as error:
+    sys.exit(f"Configuration: {error.detail}")
+
+
+def _default_workers() -> int:
+    """One worker for each core; on a machine with GPUs, at most four for each of them."""
+    if _settings.device == "cpu":
+        return cores()
+    from predictor.model.device import count
+
+    gpus = min(count(), 1) if _settings.device.startswith("cuda:") else count()
+    return min(cores(), 4 * gpus) if gpus else cores()
+
+
+wsgi_app = "wsgi:app"
+bind = _settings.bind
+worker_class = "gthread"
+workers = _settings.workers or _default_workers()
+threads = _settings.threads
+# The workers read their number from here, to share the cores between them.
+os.environ["PREDICTOR_WORKERS"] = str(workers)
+
+# A worker that is told to stop finishes what it has begun: a download and a run may take this long.
+graceful_timeout = int(_settings.fetch_seconds + _settings.run_seconds)
+timeout = 60
+# Longer than nginx keeps its idle connections to us (60 s), so that it never writes to a closed one.
+keepalive = 75
+# Workers are replaced now and then, not all at once, so that a slow leak of a library cannot add up.
+max_requests = 100_000
+max_requests_jitter = 20_000
+# The heartbeat file in memory: a busy disk must not make a worker look dead.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (gunicorn makes a private file)
+# Its default name is one for all servers of a user, which would take it from each other.
+control_socket_disable = True
+logconfig_dict = logs.configuration(_settings.log)
+
+
+def on_starting(server: Any) -> None:
+    """Make the folder of this server's metrics, and remove those that dead servers left."""
+    metrics = _settings.data / "metrics"
+    try:
+        for folder in metrics.glob("*"):
+            if not Path("/proc", folder.name).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+        mine = metrics / str(os.getpid())
+        shutil.rmtree(mine, ignore_errors=True)
+        mine.mkdir(parents=True)
+    except OSError as error:
+        server.log.error("Metrics are not added up over the workers: %s", error.strerror)
+    else:
+        os.environ[METRICS] = str(mine.resolve())
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give the worker the smallest slot that no living worker has: its metrics are counted under it."""
+    taken = {other.slot for other in server.WORKERS.values()}
+    worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Keep memory in one pool, and tell the metrics their slot.
+
+    Nothing slow may stand here: until the worker has its own signal handlers, a request to stop is lost.
+    """
+    _one_memory_pool()
+    os.environ[SLOT] = str(worker.slot)
+
+
+def _one_memory_pool() -> None:
+    """Have all threads share one pool of freed memory; glibc would keep one for each of many threads."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Drop what only a living worker may show; its counts stay."""
+    if METRICS in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.slot)
+
+
+def on_exit(server: Any) -> None:
+    """Remove this server's metrics."""
+    shutil.rmtree(os.environ.get(METRICS, ""), ignore_errors=True)

@@ -1,0 +1,28 @@
+"""The application factory, and nothing else."""
+
+from pathlib import Path
+
+from flask import Flask
+
+from predictor.config import Settings
+from predictor.runtime.worker import Worker
+from predictor.web import api, hooks, ops, pages, problems
+
+_ROOT = Path(__file__).parent.parent
+
+
+def create_app(settings: Settings) -> Flask:
+    """Build the application of one worker process: its models, its cache, its routes."""
+    app = Flask("predictor", template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static"))
+    app.json.compact = True  # type: ignore[attr-defined]
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    worker = Worker(settings)
+    app.extensions["predictor"] = worker
+    hooks.init_app(app, worker.metrics)
+    problems.init_app(app)
+    worker.cache.init_app(app)
+    worker.exporter.init_app(app)
+    for room in (pages, api, ops):
+        app.register_blueprint(room.blueprint(worker))
+    ops.describe_metrics(app)
+    return app

@@ -1,0 +1,79 @@
+"""The API: predictions."""
+
+from typing import Any
+
+from flask import Blueprint, Response, g, jsonify, request
+
+from predictor.errors import (
+    FetchBlocked,
+    FetchFailed,
+    FetchTimeout,
+    ImageTooLarge,
+    InvalidImage,
+    InvalidRequest,
+    ModelNotFound,
+    NotReady,
+    Overloaded,
+    PredictorError,
+    Unauthorized,
+    UnsupportedImage,
+)
+from predictor.runtime.engine import Outcome
+from predictor.runtime.worker import Worker
+from predictor.web import inputs, schemas
+from predictor.web.auth import require_token
+from predictor.web.openapi import BINARY, FILES, operation
+from predictor.web.problems import problem_json
+
+
+def blueprint(worker: Worker) -> Blueprint:
+    """Routes of the API."""
+    api = Blueprint("api", __name__)
+    settings = worker.settings
+
+    @api.post("/predict")
+    @operation(
+        tag="Prediction",
+        query=schemas.Options,
+        bodies={
+            "application/json": schemas.PredictRequest,
+            "multipart/form-data": {"allOf": [schemas.FormRequest, FILES]},
+            "application/x-www-form-urlencoded": schemas.FormRequest,
+            "application/octet-stream": BINARY,
+            "image/*": BINARY,
+        },
+        answers={"application/json": {"anyOf": [schemas.Answer, schemas.Results]}},
+        errors=(
+            InvalidRequest, Unauthorized, FetchBlocked, ModelNotFound, ImageTooLarge, UnsupportedImage,
+            InvalidImage, FetchFailed, FetchTimeout, Overloaded, NotReady,
+        ),
+    )  # fmt: skip
+    def predict() -> Response:
+        """Say what is on a picture.
+
+        Takes a picture as the address of one, in base64, as a file or as the body itself; with lists or
+        repeated files it takes many and answers `results` in the order sent, where one bad picture never
+        fails the others.
+        """
+        require_token(request, settings.predict_token)
+        sent = inputs.read(request, settings)
+        outcome = worker.engine.predict(sent.pictures, sent.options)
+        g.phases = outcome.phases.seconds
+        return jsonify(_body(outcome, many=sent.many))
+
+    return api
+
+
+def _body(outcome: Outcome, *, many: bool) -> dict[str, Any]:
+    if many:
+        return {"results": [_result(outcome, result) for result in outcome.results]}
+    result = outcome.results[0]
+    if isinstance(result, PredictorError):
+        raise result
+    return schemas.answer_json(result, outcome.model.version)
+
+
+def _result(outcome: Outcome, result: Any) -> dict[str, Any]:
+    if isinstance(result, PredictorError):
+        return {"error": problem_json(result)}
+    return schemas.answer_json(result, outcome.model.version)

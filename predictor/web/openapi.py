@@ -1,0 +1,167 @@
+"""The OpenAPI 3.1 document, made from what the code validates with.
+
+Each view says with `operation` what it takes and gives; the document walks the URL map, so no route
+can be missing from it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from flask import Flask
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from werkzeug.routing import Rule
+
+from predictor.errors import Internal, PredictorError
+from predictor.web.schemas import Problem
+
+View = TypeVar("View", bound=Callable[..., Any])
+Schema = type[BaseModel] | Mapping[str, Any]
+"""A model, or a JSON Schema in which models may stand."""
+
+BINARY: Mapping[str, Any] = {"type": "string", "format": "binary"}
+TEXT: Mapping[str, Any] = {"type": "string"}
+FILES: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "image": {"type": "array", "items": BINARY, "description": "The picture; repeated, several."}
+    },
+}
+_ATTRIBUTE = "openapi_operation"
+_REF = "#/components/schemas/{model}"
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_DESCRIPTION = "Serves a trained ONNX image classifier: give it a picture, read what is on it."
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a view takes and gives.
+
+    Attributes:
+        tag: the group it is shown in.
+        answers: the content of a 200 answer by content type.
+        query: the query arguments.
+        bodies: the request body by content type.
+        errors: what may go wrong.
+    """
+
+    tag: str
+    answers: Mapping[str, Schema]
+    query: type[BaseModel] | None = None
+    bodies: Mapping[str, Schema] = field(default_factory=dict)
+    errors: tuple[type[PredictorError], ...] = ()
+
+
+def operation(**parts: Any) -> Callable[[View], View]:
+    """Describe a view by the fields of `Operation`; its docstring gives summary and description."""
+
+    def describe(view: View) -> View:
+        setattr(view, _ATTRIBUTE, Operation(**parts))
+        return view
+
+    return describe
+
+
+def describe_foreign(view: Callable[..., Any], docstring: str, **parts: Any) -> None:
+    """Describe a view that a library made."""
+    view.__doc__ = docstring
+    operation(**parts)(view)
+
+
+def document(app: Flask, version: str) -> dict[str, Any]:
+    """The OpenAPI document of an application."""
+    paths: dict[str, Any] = {}
+    models: set[type[BaseModel]] = {Problem}
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        view = app.view_functions[rule.endpoint]
+        described: Operation | None = getattr(view, _ATTRIBUTE, None)
+        if described is None:
+            continue
+        models.update(_models(described))
+        for method in sorted((rule.methods or set()) & set(_METHODS)):
+            paths.setdefault(_path(rule), {})[method.lower()] = _operation(rule, view, described)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Image Prediction API", "version": version, "description": _DESCRIPTION},
+        "paths": paths,
+        "components": {"schemas": _components(models)},
+    }
+
+
+def _path(rule: Rule) -> str:
+    return "".join(f"{{{part}}}" if dynamic else part for dynamic, part in rule._trace).lstrip("|")  # noqa: SLF001
+
+
+def _operation(rule: Rule, view: Callable[..., Any], described: Operation) -> dict[str, Any]:
+    summary, _, text = (view.__doc__ or "").strip().partition("\n")
+    result: dict[str, Any] = {
+        "operationId": rule.endpoint.replace(".", "_"),
+        "tags": [described.tag],
+        "summary": summary.rstrip("."),
+        "responses": _responses(described),
+    }
+    if text.strip():
+        result["description"] = " ".join(text.split())
+    if described.query is not None:
+        result["parameters"] = list(_parameters(described.query))
+    if described.bodies:
+        content = {kind: {"schema": _schema(body)} for kind, body in described.bodies.items()}
+        result["requestBody"] = {"required": True, "content": content}
+    return result
+
+
+def _parameters(query: type[BaseModel]) -> Iterable[dict[str, Any]]:
+    for name, schema in query.model_json_schema()["properties"].items():
+        described = dict(schema)
+        text = described.pop("description", "")
+        yield {"name": name, "in": "query", "required": False, "description": text, "schema": described}
+
+
+def _responses(described: Operation) -> dict[str, Any]:
+    responses: dict[str, Any] = {
+        "200": {
+            "description": "Success.",
+            "content": {kind: {"schema": _schema(answer)} for kind, answer in described.answers.items()},
+        }
+    }
+    by_status: dict[int, list[type[PredictorError]]] = {}
+    expected: tuple[type[PredictorError], ...] = (*described.errors, Internal)
+    for error in expected:
+        by_status.setdefault(error.status, []).append(error)
+    for status, errors in sorted(by_status.items()):
+        codes = " or ".join(f"`{error.code}`" for error in errors)
+        responses[str(status)] = {
+            "description": f"{' or '.join(error.title for error in errors)}: {codes}.",
+            "content": {"application/problem+json": {"schema": _schema(Problem)}},
+        }
+    return responses
+
+
+def _schema(schema: Any) -> Any:
+    """A JSON Schema with references in the place of models."""
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return {"$ref": _REF.format(model=schema.__name__)}
+    if isinstance(schema, Mapping):
+        return {key: _schema(value) for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [_schema(value) for value in schema]
+    return schema
+
+
+def _models(described: Operation) -> Iterable[type[BaseModel]]:
+    pending: list[Any] = [*described.answers.values(), *described.bodies.values()]
+    while pending:
+        schema = pending.pop()
+        if isinstance(schema, type) and issubclass(schema, BaseModel):
+            yield schema
+        elif isinstance(schema, Mapping):
+            pending.extend(schema.values())
+        elif isinstance(schema, list):
+            pending.extend(schema)
+
+
+def _components(models: set[type[BaseModel]]) -> dict[str, Any]:
+    wanted = sorted(models, key=lambda model: model.__name__)
+    _, schemas = models_json_schema([(model, "validation") for model in wanted], ref_template=_REF)
+    return dict(schemas["$defs"])

@@ -1,0 +1,49 @@
+"""For operators: is it alive, and is it ready; `/metrics` is the exporter's."""
+
+from flask import Blueprint, Flask, Response, jsonify
+
+from predictor.errors import NotReady
+from predictor.runtime.worker import Worker
+from predictor.web import schemas
+from predictor.web.openapi import TEXT, describe_foreign, operation
+
+
+def blueprint(worker: Worker) -> Blueprint:
+    """Routes for probes."""
+    ops = Blueprint("ops", __name__)
+
+    @ops.get("/healthz")
+    @operation(tag="Operating", answers={"application/json": schemas.Alive})
+    def healthz() -> Response:
+        """Say that the process answers."""
+        return jsonify(status="alive")
+
+    @ops.get("/readyz")
+    @operation(tag="Operating", answers={"application/json": schemas.Ready}, errors=(NotReady,))
+    def readyz() -> Response:
+        """Say whether a prediction would succeed, and where it would run."""
+        model, device = worker.engine.model(), worker.device
+        if device is None:
+            raise NotReady("No device was chosen yet.")
+        return jsonify(
+            status="ready",
+            model=schemas.model_json(model.version),
+            device={
+                "kind": device.kind,
+                "name": device.name,
+                "provider": model.provider,
+                "reason": device.reason,
+            },
+        )
+
+    return ops
+
+
+def describe_metrics(app: Flask) -> None:
+    """Put the exporter's route into the OpenAPI document."""
+    describe_foreign(
+        app.view_functions["prometheus_metrics"],
+        "Give the metrics of all workers, past and present, in Prometheus' text format.",
+        tag="Operating",
+        answers={"text/plain": TEXT},
+    )

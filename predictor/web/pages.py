@@ -1,0 +1,103 @@
+"""The pages people see: the picture page, which works without JavaScript, and the documentation."""
+
+import base64
+import time
+from typing import Any
+
+from flask import Blueprint, Response, current_app, g, jsonify, render_template, request
+
+from predictor.errors import PredictorError
+from predictor.image.decode import Limits
+from predictor.image.thumbnail import thumbnail
+from predictor.runtime.engine import Encoded, Picture
+from predictor.runtime.worker import Worker
+from predictor.web import inputs, openapi, schemas
+from predictor.web.auth import require_token
+from predictor.web.problems import problem_json
+
+VERSION = "0.1.0"
+
+
+def blueprint(worker: Worker) -> Blueprint:
+    """Routes of the pages."""
+    pages = Blueprint("pages", __name__)
+
+    @pages.get("/")
+    def index() -> str:
+        """Show the page on which a picture is given."""
+        return _index(worker)
+
+    @pages.post("/")
+    def submit() -> tuple[str, int]:
+        """Answer the page's form, for browsers without JavaScript."""
+        try:
+            return _index(worker, **_predicted(worker)), 200
+        except PredictorError as error:
+            return _index(worker, problem=problem_json(error)), error.status
+
+    @pages.get("/docs")
+    def docs() -> str:
+        """Show the API's documentation."""
+        return render_template("docs.html", document=_document())
+
+    @pages.get("/openapi.json")
+    @openapi.operation(tag="Operating", answers={"application/json": {"type": "object"}})
+    def openapi_json() -> Response:
+        """Give the OpenAPI document."""
+        return jsonify(_document())
+
+    return pages
+
+
+def _document() -> dict[str, Any]:
+    return openapi.document(current_app, VERSION)
+
+
+def _index(worker: Worker, **shown: Any) -> str:
+    settings = worker.settings
+    values: dict[str, Any] = {
+        "result": None,
+        "problem": None,
+        "image_url": request.form.get("image_url", "")[:2048] if request.method == "POST" else "",
+        "model": _model(worker),
+        "limits": {
+            "formats": list(settings.formats),
+            "max_image_mb": settings.max_image_mb,
+            "max_megapixels": settings.max_megapixels,
+            "max_batch": settings.max_batch,
+        },
+    }
+    return render_template("index.html", **(values | shown))
+
+
+def _model(worker: Worker) -> dict[str, Any] | None:
+    if worker.engine.problem is not None or worker.device is None:
+        return None
+    model = worker.engine.model()
+    described = schemas.model_json(model.version)
+    return described | {"classes": len(model.spec.labels), "device": worker.device.name}
+
+
+def _predicted(worker: Worker) -> dict[str, Any]:
+    start = time.perf_counter()
+    require_token(request, worker.settings.predict_token)
+    sent = inputs.read(request, worker.settings)
+    outcome = worker.engine.predict(sent.pictures[:1], sent.options)
+    g.phases = outcome.phases.seconds
+    first = outcome.results[0]
+    if isinstance(first, PredictorError):
+        raise first
+    answer = schemas.answer_json(first, outcome.model.version)
+    answer["milliseconds"] = 1000 * (time.perf_counter() - start)
+    answer["phases"] = {phase: 1000 * seconds for phase, seconds in outcome.phases.seconds.items()}
+    answer["preview"] = _preview(sent.pictures[0], worker)
+    return {"result": answer}
+
+
+def _preview(picture: Picture, worker: Worker) -> str | None:
+    """A small copy of a sent file; a picture from an address is shown from there by the browser."""
+    if not isinstance(picture, Encoded):
+        return None
+    settings = worker.settings
+    limits = Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(picture.data, limits)).decode()

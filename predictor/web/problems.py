@@ -1,0 +1,78 @@
+"""Errors as answers: one handler for the application, choosing the form by path and Accept."""
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, g, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from predictor.errors import ImageTooLarge, Internal, InvalidRequest, PredictorError
+
+log = logging.getLogger(__name__)
+
+# Refusals of the HTTP layer itself, where the contract has no code: the standard's words.
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_image"}
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of the application from here."""
+    app.register_error_handler(Exception, _handle)
+
+
+def problem_json(error: PredictorError) -> dict[str, Any]:
+    """An error as RFC 9457 describes it (`schemas.Problem`)."""
+    return _problem(error.code, error.title, error.status, error.detail)
+
+
+def _problem(code: str, title: str, status: int, detail: str) -> dict[str, Any]:
+    return {
+        "type": f"/docs#{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": g.get("request_id", ""),
+    }
+
+
+def _handle(error: Exception) -> Response:
+    if isinstance(error, RequestEntityTooLarge):
+        error = ImageTooLarge("The request is larger than allowed.")
+    if isinstance(error, HTTPException):
+        return _http_error(error)
+    if not isinstance(error, PredictorError):
+        log.error("A request failed", exc_info=error)
+        error = Internal("Something went wrong; the log has the reason under the request id.")
+    return _respond(problem_json(error), error.headers)
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Location"}}
+    if 300 <= status < 400:
+        return Response(status=status, headers=headers)
+    default = InvalidRequest if status < 500 else Internal
+    detail = {
+        404: "There is nothing at this address.",
+        405: "This address does not take that method.",
+    }.get(status, "The request cannot be understood.")
+    problem = _problem(_HTTP_CODES.get(status, default.code), error.name, status, detail)
+    return _respond(problem, headers)
+
+
+def _respond(problem: dict[str, Any], headers: dict[str, str]) -> Response:
+    if request.path.startswith("/v2"):
+        response = jsonify(error=problem["detail"])
+    elif _wants_page():
+        response = Response(render_template("error.html", problem=problem), mimetype="text/html")
+    else:
+        response = jsonify(problem)
+        response.mimetype = "application/problem+json"
+    response.status_code = problem["status"]
+    response.headers.update(headers)
+    return response
+
+
+def _wants_page() -> bool:
+    best = request.accept_mimetypes.best_match(["application/json", "application/problem+json", "text/html"])
+    return best == "text/html" and request.headers.get("Accept", "*/*") != "*/*"

@@ -1,0 +1,170 @@
+"""What requests and answers look like; the OpenAPI document is made of what validates them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from predictor.errors import InvalidRequest
+from predictor.model.labels import Label
+from predictor.runtime.engine import Prediction
+from predictor.store.registry import DEFAULT, ModelVersion
+
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="The model's name.")]
+
+
+def _absent(description: str, **constraints: Any) -> Any:
+    """A field that may be left out, but not be null: the schema says so, and nothing else is accepted."""
+
+    def no_default(schema: dict[str, Any]) -> None:
+        schema.pop("default", None)
+
+    return Field(None, description=description, json_schema_extra=no_default, **constraints)
+
+
+class Options(BaseModel):
+    """What a request may choose, as query arguments or as fields of the body."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    top_k: int = Field(5, ge=1, le=1_000_000, description="How many classes to give.")
+    model: ModelName = DEFAULT
+    version: int = _absent("The model's version; the live one if not given.", ge=1)
+
+
+WAYS = ("image_url", "image", "image_urls", "images")
+
+
+class PredictRequest(Options):
+    """Exactly one of the four ways to name pictures, and options."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [way]} for way in WAYS]})
+
+    image_url: str = _absent("The address of a picture, http or https.")
+    image: str = _absent("A picture in base64, or as a data: URL.")
+    image_urls: list[str] = _absent("Addresses of several pictures.", min_length=1)
+    images: list[str] = _absent("Several pictures in base64.", min_length=1)
+
+
+class FormRequest(Options):
+    """The text fields of a form; the pictures come as files named `image`."""
+
+    image_url: str = _absent("The address of a picture, if no file comes.")
+
+
+class Score(BaseModel):
+    """One class and how sure the model is of it."""
+
+    label: str = Field(description="The name of the class.")
+    index: int = Field(description="The index of the class in the model's output.")
+    confidence: float = Field(description="From 0 to 1.")
+    id: str | None = Field(None, description="The class's identifier in its data set, such as a synset.")
+    synonyms: list[str] | None = Field(None, description="Other names of the class.")
+
+
+class ModelRef(BaseModel):
+    """The model that answered."""
+
+    name: str
+    version: int
+    digest: str = Field(description="`sha256:` and the digest of the model.")
+
+
+class Answer(BaseModel):
+    """What is on a picture."""
+
+    predicted_label: str
+    confidence: float
+    predictions: list[Score] = Field(description="The most confident class first.")
+    model: ModelRef
+    cached: bool = Field(description="Whether the answer was known already.")
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it, with a stable code and the request's id."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+
+
+class Failure(BaseModel):
+    """The error of one picture among many."""
+
+    error: Problem
+
+
+class Results(BaseModel):
+    """Answers in the order the pictures were sent; one bad picture never fails the others."""
+
+    results: list[Answer | Failure]
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class DeviceState(BaseModel):
+    """Where the model runs, and why there."""
+
+    kind: Literal["cpu", "cuda"]
+    name: str
+    provider: str = Field(description="The execution provider in use, as the session says.")
+    reason: str
+
+
+class Ready(BaseModel):
+    """A prediction would succeed."""
+
+    status: Literal["ready"]
+    model: ModelRef
+    device: DeviceState
+
+
+def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:
+    """Validate values.
+
+    Args:
+        schema: what they must be.
+        values: parsed JSON, or the texts of a query or form.
+        strict: whether types must be exact, as JSON has them; else texts are converted.
+
+    Raises:
+        InvalidRequest: the message names the first field that is wrong.
+    """
+    try:
+        return schema.model_validate(values, strict=strict)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:100]
+        raise InvalidRequest(f"{where}: {first['msg']}." if where else f"{first['msg']}.") from error
+
+
+def model_json(version: ModelVersion) -> dict[str, Any]:
+    """A model version as answers name it (`ModelRef`)."""
+    return {"name": version.name, "version": version.version, "digest": version.digest}
+
+
+def answer_json(prediction: Prediction, version: ModelVersion) -> dict[str, Any]:
+    """A prediction as JSON (`Answer`)."""
+    scores = [_score(prediction.labels[index], index, confidence) for index, confidence in prediction.ranked]
+    return {
+        "predicted_label": scores[0]["label"],
+        "confidence": scores[0]["confidence"],
+        "predictions": scores,
+        "model": model_json(version),
+        "cached": prediction.cached,
+    }
+
+
+def _score(label: Label, index: int, confidence: float) -> dict[str, Any]:
+    score: dict[str, Any] = {"label": label.name, "index": index, "confidence": confidence}
+    if label.id is not None:
+        score["id"] = label.id
+    if label.synonyms:
+        score["synonyms"] = list(label.synonyms)
+    return score

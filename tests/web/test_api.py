@@ -1,0 +1,327 @@
+"""`POST /predict` takes every documented form and answers each mistake with its code."""
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+from werkzeug.test import TestResponse
+
+Post = Callable[..., TestResponse]
+
+
+def b64(data: bytes) -> str:
+    """Bytes in base64."""
+    return base64.b64encode(data).decode()
+
+
+@pytest.fixture(scope="module")
+def picture(cat: Path) -> bytes:
+    """The bytes of a photograph of a cat."""
+    return cat.read_bytes()
+
+
+def noise_png(width: int, height: int) -> bytes:
+    """A PNG of noise."""
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+def files(*pictures: bytes, **fields: object) -> dict[str, Any]:
+    """A multipart form with files named `image`."""
+    return {**fields, "image": [(io.BytesIO(data), "cat.jpg") for data in pictures]}
+
+
+class TestForms:
+    """One picture gives one answer, whatever form it comes in."""
+
+    def test_every_form_agrees(self, client: FlaskClient, picture: bytes) -> None:
+        """Body, base64, data URL and file give one and the same answer."""
+        answers = [
+            client.post("/predict", data=picture, content_type="image/jpeg"),
+            client.post("/predict", data=picture, content_type="application/octet-stream"),
+            client.post("/predict", data=picture, content_type="application/x-www-form-urlencoded"),
+            client.post("/predict", json={"image": b64(picture)}),
+            client.post("/predict", json={"image": f"data:image/jpeg;base64,{b64(picture)}"}),
+            client.post("/predict", data=files(picture)),
+        ]
+
+        predictions = [answer.get_json()["predictions"] for answer in answers]
+
+        assert [answer.status_code for answer in answers] == [200] * 6
+        assert all(prediction == predictions[0] for prediction in predictions)
+        assert predictions[0][0]["label"] in {"tabby", "tiger cat", "Egyptian cat"}
+
+    def test_answer(self, client: FlaskClient, picture: bytes) -> None:
+        """The answer has the contract's fields, ranked, with the class's id and synonyms."""
+        answer = client.post("/predict", data=picture, content_type="image/jpeg").get_json()
+
+        confidences = [score["confidence"] for score in answer["predictions"]]
+        assert set(answer) == {"predicted_label", "confidence", "predictions", "model", "cached"}
+        assert answer["predicted_label"] == answer["predictions"][0]["label"]
+        assert answer["confidence"] == confidences[0]
+        assert confidences == sorted(confidences, reverse=True)
+        assert len(confidences) == 5
+        assert answer["model"]["name"] == "default"
+        assert answer["model"]["version"] == 1
+        assert answer["model"]["digest"].startswith("sha256:")
+        assert {score["index"]: score["id"] for score in answer["predictions"]}[281] == "n02123045"
+
+    def test_wrapped_base64(self, client: FlaskClient, picture: bytes) -> None:
+        """Base64 with line breaks, as the command `base64` writes it, is accepted."""
+        wrapped = base64.encodebytes(picture).decode()
+
+        assert client.post("/predict", json={"image": wrapped}).status_code == 200
+
+    def test_server_timing(self, make_app: Callable[..., Flask], picture: bytes) -> None:
+        """The phases of the work stand in the header, in milliseconds."""
+        client = make_app(cache="off").test_client()
+
+        header = client.post("/predict", data=picture, content_type="image/jpeg").headers["Server-Timing"]
+
+        assert [part.split(";")[0] for part in header.split(", ")] == [
+            "decode",
+            "preprocess",
+            "queue",
+            "infer",
+        ]
+
+    def test_repeated(self, make_app: Callable[..., Flask], picture: bytes) -> None:
+        """The second of two equal requests is answered from the cache, with the same answer."""
+        client = make_app().test_client()
+
+        first, second = (
+            client.post("/predict", data=picture, content_type="image/jpeg").get_json() for _ in range(2)
+        )
+
+        assert (first.pop("cached"), second.pop("cached")) == (False, True)
+        assert first == second
+
+
+class TestOptions:
+    """Options come as query arguments or as fields."""
+
+    def test_top_k(self, client: FlaskClient, picture: bytes) -> None:
+        """`top_k` is read from the query, from JSON and from a form; it never gives more than all classes."""
+        counts = [
+            len(answer.get_json()["predictions"])
+            for answer in (
+                client.post("/predict?top_k=1", data=picture, content_type="image/jpeg"),
+                client.post("/predict", json={"image": b64(picture), "top_k": 2}),
+                client.post("/predict", data=files(picture, top_k="3")),
+                client.post("/predict?top_k=9", json={"image": b64(picture), "top_k": 4}),
+                client.post("/predict?top_k=5000", data=picture, content_type="image/jpeg"),
+            )
+        ]
+
+        assert counts == [1, 2, 3, 4, 1000]
+
+    def test_model_and_version(self, client: FlaskClient, picture: bytes) -> None:
+        """The live model can be named; another one is not found."""
+        post = {
+            query: client.post(f"/predict?{query}", data=picture, content_type="image/jpeg")
+            for query in ("model=default&version=1", "model=other", "version=2")
+        }
+
+        assert [answer.status_code for answer in post.values()] == [200, 404, 404]
+        assert post["model=other"].get_json()["code"] == "model_not_found"
+
+    @pytest.mark.parametrize(
+        "query", ["top_k=0", "top_k=five", "top_k=1.5", "topk=3", "version=0", "model=a/b", "top_k=1&top_k=2"]
+    )
+    def test_wrong_options(self, client: FlaskClient, picture: bytes, query: str) -> None:
+        """A wrong or unknown option is refused by its name instead of passed over."""
+        answer = client.post(f"/predict?{query}", data=picture, content_type="image/jpeg")
+
+        assert answer.status_code == 400
+        assert answer.get_json()["code"] == "invalid_request"
+        assert query.split("=", maxsplit=1)[0] in answer.get_json()["detail"]
+
+
+class TestMany:
+    """Many pictures in one request are answered in their order."""
+
+    def test_one_bad_picture(self, client: FlaskClient, picture: bytes) -> None:
+        """A bad picture gets its own error and does not fail the others."""
+        sent = {"images": [b64(picture), b64(b"no picture"), "?", b64(noise_png(40, 30))]}
+
+        answer = client.post("/predict", json=sent)
+        results = answer.get_json()["results"]
+
+        assert answer.status_code == 200
+        assert results[0]["predicted_label"] in {"tabby", "tiger cat", "Egyptian cat"}
+        assert [results[index]["error"]["code"] for index in (1, 2)] == [
+            "unsupported_image",
+            "invalid_request",
+        ]
+        assert results[3]["predictions"][0]["label"] != results[0]["predictions"][0]["label"]
+
+    def test_repeated_files(self, client: FlaskClient, picture: bytes) -> None:
+        """The field `image` repeated gives a list, in the order sent."""
+        answer = client.post("/predict", data=files(b"x", picture, picture))
+
+        assert [min(result) for result in answer.get_json()["results"]] == ["error", "cached", "cached"]
+
+    def test_list_of_one(self, client: FlaskClient, picture: bytes) -> None:
+        """A list of one picture is answered with a list."""
+        answer = client.post("/predict", json={"images": [b64(picture)]})
+
+        assert len(answer.get_json()["results"]) == 1
+
+    def test_too_many(self, make_app: Callable[..., Flask]) -> None:
+        """More pictures than allowed are refused as a whole."""
+        answer = make_app(max_batch=2).test_client().post("/predict", json={"images": ["", "", ""]})
+
+        assert answer.status_code == 400
+        assert "2" in answer.get_json()["detail"]
+
+
+def truncated(picture: bytes) -> bytes:
+    """The first half of a picture's bytes."""
+    return picture[: len(picture) // 2]
+
+
+class TestErrors:
+    """Every mistake has its code, and nothing of the inside shows."""
+
+    @pytest.mark.parametrize(
+        ("body", "status", "code"),
+        [
+            (b"", 422, "invalid_image"),
+            (b"This is a text called a picture.", 415, "unsupported_image"),
+            (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, 422, "invalid_image"),
+        ],
+    )
+    def test_bad_bodies(self, client: FlaskClient, body: bytes, status: int, code: str) -> None:
+        """Empty, text and damaged bodies are told apart."""
+        answer = client.post("/predict", data=body, content_type="image/jpeg")
+
+        assert (answer.status_code, answer.get_json()["code"]) == (status, code)
+
+    def test_truncated(self, client: FlaskClient, picture: bytes) -> None:
+        """Half a picture is refused, not guessed at."""
+        answer = client.post("/predict", data=truncated(picture), content_type="image/jpeg")
+
+        assert (answer.status_code, answer.get_json()["code"]) == (422, "invalid_image")
+
+    def test_too_many_pixels(self, client: FlaskClient) -> None:
+        """A small file of 10^8 pixels is refused."""
+        out = io.BytesIO()
+        Image.new("1", (10_000, 10_000)).save(out, "PNG")
+
+        answer = client.post("/predict", data=out.getvalue(), content_type="image/png")
+
+        assert (answer.status_code, answer.get_json()["code"]) == (413, "image_too_large")
+
+    def test_too_many_bytes(self, make_app: Callable[..., Flask], picture: bytes) -> None:
+        """A picture over the limit is refused, and so is a body over five times the limit."""
+        client = make_app(max_image_mb=0.02).test_client()
+
+        answers = [
+            client.post("/predict", data=data, content_type="image/jpeg")
+            for data in (picture, bytes(200_000))
+        ]
+
+        assert [answer.status_code for answer in answers] == [413, 413]
+        assert [answer.get_json()["code"] for answer in answers] == ["image_too_large"] * 2
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "{",
+            "[]",
+            "null",
+            "{}",
+            '{"image": 5}',
+            '{"image": null}',
+            '{"image": ["a"]}',
+            '{"images": []}',
+            '{"images": "a"}',
+            '{"image": "a", "image_url": "http://a"}',
+            '{"image": "%%%"}',
+            '{"image": "data:image/png,abc"}',
+            '{"image": "aGk=", "top_k": "5"}',
+            '{"image": "aGk=", "top_k": NaN}',
+            '{"image": "aGk=", "topk": 5}',
+            '{"image_url": ""}',
+            "[" * 100_000,
+            "\ud800",
+        ],
+    )
+    def test_bad_json(self, client: FlaskClient, body: str) -> None:
+        """JSON of any other form than the documented one is an invalid request."""
+        data = body.encode("utf-8", "surrogatepass")
+
+        answer = client.post("/predict", data=data, content_type="application/json")
+
+        assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
+
+    def test_forms_without_picture(self, client: FlaskClient, picture: bytes) -> None:
+        """A form without a picture, with a wrong field's name, or with both kinds is refused."""
+        answers = [
+            client.post("/predict", data={"top_k": "5"}),
+            client.post("/predict", data={"image": (io.BytesIO(b""), "")}),
+            client.post("/predict", data={"file": (io.BytesIO(picture), "cat.jpg")}),
+            client.post("/predict", data=files(picture, image_url="http://example.com/")),
+            client.post("/predict", data=b"", content_type="multipart/form-data"),
+        ]
+
+        assert [answer.status_code for answer in answers] == [400] * 5
+
+    def test_content_type(self, client: FlaskClient) -> None:
+        """A body of another kind is refused in a sentence that says what is taken."""
+        answer = client.post("/predict", data="cat", content_type="text/plain")
+
+        assert answer.status_code == 415
+        assert "application/octet-stream" in answer.get_json()["detail"]
+
+    def test_blocked_url(self, client: FlaskClient) -> None:
+        """A picture on the inside network is not fetched."""
+        answer = client.post("/predict", json={"image_url": "http://127.0.0.1:8080/"})
+
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "fetch_blocked")
+        assert "127.0.0.1" not in answer.get_data(as_text=True)
+
+    def test_problem(self, client: FlaskClient) -> None:
+        """An error is a problem document that carries the caller's request id."""
+        answer = client.post("/predict", json={}, headers={"X-Request-ID": "abc-123"})
+
+        problem = json.loads(answer.data)
+        assert answer.mimetype == "application/problem+json"
+        assert answer.headers["X-Request-ID"] == "abc-123"
+        assert problem["request_id"] == "abc-123"
+        assert set(problem) == {"type", "title", "status", "detail", "code", "request_id"}
+
+    def test_token(self, make_app: Callable[..., Flask], picture: bytes) -> None:
+        """With a token set, only requests that carry it are answered."""
+        client = make_app(predict_token="secret").test_client()
+
+        def status(**headers: str) -> int:
+            return client.post(
+                "/predict", data=picture, content_type="image/jpeg", headers=headers
+            ).status_code
+
+        assert status() == 401
+        assert status(Authorization="Bearer wrong") == 401
+        assert status(Authorization="Basic secret") == 401
+        assert status(Authorization="Bearer secret") == 200
+
+    def test_overload(self, make_app: Callable[..., Flask], picture: bytes) -> None:
+        """When the queue is full, a request is refused with the time to try again."""
+        app = make_app(max_queue=1)
+        engine = app.extensions["predictor"].engine
+
+        with engine._places(1, engine.model()):
+            answer = app.test_client().post("/predict", data=picture, content_type="image/jpeg")
+
+        assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
+        assert int(answer.headers["Retry-After"]) >= 1

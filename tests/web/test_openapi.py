@@ -1,0 +1,66 @@
+"""The OpenAPI document says all that the service does, and the service does what it says."""
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from predictor import errors
+
+# Pages and files for people are not part of the API.
+PAGES = {"/", "/docs", "/static/<path:filename>"}
+
+
+@pytest.fixture(scope="module")
+def document(app: Flask) -> dict[str, Any]:
+    """The document as the service gives it."""
+    found: dict[str, Any] = app.test_client().get("/openapi.json").get_json()
+    return found
+
+
+def test_valid(document: dict[str, Any]) -> None:
+    """The document is OpenAPI 3.1, and every reference in it leads somewhere."""
+    assert document["openapi"].startswith("3.1.")
+
+    def references(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            mine = [str(value["$ref"])] if "$ref" in value else []
+            return mine + [r for v in value.values() for r in references(v)]
+        return [r for v in value for r in references(v)] if isinstance(value, list) else []
+
+    names = {reference.removeprefix("#/components/schemas/") for reference in references(document)}
+    assert names
+    assert names <= document["components"]["schemas"].keys()
+
+
+def test_every_route(app: Flask, document: dict[str, Any]) -> None:
+    """Every route of the application stands in the document, and no other."""
+    routes = {rule.rule for rule in app.url_map.iter_rules()} - PAGES
+
+    assert document["paths"].keys() == routes
+
+
+def test_every_code(document: dict[str, Any]) -> None:
+    """Every error code that `/predict` can give stands in its description."""
+    described = str(document["paths"]["/predict"]["post"]["responses"])
+    expected: list[type[errors.PredictorError]] = [
+        errors.InvalidRequest, errors.InvalidImage, errors.ImageTooLarge, errors.UnsupportedImage,
+        errors.FetchBlocked, errors.FetchFailed, errors.FetchTimeout, errors.ModelNotFound,
+        errors.Overloaded, errors.NotReady, errors.Internal, errors.Unauthorized,
+    ]  # fmt: skip
+
+    assert [error.code for error in expected if f"`{error.code}`" not in described] == []
+
+
+def test_answers_conform(document: dict[str, Any], client: FlaskClient, cat: Any) -> None:
+    """Real answers, one and many, fit the schemas."""
+    data = cat.read_bytes()
+    one = client.post("/predict", data=data, content_type="image/jpeg").get_json()
+    many = client.post("/predict", data={"image": [(cat.open("rb"), "a"), (cat.open("rb"), "b")]}).get_json()
+    problem = client.post("/predict", json={}).get_json()
+
+    for name, answer in (("Answer", one), ("Results", many), ("Problem", problem)):
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema_rs.validator_for(schema).validate(answer)

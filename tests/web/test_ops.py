@@ -1,0 +1,79 @@
+"""Probes tell alive from ready, and metrics count."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+import predictor.runtime.worker
+
+
+def test_health(client: FlaskClient) -> None:
+    """The process answers."""
+    assert client.get("/healthz").get_json() == {"status": "alive"}
+
+
+def test_ready(client: FlaskClient) -> None:
+    """Ready says which model serves and where."""
+    answer = client.get("/readyz").get_json()
+
+    assert answer["status"] == "ready"
+    assert answer["model"]["name"] == "default"
+    assert answer["device"]["kind"] == "cpu"
+    assert answer["device"]["provider"] == "CPUExecutionProvider"
+
+
+def test_cuda_missing(make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that was asked for and is not there makes the service not ready; it never falls back silently."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    client = make_app(device="cuda").test_client()
+
+    ready, predicted = client.get("/readyz"), client.post("/predict", json={"image": "aGk="})
+
+    assert client.get("/healthz").status_code == 200
+    assert (ready.status_code, ready.get_json()["code"]) == (503, "not_ready")
+    assert "cuda" in ready.get_json()["detail"]
+    assert (predicted.status_code, predicted.get_json()["code"]) == (503, "not_ready")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no model"])
+def test_damaged_model(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    """A missing or damaged model makes the service not ready, without a path in the answer; it still runs."""
+    path = tmp_path / "model.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setattr(predictor.runtime.worker, "BUNDLED_MODEL", path)
+
+    client = make_app().test_client()
+    answer = client.get("/readyz")
+
+    assert client.get("/").status_code == 200
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "not_ready")
+    assert str(tmp_path) not in answer.text
+
+
+def test_metrics(make_app: Callable[..., Flask], cat: Path) -> None:
+    """Requests, pictures, phases and the cache are counted under the contract's names."""
+    client = make_app().test_client()
+    for _ in range(2):
+        client.post("/predict", data=cat.read_bytes(), content_type="image/jpeg")
+    client.post("/predict", data=b"text", content_type="image/jpeg")
+    client.open("/nothing/at/all", method="BREW")
+
+    text = client.get("/metrics").text
+
+    assert 'http_requests_total{endpoint="api.predict",method="POST",status="200"} 2.0' in text
+    assert 'http_requests_total{endpoint="none",method="other",status="404"} 1.0' in text
+    assert 'predictor_images_total{model="default",outcome="ok",version="1"} 2.0' in text
+    assert 'predictor_images_total{model="default",outcome="unsupported_image",version="1"} 1.0' in text
+    assert 'predictor_cache_requests_total{result="hit"} 1.0' in text
+    assert 'predictor_phase_seconds_count{phase="infer"} 1.0' in text
+    assert "predictor_batch_size_count 1.0" in text
+    assert "predictor_queue_images 0.0" in text
+    assert 'predictor_model_live{digest="sha256:' in text
+    assert 'http_request_duration_seconds_bucket{endpoint="api.predict"' in text
+    assert "nothing/at/all" not in text
