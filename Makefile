@@ -20,6 +20,9 @@ check: $(VENV)/.dev-ready ## Format, lint and types
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 
+bench: $(VENV)/.dev-ready ## Measure this machine: the service against the bare pipeline
+	$(BIN)/python -m bench.run
+
 format: $(VENV)/.dev-ready ## Put the code into the house format
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -1,0 +1,118 @@
+"""Starts the real service: gunicorn with its configuration file, in a process of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import requests
+
+ROOT = Path(__file__).parent.parent.parent
+START_SECONDS = 60
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Service:
+    """A running service; leaving its block stops it.
+
+    Args:
+        data: the folder it writes to.
+        ready: whether to wait until it can predict, or only until it answers.
+        settings: `PREDICTOR_*` settings by their field names.
+    """
+
+    def __init__(self, data: Path, *, ready: bool = True, **settings: object) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.data = data
+        self._ready = ready
+        self._settings = {"workers": 2, "device": "cpu", **settings}
+        self._log = data.parent / f"service-{self.port}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Service":
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREDICTOR_")}
+        environment |= {"PREDICTOR_BIND": f"127.0.0.1:{self.port}", "PREDICTOR_DATA": str(self.data)}
+        environment |= {f"PREDICTOR_{name.upper()}": str(value) for name, value in self._settings.items()}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def master(self) -> int:
+        """The process id of gunicorn's master."""
+        assert self._process
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the master runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """Everything written to standard output and error so far."""
+        return self._log.read_text()
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers."""
+        children = Path(f"/proc/{self.master}/task/{self.master}/children").read_text()
+        return [int(child) for child in children.split()]
+
+    def get(self, path: str, **arguments: Any) -> requests.Response:
+        """GET a path of the service."""
+        return requests.get(self.url + path, timeout=30, **arguments)
+
+    def post(self, path: str, **arguments: Any) -> requests.Response:
+        """POST to a path of the service."""
+        return requests.post(self.url + path, timeout=60, **arguments)
+
+    def stop(self) -> None:
+        """Stop as an operator does, and if that takes too long, by force."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            for worker in self.workers():
+                os.kill(worker, signal.SIGKILL)
+            self._process.kill()
+            self._process.wait(10)
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        probe = "/readyz" if self._ready else "/healthz"
+        while time.monotonic() < deadline:
+            assert self.alive, f"the service stopped: {self.log}"
+            try:
+                if self.get(probe).status_code == 200:
+                    return
+            except requests.ConnectionError:
+                pass
+            time.sleep(0.05)
+        raise TimeoutError(f"the service was not ready in {START_SECONDS} s: {self.log}")
