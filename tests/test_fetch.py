@@ -25,10 +25,14 @@ from predictor.errors import (
 )
 from predictor.fetch import Fetcher
 
-PATIENCE = 20.0  # how long a hostile server goes on: a missing deadline ends with another error
+PATIENCE = 20.0  # how long a hostile server goes on; it knows then that its client had no deadline
 PICTURE = bytes(range(256)) * 400
 
 Script = Callable[[socket.socket, bytes], None]
+
+
+class OutlastedError(Exception):
+    """The client was still there when the server's patience ended."""
 
 
 class Server:
@@ -44,6 +48,7 @@ class Server:
         self.port = int(self._listener.getsockname()[1])
         self.connections = 0
         self.heads: list[bytes] = []
+        self.outlasted = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -77,7 +82,10 @@ class Server:
                     return
                 head += piece
             self.heads.append(head)
-            self._script(connection, head)
+            try:
+                self._script(connection, head)
+            except OutlastedError:
+                self.outlasted = True
 
 
 Serve = Callable[..., Server]
@@ -121,6 +129,7 @@ def drips(start: bytes, piece: bytes, pause: float = 0.02) -> Script:
         while time.monotonic() < end:
             connection.sendall(piece)
             time.sleep(pause)
+        raise OutlastedError
 
     return script
 
@@ -670,6 +679,7 @@ def test_deadline(serve: Serve, name: str) -> None:
     server = serve(SLOW[name])
     with pytest.raises(FetchTimeout) as raised:
         fetcher(server, seconds=SECONDS).fetch(server.url)
+    assert not server.outlasted
     assert_harmless(raised.value)
 
 
@@ -811,17 +821,12 @@ def test_tls_deadline_in_body(secure: Secure, trusting: Callable[..., Fetcher]) 
     server, _ = secure(SLOW["body without length"], "pictures.test")
     with pytest.raises(FetchTimeout):
         trusting(seconds=SECONDS).fetch(f"https://pictures.test:{server.port}/")
+    assert not server.outlasted
 
 
-def test_tls_deadline_in_handshake() -> None:
+def test_tls_deadline_in_handshake(serve: Serve) -> None:
     """The deadline ends a handshake whose bytes come one by one."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-
-        def handshake() -> None:
-            with contextlib.suppress(OSError), listener.accept()[0] as connection:
-                drips(b"\x16\x03\x03\x40\x00", b"\x02")(connection, b"")
-
-        threading.Thread(target=handshake, daemon=True).start()
-        with pytest.raises(FetchTimeout):
-            Fetcher(allow=(f"127.0.0.1:{port}",), seconds=SECONDS).fetch(f"https://127.0.0.1:{port}/")
+    server = serve(drips(b"\x16\x03\x03\x40\x00", b"\x02"))
+    with pytest.raises(FetchTimeout):
+        fetcher(server, seconds=SECONDS).fetch(f"https://127.0.0.1:{server.port}/")
+    assert not server.outlasted

@@ -6,6 +6,7 @@ is decoded. Metadata is dropped before decoding, except for the EXIF orientation
 
 import contextlib
 import io
+import math
 import struct
 import warnings
 import zlib
@@ -21,7 +22,9 @@ from predictor.image.rgb import to_rgb
 
 # JPEG, GIF and WebP cannot have a longer side; resizing costs memory in proportion to it.
 MAX_SIDE = 65_535
-_DRAFT_MARGIN = 2
+# Twice would halve the small loss of detail, but a photograph of 12 megapixels and over 3 MB would then
+# cost more than a quarter of its full decoding.
+_DRAFT_MARGIN = 1.4
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
     ("JPEG", 0, (b"\xff\xd8\xff",)),
@@ -99,7 +102,7 @@ def decode(data: bytes, limits: Limits, shortest: int = 0) -> Image.Image:
         data: the encoded picture.
         limits: the formats and sizes that are accepted.
         shortest: the side, in pixels, to which the caller will shrink the short side; above 0, a
-            JPEG may come at 1/2, 1/4 or 1/8 of its size, yet never below twice this side.
+            JPEG may come at 1/2, 1/4 or 1/8 of its size, yet never below 1.4 times this side.
 
     Returns:
         A loaded picture of mode RGB, upright by its EXIF orientation, transparent parts white.
@@ -116,7 +119,8 @@ def decode(data: bytes, limits: Limits, shortest: int = 0) -> Image.Image:
         stripped, exif = _STRIP.get(name or "", _as_it_is)(data)
         image = _open(stripped, formats, limits)
         if shortest > 0:
-            image.draft(None, (_DRAFT_MARGIN * shortest, _DRAFT_MARGIN * shortest))
+            side = math.ceil(_DRAFT_MARGIN * shortest)
+            image.draft(None, (side, side))
         image.load()
         return upright(to_rgb(image), orientation(exif or _exif(image)))
 

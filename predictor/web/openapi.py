@@ -25,9 +25,15 @@ TEXT: Mapping[str, Any] = {"type": "string"}
 FILES: Mapping[str, Any] = {
     "type": "object",
     "properties": {
-        "image": {"type": "array", "items": BINARY, "description": "The picture; repeated, several."}
+        "image": {
+            "type": "array",
+            "items": BINARY,
+            "description": "The picture; repeated, several.",
+            "examples": ["@cat.jpg"],
+        }
     },
 }
+TAGS = ("Prediction", "Models", "Operating")
 _ATTRIBUTE = "openapi_operation"
 _REF = "#/components/schemas/{model}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -73,20 +79,29 @@ def document(app: Flask, version: str) -> dict[str, Any]:
     """The OpenAPI document of an application."""
     paths: dict[str, Any] = {}
     models: set[type[BaseModel]] = {Problem}
-    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
-        view = app.view_functions[rule.endpoint]
-        described: Operation | None = getattr(view, _ATTRIBUTE, None)
-        if described is None:
-            continue
+    for rule, view, described in sorted(_described(app), key=lambda found: _place(found[0], found[2])):
         models.update(_models(described))
         for method in sorted((rule.methods or set()) & set(_METHODS)):
             paths.setdefault(_path(rule), {})[method.lower()] = _operation(rule, view, described)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Image Prediction API", "version": version, "description": _DESCRIPTION},
+        "tags": [{"name": tag} for tag in TAGS],
         "paths": paths,
         "components": {"schemas": _components(models)},
     }
+
+
+def _described(app: Flask) -> Iterable[tuple[Rule, Callable[..., Any], Operation]]:
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        if (found := getattr(view, _ATTRIBUTE, None)) is not None:
+            yield rule, view, found
+
+
+def _place(rule: Rule, described: Operation) -> tuple[int, str]:
+    """Where a route stands: what most people come for first."""
+    return TAGS.index(described.tag), rule.rule
 
 
 def _path(rule: Rule) -> str:

@@ -37,7 +37,12 @@ WAYS = ("image_url", "image", "image_urls", "images")
 class PredictRequest(Options):
     """Exactly one of the four ways to name pictures, and options."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [way]} for way in WAYS]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [way]} for way in WAYS],
+            "examples": [{"image_url": "https://example.com/cat.jpg", "top_k": 3}],
+        }
+    )
 
     image_url: str = _absent("The address of a picture, http or https.")
     image: str = _absent("A picture in base64, or as a data: URL.")

@@ -1,0 +1,99 @@
+"""What the README says is there is there, and what is there stands in the README."""
+
+import re
+from pathlib import Path
+
+import prometheus_client
+from flask import Flask
+
+from predictor import errors
+from predictor.config import Settings, documented, variable
+from predictor.runtime.metrics import Metrics
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def rows(heading: str) -> dict[str, str]:
+    """The table that follows a heading: its first column's code, with the rest of the row."""
+    section = README.split(f"\n{heading}\n", 1)[1].split("\n#", 1)[0]
+    return dict(re.findall(r"^\| `([^`]+)` \| (.*) \|$", section, re.MULTILINE))
+
+
+def test_settings() -> None:
+    """Each setting stands in the table with its sentence, and no other does."""
+    table = rows("### Settings")
+
+    assert table.keys() == documented().keys()
+    assert [name for name, doc in documented().items() if doc.rstrip(".") not in table[name]] == []
+
+
+def test_defaults() -> None:
+    """Each plain default stands beside its setting."""
+    table = rows("### Settings")
+    defaults = Settings()
+    plain = {name: getattr(defaults, name) for name in Settings.__dataclass_fields__}
+
+    wrong = {
+        name: value
+        for name, value in plain.items()
+        if isinstance(value, str | int | float | Path)
+        and not table[variable(name)].startswith(f"`{value:g}`" if isinstance(value, float) else f"`{value}`")
+    }
+
+    assert wrong == {}
+
+
+def test_error_codes() -> None:
+    """Each error code stands in the table with its status, and no other does but those of plain HTTP."""
+    table = rows("### Errors")
+    classes = [
+        error
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.PredictorError) and "code" in vars(error)
+    ]
+
+    assert table.keys() == {error.code for error in classes} | {"not_found", "method_not_allowed"}
+    assert [error.code for error in classes if not table[error.code].startswith(str(error.status))] == []
+
+
+def test_metrics() -> None:
+    """Each metric stands in the table with its labels, and no other does."""
+    table = rows("### Probes, metrics, logs")
+    registry = prometheus_client.CollectorRegistry()
+    made = vars(Metrics(registry)).values()
+
+    names = {metric._name + ("_total" if metric._type == "counter" else "") for metric in made}
+    unlabelled = [
+        metric._name
+        for metric in made
+        for label in metric._labelnames
+        if f"`{label}`" not in table[metric._name + ("_total" if metric._type == "counter" else "")]
+    ]
+
+    assert table.keys() == names
+    assert unlabelled == []
+
+
+def test_routes(app: Flask) -> None:
+    """Each route of the API and the probes stands in the README."""
+    routes = {rule.rule for rule in app.url_map.iter_rules()} - {"/", "/static/<path:filename>"}
+
+    assert [route for route in routes if f"{route}`" not in README] == []
+
+
+def test_commands() -> None:
+    """Each command of the README is one of the Makefile's."""
+    used = set(re.findall(r"make ([a-z]+)", README))
+
+    assert {"run", "test", "check", "bench"} <= used
+    assert [command for command in used if f"\n{command}:" not in MAKEFILE] == []
+
+
+def test_files() -> None:
+    """Each file that the README names is there."""
+    named = set(re.findall(r"`((?:predictor|deploy|tests|tools|docs|static|templates)/[\w./-]+)`", README))
+    named |= set(re.findall(r"\]\(([\w./-]+)\)", README))
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
