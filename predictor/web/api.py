@@ -22,7 +22,7 @@ from predictor.runtime.engine import Outcome
 from predictor.runtime.worker import Worker
 from predictor.web import inputs, schemas
 from predictor.web.auth import require_token
-from predictor.web.openapi import BINARY, FILES, operation
+from predictor.web.openapi import BINARY, operation
 from predictor.web.problems import problem_json
 
 
@@ -37,7 +37,7 @@ def blueprint(worker: Worker) -> Blueprint:
         query=schemas.Options,
         bodies={
             "application/json": schemas.PredictRequest,
-            "multipart/form-data": {"allOf": [schemas.FormRequest, FILES]},
+            "multipart/form-data": schemas.FileRequest,
             "application/x-www-form-urlencoded": schemas.FormRequest,
             "application/octet-stream": BINARY,
             "image/*": BINARY,

@@ -22,17 +22,6 @@ Schema = type[BaseModel] | Mapping[str, Any]
 
 BINARY: Mapping[str, Any] = {"type": "string", "format": "binary"}
 TEXT: Mapping[str, Any] = {"type": "string"}
-FILES: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {
-        "image": {
-            "type": "array",
-            "items": BINARY,
-            "description": "The picture; repeated, several.",
-            "examples": ["@cat.jpg"],
-        }
-    },
-}
 TAGS = ("Prediction", "Models", "Operating")
 _ATTRIBUTE = "openapi_operation"
 _REF = "#/components/schemas/{model}"

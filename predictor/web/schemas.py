@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from predictor.errors import InvalidRequest
 from predictor.model.labels import Label
@@ -40,7 +40,8 @@ class PredictRequest(Options):
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [{"required": [way]} for way in WAYS],
-            "examples": [{"image_url": "https://example.com/cat.jpg", "top_k": 3}],
+            # Shown on the page; `examples` itself would have fuzzers fetch from that address.
+            "x-examples": [{"image_url": "https://example.com/cat.jpg", "top_k": 3}],
         }
     )
 
@@ -54,6 +55,25 @@ class FormRequest(Options):
     """The text fields of a form; the pictures come as files named `image`."""
 
     image_url: str = _absent("The address of a picture, if no file comes.")
+
+
+_FILES = WithJsonSchema(
+    {
+        "type": "array",
+        "items": {"type": "string", "format": "binary"},
+        "description": "The picture; repeated, several.",
+        # Shown on the page; `examples` itself would have fuzzers send this text as a picture.
+        "x-examples": ["@cat.jpg"],
+    }
+)
+
+
+class FileRequest(FormRequest):
+    """A form with files."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["image"]})
+
+    image: Annotated[list[Any], _FILES] = Field(default=[])
 
 
 class Score(BaseModel):
