@@ -6,6 +6,7 @@ fork (`preload_app` stays off), so nothing about a model can stop the master.
 
 import contextlib
 import ctypes
+import gc
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 from predictor import logs
 from predictor.config import Settings, cores
 from predictor.errors import ConfigError
+from predictor.gthread import release
 
 _M_ARENA_MAX = -8  # from glibc's malloc.h
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
@@ -38,9 +40,10 @@ def _default_workers() -> int:
 
 wsgi_app = "wsgi:app"
 bind = _settings.bind
-worker_class = "gthread"
+worker_class = "predictor.gthread.BalancedThreadWorker"
 workers = _settings.workers or _default_workers()
 threads = _settings.threads
+logger_class = "predictor.gthread.ServerLogger"
 # The workers read their number from here, to share the cores between them.
 os.environ["PREDICTOR_WORKERS"] = str(workers)
 
@@ -90,6 +93,12 @@ def post_fork(server: Any, worker: Any) -> None:
     os.environ[SLOT] = str(worker.slot)
 
 
+def post_worker_init(worker: Any) -> None:
+    """Take what was loaded at the start out of the garbage collector's sight: it stays for good."""
+    gc.collect()
+    gc.freeze()
+
+
 def _one_memory_pool() -> None:
     """Have all threads share one pool of freed memory; glibc would keep one for each of many threads."""
     with contextlib.suppress(OSError, AttributeError):
@@ -98,6 +107,7 @@ def _one_memory_pool() -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """Drop what only a living worker may show; its counts stay."""
+    release(worker.slot)
     if METRICS in os.environ:
         from prometheus_client.multiprocess import mark_process_dead
 

@@ -7,15 +7,14 @@ from flask import Flask
 from predictor.config import Settings
 from predictor.runtime.worker import Worker
 from predictor.web import api, hooks, ops, pages, problems
+from predictor.web.flask_app import LeanFlask
 
 _ROOT = Path(__file__).parent.parent
 
 
 def create_app(settings: Settings) -> Flask:
     """Build the application of one worker process: its models, its cache, its routes."""
-    app = Flask("predictor", template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static"))
-    app.json.compact = True  # type: ignore[attr-defined]
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app = LeanFlask("predictor", template_folder=_ROOT / "templates", static_folder=_ROOT / "static")
     worker = Worker(settings)
     app.extensions["predictor"] = worker
     hooks.init_app(app, worker.metrics)

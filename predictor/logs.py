@@ -1,12 +1,49 @@
 """Log lines: JSON objects, or plain text, on standard output; the same for the server and the service."""
 
-import json
 import logging
-from datetime import UTC, datetime
+import os
+import time
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
+
+from pydantic_core import to_json
 
 FIELDS = "fields"
 """The key of `extra` under which a record carries fields of its own."""
+
+
+# What no line shows need not be looked up for each.
+logging.logThreads = False
+logging.logMultiprocessing = False
+
+
+def write(log: logging.Logger, message: str, fields: Mapping[str, Any]) -> None:
+    """Write a line with fields at level INFO, without the cost of finding out who called."""
+    if log.isEnabledFor(logging.INFO):
+        record = log.makeRecord(log.name, logging.INFO, "", 0, message, (), None, None, {FIELDS: fields})
+        log.handle(record)
+
+
+def _iso(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601, to the millisecond."""
+    return f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03d}+00:00"
+
+
+@lru_cache(maxsize=2)
+def _second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+
+
+class LineHandler(logging.Handler):
+    """Writes each line to standard output at once, in one system call, so that lines never mix."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        try:
+            os.write(1, (self.format(record) + "\n").encode(errors="backslashreplace"))
+        except OSError:
+            self.handleError(record)
 
 
 class JsonFormatter(logging.Formatter):
@@ -15,7 +52,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": _iso(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "process": record.process,
@@ -24,7 +61,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, separators=(",", ":"))
+        return to_json(line, fallback=str).decode()
 
 
 class TextFormatter(logging.Formatter):
@@ -50,9 +87,7 @@ def configuration(style: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
-        "handlers": {
-            "stdout": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stdout"}
-        },
+        "handlers": {"stdout": {"()": LineHandler, "formatter": "line"}},
         "root": {"level": "INFO", "handlers": ["stdout"]},
         "loggers": {"gunicorn.error": {"level": "INFO", "propagate": True, "handlers": []}},
     }

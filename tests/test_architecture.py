@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "predictor"
-GROUND = {"predictor.config", "predictor.errors", "predictor.logs", "predictor.addresses"}
+GROUND = {"predictor.config", "predictor.errors", "predictor.logs", "predictor.gthread"}
 # Each room may import itself, the ground, and the rooms named here.
 MAY_IMPORT = {
     "image": set[str](),
@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "app": {"web", "runtime", "store", "model", "image", "fetch"},
 }
 SOLE_USERS = {
-    "requests": {"predictor.fetch", "predictor.transport"},
+    "requests": {"predictor.fetch.client"},
     "onnxruntime": {"predictor.model.session"},
     "pynvml": {"predictor.model.device"},
     "flask_caching": {"predictor.runtime.cache", "predictor.runtime.cache_backend"},
@@ -47,9 +47,8 @@ def imports(module: str) -> set[str]:
 
 
 def room(module: str) -> str:
-    """The room that a module stands in; connecting and addresses belong to fetching."""
-    first = module.split(".")[1] if "." in module else ""
-    return "fetch" if first in {"dial", "transport"} else first
+    """The room that a module stands in."""
+    return module.split(".")[1] if "." in module else ""
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

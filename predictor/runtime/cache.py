@@ -53,8 +53,9 @@ class Cache:
         return self._pass_by(lambda: self._store.get(key))
 
     def keep(self, key: str, value: Any, seconds: int = ANSWER_SECONDS) -> None:
-        """Keep a JSON value for some seconds."""
-        self._pass_by(lambda: self._store.set(key, value, timeout=seconds))
+        """Keep a JSON value for some seconds; for none, nothing is kept."""
+        if seconds > 0:  # to the stores, 0 would mean for ever
+            self._pass_by(lambda: self._store.set(key, value, timeout=seconds))
 
     def answer(self, key: str, compute: Callable[[], T]) -> tuple[T, bool]:
         """The JSON value of a key, computed if need be, once for all who ask at the same time.

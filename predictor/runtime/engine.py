@@ -12,20 +12,23 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from predictor.config import Settings
+from predictor.config import Settings, cores
 from predictor.errors import Internal, ModelNotFound, NotReady, Overloaded, PredictorError
-from predictor.fetch import Fetcher
+from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
 from predictor.model.labels import Label
 from predictor.model.scores import Ranked, rank
+from predictor.runtime.batch import Array
 from predictor.runtime.cache import Cache
 from predictor.runtime.loaded import LoadedModel
 from predictor.runtime.metrics import Metrics
 from predictor.store.registry import DEFAULT
+
+PHASES = ("fetch", "queue", "decode", "preprocess", "infer")
 
 log = logging.getLogger(__name__)
 
@@ -115,12 +118,19 @@ class Engine:
         cache: answers already computed.
         metrics: counters.
         fetcher: downloads pictures.
+
+    Attributes:
+        slots: pictures that this worker computes at the same time; all workers together use the cores.
+        problem: why no prediction is possible; None if it is.
     """
 
     def __init__(self, settings: Settings, cache: Cache, metrics: Metrics, fetcher: Fetcher) -> None:
+        self.slots = max(1, cores() // (settings.workers or cores()))
+        self._cores = threading.Semaphore(self.slots)
         self._cache = cache
         self._metrics = metrics
         self._fetcher = fetcher
+        self._phase_seconds = {phase: metrics.phase_seconds.labels(phase) for phase in PHASES}
         self._limits = Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
         self._url_seconds = settings.cache_seconds
         self._max_queue = settings.max_queue
@@ -167,12 +177,17 @@ class Engine:
                 answered = [answer(pictures[0])]
             else:
                 answered = list(self._pool.map(answer, pictures))
+        return Outcome(model, tuple(result for result, _ in answered), self._observed(answered))
+
+    def _observed(self, answered: Sequence[tuple[object, Phases]]) -> Phases:
+        """Count every picture's phases; their sums, in the order in which a picture goes through them."""
         total = Phases()
-        for _, phases in answered:
-            for phase, seconds in phases.seconds.items():
-                total.add(phase, seconds)
-                self._metrics.phase_seconds.labels(phase).observe(seconds)
-        return Outcome(model, tuple(result for result, _ in answered), total)
+        for phase in PHASES:
+            for _, phases in answered:
+                if (seconds := phases.seconds.get(phase)) is not None:
+                    self._phase_seconds[phase].observe(seconds)
+                    total.add(phase, seconds)
+        return total
 
     @contextmanager
     def _places(self, images: int, model: LoadedModel) -> Iterator[None]:
@@ -214,13 +229,23 @@ class Engine:
         return self._remote(model, top_k, picture.url, phases)
 
     def _remote(self, model: LoadedModel, top_k: int, url: str, phases: Phases) -> Prediction:
-        """Answer for an address: what its picture's digest was a short while ago may be answered already."""
+        """Answer for an address, once for all who ask the same at the same time."""
         url_key = f"url:{_sha256(url.encode())}"
+        answer = partial(self._known_or_fetched, model, top_k, url, url_key, phases)
+        prediction, shared = self._cache.once(_key(model, top_k, url_key), answer)
+        if shared:
+            self._metrics.cache_requests.labels("shared").inc()
+        return replace(prediction, cached=True) if shared else prediction
+
+    def _known_or_fetched(
+        self, model: LoadedModel, top_k: int, url: str, url_key: str, phases: Phases
+    ) -> Prediction:
+        """What an address's picture was a short while ago may be answered already; else it is fetched."""
         if (digest := self._cache.find(url_key)) and (kept := self._cache.find(_key(model, top_k, digest))):
             self._metrics.cache_requests.labels("hit").inc()
             return _prediction(model, kept, cached=True)
         with phases.measure("fetch"):
-            data, _ = self._cache.once(url_key, lambda: self._fetcher.fetch(url))
+            data = self._fetcher.fetch(url)
         self._cache.keep(url_key, _sha256(data), self._url_seconds)
         return self._encoded(model, top_k, data, phases)
 
@@ -233,15 +258,22 @@ class Engine:
         return _prediction(model, ranked, cached=cached)
 
     def _ranked(self, model: LoadedModel, top_k: int, data: bytes, phases: Phases) -> Ranked:
-        spec = model.spec
-        with phases.measure("decode"):
-            image = decode(data, self._limits, spec.preprocessing.shortest)
-        with phases.measure("preprocess"):
-            tensor = to_tensor(image, spec.preprocessing)
+        tensor = self._tensor(model, data, phases)
         run = model.run(tensor)
         phases.add("queue", run.queued)
         phases.add("infer", run.ran)
-        return rank(run.scores, spec.activation, top_k)
+        return rank(run.scores, model.spec.activation, top_k)
+
+    def _tensor(self, model: LoadedModel, data: bytes, phases: Phases) -> Array:
+        """Prepare a picture when a core is free: more threads at work would only take turns."""
+        preprocessing = model.spec.preprocessing
+        start = time.perf_counter()
+        with self._cores:
+            phases.add("queue", time.perf_counter() - start)
+            with phases.measure("decode"):
+                image = decode(data, self._limits, preprocessing.shortest)
+            with phases.measure("preprocess"):
+                return to_tensor(image, preprocessing)
 
 
 def _key(model: LoadedModel, top_k: int, digest: str) -> str:

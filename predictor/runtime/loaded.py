@@ -15,6 +15,9 @@ from predictor.model.spec import ModelSpec
 from predictor.runtime.batch import Array, Batcher, Run
 from predictor.store.registry import ModelVersion
 
+_TRIALS = 4
+_NO_MORE = 1.02
+
 log = logging.getLogger(__name__)
 
 
@@ -26,7 +29,7 @@ class LoadedModel:
         version: which model this is.
         spec: how to feed it and how to read its answer.
         provider: the execution provider that the session uses, as the session says.
-        seconds_per_image: measured at the warm-up.
+        seconds_per_image: of a picture that runs alone, measured at the load.
     """
 
     version: ModelVersion
@@ -58,17 +61,32 @@ def load_model(
     """
     session = load(version.path, device)
     spec = discover(session.graph)
-    seconds = _warm_up(session, spec)
-    # On a CPU, one picture a run on each core gives more pictures a second than larger batches do.
-    largest = settings.max_batch if device.kind == "cuda" and spec.batch is None else 1
+    alone = _seconds_per_image(session, spec, 1)
+    largest = 1 if spec.batch is not None else _largest_batch(session, spec, device, settings, alone)
     batcher = Batcher(session.run, largest=largest, slots=slots, observe=observe)
-    return LoadedModel(version, spec, session.provider, seconds, batcher)
+    log.info("At most %d pictures run together", largest)
+    return LoadedModel(version, spec, session.provider, alone, batcher)
 
 
-def _warm_up(session: Session, spec: ModelSpec) -> float:
-    """Run blank pictures, so that the first request finds memory and kernels ready; seconds of a run."""
-    blank = np.zeros((1, *spec.preprocessing.shape), spec.preprocessing.dtype)
-    session.run(blank)
-    start = time.perf_counter()
-    session.run(blank)
-    return time.perf_counter() - start
+def _largest_batch(
+    session: Session, spec: ModelSpec, device: Device, settings: Settings, alone: float
+) -> int:
+    """How many pictures run together at most; on a CPU, two if that costs no more for each than one alone.
+
+    Larger batches gain a processor nothing further, and hold memory for good.
+    """
+    if device.kind == "cuda":
+        return settings.max_batch
+    pays = settings.max_batch > 1 and _seconds_per_image(session, spec, 2) < _NO_MORE * alone
+    return 2 if pays else 1
+
+
+def _seconds_per_image(session: Session, spec: ModelSpec, batch: int) -> float:
+    """The best of a few runs of blank pictures, the first of which finds memory and kernels for the rest."""
+    blank = np.zeros((spec.batch or batch, *spec.preprocessing.shape), spec.preprocessing.dtype)
+    seconds = []
+    for _ in range(_TRIALS):
+        start = time.perf_counter()
+        session.run(blank)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) / batch

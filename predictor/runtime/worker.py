@@ -8,9 +8,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from predictor.config import BUNDLED_MODEL, Settings, cores
+from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import NotReady, PredictorError
-from predictor.fetch import Fetcher
+from predictor.fetch.client import Fetcher
 from predictor.model.device import Device, choose, memory
 from predictor.runtime.cache import Cache, cache_folder
 from predictor.runtime.engine import Engine
@@ -65,9 +65,10 @@ class Worker:
 
     def _serve(self, device: Device) -> None:
         live = self.registry.live()
-        slots = max(1, cores() // (self.settings.workers or cores()))
         observe = self.metrics.batch_size.observe
-        self.engine.serve(load_model(live, device, self.settings, slots=slots, observe=observe))
+        model = load_model(live, device, self.settings, slots=self.engine.slots, observe=observe)
+        self.engine.serve(model)
+        log.info("Ready: model %s version %d on %s", live.name, live.version, model.provider)
 
     @contextmanager
     def _loading_alone(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 
 from predictor.errors import (
     FetchBlocked,
@@ -22,6 +22,7 @@ from predictor.runtime.engine import Outcome
 from predictor.runtime.worker import Worker
 from predictor.web import inputs, schemas
 from predictor.web.auth import require_token
+from predictor.web.hooks import surrounding
 from predictor.web.openapi import BINARY, operation
 from predictor.web.problems import problem_json
 
@@ -58,7 +59,7 @@ def blueprint(worker: Worker) -> Blueprint:
         require_token(request, settings.predict_token)
         sent = inputs.read(request, settings)
         outcome = worker.engine.predict(sent.pictures, sent.options)
-        g.phases = outcome.phases.seconds
+        surrounding().phases = outcome.phases.seconds
         return jsonify(_body(outcome, many=sent.many))
 
     return api

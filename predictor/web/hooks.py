@@ -1,13 +1,15 @@
 """Before and after each request: its id, its time, its log line, its metrics, safe headers."""
 
 import logging
+import os
 import re
 import time
-import uuid
+from dataclasses import dataclass, field
+from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 
-from predictor.logs import FIELDS
+from predictor import logs
 from predictor.runtime.metrics import Metrics
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -26,26 +28,52 @@ _HEADERS = {
 log = logging.getLogger("predictor.request")
 
 
+@dataclass
+class Surrounding:
+    """What the hooks know of a request, and what a view tells them.
+
+    Attributes:
+        request_id: the caller's id, or a new one.
+        phases: seconds of each phase of a prediction.
+        start: when the request began, by the performance counter.
+    """
+
+    request_id: str
+    phases: dict[str, float] = field(default_factory=dict)
+    start: float = field(default_factory=time.perf_counter)
+
+
 def init_app(app: Flask, metrics: Metrics) -> None:
     """Surround every request of the application."""
 
     @app.before_request
     def begin() -> None:
-        g.start = time.perf_counter()
         given = request.headers.get("X-Request-ID", "")
-        g.request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        state = Surrounding(given if _ID.fullmatch(given) else os.urandom(16).hex())
+        g.surrounding = state
 
     @app.after_request
     def end(response: Response) -> Response:
-        seconds = time.perf_counter() - g.get("start", time.perf_counter())
-        response.headers["X-Request-ID"] = g.get("request_id", "")
-        for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
-        if phases := g.get("phases"):
-            response.headers["Server-Timing"] = server_timing(phases)
-        _count(metrics, response, seconds)
-        _write_line(response, seconds)
+        # One look at the context instead of one for each attribute.
+        asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        state = surrounding()
+        seconds = time.perf_counter() - state.start
+        headers = response.headers
+        headers.extend(_HEADERS)
+        headers["X-Request-ID"] = state.request_id
+        if state.phases:
+            headers["Server-Timing"] = server_timing(state.phases)
+        _count(metrics, asked, response.status_code, seconds)
+        logs.write(log, "request", _fields(asked, response.status_code, seconds, state))
         return response
+
+
+def surrounding() -> Surrounding:
+    """What is known of the present request; a request refused before its first hook gets an id here."""
+    state: Surrounding | None = g.get("surrounding")
+    if state is None:
+        state = g.surrounding = Surrounding(os.urandom(16).hex())
+    return state
 
 
 def server_timing(phases: dict[str, float]) -> str:
@@ -53,25 +81,23 @@ def server_timing(phases: dict[str, float]) -> str:
     return ", ".join(f"{phase};dur={1000 * seconds:.2f}" for phase, seconds in phases.items())
 
 
-def _count(metrics: Metrics, response: Response, seconds: float) -> None:
+def _count(metrics: Metrics, asked: Request, status: int, seconds: float) -> None:
     # Only names that the service itself gave become labels: a client may send any method and path.
-    method = request.method if request.method in _METHODS else "other"
-    endpoint = request.endpoint or "none"
-    metrics.requests.labels(method, endpoint, response.status_code).inc()
-    metrics.request_seconds.labels(method, endpoint, response.status_code).observe(seconds)
+    method = asked.method if asked.method in _METHODS else "other"
+    labels = (method, asked.endpoint or "none", status)
+    metrics.requests.labels(*labels).inc()
+    metrics.request_seconds.labels(*labels).observe(seconds)
 
 
-def _write_line(response: Response, seconds: float) -> None:
-    if not log.isEnabledFor(logging.INFO):
-        return
+def _fields(asked: Request, status: int, seconds: float, state: Surrounding) -> dict[str, Any]:
     fields = {
-        "request_id": g.get("request_id", ""),
-        "method": request.method[:20],
-        "path": request.path[:200],
-        "status": response.status_code,
+        "request_id": state.request_id,
+        "method": asked.method[:20],
+        "path": asked.path[:200],
+        "status": status,
         "milliseconds": round(1000 * seconds, 2),
-        "remote": request.remote_addr,
+        "remote": asked.remote_addr,
     }
-    for phase, spent in g.get("phases", {}).items():
+    for phase, spent in state.phases.items():
         fields[f"{phase}_ms"] = round(1000 * spent, 2)
-    log.info("request", extra={FIELDS: fields})
+    return fields

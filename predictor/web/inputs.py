@@ -107,12 +107,23 @@ def _empty_choice(file: FileStorage) -> bool:
 
 
 def _from_body(request: Request) -> PredictInput:
-    picture = Encoded(request.get_data(cache=False))
+    picture = Encoded(_body(request))
     return PredictInput([picture], many=False, options=_options(request))
+
+
+def _body(request: Request) -> bytes:
+    """The whole body; of known length and within bounds, it is read without a stream around it."""
+    length, most = request.content_length, request.max_content_length
+    if length is None or most is None or length > most:
+        return request.get_data(cache=False)
+    data: bytes = request.environ["wsgi.input"].read(length)
+    return data
 
 
 def _options(request: Request, body: schemas.Options | None = None) -> Options:
     """The query's options, overruled by those that stand in the body."""
+    if body is None and not request.query_string:
+        return Options()
     query: schemas.Options = schemas.check(schemas.Options, _texts(request.args), strict=False)
     chosen = {name: getattr(query, name) for name in schemas.Options.model_fields}
     if body is not None:

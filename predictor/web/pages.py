@@ -4,7 +4,7 @@ import base64
 import time
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, jsonify, render_template, request
+from flask import Blueprint, Response, current_app, jsonify, render_template, request
 
 from predictor.errors import PredictorError
 from predictor.image.decode import Limits
@@ -13,6 +13,7 @@ from predictor.runtime.engine import Encoded, Picture
 from predictor.runtime.worker import Worker
 from predictor.web import inputs, openapi, schemas
 from predictor.web.auth import require_token
+from predictor.web.hooks import surrounding
 from predictor.web.problems import problem_json
 
 VERSION = "0.1.0"
@@ -83,7 +84,7 @@ def _predicted(worker: Worker) -> dict[str, Any]:
     require_token(request, worker.settings.predict_token)
     sent = inputs.read(request, worker.settings)
     outcome = worker.engine.predict(sent.pictures[:1], sent.options)
-    g.phases = outcome.phases.seconds
+    surrounding().phases = outcome.phases.seconds
     first = outcome.results[0]
     if isinstance(first, PredictorError):
         raise first

@@ -3,10 +3,11 @@
 import logging
 from typing import Any
 
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from predictor.errors import ImageTooLarge, Internal, InvalidRequest, PredictorError
+from predictor.web.hooks import surrounding
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def _problem(code: str, title: str, status: int, detail: str) -> dict[str, Any]:
         "status": status,
         "detail": detail,
         "code": code,
-        "request_id": g.get("request_id", ""),
+        "request_id": surrounding().request_id,
     }
 
 

@@ -104,13 +104,17 @@ class Service:
             self._process.kill()
             self._process.wait(10)
 
+    def _everybody(self) -> bool:
+        """Whether each worker has loaded its model, not only the one that was asked."""
+        return not self._ready or self.log.count("Ready: model") >= int(str(self._settings["workers"]))
+
     def _wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         probe = "/readyz" if self._ready else "/healthz"
         while time.monotonic() < deadline:
             assert self.alive, f"the service stopped: {self.log}"
             try:
-                if self.get(probe).status_code == 200:
+                if self.get(probe).status_code == 200 and self._everybody():
                     return
             except requests.ConnectionError:
                 pass

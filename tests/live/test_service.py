@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.live.service import Service
 
@@ -69,6 +70,32 @@ def test_cache_is_shared(service: Service, cat: Path) -> None:
     assert all(answer.json()["cached"] for answer in answers)
     seen = set(re.findall(r'"process":(\d+),"message":"request"', service.log))
     assert seen == {str(worker) for worker in service.workers()}
+
+
+def test_connections_spread(tmp_path: Path, cat: Path) -> None:
+    """Kept-alive connections do not stay with one worker when another has none."""
+    with Service(tmp_path / "data", cache="off") as service:
+        victim = min(service.workers())
+        os.kill(victim, signal.SIGSTOP)
+        sessions = [requests.Session() for _ in range(6)]
+        try:
+            for session in sessions:
+                session.get(f"{service.url}/healthz", timeout=30)
+        finally:
+            os.kill(victim, signal.SIGCONT)
+        for _ in range(5):
+            for session in sessions:
+                answer = session.post(
+                    f"{service.url}/predict", data=cat.read_bytes(), headers=JPEG, timeout=30
+                )
+                assert answer.status_code == 200
+
+        seen = re.findall(r'"process":(\d+),"message":"request"[^\n]*"path":"/predict"', service.log)
+        for session in sessions:
+            session.close()
+
+    assert set(seen) == {str(worker) for worker in {victim, *map(int, seen)}}
+    assert len(set(seen)) == 2
 
 
 def test_log_line(service: Service) -> None:

@@ -89,9 +89,9 @@ class TestForms:
         header = client.post("/predict", data=picture, content_type="image/jpeg").headers["Server-Timing"]
 
         assert [part.split(";")[0] for part in header.split(", ")] == [
+            "queue",
             "decode",
             "preprocess",
-            "queue",
             "infer",
         ]
 

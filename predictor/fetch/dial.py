@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Self
 
-from predictor.addresses import AllowList
 from predictor.errors import FetchBlocked, FetchFailed, FetchTimeout
+from predictor.fetch.addresses import AllowList
 
 CONNECT_SECONDS = 2.0
 MAX_LOOKUPS = 32

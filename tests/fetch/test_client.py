@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import trustme
 
-from predictor.dial import Answer
 from predictor.errors import (
     ConfigError,
     FetchBlocked,
@@ -23,7 +22,8 @@ from predictor.errors import (
     InvalidRequest,
     PredictorError,
 )
-from predictor.fetch import Fetcher
+from predictor.fetch.client import Fetcher
+from predictor.fetch.dial import Answer
 
 PATIENCE = 20.0  # how long a hostile server goes on; it knows then that its client had no deadline
 PICTURE = bytes(range(256)) * 400
@@ -406,7 +406,7 @@ def numeric(host: str, port: int) -> Sequence[Answer]:
 def test_spelling(serve: Serve, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     """However this machine's own address is written, nothing is connected, even on a permitted port."""
     server = serve(says(answer()))
-    monkeypatch.setattr("predictor.addresses.WEB_PORTS", frozenset({server.port}))
+    monkeypatch.setattr("predictor.fetch.addresses.WEB_PORTS", frozenset({server.port}))
     with pytest.raises(FetchBlocked):
         Fetcher(resolve=numeric).fetch(f"http://{host}:{server.port}/")
     assert server.connections == 0
@@ -431,7 +431,7 @@ def test_spelling(serve: Serve, monkeypatch: pytest.MonkeyPatch, host: str) -> N
 def test_spelling_of_nothing(serve: Serve, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     """Spellings that only other software takes for an address lead nowhere."""
     server = serve(says(answer()))
-    monkeypatch.setattr("predictor.addresses.WEB_PORTS", frozenset({server.port}))
+    monkeypatch.setattr("predictor.fetch.addresses.WEB_PORTS", frozenset({server.port}))
     with pytest.raises((InvalidRequest, FetchFailed)):
         Fetcher(resolve=numeric).fetch(f"http://{host}:{server.port}/")
     assert server.connections == 0
@@ -450,7 +450,7 @@ def test_no_oracle(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(says(answer()))
     gone = serve(says(b""))
     gone.close()
-    monkeypatch.setattr("predictor.addresses.WEB_PORTS", frozenset({server.port, gone.port}))
+    monkeypatch.setattr("predictor.fetch.addresses.WEB_PORTS", frozenset({server.port, gone.port}))
     sentences = set()
     for target in (f"127.0.0.1:{server.port}", f"127.0.0.1:{gone.port}", f"10.255.255.1:{server.port}"):
         with pytest.raises(FetchBlocked) as error:
@@ -526,7 +526,7 @@ def test_redirect_body_is_not_read(serve: Serve) -> None:
 def test_redirect_not_permitted(serve: Serve, monkeypatch: pytest.MonkeyPatch, location: str) -> None:
     """Where a redirect leads is checked like the URL itself."""
     inner = serve(says(answer(b"inner")))
-    monkeypatch.setattr("predictor.addresses.WEB_PORTS", frozenset({80, inner.port}))
+    monkeypatch.setattr("predictor.fetch.addresses.WEB_PORTS", frozenset({80, inner.port}))
     ports = {"inner": inner.port}
 
     def script(connection: socket.socket, head: bytes) -> None:

@@ -17,8 +17,6 @@ import urllib3.exceptions
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool
 
-from predictor.addresses import AllowList, is_host
-from predictor.dial import BLOCKED, LATE, Deadline, Dialer, Resolve, system_answers
 from predictor.errors import (
     FetchBlocked,
     FetchError,
@@ -27,7 +25,9 @@ from predictor.errors import (
     ImageTooLarge,
     InvalidRequest,
 )
-from predictor.transport import Dial, connection_pool, tls_context
+from predictor.fetch.addresses import AllowList, is_host
+from predictor.fetch.dial import BLOCKED, LATE, Deadline, Dialer, Resolve, system_answers
+from predictor.fetch.transport import Dial, connection_pool, tls_context
 
 MAX_URL_CHARACTERS = 2048
 MAX_REDIRECTS = 3

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from predictor.addresses import AllowList
-from predictor.dial import BLOCKED, MAX_LOOKUPS, UNKNOWN, UNREACHABLE, Answer, Deadline, Dialer
 from predictor.errors import FetchBlocked, FetchFailed, FetchTimeout
+from predictor.fetch.addresses import AllowList
+from predictor.fetch.dial import BLOCKED, MAX_LOOKUPS, UNKNOWN, UNREACHABLE, Answer, Deadline, Dialer
 
 Listen = Callable[[str, int], socket.socket]
 
@@ -98,7 +98,7 @@ def test_mixed_answers(listen: Listen, answers: list[str]) -> None:
 def test_name_of_private_address(monkeypatch: pytest.MonkeyPatch, listen: Listen) -> None:
     """A name that leads inwards on a web port is refused without a connection."""
     inner = listen("127.0.0.1", 0)
-    monkeypatch.setattr("predictor.addresses.WEB_PORTS", frozenset({port_of(inner)}))
+    monkeypatch.setattr("predictor.fetch.addresses.WEB_PORTS", frozenset({port_of(inner)}))
     with pytest.raises(FetchBlocked, match=BLOCKED):
         connect(Dialer(AllowList(), Names(inner_test=[["127.0.0.1"]])), "inner.test", port_of(inner))
     assert connections(inner) == 0

@@ -4,8 +4,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from predictor.addresses import AllowList, is_host, is_public
 from predictor.errors import ConfigError
+from predictor.fetch.addresses import AllowList, is_host, is_public
 
 # Purposes as IANA's special-purpose registries and the named RFCs state them.
 NOT_PUBLIC = {

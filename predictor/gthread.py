@@ -1,0 +1,88 @@
+"""Gunicorn's threaded worker, with connections that stay with their thread and spread over the workers.
+
+Gunicorn passes a kept-alive connection from thread to thread for every request, and whichever worker
+wakes first accepts a burst of new connections alone and keeps them. Where each request keeps a core
+busy, both cost throughput: the first a few wake-ups a request, the second the cores of idle workers.
+"""
+
+import mmap
+import select
+import time
+from typing import Any
+
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
+
+# How long a thread waits for the next request of its connection before it gives the connection back.
+_LINGER_MILLISECONDS = 20
+# How long a worker with more connections than another lets that one accept first.
+_YIELD_SECONDS = 0.002
+_NOBODY = -1
+_SLOTS = 1024
+
+# Connections of each worker, by slot. The memory is made before the fork, so all workers share it.
+_connections = memoryview(mmap.mmap(-1, 4 * _SLOTS)).cast("i")
+for _slot in range(_SLOTS):
+    _connections[_slot] = _NOBODY
+
+
+def release(slot: int) -> None:
+    """Forget the connections of a worker that is gone; for gunicorn's master."""
+    _connections[slot % _SLOTS] = _NOBODY
+
+
+class BalancedThreadWorker(ThreadWorker):
+    """The worker class of `gunicorn.conf.py`; its `slot` is given before the fork."""
+
+    slot: int = 0
+
+    def accept(self, listener: Any) -> None:
+        """Accept a connection, unless a worker with fewer connections does so first."""
+        if self.nr_conns > self._fewest():
+            time.sleep(_YIELD_SECONDS)
+        super().accept(listener)
+        self._publish()
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wait for connections and requests, and tell the other workers how many there are here."""
+        self._publish()
+        super().wait_for_and_dispatch_events(timeout)
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a connection's requests, one after the other, as long as they follow closely."""
+        while True:
+            outcome = super().handle(conn)
+            if outcome is not True or not self._follows(conn):
+                return outcome
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer a request; a worker with more than its share lets the client connect anew."""
+        if self.nr_conns > self._fewest() + 1:
+            req.force_close()
+        return super().handle_request(req, conn)
+
+    def _follows(self, conn: Any) -> bool:
+        """Whether the next request comes soon; waited for only while there is a thread for everybody."""
+        if conn.is_http2 or not self.alive or self.nr_conns > self.cfg.threads:
+            return False
+        if conn.parser.unreader.buf.getvalue():
+            return True
+        poll = select.poll()
+        poll.register(conn.sock, select.POLLIN)
+        return bool(poll.poll(_LINGER_MILLISECONDS))
+
+    def _fewest(self) -> int:
+        """The connections of the worker that has the fewest."""
+        # Slots are the smallest free numbers; while workers are replaced there may be twice as many.
+        everybody = _connections[: 2 * self.cfg.workers]
+        return min((count for count in everybody if count != _NOBODY), default=self.nr_conns)
+
+    def _publish(self) -> None:
+        _connections[self.slot % _SLOTS] = self.nr_conns
+
+
+class ServerLogger(Logger):
+    """Gunicorn's logger without its access log: the service writes a line of its own for each request."""
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Do nothing, at no cost."""

@@ -1,0 +1,211 @@
+"""A prediction goes from a picture or an address to ranked classes, and each thing is done once."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import prometheus_client
+import pytest
+from flask import Flask
+
+from predictor.config import BUNDLED_MODEL, Settings
+from predictor.errors import FetchFailed, InvalidImage, ModelNotFound, NotReady, PredictorError
+from predictor.fetch.client import Fetcher
+from predictor.model.device import Device
+from predictor.runtime.cache import Cache, cache_folder
+from predictor.runtime.engine import Encoded, Engine, Options, Picture, Prediction, Remote
+from predictor.runtime.loaded import LoadedModel, load_model
+from predictor.runtime.metrics import Metrics
+from predictor.store.registry import Registry
+
+URL = "https://pictures.example/cat.jpg"
+
+
+class Pictures(Fetcher):
+    """A fetcher that gives what it was told to give, counts, and can be held up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: dict[str, bytes | Exception] = {}
+        self.calls = 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def fetch(self, url: str) -> bytes:
+        """Give the answer of an address."""
+        self.calls += 1
+        assert self.gate.wait(10)
+        answer = self.answers[url]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture(scope="module")
+def model() -> LoadedModel:
+    """The bundled model, loaded on the CPU."""
+    settings = Settings(workers=1)
+    return load_model(
+        Registry(BUNDLED_MODEL).live(), Device("cpu"), settings, slots=1, observe=lambda _: None
+    )
+
+
+@pytest.fixture
+def pictures(cat: Path) -> Pictures:
+    """A fetcher that knows the cat."""
+    fetcher = Pictures()
+    fetcher.answers[URL] = cat.read_bytes()
+    return fetcher
+
+
+@pytest.fixture
+def make_engine(tmp_path: Path, pictures: Pictures, model: LoadedModel) -> Callable[..., Engine]:
+    """Build an engine that serves the bundled model."""
+
+    def make(**settings: object) -> Engine:
+        chosen = Settings(**{"data": tmp_path, "threads": 4, **settings})  # type: ignore[arg-type]
+        cache_folder(chosen).mkdir(exist_ok=True)
+        metrics = Metrics(prometheus_client.CollectorRegistry())
+        cache = Cache(chosen, lambda result: metrics.cache_requests.labels(result).inc())
+        cache.init_app(Flask("test"))
+        engine = Engine(chosen, cache, metrics, pictures)
+        engine.serve(model)
+        return engine
+
+    return make
+
+
+def first(engine: Engine, picture: Picture, **options: object) -> Prediction:
+    """The answer for one picture, or its error."""
+    result = engine.predict([picture], Options(**options)).results[0]  # type: ignore[arg-type]
+    if isinstance(result, PredictorError):
+        raise result
+    return result
+
+
+def names(results: Sequence[Prediction | PredictorError]) -> list[str]:
+    """The best label of each answer, or the code of its error."""
+    return [
+        result.code if isinstance(result, PredictorError) else result.labels[result.ranked[0][0]].name
+        for result in results
+    ]
+
+
+def test_address_and_bytes_agree(make_engine: Callable[..., Engine], cat: Path) -> None:
+    """A picture from an address is answered like its bytes, and is known when its bytes come again."""
+    engine = make_engine()
+
+    fetched, sent = first(engine, Remote(URL)), first(engine, Encoded(cat.read_bytes()))
+
+    assert fetched.ranked == sent.ranked
+    assert (fetched.cached, sent.cached) == (False, True)
+
+
+def test_address_is_asked_once(make_engine: Callable[..., Engine], pictures: Pictures) -> None:
+    """Within its time an address is not fetched again; with other options its picture is."""
+    engine = make_engine()
+
+    first(engine, Remote(URL))
+    assert first(engine, Remote(URL)).cached
+    assert pictures.calls == 1
+    assert len(first(engine, Remote(URL), top_k=2).ranked) == 2
+    assert pictures.calls == 2
+
+
+def test_address_time_is_over(make_engine: Callable[..., Engine], pictures: Pictures) -> None:
+    """With no time to reuse an address it is fetched each time, but the model does not run again."""
+    engine = make_engine(cache_seconds=0)
+
+    first(engine, Remote(URL))
+    again = first(engine, Remote(URL))
+
+    assert again.cached
+    assert pictures.calls == 2
+
+
+def test_equal_requests_at_once(make_engine: Callable[..., Engine], pictures: Pictures) -> None:
+    """Equal requests at the same time fetch once."""
+    engine = make_engine()
+    pictures.gate.clear()
+
+    with ThreadPoolExecutor(6) as pool:
+        futures = [pool.submit(first, engine, Remote(URL)) for _ in range(6)]
+        while pictures.calls == 0:
+            threading.Event().wait(0.001)
+        pictures.gate.set()
+        answers = [future.result(20) for future in futures]
+
+    assert pictures.calls == 1
+    assert len({tuple(answer.ranked) for answer in answers}) == 1
+
+
+def test_cache_off(make_engine: Callable[..., Engine], cat: Path) -> None:
+    """With the cache off, nothing is remembered."""
+    engine = make_engine(cache="off")
+
+    assert not any(first(engine, Encoded(cat.read_bytes())).cached for _ in range(2))
+
+
+def test_many(make_engine: Callable[..., Engine], cat: Path, pictures: Pictures) -> None:
+    """Of many pictures, each bad one has its own error, in the order sent."""
+    engine = make_engine()
+    pictures.answers["https://broken.example/"] = FetchFailed("It is not there.")
+    cats = cat.read_bytes()
+
+    results = engine.predict(
+        [Encoded(cats), Encoded(b"x"), Remote("https://broken.example/"), InvalidImage("?"), Encoded(cats)],
+        Options(),
+    ).results
+
+    assert names(results) == ["tiger cat", "unsupported_image", "fetch_failed", "invalid_image", "tiger cat"]
+
+
+def test_unexpected_failure(make_engine: Callable[..., Engine], cat: Path, pictures: Pictures) -> None:
+    """A failure of our own with one picture is that picture's error, and tells nothing of the inside."""
+    engine = make_engine()
+    pictures.answers[URL] = RuntimeError("/secret/path")
+
+    results = engine.predict([Remote(URL), Encoded(cat.read_bytes())], Options()).results
+
+    assert names(results) == ["internal", "tiger cat"]
+    assert "secret" not in str(results[0])
+
+
+def test_phases(make_engine: Callable[..., Engine], cat: Path) -> None:
+    """The time of each phase is kept, in the order of the work."""
+    engine = make_engine()
+
+    phases = engine.predict([Remote(URL)], Options()).phases.seconds
+
+    assert list(phases) == ["fetch", "queue", "decode", "preprocess", "infer"]
+    assert all(seconds >= 0 for seconds in phases.values())
+
+
+def test_unknown_model(make_engine: Callable[..., Engine]) -> None:
+    """Only the live model and version can be asked."""
+    engine = make_engine()
+
+    for options in (Options(model="other"), Options(version=7)):
+        with pytest.raises(ModelNotFound):
+            engine.predict([Encoded(b"")], options)
+
+
+def test_nothing_loaded(tmp_path: Path, pictures: Pictures) -> None:
+    """Before a model is loaded, the engine says so."""
+    settings = Settings(data=tmp_path, cache="off")
+    metrics = Metrics(prometheus_client.CollectorRegistry())
+    engine = Engine(settings, Cache(settings, lambda _: None), metrics, pictures)
+
+    with pytest.raises(NotReady):
+        engine.predict([Encoded(b"")], Options())
+
+
+def test_queue_is_counted_down(make_engine: Callable[..., Engine], cat: Path) -> None:
+    """Whatever came of a picture, its place in the queue is free again."""
+    engine = make_engine(max_queue=1)
+
+    for data in (b"", b"text", cat.read_bytes()):
+        engine.predict([Encoded(data)], Options())
+
+    assert engine._accepted == 0
