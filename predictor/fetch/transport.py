@@ -20,9 +20,10 @@ def connection_pool(
     scheme: str, host: str, port: int | None, dial: Dial, context: ssl.SSLContext
 ) -> HTTPConnectionPool:
     """A pool for one host whose connections are made by `dial` and, for https, verified by `context`."""
+    # Without a port, http.client would look for one behind the last colon of an IPv6 address.
     if scheme == "https":
-        return _SecurePool(host, port, dial=dial, ssl_context=context)
-    return _Pool(host, port, dial=dial)
+        return _SecurePool(host, port or 443, dial=dial, ssl_context=context)
+    return _Pool(host, port or 80, dial=dial)
 
 
 @functools.lru_cache(maxsize=4)  # reading a hundred authorities takes tens of milliseconds

@@ -412,6 +412,16 @@ def test_spelling(serve: Serve, monkeypatch: pytest.MonkeyPatch, host: str) -> N
     assert server.connections == 0
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "2130706433", "[::1]", "[::ffff:10.0.0.1]", "[::ffff:a00:1]", "[64:ff9b::10.0.0.1]"]
+)
+def test_spelling_without_port(scheme: str, host: str) -> None:
+    """An address on its scheme's own port is refused like any other, whatever its colons and dots look like."""
+    with pytest.raises(FetchBlocked):
+        Fetcher(resolve=numeric).fetch(f"{scheme}://{host}/")
+
+
 @pytest.mark.parametrize(
     "host",
     [
