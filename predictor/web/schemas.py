@@ -150,6 +150,23 @@ class Ready(BaseModel):
     device: DeviceState
 
 
+# What is wrong with a field, by pydantic's names of errors.
+_WRONG = {
+    "extra_forbidden": "is not a field that is known here",
+    "missing": "is missing",
+    "string_type": "must be a text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "is too large",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be a list",
+    "too_short": "must have at least {min_length} entry",
+    "string_pattern_mismatch": "must be 1 to 64 letters, digits, dots, hyphens or underscores",
+}
+
+
 def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:
     """Validate values.
 
@@ -164,9 +181,10 @@ def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:
     try:
         return schema.model_validate(values, strict=strict)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:100]
-        raise InvalidRequest(f"{where}: {first['msg']}." if where else f"{first['msg']}.") from error
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:100] or "The body"
+        wrong = _WRONG.get(first["type"], "is not of the documented form")
+        raise InvalidRequest(f"{where} {wrong.format(**first.get('ctx', {}))}.") from error
 
 
 def model_json(version: ModelVersion) -> dict[str, Any]:

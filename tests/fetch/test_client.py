@@ -417,7 +417,7 @@ def test_spelling(serve: Serve, monkeypatch: pytest.MonkeyPatch, host: str) -> N
     "host", ["127.0.0.1", "2130706433", "[::1]", "[::ffff:10.0.0.1]", "[::ffff:a00:1]", "[64:ff9b::10.0.0.1]"]
 )
 def test_spelling_without_port(scheme: str, host: str) -> None:
-    """An address on its scheme's own port is refused like any other, whatever its colons and dots look like."""
+    """An address on its scheme's own port is refused like any other, however it is written."""
     with pytest.raises(FetchBlocked):
         Fetcher(resolve=numeric).fetch(f"{scheme}://{host}/")
 
