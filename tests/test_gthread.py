@@ -1,0 +1,53 @@
+"""Connections are spread over the workers by what each of them has."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from predictor import gthread
+from predictor.gthread import BalancedThreadWorker, release
+
+
+@pytest.fixture(autouse=True)
+def empty() -> Iterator[None]:
+    """No worker has told its connections before or after a test."""
+    yield
+    for slot in range(4):
+        release(slot)
+
+
+def worker(slot: int, connections: int) -> BalancedThreadWorker:
+    """A worker that has told how many connections it has, without a process of its own."""
+    made = BalancedThreadWorker.__new__(BalancedThreadWorker)
+    made.slot, made.nr_conns, made.cfg = slot, connections, SimpleNamespace(workers=2, threads=4)
+    made._publish()
+    return made
+
+
+def test_fewest() -> None:
+    """Every worker sees who has the fewest connections."""
+    first, second = worker(0, 5), worker(1, 2)
+
+    assert first._fewest() == 2
+    assert second._fewest() == 2
+
+
+def test_alone() -> None:
+    """A worker that is alone has the fewest itself, and never waits for others."""
+    assert worker(0, 5)._fewest() == 5
+
+
+def test_released() -> None:
+    """The connections of a worker that is gone no longer count."""
+    first, _ = worker(0, 5), worker(1, 2)
+    release(1)
+
+    assert first._fewest() == 5
+
+
+def test_slots_wrap() -> None:
+    """A slot beyond the table never fails a worker."""
+    far = worker(gthread._SLOTS + 1, 3)
+
+    assert far._fewest() == 3
