@@ -42,6 +42,6 @@ $(VENV)/.dev-ready: requirements-dev.txt requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
 	touch $@ $(VENV)/.run-ready
 
-$(VENV)/.test-ready: $(VENV)/.dev-ready tools/install_browser.sh
-	sh tools/install_browser.sh
+$(VENV)/.test-ready: $(VENV)/.dev-ready tools/install_test_servers.sh
+	sh tools/install_test_servers.sh
 	touch $@

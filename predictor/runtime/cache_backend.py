@@ -25,9 +25,9 @@ class JsonSerializer(BaseSerializer):
         """The value as JSON bytes."""
         return json.dumps(value, separators=(",", ":")).encode()
 
-    def loads(self, bvalue: bytes) -> Any:
-        """The value of JSON bytes; ValueError if they are not JSON."""
-        return json.loads(bvalue)
+    def loads(self, bvalue: bytes | None) -> Any:
+        """The value of JSON bytes, and None where there are none; ValueError if they are not JSON."""
+        return None if bvalue is None else json.loads(bvalue)
 
 
 class SqliteCache(BaseCache):

@@ -68,14 +68,16 @@ def document(app: Flask, version: str) -> dict[str, Any]:
     """The OpenAPI document of an application."""
     paths: dict[str, Any] = {}
     models: set[type[BaseModel]] = {Problem}
+    tags: set[str] = set()
     for rule, view, described in sorted(_described(app), key=lambda found: _place(found[0], found[2])):
         models.update(_models(described))
+        tags.add(described.tag)
         for method in sorted((rule.methods or set()) & set(_METHODS)):
             paths.setdefault(_path(rule), {})[method.lower()] = _operation(rule, view, described)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Image Prediction API", "version": version, "description": _DESCRIPTION},
-        "tags": [{"name": tag} for tag in TAGS],
+        "tags": [{"name": tag} for tag in TAGS if tag in tags],
         "paths": paths,
         "components": {"schemas": _components(models)},
     }

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Installs what the live tests drive, from Debian's packages, where that is possible: as root, on a Debian system.
+# Elsewhere those tests are skipped, with the reason shown.
+set -eu
+missing=""
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    # shellcheck disable=SC2086 # the names are separate words
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null && exit 0
+fi
+echo "Not installed:$missing. Tests that need them will be skipped." >&2
