@@ -18,7 +18,7 @@ from predictor.errors import (
     Unauthorized,
     UnsupportedImage,
 )
-from predictor.runtime.engine import Outcome
+from predictor.runtime.prediction import Outcome
 from predictor.runtime.worker import Worker
 from predictor.web import inputs, schemas
 from predictor.web.auth import require_token

@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from predictor.config import Settings
 from predictor.errors import InvalidRequest, PredictorError, UnsupportedImage
 from predictor.image.decode import sniff
-from predictor.runtime.engine import Encoded, Options, Picture, Remote
+from predictor.runtime.prediction import Encoded, Options, Picture, Remote
 from predictor.web import schemas
 
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")

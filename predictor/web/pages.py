@@ -9,7 +9,7 @@ from flask import Blueprint, Response, current_app, jsonify, render_template, re
 from predictor.errors import PredictorError
 from predictor.image.decode import Limits
 from predictor.image.thumbnail import thumbnail
-from predictor.runtime.engine import Encoded, Picture
+from predictor.runtime.prediction import Encoded, Picture
 from predictor.runtime.worker import Worker
 from predictor.web import inputs, openapi, schemas
 from predictor.web.auth import require_token

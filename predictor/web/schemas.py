@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 
 from predictor.errors import InvalidRequest
 from predictor.model.labels import Label
-from predictor.runtime.engine import Prediction
+from predictor.runtime.prediction import Prediction
 from predictor.store.registry import DEFAULT, ModelVersion
 
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="The model's name.")]

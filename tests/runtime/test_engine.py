@@ -14,9 +14,10 @@ from predictor.errors import FetchFailed, InvalidImage, ModelNotFound, NotReady,
 from predictor.fetch.client import Fetcher
 from predictor.model.device import Device
 from predictor.runtime.cache import Cache, cache_folder
-from predictor.runtime.engine import Encoded, Engine, Options, Picture, Prediction, Remote
+from predictor.runtime.engine import Engine
 from predictor.runtime.loaded import LoadedModel, load_model
 from predictor.runtime.metrics import Metrics
+from predictor.runtime.prediction import Encoded, Options, Picture, Prediction, Remote
 from predictor.store.registry import Registry
 
 URL = "https://pictures.example/cat.jpg"
