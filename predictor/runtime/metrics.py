@@ -26,6 +26,9 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SLOT_VARIABLE = "WORKER_SLOT"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
+# prometheus_client's files, one for each kind of metric; the series of a worker take a tenth of this.
+_FILES = ("counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_livemostrecent")
+_FILE_BYTES = 1 << 20
 _DAMAGE = (RuntimeError, struct.error, ValueError, OSError)
 
 log = logging.getLogger(__name__)
@@ -86,8 +89,7 @@ def exporter(refresh: Callable[[], None]) -> PrometheusMetrics:
     Args:
         refresh: called before each export, for gauges that are read when asked.
     """
-    if FOLDER_VARIABLE in os.environ:
-        _use_slot(os.environ.get(SLOT_VARIABLE, str(os.getpid())))
+    if FOLDER_VARIABLE in os.environ and _claim_files():
         return _exporting(GunicornInternalPrometheusMetrics, refresh).for_app_factory(export_defaults=False)
     return _exporting(PrometheusMetrics, refresh).for_app_factory(
         export_defaults=False, registry=CollectorRegistry()
@@ -101,7 +103,7 @@ def _exporting(base: type[PrometheusMetrics], refresh: Callable[[], None]) -> ty
         ) -> tuple[str, str]:
             refresh()
             registry = self.registry
-            if FOLDER_VARIABLE in os.environ:
+            if issubclass(base, GunicornInternalPrometheusMetrics):
                 registry = CollectorRegistry()
                 _TolerantCollector(registry)
             encode, content_type = choose_encoder(accept_header or "")
@@ -111,23 +113,44 @@ def _exporting(base: type[PrometheusMetrics], refresh: Callable[[], None]) -> ty
     return Exporter
 
 
-def _use_slot(slot: str) -> None:
-    """Name this worker's files by its slot, from the next metric on.
+def _claim_files() -> bool:
+    """Make this worker's files, named by its slot, with all the room that they will need.
 
-    Damaged files of the slot's former owner are removed: opening one would end this worker.
+    They are mapped into memory, where a write for which the disk has no room ends the process: room is
+    had beforehand, or the worker counts for itself. Damaged files of the slot's former owner are removed,
+    for opening one would end this worker, too.
+
+    Returns:
+        Whether the files can be used.
     """
+    slot = os.environ.get(SLOT_VARIABLE, str(os.getpid()))
     folder = Path(os.environ[FOLDER_VARIABLE])
-    for file in folder.glob(f"*_{slot}.db"):
-        if not _readable(str(file)):
-            log.warning("A damaged file of metrics was removed")
-            file.unlink(missing_ok=True)
+    try:
+        for kind in _FILES:
+            _allocate(folder / f"{kind}_{slot}.db")
+    except OSError as error:
+        log.error("Metrics are not added up over the workers: %s", error.strerror)
+        prometheus_client.values.ValueClass = prometheus_client.values.MutexValue
+        return False
     prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: slot)
+    return True
+
+
+def _allocate(file: Path) -> None:
+    if file.exists() and not _readable(str(file)):
+        log.warning("A damaged file of metrics was removed")
+        file.unlink(missing_ok=True)
+    with file.open("ab") as opened:
+        os.posix_fallocate(opened.fileno(), 0, _FILE_BYTES)
 
 
 def _readable(file: str) -> bool:
     try:
+        with Path(file).open("rb") as opened:
+            (used,) = struct.unpack("i", opened.read(4))
+            size = os.fstat(opened.fileno()).st_size
         for key, _, _, _ in MmapedDict.read_all_values_from_file(file):
             json.loads(key)
     except _DAMAGE:
         return False
-    return True
+    return bool(0 <= used <= size)
