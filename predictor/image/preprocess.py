@@ -7,21 +7,31 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from predictor.image.resize import Interpolation, crop, stretch
+from predictor.image.fields import check_colour, check_numbers, check_side, pair, sequence
+from predictor.image.resize import (
+    Edges,
+    Interpolation,
+    Rounding,
+    Size,
+    covering,
+    cut,
+    fitting,
+    shortened,
+    stretch,
+)
 
-Resize = Literal["crop", "stretch"]
+Resize = Literal["crop", "stretch", "fit"]
 Channels = Literal["RGB", "BGR", "L"]
 Layout = Literal["NHWC", "NCHW"]
 DType = Literal["uint8", "int8", "float32", "float16"]
 
-MAX_SIDE = 4096
-_LARGEST = float(np.finfo(np.float32).max)
 _CHOICES: dict[str, tuple[str, ...]] = {
     "resize": get_args(Resize),
     "interpolation": get_args(Interpolation),
     "channels": get_args(Channels),
     "layout": get_args(Layout),
     "dtype": get_args(DType),
+    "rounding": get_args(Rounding),
 }
 _FIELDS = (
     "size",
@@ -35,6 +45,8 @@ _FIELDS = (
     "mean",
     "std",
 )
+# Written only where they say something, and read only where they are.
+_RARE = ("fill", "rounding")
 
 
 @dataclass(frozen=True)
@@ -48,9 +60,12 @@ class Preprocessing:
     Attributes:
         height: rows of the tensor, 1 to 4096.
         width: columns of the tensor, 1 to 4096.
-        resize: `crop` shrinks the short side to `resize_to` and cuts out the middle, adding black
-            where the picture is smaller than the cut; `stretch` goes straight to width and height.
-        resize_to: the short side before the crop, in pixels; `stretch` ignores it.
+        resize: `crop` keeps the proportions, makes the short side `resize_to` pixels and cuts out the
+            middle; `stretch` gives them up and goes straight to height and width; `fit` keeps them and
+            makes the long side `resize_to`, so that nothing is lost.
+        resize_to: pixels, or height and width of an area, which the picture just covers before it is cut
+            (`crop`), takes exactly before it is cut (`stretch`; one number is ignored there), or just
+            fits into (`fit`; one number is a square).
         interpolation: the filter, by Pillow's name.
         channels: `RGB`, `BGR`, or `L` (grey by ITU-R BT.601 luma).
         layout: channels last or first.
@@ -58,6 +73,8 @@ class Preprocessing:
         scale: factor of the pixel.
         mean: subtracted after scaling, one number for each channel.
         std: divides last, one number above 0 for each channel.
+        fill: the red, green and blue, 0 to 255, that are added where the picture is smaller than its cut.
+        rounding: where the cut begins if the margin is odd: half a pixel is rounded to `even` or `down`.
 
     Raises:
         ValueError: a value cannot be used; the sentence begins with its field's name.
@@ -66,7 +83,7 @@ class Preprocessing:
     height: int = 224
     width: int = 224
     resize: Resize = "crop"
-    resize_to: int = 256
+    resize_to: int | tuple[int, int] = 256
     interpolation: Interpolation = "bicubic"
     channels: Channels = "RGB"
     layout: Layout = "NHWC"
@@ -74,18 +91,23 @@ class Preprocessing:
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    fill: tuple[int, int, int] = (0, 0, 0)
+    rounding: Rounding = "even"
 
     def __post_init__(self) -> None:
-        for name in ("height", "width", "resize_to"):
-            _check_side(name, getattr(self, name))
+        for name in ("height", "width"):
+            check_side(name, getattr(self, name))
+        for side in self._area if isinstance(self.resize_to, tuple) else (self.resize_to,):
+            check_side("resize_to", side)
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}.")
-        _check_numbers("scale", (self.scale,), 1)
-        _check_numbers("mean", self.mean, self.depth)
-        _check_numbers("std", self.std, self.depth)
+        check_numbers("scale", (self.scale,), 1)
+        check_numbers("mean", self.mean, self.depth)
+        check_numbers("std", self.std, self.depth)
         if min(self.std) <= 0:
             raise ValueError("std must be above 0.")
+        check_colour(self.fill)
         if self.dtype in ("uint8", "int8") and not self.plain:
             raise ValueError(f"dtype {self.dtype} holds plain pixels: scale and std must be 1, mean 0.")
 
@@ -102,7 +124,25 @@ class Preprocessing:
     @property
     def shortest(self) -> int:
         """The short side, in pixels, below which a decoder must not shrink the picture."""
-        return self.resize_to if self.resize == "crop" else max(self.height, self.width)
+        if self.resize == "stretch" and not isinstance(self.resize_to, tuple):
+            return max(self.height, self.width)
+        return max(self._area)
+
+    @property
+    def _area(self) -> tuple[int, int]:
+        """Width and height that `resize_to` speaks of."""
+        if isinstance(self.resize_to, tuple):
+            height, width = self.resize_to
+            return width, height
+        return self.resize_to, self.resize_to
+
+    def resized(self, size: Size) -> Size:
+        """Width and height of the picture before its middle is cut out, from those it has."""
+        if self.resize == "fit":
+            return fitting(size, self._area)
+        if not isinstance(self.resize_to, tuple):
+            return shortened(size, self.resize_to) if self.resize == "crop" else (self.width, self.height)
+        return self._area if self.resize == "stretch" else covering(size, self._area)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -112,14 +152,15 @@ class Preprocessing:
         return self.height, self.width, self.depth
 
     def to_json(self) -> dict[str, Any]:
-        """The value as JSON; `from_json` reads it back."""
-        names = {name: getattr(self, name) for name in _FIELDS if name not in ("size", "mean", "std")}
-        form = {"size": [self.height, self.width], **names, "mean": list(self.mean), "std": list(self.std)}
-        return {name: form[name] for name in _FIELDS}
+        """The value as JSON; `from_json` reads it back. What only few models need is left out by default."""
+        names = (*_FIELDS[1:], *(name for name in _RARE if getattr(self, name) != getattr(type(self), name)))
+        form = {name: getattr(self, name) for name in names}
+        lists = {name: list(value) for name, value in form.items() if isinstance(value, tuple)}
+        return {"size": [self.height, self.width], **form, **lists}
 
     @classmethod
     def from_json(cls, value: object) -> "Preprocessing":
-        """Read the form that `to_json` writes; every field is needed, for a guess would be wrong quietly.
+        """Read the form that `to_json` writes; every field that it always writes is needed.
 
         Raises:
             ValueError: a field is unknown, missing or wrong; the sentence names it.
@@ -127,15 +168,19 @@ class Preprocessing:
         if not isinstance(value, dict):
             raise ValueError("preprocessing must be a JSON object.")  # noqa: TRY004 - one error for every bad form
         for problem, names in (
-            ("unknown", value.keys() - {*_FIELDS}),
+            ("unknown", value.keys() - {*_FIELDS, *_RARE}),
             ("missing", {*_FIELDS} - value.keys()),
         ):
             if names:
                 raise ValueError(f"{min(map(str, names))} is {problem}.")
         fields = dict(value)
-        height, width = _pair("size", fields.pop("size"))
-        mean, std = (_sequence(name, fields.pop(name)) for name in ("mean", "std"))
-        return cls(height=height, width=width, mean=mean, std=std, **fields)
+        height, width = pair("size", fields.pop("size"))
+        lists: dict[str, Any] = {
+            name: sequence(name, fields.pop(name)) for name in ("mean", "std", "fill") if name in fields
+        }
+        if isinstance(fields["resize_to"], list):
+            lists["resize_to"] = pair("resize_to", fields.pop("resize_to"))
+        return cls(height=height, width=width, **lists, **fields)
 
 
 def to_tensor(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[Any]:
@@ -156,9 +201,11 @@ def to_tensor(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[A
 
 def _resized(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
     size = preprocessing.width, preprocessing.height
-    if preprocessing.resize == "stretch":
+    resized = preprocessing.resized(image.size)
+    if resized == size and preprocessing.resize == "stretch":
         return stretch(image, size, preprocessing.interpolation)
-    return crop(image, preprocessing.resize_to, size, preprocessing.interpolation)
+    edges = Edges(preprocessing.fill, preprocessing.rounding)
+    return cut(image, resized, size, preprocessing.interpolation, edges)
 
 
 def _pixels(image: Image.Image, channels: Channels) -> npt.NDArray[np.uint8]:
@@ -191,31 +238,3 @@ def _along(preprocessing: Preprocessing, channels: npt.NDArray[np.float64]) -> n
     """A number for each channel, laid along the tensor's first axis or along its rows."""
     values = channels.astype(np.float32)
     return values[:, np.newaxis] if preprocessing.layout == "NCHW" else np.tile(values, preprocessing.width)
-
-
-def _check_side(name: str, value: object) -> None:
-    if type(value) is not int or not 1 <= value <= MAX_SIDE:
-        raise ValueError(f"{name} must be a whole number from 1 to {MAX_SIDE}.")
-
-
-def _check_numbers(name: str, values: tuple[object, ...], count: int) -> None:
-    if len(values) != count:
-        raise ValueError(f"{name} must have {count} number{'s' if count > 1 else ''}.")
-    if not all(_is_number(value) for value in values):
-        raise ValueError(f"{name} must be finite, as a 32-bit floating-point number.")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
-
-
-def _sequence(name: str, value: object) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f"{name} must be a list.")  # noqa: TRY004 - one error for every bad form
-    return tuple(value)
-
-
-def _pair(name: str, value: object) -> tuple[Any, Any]:
-    if len(pair := _sequence(name, value)) != 2:
-        raise ValueError(f"{name} must be a list of height and width.")
-    return pair[0], pair[1]

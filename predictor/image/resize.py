@@ -1,11 +1,14 @@
 """Resizing, computing only the pixels that are kept."""
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 from PIL import Image
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+Rounding = Literal["even", "down"]
+Size = tuple[int, int]
 Box = tuple[float, float, float, float]
 
 _FILTERS = {
@@ -20,13 +23,30 @@ _FILTERS = {
 _REACH = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0, "box": 0.5, "hamming": 1.0}
 
 
-def stretch(image: Image.Image, size: tuple[int, int], interpolation: Interpolation) -> Image.Image:
+@dataclass(frozen=True)
+class Edges:
+    """What happens at the edges of a cut.
+
+    Attributes:
+        fill: the red, green and blue that are added where the picture is smaller than the cut.
+        rounding: which way half a pixel goes if the margin is odd: `even` to the even number of pixels, as
+            torchvision does, `down` to the smaller one, as transformers does.
+    """
+
+    fill: tuple[int, int, int] = (0, 0, 0)
+    rounding: Rounding = "even"
+
+
+_PLAIN = Edges()
+
+
+def stretch(image: Image.Image, size: Size, interpolation: Interpolation) -> Image.Image:
     """The whole picture at a size (width, height), its proportions given up."""
     return image.resize(size, _FILTERS[interpolation])
 
 
 def crop(
-    image: Image.Image, shortest: int, size: tuple[int, int], interpolation: Interpolation
+    image: Image.Image, shortest: int, size: Size, interpolation: Interpolation, edges: Edges = _PLAIN
 ) -> Image.Image:
     """The middle of the picture after its short side became `shortest`.
 
@@ -40,10 +60,17 @@ def crop(
         shortest: the short side before the cut, in pixels.
         size: width and height of the cut.
         interpolation: the filter.
+        edges: what happens at the edges of the cut.
     """
-    resized = _resized(image.size, shortest)
-    left, width = _window(resized[0], size[0])
-    top, height = _window(resized[1], size[1])
+    return cut(image, shortened(image.size, shortest), size, interpolation, edges)
+
+
+def cut(
+    image: Image.Image, resized: Size, size: Size, interpolation: Interpolation, edges: Edges = _PLAIN
+) -> Image.Image:
+    """The middle, width and height `size`, of the picture once all of it had the size `resized`."""
+    left, width = _window(resized[0], size[0], edges.rounding)
+    top, height = _window(resized[1], size[1], edges.rounding)
     x, y = image.width / resized[0], image.height / resized[1]
     box = (
         left * x,
@@ -51,24 +78,39 @@ def crop(
         min((left + width) * x, float(image.width)),
         min((top + height) * y, float(image.height)),
     )
-    return _padded(_resize_box(image, (width, height), box, interpolation), size)
+    return _padded(_resize_box(image, (width, height), box, interpolation), size, edges.fill)
 
 
-def _resized(size: tuple[int, int], shortest: int) -> tuple[int, int]:
+def shortened(size: Size, shortest: int) -> Size:
+    """Width and height once the short side is `shortest`; the long side is rounded down."""
     width, height = size
     if width <= height:
         return shortest, shortest * height // width
     return shortest * width // height, shortest
 
 
-def _window(length: int, wanted: int) -> tuple[int, int]:
+def covering(size: Size, area: Size) -> Size:
+    """Width and height of the smallest picture of the same proportions that covers an area."""
+    return _divided(size, min(size[0] / area[0], size[1] / area[1]))
+
+
+def fitting(size: Size, area: Size) -> Size:
+    """Width and height of the largest picture of the same proportions that fits into an area."""
+    return _divided(size, max(size[0] / area[0], size[1] / area[1]))
+
+
+def _divided(size: Size, ratio: float) -> Size:
+    return max(1, round(size[0] / ratio)), max(1, round(size[1] / ratio))
+
+
+def _window(length: int, wanted: int, rounding: Rounding) -> tuple[int, int]:
     """First pixel and length of the centred part."""
-    return max(0, round((length - wanted) / 2)), min(length, wanted)
+    margin = length - wanted
+    first = round(margin / 2) if rounding == "even" else margin // 2
+    return max(0, first), min(length, wanted)
 
 
-def _resize_box(
-    image: Image.Image, size: tuple[int, int], box: Box, interpolation: Interpolation
-) -> Image.Image:
+def _resize_box(image: Image.Image, size: Size, box: Box, interpolation: Interpolation) -> Image.Image:
     if interpolation == "nearest":
         # A box is kept in 32-bit numbers, which is too coarse to pick the very same source pixels.
         x, y = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]
@@ -76,9 +118,7 @@ def _resize_box(
     return _two_passes(image, size, box, interpolation)
 
 
-def _two_passes(
-    image: Image.Image, size: tuple[int, int], box: Box, interpolation: Interpolation
-) -> Image.Image:
+def _two_passes(image: Image.Image, size: Size, box: Box, interpolation: Interpolation) -> Image.Image:
     # In one call Pillow chooses the order of the passes by the sizes, so that a box alone changes pixels.
     left, top, right, bottom = box
     reach = _REACH[interpolation] * max(1.0, (bottom - top) / size[1]) + 1
@@ -89,8 +129,12 @@ def _two_passes(
     return across.resize(size, kind, box=(0, top - first, size[0], bottom - first))
 
 
-def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _padded(image: Image.Image, size: Size, fill: tuple[int, int, int]) -> Image.Image:
     if image.size == size:
         return image
     left, top = (size[0] - image.width) // 2, (size[1] - image.height) // 2
-    return image.crop((-left, -top, size[0] - left, size[1] - top))
+    if not any(fill):
+        return image.crop((-left, -top, size[0] - left, size[1] - top))
+    padded = Image.new(image.mode, size, fill)
+    padded.paste(image, (left, top))
+    return padded

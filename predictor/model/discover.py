@@ -1,73 +1,82 @@
-"""An ONNX file's own words -> ModelSpec, with the reason for each choice.
+"""An ONNX file's own words, what its nodes show and what came beside it -> ModelSpec.
 
-Metadata of the form that this service writes (`predictor.labels`, `predictor.preprocessing`,
-`predictor.activation`) says everything; without it a model cannot be served.
+What came beside the file wins over its metadata, metadata win over what the nodes show, and that wins over
+stated defaults. Each choice has a reason, and each default a warning.
 """
 
-import json
+import dataclasses
+from collections.abc import Mapping
 
 from predictor.errors import InvalidModel
-from predictor.image.preprocess import Preprocessing
-from predictor.model import labels
-from predictor.model.spec import ACTIVATIONS, Activation, Graph, ModelSpec, Tensor
+from predictor.model import activation, labels
+from predictor.model.complete import complete
+from predictor.model.configs.given import NOTHING, Given
+from predictor.model.configs.huggingface import is_multi_label
+from predictor.model.configs.read import PREPROCESSING, blaming, from_metadata, from_text
+from predictor.model.frame import Frame, frame, image_input
+from predictor.model.outputs import class_scores
+from predictor.model.spec import NOTHING_SEEN, Graph, ModelSpec, Structure
 
-LABELS, PREPROCESSING, ACTIVATION = "predictor.labels", "predictor.preprocessing", "predictor.activation"
-_FROM_METADATA = "Read from the model's metadata."
+LABELS, ACTIVATION = labels.KEY, activation.KEY
+__all__ = ["ACTIVATION", "LABELS", "PREPROCESSING", "agree", "discover"]
 
 
-def discover(graph: Graph) -> ModelSpec:
+def discover(
+    graph: Graph,
+    labels_text: str | None = None,
+    preprocessing_text: str | None = None,
+    structure: Structure | None = None,
+) -> ModelSpec:
     """Find out how to feed a model and read its answer.
 
+    Args:
+        graph: what the file says of itself.
+        labels_text: labels that came beside the file, in any form that `labels.parse` reads.
+        preprocessing_text: the preprocessing that came beside it, in any form that `configs.read` reads.
+        structure: what its nodes show; None where nobody looked.
+
     Raises:
-        InvalidModel: the graph is no image classifier, or its metadata is missing or contradicts the graph.
+        InvalidModel: the graph is no image classifier, or what was said cannot be used or contradicts it.
     """
-    image, scores = _image_input(graph), _class_scores(graph)
+    seen = structure or NOTHING_SEEN
+    image = image_input(graph)
+    shape = frame(image, seen)
+    given = _given(preprocessing_text, labels_text, graph.metadata, shape)
+    pictures = complete(given, shape, seen)
+    names = labels.read(labels_text, graph.metadata)
+    scores, why = class_scores(graph, seen, given.output, len(names.labels) or None)
+    names = labels.fit(names, scores.shape[1])
+    last = seen.last.get(scores.name)
+    chosen = activation.choose(given, graph.metadata, last, beside=preprocessing_text is not None)
+    reasons = {
+        "preprocessing": _reason(given, beside=preprocessing_text is not None),
+        "activation": chosen.reason,
+        "labels": names.reason,
+        **pictures.reasons,
+    }
     spec = ModelSpec(
         image=image,
         scores=scores,
-        preprocessing=_preprocessing(graph),
-        activation=_activation(graph),
-        labels=labels.parse(_metadata(graph, LABELS)),
-        reasons=dict.fromkeys(("preprocessing", "activation", "labels"), _FROM_METADATA),
+        preprocessing=pictures.preprocessing,
+        activation=chosen.activation,
+        labels=names.labels,
+        reasons=reasons if len(graph.outputs) == 1 else {**reasons, "scores": why},
+        multi_label=chosen.multi_label,
+        warnings=pictures.warnings if names.reason != labels.NONE else (*pictures.warnings, labels.NONE),
+        evidence=chosen.evidence,
     )
-    _agree(spec)
+    agree(spec, graph)
     return spec
 
 
-def _image_input(graph: Graph) -> Tensor:
-    if len(graph.inputs) != 1 or len(graph.inputs[0].shape) != 4:
-        raise InvalidModel("The model must have one input of four axes, a batch of pictures.")
-    return graph.inputs[0]
+def agree(spec: ModelSpec, graph: Graph) -> None:
+    """Make sure that a spec fits the tensors of a graph.
 
-
-def _class_scores(graph: Graph) -> Tensor:
-    if len(graph.outputs) != 1 or len(graph.outputs[0].shape) != 2:
-        raise InvalidModel("The model must have one output of two axes, the class scores of a batch.")
-    return graph.outputs[0]
-
-
-def _metadata(graph: Graph, key: str) -> str:
-    if key not in graph.metadata:
-        raise InvalidModel(f"The model's metadata has no {key}.")
-    return graph.metadata[key]
-
-
-def _preprocessing(graph: Graph) -> Preprocessing:
-    try:
-        return Preprocessing.from_json(json.loads(_metadata(graph, PREPROCESSING)))
-    except (ValueError, RecursionError) as error:
-        raise InvalidModel(f"The metadata {PREPROCESSING} cannot be used: {error}") from error
-
-
-def _activation(graph: Graph) -> Activation:
-    name = _metadata(graph, ACTIVATION)
-    for activation in ACTIVATIONS:
-        if activation == name:
-            return activation
-    raise InvalidModel(f"The metadata {ACTIVATION} must be one of {', '.join(ACTIVATIONS)}.")
-
-
-def _agree(spec: ModelSpec) -> None:
+    Raises:
+        InvalidModel: they contradict each other.
+    """
+    if spec.image not in graph.inputs or spec.scores not in graph.outputs:
+        raise InvalidModel("The model's tensors are not those that its check has seen.")
     wanted = spec.preprocessing.shape
     if any(n is not None and n != m for n, m in zip(spec.image.shape[1:], wanted, strict=True)):
         raise InvalidModel("The preprocessing does not give the shape that the model's input has.")
@@ -76,3 +85,24 @@ def _agree(spec: ModelSpec) -> None:
     classes = spec.scores.shape[1]
     if classes is not None and classes != len(spec.labels):
         raise InvalidModel(f"The model has {classes} classes, but {len(spec.labels)} labels came with it.")
+
+
+def _given(text: str | None, labels_text: str | None, metadata: Mapping[str, str], shape: Frame) -> Given:
+    """What was said about the pictures, and about the scores."""
+    size = shape.height, shape.width
+    if text is None:
+        given = from_metadata(metadata, size) or NOTHING
+    else:
+        with blaming("The preprocessing"):
+            given = from_text(text, size)
+    if given.activation is None and any(map(is_multi_label, (labels_text, metadata.get("config.json")))):
+        return dataclasses.replace(given, activation="sigmoid", multi_label=True)
+    return given
+
+
+def _reason(given: Given, *, beside: bool) -> str:
+    if given == NOTHING:
+        return "Nothing came with the model: what the graph does not show is assumed."
+    if given.literal:
+        return labels.BESIDE if beside else labels.IN_METADATA
+    return f"Read from {given.source}" + (", which came with the model." if beside else ".")

@@ -1,10 +1,40 @@
 """Labels: every accepted format -> the model's classes in order of their index."""
 
-import json
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from predictor.errors import InvalidModel
+from predictor.model import label_formats
+from predictor.model.label_lines import MOST, NAME_COLUMNS
+
+KEY = "predictor.labels"
+"""The metadata key under which this service looks first."""
+
+LONGEST = 200
+"""Characters of a name that are kept."""
+
+BESIDE = "Read from the file that came with the model."
+IN_METADATA = "Read from the model's metadata."
+NONE = "No labels came with the model: its classes are numbered."
+
+_MOST_CHARACTERS = 10_000
+_OPENVINO, _OPENVINO_INFO = "model_info labels", "model_info label_info"
+# Other keys in use; their values count only if they are JSON or a dict that Python printed.
+_KEYS = (
+    "id2label",
+    "label_names",
+    "class_names",
+    "labels",
+    "names",
+    "classes",
+    "config.json",
+    "pretrained_cfg",
+    _OPENVINO_INFO,
+)
+# Marks that turn the direction of the text around them; a page would show something else than stands there.
+_TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 
 
 @dataclass(frozen=True)
@@ -31,18 +61,67 @@ class Label:
         return value
 
 
-def parse(text: str) -> tuple[Label, ...]:
-    """Read labels from a JSON list of names or of `{"name", "id", "synonyms"}` objects.
+@dataclass(frozen=True)
+class Found:
+    """The labels of a model, and one sentence saying where they came from."""
+
+    labels: tuple[Label, ...]
+    reason: str
+
+
+def find(text: str | None, metadata: Mapping[str, str], classes: int | None) -> Found:
+    """The labels of a model: what came beside it, else what its metadata hold, else numbers.
+
+    Args:
+        text: what came beside it, if anything.
+        metadata: the model's metadata.
+        classes: how many classes it has; None if that is not known, and then there may be no labels.
 
     Raises:
-        InvalidModel: the text is not such a list; the message names the first entry that is wrong.
+        InvalidModel: the labels cannot be read, or there are not as many as there are classes.
+    """
+    return fit(read(text, metadata), classes)
+
+
+def read(text: str | None, metadata: Mapping[str, str]) -> Found:
+    """The labels that came with a model, which may be none.
+
+    Raises:
+        InvalidModel: they cannot be read.
+    """
+    if text is not None:
+        return Found(parse(text), BESIDE)
+    if (labels := _in_metadata(metadata)) is not None:
+        return Found(labels, IN_METADATA)
+    return Found((), NONE)
+
+
+def fit(found: Found, classes: int | None) -> Found:
+    """The labels for that many classes: without the heading of a file of one column, or numbers if none came.
+
+    Raises:
+        InvalidModel: there are not as many as there are classes.
+    """
+    labels = found.labels or numbered(classes or 0)
+    if len(labels) - 1 == classes and labels[0].name.lower() in NAME_COLUMNS:
+        labels = labels[1:]
+    if classes is not None and len(labels) != classes:
+        raise InvalidModel(f"The model has {classes} classes, but {len(labels)} labels came with it.")
+    return Found(labels, found.reason)
+
+
+def parse(text: str) -> tuple[Label, ...]:
+    """Read labels in any of the forms of `label_formats` and `label_lines`.
+
+    Raises:
+        InvalidModel: the text has none of these forms; the message names the first entry that is wrong.
     """
     try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidModel("The labels are not valid JSON.") from error
-    if not isinstance(entries, list) or not entries:
-        raise InvalidModel("The labels must be a list with an entry for each class.")
+        entries = label_formats.entries(text)
+    except ValueError as error:
+        raise InvalidModel(f"The labels cannot be used: {error}") from error
+    if not 1 <= len(entries) <= MOST:
+        raise InvalidModel(f"The labels must be a list with an entry for each class, {MOST} at most.")
     return tuple(_label(index, entry) for index, entry in enumerate(entries))
 
 
@@ -51,14 +130,63 @@ def numbered(classes: int) -> tuple[Label, ...]:
     return tuple(Label(f"class {index}") for index in range(classes))
 
 
+def _in_metadata(metadata: Mapping[str, str]) -> tuple[Label, ...] | None:
+    if KEY in metadata:
+        return parse(metadata[KEY])
+    for key in _KEYS:
+        if metadata.get(key, "").lstrip()[:1] in ("[", "{") and _has_labels(key, metadata[key]):
+            return parse(metadata[key])
+    if words := metadata.get(_OPENVINO, "").split():
+        return tuple(_label(index, word.replace("_", " ")) for index, word in enumerate(words))
+    return None
+
+
+def _has_labels(key: str, text: str) -> bool:
+    """Whether a value that holds other things as well holds labels too."""
+    if key not in ("config.json", "pretrained_cfg"):
+        return True
+    return '"id2label"' in text or '"label_names"' in text
+
+
 def _label(index: int, entry: object) -> Label:
     if isinstance(entry, str):
-        return Label(entry)
-    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        return Label(_name(index, entry))
+    if isinstance(entry, list):
+        return _from_list(index, entry)
+    name = (
+        next((entry[key] for key in ("name", "label") if key in entry), None)
+        if isinstance(entry, dict)
+        else None
+    )
+    if not isinstance(entry, dict) or not isinstance(name, str):
         raise InvalidModel(f"Label {index} must be a text, or an object with a name.")
     identifier, synonyms = entry.get("id"), entry.get("synonyms", [])
     if not isinstance(identifier, str | None):
         raise InvalidModel(f"The id of label {index} must be a text.")
-    if not isinstance(synonyms, list) or not all(isinstance(name, str) for name in synonyms):
+    if not isinstance(synonyms, list) or not all(isinstance(one, str) for one in synonyms):
         raise InvalidModel(f"The synonyms of label {index} must be a list of texts.")
-    return Label(entry["name"], identifier, tuple(synonyms))
+    others = tuple(_name(index, one) for one in synonyms)
+    return Label(_name(index, name), identifier and _name(index, identifier), others)
+
+
+def _from_list(index: int, entry: list[object]) -> Label:
+    """Keras and TorchServe put the identifier first and the name last."""
+    texts = [one for one in entry if isinstance(one, str)]
+    if not 1 <= len(texts) == len(entry) <= 2:
+        raise InvalidModel(f"Label {index} must be a name, or a list of an identifier and a name.")
+    return Label(_name(index, texts[-1]), _name(index, texts[0]) if len(texts) == 2 else None)
+
+
+def _name(index: int, text: str) -> str:
+    name = " ".join(text.split())
+    if not name:
+        raise InvalidModel(f"Label {index} is empty.")
+    if len(name) > _MOST_CHARACTERS:
+        raise InvalidModel(f"Label {index} has more than {_MOST_CHARACTERS} characters.")
+    if not name.isprintable() and any(map(_is_hidden, name)):
+        raise InvalidModel(f"Label {index} holds a character that cannot be shown.")
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+
+
+def _is_hidden(character: str) -> bool:
+    return character in _TURNING or unicodedata.category(character) in ("Cc", "Cs")

@@ -16,18 +16,23 @@ def rank(scores: npt.NDArray[Any], activation: Activation, top_k: int) -> Ranked
     """The `top_k` classes of one picture; all of them if there are fewer.
 
     Args:
-        scores: raw scores of one picture, shape [classes].
+        scores: raw scores of one picture, shape [classes] or [classes, 1, 1].
         activation: what turns the scores into confidences.
         top_k: how many classes to give, at least 1. Equal confidences rank by class index.
 
     Raises:
         Internal: the model gave something that is not a number.
     """
-    confidences = _activate(scores.astype(np.float64), activation)
+    confidences = _activate(scores.reshape(-1).astype(np.float64), activation)
     if not np.isfinite(confidences).all():
         raise Internal("The model's answer for this picture is not a number.")
     best = np.argsort(-confidences, kind="stable")[:top_k]
     return [(int(index), float(confidences[index])) for index in best]
+
+
+def flat(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Scores of a batch as [batch, classes], whether they are [batch, classes] or [batch, classes, 1, 1]."""
+    return scores.reshape(len(scores), -1) if scores.shape[2:] == (1, 1) else scores
 
 
 def _activate(scores: npt.NDArray[np.float64], activation: Activation) -> npt.NDArray[np.float64]:
@@ -36,5 +41,7 @@ def _activate(scores: npt.NDArray[np.float64], activation: Activation) -> npt.ND
         powers = np.exp(scores - scores.max())
         return np.asarray(powers / powers.sum())
     if activation == "sigmoid":
-        return np.asarray(1.0 / (1.0 + np.exp(-scores)))
+        # exp() overflows to infinity below -709, where the confidence is 0 anyway.
+        with np.errstate(over="ignore"):
+            return np.asarray(1.0 / (1.0 + np.exp(-scores)))
     return scores

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from predictor.errors import InvalidModel
 from predictor.image.preprocess import Preprocessing
 from predictor.model.labels import Label
 
 Activation = Literal["none", "softmax", "sigmoid"]
-ACTIVATIONS: tuple[Activation, ...] = ("none", "softmax", "sigmoid")
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+Evidence = Literal["given", "seen", "assumed"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,16 @@ class Tensor:
         """Name, dtype and shape; -1 marks a free axis, as the Open Inference Protocol has it."""
         return {"name": self.name, "dtype": self.dtype, "shape": [-1 if n is None else n for n in self.shape]}
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Tensor":
+        """Read the form that `to_json` writes.
+
+        Raises:
+            KeyError, TypeError, ValueError: the value is of another form.
+        """
+        shape = tuple(None if n == -1 else int(n) for n in value["shape"])
+        return cls(str(value["name"]), str(value["dtype"]), shape)
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -40,16 +52,44 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class Structure:
+    """What the nodes of a graph show; None where they show nothing.
+
+    Attributes:
+        layout: whether the channels of the picture's input are its last axis or its second.
+        channels: how many channels the picture's input has.
+        factor: what the graph multiplies each channel of its input with before the first layer that learns.
+        offset: what it adds to each channel then.
+        last: for each output, the kind of the operator that makes it: `softmax`, `sigmoid` or `linear`.
+    """
+
+    layout: Literal["NCHW", "NHWC"] | None = None
+    channels: int | None = None
+    factor: tuple[float, ...] | None = None
+    offset: tuple[float, ...] | None = None
+    last: Mapping[str, Literal["softmax", "sigmoid", "linear"]] = field(default_factory=dict)
+
+
+NOTHING_SEEN = Structure()
+"""Nobody looked at the nodes, or they show nothing."""
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """How to feed a model and how to read its answer.
 
     Attributes:
         image: the input that takes the picture.
-        scores: the output that holds one score for each class, shape [batch, classes].
+        scores: the output that holds one score for each class, shape [batch, classes] or
+            [batch, classes, 1, 1].
         preprocessing: how a picture becomes the input.
-        activation: what is still to be applied to the scores; `none` if they are probabilities.
-        labels: the classes in order of their index.
+        activation: what is still to be applied to the scores; `none` if they are confidences already.
+        labels: the classes in order of their index; empty while nothing says how many there are.
         reasons: for each of these choices, one sentence saying where it came from.
+        multi_label: whether the confidences are independent, so that any number of classes may apply.
+        warnings: sentences for the uploader, such as that something had to be assumed.
+        evidence: where the activation came from: `given` by the uploader, `seen` in the graph's nodes or
+            `assumed`. It matters only while a model is tried, and is not part of the JSON form.
     """
 
     image: Tensor
@@ -58,6 +98,9 @@ class ModelSpec:
     activation: Activation
     labels: tuple[Label, ...]
     reasons: Mapping[str, str] = field(default_factory=dict)
+    multi_label: bool = False
+    warnings: tuple[str, ...] = ()
+    evidence: Evidence = field(default="given", compare=False)
 
     @property
     def batch(self) -> int | None:
@@ -71,6 +114,43 @@ class ModelSpec:
             "outputs": [self.scores.to_json()],
             "preprocessing": self.preprocessing.to_json(),
             "activation": self.activation,
+            "multi_label": self.multi_label,
             "classes": len(self.labels),
             "reasons": dict(self.reasons),
+            "warnings": list(self.warnings),
         }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], labels: tuple[Label, ...]) -> "ModelSpec":
+        """Read the form that `to_json` writes.
+
+        Args:
+            value: the JSON form.
+            labels: the classes, which are kept elsewhere.
+
+        Raises:
+            InvalidModel: the value is of another form, or there are not as many labels as it says.
+        """
+        try:
+            spec = cls(
+                image=Tensor.from_json(value["inputs"][0]),
+                scores=Tensor.from_json(value["outputs"][0]),
+                preprocessing=Preprocessing.from_json(value["preprocessing"]),
+                activation=_activation(value["activation"]),
+                labels=labels,
+                reasons={str(what): str(why) for what, why in value.get("reasons", {}).items()},
+                multi_label=bool(value.get("multi_label", False)),
+                warnings=tuple(map(str, value.get("warnings", ()))),
+            )
+            classes = value["classes"]
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidModel("What is known of the model is not of the expected form.") from error
+        if classes != len(labels):
+            raise InvalidModel(f"The model has {classes} classes, but {len(labels)} labels came with it.")
+        return spec
+
+
+def _activation(name: object) -> Activation:
+    if name not in ACTIVATIONS:
+        raise ValueError("activation is unknown")
+    return name

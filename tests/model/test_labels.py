@@ -1,14 +1,18 @@
-"""Labels are read in the order of their classes."""
+"""Labels are read in the order of their classes, in every form in use."""
+
+import json
+from pathlib import Path
 
 import pytest
 
 from predictor.errors import InvalidModel
-from predictor.model.labels import Label, numbered, parse
+from predictor.model.labels import BESIDE, IN_METADATA, NONE, Label, find, numbered, parse
 
-
-def test_names() -> None:
-    """A list of texts gives names."""
-    assert parse('["cat", "dog"]') == (Label("cat"), Label("dog"))
+CONFIGS = Path(__file__).parents[1] / "data" / "configs"
+NAMES = ("tench", "lady's slipper", "kite, glede")
+LABELS = tuple(map(Label, NAMES))
+SYNSETS = ("n01440764", "n12057211", "n01608432")
+IDENTIFIED = tuple(map(Label, NAMES, SYNSETS))
 
 
 def test_objects() -> None:
@@ -20,28 +24,211 @@ def test_objects() -> None:
         {"name": "tabby", "id": "n02123045", "synonyms": ["tabby cat"]},
         {"name": "dog"},
     ]
+    assert parse(json.dumps([label.to_json() for label in labels])) == labels
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["tench", "lady\'s slipper", "kite, glede"]',
+        '{"0": "tench", "2": "kite, glede", "1": "lady\'s slipper"}',
+        '{"tench": 0, "kite, glede": 2, "lady\'s slipper": 1}',
+        '{"tench": "0", "kite, glede": "2", "lady\'s slipper": "1"}',
+        '{"id2label": {"0": "tench", "1": "lady\'s slipper", "2": "kite, glede"}, "model_type": "vit"}',
+        '{"class_to_idx": {"tench": 0, "lady\'s slipper": 1, "kite, glede": 2}}',
+        '{"labels": ["tench", "lady\'s slipper", "kite, glede"]}',
+        json.dumps([{"id": index, "name": NAMES[index]} for index in (2, 0, 1)]),
+        json.dumps([{"index": index, "label": name} for index, name in enumerate(NAMES)]),
+        "{0: 'tench', 1: \"lady's slipper\", 2: 'kite, glede'}",
+        "{0: 'tench',\n 1: 'lady\\'s slipper',\n 2: 'kite, glede',}\n",
+        "tench\nlady's slipper\nkite, glede\n",
+        "\ufefftench\r\nlady's slipper\r\nkite, glede",
+        "0 tench\n1 lady's slipper\n2 kite, glede\n",
+        "2: kite, glede\n0: tench\n1: lady's slipper\n",
+        'index,label\n0,tench\n1,lady\'s slipper\n2,"kite, glede"\n',
+        'name,id\n"kite, glede",2\ntench,0\nlady\'s slipper,1\n',
+        '0,tench\n1,lady\'s slipper\n2,"kite, glede"\n',
+        'tench,0\nlady\'s slipper,1\n"kite, glede",2\n',
+        "label\tcount\ntench\t17\nlady's slipper\t4\nkite, glede\t9\n",
+        "id;name\n0;tench\n1;lady's slipper\n2;kite, glede\n",
+    ],
+)
+def test_names(text: str) -> None:
+    """Whatever the form, the names come in the order of their indices."""
+    assert parse(text) == LABELS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Keras' imagenet_class_index.json, which TorchServe's index_to_name.json has taken over.
+        json.dumps({index: [SYNSETS[index], name] for index, name in enumerate(NAMES)}),
+        '[["n01440764", "tench"], ["n12057211", "lady\'s slipper"], ["n01608432", "kite, glede"]]',
+        # ONNX's model zoo and Caffe: synset.txt.
+        "n01440764 tench\nn12057211 lady's slipper\nn01608432 kite, glede\n",
+        'index,mid,display_name\n0,n01440764,tench\n1,n12057211,lady\'s slipper\n2,n01608432,"kite, glede"\n',
+        '0,n01440764,tench\n1,n12057211,lady\'s slipper\n2,n01608432,"kite, glede"\n',
+    ],
+)
+def test_identifiers(text: str) -> None:
+    """Forms that carry identifiers keep them."""
+    assert parse(text) == IDENTIFIED
+
+
+def test_numbers_as_names() -> None:
+    """Digits may be names."""
+    assert parse('{"0": "7", "1": "8"}') == (Label("7"), Label("8"))
+    assert parse('{"0": 0, "1": 1}') == (Label("0"), Label("1"))
+    assert parse("7\n8\n9\n") == (Label("7"), Label("8"), Label("9"))
+
+
+@pytest.mark.parametrize(
+    ("file", "labels"),
+    [
+        ("hf_model_config.json", ("tabby, tabby cat", "golden retriever", "kite")),
+        ("timm_labelled.json", ("tabby, tabby cat", "golden retriever", "kite")),
+    ],
+)
+def test_files(file: str, labels: tuple[str, ...]) -> None:
+    """The configurations that transformers and timm write hold labels."""
+    found = parse((CONFIGS / file).read_text())
+
+    assert tuple(label.name for label in found) == labels
+    assert [label.id for label in found] == (
+        ["n02123045", "n02099601", "n01608432"] if file.startswith("timm") else [None] * 3
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("cat", "JSON"),
+        ("", "no labels"),
+        ("\n \n", "no labels"),
         ("[" * 100_000, "JSON"),
-        ("{}", "list"),
+        ("{" * 100_000, "JSON"),
+        ('{"a":' * 100_000, "JSON"),
+        ("{}", "no labels"),
         ("[]", "list"),
+        ("[NaN]", "NaN"),
         ('["cat", 5]', "Label 1"),
         ('[{"id": "a"}]', "Label 0"),
-        ('[{"name": "a", "id": 5}]', "label 0"),
+        ('[{"name": "a", "id": 5.5}]', "label 0"),
         ('["a", {"name": "a", "synonyms": "b"}]', "label 1"),
         ('[{"name": "a", "synonyms": [1]}]', "label 0"),
+        ('["a", ["b", "c", "d"]]', "Label 1"),
+        ('["a", ["b", 1]]', "Label 1"),
+        ('["a", "  "]', "Label 1 is empty"),
+        ('["a", "b\\u0007"]', "Label 1 holds"),
+        ('["a", "b\\ud800"]', "Label 1 holds"),
+        ('["a", "b\\u202e"]', "Label 1 holds"),
+        ('["a", "' + "b" * 100_000 + '"]', "Label 1 has more than"),
+        ('{"0": "a", "2": "b"}', "Label 1 is missing"),
+        ('{"1": "a", "2": "b"}', "Label 0 is missing"),
+        ('{"0": "a", "0": "b"}', "field 0 stands in it twice"),
+        ('{"0": "a", "00": "b"}', "Label 0 stands in it twice"),
+        ('{"cat": 0, "dog": 0}', "Label 0 stands in it twice"),
+        ('{"cat": 0, "dog": 2}', "Label 1 is missing"),
+        ('{"cat": 0, "dog": null}', "dog is neither"),
+        ('{"cat": 0, "dog": -1}', "Label 1 is missing"),
+        ('{"cat": 0, "dog": 1.0}', "dog is neither"),
+        ('{"cat": 0, "dog": true}', "dog is neither"),
+        ('{"id2label": {"0": "a", "2": "b"}}', "Label 1 is missing"),
+        ('[{"id": 0, "name": "a"}, {"id": 0, "name": "b"}]', "same id"),
+        ('[{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]', "Label 0 is missing"),
+        ("{0: 'a', 0: 'b'}", "Label 0 stands in it twice"),
+        ("{0: 'a' 1: 'b'}", "follows label 0"),
+        ("{0: 'a', 1: b}", "cannot be read"),
+        ("a\n\nb\n", "Line 2 is empty"),
+        ("index,label\n0,a\n0,b\n", "Label 0 stands in it twice"),
+        ("index,label\n0,a\n2,b\n", "Label 1 is missing"),
+        ("index,label\n0,a\nx,b\n", "Line 3 has no number"),
+        ("index,label\n0,a\n1,b,c\n", "Line 3 has 3 fields"),
+        ("a\n" * 100_001, "100000"),
+        ("a\n" * 200_000, "100000"),
+        (json.dumps(["a"] * 100_001), "100000"),
     ],
 )
 def test_malformed(text: str, named: str) -> None:
-    """What is not such a list is refused in a sentence that names the entry."""
+    """What has no such form is refused in a sentence that names the entry."""
     with pytest.raises(InvalidModel, match=named):
         parse(text)
+
+
+def test_long_names() -> None:
+    """A long name is cut, with a mark that it was."""
+    (label,) = parse(json.dumps(["x" * 300]))
+
+    assert label.name == "x" * 199 + "…"
+
+
+def test_many() -> None:
+    """As many labels as are allowed are read in every form."""
+    many = [f"Überraschung {index}" for index in range(100_000)]
+
+    assert len(parse(json.dumps({str(index): name for index, name in enumerate(many)}))) == 100_000
+    assert len(parse("\n".join(many))) == 100_000
+    assert (
+        len(parse("{" + ", ".join(f"{index}: {name!r}" for index, name in enumerate(many)) + "}")) == 100_000
+    )
 
 
 def test_numbered() -> None:
     """A model without labels shows its classes' numbers."""
     assert numbered(2) == (Label("class 0"), Label("class 1"))
+
+
+def test_find_order() -> None:
+    """What came beside the model wins over its metadata, and these over numbers."""
+    metadata = {"predictor.labels": '["a", "b"]', "names": "{0: 'c', 1: 'd'}"}
+
+    beside = find("e\nf", metadata, 2)
+    inside = find(None, metadata, 2)
+    neither = find(None, {}, 2)
+
+    assert (beside.labels, beside.reason) == ((Label("e"), Label("f")), BESIDE)
+    assert (inside.labels, inside.reason) == ((Label("a"), Label("b")), IN_METADATA)
+    assert (neither.labels, neither.reason) == (numbered(2), NONE)
+    assert find(None, {}, None).labels == ()
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"names": "{0: 'tench', 1: \"lady's slipper\", 2: 'kite, glede'}"},
+        {"id2label": '{"0": "tench", "1": "lady\'s slipper", "2": "kite, glede"}'},
+        {"labels": json.dumps(NAMES)},
+        {"classes": json.dumps(NAMES), "names": "of no interest"},
+        {"config.json": json.dumps({"architectures": ["A"], "id2label": dict(enumerate(NAMES))})},
+        {"model_info labels": "tench lady's_slipper kite,_glede"},
+        {"model_info labels": "a b c", "model_info label_info": json.dumps({"label_names": NAMES})},
+    ],
+)
+def test_find_metadata(metadata: dict[str, str]) -> None:
+    """Labels are found in the metadata that other tools write."""
+    assert find(None, metadata, 3).labels == LABELS
+
+
+@pytest.mark.parametrize("file", ["ultralytics", "openvino"])
+def test_find_tools(file: str) -> None:
+    """Labels are found in whole metadata as the tools write them."""
+    metadata = json.loads((CONFIGS / f"metadata_{file}.json").read_text())
+
+    assert [label.name for label in find(None, metadata, 3).labels] == ["tench", "lady's slipper", "kite"]
+
+
+@pytest.mark.parametrize("metadata", [{"classes": "3"}, {"names": "of no interest"}, {"config.json": "{}"}])
+def test_find_unrelated(metadata: dict[str, str]) -> None:
+    """Metadata of the same name that hold something else are left alone."""
+    assert find(None, metadata, 3).reason == NONE
+
+
+def test_find_heading() -> None:
+    """The heading of a file with one column is no label, where the number of classes shows it."""
+    assert find("label\ncat\ndog\n", {}, 2).labels == (Label("cat"), Label("dog"))
+    assert find("label\ncat\ndog\n", {}, 3).labels[0] == Label("label")
+
+
+def test_find_count() -> None:
+    """Another number of labels than of classes is refused with both numbers."""
+    with pytest.raises(InvalidModel, match="3 classes, but 2 labels"):
+        find("cat\ndog\n", {}, 3)
