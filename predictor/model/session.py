@@ -46,24 +46,39 @@ class Session:
             metadata=dict(session.get_modelmeta().custom_metadata_map),
         )
 
-    def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def run(self, batch: npt.NDArray[Any], stop: "Stop | None" = None) -> npt.NDArray[Any]:
         """Run the model's first input to its first output.
 
         Args:
             batch: pictures, shape [batch, ...] and element type as the graph's input has them.
+            stop: a way to end this run from another thread.
 
         Returns:
             Class scores, shape [batch, classes].
 
         Raises:
-            Internal: the runtime failed on this batch.
+            Internal: the runtime failed on this batch, or was stopped.
         """
+        options = None if stop is None else stop.options
         try:
-            outputs = self._session.run([self.graph.outputs[0].name], {self.graph.inputs[0].name: batch})
+            outputs = self._session.run(
+                [self.graph.outputs[0].name], {self.graph.inputs[0].name: batch}, options
+            )
         except Exception as error:
             log.exception("The model failed on a batch of %d", len(batch))
             raise Internal("The model failed on this picture.") from error
         return np.asarray(outputs[0])
+
+
+class Stop:
+    """Ends one run between two of its operators; a single long operator ignores it."""
+
+    def __init__(self) -> None:
+        self.options = onnxruntime.RunOptions()
+
+    def __call__(self) -> None:
+        """End the run."""
+        self.options.terminate = True
 
 
 def load(path: Path, device: Device) -> Session:

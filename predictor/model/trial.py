@@ -1,0 +1,221 @@
+"""Have a model tried in a process of its own, which may crash, hang or grow without harm to this one.
+
+The process gets nothing of this one but a request: no environment, no descriptors, no open locks. Its answer
+is believed only if it is complete, of the expected form, and the process ended well.
+"""
+
+import json
+import logging
+import math
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+import predictor
+from predictor.errors import Internal
+from predictor.model.report import Reason, Refused, Report, Request
+
+COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.model.check")
+"""Starts the check; without the working folder, in which the upload lies, among the places of modules."""
+
+_ENVIRONMENT = {
+    "PYTHONPATH": str(Path(predictor.__file__).resolve().parents[1]),
+    # The check may start no threads, and numpy's library would start one for each core.
+    "OPENBLAS_NUM_THREADS": "1",
+}
+_MOST_ANSWER = 64 * 1024
+_MOST_COMPLAINT = 8 * 1024
+_CHUNK = 64 * 1024
+_POLL_SECONDS = 0.02
+
+_Words = tuple[Reason, str]
+_TOO_LONG: _Words = ("time", "The model takes too long: its check did not end in time.")
+_TOO_MUCH_MEMORY: _Words = ("memory", "The model needs more memory than a check may use.")
+_CRASHED: _Words = ("crashed", "The model crashed the runtime while it was tried.")
+_NO_ANSWER: _Words = ("no_answer", "The check of the model ended without a result.")
+_BY_SIGNAL = {signal.SIGXCPU: _TOO_LONG, signal.SIGALRM: _TOO_LONG, signal.SIGKILL: _TOO_MUCH_MEMORY}
+
+log = logging.getLogger(__name__)
+
+
+class _No(pydantic.BaseModel, extra="forbid", strict=True):
+    ok: Literal[False]
+    code: Reason
+    reason: Annotated[str, pydantic.Field(min_length=1, max_length=500)]
+
+
+class _Yes(pydantic.BaseModel, extra="forbid"):
+    ok: Literal[True]
+    spec: dict[str, pydantic.JsonValue]
+    nodes: pydantic.NonNegativeInt
+    load_seconds: pydantic.PositiveFloat
+    run_seconds: pydantic.PositiveFloat
+    batch: pydantic.PositiveInt
+    batch_seconds: pydantic.PositiveFloat
+    memory_bytes: pydantic.NonNegativeInt
+    warnings: list[str]
+
+
+_ANSWER: pydantic.TypeAdapter[_Yes | _No] = pydantic.TypeAdapter(
+    Annotated[_Yes | _No, pydantic.Field(discriminator="ok")]
+)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How the process ended: what it wrote, and its exit code, or None if its time was up."""
+
+    answer: bytes
+    complaint: bytes
+    code: int | None
+
+
+def try_model(folder: Path, request: Request, *, command: Sequence[str] = COMMAND) -> Report:
+    """Try a model in a process of its own.
+
+    Args:
+        folder: where the process runs; it holds the files that `request` names and nothing else.
+        request: what to try; `request.limits.seconds` bounds the time that this takes.
+        command: what to run.
+
+    Returns:
+        What was found out about the model.
+
+    Raises:
+        Refused: the model cannot be served, or its check crashed, hung or grew; the sentence says why.
+        Internal: the process could not be started.
+    """
+    ending = _run(folder, request, command)
+    try:
+        return _judged(ending)
+    except Refused as refused:
+        log.warning("A model was refused (%s); its check wrote: %r", refused.reason, ending.complaint)
+        raise
+
+
+def _run(folder: Path, request: Request, command: Sequence[str]) -> _Ending:
+    deadline = time.monotonic() + request.limits.seconds
+    process = _start(folder, command)
+    try:
+        _ask(process, request)
+        answer, complaint = _listen(process, deadline)
+        in_time = len(answer) > _MOST_ANSWER or _ended(process, deadline)
+    finally:
+        code = _end(process)
+    return _Ending(answer, complaint, code if in_time else None)
+
+
+def _start(folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE
+    try:
+        return subprocess.Popen(  # noqa: S603 - the command is a constant of this module
+            command,
+            cwd=folder,
+            env=_ENVIRONMENT,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            bufsize=0,
+            close_fds=True,
+            # A session of its own would be one that the scheduler treats as the service's equal.
+            process_group=0,
+        )
+    except OSError as error:
+        log.exception("The process that tries a model could not be started")
+        raise Internal("The model could not be tried.") from error
+
+
+def _ask(process: subprocess.Popen[bytes], request: Request) -> None:
+    """Send the request, which is far smaller than what a pipe holds, so that this never waits."""
+    assert process.stdin is not None  # noqa: S101 - opened by _start
+    try:
+        with process.stdin as stream:
+            stream.write(json.dumps(request.to_json()).encode())
+    except BrokenPipeError:
+        log.info("The process that tries a model ended before it was asked")
+
+
+def _listen(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
+    """Read both streams until their ends or the process's, or until the time is up or the answer too long.
+
+    What the process started may hold the streams open, so that their ends are not to be waited for.
+    """
+    answer, complaint = bytearray(), bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout or -1, selectors.EVENT_READ, (answer, _MOST_ANSWER + 1))
+        selector.register(process.stderr or -1, selectors.EVENT_READ, (complaint, _MOST_COMPLAINT))
+        while selector.get_map() and len(answer) <= _MOST_ANSWER:
+            if (left := deadline - time.monotonic()) <= 0:
+                break
+            ready = selector.select(min(left, _POLL_SECONDS))
+            if not ready and _exited(process):
+                break
+            for key, _ in ready:
+                chunk = os.read(key.fd, _CHUNK)
+                kept, most = key.data
+                kept += chunk[: most - len(kept)]
+                if not chunk:
+                    selector.unregister(key.fileobj)
+    return bytes(answer), bytes(complaint)
+
+
+def _ended(process: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Whether the process ends in time."""
+    while not _exited(process):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _exited(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process has ended. It is not reaped, so that its number still belongs to its group."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """End the process, if it still runs, and all that it started; its exit code."""
+    os.killpg(process.pid, signal.SIGKILL)
+    code = process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+    return code
+
+
+def _judged(ending: _Ending) -> Report:
+    if ending.code is None:
+        raise Refused(*_TOO_LONG)
+    if len(ending.answer) > _MOST_ANSWER:
+        raise Refused(*_NO_ANSWER)
+    if ending.code < 0:
+        raise Refused(*_BY_SIGNAL.get(signal.Signals(-ending.code), _CRASHED))
+    if ending.code > 0:
+        raise Refused(*_NO_ANSWER)
+    return _believed(ending.answer)
+
+
+def _believed(answer: bytes) -> Report:
+    try:
+        read = _ANSWER.validate_python(json.loads(answer, parse_constant=_finite, parse_float=_finite))
+    except (ValueError, RecursionError) as error:
+        raise Refused(*_NO_ANSWER) from error
+    if isinstance(read, _No):
+        raise Refused(read.code, read.reason)
+    fields: dict[str, Any] = read.model_dump(exclude={"ok"})
+    return Report(**{**fields, "warnings": tuple(fields["warnings"])})
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is not a finite number")
+    return value

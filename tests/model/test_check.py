@@ -1,0 +1,347 @@
+"""The check of an upload: what passes, what is refused and why, each in the real process."""
+
+import dataclasses
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from predictor.config import BUNDLED_MODEL
+from predictor.model import trial
+from predictor.model.report import REASONS, Limits, Reason, Refused, Report, Request
+from tools import bad_models, external_models, sample_models
+
+# Far more than any of these checks takes, but less than a stuck test would.
+LIMITS = Limits(seconds=30, cpu_seconds=10)
+COLOURS = ["red", "green", "blue"]
+
+Check = Callable[..., Report]
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    """Check a model, with what came beside it, in a process of its own."""
+
+    def check(model: bytes, *, limits: Limits = LIMITS, loops: bool = False, **beside: str) -> Report:
+        (tmp_path / "model.onnx").write_bytes(model)
+        for name, text in beside.items():
+            (tmp_path / name).write_text(text)
+        names = {name: name for name in beside}
+        request = Request.from_json({"model": "model.onnx", "allow_control_flow": loops, **names})
+        return trial.try_model(tmp_path, dataclasses.replace(request, limits=limits))
+
+    return check
+
+
+def refusal(check: Check, model: bytes, **more: Any) -> Refused:
+    """Why a model is refused, in a sentence that an uploader can read."""
+    with pytest.raises(Refused) as raised:
+        check(model, **more)
+    sentence = raised.value.detail
+    assert raised.value.reason in REASONS
+    assert sentence[0].isupper()
+    assert sentence[-1] == "."
+    for foreign in ("/", "Error", "Status", "onnxruntime", "Traceback", "\n"):
+        assert foreign not in sentence
+    return raised.value
+
+
+def test_bundled(check: Check) -> None:
+    """The bundled model passes, with its tensors, its figures and nothing to warn of."""
+    report = check(BUNDLED_MODEL.read_bytes())
+
+    assert report.spec["classes"] == 1000
+    assert report.spec["inputs"] == [{"name": "image", "dtype": "uint8", "shape": [-1, 224, 224, 3]}]
+    assert report.spec["activation"] == "none"
+    assert report.warnings == ()
+    assert report.batch == 4
+    assert report.nodes > 100
+    assert min(report.load_seconds, report.run_seconds, report.batch_seconds) > 0
+    assert report.memory_bytes > 2 * BUNDLED_MODEL.stat().st_size
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8"])
+def test_inputs(check: Check, layout: sample_models.Layout, dtype: sample_models.DType) -> None:
+    """Every layout and element type of pictures passes."""
+    report = check(sample_models.classifier(COLOURS, layout=layout, dtype=dtype))
+
+    assert report.spec["inputs"][0]["dtype"] == dtype
+    assert report.spec["preprocessing"]["layout"] == layout
+    assert report.spec["classes"] == 3
+
+
+def test_fixed_batch(check: Check) -> None:
+    """A model that takes three pictures at a time is run with three."""
+    report = check(sample_models.classifier(COLOURS, batch=3))
+
+    assert report.batch == 3
+    assert report.batch_seconds == report.run_seconds
+
+
+def test_large(check: Check) -> None:
+    """A file's size is added to the memory that a check may use, and all of it is loaded."""
+    report = check(
+        sample_models.classifier(COLOURS, padding_mb=50), limits=Limits(30, 10, memory_bytes=300_000_000)
+    )
+
+    assert report.memory_bytes > 100_000_000
+
+
+def test_same_twice(check: Check) -> None:
+    """Two checks of a model find the same."""
+    model = sample_models.classifier(COLOURS)
+
+    one, other = check(model), check(model)
+
+    assert one.spec == other.spec
+    assert (one.nodes, one.batch, one.warnings) == (other.nodes, other.batch, other.warnings)
+
+
+def test_what_came_beside(check: Check) -> None:
+    """Labels and preprocessing that came beside a model stand for those that its file lacks."""
+    model = sample_models.classifier(COLOURS, metadata=False, size=16)
+
+    report = check(
+        model, labels=json.dumps(COLOURS), preprocessing=json.dumps(sample_models.preprocessing(16))
+    )
+
+    assert report.spec["classes"] == 3
+    assert report.spec["preprocessing"]["size"] == [16, 16]
+    assert report.spec["preprocessing"]["resize_to"] == 16
+
+
+def test_loops_allowed(check: Check) -> None:
+    """A loop that a trial picture does not enter passes if loops are allowed."""
+    assert check(bad_models.time_bomb("loop"), loops=True).nodes > 10
+
+
+@pytest.mark.parametrize("trouble", ["kernel", "crash"])
+def test_time_bombs(check: Check, trouble: bad_models.Trouble) -> None:
+    """No check foresees trouble with a picture that it does not try: workers must be watched too."""
+    assert check(bad_models.time_bomb(trouble)).spec["classes"] == 3
+
+
+@pytest.mark.parametrize(
+    ("reason", "model", "words"),
+    [
+        ("not_onnx", bad_models.TEXT, "not an ONNX model"),
+        ("not_onnx", b"", "no ONNX graph"),
+        ("not_onnx", bad_models.truncated(), "damaged or incomplete"),
+        ("not_onnx", sample_models.classifier(COLOURS).replace(b"scores", b"sc\xffres"), "UTF-8"),
+        ("memory", bad_models.huge_constant(), "more memory"),
+        ("memory", bad_models.huge_filling(), "more memory"),
+        ("memory", bad_models.huge_at_run(), "more memory"),
+        ("memory", bad_models.troubled("matrices"), "more memory"),
+        ("control_flow", bad_models.troubled("loop"), "Loop"),
+        ("control_flow", bad_models.time_bomb("loop"), "Loop"),
+        ("crashed", bad_models.troubled("crash"), "crashed"),
+        ("too_complex", bad_models.chained_functions(), "1000 functions"),
+        ("too_complex", bad_models.chained_functions(100), "too long a chain"),
+        ("too_complex", bad_models.multiplied_functions(), "100000 operators"),
+        ("operator", bad_models.foreign_operator(), "Magic of the domain example.org"),
+        ("not_finite", bad_models.not_finite(), "not all finite"),
+        ("image_input", bad_models.no_image(), "no input for pictures"),
+        ("class_scores", bad_models.strings(), "answer with numbers"),
+        ("class_scores", bad_models.one_answer(), "4 came in, 1 went out"),
+        ("unclear", bad_models.wrong_labels(), "3 classes, but 4 labels"),
+        ("class_count", bad_models.wrong_labels_at_run(), "3 class scores, but 4 labels"),
+        ("run_failed", bad_models.failing(), "fails when it is run"),
+    ],
+    ids=lambda value: "" if isinstance(value, bytes) else None,
+)
+def test_refused(check: Check, reason: Reason, model: bytes, words: str) -> None:
+    """What cannot be served is refused, and the sentence says what is wrong with it."""
+    refused = refusal(check, model)
+
+    assert refused.reason == reason
+    assert words in refused.detail
+
+
+@pytest.mark.parametrize("trouble", ["loop", "kernel"])
+def test_endless(check: Check, trouble: bad_models.Trouble) -> None:
+    """What does not end is ended."""
+    refused = refusal(check, bad_models.troubled(trouble), limits=Limits(seconds=1.5), loops=True)
+
+    assert refused.reason == "time"
+
+
+def test_crash_at_load(check: Check) -> None:
+    """A chain of functions that brings the runtime down is refused even if its length is allowed."""
+    limits = Limits(30, 10, functions=10_000, depth=10_000)
+
+    refused = refusal(check, bad_models.chained_functions(), limits=limits)
+
+    assert refused.reason == "crashed"
+
+
+@pytest.mark.parametrize("location", external_models.LOCATIONS)
+def test_external_data(check: Check, tmp_path: Path, location: str) -> None:
+    """Data outside the file is refused however its place is spelled, and although it is there."""
+    (tmp_path / "weights.bin").write_bytes(bytes(100))
+    (tmp_path / "link").symlink_to("/etc/passwd")
+
+    refused = refusal(check, external_models.external_data(location))
+
+    assert refused.reason == "external_data"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels", bad_models.deep_labels()),
+        ("labels", json.dumps([*COLOURS, "black"])),
+        ("labels", "[1, 2, 3]"),
+        ("preprocessing", "[]"),
+        ("preprocessing", json.dumps({**sample_models.preprocessing(), "size": [31, 31]})),
+    ],
+    ids=["deep", "count", "numbers", "list", "size"],
+)
+def test_bad_companions(check: Check, name: str, text: str) -> None:
+    """Labels or a preprocessing that do not fit are refused, whatever the file's metadata say."""
+    refused = refusal(check, sample_models.classifier(COLOURS), **{name: text})
+
+    assert refused.reason in {"unclear", "class_count", "labels", "preprocessing"}
+
+
+@pytest.mark.parametrize("name", ["labels", "preprocessing"])
+def test_companions_that_are_no_text(check: Check, tmp_path: Path, name: str) -> None:
+    """A picture in place of labels is refused, and so is far too long a text."""
+    limits = Limits(30, 10, companion_bytes=1000)
+
+    assert (
+        refusal(check, sample_models.classifier(COLOURS), limits=limits, **{name: " " * 1001}).reason == name
+    )
+
+    (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(Refused, match="UTF-8"):
+        trial.try_model(tmp_path, Request.from_json({"model": "model.onnx", name: name}))
+
+
+def test_too_large(check: Check) -> None:
+    """A file over the limit is not even read."""
+    refused = refusal(check, sample_models.classifier(COLOURS), limits=Limits(30, 10, model_bytes=500))
+
+    assert refused.reason == "too_large"
+
+
+def test_processor_time(tmp_path: Path) -> None:
+    """Without anybody to end it, a check is ended by the processor time that it may use."""
+    (tmp_path / "model.onnx").write_bytes(bad_models.troubled("kernel"))
+    request = Request("model.onnx", limits=Limits(seconds=60, cpu_seconds=1))
+
+    done = run(trial.COMMAND, tmp_path, json.dumps(request.to_json()))
+
+    assert done.returncode == -24  # SIGXCPU
+    assert done.stdout == ""
+
+
+def test_ends_by_itself(tmp_path: Path) -> None:
+    """Without anybody to end it, a check is ended by the clock as well."""
+    (tmp_path / "model.onnx").write_bytes(bad_models.troubled("kernel"))
+    request = Request("model.onnx", limits=Limits(seconds=0.5))
+
+    done = run(trial.COMMAND, tmp_path, json.dumps(request.to_json()))
+
+    assert done.returncode == -14  # SIGALRM
+
+
+PROBE = """
+import json, os, resource, socket, sys
+before = os.readlink("/proc/self/ns/net")
+from predictor.model.confine import confine
+from predictor.model.report import Limits
+confine(Limits(), 1000)
+
+def fails(attempt):
+    try:
+        attempt()
+    except OSError as error:
+        return type(error).__name__
+    return None
+
+names = ("AS", "CPU", "NPROC", "CORE")
+limits = {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in names}
+print(json.dumps({
+    "alone": os.readlink("/proc/self/ns/net") != before,
+    "connect": fails(lambda: socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5)),
+    "write": fails(lambda: open("written", "wb", 0).write(b"x")),
+    "nice": os.nice(0),
+    "limits": limits,
+}))
+"""
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> dict[str, Any]:
+    """What a confined process can still do."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = (*trial.COMMAND[:-2], "-c", PROBE, str(server.getsockname()[1]))
+        return dict(json.loads(run(command, tmp_path).stdout))
+
+
+def test_confined(probe: dict[str, Any], tmp_path: Path) -> None:
+    """A check can write no file and go over none of its limits, and others go first."""
+    assert probe["write"] == "OSError"
+    assert (tmp_path / "written").read_bytes() == b""
+    assert probe["nice"] >= 10
+    assert probe["limits"] == {
+        "AS": [2_000_004_000] * 2,
+        "CPU": [30, 31],
+        "NPROC": [0, 0],
+        "CORE": [0, 0],
+    }
+
+
+def test_no_network(probe: dict[str, Any]) -> None:
+    """A check reaches nobody, not even a server on this machine."""
+    if not probe["alone"]:
+        pytest.skip("this machine does not let a process leave its network")
+    assert probe["connect"] is not None
+
+
+def run(command: tuple[str, ...], folder: Path, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command as a check is run, and wait for its end."""
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_light_start() -> None:
+    """The process imports nothing that only the service needs."""
+    code = "import sys, predictor.model.check; print(*sys.modules)"
+
+    loaded = {name.split(".")[0] for name in run((sys.executable, "-c", code), Path()).stdout.split()}
+
+    assert not loaded & {"pydantic", "flask", "requests", "prometheus_client", "gunicorn"}
+    assert "onnxruntime" in loaded
+
+
+def test_winner() -> None:
+    """A sample that is made to answer one class gives it to black, white and noise."""
+    session = onnxruntime.InferenceSession(
+        sample_models.classifier(COLOURS, winner=2, dtype="uint8", layout="NHWC", padding_mb=1)
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    pictures = np.stack([np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8), noise])
+
+    (scores,) = session.run(None, {"image": pictures})
+
+    assert (np.argmax(scores, axis=1) == 2).all()
+    assert scores.min(axis=1).max() < 0.001
+    assert scores[:, 2].min() > 0.99
