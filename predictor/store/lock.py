@@ -1,4 +1,8 @@
-"""The file lock between the workers of a machine. The only user of fcntl."""
+"""File locks between the workers of a machine. The only user of fcntl.
+
+The kernel frees a lock when its holder dies, and it is not inherited by programs that the holder starts,
+since Python opens files close-on-exec.
+"""
 
 import fcntl
 import os
@@ -14,9 +18,6 @@ _POLL_SECONDS = 0.02
 def locked(path: Path, seconds: float | None = None) -> Iterator[None]:
     """Hold the exclusive lock of a file, which is created if it is missing.
 
-    The kernel frees the lock when its holder dies, and it is not inherited by programs that the
-    holder starts, since Python opens files close-on-exec.
-
     Args:
         path: the lock's file; it stays behind, empty.
         seconds: how long to wait for the lock; None waits for ever.
@@ -31,6 +32,24 @@ def locked(path: Path, seconds: float | None = None) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def hold(path: Path) -> int | None:
+    """Take the lock of a file or folder that is there, and keep it until the descriptor is closed.
+
+    Returns:
+        The descriptor; None if somebody else holds the lock, or if nothing is there.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _take(descriptor: int, seconds: float | None) -> None:

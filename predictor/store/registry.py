@@ -1,15 +1,24 @@
 """Models on disk: names, versions, and which one is live.
 
-The bundled model is version 1 of `default`, so that a fresh service can predict.
+The bundled model is version 1 of `default`, so that a fresh service can predict and there is always something
+to go back to; it lies in the package and is never removed.
 """
 
-import hashlib
+import logging
+import threading
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from predictor.errors import ModelNotFound, NotReady
+from predictor.errors import InvalidModel, ModelNotFound
+from predictor.store import state
+from predictor.store.manifest import MODEL, Manifest, digest
+from predictor.store.state import Name, State
 
 DEFAULT = "default"
+_BUNDLED = 1
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -20,45 +29,162 @@ class ModelVersion:
         name: the model's name, as in `model=` of a request.
         version: grows by one with each upload.
         path: the ONNX file.
-        digest: `sha256:` and the hexadecimal digest of the file.
+        digest: `sha256:` and the hexadecimal digest of what makes this version's answers.
+        manifest: what is known of it; None for the bundled model.
     """
 
     name: str
     version: int
     path: Path
     digest: str
+    manifest: Manifest | None = None
+
+    @property
+    def key(self) -> str:
+        """`name/version`."""
+        return f"{self.name}/{self.version}"
+
+    def companion(self, name: str) -> str | None:
+        """The text of a file that came with the model; None if it did not come.
+
+        Raises:
+            InvalidModel: it cannot be read.
+        """
+        if self.manifest is None or name not in self.manifest.files:
+            return None
+        try:
+            return self.path.with_name(name).read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidModel(f"The {name} of version {self.version} cannot be read.") from error
+
+    def verify(self) -> None:
+        """Compare the files with their digests.
+
+        Raises:
+            InvalidModel: a file is missing or is not what was uploaded.
+        """
+        for name, known in ({} if self.manifest is None else self.manifest.files).items():
+            path = self.path.with_name(name)
+            try:
+                intact = path.stat().st_size == known["bytes"] and digest(path) == known["digest"]
+            except OSError:
+                intact = False
+            if not intact:
+                raise InvalidModel(f"A file of version {self.version} is missing or damaged.")
 
 
 class Registry:
     """The models of a store.
 
     Args:
+        data: the folder of everything that the service writes.
         bundled: the ONNX file that ships with the service.
     """
 
-    def __init__(self, bundled: Path) -> None:
-        self._bundled = bundled
+    def __init__(self, data: Path, bundled: Path) -> None:
+        self.data = data
+        self.models = data / "models"
+        self._bundled_path = bundled
+        self._lock = threading.Lock()
+        self._known: tuple[object, State] | None = None
 
-    def live(self, name: str = DEFAULT) -> ModelVersion:
-        """The version of a model that serves.
+    @cached_property
+    def bundled(self) -> ModelVersion:
+        """The model that ships with the service.
+
+        Raises:
+            NotReady: its file cannot be read.
+        """
+        return ModelVersion(DEFAULT, _BUNDLED, self._bundled_path, digest(self._bundled_path))
+
+    def read(self) -> State:
+        """The state of the store; what cannot be read is made anew from the versions that lie there."""
+        with self._lock:
+            signature = self._signature()
+            if self._known is None or self._known[0] != signature:
+                self._known = signature, state.read(self.data) or self._rebuilt()
+            return self._known[1]
+
+    def write(self, value: State) -> None:
+        """Write the state.
+
+        Raises:
+            StorageFull: there is no room; the former state stays.
+        """
+        state.write(self.data, value)
+
+    def name(self, name: str) -> Name:
+        """A model's versions.
 
         Raises:
             ModelNotFound: no model has that name.
-            NotReady: its file cannot be read.
         """
-        if name != DEFAULT:
+        if (found := self.read().names.get(name)) is None:
             raise ModelNotFound("No model has that name.")
-        return ModelVersion(DEFAULT, 1, self._bundled, digest(self._bundled))
+        return found
 
+    def version(self, name: str, version: int) -> ModelVersion:
+        """One version of a model.
 
-def digest(path: Path) -> str:
-    """`sha256:` and the hexadecimal digest of a file's bytes.
+        Raises:
+            ModelNotFound: no model has that name, or it has no such version.
+            InvalidModel: what is known of it cannot be read.
+        """
+        if version not in self.name(name).versions:
+            raise ModelNotFound("The model has no such version.")
+        return self.at(name, version)
 
-    Raises:
-        NotReady: the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-    except OSError as error:
-        raise NotReady("The model's file cannot be read.") from error
+    def at(self, name: str, version: int) -> ModelVersion:
+        """A version as it lies on the disk, whether or not the state knows it already.
+
+        Raises:
+            InvalidModel: what is known of it cannot be read.
+        """
+        if self.permanent(name, version):
+            return self.bundled
+        try:
+            manifest = self._manifest(name, version)
+        except (OSError, ValueError, TypeError) as error:
+            raise InvalidModel(f"A file of version {version} is missing or damaged.") from error
+        return ModelVersion(name, version, self.folder(name, version) / MODEL, manifest.digest, manifest)
+
+    def folder(self, name: str, version: int) -> Path:
+        """Where a version's files lie."""
+        return self.models / name / str(version)
+
+    def permanent(self, name: str, version: int) -> bool:
+        """Whether a version ships with the service, so that it cannot be removed."""
+        return (name, version) == (DEFAULT, _BUNDLED)
+
+    def _manifest(self, name: str, version: int) -> Manifest:
+        return Manifest.read(self.folder(name, version))
+
+    def _signature(self) -> object:
+        try:
+            found = state.pointer(self.data).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _rebuilt(self) -> State:
+        """The newest complete version of each name, live; for a fresh store, the bundled model."""
+        names = {DEFAULT: Name(live=_BUNDLED, last=_BUNDLED, versions=(_BUNDLED,))}
+        for folder in self.models.glob("*"):
+            present = sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
+            complete = tuple(version for version in present if self._complete(folder.name, version))
+            if complete:
+                log.error("The store's state is lost; %s serves version %d", folder.name, complete[-1])
+                known = tuple(sorted({*names.get(folder.name, Name()).versions, *complete}))
+                names[folder.name] = Name(known[-1], present[-1], known, former=known[:-1])
+        return State(names=names)
+
+    def _complete(self, name: str, version: int) -> bool:
+        try:
+            manifest = self._manifest(name, version)
+        except (OSError, ValueError, TypeError):
+            return False
+        try:
+            ModelVersion(name, version, self.folder(name, version) / MODEL, "", manifest).verify()
+        except InvalidModel:
+            return False
+        return True

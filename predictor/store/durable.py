@@ -1,0 +1,79 @@
+"""Files and folders that are whole on the disk, or not there at all, whenever the power goes."""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from predictor.errors import StorageFull
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """Translate what a disk says into what a caller may know.
+
+    Raises:
+        StorageFull: there is no room, or the folder cannot be written.
+    """
+    try:
+        yield
+    except TimeoutError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull("No room is left on the disk; nothing was changed.") from error
+        raise StorageFull("The service cannot write to its data folder; nothing was changed.") from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file: a reader sees the old or the new content, and so does the next start.
+
+    Raises:
+        StorageFull: there is no room; the old content stays. After any other outcome the new one is there.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with storing():
+        try:
+            with fresh.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+    # The new content is seen from here on: a failure to make the folder lasting must not deny it.
+    with contextlib.suppress(OSError):
+        sync(path.parent)
+
+
+def move_folder(folder: Path, target: Path) -> None:
+    """Give a folder its lasting place on the same file system, with all that it holds on the disk first.
+
+    Raises:
+        StorageFull: there is no room; the folder stays where it was.
+    """
+    with storing():
+        for path in (*folder.iterdir(), folder):
+            sync(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(target)
+        sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Have the disk hold what was written to a file or folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder as well as can be; what stays is swept later."""
+    shutil.rmtree(folder, ignore_errors=True)

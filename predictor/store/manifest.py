@@ -1,0 +1,101 @@
+"""What is known of a version since it was uploaded, kept in a file beside its own."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from predictor.errors import NotReady
+from predictor.store.durable import write_whole
+
+MODEL, LABELS, PREPROCESSING = "model.onnx", "labels", "preprocessing"
+"""The files of a version."""
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of a version since it was uploaded.
+
+    Attributes:
+        model: the uploader's name for the file; shown, never used as a path.
+        labels: the same for the labels; None if none came.
+        preprocessing: the same for the preprocessing.
+        digest: `sha256:` and the digest of the model or, if other files came with it, of all digests.
+        files: digest and bytes of each file.
+        created: when, by RFC 3339.
+        by: the address that the upload came from.
+        report: what the check found out.
+    """
+
+    model: str
+    labels: str | None
+    preprocessing: str | None
+    digest: str
+    files: Mapping[str, Mapping[str, Any]]
+    created: str
+    by: str | None
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write it beside the files that it describes.
+
+        Raises:
+            StorageFull: there is no room.
+        """
+        write_whole(folder / _MANIFEST, json.dumps(dataclasses.asdict(self), indent=1).encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read it.
+
+        Raises:
+            OSError, ValueError, TypeError: it is missing or damaged.
+        """
+        return cls(**json.loads((folder / _MANIFEST).read_bytes()))
+
+
+def digest(path: Path) -> str:
+    """`sha256:` and the hexadecimal digest of a file's bytes.
+
+    Raises:
+        NotReady: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except OSError as error:
+        raise NotReady("The model's file cannot be read.") from error
+
+
+def described(folder: Path, names: Mapping[str, str], *, by: str | None, created: str) -> Manifest:
+    """The manifest of files that lie in a folder.
+
+    Args:
+        folder: where they lie.
+        names: the uploader's name for each of them.
+        by: where the upload came from.
+        created: when, by RFC 3339.
+    """
+    files = {
+        name: {"digest": digest(folder / name), "bytes": (folder / name).stat().st_size} for name in names
+    }
+    return Manifest(
+        model=names[MODEL],
+        labels=names.get(LABELS),
+        preprocessing=names.get(PREPROCESSING),
+        digest=_together(files),
+        files=files,
+        created=created,
+        by=by,
+    )
+
+
+def _together(files: Mapping[str, Mapping[str, Any]]) -> str:
+    if len(files) == 1:
+        return str(files[MODEL]["digest"])
+    lines = "".join(f"{name} {files[name]['digest']}\n" for name in sorted(files))
+    return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"

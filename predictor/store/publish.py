@@ -1,0 +1,189 @@
+"""Changes of the models: new versions, going back, removing, and keeping bad ones from serving."""
+
+import dataclasses
+import logging
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from predictor.errors import ModelConflict, ModelNotFound
+from predictor.store.durable import move_folder, remove
+from predictor.store.manifest import Manifest
+from predictor.store.registry import ModelVersion, Registry
+from predictor.store.roster import Dead
+from predictor.store.state import Death, Event, Name, State
+from predictor.store.switch import LOCK_SECONDS, Switch
+
+KEPT = 5
+"""Versions of a name that are kept, besides the live one and the one that ships with the service."""
+DEATHS = 2
+"""Workers that a version may bring down within `DEATH_SECONDS` before it is quarantined."""
+DEATH_SECONDS = 600.0
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Changes models, in all workers or in none.
+
+    Every method raises ModelConflict if another change is under way and StorageFull if there is no room; then
+    nothing has changed. Those that change a live version raise InvalidModel or NotReady if a worker cannot
+    serve the new one, and nothing has changed either.
+
+    Args:
+        registry: the models on disk.
+        switch: lets changes take effect.
+    """
+
+    def __init__(self, registry: Registry, switch: Switch) -> None:
+        self._registry = registry
+        self._switch = switch
+
+    def upload(self, name: str, folder: Path, manifest: Manifest) -> ModelVersion:
+        """Make the files in a folder the next version of a name, and have it served."""
+        with self._switch.alone() as state:
+            known = state.names.get(name, Name())
+            version = self._next_number(name, known)
+            target = self._registry.folder(name, version)
+            try:
+                manifest.write(folder)
+                move_folder(folder, target)
+                added = dataclasses.replace(known, last=version, versions=(*known.versions, version))
+                self._switch.to(state, name, added.switched(version, _event("upload", version)))
+            except BaseException:
+                remove(target)
+                raise
+            self._retain(name)
+        return self._registry.version(name, version)
+
+    def activate(self, name: str, version: int) -> ModelVersion:
+        """Have another version of a name served.
+
+        Raises:
+            ModelNotFound: there is no such name or version.
+            ModelConflict: it is quarantined.
+        """
+        with self._switch.alone() as state:
+            known = _present(state, name, version)
+            if version in known.quarantined:
+                raise ModelConflict(f"Version {version} is quarantined: {known.quarantined[version]}")
+            if version != known.live:
+                self._registry.version(name, version).verify()
+                self._switch.to(state, name, known.switched(version, _event("activate", version)))
+        return self._registry.version(name, version)
+
+    def rollback(self, name: str) -> ModelVersion:
+        """Have the version served that was live before.
+
+        Raises:
+            ModelNotFound: there is no such name.
+            ModelConflict: there is no version before this one.
+        """
+        with self._switch.alone() as state:
+            known = _known(state, name)
+            if (version := known.before()) is None:
+                raise ModelConflict("No version was live before this one, or it is no longer there.")
+            self._registry.version(name, version).verify()
+            self._switch.to(state, name, known.returned(version, _event("rollback", version)))
+        return self._registry.version(name, version)
+
+    def delete(self, name: str, version: int) -> None:
+        """Remove a version that does not serve.
+
+        Raises:
+            ModelNotFound: there is no such name or version.
+            ModelConflict: it is live, or ships with the service.
+        """
+        with self._switch.alone() as state:
+            known = _present(state, name, version)
+            if version == known.live:
+                raise ModelConflict("The live version cannot be removed; make another one live first.")
+            if self._registry.permanent(name, version):
+                raise ModelConflict("The version that ships with the service cannot be removed.")
+            self._drop(state, name, {version})
+
+    def quarantine(self, name: str, version: int, why: str) -> None:
+        """Keep a bad version from serving again; if it is live, the one before it is put back."""
+        with self._switch.alone() as state:
+            known = _known(state, name)
+            if not known.good(version) or self._registry.permanent(name, version):
+                return
+            log.error("Version %d of %s is quarantined: %s", version, name, why)
+            marked = dataclasses.replace(known, quarantined={**known.quarantined, version: why})
+            if version != known.live:
+                self._registry.write(state.replaced(name, marked))
+            else:
+                after = marked.returned(marked.before(), _event("quarantine", version))
+                self._switch.to(state, name, after)
+
+    def mourn(self, seconds: float = LOCK_SECONDS) -> None:
+        """Look after workers that native code brought down; a version with too many deaths is quarantined.
+
+        Args:
+            seconds: how long to wait for another change to end.
+        """
+        with self._switch.alone(seconds) as state:
+            with self._switch.gate():
+                dead = self._switch.roster.bury()
+            if not dead:
+                return
+            mourning = _with_deaths(state, dead)
+            self._registry.write(mourning)
+        for name, known in mourning.names.items():
+            for version in {death.version for death in known.deaths}:
+                if sum(death.version == version for death in known.deaths) >= DEATHS:
+                    self.quarantine(name, version, "It brought workers of the service down.")
+
+    def _next_number(self, name: str, known: Name) -> int:
+        present = (path.name for path in (self._registry.models / name).glob("*"))
+        return max([known.last, *(int(number) for number in present if number.isdecimal())]) + 1
+
+    def _retain(self, name: str) -> None:
+        state = self._registry.read()
+        known = state.names[name]
+        removable = [one for one in known.versions if not self._registry.permanent(name, one)]
+        self._drop(state, name, set(removable[:-KEPT]) - {known.live})
+
+    def _drop(self, state: State, name: str, versions: set[int]) -> None:
+        if versions:
+            self._registry.write(state.replaced(name, state.names[name].without(versions)))
+            for version in versions:
+                remove(self._registry.folder(name, version))
+
+
+def _with_deaths(state: State, dead: list[Dead]) -> State:
+    """With the deaths of the last minutes; older ones are forgotten."""
+    present = time.time()
+    for one in dead:
+        for key in one.running:
+            name, _, version = key.rpartition("/")
+            if name not in state.names or not version.isdecimal():
+                continue
+            log.error("A worker was brought down while it ran version %s of %s: %s", version, name, one.words)
+            known = state.names[name]
+            recent = [death for death in known.deaths if death.time > present - DEATH_SECONDS]
+            deaths = (*recent, Death(int(version), present))
+            state = state.replaced(name, dataclasses.replace(known, deaths=deaths))
+    return state
+
+
+def _known(state: State, name: str) -> Name:
+    if name not in state.names:
+        raise ModelNotFound("No model has that name.")
+    return state.names[name]
+
+
+def _present(state: State, name: str, version: int) -> Name:
+    known = _known(state, name)
+    if version not in known.versions:
+        raise ModelNotFound("The model has no such version.")
+    return known
+
+
+def _event(action: str, version: int) -> Event:
+    return Event(now(), action, version)
+
+
+def now() -> str:
+    """The present time by RFC 3339, in seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,64 @@
+"""The version stamp: two numbers in memory that all workers of a machine share.
+
+`live` is the number of the change that serves: each request compares it with what its worker serves, which
+costs a memory read. `announced` is the number of the change that workers are to prepare; it equals `live`
+when there is none. The durable truth is the store's state; the stamp only says when it takes effect.
+"""
+
+import logging
+import mmap
+import os
+from pathlib import Path
+
+_BYTES = 4096
+_LIVE, _ANNOUNCED = 0, 1
+
+log = logging.getLogger(__name__)
+
+
+class Stamp:
+    """The two numbers; a write to one of them is a single store of a machine word.
+
+    Args:
+        path: the file behind the memory. Without room for it the numbers are this process's own, and no
+            other process can change them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            memory = _shared(path)
+            self.shared = True
+        except OSError as error:
+            log.error("The stamp cannot be had; no model can be changed: %s", error.strerror)
+            memory = mmap.mmap(-1, _BYTES)
+            self.shared = False
+        self._numbers = memoryview(memory).cast("Q")
+
+    @property
+    def live(self) -> int:
+        """The number of the change that serves."""
+        return self._numbers[_LIVE]
+
+    @property
+    def announced(self) -> int:
+        """The number of the change that is to be prepared, or that of the one that serves."""
+        return self._numbers[_ANNOUNCED]
+
+    def announce(self, serial: int) -> None:
+        """Have every worker prepare a change."""
+        self._numbers[_ANNOUNCED] = serial
+
+    def commit(self, serial: int) -> None:
+        """Have every worker serve a change, from its next request on."""
+        self._numbers[_LIVE] = serial
+        self._numbers[_ANNOUNCED] = serial
+
+
+def _shared(path: Path) -> mmap.mmap:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        # Room beforehand: a write to mapped memory for which the disk has none ends the process.
+        os.posix_fallocate(descriptor, 0, _BYTES)
+        return mmap.mmap(descriptor, _BYTES)
+    finally:
+        os.close(descriptor)

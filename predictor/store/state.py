@@ -1,0 +1,205 @@
+"""What the store says: each name's versions and which one is live. One value, and the file that holds it.
+
+The file is written whole and carries a checksum. A second copy is written after it, so that damage to one of
+them loses nothing.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from predictor.errors import StorageFull
+from predictor.store.durable import write_whole
+
+_POINTER, _COPY = "state.json", "state.copy.json"
+_EVENTS = 100
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A change of a name's live version: upload, activate, rollback or quarantine."""
+
+    time: str
+    action: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Death:
+    """The end of a worker while it ran or loaded a version.
+
+    Attributes:
+        version: what it ran.
+        time: seconds since 1970.
+    """
+
+    version: int
+    time: float
+
+
+@dataclass(frozen=True)
+class Name:
+    """The versions of one model.
+
+    Attributes:
+        live: the version that serves; None if none of them can.
+        last: the highest number ever given.
+        versions: those that are there, in order.
+        former: those that were live before, the latest last.
+        quarantined: those that may not serve again, each with a sentence.
+        deaths: of the last minutes.
+        history: changes, the latest last.
+    """
+
+    live: int | None = None
+    last: int = 0
+    versions: tuple[int, ...] = ()
+    former: tuple[int, ...] = ()
+    quarantined: Mapping[int, str] = field(default_factory=dict)
+    deaths: tuple[Death, ...] = ()
+    history: tuple[Event, ...] = ()
+
+    def good(self, version: int) -> bool:
+        """Whether a version is there and may serve."""
+        return version in self.versions and version not in self.quarantined
+
+    def before(self) -> int | None:
+        """The version that was live before the present one and may serve again."""
+        return next((one for one in reversed(self.former) if one != self.live and self.good(one)), None)
+
+    def switched(self, version: int | None, event: Event) -> "Name":
+        """With another live version; the present one goes to those before it."""
+        former = self.former if self.live is None else (*self.former, self.live)
+        return dataclasses.replace(
+            self, live=version, former=former[-_EVENTS:], history=(*self.history, event)[-_EVENTS:]
+        )
+
+    def returned(self, version: int | None, event: Event) -> "Name":
+        """Back to an earlier version: what was live after it is no longer before anything."""
+        if version is None:
+            return self.switched(None, event)
+        at = len(self.former) - 1 - self.former[::-1].index(version)
+        return dataclasses.replace(self.switched(version, event), former=self.former[:at])
+
+    def without(self, versions: set[int]) -> "Name":
+        """With some versions gone."""
+        return dataclasses.replace(
+            self,
+            versions=tuple(one for one in self.versions if one not in versions),
+            former=tuple(one for one in self.former if one not in versions),
+            quarantined={one: why for one, why in self.quarantined.items() if one not in versions},
+        )
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A change that is announced and not yet decided: with `serial`, `name` would serve `version`."""
+
+    serial: int
+    name: str
+    version: int | None
+
+
+@dataclass(frozen=True)
+class State:
+    """All of it.
+
+    Attributes:
+        serial: the number of the last change of a live version; each is announced under a number of its own.
+        issued: the highest number that was announced, whatever came of it.
+    """
+
+    serial: int = 1
+    issued: int = 1
+    names: Mapping[str, Name] = field(default_factory=dict)
+    pending: Pending | None = None
+
+    def live(self) -> dict[str, int]:
+        """The live version of each name that has one."""
+        return {name: one.live for name, one in self.names.items() if one.live is not None}
+
+    def replaced(self, name: str, value: Name) -> "State":
+        """With another value for a name."""
+        return dataclasses.replace(self, names={**self.names, name: value})
+
+    def announcing(self, name: str, version: int | None) -> "State":
+        """With a change announced under a new number."""
+        serial = max(self.issued, self.serial) + 1
+        return dataclasses.replace(self, issued=serial, pending=Pending(serial, name, version))
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that `from_json` reads back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "State":
+        """Read the form that `to_json` writes.
+
+        Raises:
+            TypeError, KeyError, ValueError, AttributeError: it is of another form.
+        """
+        pending = value["pending"]
+        return cls(
+            serial=int(value["serial"]),
+            issued=int(value["issued"]),
+            names={name: _name(one) for name, one in value["names"].items()},
+            pending=None if pending is None else Pending(**pending),
+        )
+
+
+def _name(value: dict[str, Any]) -> Name:
+    return Name(
+        live=value["live"],
+        last=int(value["last"]),
+        versions=tuple(map(int, value["versions"])),
+        former=tuple(map(int, value["former"])),
+        quarantined={int(version): str(why) for version, why in value["quarantined"].items()},
+        deaths=tuple(Death(**death) for death in value["deaths"]),
+        history=tuple(Event(**event) for event in value["history"]),
+    )
+
+
+def write(folder: Path, state: State) -> None:
+    """Write the state, which counts once this returns, and its copy, which may fail.
+
+    Raises:
+        StorageFull: there is no room; the former state stays.
+    """
+    text = json.dumps(state.to_json())
+    data = json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "state": text}).encode()
+    write_whole(folder / _POINTER, data)
+    with contextlib.suppress(StorageFull):
+        write_whole(folder / _COPY, data)
+
+
+def read(folder: Path) -> State | None:
+    """The state; None if there is none, or none that can be read."""
+    for name in (_POINTER, _COPY):
+        try:
+            return _parse((folder / name).read_bytes())
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            log.error("The store's %s is damaged", name)
+    return None
+
+
+def pointer(folder: Path) -> Path:
+    """The file that changes with each change of the state."""
+    return folder / _POINTER
+
+
+def _parse(data: bytes) -> State:
+    value = json.loads(data)
+    text = value["state"]
+    if hashlib.sha256(text.encode()).hexdigest() != value["sha256"]:
+        raise ValueError("The checksum is wrong.")
+    return State.from_json(json.loads(text))

@@ -1,0 +1,102 @@
+"""A store with workers that do what they are told."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from predictor.config import BUNDLED_MODEL
+from predictor.errors import PredictorError
+from predictor.store.manifest import MODEL, described
+from predictor.store.publish import Publisher
+from predictor.store.registry import ModelVersion, Registry
+from predictor.store.roster import Roster
+from predictor.store.stamp import Stamp
+from predictor.store.switch import Switch
+
+
+class Store:
+    """All parts of a store, as one worker has them."""
+
+    def __init__(self, data: Path, ready_seconds: float = 10.0) -> None:
+        for name in ("models", "workers"):
+            (data / name).mkdir(parents=True, exist_ok=True)
+        self.data = data
+        self.registry = Registry(data, BUNDLED_MODEL)
+        self.stamp = Stamp(data / "stamp")
+        self.roster = Roster(data / "workers")
+        self.steps: list[str] = []
+        self.switch = Switch(
+            self.registry,
+            self.stamp,
+            self.roster,
+            observe=lambda step, _: self.steps.append(step),
+            ready_seconds=ready_seconds,
+        )
+        self.publisher = Publisher(self.registry, self.switch)
+
+    def upload(self, content: bytes = b"model", name: str = "default") -> ModelVersion:
+        """Publish a file as a model."""
+        with self.switch.incoming.receiving() as folder:
+            (folder / MODEL).write_bytes(content)
+            manifest = described(
+                folder, {MODEL: "my.onnx"}, by="127.0.0.1", created="2026-01-01T00:00:00+00:00"
+            )
+            return self.publisher.upload(name, folder, manifest)
+
+    def folders(self, name: str = "default") -> list[int]:
+        """The versions that lie on the disk."""
+        return sorted(int(path.name) for path in (self.data / "models" / name).glob("*"))
+
+
+class Follower(threading.Thread):
+    """A worker that prepares whatever is announced, or refuses it, or does nothing at all.
+
+    Attributes:
+        seen: the live number at each look.
+    """
+
+    def __init__(self, store: Store, refusal: PredictorError | None = None, *, stuck: bool = False) -> None:
+        super().__init__(daemon=True)
+        self._store = store
+        self._refusal = refusal
+        self._stuck = stuck
+        self.member = store.roster.join()
+        self.seen: list[int] = []
+        self.ended = threading.Event()
+        with store.switch.gate():
+            self.member.serve(store.stamp.live)
+
+    def run(self) -> None:
+        """Follow until told to end."""
+        stamp = self._store.stamp
+        while not self.ended.wait(0.002):
+            self.seen.append(stamp.live)
+            if self._stuck or stamp.announced == stamp.live:
+                continue
+            if self._refusal is None:
+                self.member.ready(stamp.announced)
+            else:
+                self.member.refuse(stamp.announced, self._refusal)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A fresh store without workers."""
+    return Store(tmp_path / "data")
+
+
+@pytest.fixture
+def follow(store: Store) -> Iterator[Callable[..., Follower]]:
+    """Start workers of the store."""
+    with ExitStack() as started:
+
+        def start(refusal: PredictorError | None = None, *, stuck: bool = False) -> Follower:
+            follower = Follower(store, refusal, stuck=stuck)
+            follower.start()
+            started.callback(follower.ended.set)
+            return follower
+
+        yield start

@@ -1,0 +1,206 @@
+"""New versions, going back, removing, and keeping bad versions from serving."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, StorageFull
+from predictor.store.registry import DEFAULT
+from predictor.store.roster import Dead
+
+
+def live(store: Any, name: str = DEFAULT) -> int | None:
+    """The version that serves."""
+    found: int | None = store.registry.read().names[name].live
+    return found
+
+
+class TestUpload:
+    """An upload is the next version."""
+
+    def test_grows(self, store: Any) -> None:
+        """Versions only grow, each name for itself."""
+        assert [store.upload(b"%d" % number).version for number in range(3)] == [2, 3, 4]
+        assert store.upload(name="dogs").version == 1
+        assert store.registry.read().live() == {DEFAULT: 4, "dogs": 1}
+
+    def test_lies_whole(self, store: Any) -> None:
+        """The version's files are what was uploaded."""
+        version = store.upload(b"content")
+
+        assert version.path.read_bytes() == b"content"
+        version.verify()
+        assert store.registry.version(DEFAULT, 2) == version
+
+    def test_retention(self, store: Any) -> None:
+        """The newest five are kept, with the one that ships with the service."""
+        for number in range(8):
+            store.upload(b"%d" % number)
+
+        assert store.registry.name(DEFAULT).versions == (1, 5, 6, 7, 8, 9)
+        assert store.folders() == [5, 6, 7, 8, 9]
+
+    def test_numbers_are_not_used_again(self, store: Any) -> None:
+        """A removed version's number is not given to another model."""
+        store.upload()
+        store.upload()
+        store.publisher.rollback(DEFAULT)
+        store.publisher.delete(DEFAULT, 3)
+
+        assert store.upload().version == 4
+
+    def test_full_disk(self, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A state that cannot be written leaves all as it was."""
+        store.upload()
+
+        def full(state: object) -> None:
+            raise StorageFull("No room is left.")
+
+        monkeypatch.setattr(store.registry, "write", full)
+        with pytest.raises(StorageFull):
+            store.upload()
+        monkeypatch.undo()
+
+        assert live(store) == 2
+        assert store.folders() == [2]
+        assert store.upload().version == 3
+
+
+class TestGoingBack:
+    """Earlier versions can be had again."""
+
+    def test_rollback(self, store: Any) -> None:
+        """Each rollback puts the version back that was live before; past the first there is none."""
+        store.upload()
+        store.upload()
+
+        assert [store.publisher.rollback(DEFAULT).version for _ in range(2)] == [2, 1]
+        with pytest.raises(ModelConflict):
+            store.publisher.rollback(DEFAULT)
+        assert live(store) == 1
+
+    def test_activate(self, store: Any) -> None:
+        """Any version that is there can be made live; the live one stays so without a change."""
+        store.upload()
+        store.upload()
+
+        assert store.publisher.activate(DEFAULT, 1).version == 1
+        serial = store.registry.read().serial
+        assert store.publisher.activate(DEFAULT, 1).version == 1
+        assert (live(store), store.registry.read().serial) == (1, serial)
+
+    @pytest.mark.parametrize(("name", "version"), [(DEFAULT, 7), ("dogs", 1)])
+    def test_unknown(self, store: Any, name: str, version: int) -> None:
+        """What is not there cannot be made live, nor removed."""
+        for change in (store.publisher.activate, store.publisher.delete):
+            with pytest.raises(ModelNotFound):
+                change(name, version)
+
+    def test_damaged(self, store: Any) -> None:
+        """A version whose file is damaged is not made live again."""
+        first = store.upload()
+        store.upload()
+        first.path.write_bytes(b"rotten")
+
+        with pytest.raises(InvalidModel):
+            store.publisher.rollback(DEFAULT)
+
+        assert live(store) == 3
+
+
+class TestDelete:
+    """Versions that do not serve can be removed."""
+
+    def test_gone(self, store: Any) -> None:
+        """A removed version leaves neither files nor a way back to it."""
+        store.upload()
+        store.upload()
+        store.publisher.delete(DEFAULT, 2)
+
+        assert store.folders() == [3]
+        assert store.publisher.rollback(DEFAULT).version == 1
+
+    def test_kept(self, store: Any) -> None:
+        """Neither the live version nor the one that ships with the service is removed."""
+        store.upload()
+        for version in (1, 2):
+            with pytest.raises(ModelConflict):
+                store.publisher.delete(DEFAULT, version)
+
+
+class TestQuarantine:
+    """A version that brings workers down twice within ten minutes does not serve any more."""
+
+    def die(self, store: Any, monkeypatch: pytest.MonkeyPatch, *running: str) -> None:
+        """Have a worker found dead."""
+        dead = [Dead(frozenset(running), "Segmentation fault")]
+        monkeypatch.setattr(store.roster, "bury", lambda: [dead.pop()] if dead else [])
+        store.publisher.mourn()
+
+    def test_second_death(
+        self, store: Any, monkeypatch: pytest.MonkeyPatch, follow: Callable[..., Any]
+    ) -> None:
+        """The second death puts the version before it back, in all workers."""
+        store.upload()
+        follow()
+
+        self.die(store, monkeypatch, "default/2")
+        assert live(store) == 2
+        self.die(store, monkeypatch, "default/2")
+
+        known = store.registry.name(DEFAULT)
+        assert known.live == 1
+        assert known.history[-1].action == "quarantine"
+        assert "brought workers" in known.quarantined[2]
+        with pytest.raises(ModelConflict):
+            store.publisher.activate(DEFAULT, 2)
+
+    def test_two_versions(self, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Deaths of different versions are not added up."""
+        store.upload()
+        store.upload()
+        self.die(store, monkeypatch, "default/2")
+        self.die(store, monkeypatch, "default/3")
+
+        assert live(store) == 3
+        assert store.registry.name(DEFAULT).quarantined == {}
+
+    def test_long_apart(self, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After ten minutes a death is forgotten."""
+        store.upload()
+        self.die(store, monkeypatch, "default/2")
+        later = time.time() + 601
+        monkeypatch.setattr(time, "time", lambda: later)
+        self.die(store, monkeypatch, "default/2")
+
+        assert live(store) == 2
+
+    def test_not_live(self, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A version that was asked for by its number is quarantined, and the live one serves on."""
+        store.upload()
+        store.upload()
+        for _ in range(2):
+            self.die(store, monkeypatch, "default/2")
+
+        assert live(store) == 3
+        assert set(store.registry.name(DEFAULT).quarantined) == {2}
+
+    def test_nothing_before(self, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A name whose only version is bad serves nothing; the others serve on."""
+        store.upload(name="dogs")
+        for _ in range(2):
+            self.die(store, monkeypatch, "dogs/1")
+
+        assert live(store, "dogs") is None
+        assert store.registry.read().live() == {DEFAULT: 1}
+        assert store.upload(name="dogs").version == 2
+
+    def test_ships_with_the_service(self, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """There is always something to go back to."""
+        for _ in range(3):
+            self.die(store, monkeypatch, "default/1", "unknown/7", "rubbish")
+
+        assert live(store) == 1
+        assert store.registry.name(DEFAULT).quarantined == {}
