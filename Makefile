@@ -20,8 +20,9 @@ check: $(VENV)/.dev-ready ## Format, lint and types
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev-ready ## Measure this machine: the service against the bare pipeline
+bench: $(VENV)/.dev-ready ## Measure this machine: the service against the bare pipeline, and models switched under load
 	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.switch
 
 format: $(VENV)/.dev-ready ## Put the code into the house format
 	$(BIN)/ruff format $(SOURCES)

@@ -99,6 +99,13 @@ def post_worker_init(worker: Any) -> None:
     gc.freeze()
 
 
+def worker_exit(server: Any, worker: Any) -> None:
+    """Let a worker that ends well leave nothing behind."""
+    app = getattr(worker, "wsgi", None)
+    if app is not None:
+        app.extensions["predictor"].close()
+
+
 def _one_memory_pool() -> None:
     """Have all threads share one pool of freed memory; glibc would keep one for each of many threads."""
     with contextlib.suppress(OSError, AttributeError):

@@ -46,6 +46,9 @@ class Settings:
     )
     max_batch: int = _setting(32, "Images in one request, and in one run of the model.")
     max_queue: int = _setting(64, "Images that may wait in a worker; past it, 503.")
+    allow_loops: str = _setting(
+        "off", "`on` takes models with loops (`Loop`, `Scan`), whose run time no check can foresee."
+    )
     run_seconds: float = _setting(30.0, "A native call longer than this ends its worker.")
     log: str = _setting("json", "Log lines as `json` or `text`.")
 
@@ -63,6 +66,16 @@ class Settings:
     def max_body_bytes(self) -> int:
         """Largest request body for predictions, in bytes: five of the largest pictures."""
         return 5 * self.max_image_bytes
+
+    @property
+    def max_model_bytes(self) -> int:
+        """Largest model file in bytes."""
+        return int(self.max_model_mb * MEGA)
+
+    @property
+    def slots(self) -> int:
+        """Pictures that a worker computes at the same time; all workers together use the cores."""
+        return max(1, cores() // (self.workers or cores()))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -182,6 +195,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "formats": _formats,
     "max_batch": _number(int, 1),
     "max_queue": _number(int, 1),
+    "allow_loops": _choice({"on", "off"}.__contains__, "on or off"),
     "run_seconds": _number(float, 0.1),
     "log": _choice({"json", "text"}.__contains__, "json or text"),
 }

@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,19 +21,24 @@ def cat() -> Path:
 
 
 @pytest.fixture
-def make_app(tmp_path: Path) -> Callable[..., Flask]:
+def make_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
     """Build an application with settings of its own."""
+    with ExitStack() as made:
 
-    def make(**settings: object) -> Flask:
-        return create_app(Settings(**{"data": tmp_path, "device": "cpu", **settings}))  # type: ignore[arg-type]
+        def make(**settings: object) -> Flask:
+            app = create_app(Settings(**{"data": tmp_path, "device": "cpu", **settings}))  # type: ignore[arg-type]
+            made.callback(app.extensions["predictor"].close)
+            return app
 
-    return make
+        yield make
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application with default settings, one for a file of tests: loading the model takes a moment."""
-    return create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", threads=4))
+    app = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", threads=4))
+    yield app
+    app.extensions["predictor"].close()
 
 
 @pytest.fixture

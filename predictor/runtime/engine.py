@@ -9,20 +9,21 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from predictor.config import Settings, cores
-from predictor.errors import Internal, ModelNotFound, NotReady, Overloaded, PredictorError
+from predictor.config import Settings
+from predictor.errors import Internal, ModelNotFound, Overloaded, PredictorError
 from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
 from predictor.model.scores import Ranked, rank
 from predictor.runtime.batch import Array
 from predictor.runtime.cache import Cache
+from predictor.runtime.live import Live
 from predictor.runtime.loaded import LoadedModel
 from predictor.runtime.metrics import Metrics
 from predictor.runtime.prediction import (
@@ -48,14 +49,21 @@ class Engine:
         metrics: counters.
         fetcher: downloads pictures.
 
-    Attributes:
-        slots: pictures that this worker computes at the same time; all workers together use the cores.
-        problem: why no prediction is possible; None if it is.
+        live: the models that serve.
+        other: gives a version that is not live, by its name and number.
     """
 
-    def __init__(self, settings: Settings, cache: Cache, metrics: Metrics, fetcher: Fetcher) -> None:
-        self.slots = max(1, cores() // (settings.workers or cores()))
-        self._cores = threading.Semaphore(self.slots)
+    def __init__(
+        self,
+        settings: Settings,
+        cache: Cache,
+        metrics: Metrics,
+        fetcher: Fetcher,
+        *,
+        live: Live,
+        other: Callable[[str, int], LoadedModel],
+    ) -> None:
+        self._cores = threading.Semaphore(settings.slots)
         self._cache = cache
         self._metrics = metrics
         self._fetcher = fetcher
@@ -64,17 +72,10 @@ class Engine:
         self._url_seconds = settings.cache_seconds
         self._max_queue = settings.max_queue
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="picture")
-        self._live: dict[str, LoadedModel] = {}
+        self._live = live
+        self._other = other
         self._accepted = 0
         self._lock = threading.Lock()
-        self.problem: PredictorError | None = NotReady("No model is loaded yet.")
-
-    def serve(self, model: LoadedModel) -> None:
-        """Make a loaded model the live one of its name."""
-        self._live = {**self._live, model.version.name: model}
-        self.problem = None
-        version = model.version
-        self._metrics.model_live.labels(version.name, version.version, version.digest).set(1)
 
     def model(self, name: str = DEFAULT, version: int | None = None) -> LoadedModel:
         """The model that answers a request.
@@ -83,12 +84,11 @@ class Engine:
             NotReady: nothing is loaded; the sentence says why.
             ModelNotFound: no model has that name and version.
         """
-        if self.problem is not None:
-            raise self.problem
-        if (model := self._live.get(name)) is None:
-            raise ModelNotFound("No model has that name.")
-        if version not in {None, model.version.version}:
-            raise ModelNotFound("The model has no such version.")
+        model = self._live.models().get(name)
+        if version is not None and (model is None or version != model.version.version):
+            return self._other(name, version)
+        if model is None:
+            raise ModelNotFound("No model has that name, or no version of it can serve.")
         return model
 
     def predict(self, pictures: Sequence[Picture], options: Options) -> Outcome:

@@ -8,15 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from predictor.config import Settings
+from predictor.model import labels
 from predictor.model.device import Device
-from predictor.model.discover import discover
-from predictor.model.session import Session, load
+from predictor.model.discover import agree, discover
+from predictor.model.session import Session, Stop, load
 from predictor.model.spec import ModelSpec
 from predictor.runtime.batch import Array, Batcher, Run
+from predictor.runtime.watchdog import Watchdog
+from predictor.store import manifest
 from predictor.store.registry import ModelVersion
 
 _TRIALS = 4
 _NO_MORE = 1.02
+
+_Run = Callable[[Array], Array]
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +35,14 @@ class LoadedModel:
         spec: how to feed it and how to read its answer.
         provider: the execution provider that the session uses, as the session says.
         seconds_per_image: of a picture that runs alone, measured at the load.
+        bytes: size of its file.
     """
 
     version: ModelVersion
     spec: ModelSpec
     provider: str
     seconds_per_image: float
+    bytes: int
     batcher: Batcher
 
     def run(self, tensor: Array) -> Run:
@@ -43,50 +50,94 @@ class LoadedModel:
         return self.batcher.run(tensor)
 
 
-def load_model(
-    version: ModelVersion, device: Device, settings: Settings, *, slots: int, observe: Callable[[int], None]
-) -> LoadedModel:
-    """Load a version on a device and warm it up.
+class Loader:
+    """Loads models on this worker's device and warms them up.
 
     Args:
-        version: what to load.
-        device: where to run it.
+        device: where to run them.
         settings: limits.
-        slots: runs at the same time.
         observe: told the size of each batch.
-
-    Raises:
-        InvalidModel: the file is no image classifier that can be served.
-        NotReady: the device cannot be used.
+        watchdog: watches the runs.
     """
-    session = load(version.path, device)
-    spec = discover(session.graph)
-    alone = _seconds_per_image(session, spec, 1)
-    largest = 1 if spec.batch is not None else _largest_batch(session, spec, device, settings, alone)
-    batcher = Batcher(session.run, largest=largest, slots=slots, observe=observe)
-    log.info("At most %d pictures run together", largest)
-    return LoadedModel(version, spec, session.provider, alone, batcher)
+
+    def __init__(
+        self,
+        device: Device,
+        settings: Settings,
+        *,
+        observe: Callable[[int], None],
+        watchdog: Watchdog,
+    ) -> None:
+        self._device = device
+        self._settings = settings
+        self._observe = observe
+        self._watchdog = watchdog
+
+    def load(self, version: ModelVersion) -> LoadedModel:
+        """Load a version and warm it up.
+
+        Raises:
+            InvalidModel: the file is no image classifier that can be served.
+            NotReady: the device cannot be used.
+        """
+        with self._watchdog.loading(version.key):
+            session = load(version.path, self._device)
+            spec = _spec(session, version)
+        run = _filled(self._watched(session, version), spec.batch)
+        alone = _seconds_per_image(run, spec, 1)
+        largest = spec.batch or self._largest_batch(run, spec, alone)
+        batcher = Batcher(run, largest=largest, slots=self._settings.slots, observe=self._observe)
+        log.info("At most %d pictures run together", largest)
+        return LoadedModel(version, spec, session.provider, alone, version.path.stat().st_size, batcher)
+
+    def _watched(self, session: Session, version: ModelVersion) -> _Run:
+        def run(batch: Array) -> Array:
+            stop = Stop()
+            with self._watchdog.watching(version.key, stop):
+                return session.run(batch, stop)
+
+        return run
+
+    def _largest_batch(self, run: _Run, spec: ModelSpec, alone: float) -> int:
+        """How many pictures run together at most; on a CPU two, if each then costs no more than alone.
+
+        Larger batches gain a processor nothing further, and hold memory for good.
+        """
+        most = self._settings.max_batch
+        if self._device.kind == "cuda":
+            return most
+        return 2 if most > 1 and _seconds_per_image(run, spec, 2) < _NO_MORE * alone else 1
 
 
-def _largest_batch(
-    session: Session, spec: ModelSpec, device: Device, settings: Settings, alone: float
-) -> int:
-    """How many pictures run together at most; on a CPU, two if that costs no more for each than one alone.
-
-    Larger batches gain a processor nothing further, and hold memory for good.
-    """
-    if device.kind == "cuda":
-        return settings.max_batch
-    pays = settings.max_batch > 1 and _seconds_per_image(session, spec, 2) < _NO_MORE * alone
-    return 2 if pays else 1
+def _spec(session: Session, version: ModelVersion) -> ModelSpec:
+    """What the check of an upload found out; the model that ships with the service says it itself."""
+    graph, names = session.graph, version.companion(manifest.LABELS)
+    if version.manifest is None:
+        return discover(graph)
+    found = version.manifest.report
+    spec = ModelSpec.from_json(found, labels.find(names, graph.metadata, found.get("classes")).labels)
+    agree(spec, graph)
+    return spec
 
 
-def _seconds_per_image(session: Session, spec: ModelSpec, batch: int) -> float:
+def _filled(run: _Run, fixed: int | None) -> _Run:
+    """Give a model of fixed batch size the pictures that it wants, blank ones after the real ones."""
+    if fixed is None:
+        return run
+
+    def filled(batch: Array) -> Array:
+        blank = np.zeros((fixed - len(batch), *batch.shape[1:]), batch.dtype)
+        return run(np.concatenate([batch, blank]))[: len(batch)]
+
+    return filled
+
+
+def _seconds_per_image(run: _Run, spec: ModelSpec, batch: int) -> float:
     """The best of a few runs of blank pictures, the first of which finds memory and kernels for the rest."""
-    blank = np.zeros((spec.batch or batch, *spec.preprocessing.shape), spec.preprocessing.dtype)
+    blank = np.zeros((batch, *spec.preprocessing.shape), spec.preprocessing.dtype)
     seconds = []
     for _ in range(_TRIALS):
         start = time.perf_counter()
-        session.run(blank)
+        run(blank)
         seconds.append(time.perf_counter() - start)
     return min(seconds) / batch

@@ -17,19 +17,25 @@ from typing import Any
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
 from prometheus_flask_exporter.multiprocess import GunicornInternalPrometheusMetrics
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SLOT_VARIABLE = "WORKER_SLOT"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LONG_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 # prometheus_client's files, one for each kind of metric; the series of a worker take a tenth of this.
-_FILES = ("counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_livemostrecent")
+_FILES = ("counter", "histogram", "gauge_livesum", "gauge_livemostrecent")
 _FILE_BYTES = 1 << 20
 _DAMAGE = (RuntimeError, struct.error, ValueError, OSError)
+
+Version = tuple[str, int, str]
+"""Name, number and digest of a model version."""
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +70,46 @@ class Metrics:
             "predictor_cache_requests", "Look-ups in the cache: hit, miss, shared or error.",
             ("result",), registry=registry,
         )  # fmt: skip
-        self.model_live = Gauge(
-            "predictor_model_live", "1 for each model version that serves.",
-            ("name", "version", "digest"), registry=registry, multiprocess_mode="livemax",
-        )  # fmt: skip
         self.device_memory = Gauge(
             "predictor_device_memory_bytes", "Memory of the device in use: used and total.",
             ("device", "kind"), registry=registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
+
+        self._changes(registry)
+
+    def _changes(self, registry: CollectorRegistry) -> None:
+        self.swaps = Counter(
+            "predictor_model_swaps", "Changes of a live model, by outcome: ok, or the code of the error.",
+            ("outcome",), registry=registry,
+        )  # fmt: skip
+        self.checks = Counter(
+            "predictor_model_checks", "Checks of uploaded models, by outcome: ok, or why one was refused.",
+            ("outcome",), registry=registry,
+        )  # fmt: skip
+        self.swap_seconds = Histogram(
+            "predictor_model_swap_seconds", "Time of the steps of a change: receive, check, switch.",
+            ("step",), registry=registry, buckets=_LONG_SECONDS,
+        )  # fmt: skip
+
+    def observe_step(self, step: str, seconds: float) -> None:
+        """Count the time of a step of a change of models."""
+        self.swap_seconds.labels(step).observe(seconds)
+
+
+class _LiveModels(Collector):
+    """`predictor_model_live`, read when asked: a version that serves no longer is gone from it at once."""
+
+    def __init__(self, versions: Callable[[], Iterable[Version]]) -> None:
+        self._versions = versions
+
+    def collect(self) -> Iterable[Any]:
+        family = GaugeMetricFamily(
+            "predictor_model_live", "1 for each model version that serves.",
+            labels=("name", "version", "digest"),
+        )  # fmt: skip
+        for name, version, digest in self._versions():
+            family.add_metric((name, str(version), digest), 1)
+        return [family]
 
 
 class _TolerantCollector(MultiProcessCollector):
@@ -83,20 +121,29 @@ class _TolerantCollector(MultiProcessCollector):
         return merged
 
 
-def exporter(refresh: Callable[[], None]) -> PrometheusMetrics:
+def exporter(
+    refresh: Callable[[], None], versions: Callable[[], Iterable[Version]] = tuple
+) -> PrometheusMetrics:
     """The owner of `/metrics`: over all workers if the server set a folder for their files.
 
     Args:
         refresh: called before each export, for gauges that are read when asked.
+        versions: the versions that serve.
     """
+    live = _LiveModels(versions)
     if FOLDER_VARIABLE in os.environ and _claim_files():
-        return _exporting(GunicornInternalPrometheusMetrics, refresh).for_app_factory(export_defaults=False)
-    return _exporting(PrometheusMetrics, refresh).for_app_factory(
-        export_defaults=False, registry=CollectorRegistry()
+        made = _exporting(GunicornInternalPrometheusMetrics, refresh, live)
+        return made.for_app_factory(export_defaults=False)
+    registry = CollectorRegistry()
+    registry.register(live)
+    return _exporting(PrometheusMetrics, refresh, live).for_app_factory(
+        export_defaults=False, registry=registry
     )
 
 
-def _exporting(base: type[PrometheusMetrics], refresh: Callable[[], None]) -> type[PrometheusMetrics]:
+def _exporting(
+    base: type[PrometheusMetrics], refresh: Callable[[], None], live: Collector
+) -> type[PrometheusMetrics]:
     class Exporter(base):
         def generate_metrics(
             self, accept_header: str | None = None, names: list[str] | None = None
@@ -106,6 +153,7 @@ def _exporting(base: type[PrometheusMetrics], refresh: Callable[[], None]) -> ty
             if issubclass(base, GunicornInternalPrometheusMetrics):
                 registry = CollectorRegistry()
                 _TolerantCollector(registry)
+                registry.register(live)
             encode, content_type = choose_encoder(accept_header or "")
             wanted = registry.restricted_registry(names) if names else registry
             return encode(wanted).decode(), content_type

@@ -4,20 +4,30 @@ Nothing that a model, a GPU or a disk does may stop a worker from starting, beca
 fails at its start stops the whole server: trouble is kept, logged and shown by `/readyz`.
 """
 
+import faulthandler
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from predictor.config import BUNDLED_MODEL, Settings
-from predictor.errors import NotReady, PredictorError
+from predictor.errors import ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.fetch.client import Fetcher
 from predictor.model.device import Device, choose, memory
 from predictor.runtime.cache import Cache, cache_folder
 from predictor.runtime.engine import Engine
-from predictor.runtime.loaded import load_model
+from predictor.runtime.live import Live
+from predictor.runtime.loaded import LoadedModel, Loader
 from predictor.runtime.metrics import Metrics, exporter
+from predictor.runtime.reload import Follower
+from predictor.runtime.shelf import Shelf
+from predictor.runtime.uploads import Uploads
+from predictor.runtime.watchdog import Watchdog
 from predictor.store.lock import locked
-from predictor.store.registry import Registry
+from predictor.store.publish import Publisher
+from predictor.store.registry import ModelVersion, Registry
+from predictor.store.roster import Member, Roster
+from predictor.store.stamp import Stamp
+from predictor.store.switch import Switch
 
 _LOCK_SECONDS = 60.0
 
@@ -33,42 +43,101 @@ class Worker:
         cache: answers already computed.
         metrics: counters and histograms.
         exporter: the owner of `/metrics`.
+        registry: the models on disk.
+        switch: the protocol of changes.
+        publisher: changes models.
+        uploads: takes uploads.
+        live: the models that serve.
         device: where models run; None until one could be chosen.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.exporter = exporter(self._refresh)
+        _make_folders(settings)
+        self.registry = Registry(settings.data, BUNDLED_MODEL)
+        self.exporter = exporter(self._refresh, self._live_versions)
         self.metrics = Metrics(self.exporter.registry)
+        self.switch = Switch(
+            self.registry,
+            Stamp(settings.data / "stamp"),
+            Roster(settings.data / "workers"),
+            observe=self.metrics.observe_step,
+        )
+        self.publisher = Publisher(self.registry, self.switch)
+        self.uploads = Uploads(settings, self.switch, self.publisher, self.metrics)
+        self.live = Live(self.switch.stamp)
         self.cache = Cache(settings, lambda result: self.metrics.cache_requests.labels(result).inc())
+        self.device: Device | None = None
+        self._member: Member | None = None
+        self._watchdog: Watchdog | None = None
+        self._follower: Follower | None = None
+        self.engine = self._engine()
+        self._start()
+
+    def _engine(self) -> Engine:
+        settings = self.settings
         fetcher = Fetcher(
             allow=settings.fetch_allow, seconds=settings.fetch_seconds, max_bytes=settings.max_image_bytes
         )
-        self.engine = Engine(settings, self.cache, self.metrics, fetcher)
-        self.registry = Registry(BUNDLED_MODEL)
-        self.device: Device | None = None
-        _make_folders(settings)
-        self._load()
+        self._shelf = Shelf(self._load)
+        return Engine(settings, self.cache, self.metrics, fetcher, live=self.live, other=self._other)
 
-    def _load(self) -> None:
+    def _start(self) -> None:
         try:
+            member = self._joined()
             with self._loading_alone():
                 self.device = choose(self.settings.device)
                 log.info("Device: %s. %s", self.device.name, self.device.reason)
-                self._serve(self.device)
+                self._follow(self.device, member)
         except PredictorError as error:
             log.error("Not ready: %s", error.detail)
-            self.engine.problem = NotReady(error.detail)
+            self.live.problem = NotReady(error.detail)
         except Exception:
             log.exception("Not ready: the model could not be loaded")
-            self.engine.problem = NotReady("The model could not be loaded; the log says why.")
+            self.live.problem = NotReady("The model could not be loaded; the log says why.")
 
-    def _serve(self, device: Device) -> None:
-        live = self.registry.live()
+    def _joined(self) -> Member:
+        with ExitStack() as held:
+            try:
+                held.enter_context(self.switch.gate())
+            except StorageFull:
+                log.warning("The data folder cannot be written; no model can be changed")
+            self._member = self.switch.roster.join()
+        # A crash in native code leaves a trace of its thread among the last words.
+        faulthandler.enable(self._member.words, all_threads=False)
+        return self._member
+
+    def _follow(self, device: Device, member: Member) -> None:
+        self._watchdog = Watchdog(member, self.settings.run_seconds)
         observe = self.metrics.batch_size.observe
-        model = load_model(live, device, self.settings, slots=self.engine.slots, observe=observe)
-        self.engine.serve(model)
-        log.info("Ready: model %s version %d on %s", live.name, live.version, model.provider)
+        self._loader = Loader(device, self.settings, observe=observe, watchdog=self._watchdog)
+        self._follower = Follower(self.switch, self.publisher, member, self.live, self._load)
+        self._follower.start()
+        for model in self.live.serving.values():
+            version = model.version
+            log.info("Ready: model %s version %d on %s", version.name, version.version, model.provider)
+
+    def close(self) -> None:
+        """Stop following the store, and go from the roster in peace."""
+        for part in (self._follower, self._watchdog):
+            if part is not None:
+                part.stop()
+        if self._member is not None:
+            self._member.leave()
+
+    def _load(self, version: ModelVersion) -> LoadedModel:
+        return self._loader.load(version)
+
+    def _other(self, name: str, version: int) -> LoadedModel:
+        """A version that is not live."""
+        if why := self.registry.name(name).quarantined.get(version):
+            raise ModelConflict(f"Version {version} is quarantined: {why}")
+        return self._shelf.get(self.registry.version(name, version))
+
+    def _live_versions(self) -> list[tuple[str, int, str]]:
+        """Name, number and digest of the versions that serve."""
+        versions = [model.version for model in self.live.serving.values()]
+        return [(version.name, version.version, version.digest) for version in versions]
 
     @contextmanager
     def _loading_alone(self) -> Iterator[None]:
@@ -90,7 +159,8 @@ class Worker:
 
 def _make_folders(settings: Settings) -> None:
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
+        for folder in ("models", "workers"):
+            (settings.data / folder).mkdir(parents=True, exist_ok=True)
         cache_folder(settings).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         log.warning("The data folder cannot be used: %s", error.strerror)

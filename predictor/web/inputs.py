@@ -1,7 +1,6 @@
 """A Flask request -> pictures and options, whatever form they come in."""
 
 import binascii
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,13 +55,7 @@ def read(request: Request, settings: Settings) -> PredictInput:
 
 
 def _from_json(request: Request) -> PredictInput:
-    try:
-        values = json.loads(request.get_data(cache=False))
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("The body is not valid JSON.") from error
-    if not isinstance(values, dict):
-        raise InvalidRequest("The body must be a JSON object.")
-    body: schemas.PredictRequest = schemas.check(schemas.PredictRequest, values, strict=True)
+    body: schemas.PredictRequest = schemas.body(request, schemas.PredictRequest)
     pictures, many = _named_pictures(body)
     return PredictInput(pictures, many, _options(request, body))
 

@@ -37,6 +37,7 @@ class Operation:
         tag: the group it is shown in.
         answers: the content of a 200 answer by content type.
         query: the query arguments.
+        path: the parts of the path.
         bodies: the request body by content type.
         errors: what may go wrong.
     """
@@ -44,6 +45,7 @@ class Operation:
     tag: str
     answers: Mapping[str, Schema]
     query: type[BaseModel] | None = None
+    path: type[BaseModel] | None = None
     bodies: Mapping[str, Schema] = field(default_factory=dict)
     errors: tuple[type[PredictorError], ...] = ()
 
@@ -109,19 +111,21 @@ def _operation(rule: Rule, view: Callable[..., Any], described: Operation) -> di
     }
     if text.strip():
         result["description"] = " ".join(text.split())
-    if described.query is not None:
-        result["parameters"] = list(_parameters(described.query))
+    parameters = [*_parameters(described.path, "path"), *_parameters(described.query, "query")]
+    if parameters:
+        result["parameters"] = parameters
     if described.bodies:
         content = {kind: {"schema": _schema(body)} for kind, body in described.bodies.items()}
         result["requestBody"] = {"required": True, "content": content}
     return result
 
 
-def _parameters(query: type[BaseModel]) -> Iterable[dict[str, Any]]:
-    for name, schema in query.model_json_schema()["properties"].items():
+def _parameters(model: type[BaseModel] | None, place: str) -> Iterable[dict[str, Any]]:
+    for name, schema in ({} if model is None else model.model_json_schema()["properties"]).items():
         described = dict(schema)
         text = described.pop("description", "")
-        yield {"name": name, "in": "query", "required": False, "description": text, "schema": described}
+        required = place == "path"
+        yield {"name": name, "in": place, "required": required, "description": text, "schema": described}
 
 
 def _responses(described: Operation) -> dict[str, Any]:

@@ -72,9 +72,12 @@ def _index(worker: Worker, **shown: Any) -> str:
 
 
 def _model(worker: Worker) -> dict[str, Any] | None:
-    if worker.engine.problem is not None or worker.device is None:
+    try:
+        model = worker.engine.model()
+    except PredictorError:
         return None
-    model = worker.engine.model()
+    if worker.device is None:
+        return None
     described = schemas.model_json(model.version)
     return described | {"classes": len(model.spec.labels), "device": worker.device.name}
 

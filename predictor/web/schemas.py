@@ -1,7 +1,9 @@
 """What requests and answers look like; the OpenAPI document is made of what validates them."""
 
+import json
 from typing import Annotated, Any, Literal
 
+from flask import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from predictor.errors import InvalidRequest
@@ -9,7 +11,9 @@ from predictor.model.labels import Label
 from predictor.runtime.prediction import Prediction
 from predictor.store.registry import DEFAULT, ModelVersion
 
-ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="The model's name.")]
+ModelName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The model's name.")
+]
 
 
 def _absent(description: str, **constraints: Any) -> Any:
@@ -163,8 +167,23 @@ _WRONG = {
     "less_than_equal": "must be at most {le}",
     "list_type": "must be a list",
     "too_short": "must have at least {min_length} entry",
-    "string_pattern_mismatch": "must be 1 to 64 letters, digits, dots, hyphens or underscores",
+    "string_pattern_mismatch": "must be 1 to 64 letters, digits, dots, hyphens or underscores, no mark first",
 }
+
+
+def body(request: Request, schema: type[BaseModel]) -> Any:
+    """Validate a request's JSON body.
+
+    Raises:
+        InvalidRequest: it is no JSON, or the message names the first field that is wrong.
+    """
+    try:
+        values = json.loads(request.get_data(cache=False))
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("The body is not valid JSON.") from error
+    if not isinstance(values, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return check(schema, values, strict=True)
 
 
 def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:

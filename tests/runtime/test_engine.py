@@ -9,16 +9,20 @@ import prometheus_client
 import pytest
 from flask import Flask
 
-from predictor.config import BUNDLED_MODEL, Settings
+from predictor.config import BUNDLED_MODEL, Settings, cores
 from predictor.errors import FetchFailed, InvalidImage, ModelNotFound, NotReady, PredictorError
 from predictor.fetch.client import Fetcher
 from predictor.model.device import Device
 from predictor.runtime.cache import Cache, cache_folder
 from predictor.runtime.engine import Engine
-from predictor.runtime.loaded import LoadedModel, load_model
+from predictor.runtime.live import Live
+from predictor.runtime.loaded import LoadedModel, Loader
 from predictor.runtime.metrics import Metrics
 from predictor.runtime.prediction import Encoded, Options, Picture, Prediction, Remote
+from predictor.runtime.watchdog import Watchdog
 from predictor.store.registry import Registry
+from predictor.store.roster import Member
+from predictor.store.stamp import Stamp
 
 URL = "https://pictures.example/cat.jpg"
 
@@ -46,10 +50,9 @@ class Pictures(Fetcher):
 @pytest.fixture(scope="module")
 def model() -> LoadedModel:
     """The bundled model, loaded on the CPU."""
-    settings = Settings(workers=1)
-    return load_model(
-        Registry(BUNDLED_MODEL).live(), Device("cpu"), settings, slots=1, observe=lambda _: None
-    )
+    watchdog = Watchdog(Member(None), seconds=30)
+    loader = Loader(Device("cpu"), Settings(workers=cores()), observe=lambda _: None, watchdog=watchdog)
+    return loader.load(Registry(Path("nowhere"), BUNDLED_MODEL).bundled)
 
 
 @pytest.fixture
@@ -70,11 +73,16 @@ def make_engine(tmp_path: Path, pictures: Pictures, model: LoadedModel) -> Calla
         metrics = Metrics(prometheus_client.CollectorRegistry())
         cache = Cache(chosen, lambda result: metrics.cache_requests.labels(result).inc())
         cache.init_app(Flask("test"))
-        engine = Engine(chosen, cache, metrics, pictures)
-        engine.serve(model)
-        return engine
+        live = Live(Stamp(tmp_path / "stamp"))
+        live.adopt(0, {"default": model})
+        return Engine(chosen, cache, metrics, pictures, live=live, other=no_other)
 
     return make
+
+
+def no_other(name: str, version: int) -> LoadedModel:
+    """Stands for a store that has live versions only."""
+    raise ModelNotFound(f"{name} has no version {version}.")
 
 
 def first(engine: Engine, picture: Picture, **options: object) -> Prediction:
@@ -196,7 +204,8 @@ def test_nothing_loaded(tmp_path: Path, pictures: Pictures) -> None:
     """Before a model is loaded, the engine says so."""
     settings = Settings(data=tmp_path, cache="off")
     metrics = Metrics(prometheus_client.CollectorRegistry())
-    engine = Engine(settings, Cache(settings, lambda _: None), metrics, pictures)
+    live = Live(Stamp(tmp_path / "stamp"))
+    engine = Engine(settings, Cache(settings, lambda _: None), metrics, pictures, live=live, other=no_other)
 
     with pytest.raises(NotReady):
         engine.predict([Encoded(b"")], Options())

@@ -21,7 +21,10 @@ from predictor.web import schemas
         ({"top_k": "5"}, "top_k must be a whole number."),
         ({"top_k": 1.5}, "top_k must be a whole number."),
         ({"topk": 5}, "topk is not a field that is known here."),
-        ({"model": "a/b"}, "model must be 1 to 64 letters, digits, dots, hyphens or underscores."),
+        (
+            {"model": "a/b"},
+            "model must be 1 to 64 letters, digits, dots, hyphens or underscores, no mark first.",
+        ),
         ([], "The body is not of the documented form."),
     ],
 )

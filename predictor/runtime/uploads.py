@@ -1,0 +1,145 @@
+"""An upload from its first byte to the moment at which every worker serves it, or nothing at all."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import Counter
+
+from predictor.config import Settings
+from predictor.errors import ModelConflict, PredictorError
+from predictor.model.report import Limits, Refused, Report, Request
+from predictor.model.trial import try_model
+from predictor.runtime.metrics import Metrics
+from predictor.store.durable import storing
+from predictor.store.lock import locked
+from predictor.store.manifest import LABELS, MODEL, PREPROCESSING, described
+from predictor.store.publish import Publisher, now
+from predictor.store.registry import ModelVersion
+from predictor.store.switch import Switch
+
+_CHECK_LOCK_SECONDS = 10.0
+
+Try = Callable[[Path, Request], Report]
+
+
+@dataclass(frozen=True)
+class Received:
+    """What lies in an upload's folder.
+
+    Attributes:
+        name: the model that it is to be a version of.
+        files: the uploader's name for each file, by its name in the folder.
+        by: the address that it came from.
+    """
+
+    name: str
+    files: Mapping[str, str]
+    by: str | None
+
+
+class Uploads:
+    """Takes uploads.
+
+    Args:
+        settings: limits.
+        switch: where uploads lie until they are versions.
+        publisher: makes them versions.
+        metrics: counters.
+        try_model: tries a model in a process of its own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        switch: Switch,
+        publisher: Publisher,
+        metrics: Metrics,
+        try_model: Try = try_model,
+    ) -> None:
+        self._limits = Limits(model_bytes=settings.max_model_bytes)
+        self._allow_loops = settings.allow_loops == "on"
+        self._switch = switch
+        self._publisher = publisher
+        self._metrics = metrics
+        self._try = try_model
+        # One check at a time on a machine: each may use a core and much memory.
+        self._lock = switch.registry.data / "check.lock"
+
+    def take(self, receive: Callable[[Path], Received]) -> ModelVersion:
+        """Receive, check and publish a model; all workers serve it when this returns.
+
+        Args:
+            receive: writes what comes into a folder.
+
+        Raises:
+            InvalidModel: the model cannot be served.
+            ModelConflict: too many uploads come at once.
+            StorageFull: there is no room.
+            NotReady: a worker could not load it in time.
+        """
+        with self._switch.incoming.receiving() as folder:
+            with self._timed("receive"), storing():
+                received = receive(folder)
+            report = self._checked(folder, received)
+            manifest = described(folder, received.files, by=received.by, created=now())
+            complete = dataclasses.replace(manifest, report=report)
+            return self.change(lambda: self._publisher.upload(received.name, folder, complete))
+
+    def change(self, change: Callable[[], ModelVersion]) -> ModelVersion:
+        """Make a change of a live version, and count what comes of it."""
+        with _counting(self._metrics.swaps):
+            return change()
+
+    def _checked(self, folder: Path, received: Received) -> Mapping[str, Any]:
+        with _counting(self._metrics.checks), self._alone(), self._timed("check"):
+            return report_json(self._try(folder, self._request(received.files)))
+
+    def _request(self, files: Mapping[str, str]) -> Request:
+        return Request(
+            model=MODEL,
+            labels=LABELS if LABELS in files else None,
+            preprocessing=PREPROCESSING if PREPROCESSING in files else None,
+            limits=self._limits,
+            allow_control_flow=self._allow_loops,
+        )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        try:
+            with storing(), locked(self._lock, _CHECK_LOCK_SECONDS):
+                yield
+        except TimeoutError as error:
+            raise ModelConflict("Other models are being checked; try again.") from error
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._metrics.observe_step(step, time.perf_counter() - start)
+
+
+@contextmanager
+def _counting(counter: Counter) -> Iterator[None]:
+    """Count how a block ends: ok, why a model was refused, or the code of the error."""
+    outcome = "internal"
+    try:
+        yield
+        outcome = "ok"
+    except PredictorError as error:
+        outcome = error.reason if isinstance(error, Refused) else error.code
+        raise
+    finally:
+        counter.labels(outcome).inc()
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """What was found and how: the spec, figures of the trial runs, and all warnings together."""
+    spec = dict(report.spec)
+    warnings = [*spec.pop("warnings", ()), *report.warnings]
+    figures = {name: value for name, value in report.to_json().items() if name not in {"spec", "warnings"}}
+    return {**spec, **figures, "warnings": warnings}

@@ -1,0 +1,150 @@
+"""What requests and answers about models look like."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from predictor.store.registry import DEFAULT, ModelVersion
+from predictor.web.schemas import ModelName, ModelRef, model_json
+
+
+def _file(description: str) -> Any:
+    schema = {"type": "string", "format": "binary", "description": description}
+    return Annotated[Any, WithJsonSchema(schema)]
+
+
+class UploadRequest(BaseModel):
+    """The text fields of an upload."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: ModelName = DEFAULT
+
+
+class UploadForm(UploadRequest):
+    """A form with the files of a model."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["model"]})
+
+    model: _file("The ONNX file.") = None  # type: ignore[valid-type]
+    labels: _file("The classes in order of their index, as JSON or text.") = None  # type: ignore[valid-type]
+    preprocessing: _file("How a picture becomes the model's input, as JSON.") = None  # type: ignore[valid-type]
+
+
+class ActivateRequest(BaseModel):
+    """Which version is to serve."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = Field(ge=1, description="The version.")
+
+
+class ModelPath(BaseModel):
+    """The model in a path."""
+
+    name: ModelName
+
+
+class VersionPath(ModelPath):
+    """The version of a model in a path."""
+
+    version: int = Field(ge=1, description="The version.")
+
+
+class Tensor(BaseModel):
+    """An input or output of a model."""
+
+    name: str
+    dtype: str
+    shape: list[int] = Field(description="Lengths of the axes; -1 where one is free.")
+
+
+class Report(BaseModel):
+    """What was found out about a model, and how."""
+
+    model_config = ConfigDict(extra="allow")
+
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    preprocessing: dict[str, Any] = Field(description="How a picture becomes the model's input.")
+    activation: str = Field(description="What is applied to the scores: none, softmax or sigmoid.")
+    classes: int
+    reasons: dict[str, str] = Field(description="For each choice, where it came from.")
+    warnings: list[str]
+    run_seconds: float | None = Field(None, description="Time of a run with one picture, on the CPU.")
+
+
+class Uploaded(ModelRef):
+    """The version that serves now."""
+
+    status: Literal["success"]
+    model: str = Field(description="The name of the model's file.")
+    labels: str | None = Field(description="The name of the labels' file; null if none came.")
+    report: Report
+
+
+class Changed(ModelRef):
+    """The version that serves now."""
+
+    status: Literal["success"]
+
+
+class Deleted(BaseModel):
+    """The version is gone."""
+
+    status: Literal["success"]
+    name: str
+    version: int
+
+
+class Version(BaseModel):
+    """One version of a model."""
+
+    version: int
+    digest: str
+    live: bool
+    created: str | None = Field(
+        description="When it was uploaded; null for the one that ships with the service."
+    )
+    model: str = Field(description="The name of the model's file.")
+    labels: str | None = Field(description="The name of the labels' file; null if none came.")
+    files: dict[str, dict[str, Any]] = Field(description="Digest and bytes of each file.")
+    quarantined: str | None = Field(description="Why it may not serve again; null if it may.")
+    classes: int | None
+    preprocessing: dict[str, Any] | None
+    report: Report | None
+
+
+class Event(BaseModel):
+    """A change of the live version."""
+
+    time: str
+    action: Literal["upload", "activate", "rollback", "quarantine"]
+    version: int | None
+
+
+class Model(BaseModel):
+    """The versions of a model."""
+
+    name: str
+    live: int | None = Field(description="The version that serves; null if none can.")
+    before: int | None = Field(description="The version that a rollback puts back; null if there is none.")
+    versions: list[Version] = Field(description="The newest first.")
+    history: list[Event] = Field(description="The latest change last.")
+
+
+class Models(BaseModel):
+    """All models."""
+
+    models: list[Model]
+
+
+def uploaded_json(version: ModelVersion) -> dict[str, Any]:
+    """An upload that serves (`Uploaded`)."""
+    manifest = version.manifest
+    shown = (
+        {}
+        if manifest is None
+        else {"model": manifest.model, "labels": manifest.labels, "report": manifest.report}
+    )
+    return {"status": "success", **shown, **model_json(version)}

@@ -1,0 +1,131 @@
+"""The API: upload models, see them, change which one serves."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from predictor.errors import (
+    Forbidden,
+    InvalidModel,
+    InvalidRequest,
+    ModelConflict,
+    ModelNotFound,
+    ModelTooLarge,
+    NotReady,
+    StorageFull,
+    Unauthorized,
+)
+from predictor.runtime.worker import Worker
+from predictor.store.registry import ModelVersion
+from predictor.web import model_schemas, schemas, uploads
+from predictor.web.auth import require_admin
+from predictor.web.listing import model_json, models_json
+from predictor.web.openapi import operation
+
+_MAY = (Unauthorized, Forbidden)
+_CHANGE = (InvalidRequest, *_MAY, ModelNotFound, ModelConflict, InvalidModel, NotReady, StorageFull)
+
+
+def blueprint(worker: Worker) -> Blueprint:
+    """Routes of the models."""
+    models = Blueprint("models", __name__)
+    _upload(models, worker)
+    _show(models, worker)
+    _change(models, worker)
+    _delete(models, worker)
+    return models
+
+
+def _upload(models: Blueprint, worker: Worker) -> None:
+    @models.post("/upload")
+    @operation(
+        tag="Models",
+        bodies={"multipart/form-data": model_schemas.UploadForm},
+        answers={"application/json": model_schemas.Uploaded},
+        errors=(InvalidRequest, *_MAY, ModelConflict, ModelTooLarge, InvalidModel, NotReady, StorageFull),
+    )
+    def upload() -> Response:
+        """Upload a model, and have it serve.
+
+        The model is tried in a process of its own first. A 200 answer means that every worker serves it;
+        after any other answer the former model serves everywhere.
+        """
+        require_admin(request, worker.settings)
+        version = worker.uploads.take(lambda folder: uploads.receive(request, worker.settings, folder))
+        return jsonify(model_schemas.uploaded_json(version))
+
+
+def _show(models: Blueprint, worker: Worker) -> None:
+    @models.get("/models")
+    @operation(tag="Models", answers={"application/json": model_schemas.Models})
+    def every() -> Response:
+        """List all models and their versions."""
+        return jsonify(models_json(worker.registry))
+
+    @models.get("/models/<name>")
+    @operation(
+        tag="Models",
+        path=model_schemas.ModelPath,
+        answers={"application/json": model_schemas.Model},
+        errors=(InvalidRequest, ModelNotFound),
+    )
+    def one(name: str) -> Response:
+        """Show a model and its versions."""
+        return jsonify(model_json(worker.registry, _name(name)))
+
+
+def _change(models: Blueprint, worker: Worker) -> None:
+    @models.post("/models/<name>/activate")
+    @operation(
+        tag="Models",
+        path=model_schemas.ModelPath,
+        bodies={"application/json": model_schemas.ActivateRequest},
+        answers={"application/json": model_schemas.Changed},
+        errors=_CHANGE,
+    )
+    def activate(name: str) -> Response:
+        """Have another version serve."""
+        require_admin(request, worker.settings)
+        wanted = schemas.body(request, model_schemas.ActivateRequest)
+        publisher = worker.publisher
+        version = worker.uploads.change(lambda: publisher.activate(_name(name), wanted.version))
+        return jsonify(_changed(version))
+
+    @models.post("/models/<name>/rollback")
+    @operation(
+        tag="Models",
+        path=model_schemas.ModelPath,
+        answers={"application/json": model_schemas.Changed},
+        errors=_CHANGE,
+    )
+    def rollback(name: str) -> Response:
+        """Have the version serve that was live before."""
+        require_admin(request, worker.settings)
+        version = worker.uploads.change(lambda: worker.publisher.rollback(_name(name)))
+        return jsonify(_changed(version))
+
+
+def _delete(models: Blueprint, worker: Worker) -> None:
+    @models.delete("/models/<name>/versions/<version>")
+    @operation(
+        tag="Models",
+        path=model_schemas.VersionPath,
+        answers={"application/json": model_schemas.Deleted},
+        errors=(InvalidRequest, *_MAY, ModelNotFound, ModelConflict, StorageFull),
+    )
+    def delete(name: str, version: str) -> Response:
+        """Remove a version that does not serve."""
+        require_admin(request, worker.settings)
+        values = {"name": name, "version": version}
+        wanted: model_schemas.VersionPath = schemas.check(model_schemas.VersionPath, values, strict=False)
+        worker.publisher.delete(wanted.name, wanted.version)
+        return jsonify(status="success", name=wanted.name, version=wanted.version)
+
+
+def _name(name: str) -> str:
+    path: model_schemas.ModelPath = schemas.check(model_schemas.ModelPath, {"name": name}, strict=False)
+    return path.name
+
+
+def _changed(version: ModelVersion) -> dict[str, Any]:
+    return {"status": "success", **schemas.model_json(version)}

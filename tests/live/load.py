@@ -1,0 +1,80 @@
+"""`python -m tests.live.load URL RATE PICTURE`: requests at a steady rate until standard input ends.
+
+A process of its own, so that neither the service nor the test slows it down. Each request is due at its time,
+whatever became of those before it. At the end it writes one line of JSON for each: when it was due, sent and
+answered, in seconds since 1970, the status (0 without an answer) and the best label.
+"""
+
+import http.client
+import json
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+_THREADS = 24
+_MOST_SECONDS = 1800
+
+
+class Sent(NamedTuple):
+    """One request and what came of it."""
+
+    due: float
+    sent: float
+    answered: float
+    status: int
+    label: str
+
+
+def main() -> None:
+    """Send until standard input ends."""
+    url, rate, picture = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]).read_bytes()
+    due, results = queue.SimpleQueue[float | None](), list[Sent]()
+    senders = [
+        threading.Thread(target=_send, args=(url, picture, due, results), daemon=True)
+        for _ in range(_THREADS)
+    ]
+    for sender in senders:
+        sender.start()
+    ended = threading.Event()
+    threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
+    start = time.time()
+    for number in range(int(rate * _MOST_SECONDS)):
+        moment = start + number / rate
+        if ended.wait(max(0.0, moment - time.time())):
+            break
+        due.put(moment)
+    for _ in senders:
+        due.put(None)
+    for sender in senders:
+        sender.join(60)
+    sys.stdout.writelines(json.dumps(result) + "\n" for result in results)
+
+
+def _wait_for_end(ended: threading.Event) -> None:
+    sys.stdin.read()
+    ended.set()
+
+
+def _send(url: str, picture: bytes, due: "queue.SimpleQueue[float | None]", results: list[Sent]) -> None:
+    address = urlsplit(url).netloc
+    connection = http.client.HTTPConnection(address, timeout=60)
+    while (moment := due.get()) is not None:
+        sent = time.time()
+        try:
+            connection.request("POST", "/predict", picture, {"Content-Type": "image/jpeg"})
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+            status, label = response.status, answer.get("predicted_label", answer.get("code", ""))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            status, label = 0, repr(error)
+            connection.close()
+        results.append(Sent(moment, sent, time.time(), status, label))
+    connection.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Keeps a service busy at a steady rate, from a process of its own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.live.load import Sent
+from tests.live.service import ROOT, Service
+
+
+@contextmanager
+def steady(service: Service, picture: Path, rate: float) -> Iterator[list[Sent]]:
+    """Send a picture again and again as long as the block lasts.
+
+    Args:
+        service: where to.
+        picture: what to send.
+        rate: requests a second.
+
+    Yields:
+        A list that holds what came of each request once the block has ended.
+    """
+    command = [sys.executable, "-m", "tests.live.load", service.url, str(rate), str(picture)]
+    results = list[Sent]()
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            yield results
+        finally:
+            out, _ = process.communicate(timeout=120)
+            results.extend(Sent(*json.loads(line)) for line in out.splitlines())

@@ -1,0 +1,217 @@
+"""Each worker follows the store: all of them serve a change at once, and nobody is left without a model."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from predictor.config import BUNDLED_MODEL
+from predictor.errors import InvalidModel, NotReady, PredictorError
+from predictor.runtime.live import Live
+from predictor.runtime.loaded import LoadedModel
+from predictor.runtime.reload import Follower
+from predictor.store.manifest import MODEL, described
+from predictor.store.publish import Publisher
+from predictor.store.registry import DEFAULT, ModelVersion, Registry
+from predictor.store.roster import Roster
+from predictor.store.stamp import Stamp
+from predictor.store.switch import Switch
+
+
+class FakeWorker:
+    """Follows a store like a real worker, with models that need no loading.
+
+    Attributes:
+        broken: what cannot be loaded, as `name/version`, with the error.
+        loaded: what was loaded, in order.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.registry = Registry(data, BUNDLED_MODEL)
+        self.switch = Switch(
+            self.registry,
+            Stamp(data / "stamp"),
+            Roster(data / "workers"),
+            observe=lambda *_: None,
+            ready_seconds=20,
+        )
+        self.publisher = Publisher(self.registry, self.switch)
+        self.live = Live(self.switch.stamp)
+        self.broken: dict[str, Exception] = {}
+        self.loaded: list[str] = []
+        with self.switch.gate():
+            self.member = self.switch.roster.join()
+        self.follower = Follower(self.switch, self.publisher, self.member, self.live, self._load)
+
+    def serving(self, name: str = DEFAULT) -> int:
+        """The version that a request would get."""
+        return self.live.models()[name].version.version
+
+    def upload(self, name: str = DEFAULT, content: bytes = b"model") -> int:
+        """Publish a file as a model."""
+        with self.switch.incoming.receiving() as folder:
+            (folder / MODEL).write_bytes(content)
+            manifest = described(folder, {MODEL: "my.onnx"}, by=None, created="")
+            return self.publisher.upload(name, folder, manifest).version
+
+    def _load(self, version: ModelVersion) -> LoadedModel:
+        self.loaded.append(version.key)
+        if error := self.broken.get(version.key):
+            raise error
+        nothing = cast("Any", None)
+        return LoadedModel(version, nothing, "CPUExecutionProvider", 0.01, 10, nothing)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[], FakeWorker]]:
+    """Start workers of one store."""
+    for name in ("models", "workers"):
+        (tmp_path / name).mkdir()
+    with ExitStack() as started:
+
+        def begin() -> FakeWorker:
+            worker = FakeWorker(tmp_path)
+            started.callback(worker.follower.stop)
+            worker.follower.start()
+            return worker
+
+        yield begin
+
+
+def test_starts_with_what_is_live(start: Callable[[], FakeWorker]) -> None:
+    """A worker that starts serves what is live, and loads nothing else."""
+    first = start()
+    first.upload()
+
+    second = start()
+
+    assert (first.serving(), second.serving()) == (2, 2)
+    assert second.loaded == ["default/2"]
+
+
+def test_all_at_once(start: Callable[[], FakeWorker]) -> None:
+    """When an upload returns, every worker gives the new model to its next request."""
+    workers = [start() for _ in range(3)]
+
+    for expected in (2, 3, 4):
+        assert workers[0].upload() == expected
+        assert [worker.serving() for worker in workers] == [expected] * 3
+
+
+def test_changes_that_follow_closely(start: Callable[[], FakeWorker]) -> None:
+    """However closely changes follow each other, no request is left without a model or with an old one."""
+    workers = [start() for _ in range(2)]
+    workers[0].upload()
+    troubles, ended = list[PredictorError](), threading.Event()
+
+    def ask(worker: FakeWorker) -> None:
+        while not ended.wait(0.0002):
+            try:
+                worker.serving()
+            except PredictorError as error:
+                troubles.append(error)
+
+    askers = [threading.Thread(target=ask, args=(worker,)) for worker in workers]
+    for asker in askers:
+        asker.start()
+    for number in range(40):
+        version = workers[number % 2].publisher.activate(DEFAULT, 1 + number % 2).version
+        assert [worker.serving() for worker in workers] == [version] * 2
+    ended.set()
+    for asker in askers:
+        asker.join()
+
+    assert troubles == []
+
+
+def test_other_names_stay(start: Callable[[], FakeWorker]) -> None:
+    """A change of one name leaves the models of the others as they are, loaded once."""
+    worker = start()
+    worker.upload("dogs")
+    worker.upload("cats")
+    worker.upload("dogs")
+
+    assert {name: model.version.version for name, model in worker.live.models().items()} == {
+        DEFAULT: 1, "dogs": 2, "cats": 1,
+    }  # fmt: skip
+    assert worker.loaded == ["default/1", "dogs/1", "cats/1", "dogs/2"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (InvalidModel("It has no legs."), InvalidModel),
+        (NotReady("The device is full."), NotReady),
+        (RuntimeError("a bug"), NotReady),
+    ],
+)
+def test_one_cannot_load(
+    start: Callable[[], FakeWorker], error: Exception, told: type[PredictorError]
+) -> None:
+    """If one worker cannot load a version, nobody serves it, and the next change is as good as any."""
+    workers = [start() for _ in range(2)]
+    workers[1].broken["default/2"] = error
+
+    with pytest.raises(told):
+        workers[0].upload()
+
+    assert [worker.serving() for worker in workers] == [1, 1]
+    workers[1].broken.clear()
+    workers[0].upload()
+    assert [worker.serving() for worker in workers] == [2, 2]
+
+
+def test_live_version_is_damaged(start: Callable[[], FakeWorker], tmp_path: Path) -> None:
+    """A worker that starts with a damaged live version has the one before it served, by all."""
+    first = start()
+    first.upload()
+    first.upload()
+    (tmp_path / "models" / DEFAULT / "3" / MODEL).write_bytes(b"rotten")
+
+    second = start()
+
+    assert (first.serving(), second.serving()) == (2, 2)
+    assert "damaged" in first.registry.name(DEFAULT).quarantined[3]
+
+
+def test_nothing_can_be_served(tmp_path: Path) -> None:
+    """A worker whose device is full says so, and serves when a later change can be loaded."""
+    for name in ("models", "workers"):
+        (tmp_path / name).mkdir()
+    worker = FakeWorker(tmp_path)
+    worker.broken["default/1"] = NotReady("The device is full.")
+
+    with pytest.raises(NotReady, match="full"):
+        worker.follower.start()
+    with pytest.raises(NotReady):
+        worker.live.models()
+
+    worker.upload()
+    deadline = threading.Event()
+    for _ in range(300):
+        if not worker.live.behind:
+            break
+        deadline.wait(0.02)
+    assert worker.serving() == 2
+    worker.follower.stop()
+
+
+def test_dead_author(start: Callable[[], FakeWorker]) -> None:
+    """A change whose author died is taken back by those who live."""
+    worker = start()
+    state = worker.registry.read().announcing(DEFAULT, 1)
+    worker.registry.write(state)
+    worker.switch.stamp.announce(state.issued)
+
+    pause = threading.Event()
+    for _ in range(300):
+        if not worker.switch.under_way:
+            break
+        pause.wait(0.02)
+
+    assert not worker.switch.under_way
+    assert worker.registry.read().pending is None
+    assert worker.serving() == 1

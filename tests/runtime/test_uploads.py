@@ -1,0 +1,194 @@
+"""An upload is received, checked and published, and leaves nothing behind if it is not."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import prometheus_client
+import pytest
+
+from predictor.config import BUNDLED_MODEL, Settings
+from predictor.errors import InvalidRequest, ModelConflict, ModelNotFound, PredictorError, StorageFull
+from predictor.model.report import Refused, Report, Request
+from predictor.runtime import uploads as module
+from predictor.runtime.metrics import Metrics
+from predictor.runtime.uploads import Received, Uploads, report_json
+from predictor.store.manifest import LABELS, MODEL
+from predictor.store.publish import Publisher
+from predictor.store.registry import Registry
+from predictor.store.roster import Roster
+from predictor.store.stamp import Stamp
+from predictor.store.switch import Switch
+
+REPORT = Report(
+    spec={"classes": 3, "warnings": ["The labels are missing."]},
+    nodes=7,
+    load_seconds=0.1,
+    run_seconds=0.2,
+    batch=4,
+    batch_seconds=0.3,
+    memory_bytes=100,
+    warnings=("The scores never change.",),
+)
+
+
+class Trials:
+    """Stands for the child process: gives what it was told to give, and remembers what it saw."""
+
+    def __init__(self) -> None:
+        self.result: Report | Exception = REPORT
+        self.seen: list[tuple[Request, set[str]]] = []
+        self.at_once = 0
+        self.most = 0
+        self._lock = threading.Lock()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, folder: Path, request: Request) -> Report:
+        """Try a model."""
+        with self._lock:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        self.seen.append((request, {path.name for path in folder.iterdir()}))
+        assert self.gate.wait(10)
+        with self._lock:
+            self.at_once -= 1
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+@pytest.fixture
+def trials() -> Trials:
+    """The trials of a test."""
+    return Trials()
+
+
+@pytest.fixture
+def uploads(tmp_path: Path, trials: Trials) -> Uploads:
+    """Uploads to a fresh store without workers."""
+    for name in ("models", "workers"):
+        (tmp_path / name).mkdir()
+    registry = Registry(tmp_path, BUNDLED_MODEL)
+    metrics = Metrics(prometheus_client.CollectorRegistry())
+    switch = Switch(
+        registry, Stamp(tmp_path / "stamp"), Roster(tmp_path / "workers"), observe=metrics.observe_step
+    )
+    return Uploads(Settings(data=tmp_path), switch, Publisher(registry, switch), metrics, trials)
+
+
+def receiver(content: bytes = b"model", *, labels: bytes | None = None) -> Callable[[Path], Received]:
+    """Write what a request would hold."""
+
+    def receive(folder: Path) -> Received:
+        (folder / MODEL).write_bytes(content)
+        files = {MODEL: "my.onnx"}
+        if labels is not None:
+            (folder / LABELS).write_bytes(labels)
+            files[LABELS] = "my.json"
+        return Received("default", files, "127.0.0.1")
+
+    return receive
+
+
+def test_published(uploads: Uploads, trials: Trials) -> None:
+    """What passed its check is published with its report and its names."""
+    version = uploads.take(receiver(labels=b"[]"))
+
+    assert version.version == 2
+    assert version.manifest is not None
+    assert (version.manifest.model, version.manifest.labels) == ("my.onnx", "my.json")
+    assert version.manifest.by == "127.0.0.1"
+    assert version.manifest.report["classes"] == 3
+    ((request, files),) = trials.seen
+    assert (request.model, request.labels, request.preprocessing) == (MODEL, LABELS, None)
+    assert files == {MODEL, LABELS}
+
+
+def test_report_has_all_warnings() -> None:
+    """Warnings of the spec and of the trial stand in one list."""
+    shown = report_json(REPORT)
+
+    assert shown["warnings"] == ["The labels are missing.", "The scores never change."]
+    assert (shown["classes"], shown["run_seconds"]) == (3, 0.2)
+
+
+@pytest.mark.parametrize(
+    "error", [Refused("not_onnx", "No."), ModelConflict("No."), StorageFull("No."), RuntimeError("bug")]
+)
+def test_refused(uploads: Uploads, trials: Trials, tmp_path: Path, error: Exception) -> None:
+    """What did not pass is gone."""
+    trials.result = error
+
+    with pytest.raises(type(error)):
+        uploads.take(receiver())
+
+    assert list((tmp_path / "incoming").iterdir()) == []
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_broken_off(uploads: Uploads, trials: Trials, tmp_path: Path) -> None:
+    """What never came whole is neither checked nor kept."""
+
+    def receive(folder: Path) -> Received:
+        (folder / "part-0").write_bytes(b"half")
+        raise InvalidRequest("The upload is incomplete.")
+
+    with pytest.raises(InvalidRequest):
+        uploads.take(receive)
+
+    assert trials.seen == []
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_full_disk(uploads: Uploads, tmp_path: Path) -> None:
+    """A disk that takes no more is told as such."""
+
+    def receive(folder: Path) -> Received:
+        raise OSError(28, "No space left on device", str(folder))
+
+    with pytest.raises(StorageFull) as caught:
+        uploads.take(receive)
+
+    assert str(tmp_path) not in caught.value.detail
+
+
+def test_one_check_at_a_time(uploads: Uploads, trials: Trials) -> None:
+    """Uploads that come together are checked one after the other, and each gets a version of its own."""
+    with ThreadPoolExecutor(4) as pool:
+        versions = [version.version for version in pool.map(lambda _: uploads.take(receiver()), range(4))]
+
+    assert sorted(versions) == [2, 3, 4, 5]
+    assert trials.most == 1
+
+
+def test_too_many_at_once(uploads: Uploads, trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits too long for his check is told to try again."""
+    monkeypatch.setattr(module, "_CHECK_LOCK_SECONDS", 0.05)
+    trials.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(uploads.take, receiver())
+        while not trials.seen:
+            threading.Event().wait(0.01)
+        with pytest.raises(ModelConflict):
+            uploads.take(receiver())
+        trials.gate.set()
+
+        assert first.result(10).version == 2
+
+
+def test_counted(uploads: Uploads, trials: Trials) -> None:
+    """Checks and changes are counted by what came of them."""
+    metrics = uploads._metrics
+    uploads.take(receiver())
+    trials.result = Refused("not_finite", "No.")
+    with pytest.raises(PredictorError):
+        uploads.take(receiver())
+    with pytest.raises(ModelNotFound):
+        uploads.change(lambda: uploads._publisher.rollback("cats"))
+
+    assert metrics.checks.labels("ok")._value.get() == 1
+    assert metrics.checks.labels("not_finite")._value.get() == 1
+    assert metrics.swaps.labels("ok")._value.get() == 1
+    assert metrics.swaps.labels("model_not_found")._value.get() == 1

@@ -1,0 +1,88 @@
+"""A run that takes too long is asked to stop, and if it does not, the process ends."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from predictor.runtime import watchdog
+from predictor.runtime.watchdog import EXIT_CODE, Watchdog
+from predictor.store.roster import Roster
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the pages lie; time goes faster."""
+    monkeypatch.setattr(watchdog, "_POLL_SECONDS", 0.005)
+    monkeypatch.setattr(watchdog, "_GRACE_SECONDS", 0.1)
+    made = tmp_path / "workers"
+    made.mkdir()
+    return made
+
+
+def words(folder: Path) -> str:
+    """What the worker left behind."""
+    return "".join(path.read_text() for path in folder.glob("*.words"))
+
+
+def test_quick_run(folder: Path) -> None:
+    """A run that ends in time is left alone, and is seen on the worker's page while it is at work."""
+    stopped = threading.Event()
+    guard = Watchdog(Roster(folder).join(), seconds=30)
+
+    with guard.watching("default/2", stopped.set):
+        page = next(path for path in folder.iterdir() if not path.suffix)
+        assert b"default/2\0" in page.read_bytes()
+
+    guard.stop()
+    assert not stopped.is_set()
+    assert b"default/2\0" not in page.read_bytes()
+    assert words(folder) == ""
+
+
+def test_run_that_stops(folder: Path) -> None:
+    """A run that heeds the request to stop costs nothing but itself."""
+    stopped, ended = threading.Event(), list[int]()
+    guard = Watchdog(Roster(folder).join(), seconds=0.01, end=ended.append)
+
+    with guard.watching("default/2", stopped.set):
+        assert stopped.wait(10)
+
+    time.sleep(0.2)
+    guard.stop()
+    assert ended == []
+    assert words(folder) == ""
+
+
+def test_run_that_never_stops(folder: Path) -> None:
+    """A run that does not heed it ends the process, which says why."""
+    stops, ended = list[int](), threading.Event()
+    codes = list[int]()
+
+    def end(code: int) -> None:
+        codes.append(code)
+        ended.set()
+
+    guard = Watchdog(Roster(folder).join(), seconds=0.01, end=end)
+    with guard.watching("default/2", lambda: stops.append(1)):
+        assert ended.wait(10)
+    guard.stop()
+
+    assert set(codes) == {EXIT_CODE}
+    assert stops == [1]
+    assert "longer than 0.01 s" in words(folder)
+
+
+def test_load(folder: Path) -> None:
+    """A load is seen on the page, but takes as long as it takes."""
+    ended = list[int]()
+    guard = Watchdog(Roster(folder).join(), seconds=0.01, end=ended.append)
+
+    with guard.loading("default/3"):
+        page = next(path for path in folder.iterdir() if not path.suffix)
+        assert b"default/3\0" in page.read_bytes()
+        time.sleep(0.2)
+    guard.stop()
+
+    assert ended == []

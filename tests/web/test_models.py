@@ -1,0 +1,273 @@
+"""Models are uploaded, listed, gone back to and removed; whatever is refused changes nothing."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from predictor.config import BUNDLED_MODEL
+from predictor.model.discover import LABELS
+from predictor.runtime.worker import Worker
+
+
+@pytest.fixture(scope="module")
+def dogs() -> bytes:
+    """The bundled model with other labels: every class is `dog 0` and so on."""
+    model = onnx.load(BUNDLED_MODEL)
+    entry = next(entry for entry in model.metadata_props if entry.key == LABELS)
+    entry.value = json.dumps([f"dog {index}" for index in range(1000)])
+    return bytes(model.SerializeToString())
+
+
+@pytest.fixture
+def client(make_app: Callable[..., Flask]) -> FlaskClient:
+    """A client of an application with a store of its own."""
+    return make_app(workers=1).test_client()
+
+
+def upload(client: FlaskClient, content: bytes, name: str = "dogs.onnx", **fields: Any) -> Any:
+    """Send a model."""
+    return client.post("/upload", data={"model": (io.BytesIO(content), name), **fields})
+
+
+def label(client: FlaskClient, cat: Path, query: str = "") -> str:
+    """What the service says of the cat."""
+    answer = client.post(f"/predict{query}", data=cat.read_bytes(), content_type="image/jpeg").get_json()
+    return str(answer.get("predicted_label", answer.get("code")))
+
+
+def code(response: Any) -> tuple[int, str]:
+    """Status and code of an error."""
+    return response.status_code, response.get_json()["code"]
+
+
+def left(client: FlaskClient) -> list[str]:
+    """What lies in the folder of uploads that are under way."""
+    worker: Worker = client.application.extensions["predictor"]
+    return [path.name for path in (worker.settings.data / "incoming").glob("*")]
+
+
+def test_upload(client: FlaskClient, dogs: bytes, cat: Path) -> None:
+    """The answer says what was found; the next prediction comes from the new model, and the old is kept."""
+    response = upload(client, dogs)
+
+    answer = response.get_json()
+    assert response.status_code == 200, answer
+    assert (answer["status"], answer["name"], answer["version"]) == ("success", "default", 2)
+    assert (answer["model"], answer["labels"]) == ("dogs.onnx", None)
+    assert answer["report"]["classes"] == 1000
+    assert answer["report"]["inputs"][0]["shape"] == [-1, 224, 224, 3]
+    assert answer["report"]["run_seconds"] > 0
+    assert label(client, cat) == "dog 282"
+    assert label(client, cat, "?version=1") == "tiger cat"
+    assert left(client) == []
+
+
+def test_labels_beside(client: FlaskClient, cat: Path) -> None:
+    """Labels that come with a model take the place of those inside it."""
+    labels = json.dumps([f"thing {index}" for index in range(1000)]).encode()
+
+    answer = upload(
+        client, BUNDLED_MODEL.read_bytes(), labels=(io.BytesIO(labels), "my_labels.json")
+    ).get_json()
+
+    assert answer["labels"] == "my_labels.json"
+    assert label(client, cat) == "thing 282"
+
+
+def test_names(client: FlaskClient, dogs: bytes, cat: Path) -> None:
+    """Models of several names serve beside each other."""
+    assert upload(client, dogs, name="a.onnx") and upload(client, dogs, name="b.onnx")  # noqa: PT018
+    answer = client.post("/upload", data={"model": (io.BytesIO(dogs), "d.onnx"), "name": "dogs"}).get_json()
+
+    assert (answer["name"], answer["version"]) == ("dogs", 1)
+    assert label(client, cat, "?model=dogs") == "dog 282"
+    assert label(client, cat, "?model=cats") == "model_not_found"
+    assert [one["name"] for one in client.get("/models").get_json()["models"]] == ["default", "dogs"]
+
+
+def test_list(client: FlaskClient, dogs: bytes) -> None:
+    """A model's page shows its versions, the newest first, and which one serves."""
+    upload(client, dogs, name="../../<b>dogs</b>.onnx")
+
+    shown = client.get("/models/default").get_json()
+
+    assert (shown["live"], shown["before"]) == (2, 1)
+    newest, first = shown["versions"]
+    assert (newest["version"], newest["live"], newest["model"]) == (2, True, "b>.onnx")
+    assert newest["files"]["model.onnx"]["bytes"] == len(dogs)
+    assert (first["version"], first["live"], first["model"]) == (1, False, "efficientnet-lite0.onnx")
+    assert [event["action"] for event in shown["history"]] == ["upload"]
+
+
+def test_going_back(client: FlaskClient, dogs: bytes, cat: Path) -> None:
+    """Rollback and activate change what serves; what is not live can be removed."""
+    upload(client, dogs)
+
+    assert client.post("/models/default/rollback").get_json()["version"] == 1
+    assert label(client, cat) == "tiger cat"
+    assert client.post("/models/default/activate", json={"version": 2}).get_json()["version"] == 2
+    assert label(client, cat) == "dog 282"
+    assert code(client.delete("/models/default/versions/2")) == (409, "model_conflict")
+    assert code(client.delete("/models/default/versions/1")) == (409, "model_conflict")
+    client.post("/models/default/rollback")
+    assert client.delete("/models/default/versions/2").get_json() == {
+        "status": "success", "name": "default", "version": 2,
+    }  # fmt: skip
+    assert code(client.post("/models/default/activate", json={"version": 2})) == (404, "model_not_found")
+    assert label(client, cat, "?version=2") == "model_not_found"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, (400, "invalid_request")),
+        ({"model": "a text field"}, (400, "invalid_request")),
+        ({"model": (io.BytesIO(b"no model"), "m.onnx")}, (422, "invalid_model")),
+        ({"model": (io.BytesIO(b""), "m.onnx")}, (422, "invalid_model")),
+        ({"model": (io.BytesIO(b""), "")}, (400, "invalid_request")),
+        ({"model": (io.BytesIO(b"x"), "m.onnx"), "other": (io.BytesIO(b"x"), "x")}, (400, "invalid_request")),
+        ({"model": (io.BytesIO(b"x"), "m.onnx"), "other": "text"}, (400, "invalid_request")),
+        ({"model": [(io.BytesIO(b"x"), "a"), (io.BytesIO(b"x"), "b")]}, (400, "invalid_request")),
+        ({"model": (io.BytesIO(b"x"), "m.onnx"), "name": ".."}, (400, "invalid_request")),
+        ({"model": (io.BytesIO(b"x"), "m.onnx"), "name": "a/b"}, (400, "invalid_request")),
+        ({"model": (io.BytesIO(b"x"), "m.onnx"), "name": ["a", "b"]}, (400, "invalid_request")),
+    ],
+)
+def test_refused_forms(client: FlaskClient, fields: dict[str, Any], expected: tuple[int, str]) -> None:
+    """A form that is not as documented gets its code, and leaves nothing behind."""
+    assert code(client.post("/upload", data=fields, content_type="multipart/form-data")) == expected
+    assert left(client) == []
+    assert client.get("/models/default").get_json()["live"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [(b"{}", "application/json"), (b"--", "multipart/form-data"), (b"x", "multipart/form-data; boundary=b")],
+)
+def test_no_form(client: FlaskClient, body: bytes, content_type: str) -> None:
+    """What is no multipart form is told so."""
+    assert code(client.post("/upload", data=body, content_type=content_type)) == (400, "invalid_request")
+
+
+class TestTooLarge:
+    """Files over their limit are refused with 413, and leave nothing behind."""
+
+    def test_whole(self, make_app: Callable[..., Flask]) -> None:
+        """A body over the limit is not even read."""
+        client = make_app(max_model_mb=0.001).test_client()
+
+        assert code(upload(client, bytes(9_000_000))) == (413, "model_too_large")
+        assert left(client) == []
+
+    def test_model(self, make_app: Callable[..., Flask]) -> None:
+        """A model over the limit is refused although labels could be as large."""
+        client = make_app(max_model_mb=0.001).test_client()
+
+        assert code(upload(client, bytes(2000))) == (413, "model_too_large")
+        assert left(client) == []
+
+    def test_labels(self, client: FlaskClient, dogs: bytes) -> None:
+        """So are labels."""
+        response = upload(client, dogs, labels=(io.BytesIO(bytes(5_000_000)), "labels.txt"))
+
+        assert code(response) == (413, "model_too_large")
+        assert left(client) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "expected"),
+    [
+        ("/models/default/activate", {}, (400, "invalid_request")),
+        ("/models/default/activate", {"version": "1"}, (400, "invalid_request")),
+        ("/models/default/activate", {"version": 0}, (400, "invalid_request")),
+        ("/models/default/activate", [], (400, "invalid_request")),
+        ("/models/default/activate", {"version": 9}, (404, "model_not_found")),
+        ("/models/cats/activate", {"version": 1}, (404, "model_not_found")),
+        ("/models/cats/rollback", None, (404, "model_not_found")),
+        ("/models/default/rollback", None, (409, "model_conflict")),
+        ("/models/%2e%2e/rollback", None, (400, "invalid_request")),
+    ],
+)
+def test_refused_changes(client: FlaskClient, path: str, body: Any, expected: tuple[int, str]) -> None:
+    """A change that cannot be made says why."""
+    assert code(client.post(path, json=body)) == expected
+
+
+@pytest.mark.parametrize("path", ["/models/cats", "/models/a%20b"])
+def test_unknown_model(client: FlaskClient, path: str) -> None:
+    """A model that is not there is not shown."""
+    assert client.get(path).status_code in {400, 404}
+
+
+@pytest.mark.parametrize("version", ["x", "0", "9"])
+def test_unknown_version(client: FlaskClient, version: str) -> None:
+    """A version that is not there is not removed."""
+    assert client.delete(f"/models/default/versions/{version}").status_code in {400, 404}
+
+
+def test_every_change_needs_the_right(make_app: Callable[..., Flask]) -> None:
+    """Every route that changes models asks for the token first, before it reads anything."""
+    app = make_app(admin_token="secret")
+    client = app.test_client()
+    changing = [
+        (method, rule.rule)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
+        if rule.rule not in {"/", "/predict"}
+    ]
+
+    assert len(changing) >= 4
+    for method, rule in changing:
+        path = rule.replace("<name>", "default").replace("<version>", "1")
+        assert code(client.open(path, method=method)) == (401, "unauthorized"), rule
+
+
+def test_metrics(client: FlaskClient, dogs: bytes) -> None:
+    """Checks and changes are counted by what came of them, and only the live version is shown as live."""
+    upload(client, dogs)
+    upload(client, b"no model")
+
+    text = client.get("/metrics").get_data(as_text=True)
+
+    assert 'predictor_model_swaps_total{outcome="ok"} 1.0' in text
+    assert 'predictor_model_checks_total{outcome="ok"} 1.0' in text
+    assert 'predictor_model_checks_total{outcome="not_onnx"} 1.0' in text
+    assert text.count("predictor_model_live{") == 1
+    assert 'name="default",version="2"' in text
+    for step in ("receive", "check", "switch"):
+        assert f'predictor_model_swap_seconds_count{{step="{step}"}}' in text
+
+
+def test_restart(make_app: Callable[..., Flask], dogs: bytes, cat: Path) -> None:
+    """A service that is started again serves what was live."""
+    upload(make_app().test_client(), dogs)
+
+    assert label(make_app().test_client(), cat) == "dog 282"
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_start_with_a_damaged_model(
+    make_app: Callable[..., Flask], dogs: bytes, cat: Path, tmp_path: Path, damage: str
+) -> None:
+    """A live model whose file is damaged is quarantined, and the one before it serves."""
+    upload(make_app().test_client(), dogs)
+    path = tmp_path / "models" / "default" / "2" / "model.onnx"
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:1000])
+
+    client = make_app().test_client()
+
+    assert label(client, cat) == "tiger cat"
+    assert client.get("/readyz").status_code == 200
+    shown = client.get("/models/default").get_json()
+    assert shown["live"] == 1
+    assert "damaged" in shown["versions"][0]["quarantined"]
