@@ -95,7 +95,7 @@ def _load(path: Path) -> Session:
 
 def _attempt(session: Session, spec: ModelSpec) -> Outcome:
     try:
-        return attempt(session.run, spec)
+        return attempt(lambda batch: session.run(batch, spec.names), spec)
     except Internal as error:
         _refuse_for_memory(error)
         raise Refused("run_failed", "The model loads, but fails when it is run.") from error

@@ -31,6 +31,9 @@ _DTYPES = {
     "tensor(int64)": "int64",
 }
 
+Names = tuple[str, str]
+"""The names of an input and an output."""
+
 log = logging.getLogger(__name__)
 
 
@@ -46,24 +49,26 @@ class Session:
             metadata=dict(session.get_modelmeta().custom_metadata_map),
         )
 
-    def run(self, batch: npt.NDArray[Any], stop: "Stop | None" = None) -> npt.NDArray[Any]:
-        """Run the model's first input to its first output.
+    def run(
+        self, batch: npt.NDArray[Any], names: Names | None = None, stop: "Stop | None" = None
+    ) -> npt.NDArray[Any]:
+        """Run the model from one of its inputs to one of its outputs.
 
         Args:
             batch: pictures, shape [batch, ...] and element type as the graph's input has them.
+            names: of the input and the output; by default the first of each.
             stop: a way to end this run from another thread.
 
         Returns:
-            Class scores, shape [batch, classes].
+            Class scores, shape [batch, classes] or [batch, classes, 1, 1].
 
         Raises:
             Internal: the runtime failed on this batch, or was stopped.
         """
+        image, scores = names or (self.graph.inputs[0].name, self.graph.outputs[0].name)
         options = None if stop is None else stop.options
         try:
-            outputs = self._session.run(
-                [self.graph.outputs[0].name], {self.graph.inputs[0].name: batch}, options
-            )
+            outputs = self._session.run([scores], {image: batch}, options)
         except Exception as error:
             log.exception("The model failed on a batch of %d", len(batch))
             raise Internal("The model failed on this picture.") from error

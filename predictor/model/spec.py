@@ -107,6 +107,11 @@ class ModelSpec:
         """The graph's fixed batch size; None if any number of pictures may run together."""
         return self.image.shape[0]
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """The names of the input that takes the picture and of the output that holds the scores."""
+        return self.image.name, self.scores.name
+
     def to_json(self) -> dict[str, Any]:
         """The spec for people and scripts: without the labels, which can be many, but with their count."""
         return {

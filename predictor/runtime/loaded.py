@@ -83,18 +83,18 @@ class Loader:
         with self._watchdog.loading(version.key):
             session = load(version.path, self._device)
             spec = _spec(session, version)
-        run = _filled(self._watched(session, version), spec.batch)
+        run = _filled(self._watched(session, spec, version), spec.batch)
         alone = _seconds_per_image(run, spec, 1)
         largest = spec.batch or self._largest_batch(run, spec, alone)
         batcher = Batcher(run, largest=largest, slots=self._settings.slots, observe=self._observe)
         log.info("At most %d pictures run together", largest)
         return LoadedModel(version, spec, session.provider, alone, version.path.stat().st_size, batcher)
 
-    def _watched(self, session: Session, version: ModelVersion) -> _Run:
+    def _watched(self, session: Session, spec: ModelSpec, version: ModelVersion) -> _Run:
         def run(batch: Array) -> Array:
             stop = Stop()
             with self._watchdog.watching(version.key, stop):
-                return session.run(batch, stop)
+                return session.run(batch, spec.names, stop)
 
         return run
 

@@ -271,3 +271,24 @@ def test_start_with_a_damaged_model(
     shown = client.get("/models/default").get_json()
     assert shown["live"] == 1
     assert "damaged" in shown["versions"][0]["quarantined"]
+
+
+def test_several_outputs(client: FlaskClient, cat: Path) -> None:
+    """Of several outputs the class scores are found, by the number of labels, and served."""
+    model = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 17]>
+        several (float[N, 3, 32, 32] image) => (float[N, 1] features, float[N, 3, 1, 1] logits) {
+            logits = GlobalAveragePool(image)
+            mean = ReduceMean<axes = [1, 2, 3], keepdims = 0>(image)
+            axis = Constant<value = int64[1] {1}>()
+            features = Unsqueeze(mean, axis)
+        }
+    """)
+    labels = {"labels": (io.BytesIO(b"red\ngreen\nblue\n"), "labels.txt")}
+
+    answer = upload(client, model.SerializeToString(), **labels).get_json()
+
+    assert answer["report"]["outputs"][0]["name"] == "logits"
+    assert answer["report"]["activation"] == "softmax"
+    assert any("ImageNet" in warning for warning in answer["report"]["warnings"])
+    assert label(client, cat) == "red"
