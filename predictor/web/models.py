@@ -17,18 +17,21 @@ from predictor.errors import (
 )
 from predictor.runtime.worker import Worker
 from predictor.store.registry import ModelVersion
-from predictor.web import model_schemas, schemas, uploads
+from predictor.web import model_schemas, models_page, schemas, uploads
 from predictor.web.auth import require_admin
 from predictor.web.listing import model_json, models_json
 from predictor.web.openapi import operation
+from predictor.web.problems import wants_page
 
+NAME = "models"
+"""The blueprint's name."""
 _MAY = (Unauthorized, Forbidden)
 _CHANGE = (InvalidRequest, *_MAY, ModelNotFound, ModelConflict, InvalidModel, NotReady, StorageFull)
 
 
 def blueprint(worker: Worker) -> Blueprint:
     """Routes of the models."""
-    models = Blueprint("models", __name__)
+    models = Blueprint(NAME, __name__)
     _upload(models, worker)
     _show(models, worker)
     _change(models, worker)
@@ -52,7 +55,8 @@ def _upload(models: Blueprint, worker: Worker) -> None:
         """
         require_admin(request, worker.settings)
         version = worker.uploads.take(lambda folder: uploads.receive(request, worker.settings, folder))
-        return jsonify(model_schemas.uploaded_json(version))
+        uploaded = model_schemas.uploaded_json(version)
+        return _answer(worker, uploaded, uploaded=uploaded)
 
 
 def _show(models: Blueprint, worker: Worker) -> None:
@@ -79,17 +83,20 @@ def _change(models: Blueprint, worker: Worker) -> None:
     @operation(
         tag="Models",
         path=model_schemas.ModelPath,
-        bodies={"application/json": model_schemas.ActivateRequest},
+        bodies={
+            "application/json": model_schemas.ActivateRequest,
+            "application/x-www-form-urlencoded": model_schemas.ActivateRequest,
+        },
         answers={"application/json": model_schemas.Changed},
         errors=_CHANGE,
     )
     def activate(name: str) -> Response:
         """Have another version serve."""
         require_admin(request, worker.settings)
-        wanted = schemas.body(request, model_schemas.ActivateRequest)
+        wanted = _wanted()
         publisher = worker.publisher
         version = worker.uploads.change(lambda: publisher.activate(_name(name), wanted.version))
-        return jsonify(_changed(version))
+        return _changed(worker, version)
 
     @models.post("/models/<name>/rollback")
     @operation(
@@ -102,7 +109,7 @@ def _change(models: Blueprint, worker: Worker) -> None:
         """Have the version serve that was live before."""
         require_admin(request, worker.settings)
         version = worker.uploads.change(lambda: worker.publisher.rollback(_name(name)))
-        return jsonify(_changed(version))
+        return _changed(worker, version)
 
 
 def _delete(models: Blueprint, worker: Worker) -> None:
@@ -119,7 +126,8 @@ def _delete(models: Blueprint, worker: Worker) -> None:
         values = {"name": name, "version": version}
         wanted: model_schemas.VersionPath = schemas.check(model_schemas.VersionPath, values, strict=False)
         worker.publisher.delete(wanted.name, wanted.version)
-        return jsonify(status="success", name=wanted.name, version=wanted.version)
+        answer = {"status": "success", "name": wanted.name, "version": wanted.version}
+        return _answer(worker, answer, message=f"Version {wanted.version} of {wanted.name} is gone.")
 
 
 def _name(name: str) -> str:
@@ -127,5 +135,23 @@ def _name(name: str) -> str:
     return path.name
 
 
-def _changed(version: ModelVersion) -> dict[str, Any]:
-    return {"status": "success", **schemas.model_json(version)}
+def _wanted() -> model_schemas.ActivateRequest:
+    """The version to activate: JSON, or the page's form."""
+    found: model_schemas.ActivateRequest
+    if request.mimetype == "application/x-www-form-urlencoded":
+        found = schemas.check(model_schemas.ActivateRequest, dict(request.form), strict=False)
+    else:
+        found = schemas.body(request, model_schemas.ActivateRequest)
+    return found
+
+
+def _changed(worker: Worker, version: ModelVersion) -> Response:
+    answer = {"status": "success", **schemas.model_json(version)}
+    return _answer(worker, answer, message=f"Version {version.version} of {version.name} is live.")
+
+
+def _answer(worker: Worker, answer: dict[str, Any], **shown: Any) -> Response:
+    """JSON for a script, the page for a browser."""
+    if wants_page():
+        return Response(models_page.render(worker, **shown), mimetype="text/html")
+    return jsonify(answer)

@@ -1,9 +1,10 @@
 """Errors as answers: one handler for the application, choosing the form by path and Accept."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, current_app, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from predictor.errors import ImageTooLarge, Internal, InvalidRequest, PredictorError
@@ -11,6 +12,8 @@ from predictor.web.hooks import surrounding
 
 log = logging.getLogger(__name__)
 
+Page = Callable[[dict[str, Any]], str]
+_PAGES = "problem_pages"
 # Refusals of the HTTP layer itself, where the contract has no code: the standard's words.
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_image"}
 
@@ -34,6 +37,21 @@ def _problem(code: str, title: str, status: int, detail: str) -> dict[str, Any]:
         "code": code,
         "request_id": surrounding().request_id,
     }
+
+
+def show_on(app: Flask, blueprint: str, page: Page) -> None:
+    """Have a blueprint's errors shown on a page of its own.
+
+    Args:
+        app: the application.
+        blueprint: its name.
+        page: renders the page for a problem.
+    """
+    app.extensions.setdefault(_PAGES, {})[blueprint] = page
+
+
+def _error_page(problem: dict[str, Any]) -> str:
+    return render_template("error.html", problem=problem)
 
 
 def _handle(error: Exception) -> Response:
@@ -62,10 +80,11 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _respond(problem: dict[str, Any], headers: dict[str, str]) -> Response:
+    rendered = current_app.extensions.get(_PAGES, {}).get(request.blueprint, _error_page)
     if request.path.startswith("/v2"):
         response = jsonify(error=problem["detail"])
-    elif _wants_page():
-        response = Response(render_template("error.html", problem=problem), mimetype="text/html")
+    elif wants_page():
+        response = Response(rendered(problem), mimetype="text/html")
     else:
         response = jsonify(problem)
         response.mimetype = "application/problem+json"
@@ -74,6 +93,7 @@ def _respond(problem: dict[str, Any], headers: dict[str, str]) -> Response:
     return response
 
 
-def _wants_page() -> bool:
+def wants_page() -> bool:
+    """Whether a page is wanted rather than JSON: whoever names no preference gets JSON."""
     best = request.accept_mimetypes.best_match(["application/json", "application/problem+json", "text/html"])
     return best == "text/html" and request.headers.get("Accept", "*/*") != "*/*"

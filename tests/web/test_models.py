@@ -284,9 +284,9 @@ def test_several_outputs(client: FlaskClient, cat: Path) -> None:
             features = Unsqueeze(mean, axis)
         }
     """)
-    labels = {"labels": (io.BytesIO(b"red\ngreen\nblue\n"), "labels.txt")}
+    labels = (io.BytesIO(b"red\ngreen\nblue\n"), "labels.txt")
 
-    answer = upload(client, model.SerializeToString(), **labels).get_json()
+    answer = upload(client, model.SerializeToString(), labels=labels).get_json()
 
     assert answer["report"]["outputs"][0]["name"] == "logits"
     assert answer["report"]["activation"] == "softmax"

@@ -1,0 +1,209 @@
+"""A person uploads a model in a real browser, reads what was found, predicts with it, and goes back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import FilePayload, Page, expect
+
+from tests.live.page.conftest import watch
+from tests.live.service import Service
+from tools.sample_models import classifier
+
+pytestmark = [pytest.mark.live, pytest.mark.browser]
+HOSTILE = "<img src=x onerror=alert(1)>"
+NAME = "document.activeElement.labels?.[0]?.innerText ?? document.activeElement.innerText"
+EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def file(name: str, content: bytes) -> FilePayload:
+    """A file to choose."""
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+
+
+def model(label: str, name: str = "my.onnx") -> FilePayload:
+    """A model that always answers with one label."""
+    return file(name, classifier([label, "other"], winner=0))
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service whose models may be changed."""
+    with Service(tmp_path_factory.mktemp("models") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def models(browser_page: Page, own: Service) -> Iterator[Page]:
+    """The page of the models, at version 1; a complaint of the browser or a dialog fails the test."""
+    complaints = watch(browser_page)
+    browser_page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    browser_page.emulate_media(reduced_motion="reduce")
+    browser_page.goto(f"{own.url}/upload")
+    yield browser_page
+    assert complaints == []
+    own.post("/models/default/activate", json={"version": 1})
+
+
+def send(page: Page, *files: FilePayload) -> None:
+    """Choose files and press the button."""
+    for field, chosen in zip(("model", "labels", "preprocessing"), files, strict=False):
+        page.set_input_files(f"#{field}-file", chosen)
+    page.click("#upload button[type=submit]")
+
+
+def first_label(page: Page, own: Service, cat_file: FilePayload) -> str:
+    """What the first page says of the cat."""
+    page.goto(own.url)
+    page.set_input_files("#image", cat_file)
+    found = page.locator("#answers .verdict .label")
+    expect(found).not_to_be_empty()
+    return found.inner_text()
+
+
+def test_upload_predict_roll_back(models: Page, own: Service, cat_file: FilePayload) -> None:
+    """Upload, look at the report, predict, roll back: the way of everybody's first model."""
+    send(models, model("borzoi"))
+
+    expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
+    expect(models.locator("#outcome .report")).to_contain_text("[any, 3, 32, 32]")
+    expect(models.locator("#outcome .report")).to_contain_text("Read from the model's metadata.")
+    expect(models.locator("#outcome")).to_be_focused()
+    expect(models.locator(".version").first).to_contain_text("live")
+    expect(models.locator(".version").first).to_contain_text("my.onnx")
+    assert first_label(models, own, cat_file) == "borzoi"
+
+    models.goto(f"{own.url}/upload")
+    models.get_by_role("button", name="Roll back to version 1").click()
+
+    expect(models.locator("#outcome")).to_contain_text("Version 1 of default is live.")
+    expect(models.locator(".version:has(.badge)")).to_contain_text("Version 1")
+    assert first_label(models, own, cat_file) == "tiger cat"
+
+
+def test_warnings_stand_out(models: Page) -> None:
+    """What had to be assumed is set apart from what was found."""
+    bare = classifier(["a", "b"], metadata=False)
+    send(models, file("bare.onnx", bare), file("labels.txt", b"borzoi\nsaluki\n"))
+
+    expect(models.locator("#outcome .warnings")).to_contain_text("ImageNet")
+    expect(models.locator("#outcome .report")).to_contain_text("Read from the file that came with the model.")
+
+
+def test_refused(models: Page, own: Service) -> None:
+    """A text that is called a model is refused with its reason and code, and nothing changes."""
+    send(models, file("notes.onnx", b"not a model"))
+
+    expect(models.locator("#outcome-title")).to_have_text("Nothing was changed")
+    expect(models.locator("#outcome .detail")).to_contain_text("not an ONNX model")
+    expect(models.locator("#outcome .codes")).to_contain_text("invalid_model")
+    assert own.get("/models/default").json()["live"] == 1
+
+
+def test_too_large_is_not_sent(models: Page) -> None:
+    """A file that would be refused for its size is not sent first."""
+    models.evaluate("document.getElementById('upload').dataset.maxMb = '0.0001'")
+    send(models, model("borzoi"))
+
+    expect(models.locator("#outcome-title")).to_have_text("Nothing was sent")
+
+
+def test_names_are_text(models: Page, own: Service, cat_file: FilePayload) -> None:
+    """Labels and file names of any content are shown as they are, and run nothing."""
+    send(models, model(HOSTILE, f"{HOSTILE}.onnx"), file(f"{HOSTILE}.json", f'["{HOSTILE}", "b"]'.encode()))
+
+    expect(models.locator("#outcome-title")).to_contain_text("Live")
+    expect(models.locator(".version .filename").first).to_have_text(f"{HOSTILE}.onnx")
+    assert first_label(models, own, cat_file) == HOSTILE
+
+
+def test_delete(models: Page, own: Service) -> None:
+    """A version is removed after a question, and not without."""
+    for name in ("one", "two"):
+        send(models, model(name, f"{name}.onnx"))
+        expect(models.locator(".version").first).to_contain_text(f"{name}.onnx")
+    before = models.locator(".version").count()
+    old = models.locator(".version").nth(1)
+
+    old.get_by_role("button", name="Delete").click()
+    models.get_by_role("button", name="Keep it").click()
+    expect(models.locator(".version")).to_have_count(before)
+
+    old.get_by_role("button", name="Delete").click()
+    models.locator("dialog").get_by_role("button", name="Delete").click()
+    expect(models.locator("#outcome")).to_contain_text("is gone")
+    expect(models.locator(".version")).to_have_count(before - 1)
+    assert "one.onnx" not in own.get("/models/default").text
+
+
+def test_keyboard(models: Page) -> None:
+    """Every control is reached in order and has a name."""
+    names = []
+    models.locator("#model-file").focus()
+    for _ in range(5):
+        names.append(
+            models.evaluate(
+                "document.activeElement.labels?.[0]?.innerText ?? document.activeElement.innerText"
+            )
+        )
+        models.keyboard.press("Tab")
+
+    assert [name.split()[0] for name in names] == ["Model", "Labels", "Preprocessing", "Name", "Upload"]
+
+
+@pytest.mark.parametrize("width", [360, 768])
+def test_narrow(models: Page, width: int) -> None:
+    """Nothing is scrolled sideways, however long a name is."""
+    models.set_viewport_size({"width": width, "height": 800})
+    send(models, model("borzoi", f"{'long' * 22}.onnx"))
+    expect(models.locator("#outcome .report")).to_be_visible()
+    models.locator("summary").first.click()
+
+    assert models.evaluate(EXCESS) == 0
+
+
+DROP = """(names) => {
+    const transfer = new DataTransfer();
+    for (const name of names) transfer.items.add(new File(["x"], name));
+    const drop = { dataTransfer: transfer, bubbles: true, cancelable: true };
+    document.dispatchEvent(new DragEvent("drop", drop));
+}"""
+
+
+def test_drop(models: Page) -> None:
+    """Dropped files find their fields by their names."""
+    names = ["a.onnx", "labels.txt", "preprocessor_config.json"]
+    models.evaluate(DROP, names)
+
+    chosen = [
+        models.locator(f"#{field}-file").evaluate("(input) => input.files[0]?.name")
+        for field in ("model", "labels", "preprocessing")
+    ]
+    assert chosen == names
+
+
+def test_token(browser_page: Page, tmp_path: Path) -> None:
+    """Where a token is needed its field is there; without it nothing changes, with it the upload works."""
+    with Service(tmp_path / "data", workers=1, admin_token="geheim ä") as running:
+        browser_page.goto(f"{running.url}/upload")
+        send(browser_page, model("borzoi"))
+        expect(browser_page.locator("#outcome .codes")).to_contain_text("unauthorized")
+        expect(browser_page.locator("#admin-token")).to_be_focused()
+
+        browser_page.fill("#admin-token", "geheim ä")
+        browser_page.click("#upload button[type=submit]")
+        expect(browser_page.locator("#outcome-title")).to_contain_text("Live: default version 2")
+
+
+def test_without_javascript(plain_page: Page, own: Service) -> None:
+    """The form works in a browser without JavaScript, and so do its changes."""
+    plain_page.goto(f"{own.url}/upload")
+    send(plain_page, model("borzoi"))
+    expect(plain_page.locator("#outcome-title")).to_contain_text("Live: default version")
+
+    plain_page.get_by_role("button", name="Roll back").click()
+    expect(plain_page.locator("#outcome")).to_contain_text("is live.")
+
+    send(plain_page, file("notes.onnx", b"not a model"))
+    expect(plain_page.locator("#outcome .codes")).to_contain_text("invalid_model")
+    own.post("/models/default/activate", json={"version": 1})
