@@ -28,6 +28,8 @@ from tools.sample_models import classifier
 RATE = 50
 ROUNDS = 5
 UPLOADS = 20
+EVERY_SECONDS = 2.0
+"""From the beginning of an upload to that of the next, unless it takes longer."""
 KILLS = 100
 SWITCHES = 100
 LARGE_MB = 50
@@ -79,7 +81,7 @@ def under_load(models: dict[str, bytes]) -> None:
         upload(service, models["A"])
         for _ in range(ROUNDS):
             with steady(service, PICTURE, RATE) as sent:
-                time.sleep(10)
+                time.sleep(UPLOADS * EVERY_SECONDS / 2)
             quiet += sent
             with steady(service, PICTURE, RATE) as sent:
                 for number in range(UPLOADS):
@@ -88,8 +90,12 @@ def under_load(models: dict[str, bytes]) -> None:
                     upload(service, models[name]).raise_for_status()
                     done.append((time.time(), name))
                     seconds.append(time.time() - start)
+                    time.sleep(max(0.0, start + EVERY_SECONDS - time.time()))
             busy += sent
-    print(f"\n{RATE} requests a second, {ROUNDS} rounds without and with {UPLOADS} uploads")
+    print(
+        f"\n{RATE} requests a second, {ROUNDS} rounds without and with {UPLOADS} uploads, "
+        f"one every {EVERY_SECONDS:g} s"
+    )
     print(f"{'':20} {'requests':>9} {'failed':>7} {'stale':>6} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}")
     for title, sent in (("without uploads", quiet), ("with uploads", busy)):
         failed = sum(request.status != 200 for request in sent)

@@ -18,7 +18,7 @@ from predictor.runtime.watchdog import Watchdog
 from predictor.store import manifest
 from predictor.store.registry import ModelVersion
 
-_TRIALS = 4
+_TRIALS = 2
 _NO_MORE = 1.02
 
 _Run = Callable[[Array], Array]
