@@ -6,7 +6,7 @@ from flask import Flask
 
 from predictor.config import Settings
 from predictor.runtime.worker import Worker
-from predictor.web import api, hooks, models, models_page, ops, pages, problems
+from predictor.web import api, evaluations, hooks, models, models_page, ops, pages, problems
 from predictor.web.flask_app import LeanFlask
 
 _ROOT = Path(__file__).parent.parent
@@ -21,8 +21,9 @@ def create_app(settings: Settings) -> Flask:
     problems.init_app(app)
     worker.cache.init_app(app)
     worker.exporter.init_app(app)
-    for room in (pages, models_page, api, models, ops):
+    for room in (pages, models_page, api, models, evaluations, ops):
         app.register_blueprint(room.blueprint(worker))
     problems.show_on(app, models.NAME, lambda problem: models_page.render(worker, problem=problem))
+    problems.show_on(app, evaluations.NAME, lambda problem: evaluations.render(worker, problem=problem))
     ops.describe_metrics(app)
     return app

@@ -12,11 +12,14 @@ GROUND = {"predictor.config", "predictor.errors", "predictor.logs", "predictor.g
 MAY_IMPORT = {
     "image": set[str](),
     "model": {"image"},
+    "evaluation": {"model", "image"},
     "store": {"model", "image"},
     "fetch": set[str](),
-    "runtime": {"store", "model", "image", "fetch"},
-    "web": {"runtime", "store", "model", "image", "fetch"},
+    "runtime": {"store", "evaluation", "model", "image", "fetch"},
+    "web": {"runtime", "store", "evaluation", "model", "image", "fetch"},
     "app": {"web", "runtime", "store", "model", "image", "fetch"},
+    "cli": {"evaluation", "store", "model", "image"},
+    "__main__": {"cli"},
 }
 SOLE_USERS = {
     "requests": {"predictor.fetch.client"},

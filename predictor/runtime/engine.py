@@ -34,6 +34,8 @@ from predictor.runtime.prediction import (
     Phases,
     Picture,
     Prediction,
+    Remote,
+    Trace,
 )
 from predictor.store.registry import DEFAULT
 
@@ -100,7 +102,7 @@ class Engine:
             Overloaded: too many pictures are waiting.
         """
         model = self.model(options.model, options.version)
-        answer = partial(self._attempt, model, options.top_k)
+        answer = partial(self._attempt, model, options)
         with self._places(len(pictures), model):
             if len(pictures) == 1:
                 answered = [answer(pictures[0])]
@@ -135,12 +137,12 @@ class Engine:
                 self._accepted -= images
 
     def _attempt(
-        self, model: LoadedModel, top_k: int, picture: Picture
+        self, model: LoadedModel, options: Options, picture: Picture
     ) -> tuple[Prediction | PredictorError, Phases]:
         phases = Phases()
         result: Prediction | PredictorError
         try:
-            result = self._answer(model, top_k, picture, phases)
+            result = self._answer(model, options, picture, phases)
         except PredictorError as error:
             result = error
         except Exception:
@@ -150,12 +152,23 @@ class Engine:
         self._metrics.images.labels(model.version.name, model.version.version, outcome).inc()
         return result, phases
 
-    def _answer(self, model: LoadedModel, top_k: int, picture: Picture, phases: Phases) -> Prediction:
+    def _answer(self, model: LoadedModel, options: Options, picture: Picture, phases: Phases) -> Prediction:
         if isinstance(picture, PredictorError):
             raise picture
+        if options.fresh or options.debug:
+            return self._fresh(model, options, picture, phases)
         if isinstance(picture, Encoded):
-            return self._encoded(model, top_k, picture.data, phases)
-        return self._remote(model, top_k, picture.url, phases)
+            return self._encoded(model, options.top_k, picture.data, phases)
+        return self._remote(model, options.top_k, picture.url, phases)
+
+    def _fresh(
+        self, model: LoadedModel, options: Options, picture: Encoded | Remote, phases: Phases
+    ) -> Prediction:
+        """Answer without the cache."""
+        data = picture.data if isinstance(picture, Encoded) else self._fetched(picture.url, phases)
+        tensor = self._tensor(model, data, phases)
+        prediction = _prediction(model, self._ranked(model, options.top_k, tensor, phases), cached=False)
+        return replace(prediction, trace=Trace(tensor, phases)) if options.debug else prediction
 
     def _remote(self, model: LoadedModel, top_k: int, url: str, phases: Phases) -> Prediction:
         """Answer for an address, once for all who ask the same at the same time."""
@@ -173,21 +186,24 @@ class Engine:
         if (digest := self._cache.find(url_key)) and (kept := self._cache.find(_key(model, top_k, digest))):
             self._metrics.cache_requests.labels("hit").inc()
             return _prediction(model, kept, cached=True)
-        with phases.measure("fetch"):
-            data = self._fetcher.fetch(url)
+        data = self._fetched(url, phases)
         self._cache.keep(url_key, _sha256(data), self._url_seconds)
         return self._encoded(model, top_k, data, phases)
 
+    def _fetched(self, url: str, phases: Phases) -> bytes:
+        with phases.measure("fetch"):
+            return self._fetcher.fetch(url)
+
     def _encoded(self, model: LoadedModel, top_k: int, data: bytes, phases: Phases) -> Prediction:
+        def answer() -> Ranked:
+            return self._ranked(model, top_k, self._tensor(model, data, phases), phases)
+
         if not self._cache.enabled:
-            return _prediction(model, self._ranked(model, top_k, data, phases), cached=False)
-        ranked, cached = self._cache.answer(
-            _key(model, top_k, _sha256(data)), lambda: self._ranked(model, top_k, data, phases)
-        )
+            return _prediction(model, answer(), cached=False)
+        ranked, cached = self._cache.answer(_key(model, top_k, _sha256(data)), answer)
         return _prediction(model, ranked, cached=cached)
 
-    def _ranked(self, model: LoadedModel, top_k: int, data: bytes, phases: Phases) -> Ranked:
-        tensor = self._tensor(model, data, phases)
+    def _ranked(self, model: LoadedModel, top_k: int, tensor: Array, phases: Phases) -> Ranked:
         run = model.run(tensor)
         phases.add("queue", run.queued)
         phases.add("infer", run.ran)

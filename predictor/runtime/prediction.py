@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from predictor.errors import PredictorError
 from predictor.model.labels import Label
 from predictor.model.scores import Ranked
+from predictor.runtime.batch import Array
 from predictor.runtime.loaded import LoadedModel
 from predictor.store.registry import DEFAULT
 
@@ -41,11 +42,28 @@ class Options:
         top_k: how many classes to give.
         model: the model's name.
         version: its version; None for the live one.
+        debug: whether the answer is to say how it came about; such an answer is always a new one.
+        fresh: whether the answer is neither to be looked up nor to be kept.
     """
 
     top_k: int = 5
     model: str = DEFAULT
     version: int | None = None
+    debug: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How an answer came about.
+
+    Attributes:
+        tensor: what went into the model, without a batch axis.
+        phases: the times of this picture.
+    """
+
+    tensor: Array
+    phases: "Phases"
 
 
 @dataclass(frozen=True)
@@ -56,11 +74,13 @@ class Prediction:
         ranked: class indices with their confidences, the most confident first.
         labels: all classes of the model.
         cached: whether the model did not run for this answer.
+        trace: how it came about, if that was asked for.
     """
 
     ranked: Ranked
     labels: tuple[Label, ...]
     cached: bool
+    trace: Trace | None = None
 
 
 @dataclass

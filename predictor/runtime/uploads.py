@@ -1,6 +1,7 @@
 """An upload from its first byte to the moment at which every worker serves it, or nothing at all."""
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from typing import Any
 from prometheus_client import Counter
 
 from predictor.config import Settings
-from predictor.errors import ModelConflict, PredictorError
+from predictor.errors import ModelConflict, ModelNotFound, PredictorError
+from predictor.model.configs import own
 from predictor.model.report import Limits, Refused, Report, Request
 from predictor.model.trial import try_model
 from predictor.runtime.metrics import Metrics
@@ -90,6 +92,27 @@ class Uploads:
             complete = dataclasses.replace(manifest, report=report)
             return self.change(lambda: self._publisher.upload(received.name, folder, complete))
 
+    def revise(self, name: str, version: int | None, text: str, by: str | None) -> ModelVersion:
+        """Publish a version that differs from another one in its preprocessing only.
+
+        Args:
+            name: of the model.
+            version: whose files are used; None for the live one.
+            text: the new preprocessing, in any form that may come beside a model.
+            by: the address that it came from.
+
+        Raises:
+            ModelNotFound: there is no such name or version.
+            InvalidModel: its files are damaged, or the preprocessing does not fit them.
+        """
+        registry = self._switch.registry
+        number = version or registry.name(name).live
+        if number is None:
+            raise ModelNotFound("No version of the model is live.")
+        base = registry.version(name, number)
+        base.verify()
+        return self.take(lambda folder: _revised(base, text, folder, by))
+
     def change(self, change: Callable[[], ModelVersion]) -> ModelVersion:
         """Make a change of a live version, and count what comes of it."""
         with _counting(self._metrics.swaps):
@@ -121,6 +144,18 @@ class Uploads:
         start = time.perf_counter()
         yield
         self._metrics.observe_step(step, time.perf_counter() - start)
+
+
+def _revised(base: ModelVersion, text: str, folder: Path, by: str | None) -> Received:
+    """Lay a version's files into a folder, with another preprocessing."""
+    shown = {MODEL: base.path.name if base.manifest is None else base.manifest.model}
+    shutil.copyfile(base.path, folder / MODEL)
+    if base.manifest is not None and base.manifest.labels is not None:
+        shown[LABELS] = base.manifest.labels
+        shutil.copyfile(base.path.with_name(LABELS), folder / LABELS)
+    before = base.companion(PREPROCESSING)
+    (folder / PREPROCESSING).write_text(own.continued(text, before), encoding="utf-8")
+    return Received(base.name, {**shown, PREPROCESSING: "preprocessing.json"}, by)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from predictor.fetch.client import Fetcher
 from predictor.model.device import Device, choose, memory
 from predictor.runtime.cache import Cache, cache_folder
 from predictor.runtime.engine import Engine
+from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.live import Live
 from predictor.runtime.loaded import LoadedModel, Loader
 from predictor.runtime.metrics import Metrics, exporter
@@ -47,6 +48,7 @@ class Worker:
         switch: the protocol of changes.
         publisher: changes models.
         uploads: takes uploads.
+        evaluations: says how well models do.
         live: the models that serve.
         device: where models run; None until one could be chosen.
     """
@@ -72,6 +74,7 @@ class Worker:
         self._watchdog: Watchdog | None = None
         self._follower: Follower | None = None
         self.engine = self._engine()
+        self.evaluations = Evaluations(settings, self.engine, settings.data / "evaluation.lock")
         self._start()
 
     def _engine(self) -> Engine:

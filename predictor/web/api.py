@@ -71,10 +71,10 @@ def _body(outcome: Outcome, *, many: bool) -> dict[str, Any]:
     result = outcome.results[0]
     if isinstance(result, PredictorError):
         raise result
-    return schemas.answer_json(result, outcome.model.version)
+    return schemas.answer_json(result, outcome.model)
 
 
 def _result(outcome: Outcome, result: Any) -> dict[str, Any]:
     if isinstance(result, PredictorError):
         return {"error": problem_json(result)}
-    return schemas.answer_json(result, outcome.model.version)
+    return schemas.answer_json(result, outcome.model)

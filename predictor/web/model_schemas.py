@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from predictor.store.registry import DEFAULT, ModelVersion
-from predictor.web.schemas import ModelName, ModelRef, model_json
+from predictor.web.schemas import ModelName, ModelRef, Tensor, absent, model_json
 
 
 def _file(description: str) -> Any:
@@ -39,6 +39,20 @@ class ActivateRequest(BaseModel):
     version: int = Field(ge=1, description="The version.")
 
 
+class RevisionOptions(BaseModel):
+    """Which version is revised."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = absent("The version whose files are used; the live one if not given.", ge=1)
+
+
+class RevisionForm(RevisionOptions):
+    """The page's form."""
+
+    preprocessing: str = Field(description="The preprocessing, as JSON.")
+
+
 class ModelPath(BaseModel):
     """The model in a path."""
 
@@ -49,14 +63,6 @@ class VersionPath(ModelPath):
     """The version of a model in a path."""
 
     version: int = Field(ge=1, description="The version.")
-
-
-class Tensor(BaseModel):
-    """An input or output of a model."""
-
-    name: str
-    dtype: str
-    shape: list[int] = Field(description="Lengths of the axes; -1 where one is free.")
 
 
 class Report(BaseModel):

@@ -35,6 +35,7 @@ def blueprint(worker: Worker) -> Blueprint:
     _upload(models, worker)
     _show(models, worker)
     _change(models, worker)
+    _revise(models, worker)
     _delete(models, worker)
     return models
 
@@ -110,6 +111,32 @@ def _change(models: Blueprint, worker: Worker) -> None:
         require_admin(request, worker.settings)
         version = worker.uploads.change(lambda: worker.publisher.rollback(_name(name)))
         return _changed(worker, version)
+
+
+def _revise(models: Blueprint, worker: Worker) -> None:
+    @models.post("/models/<name>/preprocessing")
+    @operation(
+        tag="Models",
+        path=model_schemas.ModelPath,
+        query=model_schemas.RevisionOptions,
+        bodies={
+            "application/json": {"type": "object"},
+            "application/x-www-form-urlencoded": model_schemas.RevisionForm,
+        },
+        answers={"application/json": model_schemas.Uploaded},
+        errors=(*_CHANGE, ModelTooLarge),
+    )
+    def preprocessing(name: str) -> Response:
+        """Have a new version serve that differs in its preprocessing only.
+
+        Takes what could come beside a model as its preprocessing, in any of the forms. The new version has
+        the files of the live one, or of the one that is named, and is tried like any upload.
+        """
+        require_admin(request, worker.settings)
+        base, text = uploads.revision(request)
+        revised = worker.uploads.revise(_name(name), base, text, by=request.remote_addr)
+        uploaded = model_schemas.uploaded_json(revised)
+        return _answer(worker, uploaded, uploaded=uploaded)
 
 
 def _delete(models: Blueprint, worker: Worker) -> None:

@@ -22,7 +22,7 @@ Schema = type[BaseModel] | Mapping[str, Any]
 
 BINARY: Mapping[str, Any] = {"type": "string", "format": "binary"}
 TEXT: Mapping[str, Any] = {"type": "string"}
-TAGS = ("Prediction", "Models", "Operating")
+TAGS = ("Prediction", "Models", "Evaluation", "Operating")
 _ATTRIBUTE = "openapi_operation"
 _REF = "#/components/schemas/{model}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -91,7 +91,7 @@ def _predicted(worker: Worker) -> dict[str, Any]:
     first = outcome.results[0]
     if isinstance(first, PredictorError):
         raise first
-    answer = schemas.answer_json(first, outcome.model.version)
+    answer = schemas.answer_json(first, outcome.model)
     answer["milliseconds"] = 1000 * (time.perf_counter() - start)
     answer["phases"] = {phase: 1000 * seconds for phase, seconds in outcome.phases.seconds.items()}
     answer["preview"] = _preview(sent.pictures[0], worker)

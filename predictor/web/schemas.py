@@ -1,5 +1,6 @@
 """What requests and answers look like; the OpenAPI document is made of what validates them."""
 
+import base64
 import json
 from typing import Annotated, Any, Literal
 
@@ -7,8 +8,11 @@ from flask import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from predictor.errors import InvalidRequest
+from predictor.image.restore import png
 from predictor.model.labels import Label
-from predictor.runtime.prediction import Prediction
+from predictor.model.spec import ModelSpec
+from predictor.runtime.loaded import LoadedModel
+from predictor.runtime.prediction import Prediction, Trace
 from predictor.store.registry import DEFAULT, ModelVersion
 
 ModelName = Annotated[
@@ -16,7 +20,7 @@ ModelName = Annotated[
 ]
 
 
-def _absent(description: str, **constraints: Any) -> Any:
+def absent(description: str, **constraints: Any) -> Any:
     """A field that may be left out, but not be null: the schema says so, and nothing else is accepted."""
 
     def no_default(schema: dict[str, Any]) -> None:
@@ -32,7 +36,8 @@ class Options(BaseModel):
 
     top_k: int = Field(5, ge=1, le=1_000_000, description="How many classes to give.")
     model: ModelName = DEFAULT
-    version: int = _absent("The model's version; the live one if not given.", ge=1)
+    version: int = absent("The model's version; the live one if not given.", ge=1)
+    debug: bool = Field(False, description="Say how the answer came about.")
 
 
 WAYS = ("image_url", "image", "image_urls", "images")
@@ -49,16 +54,16 @@ class PredictRequest(Options):
         }
     )
 
-    image_url: str = _absent("The address of a picture, http or https.")
-    image: str = _absent("A picture in base64, or as a data: URL.")
-    image_urls: list[str] = _absent("Addresses of several pictures.", min_length=1)
-    images: list[str] = _absent("Several pictures in base64.", min_length=1)
+    image_url: str = absent("The address of a picture, http or https.")
+    image: str = absent("A picture in base64, or as a data: URL.")
+    image_urls: list[str] = absent("Addresses of several pictures.", min_length=1)
+    images: list[str] = absent("Several pictures in base64.", min_length=1)
 
 
 class FormRequest(Options):
     """The text fields of a form; the pictures come as files named `image`."""
 
-    image_url: str = _absent("The address of a picture, if no file comes.")
+    image_url: str = absent("The address of a picture, if no file comes.")
 
 
 _FILES = WithJsonSchema(
@@ -98,6 +103,34 @@ class ModelRef(BaseModel):
     digest: str = Field(description="`sha256:` and the digest of the model.")
 
 
+class Tensor(BaseModel):
+    """An input or output of a model."""
+
+    name: str
+    dtype: str
+    shape: list[int] = Field(description="Lengths of the axes; -1 where one is free.")
+
+
+class SeenInput(Tensor):
+    """What went into the model for a picture."""
+
+    minimum: float
+    maximum: float
+    mean: float
+    png: str = Field(description="The resized and cut picture as a data: URL, pixel for pixel.")
+
+
+class Debug(BaseModel):
+    """How an answer came about."""
+
+    preprocessing: dict[str, Any] = Field(description="How the picture became the model's input.")
+    activation: str = Field(description="What was applied to the scores: none, softmax or sigmoid.")
+    reasons: dict[str, str] = Field(description="For each choice, where it came from.")
+    warnings: list[str]
+    input: SeenInput
+    phases: dict[str, float] = Field(description="Milliseconds of each phase.")
+
+
 class Answer(BaseModel):
     """What is on a picture."""
 
@@ -106,6 +139,11 @@ class Answer(BaseModel):
     predictions: list[Score] = Field(description="The most confident class first.")
     model: ModelRef
     cached: bool = Field(description="Whether the answer was known already.")
+    multi_label: bool | None = Field(
+        None,
+        description="True where the confidences are independent, so that any number of classes may apply.",
+    )
+    debug: Debug | None = Field(None, description="How the answer came about, if that was asked for.")
 
 
 class Problem(BaseModel):
@@ -159,6 +197,8 @@ _WRONG = {
     "extra_forbidden": "is not a field that is known here",
     "missing": "is missing",
     "string_type": "must be a text",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
@@ -211,15 +251,38 @@ def model_json(version: ModelVersion) -> dict[str, Any]:
     return {"name": version.name, "version": version.version, "digest": version.digest}
 
 
-def answer_json(prediction: Prediction, version: ModelVersion) -> dict[str, Any]:
+def answer_json(prediction: Prediction, model: LoadedModel) -> dict[str, Any]:
     """A prediction as JSON (`Answer`)."""
     scores = [_score(prediction.labels[index], index, confidence) for index, confidence in prediction.ranked]
-    return {
+    answer = {
         "predicted_label": scores[0]["label"],
         "confidence": scores[0]["confidence"],
         "predictions": scores,
-        "model": model_json(version),
+        "model": model_json(model.version),
         "cached": prediction.cached,
+    }
+    if model.spec.multi_label:
+        answer["multi_label"] = True
+    if prediction.trace is not None:
+        answer["debug"] = _debug_json(prediction.trace, model.spec)
+    return answer
+
+
+def _debug_json(trace: Trace, spec: ModelSpec) -> dict[str, Any]:
+    tensor = trace.tensor.astype("float64")
+    picture = base64.b64encode(png(trace.tensor, spec.preprocessing)).decode()
+    described = spec.to_json()
+    kept = ("preprocessing", "activation", "reasons", "warnings")
+    return {name: described[name] for name in kept} | {
+        "input": {
+            **spec.image.to_json(),
+            "shape": list(tensor.shape),
+            "minimum": float(tensor.min()),
+            "maximum": float(tensor.max()),
+            "mean": float(tensor.mean()),
+            "png": f"data:image/png;base64,{picture}",
+        },
+        "phases": {phase: round(1000 * seconds, 3) for phase, seconds in trace.phases.seconds.items()},
     }
 
 

@@ -1,19 +1,16 @@
-"""A multipart request -> the files of an upload, written to the disk as they come."""
+"""A multipart request -> the files of an upload."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
 
 from flask import Request
-from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
-from werkzeug.formparser import FormDataParser
 
 from predictor.config import MEGA, Settings
 from predictor.errors import InvalidRequest, ModelTooLarge
 from predictor.runtime.uploads import Received
 from predictor.store.manifest import LABELS, MODEL, PREPROCESSING
-from predictor.web import model_schemas, schemas
+from predictor.web import model_schemas, multipart, schemas
 
 _FILES = {"model": MODEL, "labels": LABELS, "preprocessing": PREPROCESSING}
 _COMPANION_BYTES = 4 * MEGA
@@ -31,55 +28,43 @@ def receive(request: Request, settings: Settings, folder: Path) -> Received:
         ModelTooLarge: a file has more bytes than allowed.
         OSError: the disk does not take it.
     """
-    if request.mimetype != "multipart/form-data":
-        raise InvalidRequest("Send a multipart form with a file named model.")
-    request.max_content_length = settings.max_model_bytes + 2 * _COMPANION_BYTES + _REST_BYTES
-    try:
-        fields, files = _parsed(request, folder)
-    except RequestEntityTooLarge as error:
-        raise ModelTooLarge(f"The model may have at most {settings.max_model_mb:g} MB.") from error
-    except ClientDisconnected as error:
-        raise InvalidRequest("The upload is incomplete.") from error
-    except ValueError as error:
-        raise InvalidRequest("The multipart form cannot be read.") from error
+    fields, files = multipart.receive(
+        request,
+        folder,
+        max_bytes=settings.max_model_bytes + 2 * _COMPANION_BYTES + _REST_BYTES,
+        max_parts=_PARTS,
+        too_large=ModelTooLarge(f"The model may have at most {settings.max_model_mb:g} MB."),
+    )
     body: model_schemas.UploadRequest = schemas.check(model_schemas.UploadRequest, fields, strict=False)
     return Received(body.name, _kept(files, folder, settings), request.remote_addr)
 
 
-def _parsed(request: Request, folder: Path) -> tuple[dict[str, Any], MultiDict[str, FileStorage]]:
-    """The text fields, and the files; each file is written in the order of its coming."""
-    opened: list[IO[bytes]] = []
+def revision(request: Request) -> tuple[int | None, str]:
+    """The version that is to be revised, None for the live one, and the text of its new preprocessing.
 
-    def open_next(
-        total_content_length: int | None,  # noqa: ARG001 (the parser names them all)
-        content_type: str | None,  # noqa: ARG001
-        filename: str | None,  # noqa: ARG001
-        content_length: int | None = None,  # noqa: ARG001
-    ) -> IO[bytes]:
-        file = (folder / f"part-{len(opened)}").open("w+b")
-        opened.append(file)
-        return file
-
-    parser = FormDataParser(open_next, max_form_memory_size=_REST_BYTES, silent=False, max_form_parts=_PARTS)
-    try:
-        _, fields, files = parser.parse(
-            request.stream, request.mimetype, request.content_length, request.mimetype_params
+    Raises:
+        InvalidRequest: the request is not of the documented kind.
+    """
+    request.max_content_length = _COMPANION_BYTES
+    if request.mimetype == "application/x-www-form-urlencoded":
+        form: model_schemas.RevisionForm = schemas.check(
+            model_schemas.RevisionForm, dict(request.form), strict=False
         )
-    finally:
-        for file in opened:
-            file.close()
-    texts = {name: values[0] if len(values) == 1 else values for name, values in fields.lists()}
-    return texts, files
+        return form.version, form.preprocessing
+    query: model_schemas.RevisionOptions = schemas.check(
+        model_schemas.RevisionOptions, dict(request.args), strict=False
+    )
+    try:
+        return query.version, request.get_data(cache=False).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("The body is not text in UTF-8.") from error
 
 
-def _kept(files: MultiDict[str, FileStorage], folder: Path, settings: Settings) -> dict[str, str]:
+def _kept(files: Sequence[multipart.File], folder: Path, settings: Settings) -> dict[str, str]:
     """Give each file its name in the folder; the uploader's name for each is given back, to be shown."""
     shown: dict[str, str] = {}
-    for field, file in files.items(multi=True):
-        path = Path(str(file.stream.name))
-        if not file.filename and not path.stat().st_size:
-            path.unlink()
-            continue
+    for field, file in files:
+        path = multipart.path(file)
         if field not in _FILES:
             raise InvalidRequest(f"{field[:_SHOWN]}: the files are named {', '.join(_FILES)}.")
         if _FILES[field] in shown:

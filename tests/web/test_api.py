@@ -325,3 +325,58 @@ class TestErrors:
 
         assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
         assert int(answer.headers["Retry-After"]) >= 1
+
+
+class TestDebug:
+    """With `debug` an answer says how it came about."""
+
+    def test_input(self, client: FlaskClient, picture: bytes) -> None:
+        """The picture that the model saw is the resized and cut one; its figures are the input's."""
+        answer = client.post("/predict?debug=1", data=picture, content_type="image/jpeg").get_json()
+
+        debug = answer["debug"]
+        seen = Image.open(io.BytesIO(base64.b64decode(debug["input"]["png"].partition(",")[2])))
+        pixels = np.asarray(seen)
+        assert (debug["input"]["dtype"], debug["input"]["shape"], seen.size) == (
+            "uint8",
+            [224, 224, 3],
+            (224, 224),
+        )
+        assert debug["input"]["mean"] == pytest.approx(pixels.mean())
+        assert (debug["input"]["minimum"], debug["input"]["maximum"]) == (pixels.min(), pixels.max())
+        assert debug["preprocessing"]["resize"] == "crop"
+        assert debug["reasons"].keys() >= {"preprocessing", "activation", "labels"}
+        assert debug["phases"].keys() >= {"decode", "preprocess", "infer"}
+
+    def test_exact(self, client: FlaskClient, picture: bytes) -> None:
+        """What the model saw, sent as it is, gives nearly the same answer: nothing is lost on the way."""
+        first = client.post("/predict?debug=true", data=picture, content_type="image/jpeg").get_json()
+        seen = base64.b64decode(first["debug"]["input"]["png"].partition(",")[2])
+
+        wide = Image.new("RGB", (256, 256))
+        wide.paste(Image.open(io.BytesIO(seen)), (16, 16))
+        out = io.BytesIO()
+        wide.save(out, "PNG")
+        second = client.post("/predict", data=out.getvalue(), content_type="image/png").get_json()
+
+        assert [one["index"] for one in second["predictions"]] == [
+            one["index"] for one in first["predictions"]
+        ]
+        assert second["confidence"] == pytest.approx(first["confidence"], abs=1e-6)
+
+    def test_always_new(self, client: FlaskClient, picture: bytes) -> None:
+        """Such an answer is never an old one, each picture of many has its own, and others have none."""
+        client.post("/predict", data=picture, content_type="image/jpeg")
+
+        answer = client.post("/predict", data=files(picture, picture, debug="1")).get_json()
+
+        assert [result["cached"] for result in answer["results"]] == [False, False]
+        assert all("infer" in result["debug"]["phases"] for result in answer["results"])
+        plain = client.post("/predict", data=picture, content_type="image/jpeg").get_json()
+        assert "debug" not in plain
+
+    def test_wrong(self, client: FlaskClient, picture: bytes) -> None:
+        """Anything but yes or no is refused by its name."""
+        answer = client.post("/predict?debug=perhaps", data=picture, content_type="image/jpeg")
+
+        assert (answer.status_code, answer.get_json()["detail"]) == (400, "debug must be true or false.")

@@ -1,16 +1,19 @@
 """This service's own small JSON, which `docs/preprocessing.schema.json` describes."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from predictor.image.fields import pair
+from predictor.model import strict_json
 from predictor.model.configs.given import Given
 from predictor.model.configs.record import Record
 from predictor.model.spec import ACTIVATIONS
 
 _NUMBERS = ("mean", "std")
 _TEXTS = ("resize", "interpolation", "channels", "layout", "dtype", "rounding")
-FIELDS = ("size", "resize_to", "crop_pct", *_TEXTS, "scale", *_NUMBERS, "fill", "output", "activation")
+_SCORES = ("output", "activation")
+FIELDS = ("size", "resize_to", "crop_pct", *_TEXTS, "scale", *_NUMBERS, "fill", *_SCORES)
 """The fields that the JSON may have; none of them must be there."""
 
 
@@ -38,6 +41,30 @@ def read(value: Mapping[str, Any], source: str) -> Given:
         activation=_activation(record),
         multi_label=record.get("activation") == "sigmoid" if "activation" in record else None,
     )
+
+
+def continued(text: str, before: str | None) -> str:
+    """A preprocessing that takes another one's place, with what that one said of the scores.
+
+    Only this service's own form speaks of the scores; whatever else `text` is stays as it stands.
+
+    Args:
+        text: what somebody said now.
+        before: what was said before, if anything was.
+    """
+    new, old = _own(text), _own(before or "")
+    if new is None or old is None:
+        return text
+    return json.dumps({name: old[name] for name in _SCORES if name in old} | new)
+
+
+def _own(text: str) -> dict[str, Any] | None:
+    """A JSON object of no fields but ours; None if the text is none."""
+    try:
+        value = strict_json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and value.keys() <= set(FIELDS) else None
 
 
 def _sides(record: Record, name: str) -> Any:

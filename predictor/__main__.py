@@ -1,0 +1,6 @@
+"""`python -m predictor` is the command line."""
+
+from predictor.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="predictor")

@@ -1,0 +1,97 @@
+"""Have each picture of a set classified, several at a time, and keep what came of it."""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from predictor.errors import PredictorError
+from predictor.evaluation.classes import Classes
+from predictor.evaluation.pictures import Picture
+from predictor.model.scores import Ranked
+
+TOP = 5
+"""Classes that an answer must have at least, unless the model has fewer."""
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's answer for one picture.
+
+    Attributes:
+        ranked: at least the five most confident classes, the most confident first.
+        seconds: from the picture's bytes to the answer.
+    """
+
+    ranked: Ranked
+    seconds: float
+
+
+Classify = Callable[[bytes], Answer]
+"""From the bytes of a picture to the answer, or a PredictorError."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many runs are done, of how many."""
+
+    done: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of one picture.
+
+    Attributes:
+        name: its path within the set.
+        truth: the index of its class; None if nothing names one.
+        answer: the model's answer; None if there is none.
+        problem: why there is no answer, or no truth although something was said.
+    """
+
+    name: str
+    truth: int | None
+    answer: Answer | None
+    problem: str | None = None
+
+
+def judged(
+    pictures: Iterable[Picture], classes: Classes, classify: Classify, threads: int
+) -> Iterator[Judged]:
+    """Classify pictures, and give what came of each, in their order."""
+    return in_parallel(lambda picture: _judge(picture, classes, classify), pictures, threads)
+
+
+def in_parallel(work: Callable[[_In], _Out], things: Iterable[_In], threads: int) -> Iterator[_Out]:
+    """Do the work for a few things at a time, and give the results in their order.
+
+    Unlike with the pool's own `map`, what is not yet wanted has not been begun, so that a reader who stops
+    reading stops the work.
+    """
+    waiting: deque[Future[_Out]] = deque()
+    rest = iter(things)
+    with ThreadPoolExecutor(threads, thread_name_prefix="evaluation") as pool:
+        for thing in itertools.islice(rest, 2 * threads):
+            waiting.append(pool.submit(work, thing))
+        while waiting:
+            result = waiting.popleft().result()
+            for thing in itertools.islice(rest, 1):
+                waiting.append(pool.submit(work, thing))
+            yield result
+
+
+def _judge(picture: Picture, classes: Classes, classify: Classify) -> Judged:
+    truth = classes.find(picture.truth)
+    try:
+        answer = classify(picture.read())
+    except PredictorError as error:
+        return Judged(picture.name, truth, None, error.detail)
+    if truth is None and picture.truth:
+        return Judged(picture.name, None, answer, f"{picture.truth[0][:100]} names no class of the model.")
+    return Judged(picture.name, truth, answer)

@@ -1,0 +1,211 @@
+"""Try plausible preprocessings of a model on pictures, and rank them."""
+
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from predictor.errors import InvalidRequest, PredictorError
+from predictor.evaluation.candidates import Candidate, geometries, values
+from predictor.evaluation.classes import Classes
+from predictor.evaluation.judge import TOP, Progress, in_parallel
+from predictor.evaluation.measures import Share, sign_test
+from predictor.evaluation.pictures import Picture
+from predictor.image.decode import Limits, decode
+from predictor.image.preprocess import Preprocessing, to_tensor
+from predictor.model.scores import rank
+from predictor.model.spec import ModelSpec
+
+Run = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+"""The tensor of one picture, without a batch axis -> its scores, shape [classes]."""
+
+DISTINCT = 0.05
+"""Candidates whose difference from the best is more likely chance than this cannot be told apart from it."""
+
+# What a confidence of 0 counts as, so that one picture cannot cost an infinity.
+_LEAST = 1e-7
+_MOST_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class Score:
+    """One picture with one candidate.
+
+    Attributes:
+        place: the place of the right class among all, from 0; None if it is not known.
+        truth: its confidence; None if it is not known.
+        top: the confidence of the most confident class.
+    """
+
+    place: int | None
+    truth: float | None
+    top: float
+
+
+@dataclass
+class _Tried:
+    """A candidate and its scores, picture by picture."""
+
+    candidate: Candidate
+    scores: list[Score] = field(default_factory=list)
+
+    @property
+    def hits(self) -> list[bool]:
+        return [score.place == 0 for score in self.scores]
+
+    @property
+    def loss(self) -> float:
+        """The mean logarithmic loss of the right classes."""
+        losses = [-math.log(max(score.truth, _LEAST)) for score in self.scores if score.truth is not None]
+        return sum(losses) / len(losses)
+
+    @property
+    def confidence(self) -> float:
+        """The mean confidence of the most confident class."""
+        return sum(score.top for score in self.scores) / len(self.scores)
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """Tries preprocessings.
+
+    Attributes:
+        spec: the model as it is now.
+        run: runs it.
+        limits: of pictures.
+        threads: pictures that are worked on at a time.
+    """
+
+    spec: ModelSpec
+    run: Run
+    limits: Limits
+    threads: int
+
+    def tune(self, pictures: Sequence[Picture]) -> Iterator[Progress | dict[str, Any]]:
+        """Try what the values of the tensor may be, then with the best of these how a picture gets its size.
+
+        Yields:
+            The progress, and at last the ranking as JSON.
+
+        Raises:
+            InvalidRequest: none of the pictures can be used.
+        """
+        classes = Classes(self.spec.labels)
+        truths = [classes.find(picture.truth) for picture in pictures]
+        labelled = any(truth is not None for truth in truths)
+        chosen = [
+            (picture, truth)
+            for picture, truth in zip(pictures, truths, strict=True)
+            if truth is not None or not labelled
+        ]
+        first, problems = values(self.spec.preprocessing), dict[str, str]()
+        later = len(geometries(first[0]))
+        total = len(chosen) * (len(first) + later)
+        tried = yield from self._try(first, chosen, problems, Progress(0, total))
+        best = _ranked(tried, labelled=labelled)[0].candidate
+        second = geometries(best)
+        done = Progress(len(chosen) * len(first), total)
+        tried += yield from self._try(second, chosen, problems, done)
+        yield _ranking(_ranked(tried, labelled=labelled), labelled=labelled, problems=problems)
+
+    def _try(
+        self,
+        candidates: list[Candidate],
+        pictures: list[tuple[Picture, int | None]],
+        problems: dict[str, str],
+        progress: Progress,
+    ) -> Generator[Progress, None, list[_Tried]]:
+        tried = [_Tried(candidate) for candidate in candidates]
+        forms = [candidate.preprocessing for candidate in candidates]
+        results = in_parallel(lambda one: self._scores(*one, forms), pictures, self.threads)
+        for (picture, _), result in zip(pictures, results, strict=True):
+            progress = replace(progress, done=progress.done + len(candidates))
+            if isinstance(result, PredictorError):
+                problems[picture.name] = result.detail
+            else:
+                for one, score in zip(tried, result, strict=True):
+                    one.scores.append(score)
+            yield progress
+        if not tried[0].scores:
+            raise InvalidRequest(f"No picture could be used. The first: {next(iter(problems.values()))}")
+        return tried
+
+    def _scores(
+        self, picture: Picture, truth: int | None, forms: list[Preprocessing]
+    ) -> list[Score] | PredictorError:
+        """One picture with each candidate; it is decoded once."""
+        try:
+            image = decode(picture.read(), self.limits, max(form.shortest for form in forms))
+            return [self._score(self.run(to_tensor(image, form)), truth) for form in forms]
+        except PredictorError as error:
+            return error
+
+    def _score(self, scores: npt.NDArray[Any], truth: int | None) -> Score:
+        ranked = rank(scores, self.spec.activation, len(self.spec.labels))
+        if truth is None:
+            return Score(None, None, ranked[0][1])
+        place = next(place for place, (index, _) in enumerate(ranked) if index == truth)
+        return Score(place, ranked[place][1], ranked[0][1])
+
+
+def sample(pictures: Sequence[Picture], most: int) -> list[Picture]:
+    """At most so many of the pictures: as many of each class as can be, always the same ones."""
+    if len(pictures) <= most:
+        return list(pictures)
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for place in np.random.default_rng(0).permutation(len(pictures)).tolist():
+        groups.setdefault(pictures[place].truth[:1], []).append(place)
+    turns = sorted((turn, place) for group in groups.values() for turn, place in enumerate(group))
+    return [pictures[place] for place in sorted(place for _, place in turns[:most])]
+
+
+def _ranked(tried: Sequence[_Tried], *, labelled: bool) -> list[_Tried]:
+    """The best first: by the pictures it gets right, and of equals by the confidence in the right class."""
+    if labelled:
+        return sorted(tried, key=lambda one: (-sum(one.hits), one.loss))
+    return sorted(tried, key=lambda one: -one.confidence)
+
+
+def _ranking(ranked: Sequence[_Tried], *, labelled: bool, problems: dict[str, str]) -> dict[str, Any]:
+    listed = [{"file": name, "problem": text} for name, text in problems.items()]
+    return {
+        "pictures": len(ranked[0].scores),
+        "labelled": labelled,
+        "basis": _BASIS[labelled],
+        "candidates": [_candidate(one, ranked[0], labelled=labelled) for one in ranked],
+        "left_out": len(problems),
+        "problems": listed[:_MOST_PROBLEMS],
+    }
+
+
+_BASIS = {
+    True: "Ranked by the share of pictures that the model gets right.",
+    False: (
+        "The pictures have no labels: ranked by the model's mean confidence, which is weaker evidence, "
+        "since a model can be sure and wrong."
+    ),
+}
+
+
+def _candidate(one: _Tried, best: _Tried, *, labelled: bool) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "values": one.candidate.values,
+        "geometry": one.candidate.geometry,
+        "preprocessing": one.candidate.preprocessing.to_json(),
+        "current": one.candidate.current,
+        "confidence": one.confidence,
+    }
+    if not labelled:
+        return described
+    chance = sign_test(best.hits, one.hits)
+    places = [score.place for score in one.scores]
+    return described | {
+        "top1": Share(sum(one.hits), len(one.hits)).to_json(),
+        "top5": Share(sum(place is not None and place < TOP for place in places), len(places)).to_json(),
+        "loss": one.loss,
+        "chance": chance,
+        "tied": one is not best and chance > DISTINCT,
+    }

@@ -1,0 +1,84 @@
+"""What requests and answers about evaluations look like."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from predictor.store.registry import DEFAULT
+from predictor.web.schemas import ModelName, ModelRef, absent
+
+
+class EvaluationRequest(BaseModel):
+    """The text fields of an evaluation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelName = DEFAULT
+    version: int = absent("The model's version; the live one if not given.", ge=1)
+    limit: int = absent("Most pictures that are used, as many of each class as can be.", ge=1)
+
+
+_FILES = WithJsonSchema(
+    {
+        "type": "array",
+        "items": {"type": "string", "format": "binary"},
+        "description": "A ZIP file of class folders; or the pictures themselves, named with their folders.",
+    }
+)
+
+
+class EvaluationForm(EvaluationRequest):
+    """A form with the pictures."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["pictures"]})
+
+    pictures: Annotated[list[Any], _FILES] = Field(default=[])
+
+
+class Share(BaseModel):
+    """A share of pictures, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    hits: int
+    of: int
+
+
+class LeftOut(BaseModel):
+    """A picture that was left out."""
+
+    file: str
+    problem: str
+
+
+class PicturesReport(BaseModel):
+    """What every report says."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: ModelRef
+    pictures: int
+    left_out: int
+    problems: list[LeftOut]
+
+
+class Evaluation(PicturesReport):
+    """How well a model does on labelled pictures."""
+
+    top1: Share
+    top5: Share
+    classes: list[dict[str, Any]] = Field(description="Accuracy of each class, the worst first.")
+    confusions: list[dict[str, Any]] = Field(description="What is taken for what, the most frequent first.")
+    calibration: dict[str, Any] = Field(description="The expected calibration error and its bins.")
+    latency: dict[str, Any] = Field(description="Milliseconds of work for a picture.")
+
+
+class Ranking(PicturesReport):
+    """Plausible preprocessings of a model, the best first."""
+
+    labelled: bool = Field(
+        description="Whether labels decide; otherwise the mean confidence, which is weaker."
+    )
+    basis: str
+    candidates: list[dict[str, Any]]

@@ -1,0 +1,221 @@
+"""Evaluations over HTTP: the page, and what it and scripts send pictures to."""
+
+import itertools
+import json
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, render_template, request, stream_with_context
+
+from predictor.config import MEGA
+from predictor.errors import (
+    Forbidden,
+    ImageTooLarge,
+    Internal,
+    InvalidModel,
+    InvalidRequest,
+    ModelConflict,
+    ModelNotFound,
+    ModelTooLarge,
+    NotReady,
+    PredictorError,
+    StorageFull,
+    Unauthorized,
+)
+from predictor.evaluation import archive
+from predictor.evaluation.judge import Progress
+from predictor.evaluation.pictures import Files, Picture, labelled
+from predictor.evaluation.tune import sample
+from predictor.runtime.evaluations import Step
+from predictor.runtime.loaded import LoadedModel
+from predictor.runtime.worker import Worker
+from predictor.store.durable import storing
+from predictor.web import evaluation_schemas, multipart, schemas
+from predictor.web.auth import require_admin
+from predictor.web.openapi import TEXT, operation
+from predictor.web.problems import problem_json, wants_page
+
+NAME = "evaluations"
+"""The blueprint's name."""
+
+LINES = "application/x-ndjson"
+"""The type of an answer that tells its progress: a JSON object a line."""
+
+TUNED = 300
+"""Most pictures on which preprocessings are tried unless the request says otherwise."""
+
+_REST_BYTES = MEGA
+_PARTS = 20_000
+_NAME_LENGTH = 200
+_LINE_SECONDS = 0.2
+_ERRORS = (
+    InvalidRequest, Unauthorized, Forbidden, ModelNotFound, ModelConflict, ModelTooLarge, InvalidModel,
+    NotReady, StorageFull,
+)  # fmt: skip
+
+Work = Callable[[LoadedModel, Sequence[Picture]], Generator[Step, None, None]]
+
+log = logging.getLogger(__name__)
+
+
+def blueprint(worker: Worker) -> Blueprint:
+    """Routes of the evaluations."""
+    room = Blueprint(NAME, __name__)
+    bodies = {"multipart/form-data": evaluation_schemas.EvaluationForm}
+
+    @room.get("/evaluate")
+    @operation(tag="Evaluation", answers={"text/html": TEXT})
+    def show() -> str:
+        """Show the page on which labelled pictures are given."""
+        return render(worker)
+
+    @room.post("/evaluate")
+    @operation(
+        tag="Evaluation",
+        bodies=bodies,
+        answers={"application/json": evaluation_schemas.Evaluation, LINES: TEXT},
+        errors=_ERRORS,
+    )
+    def evaluate() -> Response:
+        """Say how well a model does on labelled pictures.
+
+        Takes a ZIP file of class folders, or of pictures with a CSV file that says their classes, or of
+        pictures whose names begin with them. Asked for `application/x-ndjson`, it tells its progress.
+        """
+        return _answer(worker, worker.evaluations.evaluate, None)
+
+    @room.post("/tune")
+    @operation(
+        tag="Evaluation",
+        bodies=bodies,
+        answers={"application/json": evaluation_schemas.Ranking, LINES: TEXT},
+        errors=_ERRORS,
+    )
+    def tune() -> Response:
+        """Find the preprocessing that a model does best with.
+
+        Tries the plausible ones on the pictures, and ranks them by how many the model gets right; without
+        labels by its mean confidence. `POST /models/<name>/preprocessing` takes what it found.
+        """
+        return _answer(worker, worker.evaluations.tune, TUNED)
+
+    return room
+
+
+def render(worker: Worker, **shown: Any) -> str:
+    """The page.
+
+    Args:
+        worker: whose models can be evaluated.
+        shown: what came of a request: `report` or `problem`.
+    """
+    settings = worker.settings
+    state = worker.registry.read()
+    return render_template(
+        "evaluate.html",
+        names=sorted(name for name, known in state.names.items() if known.live),
+        limits={"max_mb": settings.max_model_mb, "tuned": TUNED},
+        protected=settings.admin_token is not None,
+        **({"report": None, "problem": None, "chosen": None} | shown),
+    )
+
+
+def _answer(worker: Worker, work: Work, limit: int | None) -> Response:
+    require_admin(request, worker.settings)
+    held = ExitStack()
+    try:
+        steps = _begun(worker, work, limit, held)
+        if request.accept_mimetypes.quality(LINES) > request.accept_mimetypes.quality("application/json"):
+            return _streamed(steps, held.pop_all())
+        *_, report = steps
+        if wants_page():
+            return Response(render(worker, report=report), mimetype="text/html")
+        return jsonify(report)
+    finally:
+        held.close()
+
+
+def _begun(worker: Worker, work: Work, limit: int | None, held: ExitStack) -> Iterator[Step]:
+    """Receive the pictures and begin, so that what forbids all of it is said by the answer's status."""
+    folder = held.enter_context(worker.switch.incoming.receiving())
+    asked = _received(worker, folder, limit)
+    model = worker.engine.model(asked.model, asked.version)
+    steps = held.enter_context(closing(work(model, asked.pictures)))
+    about = schemas.model_json(model.version)
+    named = (step if isinstance(step, Progress) else {"model": about, **step} for step in steps)
+    return itertools.chain([next(named)], named)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    model: str
+    version: int | None
+    pictures: list[Picture]
+
+
+def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
+    settings = worker.settings
+    with storing():
+        fields, files = multipart.receive(
+            request,
+            folder,
+            max_bytes=settings.max_model_bytes + _REST_BYTES,
+            max_parts=_PARTS,
+            too_large=ModelTooLarge(f"The pictures may have at most {settings.max_model_mb:g} MB together."),
+        )
+    body = schemas.check(evaluation_schemas.EvaluationRequest, fields, strict=False)
+    pictures = labelled(_files(files, settings.max_image_bytes))
+    return _Asked(body.model, body.version, sample(pictures, body.limit or limit or len(pictures)))
+
+
+def _files(files: Sequence[multipart.File], max_bytes: int) -> Files:
+    """What reads each file, by the name that its sender gave it."""
+    if stray := next((field for field, _ in files if field != "pictures"), None):
+        raise InvalidRequest(f"{stray[:100]}: the files are named pictures.")
+    paths = [((file.filename or "")[:_NAME_LENGTH], multipart.path(file)) for _, file in files]
+    if len(paths) == 1 and paths[0][0].lower().endswith(".zip"):
+        return archive.files_of(paths[0][1], max_bytes)
+    return {name: partial(_read, path, max_bytes) for name, path in paths}
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    if path.stat().st_size > max_bytes:
+        raise ImageTooLarge(f"The picture has more than {max_bytes} bytes.")
+    return path.read_bytes()
+
+
+def _streamed(steps: Iterator[Step], held: ExitStack) -> Response:
+    sheet = "text/html" in request.accept_mimetypes.values()
+    response = Response(stream_with_context(map(_line, _told(steps, sheet=sheet))), mimetype=LINES)
+    response.call_on_close(held.close)
+    # A proxy passes each line on as it comes.
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _told(steps: Iterator[Step], *, sheet: bool) -> Iterator[dict[str, Any]]:
+    """The progress now and then, and at last the report or what went wrong."""
+    due = 0.0
+    try:
+        for step in steps:
+            if not isinstance(step, Progress):
+                html = {"html": render_template("evaluate_sheet.html", report=step)} if sheet else {}
+                yield {"report": step, **html}
+            elif time.monotonic() >= due:
+                due = time.monotonic() + _LINE_SECONDS
+                yield {"progress": {"done": step.done, "of": step.of}}
+    except PredictorError as error:
+        yield {"error": problem_json(error)}
+    except Exception:
+        log.exception("An evaluation failed")
+        yield {"error": problem_json(Internal("Something went wrong; the log has the reason."))}
+
+
+def _line(value: dict[str, Any]) -> str:
+    return json.dumps(value) + "\n"

@@ -1,0 +1,104 @@
+"""A multipart request -> its text fields, and its files, written to the disk as they come."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from flask import Request
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+
+from predictor.errors import InvalidRequest, PredictorError
+
+_FIELD_BYTES = 100_000
+
+File = tuple[str, FileStorage]
+"""A field's name and its file, which lies at the path that `path` gives."""
+
+
+def receive(
+    request: Request, folder: Path, *, max_bytes: int, max_parts: int, too_large: PredictorError
+) -> tuple[dict[str, Any], list[File]]:
+    """Write a form's files into a folder, under names of our own.
+
+    Args:
+        request: what comes.
+        folder: where to write.
+        max_bytes: most bytes of the whole request.
+        max_parts: most fields and files.
+        too_large: raised if there is more.
+
+    Returns:
+        The text fields, those given twice as lists, and the files. An empty file without a name, which is
+        what a browser sends where nothing was chosen, is left out.
+
+    Raises:
+        InvalidRequest: this is no multipart form, or not all of one.
+        OSError: the disk does not take it.
+    """
+    if request.mimetype != "multipart/form-data":
+        raise InvalidRequest("Send a multipart form.")
+    request.max_content_length = max_bytes
+    with _translated(too_large), _Places(folder) as places:
+        parser = FormDataParser(
+            places.open, max_form_memory_size=_FIELD_BYTES, silent=False, max_form_parts=max_parts
+        )
+        _, fields, files = parser.parse(
+            request.stream, request.mimetype, request.content_length, request.mimetype_params
+        )
+    texts = {name: values[0] if len(values) == 1 else values for name, values in fields.lists()}
+    return texts, [(name, file) for name, file in files.items(multi=True) if not _nothing_chosen(file)]
+
+
+def path(file: FileStorage) -> Path:
+    """Where a received file lies."""
+    return Path(str(file.stream.name))
+
+
+def _nothing_chosen(file: FileStorage) -> bool:
+    return not file.filename and not path(file).stat().st_size
+
+
+class _Places:
+    """Opens one file after the other, each when the one before it is complete."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._number = 0
+        self._last: IO[bytes] | None = None
+
+    def __enter__(self) -> "_Places":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+    def open(
+        self,
+        total_content_length: int | None,  # noqa: ARG002 (the parser names them all)
+        content_type: str | None,  # noqa: ARG002
+        filename: str | None,  # noqa: ARG002
+        content_length: int | None = None,  # noqa: ARG002
+    ) -> IO[bytes]:
+        self._close()
+        self._last = (self._folder / f"part-{self._number}").open("w+b")
+        self._number += 1
+        return self._last
+
+    def _close(self) -> None:
+        if self._last is not None:
+            self._last.close()
+
+
+@contextmanager
+def _translated(too_large: PredictorError) -> Iterator[None]:
+    try:
+        yield
+    except RequestEntityTooLarge as error:
+        raise too_large from error
+    except ClientDisconnected as error:
+        raise InvalidRequest("The upload is incomplete.") from error
+    except ValueError as error:
+        raise InvalidRequest("The multipart form cannot be read.") from error

@@ -1,0 +1,48 @@
+"""A model from a file is understood as an upload would be, and classifies."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from predictor.config import BUNDLED_MODEL
+from predictor.errors import InvalidModel, InvalidRequest
+from predictor.evaluation.local import opened
+from tools.bad_models import TEXT
+from tools.sample_models import classifier
+
+
+def test_bundled(cat: Path) -> None:
+    """The bundled model says of the cat what the service says."""
+    model = opened(BUNDLED_MODEL, None, None)
+
+    answer = model.classify(cat.read_bytes())
+
+    assert model.labels([])[answer.ranked[0][0]].name == "tiger cat"
+    assert len(answer.ranked) == 5
+    assert answer.seconds > 0
+
+
+def test_companions(tmp_path: Path, cat: Path) -> None:
+    """Labels and preprocessing beside the file count, and a fixed batch is filled up."""
+    path, labels, form = tmp_path / "m.onnx", tmp_path / "l.txt", tmp_path / "p.json"
+    path.write_bytes(classifier(["a", "b"], batch=3, winner=1, metadata=False))
+    labels.write_text("one\ntwo\n")
+    form.write_text(json.dumps({"scale": 1 / 255}))
+
+    model = opened(path, labels, form)
+
+    assert model.labels([])[model.classify(cat.read_bytes()).ranked[0][0]].name == "two"
+    assert model.run(np.zeros(model.spec.preprocessing.shape, np.float32)).shape == (2,)
+    assert model.spec.preprocessing.mean == (0, 0, 0)
+
+
+def test_bad(tmp_path: Path) -> None:
+    """What the service would refuse is refused here, and what cannot be read has its sentence."""
+    (tmp_path / "bad.onnx").write_bytes(TEXT)
+
+    with pytest.raises(InvalidModel):
+        opened(tmp_path / "bad.onnx", None, None)
+    with pytest.raises(InvalidRequest):
+        opened(tmp_path / "gone.onnx", None, None)

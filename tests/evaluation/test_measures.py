@@ -1,0 +1,91 @@
+"""Figures of merit agree with published tables and with arithmetic done otherwise."""
+
+from fractions import Fraction
+from math import comb
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from predictor.evaluation.measures import Share, calibration, histogram, milliseconds, sign_test
+
+
+# R. G. Newcombe, 1998, Statistics in Medicine 17, 857-872, table I, method 3 (score without continuity
+# correction).
+@pytest.mark.parametrize(
+    ("hits", "of", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_interval(hits: int, of: int, low: float, high: float) -> None:
+    """Intervals are those of a published comparison of methods."""
+    assert Share(hits, of).interval == pytest.approx((low, high), abs=5e-5)
+
+
+def test_whole_share() -> None:
+    """A share of all ends its interval at 1, and the JSON form has all of it."""
+    share = Share(10, 10).to_json()
+
+    assert share == {
+        "value": 1.0,
+        "low": pytest.approx(0.7225, abs=1e-4),
+        "high": pytest.approx(1.0),
+        "hits": 10,
+        "of": 10,
+    }
+
+
+@given(some.lists(some.tuples(some.booleans(), some.booleans()), min_size=1, max_size=40))
+def test_sign_test(pairs: list[tuple[bool, bool]]) -> None:
+    """The probability is that of a binomial distribution, computed in whole numbers."""
+    one, other = [a for a, _ in pairs], [b for _, b in pairs]
+    only_one = sum(a and not b for a, b in pairs)
+    only_other = sum(b and not a for a, b in pairs)
+    n = only_one + only_other
+    exact = min(
+        Fraction(1), sum(Fraction(2 * comb(n, k), 2**n) for k in range(min(only_one, only_other) + 1))
+    )
+
+    assert sign_test(one, other) == pytest.approx(float(exact), rel=1e-9)
+
+
+def test_sign_test_of_many() -> None:
+    """Of many pictures, where the powers of two are beyond a float, the answer stays a probability."""
+    assert sign_test([True] * 5000, [False] * 5000) == pytest.approx(0, abs=1e-300)
+    assert sign_test([True, False] * 3000, [False, True] * 3000) == 1.0
+
+
+def test_calibration() -> None:
+    """The error is the distance of confidence and accuracy in each bin, weighted by its pictures."""
+    # Two in the bin from 14/15 to 1, of which one is right; three in that from 9/15 to 10/15, all right.
+    sure, right = [0.95, 0.97, 0.65, 0.61, 0.66], [True, False, True, True, True]
+
+    error, bins = calibration(sure, right)
+
+    assert error == pytest.approx((2 * abs(0.96 - 0.5) + 3 * abs(0.64 - 1)) / 5)
+    assert [(one["from"], one["pictures"], one["accuracy"]) for one in bins] == [
+        (0.6, 3, 1.0),
+        (14 / 15, 2, 0.5),
+    ]
+
+
+def test_calibration_borders() -> None:
+    """What lies on a border belongs to the bin below it, and 0 to the first."""
+    _, bins = calibration([0.0, 1 / 15, 1.0], [False, False, True])
+
+    assert [(one["from"], one["pictures"]) for one in bins] == [(0.0, 2), (14 / 15, 1)]
+
+
+def test_milliseconds() -> None:
+    """Percentiles are those of linear interpolation, in milliseconds."""
+    assert milliseconds([0.001 * n for n in range(101)]) == pytest.approx(
+        {"mean": 50.0, "p50": 50.0, "p90": 90.0, "p99": 99.0, "max": 100.0}
+    )
+
+
+def test_histogram() -> None:
+    """Every time is in one span, and a single time is no trouble."""
+    spans = histogram([0.010, 0.011, 0.030])
+
+    assert sum(span["pictures"] for span in spans) == 3
+    assert (spans[0]["from"], spans[-1]["to"]) == pytest.approx((10, 30))
+    assert sum(span["pictures"] for span in histogram([0.01])) == 1

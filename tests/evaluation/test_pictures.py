@@ -1,0 +1,128 @@
+"""Sets of pictures are read in the forms in which people keep them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from predictor.errors import InvalidImage, InvalidRequest
+from predictor.evaluation import pictures as module
+from predictor.evaluation.pictures import Picture, labelled, on_disk
+
+Tree = Callable[[dict[str, str]], Path]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """Writes files into a folder."""
+
+    def write(files: dict[str, str]) -> Path:
+        for name, content in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        return tmp_path
+
+    return write
+
+
+def said(found: list[Picture]) -> dict[str, tuple[str, ...]]:
+    """What is said of each picture."""
+    return {picture.name: picture.truth for picture in found}
+
+
+def test_class_folders(tree: Tree) -> None:
+    """A folder's name is the class of its pictures; other and hidden files are passed by."""
+    folder = tree(
+        {
+            "cat/1.jpg": "a",
+            "cat/2.JPEG": "b",
+            "tiger cat/1.png": "c",
+            "README.md": "no",
+            "cat/.DS_Store": "no",
+            "__MACOSX/cat/._1.jpg": "no",
+        }
+    )
+
+    found = on_disk(folder)
+
+    assert said(found) == {"cat/1.jpg": ("cat",), "cat/2.JPEG": ("cat",), "tiger cat/1.png": ("tiger cat",)}
+    assert [picture.read() for picture in found] == [b"a", b"b", b"c"]
+
+
+def test_names_with_identifiers(tree: Tree) -> None:
+    """A name may have an identifier before its first line, so each part may be the class."""
+    assert said(on_disk(tree({"n01_tiger_cat/a.jpg": "", "n02_lion/b.jpg": ""}))) == {
+        "n01_tiger_cat/a.jpg": ("n01_tiger_cat", "n01", "tiger_cat"),
+        "n02_lion/b.jpg": ("n02_lion", "n02", "lion"),
+    }
+
+
+def test_flat(tree: Tree) -> None:
+    """Where all pictures lie in one folder, each name begins with its class; the folder may be one, too."""
+    assert said(on_disk(tree({"val/n01_cat.jpg": ""}))) == {
+        "val/n01_cat.jpg": ("n01_cat", "n01", "cat", "val")
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "truth"),
+    [
+        ("file,index,synset\na.jpg,281,n02\nb.jpg,7,n01\n", [("281", "n02"), ("7", "n01")]),
+        ("label;path\ncat;a.jpg\ndog;b.jpg\n", [("cat",), ("dog",)]),
+        ("filename\tclass\na.jpg\tcat\nb.jpg\tdog\n", [("cat",), ("dog",)]),
+        ("a.jpg,cat\nb.jpg,dog\n", [("cat",), ("dog",)]),
+        ('﻿file,label\n"a.jpg","cat, tabby"\nb.jpg,\n', [("cat, tabby",), ()]),
+    ],
+)
+def test_tables(tree: Tree, table: str, truth: list[tuple[str, ...]]) -> None:
+    """A table says the classes, whatever its columns are called and whatever separates them."""
+    folder = tree({"a.jpg": "A", "b.jpg": "B", "labels.csv": table})
+
+    beside, named = on_disk(folder), on_disk(folder / "labels.csv")
+
+    assert [picture.truth for picture in beside] == truth
+    assert [(picture.truth, picture.read()) for picture in named] == list(
+        zip(truth, (b"A", b"B"), strict=True)
+    )
+
+
+def test_foreign_table(tree: Tree) -> None:
+    """A table that names none of the pictures is not about them."""
+    assert said(on_disk(tree({"cat/a.jpg": "", "dog/b.jpg": "", "notes.csv": "file,label\nx.jpg,y\n"}))) == {
+        "cat/a.jpg": ("cat",),
+        "dog/b.jpg": ("dog",),
+    }
+
+
+def test_nothing(tree: Tree) -> None:
+    """A folder without pictures is refused."""
+    with pytest.raises(InvalidRequest, match="no pictures"):
+        on_disk(tree({"notes.txt": ""}))
+
+
+def test_no_table(tree: Tree) -> None:
+    """Neither a file of another kind nor a table that is no text is taken."""
+    folder = tree({"notes.txt": ""})
+    (folder / "bad.csv").write_bytes(b"file,label\n\xff\xfe\n")
+
+    with pytest.raises(InvalidRequest, match="folder of pictures"):
+        on_disk(folder / "notes.txt")
+    with pytest.raises(InvalidRequest, match="UTF-8"):
+        on_disk(folder / "bad.csv")
+
+
+def test_missing_file(tree: Tree) -> None:
+    """A picture that a table names and that is not there is that picture's error."""
+    [picture] = on_disk(tree({"labels.csv": "file,label\ngone.jpg,cat\n"}) / "labels.csv")
+
+    with pytest.raises(InvalidImage, match="cannot be read"):
+        picture.read()
+
+
+def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a limit to the pictures of one set."""
+    monkeypatch.setattr(module, "MOST", 2)
+
+    with pytest.raises(InvalidRequest, match="At most 2"):
+        labelled({f"cat/{n}.jpg": bytes for n in range(3)})

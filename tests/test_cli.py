@@ -1,0 +1,128 @@
+"""The command line evaluates files and services, and finds a preprocessing."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from click.testing import CliRunner, Result
+from flask import Flask
+from PIL import Image
+from werkzeug.serving import make_server
+
+from predictor.cli import main
+from tools.sample_models import classifier
+
+COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model that calls every picture red."""
+    path = tmp_path / "m.onnx"
+    path.write_bytes(classifier(list(COLOURS), winner=0))
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of class folders with two pictures each."""
+    for label, colour in COLOURS.items():
+        (tmp_path / "set" / label).mkdir(parents=True)
+        for number in range(2):
+            out = io.BytesIO()
+            Image.new("RGB", (40, 40), colour).save(out, "PNG")
+            (tmp_path / "set" / label / f"{number}.png").write_bytes(out.getvalue())
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def url(app: Flask) -> Iterator[str]:
+    """The address of a running service."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join(10)
+
+
+def run(*words: object) -> Result:
+    """Run a command."""
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def test_evaluate_file(model: Path, pictures: Path, tmp_path: Path) -> None:
+    """A model in a file is evaluated; the figures are printed, and written as JSON and as a page."""
+    files = tmp_path / "r.json", tmp_path / "r.html"
+
+    result = run("evaluate", pictures, "--model", model, "--json", files[0], "--html", files[1])
+
+    assert result.exit_code == 0, result.output
+    assert "top-1                33.3%  2 of 6" in result.output
+    assert "2 x blue taken for red" in result.output
+    report = json.loads(files[0].read_text())
+    assert (report["top1"]["hits"], report["top5"]["hits"], report["model"]["name"]) == (2, 6, "m.onnx")
+    page = files[1].read_text()
+    assert "33.3 %" in page
+    assert "<svg" in page
+    assert "<link" not in page
+    assert "<script" not in page
+
+
+def test_evaluate_service(url: str, tmp_path: Path, cat: Path) -> None:
+    """A running service is asked over HTTP; its labels and synonyms name the classes."""
+    folder = tmp_path / "tiger_cat"
+    folder.mkdir()
+    (folder / "cat.jpg").write_bytes(cat.read_bytes())
+    (folder / "bad.jpg").write_bytes(b"\xff\xd8\xff")
+
+    result = run("evaluate", tmp_path, "--url", url, "--json", tmp_path / "r.json")
+
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["top1"]["hits"], report["left_out"]) == (1, 1)
+    assert (report["model"]["name"], report["model"]["version"]) == ("default", 1)
+    assert "bad.jpg: The JPEG picture ends before its first scan." in result.output
+
+
+def test_tune(model: Path, pictures: Path, tmp_path: Path) -> None:
+    """Preprocessings are ranked, and the best is written in a form that can be uploaded."""
+    out = tmp_path / "best.json"
+
+    result = run(
+        "tune", pictures, "--model", model, "--out", out, "--html", tmp_path / "t.html", "--limit", 3
+    )
+
+    assert result.exit_code == 0, result.output
+    assert "Ranked by the share of pictures that the model gets right." in result.output
+    assert "(now)" in result.output
+    assert run("tune", pictures, "--model", model, "--preprocessing", out).exit_code == 0
+    assert "Values" in (tmp_path / "t.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("evaluate", "SET", "--url", "http://127.0.0.1:1"), "The service cannot be reached."),
+        (("evaluate", "EMPTY", "--model", "MODEL"), "There are no pictures in it."),
+        (("tune", "SET", "--model", "SET/red/0.png"), "not an ONNX"),
+        (("evaluate", "SET", "--model", "MODEL", "--json", "EMPTY/no/r.json"), "cannot be written"),
+    ],
+)
+def test_sentences(
+    model: Path, pictures: Path, tmp_path: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    """What goes wrong is said in a sentence, without a stack."""
+    (tmp_path / "empty").mkdir()
+    places = {"SET": pictures, "EMPTY": tmp_path / "empty", "MODEL": model}
+
+    result = run(*(re.sub("^(SET|EMPTY|MODEL)", lambda place: str(places[place[0]]), word) for word in words))
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ") or "\nError: " in result.output
+    assert sentence in result.output
+    assert "Traceback" not in result.output

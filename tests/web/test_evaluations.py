@@ -1,0 +1,261 @@
+"""Labelled pictures are evaluated over HTTP, and the best preprocessing is published."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+
+from predictor.runtime.worker import Worker
+from predictor.store.lock import locked
+from tools.sample_models import classifier
+
+COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
+LINES = {"Accept": "application/x-ndjson"}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An application whose model `colours` calls every picture red, and takes pixels from 0 to 1."""
+    from predictor.app import create_app
+    from predictor.config import Settings
+
+    app = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", workers=1))
+    model = classifier(list(COLOURS), winner=0, metadata=False)
+    labels = "\n".join(COLOURS).encode()
+    fields = {
+        "model": (io.BytesIO(model), "m.onnx"),
+        "labels": (io.BytesIO(labels), "l.txt"),
+        "name": "colours",
+    }
+    answer = app.test_client().post("/upload", data=fields)
+    assert answer.status_code == 200, answer.get_json()
+    yield app
+    app.extensions["predictor"].close()
+
+
+def picture(colour: tuple[int, int, int]) -> bytes:
+    """A small picture of a colour."""
+    out = io.BytesIO()
+    Image.new("RGB", (40, 40), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def files() -> list[tuple[io.BytesIO, str]]:
+    """The pictures as a browser sends a folder."""
+    return [(io.BytesIO(picture(colour)), f"set/{label}/1.png") for label, colour in COLOURS.items()]
+
+
+def archive(extra: dict[str, bytes] | None = None) -> tuple[io.BytesIO, str]:
+    """The pictures in an archive."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as written:
+        for label, colour in COLOURS.items():
+            written.writestr(f"{label}/1.png", picture(colour))
+        for name, content in (extra or {}).items():
+            written.writestr(name, content)
+    out.seek(0)
+    return out, "set.zip"
+
+
+def send(
+    client: FlaskClient, path: str, pictures: Any, headers: dict[str, str] | None = None, **fields: Any
+) -> Any:
+    """Send pictures."""
+    data = {"pictures": pictures, "model": "colours", **fields}
+    return client.post(path, data=data, headers=headers or {})
+
+
+def left(client: FlaskClient) -> list[Path]:
+    """What lies in the folder of uploads that are under way."""
+    worker: Worker = client.application.extensions["predictor"]
+    return list((worker.settings.data / "incoming").glob("*"))
+
+
+@pytest.mark.parametrize("form", ["archive", "folder"])
+def test_evaluate(client: FlaskClient, form: str) -> None:
+    """An archive or a folder's files give the report, and nothing is left behind."""
+    response = send(client, "/evaluate", archive() if form == "archive" else files())
+
+    report = response.get_json()
+    assert response.status_code == 200, report
+    assert (report["model"]["name"], report["model"]["version"]) == ("colours", 1)
+    assert (report["top1"]["hits"], report["top1"]["of"], report["left_out"]) == (1, 3, 0)
+    assert {pair["predicted"]["label"] for pair in report["confusions"]} == {"red"}
+    assert left(client) == []
+
+
+def test_lines(client: FlaskClient) -> None:
+    """Asked for lines, the answer tells its progress, and the report comes last."""
+    response = send(client, "/evaluate", archive(), LINES)
+
+    lines = [json.loads(line) for line in response.get_data(as_text=True).splitlines()]
+    response.close()
+    assert response.mimetype == "application/x-ndjson"
+    assert lines[0] == {"progress": {"done": 1, "of": 3}}
+    assert lines[-1]["report"]["pictures"] == 3
+    assert "html" not in lines[-1]
+    assert left(client) == []
+
+
+def test_page(client: FlaskClient) -> None:
+    """A browser without scripts gets the page with the report; with scripts, the last line has its part."""
+    page = send(client, "/evaluate", archive(), {"Accept": "text/html"})
+    lines = send(client, "/tune", archive(), {"Accept": "application/x-ndjson, text/html;q=0.5"})
+
+    assert (page.mimetype, "33.3 %" in page.get_data(as_text=True)) == ("text/html", True)
+    assert "Use this" in json.loads(lines.get_data(as_text=True).splitlines()[-1])["html"]
+
+
+def test_hostile_names(client: FlaskClient) -> None:
+    """Names of files are shown as text."""
+    name = "<img src=x onerror=alert(1)>/a.png"
+
+    text = send(client, "/evaluate", archive({name: b""}), {"Accept": "text/html"}).get_data(as_text=True)
+
+    assert "&lt;img src=x" in text
+    assert "<img src=x" not in text
+
+
+def test_tune_and_publish(client: FlaskClient, cat: Path) -> None:
+    """What was found is published as a new version of the same files, which serves at once."""
+    report = send(client, "/tune", archive()).get_json()
+    best = report["candidates"][0]["preprocessing"]
+
+    response = client.post("/models/colours/preprocessing", json={**best, "activation": "none"})
+
+    answer = response.get_json()
+    assert response.status_code == 200, answer
+    assert (answer["name"], answer["version"], answer["model"], answer["labels"]) == (
+        "colours",
+        2,
+        "m.onnx",
+        "l.txt",
+    )
+    assert answer["report"]["preprocessing"] == best
+    assert answer["report"]["warnings"] == []
+    again = client.post("/models/colours/preprocessing?version=1", json={"resize": "stretch"}).get_json()
+    assert (again["version"], again["report"]["preprocessing"]["resize"]) == (3, "stretch")
+    predicted = client.post(
+        "/predict?model=colours", data=cat.read_bytes(), content_type="image/jpeg"
+    ).get_json()
+    assert (predicted["predicted_label"], predicted["model"]["version"]) == ("red", 3)
+
+
+def test_what_was_said_of_scores_stays(client: FlaskClient) -> None:
+    """A new preprocessing keeps what the one before it said of the scores."""
+    client.post("/models/colours/preprocessing", json={"activation": "sigmoid"})
+
+    kept = client.post("/models/colours/preprocessing", json={"resize": "stretch"}).get_json()
+
+    assert (kept["report"]["activation"], kept["report"]["multi_label"]) == ("sigmoid", True)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ('{"resize": "sideways"}', 422, "invalid_model"),
+        ('{"sizes": 3}', 422, "invalid_model"),
+        ("[" * 100_000, 422, "invalid_model"),
+        (b"\xff", 400, "invalid_request"),
+    ],
+)
+def test_bad_preprocessing(client: FlaskClient, body: str | bytes, status: int, code: str) -> None:
+    """A preprocessing that does not fit changes nothing."""
+    before = client.get("/models/colours").get_json()["live"]
+
+    response = client.post("/models/colours/preprocessing", data=body, content_type="application/json")
+
+    assert (response.status_code, response.get_json()["code"]) == (status, code)
+    assert client.get("/models/colours").get_json()["live"] == before
+
+
+def test_bundled_model(client: FlaskClient, cat: Path) -> None:
+    """The model that ships with the service can be revised like any other."""
+    answer = client.post("/models/default/preprocessing?version=1", json={"resize": "stretch"}).get_json()
+
+    assert (answer["version"], answer["report"]["classes"]) == (2, 1000)
+    predicted = client.post("/predict", data=cat.read_bytes(), content_type="image/jpeg").get_json()
+    assert predicted["model"]["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("pictures", "fields", "status", "sentence"),
+    [
+        ((io.BytesIO(b"a"), "notes.txt"), {}, 400, "no pictures"),
+        ((io.BytesIO(b"PK"), "a.zip"), {}, 400, "not a ZIP file"),
+        ("archive", {"model": "nothing"}, 404, "No model"),
+        ("archive", {"version": "99"}, 404, "no such version"),
+        ("archive", {"limit": "0"}, 400, "limit must be at least 1"),
+        ("archive", {"colour": "red"}, 400, "colour is not a field"),
+        ("archive", {"labels": (io.BytesIO(b""), "l.txt")}, 400, "the files are named pictures"),
+        ("strange", {}, 400, "sea names no class"),
+    ],
+)
+def test_refused(
+    client: FlaskClient, pictures: Any, fields: dict[str, Any], status: int, sentence: str
+) -> None:
+    """What cannot be evaluated is refused in a sentence, and nothing is left behind."""
+    if pictures == "archive":
+        pictures = archive()
+    if pictures == "strange":
+        pictures = [
+            (io.BytesIO(picture((1, 2, 3))), "a/sky/1.png"),
+            (io.BytesIO(picture((1, 2, 3))), "a/sea/1.png"),
+        ]
+
+    response = send(client, "/evaluate", pictures, **fields)
+
+    assert (response.status_code, sentence in response.get_json()["detail"]) == (status, True), (
+        response.get_json()
+    )
+    assert left(client) == []
+
+
+def test_refused_in_lines(client: FlaskClient) -> None:
+    """What forbids the evaluation at its end is said by the last line."""
+    pictures = [(io.BytesIO(picture((1, 2, 3))), f"a/{name}/1.png") for name in ("sky", "sea")]
+
+    with send(client, "/evaluate", pictures, LINES) as response:
+        lines = response.get_data(as_text=True).splitlines()
+
+    assert json.loads(lines[-1])["error"]["code"] == "invalid_request"
+    assert left(client) == []
+
+
+def test_one_at_a_time(client: FlaskClient) -> None:
+    """While one evaluation is under way on the machine, another one is told so."""
+    worker: Worker = client.application.extensions["predictor"]
+
+    with locked(worker.settings.data / "evaluation.lock"):
+        response = send(client, "/tune", archive(), LINES)
+
+    assert (response.status_code, response.get_json()["code"]) == (409, "model_conflict")
+    assert send(client, "/evaluate", archive()).status_code == 200
+
+
+def test_reader_who_leaves(client: FlaskClient) -> None:
+    """Whoever stops reading ends the evaluation, and frees its place and its files."""
+    response = send(client, "/tune", archive(), LINES)
+    iterator = response.iter_encoded()
+    next(iterator)
+
+    response.close()
+
+    assert left(client) == []
+    assert send(client, "/evaluate", archive()).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/evaluate", "/tune", "/models/colours/preprocessing"])
+def test_who_may(make_app: Callable[..., Flask], path: str) -> None:
+    """Without the token nobody evaluates or changes anything."""
+    client = make_app(admin_token="secret", workers=1).test_client()
+
+    assert client.post(path, json={}).status_code == 401
+    assert client.post(path, json={}, headers={"Authorization": "Bearer secret"}).status_code in {400, 404}
