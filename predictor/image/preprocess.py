@@ -193,7 +193,9 @@ def to_tensor(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[A
     Returns:
         A contiguous, perhaps read-only array of `preprocessing.shape`, without a batch axis.
     """
-    pixels = _pixels(_resized(image, preprocessing), preprocessing.channels)
+    # Grey before the resizing, as Keras and timm load grey pictures: the rounding of the two would differ.
+    coloured = image.convert("L") if preprocessing.channels == "L" else image
+    pixels = _pixels(_resized(coloured, preprocessing), preprocessing.channels)
     if preprocessing.layout == "NCHW":
         pixels = pixels.transpose(2, 0, 1)
     return _values(np.ascontiguousarray(pixels), preprocessing)
@@ -210,7 +212,7 @@ def _resized(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
 
 def _pixels(image: Image.Image, channels: Channels) -> npt.NDArray[np.uint8]:
     if channels == "L":
-        return np.asarray(image.convert("L"))[:, :, np.newaxis]
+        return np.asarray(image)[:, :, np.newaxis]
     pixels = np.asarray(image)
     return pixels[:, :, ::-1] if channels == "BGR" else pixels
 

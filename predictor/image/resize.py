@@ -135,6 +135,6 @@ def _padded(image: Image.Image, size: Size, fill: tuple[int, int, int]) -> Image
     left, top = (size[0] - image.width) // 2, (size[1] - image.height) // 2
     if not any(fill):
         return image.crop((-left, -top, size[0] - left, size[1] - top))
-    padded = Image.new(image.mode, size, fill)
+    padded = Image.new("RGB", size, fill).convert(image.mode)
     padded.paste(image, (left, top))
     return padded

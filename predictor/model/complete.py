@@ -111,7 +111,8 @@ def _normalise(draft: _Draft, given: Given, found: Normalisation) -> None:
 def _resize(draft: _Draft, frame: Frame) -> None:
     values = draft.values
     part = values.pop("crop_pct", None)
-    keras = frame.layout == "NHWC" and frame.dtype.startswith("float")
+    # Channels come last in what was made with TensorFlow, whose tools stretch pictures.
+    keras = frame.layout == "NHWC"
     if "resize" not in values and "resize_to" not in values and part is None:
         values |= {"resize": "stretch"} if keras else {"resize": "crop"}
         values.setdefault("interpolation", "bilinear")

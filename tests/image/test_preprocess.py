@@ -179,13 +179,37 @@ def test_normalised(layout: Any, channels: Any, dtype: Any, tolerance: float, im
 
 def test_grey(image: Image.Image) -> None:
     """One channel is the luma of ITU-R BT.601."""
-    pixels = to_tensor(image, Preprocessing()).astype(np.float64)
-    preprocessing = Preprocessing(channels="L", dtype="float32", scale=1 / 255, mean=(0.5,), std=(0.25,))
+    square = image.resize((224, 224))
+    preprocessing = Preprocessing(
+        resize="stretch", channels="L", dtype="float32", scale=1 / 255, mean=(0.5,), std=(0.25,)
+    )
 
-    tensor = to_tensor(image, preprocessing)
+    tensor = to_tensor(square, preprocessing)
 
-    luma = pixels @ [0.299, 0.587, 0.114]
+    luma = np.asarray(square) @ [0.299, 0.587, 0.114]
     assert np.abs(tensor[..., 0] - (luma / 255 - 0.5) / 0.25).max() < 1.01 / 255 / 0.25
+
+
+def test_grey_before_resizing(image: Image.Image) -> None:
+    """A picture is made grey before it is resized, and what is added around it is grey as well."""
+    form = Preprocessing(
+        20,
+        60,
+        resize="fit",
+        resize_to=(20, 60),
+        interpolation="bilinear",
+        channels="L",
+        mean=(0.0,),
+        std=(1.0,),
+        fill=(255, 0, 0),
+    )
+
+    tensor = to_tensor(image.resize((50, 50)), form)[..., 0]
+
+    grey = image.resize((50, 50)).convert("L").resize((20, 20), Image.Resampling.BILINEAR)
+    assert np.abs(tensor[:, 20:40].astype(int) - np.asarray(grey)).max() <= 1
+    # The luma of red.
+    assert (tensor[:, :20] == 76).all()
 
 
 def test_stretch(image: Image.Image) -> None:

@@ -1,0 +1,99 @@
+"""Classifiers as other tools export them answer as those tools do, with no setting but what the tools ship.
+
+`tools/make_exports.py` made the files and the references, which never saw ONNX.
+"""
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from predictor.evaluation.local import LocalModel, opened
+from predictor.image.decode import decode
+from predictor.image.preprocess import to_tensor
+from predictor.model.scores import rank
+from tools.make_exports import labels, views
+
+DATA = Path(__file__).parents[1] / "data"
+README = (DATA.parents[1] / "README.md").read_text()
+EXPORTS: dict[str, dict[str, Any]] = {
+    name: one
+    for path in sorted((DATA / "exports").glob("*.json"))
+    for name, one in json.loads(path.read_text()).items()
+}
+TOLERANCE = 1e-3
+# torchvision's preset is what is assumed where nothing is said.
+CONFIGURED = [
+    name
+    for name, one in EXPORTS.items()
+    if "preprocessing" in one["companions"] and name != "torchvision_preset"
+]
+
+
+def model(name: str, folder: Path) -> LocalModel:
+    """The model as an upload of its files would be served."""
+    paths: dict[str, Path] = {}
+    for kind, text in EXPORTS[name]["companions"].items():
+        paths[kind] = folder / kind
+        paths[kind].write_text(text)
+    return opened(DATA / "exports" / f"{name}.onnx", paths.get("labels"), paths.get("preprocessing"))
+
+
+def confidences(served: LocalModel, image: Image.Image) -> npt.NDArray[np.float64]:
+    """What the model answers to a picture's file, by index."""
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    picture = decode(out.getvalue(), served.limits, served.spec.preprocessing.shortest)
+    scores = served.run(to_tensor(picture, served.spec.preprocessing))
+    ranked = rank(scores, served.spec.activation, len(served.spec.labels))
+    return np.array([confidence for _, confidence in sorted(ranked)])
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_reference(name: str, tmp_path: Path, cat: Path) -> None:
+    """The five best classes are the tool's own, in its order, and all confidences are within a thousandth."""
+    served = model(name, tmp_path)
+
+    assert [label.name for label in served.labels([])] == labels()
+    assert served.spec.multi_label == (
+        "multi-label" in EXPORTS[name]["form"] or "sigmoid" in EXPORTS[name]["form"]
+    )
+    for view, image in views(cat).items():
+        expected = np.array(EXPORTS[name]["confidences"][view])
+        found = confidences(served, image)
+        assert np.argsort(-found)[:5].tolist() == np.argsort(-expected)[:5].tolist(), view
+        assert np.abs(found - expected).max() < TOLERANCE, view
+
+
+@pytest.mark.parametrize("name", CONFIGURED)
+def test_preprocessing_matters(name: str, tmp_path: Path, cat: Path) -> None:
+    """Without what the tool ships the answers differ, so that the references can tell right from wrong."""
+    bare = opened(DATA / "exports" / f"{name}.onnx", None, None)
+
+    apart = [
+        np.abs(confidences(bare, image) - EXPORTS[name]["confidences"][view]).max()
+        for view, image in views(cat).items()
+    ]
+
+    assert max(apart) > 5 * TOLERANCE
+    assert bare.spec.warnings
+
+
+def test_every_kind() -> None:
+    """The exports have all layouts, types and endings that are told apart, and the README lists each."""
+    forms = " ".join(one["form"] for one in EXPORTS.values())
+
+    assert len(EXPORTS) >= 8
+    for word in (
+        *("NCHW", "NHWC", "uint8", "grey", "free height", "fixed batch", "logits", "softmax", "sigmoid"),
+        *("timm", "preprocessor_config.json", "normalisation in the graph", "multi-label"),
+    ):
+        assert word in forms
+    listed = re.findall(r"^\| (N(?:CHW|HWC), [^|]+) \| ([^|]+) \|", README, re.MULTILINE)
+    assert listed == [(one["form"], one["reference"]) for one in EXPORTS.values()]
