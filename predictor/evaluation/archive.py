@@ -38,7 +38,8 @@ def files_of(path: Path, max_bytes: int) -> Files:
     except _UNREADABLE as error:
         raise InvalidRequest("The archive is not a ZIP file that can be read.") from error
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    return {entry.filename: partial(_read, archive, entry, max_bytes) for entry in entries}
+    # Some tools of Windows write its own mark between folders.
+    return {entry.filename.replace("\\", "/"): partial(_read, archive, entry, max_bytes) for entry in entries}
 
 
 def _refuse_long_form(path: Path) -> None:

@@ -35,6 +35,14 @@ def test_files(path: Path, tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [path]
 
 
+def test_windows(tmp_path: Path) -> None:
+    """An archive with the folders' mark of Windows has folders, too."""
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        archive.writestr("cat\\a.jpg", b"meow")
+
+    assert list(files_of(tmp_path / "w.zip", KILO)) == ["cat/a.jpg"]
+
+
 def test_bomb(path: Path) -> None:
     """A file that unpacks to more than is allowed is refused, and no more than that is unpacked."""
     with pytest.raises(ImageTooLarge):
