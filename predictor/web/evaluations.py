@@ -122,7 +122,7 @@ def render(worker: Worker, **shown: Any) -> str:
         names=sorted(name for name, known in state.names.items() if known.live),
         limits={"max_mb": settings.max_model_mb, "tuned": TUNED},
         protected=settings.admin_token is not None,
-        **({"report": None, "problem": None, "chosen": None} | shown),
+        **({"report": None, "problem": None} | shown),
     )
 
 
