@@ -20,7 +20,7 @@ from predictor.errors import (
 )
 from predictor.runtime.prediction import Outcome
 from predictor.runtime.worker import Worker
-from predictor.web import inputs, schemas
+from predictor.web import answers, inputs, schemas
 from predictor.web.auth import require_token
 from predictor.web.hooks import surrounding
 from predictor.web.openapi import BINARY, operation
@@ -71,10 +71,10 @@ def _body(outcome: Outcome, *, many: bool) -> dict[str, Any]:
     result = outcome.results[0]
     if isinstance(result, PredictorError):
         raise result
-    return schemas.answer_json(result, outcome.model)
+    return answers.answer_json(result, outcome.model)
 
 
 def _result(outcome: Outcome, result: Any) -> dict[str, Any]:
     if isinstance(result, PredictorError):
         return {"error": problem_json(result)}
-    return schemas.answer_json(result, outcome.model)
+    return answers.answer_json(result, outcome.model)

@@ -59,6 +59,8 @@ _ERRORS = (
     NotReady, StorageFull,
 )  # fmt: skip
 
+_BODIES = {"multipart/form-data": evaluation_schemas.EvaluationForm}
+
 Work = Callable[[LoadedModel, Sequence[Picture]], Generator[Step, None, None]]
 
 log = logging.getLogger(__name__)
@@ -67,18 +69,25 @@ log = logging.getLogger(__name__)
 def blueprint(worker: Worker) -> Blueprint:
     """Routes of the evaluations."""
     room = Blueprint(NAME, __name__)
-    bodies = {"multipart/form-data": evaluation_schemas.EvaluationForm}
+    _page(room, worker)
+    _evaluate(room, worker)
+    _tune(room, worker)
+    return room
 
+
+def _page(room: Blueprint, worker: Worker) -> None:
     @room.get("/evaluate")
     @operation(tag="Evaluation", answers={"text/html": TEXT})
     def show() -> str:
         """Show the page on which labelled pictures are given."""
         return render(worker)
 
+
+def _evaluate(room: Blueprint, worker: Worker) -> None:
     @room.post("/evaluate")
     @operation(
         tag="Evaluation",
-        bodies=bodies,
+        bodies=_BODIES,
         answers={"application/json": evaluation_schemas.Evaluation, LINES: TEXT},
         errors=_ERRORS,
     )
@@ -90,10 +99,12 @@ def blueprint(worker: Worker) -> Blueprint:
         """
         return _answer(worker, worker.evaluations.evaluate, None)
 
+
+def _tune(room: Blueprint, worker: Worker) -> None:
     @room.post("/tune")
     @operation(
         tag="Evaluation",
-        bodies=bodies,
+        bodies=_BODIES,
         answers={"application/json": evaluation_schemas.Ranking, LINES: TEXT},
         errors=_ERRORS,
     )
@@ -104,8 +115,6 @@ def blueprint(worker: Worker) -> Blueprint:
         labels by its mean confidence. `POST /models/<name>/preprocessing` takes what it found.
         """
         return _answer(worker, worker.evaluations.tune, TUNED)
-
-    return room
 
 
 def render(worker: Worker, **shown: Any) -> str:

@@ -11,7 +11,7 @@ from predictor.image.decode import Limits
 from predictor.image.thumbnail import thumbnail
 from predictor.runtime.prediction import Encoded, Picture
 from predictor.runtime.worker import Worker
-from predictor.web import inputs, openapi, schemas
+from predictor.web import answers, inputs, openapi, schemas
 from predictor.web.auth import require_token
 from predictor.web.hooks import surrounding
 from predictor.web.problems import problem_json
@@ -91,7 +91,7 @@ def _predicted(worker: Worker) -> dict[str, Any]:
     first = outcome.results[0]
     if isinstance(first, PredictorError):
         raise first
-    answer = schemas.answer_json(first, outcome.model)
+    answer = answers.answer_json(first, outcome.model)
     answer["milliseconds"] = 1000 * (time.perf_counter() - start)
     answer["phases"] = {phase: 1000 * seconds for phase, seconds in outcome.phases.seconds.items()}
     answer["preview"] = _preview(sent.pictures[0], worker)

@@ -1,6 +1,5 @@
 """What requests and answers look like; the OpenAPI document is made of what validates them."""
 
-import base64
 import json
 from typing import Annotated, Any, Literal
 
@@ -8,11 +7,6 @@ from flask import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from predictor.errors import InvalidRequest
-from predictor.image.restore import png
-from predictor.model.labels import Label
-from predictor.model.spec import ModelSpec
-from predictor.runtime.loaded import LoadedModel
-from predictor.runtime.prediction import Prediction, Trace
 from predictor.store.registry import DEFAULT, ModelVersion
 
 ModelName = Annotated[
@@ -249,47 +243,3 @@ def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:
 def model_json(version: ModelVersion) -> dict[str, Any]:
     """A model version as answers name it (`ModelRef`)."""
     return {"name": version.name, "version": version.version, "digest": version.digest}
-
-
-def answer_json(prediction: Prediction, model: LoadedModel) -> dict[str, Any]:
-    """A prediction as JSON (`Answer`)."""
-    scores = [_score(prediction.labels[index], index, confidence) for index, confidence in prediction.ranked]
-    answer = {
-        "predicted_label": scores[0]["label"],
-        "confidence": scores[0]["confidence"],
-        "predictions": scores,
-        "model": model_json(model.version),
-        "cached": prediction.cached,
-    }
-    if model.spec.multi_label:
-        answer["multi_label"] = True
-    if prediction.trace is not None:
-        answer["debug"] = _debug_json(prediction.trace, model.spec)
-    return answer
-
-
-def _debug_json(trace: Trace, spec: ModelSpec) -> dict[str, Any]:
-    tensor = trace.tensor.astype("float64")
-    picture = base64.b64encode(png(trace.tensor, spec.preprocessing)).decode()
-    described = spec.to_json()
-    kept = ("preprocessing", "activation", "reasons", "warnings")
-    return {name: described[name] for name in kept} | {
-        "input": {
-            **spec.image.to_json(),
-            "shape": list(tensor.shape),
-            "minimum": float(tensor.min()),
-            "maximum": float(tensor.max()),
-            "mean": float(tensor.mean()),
-            "png": f"data:image/png;base64,{picture}",
-        },
-        "phases": {phase: round(1000 * seconds, 3) for phase, seconds in trace.phases.seconds.items()},
-    }
-
-
-def _score(label: Label, index: int, confidence: float) -> dict[str, Any]:
-    score: dict[str, Any] = {"label": label.name, "index": index, "confidence": confidence}
-    if label.id is not None:
-        score["id"] = label.id
-    if label.synonyms:
-        score["synonyms"] = list(label.synonyms)
-    return score
