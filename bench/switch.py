@@ -28,8 +28,9 @@ from tools.sample_models import classifier
 RATE = 50
 ROUNDS = 5
 UPLOADS = 20
-EVERY_SECONDS = 2.0
-"""From the beginning of an upload to that of the next, unless it takes longer."""
+PACES = (0.0, 2.0)
+"""Seconds from the beginning of an upload to that of the next, unless it takes longer."""
+QUIET_SECONDS = 20
 KILLS = 100
 SWITCHES = 100
 LARGE_MB = 50
@@ -75,37 +76,49 @@ def stale(sent: list[Sent], done: list[tuple[float, str]]) -> int:
 
 
 def under_load(models: dict[str, bytes]) -> None:
-    """Print what uploads cost those who ask meanwhile."""
-    quiet, busy, seconds, done = list[Sent](), list[Sent](), list[float](), list[tuple[float, str]]()
+    """Print what uploads cost those who ask meanwhile: one after the other without a pause, and at a pace."""
+    quiet, sent = list[Sent](), {pause: list[Sent]() for pause in PACES}
+    done, seconds = list[tuple[float, str]](), list[float]()
     with running(cache="off") as service:
         upload(service, models["A"])
         for _ in range(ROUNDS):
-            with steady(service, PICTURE, RATE) as sent:
-                time.sleep(UPLOADS * EVERY_SECONDS / 2)
-            quiet += sent
-            with steady(service, PICTURE, RATE) as sent:
-                for number in range(UPLOADS):
-                    name = "BA"[number % 2]
-                    start = time.time()
-                    upload(service, models[name]).raise_for_status()
-                    done.append((time.time(), name))
-                    seconds.append(time.time() - start)
-                    time.sleep(max(0.0, start + EVERY_SECONDS - time.time()))
-            busy += sent
-    print(
-        f"\n{RATE} requests a second, {ROUNDS} rounds without and with {UPLOADS} uploads, "
-        f"one every {EVERY_SECONDS:g} s"
-    )
-    print(f"{'':20} {'requests':>9} {'failed':>7} {'stale':>6} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}")
-    for title, sent in (("without uploads", quiet), ("with uploads", busy)):
-        failed = sum(request.status != 200 for request in sent)
-        figures = [percentile(sent, share) for share in (0.5, 0.99, 1)]
-        shown = " ".join(f"{value:8.1f}" for value in figures)
-        print(f"{title:20} {len(sent):9} {failed:7} {stale(sent, done) if sent is busy else 0:6} {shown}")
-    ratio = percentile(busy, 0.99) / percentile(quiet, 0.99)
-    print(
-        f"p99 with uploads over p99 without: {ratio:.2f}; an upload took {statistics.median(seconds):.2f} s"
-    )
+            with steady(service, PICTURE, RATE) as found:
+                time.sleep(QUIET_SECONDS)
+            quiet += found
+            for pause, busy in sent.items():
+                with steady(service, PICTURE, RATE) as found:
+                    _upload_in_turn(service, models, pause, done, seconds)
+                busy.extend(found)
+    print(f"\n{RATE} requests a second, {ROUNDS} rounds without and with {UPLOADS} uploads")
+    heads = " ".join(f"{head:>8}" for head in ("p50 ms", "p99 ms", "max ms"))
+    print(f"{'':27} {'requests':>9} {'failed':>7} {'stale':>6} {heads} {'p99':>6}")
+    _row("without uploads", quiet, quiet, [])
+    for pause, busy in sent.items():
+        _row(f"one upload every {pause:g} s" if pause else "uploads without a pause", busy, quiet, done)
+    print(f"an upload took {statistics.median(seconds):.2f} s; the last column is the ratio of the p99")
+
+
+def _upload_in_turn(
+    service: Service,
+    models: dict[str, bytes],
+    pause: float,
+    done: list[tuple[float, str]],
+    seconds: list[float],
+) -> None:
+    for number in range(UPLOADS):
+        name = "BA"[number % 2]
+        start = time.time()
+        upload(service, models[name]).raise_for_status()
+        done.append((time.time(), name))
+        seconds.append(time.time() - start)
+        time.sleep(max(0.0, start + pause - time.time()))
+
+
+def _row(title: str, sent: list[Sent], quiet: list[Sent], done: list[tuple[float, str]]) -> None:
+    failed = sum(request.status != 200 for request in sent)
+    figures = " ".join(f"{percentile(sent, share):8.1f}" for share in (0.5, 0.99, 1))
+    ratio = percentile(sent, 0.99) / percentile(quiet, 0.99)
+    print(f"{title:27} {len(sent):9} {failed:7} {stale(sent, done):6} {figures} {ratio:6.2f}")
 
 
 def killed(models: dict[str, bytes]) -> None:

@@ -174,6 +174,7 @@ def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
         fields, files = multipart.receive(
             request,
             folder,
+            field="pictures",
             max_bytes=settings.max_model_bytes + _REST_BYTES,
             max_parts=_PARTS,
             too_large=ModelTooLarge(f"The pictures may have at most {settings.max_model_mb:g} MB together."),

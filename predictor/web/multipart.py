@@ -19,27 +19,34 @@ File = tuple[str, FileStorage]
 
 
 def receive(
-    request: Request, folder: Path, *, max_bytes: int, max_parts: int, too_large: PredictorError
+    request: Request,
+    folder: Path,
+    *,
+    field: str,
+    max_bytes: int,
+    max_parts: int,
+    too_large: PredictorError,
 ) -> tuple[dict[str, Any], list[File]]:
     """Write a form's files into a folder, under names of our own.
 
     Args:
         request: what comes.
         folder: where to write.
+        field: the name of the files that are wanted, for those who send no form.
         max_bytes: most bytes of the whole request.
         max_parts: most fields and files.
         too_large: raised if there is more.
 
     Returns:
         The text fields, those given twice as lists, and the files. An empty file without a name, which is
-        what a browser sends where nothing was chosen, is left out.
+        what a browser sends where nothing was chosen, is left out, and not kept.
 
     Raises:
         InvalidRequest: this is no multipart form, or not all of one.
         OSError: the disk does not take it.
     """
     if request.mimetype != "multipart/form-data":
-        raise InvalidRequest("Send a multipart form.")
+        raise InvalidRequest(f"Send a multipart form with a file named {field}.")
     request.max_content_length = max_bytes
     with _translated(too_large), _Places(folder) as places:
         parser = FormDataParser(
@@ -49,7 +56,7 @@ def receive(
             request.stream, request.mimetype, request.content_length, request.mimetype_params
         )
     texts = {name: values[0] if len(values) == 1 else values for name, values in fields.lists()}
-    return texts, [(name, file) for name, file in files.items(multi=True) if not _nothing_chosen(file)]
+    return texts, [(name, file) for name, file in files.items(multi=True) if not _dropped(file)]
 
 
 def path(file: FileStorage) -> Path:
@@ -57,8 +64,12 @@ def path(file: FileStorage) -> Path:
     return Path(str(file.stream.name))
 
 
-def _nothing_chosen(file: FileStorage) -> bool:
-    return not file.filename and not path(file).stat().st_size
+def _dropped(file: FileStorage) -> bool:
+    """Remove what a browser sends where nothing was chosen; whether it was that."""
+    nothing = not file.filename and not path(file).stat().st_size
+    if nothing:
+        path(file).unlink()
+    return nothing
 
 
 class _Places:

@@ -31,6 +31,7 @@ def receive(request: Request, settings: Settings, folder: Path) -> Received:
     fields, files = multipart.receive(
         request,
         folder,
+        field="model",
         max_bytes=settings.max_model_bytes + 2 * _COMPANION_BYTES + _REST_BYTES,
         max_parts=_PARTS,
         too_large=ModelTooLarge(f"The model may have at most {settings.max_model_mb:g} MB."),

@@ -32,7 +32,8 @@ def test_schemathesis(service: Service, tmp_path: Path) -> None:
             "--max-examples", "60",
             "--seed", "1",
             "--generation-database", "none",
-            "--workers", "2",
+            # In threads of its own the tool now and then trips over a fault of the interpreter (ast).
+            "--workers", "1",
             "--no-color",
         ],
         check=False,

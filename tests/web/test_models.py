@@ -292,3 +292,23 @@ def test_several_outputs(client: FlaskClient, cat: Path) -> None:
     assert answer["report"]["activation"] == "softmax"
     assert any("ImageNet" in warning for warning in answer["report"]["warnings"])
     assert label(client, cat) == "red"
+
+
+def test_nothing_chosen(client: FlaskClient, dogs: bytes) -> None:
+    """What a browser sends where no file was chosen leaves nothing among the version's files."""
+    nothing = {"labels": (io.BytesIO(b""), ""), "preprocessing": (io.BytesIO(b""), "")}
+
+    answer = upload(client, dogs, name="dogs.onnx", **nothing).get_json()
+
+    worker: Worker = client.application.extensions["predictor"]
+    folder = worker.registry.folder("default", answer["version"])
+    assert (answer["status"], answer["labels"]) == ("success", None)
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "model.onnx"]
+
+
+def test_told_what_to_send(client: FlaskClient) -> None:
+    """Whoever sends no form is told what to send."""
+    response = client.post("/upload", json={"model": "my.onnx"})
+
+    assert code(response) == (400, "invalid_request")
+    assert response.get_json()["detail"] == "Send a multipart form with a file named model."
