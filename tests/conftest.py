@@ -1,5 +1,6 @@
 """What tests of several rooms share."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,11 +8,26 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, settings
 
 from predictor.app import create_app
 from predictor.config import Settings
 
 DATA = Path(__file__).parent / "data"
+LONG = "FUZZ_EXAMPLES" in os.environ
+FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
+"""How many examples each property is tried with. Unless it was chosen, they are the same each time."""
+
+settings.register_profile(
+    "predictor",
+    max_examples=FUZZ_EXAMPLES,
+    derandomize=not LONG,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("predictor")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from predictor.errors import InvalidImage
 
 MAX_SCANS = 100
 _MAX_SEGMENTS = 4096
+_TOO_MANY = "The JPEG picture has too many segments."
 _EOI = 0xD9
 _SOS = 0xDA
 _APP1 = 0xE1
@@ -27,7 +28,7 @@ def strip(data: bytes) -> tuple[bytes, bytes]:
     """The same picture without metadata before its first scan, and its EXIF block (empty if none).
 
     Raises:
-        InvalidImage: the segments are damaged, or the picture has more than 100 scans.
+        InvalidImage: the segments are damaged or too many, or the picture has more than 100 scans.
     """
     kept = [b"\xff\xd8"]
     exif = b""
@@ -43,7 +44,7 @@ def strip(data: bytes) -> tuple[bytes, bytes]:
         elif marker == _APP1 and not exif and segment.startswith(_EXIF, 4):
             exif = segment[4:]
         position = end
-    raise InvalidImage("The JPEG picture has too many segments.")
+    raise InvalidImage(_TOO_MANY)
 
 
 def _rest_behind(head: bytes, data: bytes, start: int) -> bytes:
@@ -84,10 +85,11 @@ def _pairs(data: bytes, position: int) -> int:
 def _scans(data: bytes, position: int) -> int:
     """Scans from a position to the end of the picture; counting stops past the limit."""
     scans = 0
-    while scans <= MAX_SCANS and (found := _MARKER.search(data, position)):
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.search(data, position)
+        if found is None or found[1][0] == _EOI or scans > MAX_SCANS:
+            return scans
         marker = found[1][0]
-        if marker == _EOI:
-            break
         scans += marker == _SOS
         position = found.end() if marker in _ALONE else _end(data, found.start())
-    return scans
+    raise InvalidImage(_TOO_MANY)

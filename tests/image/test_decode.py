@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from predictor.errors import ImageError, ImageTooLarge, InvalidImage, UnsupportedImage
+from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from predictor.image.decode import MAX_SIDE, Limits, decode, sniff
 
 LIMITS = Limits()
@@ -230,23 +228,3 @@ def test_decode_error_names_no_library() -> None:
 
     assert caught.value.detail == "The picture is damaged or incomplete."
     assert caught.value.__cause__ is not None
-
-
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    kind=st.sampled_from(sorted(SAMPLES)),
-    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=12),
-    keep=st.floats(0.02, 1),
-    shortest=st.sampled_from([0, 8]),
-)
-def test_decode_mutated(kind: str, changes: list[tuple[float, int]], keep: float, shortest: int) -> None:
-    """Damaged bytes give an RGB picture or an error of the picture family, nothing else."""
-    data = bytearray(SAMPLES[kind])
-    for place, value in changes:
-        data[int(place * (len(data) - 1))] = value
-    try:
-        image = decode(bytes(data[: int(keep * len(data))]), LIMITS, shortest)
-    except ImageError:
-        return
-
-    assert image.mode == "RGB"

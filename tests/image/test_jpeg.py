@@ -1,6 +1,7 @@
 """The walk over JPEG's markers: scans counted, metadata dropped."""
 
 import struct
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -109,3 +110,20 @@ def test_too_many_segments(progressive: bytes) -> None:
     """A flood of small segments is refused, not walked to its end."""
     with pytest.raises(InvalidImage, match="segments"):
         strip(progressive[:2] + _segment(0xFE, b"") * 100_000 + progressive[2:])
+
+
+@pytest.mark.parametrize("decoy", [SOS * 200, b""])
+def test_too_many_segments_between_scans(decoy: bytes, progressive: bytes) -> None:
+    """Nor is a flood between scans, where marks inside a comment have the scans counted."""
+    second = progressive.index(SOS, progressive.index(SOS) + 2)
+    flood = _segment(0xFE, decoy) + _segment(0xFE, b"") * 1_000_000
+    data = progressive[:second] + flood + progressive[second:]
+
+    start = time.process_time()
+    if decoy:
+        with pytest.raises(InvalidImage, match="segments"):
+            strip(data)
+    else:
+        strip(data)
+
+    assert time.process_time() - start < 0.5
