@@ -10,6 +10,7 @@ from predictor.model.configs.read import blaming
 from predictor.model.frame import Frame
 from predictor.model.normalisation import Normalisation, normalisation
 from predictor.model.spec import Structure
+from predictor.model.strict_json import shown
 
 _SIDE = 224
 _CROP_PCT = 0.875
@@ -63,7 +64,8 @@ def _form(draft: _Draft, given: Given, frame: Frame) -> None:
     """Layout, element type and channels, which the graph prescribes."""
     for name, fixed in (("layout", frame.layout), ("dtype", frame.dtype)):
         if draft.values.setdefault(name, fixed) != fixed:
-            raise ValueError(f"{given.name(name)} is {draft.values[name]}, but the model's input is {fixed}.")
+            said = shown(draft.values[name])
+            raise ValueError(f"{given.name(name)} is {said}, but the model's input is {fixed}.")
     if not given.literal or "layout" not in given.values:
         draft.reasons["layout"] = frame.reason
     usual = "L" if frame.depth == 1 else "RGB"

@@ -8,6 +8,7 @@ from typing import Any
 MOST = 100_000
 """Classes that a model may have."""
 
+_MOST_COLUMNS = 100
 _INDEX = re.compile(r"\d{1,9}")
 _SYNSET = re.compile(r"(n\d{8})\s+(\S.*)")
 _NUMBERED = re.compile(r"(\d{1,9})(?:\s*[:,;\t]\s*|\s+)(\S.*)")
@@ -62,6 +63,8 @@ def _table(lines: list[str]) -> list[Any] | None:
     try:
         rows = list(csv.reader((line for line in lines if line), delimiter=delimiter, strict=True))
     except csv.Error:
+        return None
+    if len(rows[0]) > _MOST_COLUMNS:
         return None
     header = [cell.strip().lower() for cell in rows[0]]
     if len({len(row) for row in rows}) > 1:

@@ -1,9 +1,11 @@
-"""JSON that says one thing only: no field twice, no NaN, no half of a character."""
+"""JSON that says one thing only: no field twice, no NaN, no number that no machine computes with."""
 
 import json
+import math
 import re
 from typing import Any
 
+_MOST_DIGITS = 100
 _SHOWN = re.compile(r"[\w .,:/()+-]{1,64}")
 
 
@@ -11,11 +13,17 @@ def loads(text: str) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is not JSON, or a field stands in it twice, or it holds NaN or an infinity; the
-            sentence is fit for the caller.
+        ValueError: it is not JSON, or a field stands in it twice, or it holds NaN, an infinity or a whole
+            number of more than 100 digits; the sentence is fit for the caller.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_not_a_number)
+        value = json.loads(
+            text,
+            object_pairs_hook=_once,
+            parse_constant=_not_a_number,
+            parse_int=_whole,
+            parse_float=_finite,
+        )
     except json.JSONDecodeError as error:
         raise ValueError(f"It is not valid JSON, see line {error.lineno}.") from error
     except RecursionError as error:
@@ -40,3 +48,16 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _not_a_number(name: str) -> float:
     raise ValueError(f"{name} is not a number that JSON knows.")
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"A number in it has more than {_MOST_DIGITS} digits.")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("A number in it is too large.")
+    return value

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -264,12 +265,21 @@ def test_timm_refused(change: dict[str, Any], named: str, nested: bool) -> None:
         ("[1]", "must be a JSON object"),
         ('"vgg"', "vgg is no name"),
         ('{"scale": NaN}', "NaN"),
+        ('{"scale": 1e999}', "too large"),
+        (f'{{"mean": [{10**400}]}}', "digits"),
+        ('{"size": 1' + "0" * 5_000 + "}", "digits"),
+        ('{"crop_pct": 1e-320}', "crop_pct must be"),
+        (json.dumps({**HF, "crop_pct": 1e-320}), "crop_pct must be"),
+        (json.dumps({**TIMM, "crop_pct": 1e-320}), "crop_pct must be"),
+        (json.dumps({**TIMM, "crop_mode": "border", "crop_pct": 1, "mean": [1e308] * 3}), "finite"),
+        ("ImageClassification(mean=[1" + "0" * 900 + "])", "mean must be"),
         ('{"scale": 1, "scale": 2}', "scale stands in it twice"),
         ('{"<b>": 1}', "one whose name cannot be shown is unknown"),
         ('{"colour": "RGB"}', "colour is unknown"),
         ('{"scale": "1"}', "scale must be"),
         ('{"layout": "NHWC"}', "layout is NHWC, but the model's input is NCHW"),
         ('{"dtype": "uint8"}', "dtype is uint8"),
+        ('{"layout": "\\u202enot\\u0000shown"}', "layout is one whose name cannot be shown"),
         ('{"channels": "L"}', "channels is L"),
         ('{"channels": "CMYK"}', "channels must be one of"),
         ('{"size": [224, 224, 3]}', "size must be"),
@@ -301,6 +311,21 @@ def test_timm_refused(change: dict[str, Any], named: str, nested: bool) -> None:
 def test_refused(text: str, named: str) -> None:
     """What cannot be used is refused in a sentence that names the field."""
     assert named in refused(text)
+
+
+@pytest.mark.parametrize("size", [{}, "big", 1.5, True, ["a", "b"], [32, {}], [1.5, 2]])
+def test_size_of_a_free_input(size: Any) -> None:
+    """A size that is none is named, also where the input would take any."""
+    assert "size must be" in refused(json.dumps({"size": size}), None, 3, None, None)
+
+
+def test_blanks_in_a_printed_preset() -> None:
+    """A printed preset with hundreds of blanks is read as quickly as any other."""
+    start = time.process_time()
+
+    assert "a must be a number" in refused("ImageClassification(a=x" + " " * 970 + "y)")
+
+    assert time.process_time() - start < 0.2
 
 
 def metadata(name: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Labels are read in the order of their classes, in every form in use."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,10 @@ def test_files(file: str, labels: tuple[str, ...]) -> None:
         ("{}", "no labels"),
         ("[]", "list"),
         ("[NaN]", "NaN"),
+        ("[-Infinity]", "Infinity"),
+        ("[1e999]", "too large"),
+        ("[" + "1" * 101 + "]", "100 digits"),
+        ('{"cat": ' + "1" * 5_000 + "}", "100 digits"),
         ('["cat", 5]', "Label 1"),
         ('[{"id": "a"}]', "Label 0"),
         ('[{"name": "a", "id": 5.5}]', "label 0"),
@@ -152,6 +157,15 @@ def test_malformed(text: str, named: str) -> None:
     """What has no such form is refused in a sentence that names the entry."""
     with pytest.raises(InvalidModel, match=named):
         parse(text)
+
+
+def test_wide_table() -> None:
+    """A line of a million commas is no table, and is told so at once."""
+    start = time.process_time()
+    with pytest.raises(InvalidModel, match="Label 0 has more than"):
+        parse("a," * 1_500_000)
+
+    assert time.process_time() - start < 0.5
 
 
 def test_long_names() -> None:

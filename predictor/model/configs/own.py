@@ -71,8 +71,9 @@ def _sides(record: Record, name: str) -> Any:
     value = record.get(name)
     if name == "fill":
         return tuple(value) if isinstance(value, list) else (value,) * 3
-    if name == "size" and not isinstance(value, list):
-        return value, value
+    if name == "size":
+        height, width = pair(name, value) if isinstance(value, list) else (value, value)
+        return record.as_side(name, height), record.as_side(name, width)
     return pair(name, value) if isinstance(value, list) else value
 
 

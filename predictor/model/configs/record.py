@@ -59,10 +59,10 @@ class Record:
         return float(value)
 
     def part(self, name: str, default: float) -> float:
-        """A number above 0, at most 1."""
+        """A part of a side that leaves at least a pixel: 1 at most."""
         value = self.number(name, default)
-        if not 0 < value <= 1:
-            raise self.wrong(name, "must be above 0 and at most 1")
+        if not 1 / MAX_SIDE <= value <= 1:
+            raise self.wrong(name, f"must be from 1/{MAX_SIDE} to 1")
         return value
 
     def numbers(self, name: str, default: tuple[float, ...]) -> tuple[float, ...]:

@@ -109,5 +109,5 @@ def _geometry(record: Record, size: tuple[int, ...], part: float) -> dict[str, A
 
 
 def _fill(mean: tuple[float, ...]) -> tuple[int, ...]:
-    colour = tuple(min(255, max(0, round(255 * one))) for one in mean)
+    colour = tuple(round(min(255.0, max(0.0, 255 * one))) for one in mean)
     return colour * 3 if len(colour) == 1 else colour

@@ -3,11 +3,11 @@
 Defaults and named values are those of torchvision 0.28.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from predictor.model import strict_json
 from predictor.model.configs.families import IMAGENET, SCALE
 from predictor.model.configs.given import Given
 from predictor.model.configs.record import Record
@@ -15,7 +15,7 @@ from predictor.model.configs.record import Record
 _FILTERS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 _KNOWN = ("crop_size", "resize_size", "mean", "std", "interpolation", "antialias")
 _PRINTED = re.compile(r"ImageClassification\s*\((?P<arguments>[^()]{0,1000})\)\s*")
-_ARGUMENT = re.compile(r"^\s*(\w+)\s*=\s*(.+?)\s*,?\s*$", re.MULTILINE)
+_ARGUMENT = re.compile(r"^\s*(\w+)\s*=\s*(.+)$", re.MULTILINE)
 _SOURCE = "torchvision's preset"
 # The short side before the cut that the weights of ResNet and of most others have.
 _WEIGHTS = {"imagenet1k_v1": 256, "imagenet1k_v2": 232}
@@ -72,14 +72,14 @@ def from_text(text: str) -> Given | None:
 
 
 def _argument(pair: tuple[str, str]) -> tuple[str, Any]:
-    name, printed = pair
+    name, printed = pair[0], pair[1].strip().removesuffix(",")
     if name == "antialias":
         return name, printed == "True"
     if name == "interpolation":
         return name, printed
     try:
-        return name, json.loads(printed)
-    except (ValueError, RecursionError) as error:
+        return name, strict_json.loads(printed)
+    except ValueError as error:
         raise ValueError(f"{name} must be a number or a list of numbers.") from error
 
 
