@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from flask import Request
 from werkzeug.datastructures import FileStorage
@@ -13,6 +13,8 @@ from werkzeug.formparser import FormDataParser
 from predictor.errors import InvalidRequest, PredictorError
 
 _FIELD_BYTES = 100_000
+# As many dashes as a boundary has characters, and those around it.
+_MOST_DASHES = 80
 
 File = tuple[str, FileStorage]
 """A field's name and its file, which lies at the path that `path` gives."""
@@ -53,7 +55,10 @@ def receive(
             places.open, max_form_memory_size=_FIELD_BYTES, silent=False, max_form_parts=max_parts
         )
         _, fields, files = parser.parse(
-            request.stream, request.mimetype, request.content_length, request.mimetype_params
+            cast("IO[bytes]", _Pieces(request.stream)),
+            request.mimetype,
+            request.content_length,
+            request.mimetype_params,
         )
     texts = {name: values[0] if len(values) == 1 else values for name, values in fields.lists()}
     return texts, [(name, file) for name, file in files.items(multi=True) if not _dropped(file)]
@@ -70,6 +75,25 @@ def _dropped(file: FileStorage) -> bool:
     if nothing:
         path(file).unlink()
     return nothing
+
+
+class _Pieces:
+    """A body of which no piece ends in a dash.
+
+    If one ended between the last two dashes of a form, the parser would take the end of the line before them
+    for a part of the last file.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        piece = self._stream.read(size)
+        for _ in range(_MOST_DASHES):
+            if not piece.endswith(b"-") or not (more := self._stream.read(1)):
+                break
+            piece += more
+        return piece
 
 
 class _Places:
