@@ -20,6 +20,7 @@ from predictor.errors import Internal, ModelNotFound, Overloaded, PredictorError
 from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
+from predictor.image.thumbnail import thumbnail
 from predictor.model.scores import Ranked, rank
 from predictor.runtime.batch import Array
 from predictor.runtime.cache import Cache
@@ -109,6 +110,15 @@ class Engine:
             else:
                 answered = list(self._pool.map(answer, pictures))
         return Outcome(model, tuple(result for result, _ in answered), self._observed(answered))
+
+    def preview(self, data: bytes) -> bytes:
+        """A small copy of a picture, as a JPEG; it waits for a free core as every decoding does.
+
+        Raises:
+            ImageError: the picture cannot be opened within the limits.
+        """
+        with self._cores:
+            return thumbnail(data, self._limits)
 
     def _observed(self, answered: Sequence[tuple[object, Phases]]) -> Phases:
         """Count every picture's phases; their sums, in the order in which a picture goes through them."""

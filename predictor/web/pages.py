@@ -7,8 +7,6 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify, render_template, request
 
 from predictor.errors import PredictorError
-from predictor.image.decode import Limits
-from predictor.image.thumbnail import thumbnail
 from predictor.runtime.prediction import Encoded, Picture
 from predictor.runtime.worker import Worker
 from predictor.web import answers, inputs, openapi, schemas
@@ -102,6 +100,4 @@ def _preview(picture: Picture, worker: Worker) -> str | None:
     """A small copy of a sent file; a picture from an address is shown from there by the browser."""
     if not isinstance(picture, Encoded):
         return None
-    settings = worker.settings
-    limits = Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
-    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(picture.data, limits)).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(worker.engine.preview(picture.data)).decode()

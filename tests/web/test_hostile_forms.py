@@ -100,7 +100,7 @@ def receive(
             assert sum(path.stat().st_size for path in folder.iterdir()) <= most
             assert len(list(Path("/proc/self/fd").iterdir())) == open_files
         assert len(fields) + len(files) <= MOST_PARTS
-        read = [(name, file.filename, multipart.path(file).read_bytes()) for name, file in files]
+        read = [(name, file.filename or "", multipart.path(file).read_bytes()) for name, file in files]
         assert {multipart.path(file).parent for _, file in files} <= {folder}
     return fields, read
 

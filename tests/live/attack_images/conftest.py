@@ -1,0 +1,84 @@
+"""A service under attack by pictures; after each test its workers are those that there were before."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.image.mutants import pictures
+from tests.live.memory import growth
+from tests.live.service import Service
+
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a picture: status, code or best label, seconds, and by how many bytes a worker grew."""
+
+    status: int
+    said: str
+    seconds: float
+    grown: int
+
+
+class Target(Service):
+    """A service that pictures are sent to.
+
+    Attributes:
+        answers: what came of the pictures of the running test.
+    """
+
+    answers: list[Answer]
+
+    def send(self, picture: bytes, content_type: str = "image/png", path: str = "/predict") -> Answer:
+        """Send a picture; a worker's peak of memory is compared with its size before."""
+        with growth(self.workers()) as memory:
+            start = time.perf_counter()
+            answer = self.post(path, data=picture, headers={"Content-Type": content_type})
+            seconds = time.perf_counter() - start
+        said = answer.json()
+        label = said.get("predicted_label") or said.get("code")
+        self.answers.append(Answer(answer.status_code, label, seconds, memory.most))
+        return self.answers[-1]
+
+
+@pytest.fixture(scope="session")
+def ghostscript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a program named as the one that draws EPS for Pillow; run, it leaves a file."""
+    folder = tmp_path_factory.mktemp("programs")
+    for name in ("gs", "gswin64c"):
+        program = folder / name
+        program.write_text(f"#!/bin/sh\necho run > {folder}/was-run\nexit 1\n")
+        program.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, ghostscript: Path) -> Iterator[Target]:
+    """A service of two workers without a cache, which has answered for a picture of each format."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PATH", f"{ghostscript}{os.pathsep}{os.environ['PATH']}")
+        target = Target(tmp_path_factory.mktemp("attacked") / "data", cache="off")
+        target.answers = []
+        with target:
+            for picture in [*pictures().values()] * 2:
+                assert target.send(picture).status == 200
+            yield target
+
+
+@pytest.fixture
+def target(running: Target, record_property: Callable[[str, object], None]) -> Iterator[Target]:
+    """The service; no worker may die of a test, whose figures go into the runner's report."""
+    before = running.workers()
+    running.answers.clear()
+    yield running
+    if running.answers:
+        record_property("most seconds", round(max(answer.seconds for answer in running.answers), 3))
+        record_property("most MB", round(max(answer.grown for answer in running.answers) / MB, 1))
+    assert running.workers() == before
+    assert running.alive
+    assert running.get("/readyz").status_code == 200

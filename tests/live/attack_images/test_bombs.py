@@ -1,0 +1,101 @@
+"""I1 and I6: small files that would become very many pixels or passes over them."""
+
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from PIL import Image
+
+from tests.image.mutants import encoded, png_chunk
+from tests.live.attack_images import floods
+from tests.live.attack_images.conftest import MB, Target
+from tests.live.memory import growth, resident
+
+pytestmark = pytest.mark.live
+
+
+def png(side: int, kind: tuple[int, int], bytes_a_row: int) -> bytes:
+    """A black PNG, as small as zlib makes it; `kind` is bit depth and colour type."""
+    packer = zlib.compressobj(9)
+    body = b"".join(packer.compress(bytes(bytes_a_row + 1)) for _ in range(side)) + packer.flush()
+    header = struct.pack(">LLBBBBB", side, side, *kind, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
+def claiming(kind: str, side: int) -> bytes:
+    """A small picture whose header claims to be of another size."""
+    data = bytearray(encoded(Image.new("RGB", (8, 8)), kind))
+    match kind:
+        case "JPEG":
+            struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, side, side)
+        case "GIF":
+            struct.pack_into("<HH", data, 6, side, side)
+        case _:
+            struct.pack_into("<ll", data, 18, side, side)
+    return bytes(data)
+
+
+BOMBS = {
+    "png 1 bit 13000": lambda: png(13_000, (1, 0), 1_625),
+    "png grey 40000": lambda: png(40_000, (1, 0), 5_000),
+    "png rgba of 16 bits 7100": lambda: png(7_100, (16, 6), 56_800),
+    "webp canvas 7100": lambda: floods.webp_canvas(7_100, 7_100),
+    "webp canvas 13000": lambda: floods.webp_canvas(13_000, 13_000),
+    "webp canvas 16383": lambda: floods.webp_canvas(16_383, 16_383),
+    "gif 65535": lambda: claiming("GIF", 65_535),
+    "jpeg 65500": lambda: claiming("JPEG", 65_500),
+    "bmp 30000": lambda: claiming("BMP", 30_000),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_pixel_bomb(target: Target, name: str) -> None:
+    """Refused by its header: in a moment, and without memory for its pixels."""
+    answer = target.send(BOMBS[name]())
+
+    assert (answer.status, answer.said) == (413, "image_too_large")
+    assert answer.seconds < 0.6
+    assert answer.grown < 16 * MB
+
+
+@pytest.mark.parametrize("name", ["png rgba of 16 bits 6900", "webp canvas 7000", "thin"])
+def test_large_within_the_limits(target: Target, name: str) -> None:
+    """A small file of as many pixels as are allowed is answered, and its memory comes back."""
+    picture = {
+        "png rgba of 16 bits 6900": lambda: png(6_900, (16, 6), 55_200),
+        "webp canvas 7000": lambda: floods.webp_canvas(7_000, 7_000),
+        "thin": lambda: encoded(Image.new("RGB", (60_000, 1)), "PNG"),
+    }[name]()
+    before = resident(target.workers())
+    answer = target.send(picture)
+
+    assert answer.status == 200
+    assert answer.seconds < 10
+    assert answer.grown < 1_000 * MB
+    assert resident(target.workers()) - before < 64 * MB
+
+
+@pytest.mark.parametrize(("scans", "expected"), [(100, 200), (101, 422), (505, 422)])
+def test_scan_bomb(target: Target, scans: int, expected: int) -> None:
+    """100 scans of 24 million pixels are decoded, 101 are refused before any is."""
+    answer = target.send(floods.jpeg_scans(4_900, scans), "image/jpeg")
+
+    assert answer.status == expected
+    assert answer.seconds < (10 if expected == 200 else 0.3)
+    assert answer.grown < (256 if expected == 200 else 16) * MB
+
+
+def test_previews_take_turns(target: Target) -> None:
+    """Many large pictures sent to the page at once are decoded one after the other, its previews too."""
+    picture = floods.webp_canvas(3_000, 3_000)
+    one = target.post("/", files={"image": picture})
+    with growth(target.workers()) as alone:
+        target.post("/", files={"image": picture})
+    with growth(target.workers()) as together, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: target.post("/", files={"image": picture}), range(32)))
+
+    assert one.status_code == 200
+    assert {answer.status_code for answer in answers} == {200}
+    assert together.most < 2 * alone.most + 64 * MB
