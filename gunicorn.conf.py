@@ -16,11 +16,10 @@ from typing import Any
 from predictor import logs
 from predictor.config import Settings, cores
 from predictor.errors import ConfigError
-from predictor.gthread import release
+from predictor.slots import SLOT_VARIABLE, release
 
 _M_ARENA_MAX = -8  # from glibc's malloc.h
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
-SLOT = "WORKER_SLOT"
 
 try:
     _settings = Settings.from_environment()
@@ -90,7 +89,7 @@ def post_fork(server: Any, worker: Any) -> None:
     Nothing slow may stand here: until the worker has its own signal handlers, a request to stop is lost.
     """
     _one_memory_pool()
-    os.environ[SLOT] = str(worker.slot)
+    os.environ[SLOT_VARIABLE] = str(worker.slot)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -8,7 +8,6 @@ import hashlib
 import logging
 import math
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
 from predictor.model.scores import Ranked, rank
-from predictor.runtime.batch import Array
+from predictor.runtime.batch import Array, Prepare
 from predictor.runtime.cache import Cache
 from predictor.runtime.live import Live
 from predictor.runtime.loaded import LoadedModel
@@ -65,7 +64,6 @@ class Engine:
         live: Live,
         other: Callable[[str, int], LoadedModel],
     ) -> None:
-        self._cores = threading.Semaphore(settings.slots)
         self._cache = cache
         self._metrics = metrics
         self._fetcher = fetcher
@@ -125,7 +123,7 @@ class Engine:
         """Room for a request's pictures; a request that finds nobody waiting is always accepted."""
         with self._lock:
             if self._accepted and self._accepted + images > self._max_queue:
-                wait = math.ceil(self._accepted * model.seconds_per_image)
+                wait = math.ceil(self._accepted * model.runner.seconds_per_image)
                 raise Overloaded("Too many pictures are waiting.", retry_after=max(1, wait))
             self._accepted += images
         self._metrics.queue_images.inc(images)
@@ -166,9 +164,14 @@ class Engine:
     ) -> Prediction:
         """Answer without the cache."""
         data = picture.data if isinstance(picture, Encoded) else self._fetched(picture.url, phases)
-        tensor = self._tensor(model, data, phases)
-        prediction = _prediction(model, self._ranked(model, options.top_k, tensor, phases), cached=False)
-        return replace(prediction, trace=Trace(tensor, phases)) if options.debug else prediction
+        made = list[Array]()
+
+        def prepare() -> Array:
+            made.append(self._tensor(model, data, phases))
+            return made[0]
+
+        prediction = _prediction(model, self._ranked(model, options.top_k, prepare, phases), cached=False)
+        return replace(prediction, trace=Trace(made[0], phases)) if options.debug else prediction
 
     def _remote(self, model: LoadedModel, top_k: int, url: str, phases: Phases) -> Prediction:
         """Answer for an address, once for all who ask the same at the same time."""
@@ -196,29 +199,25 @@ class Engine:
 
     def _encoded(self, model: LoadedModel, top_k: int, data: bytes, phases: Phases) -> Prediction:
         def answer() -> Ranked:
-            return self._ranked(model, top_k, self._tensor(model, data, phases), phases)
+            return self._ranked(model, top_k, partial(self._tensor, model, data, phases), phases)
 
         if not self._cache.enabled:
             return _prediction(model, answer(), cached=False)
         ranked, cached = self._cache.answer(_key(model, top_k, _sha256(data)), answer)
         return _prediction(model, ranked, cached=cached)
 
-    def _ranked(self, model: LoadedModel, top_k: int, tensor: Array, phases: Phases) -> Ranked:
-        run = model.run(tensor)
+    def _ranked(self, model: LoadedModel, top_k: int, prepare: Prepare, phases: Phases) -> Ranked:
+        run = model.run(prepare)
         phases.add("queue", run.queued)
         phases.add("infer", run.ran)
         return rank(run.scores, model.spec.activation, top_k)
 
     def _tensor(self, model: LoadedModel, data: bytes, phases: Phases) -> Array:
-        """Prepare a picture when a core is free: more threads at work would only take turns."""
         preprocessing = model.spec.preprocessing
-        start = time.perf_counter()
-        with self._cores:
-            phases.add("queue", time.perf_counter() - start)
-            with phases.measure("decode"):
-                image = decode(data, self._limits, preprocessing.shortest)
-            with phases.measure("preprocess"):
-                return to_tensor(image, preprocessing)
+        with phases.measure("decode"):
+            image = decode(data, self._limits, preprocessing.shortest)
+        with phases.measure("preprocess"):
+            return to_tensor(image, preprocessing)
 
 
 def _key(model: LoadedModel, top_k: int, digest: str) -> str:
