@@ -23,6 +23,7 @@ check: $(VENV)/.dev-ready ## Format, lint and types
 bench: $(VENV)/.dev-ready ## Measure this machine: the service against the bare pipeline, and models switched under load
 	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.switch
+	$(BIN)/python -m bench.overload
 
 format: $(VENV)/.dev-ready ## Put the code into the house format
 	$(BIN)/ruff format $(SOURCES)

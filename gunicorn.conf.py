@@ -41,7 +41,8 @@ wsgi_app = "wsgi:app"
 bind = _settings.bind
 worker_class = "predictor.gthread.BalancedThreadWorker"
 workers = _settings.workers or _default_workers()
-threads = _settings.threads
+# A picture that waits for its turn holds a thread; whatever waits, there are threads for everything else.
+threads = _settings.threads + _settings.max_queue
 logger_class = "predictor.gthread.ServerLogger"
 # The workers read their number from here, to share the cores between them.
 os.environ["PREDICTOR_WORKERS"] = str(workers)

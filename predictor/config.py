@@ -27,7 +27,9 @@ class Settings:
 
     bind: str = _setting("127.0.0.1:8080", "Address to listen on.")
     workers: int | None = _setting(None, "Worker processes; by default one for each core, or for each GPU.")
-    threads: int = _setting(16, "Request threads in each worker.")
+    threads: int = _setting(
+        16, "Request threads in each worker, beside those that wait for a picture's turn."
+    )
     data: Path = _setting(Path("instance"), "Folder for everything the service writes.")
     device: str = _setting("auto", "`auto`, `cpu`, `cuda` or `cuda:1`.")
     admin_token: str | None = _setting(None, "Bearer token needed to change models.")
@@ -46,6 +48,10 @@ class Settings:
     )
     max_batch: int = _setting(32, "Images in one request, and in one run of the model.")
     max_queue: int = _setting(64, "Images that may wait in a worker; past it, 503.")
+    deadline_seconds: float = _setting(
+        30.0,
+        "A picture that has not begun to run after this time is given up; a request may name less or more.",
+    )
     allow_loops: str = _setting(
         "off", "`on` takes models with loops (`Loop`, `Scan`), whose run time no check can foresee."
     )
@@ -195,6 +201,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "formats": _formats,
     "max_batch": _number(int, 1),
     "max_queue": _number(int, 1),
+    "deadline_seconds": _number(float, 0.001),
     "allow_loops": _choice({"on", "off"}.__contains__, "on or off"),
     "run_seconds": _number(float, 0.1),
     "log": _choice({"json", "text"}.__contains__, "json or text"),

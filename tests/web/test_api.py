@@ -14,6 +14,8 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
+from predictor.runtime.admission import Caller
+
 Post = Callable[..., TestResponse]
 
 
@@ -320,7 +322,7 @@ class TestErrors:
         app = make_app(max_queue=1)
         engine = app.extensions["predictor"].engine
 
-        with engine._places(1, engine.model()):
+        with engine.admission.places(1, 1.0, Caller()):
             answer = app.test_client().post("/predict", data=picture, content_type="image/jpeg")
 
         assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
