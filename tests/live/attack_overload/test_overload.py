@@ -137,8 +137,8 @@ def test_slow_downloads(tmp_path: Path, cat: Path) -> None:
     """As many downloads that never end as a worker takes on leave its probes and other pictures alone."""
     silent = socket.create_server(("127.0.0.1", 0), backlog=100)
     url = f"http://127.0.0.1:{silent.getsockname()[1]}/cat.jpg"
-    settings = {"fetch_allow": "127.0.0.1", "fetch_seconds": 4, "workers": 1, "max_queue": 40}
-    with silent, Service(tmp_path / "data", **settings) as service, ThreadPoolExecutor(50) as pool:
+    service = Service(tmp_path / "data", fetch_allow="127.0.0.1", fetch_seconds=4, workers=1, max_queue=40)
+    with silent, service, ThreadPoolExecutor(50) as pool:
         downloads = [
             pool.submit(service.post, "/predict", json={"image_url": f"{url}?{number}"})
             for number in range(39)
@@ -154,9 +154,8 @@ def test_slow_downloads(tmp_path: Path, cat: Path) -> None:
     assert codes == {504}
 
 
-def test_stampede(tmp_path: Path, cat: Path, picture_url: str) -> None:
+def test_stampede(tmp_path: Path, cat: Path) -> None:
     """Fifty requests for one new address at once fetch it at most once in each worker."""
-    settings = {"fetch_allow": "127.0.0.1"}
     served = subprocess.Popen(
         [sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(cat.parent)],
         cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE,
@@ -165,7 +164,10 @@ def test_stampede(tmp_path: Path, cat: Path, picture_url: str) -> None:
     try:
         assert served.stdout
         port = served.stdout.readline().split("port ")[1].split()[0]
-        with Service(tmp_path / "data", **settings) as service, ThreadPoolExecutor(50) as pool:
+        with (
+            Service(tmp_path / "data", fetch_allow="127.0.0.1") as service,
+            ThreadPoolExecutor(50) as pool,
+        ):
             body = {"image_url": f"http://127.0.0.1:{port}/cat.jpg"}
             start = threading.Barrier(50)
 
