@@ -34,7 +34,8 @@ class Server:
         port: int = 0,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family, backlog=64)
+        # A port that was chosen may be shared: the server of one address comes before that of all.
+        self._listener = socket.create_server((host, port), family=family, backlog=64, reuse_port=port > 0)
         self._script = script
         self._context = context
         self.port = int(self._listener.getsockname()[1])

@@ -587,6 +587,17 @@ def test_deadline_holds_for_all_hops(serve: Serve) -> None:
     assert server.connections < 4
 
 
+def test_deadline_holds_after_a_cut_redirect(serve: Serve) -> None:
+    """A redirect whose head was cut by the deadline is not followed; its target would know no deadline."""
+    flood = SLOW["continue flood"]
+    away = drips(b"HTTP/1.1 302 Found\r\nLocation: /flood\r\nX: ", b"x")
+    server = serve(lambda connection, head: (flood if path_of(head) == "/flood" else away)(connection, head))
+    with pytest.raises(FetchTimeout):
+        fetcher(server, seconds=SECONDS).fetch(server.url)
+    assert server.connections == 1
+    assert not server.outlasted
+
+
 def test_black_hole() -> None:
     """A name whose lookup never ends is given up when the time is over."""
     over = threading.Event()
@@ -597,6 +608,21 @@ def test_black_hole() -> None:
 
     with pytest.raises(FetchTimeout):
         Fetcher(seconds=SECONDS, resolve=resolve).fetch("http://pictures.test/")
+    over.set()
+
+
+def test_black_hole_costs_two_seconds() -> None:
+    """A name whose lookup never ends is given up long before the time of a slow download is over."""
+    over = threading.Event()
+
+    def resolve(host: str, port: int) -> Sequence[Answer]:
+        over.wait(PATIENCE)
+        raise socket.gaierror(host, port)
+
+    start = time.monotonic()
+    with pytest.raises(FetchTimeout):
+        Fetcher(seconds=PATIENCE, resolve=resolve).fetch("http://pictures.test/")
+    assert time.monotonic() - start < PATIENCE / 2
     over.set()
 
 
