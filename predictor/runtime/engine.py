@@ -144,7 +144,7 @@ class Engine:
         try:
             result = self._answer(model, options, picture, phases)
         except PredictorError as error:
-            result = error
+            result = error.bare()
         except Exception:
             log.exception("A picture failed")
             result = Internal("Something went wrong with this picture.")
