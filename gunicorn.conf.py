@@ -47,6 +47,9 @@ logger_class = "predictor.gthread.ServerLogger"
 # The workers read their number from here, to share the cores between them.
 os.environ["PREDICTOR_WORKERS"] = str(workers)
 
+# A look-up that nobody waits for any more ends soon after; an operator's own choice goes first.
+os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:3")
+
 # A worker that is told to stop finishes what it has begun: a download and a run may take this long.
 graceful_timeout = int(_settings.fetch_seconds + _settings.run_seconds)
 timeout = 60

@@ -141,7 +141,7 @@ class Engine:
         try:
             result = self._answer(asked, picture)
         except PredictorError as error:
-            result = error
+            result = error.bare()
         except Exception:
             log.exception("A picture failed")
             result = Internal("Something went wrong with this picture.")

@@ -34,7 +34,7 @@ def blueprint(worker: Worker) -> Blueprint:
         try:
             return _index(worker, **_predicted(worker)), 200
         except PredictorError as error:
-            return _index(worker, problem=problem_json(error)), error.status
+            return _index(worker, problem=problem_json(error.bare())), error.status
 
     @pages.get("/docs")
     def docs() -> str:
