@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor import logs
-from predictor.config import Settings, cores
+from predictor.config import SHORT_TOKEN, Settings, cores
 from predictor.errors import ConfigError
 from predictor.slots import SLOT_VARIABLE, release
 
@@ -67,6 +67,8 @@ logconfig_dict = logs.configuration(_settings.log)
 
 def on_starting(server: Any) -> None:
     """Make the folder of this server's metrics, and remove those that dead servers left."""
+    for name in _settings.weak:
+        server.log.warning("%s has fewer than %d characters and could be guessed", name, SHORT_TOKEN)
     metrics = _settings.data / "metrics"
     try:
         for folder in metrics.glob("*"):

@@ -5,6 +5,7 @@ Tests build a `Settings` directly; only the entry points read the environment.
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,14 @@ from predictor.errors import ConfigError
 
 PREFIX = "PREDICTOR_"
 MEGA = 1_000_000
+_HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "efficientnet-lite0.onnx"
+SHORT_TOKEN = 16
+"""A token of fewer characters can be guessed."""
 
 
-def _setting(default: Any, doc: str) -> Any:
-    return field(default=default, metadata={"doc": doc})
+def _setting(default: Any, doc: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"doc": doc})
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,11 @@ class Settings:
     )
     data: Path = _setting(Path("instance"), "Folder for everything the service writes.")
     device: str = _setting("auto", "`auto`, `cpu`, `cuda` or `cuda:1`.")
-    admin_token: str | None = _setting(None, "Bearer token needed to change models.")
-    predict_token: str | None = _setting(None, "Bearer token needed to predict, if set.")
+    admin_token: str | None = _setting(None, "Bearer token needed to change models.", secret=True)
+    predict_token: str | None = _setting(None, "Bearer token needed to predict, if set.", secret=True)
+    trusted_hosts: tuple[str, ...] = _setting(
+        (), "Names by which the service may be asked; a leading dot takes in all names below."
+    )
     fetch_allow: tuple[str, ...] = _setting(
         (), "Hosts or networks, any port, that an image URL may reach although they are not public."
     )
@@ -77,6 +84,24 @@ class Settings:
     def max_model_bytes(self) -> int:
         """Largest model file in bytes."""
         return int(self.max_model_mb * MEGA)
+
+    @property
+    def admin_tokens(self) -> tuple[str, ...]:
+        """The tokens of which one is needed to change models; none if no token is set."""
+        return _names(self.admin_token or "")
+
+    @property
+    def predict_tokens(self) -> tuple[str, ...]:
+        """The tokens of which one is needed to predict; none if that needs no token."""
+        return _names(self.predict_token or "")
+
+    @property
+    def weak(self) -> tuple[str, ...]:
+        """The variables of tokens that can be guessed."""
+        tokens = {"admin_token": self.admin_tokens, "predict_token": self.predict_tokens}
+        return tuple(
+            variable(name) for name, given in tokens.items() if any(len(one) < SHORT_TOKEN for one in given)
+        )
 
     @property
     def slots(self) -> int:
@@ -149,12 +174,22 @@ def _choice(accepted: Callable[[str], bool], wanted: str) -> Callable[[str], str
     return read
 
 
-def _optional(text: str) -> str | None:
+def _tokens(text: str) -> str | None:
+    # Nothing but separators would leave open what its author meant to close.
+    if text and not _names(text):
+        raise ValueError("one token, or several separated by commas")
     return text or None
 
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    names = _names(text.lower())
+    if not all(_HOST.fullmatch(name) for name in names):
+        raise ValueError("host names without ports, such as api.example.com,.example.org")
+    return names
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -189,8 +224,9 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "threads": _number(int, 1),
     "data": _folder,
     "device": _choice(_is_device, "auto, cpu, cuda or cuda:N"),
-    "admin_token": _optional,
-    "predict_token": _optional,
+    "admin_token": _tokens,
+    "predict_token": _tokens,
+    "trusted_hosts": _hosts,
     "fetch_allow": _names,
     "fetch_seconds": _number(float, 0.1),
     "cache": _choice(_is_cache, "on, off or a redis:// URL"),

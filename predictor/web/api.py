@@ -57,7 +57,7 @@ def blueprint(worker: Worker) -> Blueprint:
         repeated files it takes many and answers `results` in the order sent, where one bad picture never
         fails the others.
         """
-        require_token(request, settings.predict_token)
+        require_token(request, settings.predict_tokens)
         sent = inputs.read(request, settings)
         outcome = worker.engine.predict(sent.pictures, sent.options, callers.caller(request, settings))
         surrounding().phases = outcome.phases.seconds

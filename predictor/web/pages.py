@@ -84,7 +84,7 @@ def _model(worker: Worker) -> dict[str, Any] | None:
 
 def _predicted(worker: Worker) -> dict[str, Any]:
     start = time.perf_counter()
-    require_token(request, worker.settings.predict_token)
+    require_token(request, worker.settings.predict_tokens)
     sent = inputs.read(request, worker.settings)
     outcome = worker.engine.predict(sent.pictures[:1], sent.options, callers.caller(request, worker.settings))
     surrounding().phases = outcome.phases.seconds
