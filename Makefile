@@ -20,8 +20,10 @@ check: $(VENV)/.dev-ready ## Format, lint and types
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev-ready ## Measure this machine: the service against the bare pipeline, and models switched under load
-	$(BIN)/python -m bench.run
+bench: $(VENV)/.dev-ready ## Measure this machine: the service and its peers, its parts, and models switched under load
+	sh tools/install_wrk.sh
+	$(BIN)/python -m bench.peers
+	$(BIN)/python -m bench.micro
 	$(BIN)/python -m bench.switch
 
 format: $(VENV)/.dev-ready ## Put the code into the house format
