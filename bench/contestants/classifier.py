@@ -21,7 +21,7 @@ class Classifier:
     def __init__(self) -> None:
         options = onnxruntime.SessionOptions()
         # There is a process for each core. Left alone, each of them would start a thread for every core, and
-        # they would be in each other's way: 85 pictures a second instead of 133 on two cores.
+        # they would be in each other's way.
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(_MODEL, options)
         self.input = self.session.get_inputs()[0].name

@@ -18,13 +18,27 @@ from typing import Any
 
 from flask import Flask, jsonify, request
 
-_LABELS = ("tiger cat", "Egyptian cat", "tabby", "lynx", "Persian cat")
 _ANSWER: dict[str, Any] = {
-    "predicted_label": _LABELS[0],
-    "confidence": 0.37205082178115845,
+    "predicted_label": "tiger cat",
+    "confidence": 0.3723762631416321,
     "predictions": [
-        {"label": label, "index": 282 + place, "confidence": 0.37205082178115845, "id": "n02123159"}
-        for place, label in enumerate(_LABELS)
+        {"label": "tiger cat", "index": 282, "confidence": 0.3723762631416321, "id": "n02123159"},
+        {"label": "Egyptian cat", "index": 285, "confidence": 0.3690005838871002, "id": "n02124075"},
+        {
+            "label": "tabby",
+            "index": 281,
+            "confidence": 0.18045534193515778,
+            "id": "n02123045",
+            "synonyms": ["tabby cat"],
+        },
+        {
+            "label": "lynx",
+            "index": 287,
+            "confidence": 0.016932101920247078,
+            "id": "n02127052",
+            "synonyms": ["catamount"],
+        },
+        {"label": "window screen", "index": 904, "confidence": 0.001180479652248323, "id": "n04589890"},
     ],
     "model": {"name": "default", "version": 1, "digest": f"sha256:{64 * '0'}"},
     "cached": True,
