@@ -21,8 +21,10 @@ check: $(VENV)/.dev-ready ## Format, lint, types and known vulnerabilities of th
 	$(BIN)/mypy
 	$(BIN)/python -m tools.audit
 
-bench: $(VENV)/.dev-ready ## Measure this machine: the service against the bare pipeline, and models switched under load
-	$(BIN)/python -m bench.run
+bench: $(VENV)/.dev-ready ## Measure this machine: the service and its peers, its parts, and models switched under load
+	sh tools/install_wrk.sh
+	$(BIN)/python -m bench.peers
+	$(BIN)/python -m bench.micro
 	$(BIN)/python -m bench.switch
 	$(BIN)/python -m bench.overload
 
