@@ -153,6 +153,8 @@ def test_time_bombs(check: Check, trouble: bad_models.Trouble) -> None:
         ("class_scores", bad_models.one_answer(), "4 came in, 1 went out"),
         ("unclear", bad_models.wrong_labels(), "3 classes, but 4 labels"),
         ("class_count", bad_models.wrong_labels_at_run(), "3 class scores, but 4 labels"),
+        ("class_count", bad_models.many_classes(), "100000 classes at most"),
+        ("unclear", bad_models.many_classes(declared=True), "100000 classes at most"),
         ("run_failed", bad_models.failing(), "fails when it is run"),
     ],
     ids=lambda value: "" if isinstance(value, bytes) else None,
