@@ -2,7 +2,7 @@
 
 Each line of standard input is a JSON list: a store's folder, a change and a number. For each, a process of
 its own makes the change, and is killed before the step of that number; whatever touches a file, a folder, a
-lock or the stamp is a step. The answer is a line of JSON: the steps that were made, and whether it was killed.
+lock or the stamp is a step. A line of JSON answers: the steps that were made, and whether it was killed.
 
 One process starts all the others by forking, since it has the one thread and everything imported.
 """
