@@ -178,7 +178,7 @@ def wrong_labels_at_run() -> bytes:
 
 
 def many_classes(count: int = 5_000_000, *, declared: bool = False) -> bytes:
-    """Has no labels, and more scores than any table of names could hold; a run shows how many, or the file."""
+    """Has no labels, and more scores than anybody could name; how many only a run shows, or the file says."""
     body = f"""
         pictures = Shape<end = 1>(image)
         count = Constant<value = int64[1] {{{count}}}>()

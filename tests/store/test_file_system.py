@@ -24,7 +24,22 @@ def found(folder: str, kind: str = "nfs4", options: str = "rw") -> str | None:
 
 
 @pytest.mark.parametrize(
-    "kind", "nfs nfs4 cifs smb3 9p ceph lustre gfs2 ocfs2 fuse fuse.sshfs fuse.glusterfs fuse.s3fs".split()
+    "kind",
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "9p",
+        "ceph",
+        "lustre",
+        "gfs2",
+        "ocfs2",
+        "fuse",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+        "fuse.s3fs",
+    ],
 )
 def test_unfit(kind: str) -> None:
     """A network's file system, and one that a program makes, is named."""
@@ -32,7 +47,21 @@ def test_unfit(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", "ext4 xfs btrfs tmpfs zfs overlay virtiofs f2fs fuseblk ramfs fuse.fuse-overlayfs new".split()
+    "kind",
+    [
+        "ext4",
+        "xfs",
+        "btrfs",
+        "tmpfs",
+        "zfs",
+        "overlay",
+        "virtiofs",
+        "f2fs",
+        "fuseblk",
+        "ramfs",
+        "fuse.fuse-overlayfs",
+        "new",
+    ],
 )
 def test_fit(kind: str) -> None:
     """A disk of this machine, and what is not known to be shared, is fine."""
