@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 
+from predictor.model import landlock, syscalls
 from predictor.model.report import Limits
 
 # Of Linux's headers sched.h and prctl.h.
@@ -14,9 +15,10 @@ _NICENESS = 10
 
 
 def confine(limits: Limits, file_bytes: int) -> None:
-    """Give up network, privileges, writing, new processes and much memory or time, and let others go first.
+    """Give up network, privileges, files, new processes and much memory or time, and let others go first.
 
-    A machine may forbid leaving the network, and a superuser can still start processes; neither is an error.
+    Some of it is done twice, for a machine may forbid leaving the network, a superuser has no limit of
+    processes, and an older kernel has no Landlock; none of these is an error.
 
     Args:
         limits: what is left.
@@ -36,6 +38,8 @@ def confine(limits: Limits, file_bytes: int) -> None:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NPROC, 0)
     _limit(resource.RLIMIT_NOFILE, limits.descriptors)
+    landlock.read_only(landlock.needed())
+    syscalls.forbid()
 
 
 def _leave(namespaces: int) -> None:

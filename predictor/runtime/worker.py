@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from predictor.config import BUNDLED_MODEL, Settings
-from predictor.errors import ModelConflict, NotReady, PredictorError, StorageFull
+from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.fetch.client import Fetcher
 from predictor.model.device import Device, choose, memory
+from predictor.model.session import load
 from predictor.runtime.cache import Cache, cache_folder
 from predictor.runtime.engine import Engine
 from predictor.runtime.evaluations import Evaluations
@@ -89,7 +90,7 @@ class Worker:
         try:
             member = self._joined()
             with self._loading_alone():
-                self.device = choose(self.settings.device)
+                self.device = self._chosen()
                 log.info("Device: %s. %s", self.device.name, self.device.reason)
                 self._follow(self.device, member)
         except PredictorError as error:
@@ -98,6 +99,16 @@ class Worker:
         except Exception:
             log.exception("Not ready: the model could not be loaded")
             self.live.problem = NotReady("The model could not be loaded; the log says why.")
+
+    def _chosen(self) -> Device:
+        """The device that is set; where `auto` finds a GPU that the runtime cannot use, the CPU."""
+        device = choose(self.settings.device)
+        if self.settings.device == "auto" and device.kind == "cuda":
+            try:
+                load(BUNDLED_MODEL, device)
+            except (InvalidModel, NotReady) as error:
+                return Device("cpu", reason=f"The CPU is used. {error.detail}")
+        return device
 
     def _joined(self) -> Member:
         with ExitStack() as held:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -256,8 +257,9 @@ def test_ends_by_itself(tmp_path: Path) -> None:
 
 
 PROBE = """
-import json, os, resource, socket, sys
+import json, os, resource, socket, sys, threading
 before = os.readlink("/proc/self/ns/net")
+from predictor.model import landlock
 from predictor.model.confine import confine
 from predictor.model.report import Limits
 confine(Limits(), 1000)
@@ -265,35 +267,78 @@ confine(Limits(), 1000)
 def fails(attempt):
     try:
         attempt()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         return type(error).__name__
     return None
 
+def fork():
+    if os.fork() == 0:
+        os._exit(0)
+
 names = ("AS", "CPU", "NPROC", "CORE")
 limits = {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in names}
+parent = f"/proc/{os.getppid()}"
 print(json.dumps({
     "alone": os.readlink("/proc/self/ns/net") != before,
-    "connect": fails(lambda: socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5)),
-    "write": fails(lambda: open("written", "wb", 0).write(b"x")),
+    "landlock": landlock.version(),
     "nice": os.nice(0),
     "limits": limits,
+    "environment": sorted(os.environ),
+    "processes": {
+        "fork": fails(fork),
+        "thread": fails(threading.Thread(target=print).start),
+        "program": fails(lambda: os.execv("/bin/true", ["true"])),
+        "signal": fails(lambda: os.kill(os.getppid(), 0)),
+    },
+    "network": {
+        "connect": fails(lambda: socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5)),
+        "datagram": fails(lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))),
+        "pair": fails(socket.socketpair),
+        "listen": fails(lambda: socket.create_server(("127.0.0.1", 0))),
+    },
+    "writes": {
+        "new": fails(lambda: open("written", "wb", 0).write(b"x")),
+        "change": fails(lambda: open("model.onnx", "r+b", 0).write(b"x")),
+    },
+    "files": {
+        "shorten": fails(lambda: os.truncate("model.onnx", 0)),
+        "remove": fails(lambda: os.unlink("model.onnx")),
+        "rename": fails(lambda: os.rename("model.onnx", "other")),
+        "folder": fails(lambda: os.mkdir("folder")),
+        "link": fails(lambda: os.symlink("/", "link")),
+        "key": fails(lambda: open("../key").read()),
+        "list": fails(lambda: os.listdir("..")),
+        "passwords": fails(lambda: open("/etc/shadow").read()),
+        "environment of the service": fails(lambda: open(parent + "/environ").read()),
+        "memory of the service": fails(lambda: open(parent + "/mem", "rb").read(1)),
+    },
+    "own": fails(lambda: open("model.onnx").read()),
 }))
 """
 
 
 @pytest.fixture
-def probe(tmp_path: Path) -> dict[str, Any]:
-    """What a confined process can still do."""
+def upload(tmp_path: Path) -> Path:
+    """The folder of an upload, with a secret beside it."""
+    folder = tmp_path / "upload"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"model")
+    (tmp_path / "key").write_text("secret")
+    return folder
+
+
+@pytest.fixture
+def probe(upload: Path) -> dict[str, Any]:
+    """What fails in a confined process, and how."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         command = (*trial.COMMAND[:-2], "-c", PROBE, str(server.getsockname()[1]))
-        return dict(json.loads(run(command, tmp_path).stdout))
+        return dict(json.loads(run(command, upload).stdout))
 
 
-def test_confined(probe: dict[str, Any], tmp_path: Path) -> None:
-    """A check can write no file and go over none of its limits, and others go first."""
-    assert probe["write"] == "OSError"
-    assert (tmp_path / "written").read_bytes() == b""
+def test_confined(probe: dict[str, Any]) -> None:
+    """A check can go over none of its limits, knows nothing of the service, and others go first."""
     assert probe["nice"] >= 10
+    assert set(probe["environment"]) <= {"LC_CTYPE", "OPENBLAS_NUM_THREADS", "PYTHONPATH"}
     assert probe["limits"] == {
         "AS": [2_000_004_000] * 2,
         "CPU": [30, 31],
@@ -302,11 +347,30 @@ def test_confined(probe: dict[str, Any], tmp_path: Path) -> None:
     }
 
 
+def test_alone(probe: dict[str, Any]) -> None:
+    """A check starts no process, thread or program, and reaches nobody, not even on this machine."""
+    if os.uname().machine not in ("x86_64", "aarch64"):
+        pytest.skip("no filter of system calls for this processor")
+    assert set(probe["processes"].values()) == {"PermissionError", "RuntimeError"}
+    assert set(probe["network"].values()) == {"PermissionError"}
+
+
 def test_no_network(probe: dict[str, Any]) -> None:
-    """A check reaches nobody, not even a server on this machine."""
+    """Without that filter too a check reaches nobody."""
     if not probe["alone"]:
         pytest.skip("this machine does not let a process leave its network")
-    assert probe["connect"] is not None
+    assert probe["network"]["connect"] is not None
+
+
+def test_no_files(probe: dict[str, Any], upload: Path) -> None:
+    """A check reads its own files and writes none; where the kernel helps, it sees and changes no others."""
+    assert None not in probe["writes"].values()
+    assert probe["own"] is None
+    assert (upload / "model.onnx").read_bytes() == b"model"
+    if not probe["landlock"]:
+        pytest.skip("this kernel has no Landlock")
+    assert set(probe["files"].values()) == {"PermissionError"}
+    assert [path.name for path in upload.iterdir()] == ["model.onnx"]
 
 
 def run(command: tuple[str, ...], folder: Path, text: str = "") -> subprocess.CompletedProcess[str]:
