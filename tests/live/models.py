@@ -8,6 +8,7 @@ from pathlib import Path
 import requests
 
 from tests.live.service import Service
+from tests.processes import trials
 from tools.sample_models import classifier
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -56,13 +57,4 @@ def resident(pid: int) -> int:
 
 def checks(service: Service) -> list[int]:
     """The process ids of the checks of models that run for a service."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-            folder = (process / "cwd").readlink()
-        except OSError:
-            continue
-        if b"predictor.model.check" in command and folder.is_relative_to(service.data.resolve()):
-            found.append(int(process.name))
-    return found
+    return trials(service.data)

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from predictor.config import BUNDLED_MODEL
 from predictor.model import trial
 from predictor.model.report import REASONS, Limits, Reason, Refused, Report, Request
+from tests.processes import trials
 from tools import bad_models, external_models, sample_models
 
 # Far more than any of these checks takes, but less than a stuck test would.
@@ -169,11 +171,15 @@ def test_refused(check: Check, reason: Reason, model: bytes, words: str) -> None
 
 
 @pytest.mark.parametrize("trouble", ["loop", "kernel"])
-def test_endless(check: Check, trouble: bad_models.Trouble) -> None:
-    """What does not end is ended."""
+def test_endless(check: Check, tmp_path: Path, trouble: bad_models.Trouble) -> None:
+    """What does not end is ended in time, and no process is left."""
+    start = time.monotonic()
+
     refused = refusal(check, bad_models.troubled(trouble), limits=Limits(seconds=1.5), loops=True)
 
     assert refused.reason == "time"
+    assert time.monotonic() - start < 4.5
+    assert trials(tmp_path) == []
 
 
 def test_crash_at_load(check: Check) -> None:
@@ -194,6 +200,12 @@ def test_external_data(check: Check, tmp_path: Path, location: str) -> None:
     refused = refusal(check, external_models.external_data(location))
 
     assert refused.reason == "external_data"
+
+
+@pytest.mark.parametrize("place", external_models.PLACES)
+def test_external_data_anywhere(check: Check, place: external_models.Place) -> None:
+    """Data outside the file is refused wherever in the file it is told of."""
+    assert refusal(check, external_models.external_data(place=place)).reason == "external_data"
 
 
 @pytest.mark.parametrize(

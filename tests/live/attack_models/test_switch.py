@@ -91,13 +91,13 @@ def test_memory(fresh: Service, cat: Path) -> None:
         assert upload(fresh, large).status_code == 200
 
     after = list[int]()
-    for number in range(30):
+    for number in range(24):
         answer = fresh.post("/models/default/activate", json={"version": 2 + number % 2})
         assert answer.status_code == 200, answer.text
         assert labels(fresh, cat, times=4) == {"one"}
-        if number in {9, 29}:
+        if number in {7, 23}:
             # Longer than a worker takes to give back what a switch has freed.
-            time.sleep(2.5)
+            time.sleep(2)
             after.append(max(resident(worker) for worker in fresh.workers()))
 
     assert after[1] < 1.1 * after[0]

@@ -100,7 +100,7 @@ def test_damaged_store(sound: Path, tmp_path: Path, cat: Path, damage: str) -> N
         ready = running.get("/readyz").status_code
         change = upload(running, SECOND)
         after = label(running, cat)
-        time.sleep(1)
+        time.sleep(0.5)
 
         assert found in expected
         assert ready == (503 if found == "not_ready" else 200)

@@ -138,7 +138,7 @@ def test_stopped_worker(fresh: Service, cat: Path, change: str) -> None:
     try:
         with ThreadPoolExecutor(1) as pool:
             changing = pool.submit(changes[change])
-            until = time.monotonic() + 4
+            until = time.monotonic() + 2
             while time.monotonic() < until:
                 assert running.label() == "first"
             assert not changing.done()
