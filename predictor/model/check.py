@@ -17,7 +17,7 @@ from predictor.errors import Internal, InvalidModel
 from predictor.model import onnx_file
 from predictor.model.activation import settle
 from predictor.model.attempt import Outcome, attempt
-from predictor.model.confine import confine
+from predictor.model.confine import abandoned, confine
 from predictor.model.device import Device
 from predictor.model.discover import discover
 from predictor.model.report import Limits, Reason, Refused, Report, Request
@@ -38,6 +38,8 @@ def main() -> None:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         request = Request.from_json(json.load(sys.stdin))
         confine(request.limits, Path(request.model).stat().st_size)
+        if abandoned(answer.fileno()):
+            return
         answer.write(json.dumps(reply(request), allow_nan=False) + "\n")
 
 

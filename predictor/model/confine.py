@@ -3,6 +3,7 @@
 import ctypes
 import os
 import resource
+import select
 import signal
 
 from predictor.model import landlock, syscalls
@@ -40,6 +41,16 @@ def confine(limits: Limits, file_bytes: int) -> None:
     _limit(resource.RLIMIT_NOFILE, limits.descriptors)
     landlock.read_only(landlock.needed())
     syscalls.forbid()
+
+
+def abandoned(pipe: int) -> bool:
+    """Whether nobody is there to read what is written to a pipe.
+
+    A parent that ended before `confine` tied this process to its life has left no other sign.
+    """
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _leave(namespaces: int) -> None:

@@ -268,6 +268,30 @@ def test_ends_by_itself(tmp_path: Path) -> None:
     assert done.returncode == -14  # SIGALRM
 
 
+STARTER = """
+import json, os, subprocess, sys
+pipe = subprocess.PIPE
+check = subprocess.Popen(sys.argv[2:], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+check.stdin.write(sys.argv[1].encode())
+check.stdin.close()
+os._exit(0)
+"""
+
+
+def test_ends_with_its_parent(tmp_path: Path) -> None:
+    """A check whose parent is gone before it has begun ends as well."""
+    (tmp_path / "model.onnx").write_bytes(bad_models.troubled("kernel"))
+    request = json.dumps(Request("model.onnx").to_json())
+
+    run((sys.executable, "-c", STARTER, request, *trial.COMMAND), tmp_path)
+
+    assert len(trials(tmp_path)) == 1
+    deadline = time.monotonic() + 10
+    while trials(tmp_path):
+        assert time.monotonic() < deadline, "it is still there"
+        time.sleep(0.05)
+
+
 PROBE = """
 import json, os, resource, socket, sys, threading
 before = os.readlink("/proc/self/ns/net")

@@ -32,7 +32,7 @@ def brought_down(service: Service, cat: Path) -> list[str]:
     def ask(_: int) -> str:
         try:
             return label(service, cat)
-        except requests.ConnectionError:
+        except requests.RequestException:
             return "lost"
 
     with ThreadPoolExecutor(2) as pool:
