@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from predictor.config import BUNDLED_MODEL
 from predictor.model import trial
-from predictor.model.report import REASONS, Limits, Reason, Refused, Report, Request
+from predictor.model.report import REASONS, Limits, Provider, Reason, Refused, Report, Request
 from tools import bad_models, external_models, sample_models
 
 # Far more than any of these checks takes, but less than a stuck test would.
@@ -258,7 +259,7 @@ import json, os, resource, socket, sys
 before = os.readlink("/proc/self/ns/net")
 from predictor.model.confine import confine
 from predictor.model.report import Limits
-confine(Limits(), 1000)
+confine(Limits(), 1000, sys.argv[2])
 
 def fails(attempt):
     try:
@@ -267,7 +268,7 @@ def fails(attempt):
         return type(error).__name__
     return None
 
-names = ("AS", "CPU", "NPROC", "CORE")
+names = ("AS", "CPU", "NPROC", "CORE", "FSIZE", "NOFILE")
 limits = {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in names}
 print(json.dumps({
     "alone": os.readlink("/proc/self/ns/net") != before,
@@ -282,9 +283,14 @@ print(json.dumps({
 @pytest.fixture
 def probe(tmp_path: Path) -> dict[str, Any]:
     """What a confined process can still do."""
+    return probed(tmp_path, "cpu")
+
+
+def probed(folder: Path, provider: Provider) -> dict[str, Any]:
+    """What a process that is confined for a provider can still do."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        command = (*trial.COMMAND[:-2], "-c", PROBE, str(server.getsockname()[1]))
-        return dict(json.loads(run(command, tmp_path).stdout))
+        command = (*trial.COMMAND[:-2], "-c", PROBE, str(server.getsockname()[1]), provider)
+        return dict(json.loads(run(command, folder).stdout))
 
 
 def test_confined(probe: dict[str, Any], tmp_path: Path) -> None:
@@ -297,7 +303,28 @@ def test_confined(probe: dict[str, Any], tmp_path: Path) -> None:
         "CPU": [30, 31],
         "NPROC": [0, 0],
         "CORE": [0, 0],
+        "FSIZE": [0, 0],
+        "NOFILE": [32, 32],
     }
+
+
+def test_confined_with_cuda(tmp_path: Path) -> None:
+    """For CUDA there is more room, as it cannot start without, but no network, no time and no large file."""
+    found = probed(tmp_path, "cuda")
+    unlimited = {
+        name: list(resource.getrlimit(kind))
+        for name, kind in {"AS": resource.RLIMIT_AS, "NPROC": resource.RLIMIT_NPROC}.items()
+    }
+
+    assert found["limits"] == {
+        **unlimited,
+        "CPU": [60, 61],
+        "CORE": [0, 0],
+        "FSIZE": [1_000_000] * 2,
+        "NOFILE": [1024, 1024],
+    }
+    assert found["nice"] >= 10
+    assert found["connect"] is not None or not found["alone"]
 
 
 def test_no_network(probe: dict[str, Any]) -> None:
