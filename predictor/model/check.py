@@ -83,7 +83,7 @@ def check(request: Request) -> Report:
         memory_bytes=_most_memory(),
         warnings=outcome.warnings,
         best=best(outcome.scores),
-        gpu_bytes=None if used is None else max(0, (_gpu_memory(request) or used) - used),
+        gpu_bytes=_rise(used, _gpu_memory(request)),
     )
 
 
@@ -109,6 +109,10 @@ def _gpu_memory(request: Request) -> int | None:
     """Bytes of the GPU's memory that are in use, by whomever."""
     report = memory(_device(request))
     return None if report is None else report[0]
+
+
+def _rise(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else max(0, after - before)
 
 
 def _examined(path: Path, request: Request) -> tuple[int, Structure]:

@@ -78,8 +78,8 @@ class Session:
         """
         image, scores = names or (self.graph.inputs[0].name, self.graph.outputs[0].name)
         options = None if stop is None else stop.options
-        output = self._output(scores, len(batch)) if self.bind else None
         try:
+            output = self._output(scores, len(batch)) if self.bind else None
             if output is not None:
                 return _Binding(self._session, (image, batch), (scores, output)).run(options)
             return np.asarray(self._session.run([scores], {image: batch}, options)[0])

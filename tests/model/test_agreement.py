@@ -13,8 +13,8 @@ def test_best() -> None:
     """The five best classes of each picture are kept with their scores, the best first."""
     (answer,) = best(np.arange(8, dtype=np.float16)[np.newaxis])
 
-    assert answer.classes == (7, 6, 5, 4, 3)
-    assert answer.scores == (7, 6, 5, 4, 3)
+    assert list(answer.classes) == [7, 6, 5, 4, 3]
+    assert list(answer.scores) == [7, 6, 5, 4, 3]
     assert answer.spread == 7
 
 
