@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 from predictor.config import BUNDLED_MODEL
 from predictor.model import trial
-from predictor.model.report import REASONS, Limits, Reason, Refused, Report, Request
+from predictor.model.report import REASONS, Limits, Provider, Reason, Refused, Report, Request
 from tests.processes import trials
 from tools import bad_models, external_models, sample_models
 
@@ -298,7 +299,7 @@ before = os.readlink("/proc/self/ns/net")
 from predictor.model import landlock
 from predictor.model.confine import confine
 from predictor.model.report import Limits
-confine(Limits(), 1000)
+confine(Limits(), 1000, sys.argv[2])
 
 def fails(attempt):
     try:
@@ -311,7 +312,7 @@ def fork():
     if os.fork() == 0:
         os._exit(0)
 
-names = ("AS", "CPU", "NPROC", "CORE")
+names = ("AS", "CPU", "NPROC", "CORE", "FSIZE", "NOFILE")
 limits = {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in names}
 parent = f"/proc/{os.getppid()}"
 print(json.dumps({
@@ -323,7 +324,8 @@ print(json.dumps({
     "processes": {
         "fork": fails(fork),
         "thread": fails(threading.Thread(target=print).start),
-        "program": fails(lambda: os.execv("/bin/true", ["true"])),
+        # With CUDA nothing forbids it, and it would end this program.
+        "program": sys.argv[2] == "cpu" and fails(lambda: os.execv("/bin/true", ["true"])),
         "signal": fails(lambda: os.kill(os.getppid(), 0)),
     },
     "network": {
@@ -366,9 +368,14 @@ def upload(tmp_path: Path) -> Path:
 @pytest.fixture
 def probe(upload: Path) -> dict[str, Any]:
     """What fails in a confined process, and how."""
+    return probed(upload, "cpu")
+
+
+def probed(folder: Path, provider: Provider) -> dict[str, Any]:
+    """What fails in a process that is confined for a provider, and how."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        command = (*trial.COMMAND[:-2], "-c", PROBE, str(server.getsockname()[1]))
-        return dict(json.loads(run(command, upload).stdout))
+        command = (*trial.COMMAND[:-2], "-c", PROBE, str(server.getsockname()[1]), provider)
+        return dict(json.loads(run(command, folder).stdout))
 
 
 def test_confined(probe: dict[str, Any]) -> None:
@@ -380,6 +387,8 @@ def test_confined(probe: dict[str, Any]) -> None:
         "CPU": [30, 31],
         "NPROC": [0, 0],
         "CORE": [0, 0],
+        "FSIZE": [0, 0],
+        "NOFILE": [32, 32],
     }
 
 
@@ -391,8 +400,27 @@ def test_alone(probe: dict[str, Any]) -> None:
     assert set(probe["network"].values()) == {"PermissionError"}
 
 
+def test_confined_with_cuda(upload: Path) -> None:
+    """For CUDA there is more room, as it cannot start without, but no network, no time and no large file."""
+    found = probed(upload, "cuda")
+    unlimited = {
+        name: list(resource.getrlimit(kind))
+        for name, kind in {"AS": resource.RLIMIT_AS, "NPROC": resource.RLIMIT_NPROC}.items()
+    }
+
+    assert found["limits"] == {
+        **unlimited,
+        "CPU": [60, 61],
+        "CORE": [0, 0],
+        "FSIZE": [1_000_000] * 2,
+        "NOFILE": [1024, 1024],
+    }
+    assert found["nice"] >= 10
+    assert found["network"]["connect"] is not None or not found["alone"]
+
+
 def test_no_network(probe: dict[str, Any]) -> None:
-    """Without that filter too a check reaches nobody."""
+    """A check reaches nobody, not even a server on this machine."""
     if not probe["alone"]:
         pytest.skip("this machine does not let a process leave its network")
     assert probe["network"]["connect"] is not None
