@@ -17,6 +17,7 @@ from predictor import logs
 from predictor.config import SHORT_TOKEN, Settings, cores
 from predictor.errors import ConfigError
 from predictor.slots import SLOT_VARIABLE, release
+from predictor.store.file_system import unfit
 
 _M_ARENA_MAX = -8  # from glibc's malloc.h
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
@@ -25,6 +26,11 @@ try:
     _settings = Settings.from_environment()
 except ConfigError as error:
     sys.exit(f"Configuration: {error.detail}")
+if kind := unfit(_settings.data):
+    sys.exit(
+        f"Configuration: PREDICTOR_DATA={_settings.data} lies on a file system of type {kind}, whose file "
+        "locks and shared memory cannot order the workers; choose a folder on a disk of this machine."
+    )
 
 
 def _default_workers() -> int:

@@ -1,5 +1,8 @@
 """What tests of several rooms share."""
 
+import functools
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +21,25 @@ DATA = Path(__file__).parent / "data"
 def cat() -> Path:
     """A photograph of a cat; its origin stands in tests/data/README.md."""
     return DATA / "cat.jpg"
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
+    """Builds the fake driver library and gives the variables under which the bindings find it."""
+    if (compiler := shutil.which("cc")) is None:
+        pytest.skip("no C compiler (cc) to build the fake driver library")
+
+    @functools.cache
+    def build(*options: str) -> dict[str, str]:
+        folder = tmp_path_factory.mktemp("nvml")
+        source = Path(__file__).parent / "model" / "fake_nvml.c"
+        library = folder / "libnvidia-ml.so.1"
+        subprocess.run(
+            [compiler, "-shared", "-fPIC", "-Wall", "-Werror", *options, "-o", library, source], check=True
+        )
+        return {"LD_LIBRARY_PATH": str(folder)}
+
+    return build
 
 
 @pytest.fixture
