@@ -392,7 +392,7 @@ def test_alone(probe: dict[str, Any]) -> None:
 
 
 def test_no_network(probe: dict[str, Any]) -> None:
-    """Without that filter too a check reaches nobody."""
+    """A check reaches nobody, not even a server on this machine."""
     if not probe["alone"]:
         pytest.skip("this machine does not let a process leave its network")
     assert probe["network"]["connect"] is not None
