@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := predictor tools bench tests wsgi.py gunicorn.conf.py
 
-.PHONY: help run test check format bench clean
+.PHONY: help run test check format bench fuzz clean
 
 help: ## Show the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -23,6 +23,9 @@ check: $(VENV)/.dev-ready ## Format, lint and types
 bench: $(VENV)/.dev-ready ## Measure this machine: the service against the bare pipeline, and models switched under load
 	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.switch
+
+fuzz: $(VENV)/.test-ready ## Fuzz the API, what reads pictures and texts, and the check of models, for half an hour (FUZZ_SEED)
+	$(BIN)/python -m tools.fuzz
 
 format: $(VENV)/.dev-ready ## Put the code into the house format
 	$(BIN)/ruff format $(SOURCES)
