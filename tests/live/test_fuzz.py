@@ -70,7 +70,9 @@ def test_mutants(tmp_path: Path, cat: Path) -> None:
             assert not re.search(r"Traceback|onnxruntime|/data/", answer.text), f"seed {seed}: {answer.text}"
             if answer.ok:
                 asked = service.post("/predict?model=mutant", data=cat.read_bytes(), headers=JPEG)
-                assert asked.status_code == 200, f"seed {seed}: {asked.text}"
+                # It may fail with a picture that the check did not try, but not silently.
+                assert asked.status_code in {200, 500}, f"seed {seed}: {asked.text}"
+                assert asked.ok or asked.json()["code"] == "internal", f"seed {seed}: {asked.text}"
             assert service.workers() == workers, f"seed {seed}"
             label = service.post("/predict", data=cat.read_bytes(), headers=JPEG).json()["predicted_label"]
             assert label == "tiger cat", f"seed {seed}"
