@@ -81,7 +81,7 @@ def on_starting(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the worker its time, and the smallest slot that no living worker has: its metrics are counted there."""
+    """Give the worker its time, and the smallest slot that no living worker has, for its metrics."""
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
     _starts.prepare(worker)

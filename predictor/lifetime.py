@@ -26,8 +26,8 @@ _IN_PEACE = 1 << 30
 _STEP_SECONDS = 0.5
 _SLOTS = 1024
 
-# Requests that each worker answered, by slot, and whether any worker ever loaded the application. The memory is
-# made before the fork, so the workers write it and the master reads it when they are dead.
+# Requests that each worker answered, by slot, and whether any worker ever loaded the application. The memory
+# is made before the fork, so the workers write it and the master reads it when they are dead.
 _answered = memoryview(mmap.mmap(-1, 4 * _SLOTS)).cast("i")
 _loaded = memoryview(mmap.mmap(-1, 1))
 
@@ -66,8 +66,8 @@ class Starts:
             self._storm = 0
 
 
-def answered(worker: Any, request: Any, environ: Any, response: Any) -> None:
-    """Count an answer; gunicorn's hook after each request."""
+def answered(worker: Any, request: Any) -> None:  # noqa: ARG001 (gunicorn's hook)
+    """Count an answer, after each request."""
     _answered[worker.slot % _SLOTS] += 1
 
 

@@ -15,6 +15,7 @@ class Clock:
         self.now = 1000.0
 
     def __call__(self) -> float:
+        """Now."""
         return self.now
 
 
@@ -31,7 +32,7 @@ def live(starts: Starts, clock: Clock, answers: int, seconds: float = 0.1) -> fl
     waited = worker.due - clock.now
     clock.now = worker.due + seconds
     for _ in range(answers):
-        lifetime.answered(worker, None, None, None)
+        lifetime.answered(worker, None)
     starts.ended(worker)
     return waited
 
