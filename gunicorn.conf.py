@@ -54,6 +54,8 @@ keepalive = 75
 # Workers are replaced now and then, not all at once, so that a slow leak of a library cannot add up.
 max_requests = 100_000
 max_requests_jitter = 20_000
+# No header moves the service to another path; by default a caller on this machine could, and get a 500.
+forwarder_headers = ""
 # The heartbeat file in memory: a busy disk must not make a worker look dead.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (gunicorn makes a private file)
 # Its default name is one for all servers of a user, which would take it from each other.

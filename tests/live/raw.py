@@ -28,14 +28,21 @@ def call(
         connection.close()
 
 
-def exchange(port: int, *pieces: bytes, seconds: float = 10.0) -> bytes:
-    """Send pieces one after the other, and read until the server closes or is silent for a while."""
+def exchange(port: int, *pieces: bytes, seconds: float = 10.0, silence: float = 1.0) -> bytes:
+    """Send pieces one after the other, and read until the server closes or is silent for a while.
+
+    Args:
+        port: of loopback.
+        pieces: what to send.
+        seconds: most seconds of all of it.
+        silence: seconds without a byte that mean that no more will come.
+    """
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         try:
             for piece in pieces:
                 connection.sendall(piece)
-            connection.settimeout(1.0)
+            connection.settimeout(silence)
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline and (part := connection.recv(65536)):
                 received += part

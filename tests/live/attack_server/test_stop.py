@@ -85,8 +85,12 @@ def test_killed_workers(running: Service, front: Proxy, cat: Path) -> None:
     kills = 4
     with steady(front, cat, rate=15) as sent, callers(running.port, cat.read_bytes(), threads=1) as direct:
         for number in range(kills):
-            time.sleep(1)
-            os.kill(running.workers()[0], signal.SIGKILL)
+            time.sleep(0.5)
+            victim = running.workers()[0]
+            # Held for a moment, so that requests are surely under way in it.
+            os.kill(victim, signal.SIGSTOP)
+            time.sleep(0.5)
+            os.kill(victim, signal.SIGKILL)
             eventually(lambda number=number: booted(running) == 3 + number)  # type: ignore[misc]
 
     assert len(sent) > 50

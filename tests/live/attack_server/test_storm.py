@@ -145,7 +145,10 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "stamp cut off": _filled("stamp", b"\x01"),
     "stamp of ones": _filled("stamp", b"\xff" * 4096),
     "cache of noise": _filled("cache/*", b"\x00\xff" * 5000),
-    **{f"{name} is a file": _file_for_folder(name) for name in ("workers", "models", "incoming", "cache", "metrics")},
+    **{
+        f"{name} is a file": _file_for_folder(name)
+        for name in ("workers", "models", "incoming", "cache", "metrics")
+    },
     **{
         f"{name} is a folder": _folder_for_file(name)
         for name in ("state.json", "stamp", "device.lock", "gate.lock", "publish.lock", "check.lock")
