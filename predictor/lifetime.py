@@ -74,6 +74,7 @@ def answered(worker: Any, request: Any) -> None:  # noqa: ARG001 (gunicorn's hoo
 class PatientWorker(ThreadWorker):
     """A threaded worker that begins when it is due, and answers all who connected before it ends."""
 
+    alive: bool
     slot: int = 0
     due: float = 0.0
 
@@ -85,7 +86,7 @@ class PatientWorker(ThreadWorker):
         while self.alive and (left := self.due - time.monotonic()) > 0:
             self.notify()
             time.sleep(min(left, _STEP_SECONDS))
-            self.alive = self.alive and self.is_parent_alive()
+            self.alive &= self.is_parent_alive()
         if not self.alive:
             self._leave()
             sys.exit(0)

@@ -29,7 +29,7 @@ def live(starts: Starts, clock: Clock, answers: int, seconds: float = 0.1) -> fl
     """Have a worker start, answer and die; how long it had to wait."""
     worker = SimpleNamespace(slot=3, due=0.0)
     starts.prepare(worker)
-    waited = worker.due - clock.now
+    waited: float = worker.due - clock.now
     clock.now = worker.due + seconds
     for _ in range(answers):
         lifetime.answered(worker, None)

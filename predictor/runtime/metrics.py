@@ -223,7 +223,7 @@ def _claim_files() -> bool:
         log.error("Metrics are not added up over the workers: %s", error.strerror)
         prometheus_client.values.ValueClass = prometheus_client.values.MutexValue
         return False
-    prometheus_client.values.MmapedDict = _RoomyDict
+    prometheus_client.values.MmapedDict = _RoomyDict  # type: ignore[attr-defined]
     prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: slot)
     return True
 

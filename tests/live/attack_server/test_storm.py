@@ -68,14 +68,14 @@ def test_storm(tmp_path: Path, cat: Path) -> None:
         try:
             with steady(service, cat, rate=5) as sent:
                 eventually(lambda: len(deaths) >= 3)
-                time.sleep(30)
+                time.sleep(12)
         finally:
             ended.set()
             killer.join(10)
-        # By then it is the turn of the pauses of 2, 4 and 8 seconds.
+        # The fourth waited for 2 seconds, the others wait 4 and 8.
         later = [death for death in deaths if death > deaths[2]]
 
-        assert len(later) <= 4
+        assert len(later) <= 2
         assert service.alive
         assert spared in service.workers()
         failed = [request for request in sent if request.status != 200]
