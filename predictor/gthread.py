@@ -12,7 +12,6 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 from predictor.lifetime import PatientWorker
-
 from predictor.slots import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.

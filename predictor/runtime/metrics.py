@@ -217,23 +217,25 @@ def _claim_files() -> bool:
     slot = os.environ.get(SLOT_VARIABLE, str(os.getpid()))
     folder = Path(os.environ[FOLDER_VARIABLE])
     try:
-        for kind in _FILES:
-            _allocate(folder / f"{kind}_{slot}.db")
+        files = {str(file): _opened(file) for file in (folder / f"{kind}_{slot}.db" for kind in _FILES)}
     except OSError as error:
         log.error("Metrics are not added up over the workers: %s", error.strerror)
         prometheus_client.values.ValueClass = prometheus_client.values.MutexValue
         return False
-    prometheus_client.values.MmapedDict = _RoomyDict  # type: ignore[attr-defined]
+    # Otherwise each is opened at its first use, when its folder may be gone.
+    prometheus_client.values.MmapedDict = lambda name: files.get(name) or _RoomyDict(name)  # type: ignore[attr-defined]
     prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: slot)
     return True
 
 
-def _allocate(file: Path) -> None:
+def _opened(file: Path) -> _RoomyDict:
+    """A file, made if need be, with its room."""
     if file.exists() and not _readable(str(file)):
         log.warning("A damaged file of metrics was removed")
         file.unlink(missing_ok=True)
     with file.open("ab") as opened:
         os.posix_fallocate(opened.fileno(), 0, _FILE_BYTES)
+    return _RoomyDict(str(file))
 
 
 def _readable(file: str) -> bool:

@@ -109,3 +109,17 @@ def test_more_series_than_the_disk_takes(folder: Path) -> None:
 
     assert 1000 < shown.count("predictor_images_total{") < 20_000
     assert 'predictor_cache_requests_total{result="hit"} 2.0' in shown
+
+
+def test_folder_is_gone(folder: Path) -> None:
+    """A worker whose files were removed before it counted anything goes on as if they were there."""
+    program = _PROGRAM.format(enospc=errno.ENOSPC).replace(
+        "metrics.images",
+        "import shutil; shutil.rmtree(os.environ['PROMETHEUS_MULTIPROC_DIR'])\nmetrics.images",
+    )
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder), "WORKER_SLOT": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, "free"], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
