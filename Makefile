@@ -15,14 +15,18 @@ run: $(VENV)/.run-ready ## Set up and serve http://127.0.0.1:8080 (PREDICTOR_BIN
 test: $(VENV)/.test-ready ## Set up and run every test
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.dev-ready ## Format, lint and types
+check: $(VENV)/.dev-ready ## Format, lint, types and known vulnerabilities of the packages
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/python -m tools.audit
 
-bench: $(VENV)/.dev-ready ## Measure this machine: the service against the bare pipeline, and models switched under load
-	$(BIN)/python -m bench.run
+bench: $(VENV)/.dev-ready ## Measure this machine: the service and its peers, its parts, and models switched under load
+	sh tools/install_wrk.sh
+	$(BIN)/python -m bench.peers
+	$(BIN)/python -m bench.micro
 	$(BIN)/python -m bench.switch
+	$(BIN)/python -m bench.overload
 
 format: $(VENV)/.dev-ready ## Put the code into the house format
 	$(BIN)/ruff format $(SOURCES)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor import lifetime, logs
-from predictor.config import Settings, cores
+from predictor.config import SHORT_TOKEN, Settings, cores
 from predictor.errors import ConfigError
 from predictor.slots import SLOT_VARIABLE, release
 
@@ -41,10 +41,14 @@ wsgi_app = "wsgi:app"
 bind = _settings.bind
 worker_class = "predictor.gthread.BalancedThreadWorker"
 workers = _settings.workers or _default_workers()
-threads = _settings.threads
+# A picture that waits for its turn holds a thread; whatever waits, there are threads for everything else.
+threads = _settings.threads + _settings.max_queue
 logger_class = "predictor.gthread.ServerLogger"
 # The workers read their number from here, to share the cores between them.
 os.environ["PREDICTOR_WORKERS"] = str(workers)
+
+# A look-up that nobody waits for any more ends soon after; an operator's own choice goes first.
+os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:3")
 
 # A worker that is told to stop finishes what it has begun: a download and a run may take this long.
 graceful_timeout = int(_settings.fetch_seconds + _settings.run_seconds)
@@ -68,6 +72,8 @@ _starts = lifetime.Starts()
 
 def on_starting(server: Any) -> None:
     """Make the folder of this server's metrics, and remove those that dead servers left."""
+    for name in _settings.weak:
+        server.log.warning("%s has fewer than %d characters and could be guessed", name, SHORT_TOKEN)
     metrics = _settings.data / "metrics"
     try:
         for folder in metrics.glob("*"):

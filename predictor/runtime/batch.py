@@ -193,7 +193,7 @@ class Line:
             self._give_turns()
 
     def _give_turns(self, unless: _Waiting | None = None) -> bool:
-        """Have the first in the line lead, as long as there are turns; whether `unless`, who is awake, does."""
+        """Have the first in the line lead while there are turns; whether `unless`, who is awake, does."""
         awake = False
         while self._waiting and self._turns.take():
             leader = self._waiting.popleft()

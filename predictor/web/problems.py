@@ -66,7 +66,7 @@ def _handle(error: Exception) -> Response:
     if not isinstance(error, PredictorError):
         log.error("A request failed", exc_info=error)
         error = Internal("Something went wrong; the log has the reason under the request id.")
-    return _respond(problem_json(error), error.headers)
+    return _respond(problem_json(error.bare()), error.headers)
 
 
 def _http_error(error: HTTPException) -> Response:
