@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from predictor import logs
+from predictor import lifetime, logs
 from predictor.config import SHORT_TOKEN, Settings, cores
 from predictor.errors import ConfigError
 from predictor.slots import SLOT_VARIABLE, release
@@ -64,11 +64,16 @@ keepalive = 75
 # Workers are replaced now and then, not all at once, so that a slow leak of a library cannot add up.
 max_requests = 100_000
 max_requests_jitter = 20_000
+# No header moves the service to another path; by default a caller on this machine could, and get a 500.
+forwarder_headers = ""
 # The heartbeat file in memory: a busy disk must not make a worker look dead.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (gunicorn makes a private file)
 # Its default name is one for all servers of a user, which would take it from each other.
 control_socket_disable = True
 logconfig_dict = logs.configuration(_settings.log)
+# Counts what a worker was good for, so that those that die at once are replaced ever more slowly.
+post_request = lifetime.answered
+_starts = lifetime.Starts()
 
 
 def on_starting(server: Any) -> None:
@@ -90,9 +95,10 @@ def on_starting(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the worker the smallest slot that no living worker has: its metrics are counted under it."""
+    """Give the worker its time, and the smallest slot that no living worker has, for its metrics."""
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+    _starts.prepare(worker)
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -125,11 +131,14 @@ def _one_memory_pool() -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """Drop what only a living worker may show; its counts stay."""
+    _starts.ended(worker)
     release(worker.slot)
     if METRICS in os.environ:
         from prometheus_client.multiprocess import mark_process_dead
 
-        mark_process_dead(worker.slot)
+        # What is raised here would stop the master.
+        with contextlib.suppress(OSError):
+            mark_process_dead(worker.slot)
 
 
 def on_exit(server: Any) -> None:

@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import ThreadWorker
 
+from predictor.lifetime import PatientWorker
 from predictor.slots import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.
@@ -20,10 +20,8 @@ _LINGER_MILLISECONDS = 20
 _YIELD_SECONDS = 0.002
 
 
-class BalancedThreadWorker(ThreadWorker):
+class BalancedThreadWorker(PatientWorker):
     """The worker class of `gunicorn.conf.py`; its `slot` is given before the fork."""
-
-    slot: int = 0
 
     def accept(self, listener: Any) -> None:
         """Accept a connection, unless a worker with fewer connections does so first."""
