@@ -31,9 +31,10 @@ from predictor.image.preprocess import to_tensor
 from predictor.model.device import Device
 from predictor.model.scores import rank
 from predictor.model.session import load
-from predictor.runtime.metrics import FOLDER_VARIABLE, SLOT_VARIABLE
+from predictor.runtime.metrics import FOLDER_VARIABLE
 from predictor.runtime.prediction import Encoded, Options, Outcome
 from predictor.runtime.worker import Worker
+from predictor.slots import SLOT_VARIABLE
 from predictor.web import answers, hooks
 from predictor.web.flask_app import LeanFlask
 
@@ -56,7 +57,7 @@ def pictures(worker: Worker, data: bytes) -> Pieces:
     preprocessing = model.spec.preprocessing
     image = decode(data, limits, preprocessing.shortest)
     tensor = to_tensor(image, preprocessing)
-    scores = model.run(tensor).scores
+    scores = model.run(lambda: tensor).scores
     session = load(BUNDLED_MODEL, Device("cpu"))
 
     def bare() -> None:
@@ -67,7 +68,7 @@ def pictures(worker: Worker, data: bytes) -> Pieces:
         "decode": lambda: decode(data, limits, preprocessing.shortest),
         "preprocess": lambda: to_tensor(image, preprocessing),
         "run of the model": lambda: session.run(tensor[None]),
-        "run of the model, with its queue and its watchdog": lambda: model.run(tensor),
+        "run of the model, with its line and its watchdog": lambda: model.run(lambda: tensor),
         "rank the scores": lambda: rank(scores, model.spec.activation, 5),
         BARE: bare,
         "all of these, by the engine": lambda: engine.predict([Encoded(data)], Options(fresh=True)),
