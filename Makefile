@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := predictor tools bench tests wsgi.py gunicorn.conf.py
 
-.PHONY: help run test check format bench clean
+.PHONY: help run test check format bench fuzz soak clean
 
 help: ## Show the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -15,14 +15,24 @@ run: $(VENV)/.run-ready ## Set up and serve http://127.0.0.1:8080 (PREDICTOR_BIN
 test: $(VENV)/.test-ready ## Set up and run every test
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.dev-ready ## Format, lint and types
+check: $(VENV)/.dev-ready ## Format, lint, types and known vulnerabilities of the packages
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/python -m tools.audit
 
-bench: $(VENV)/.dev-ready ## Measure this machine: the service against the bare pipeline, and models switched under load
-	$(BIN)/python -m bench.run
+bench: $(VENV)/.dev-ready ## Measure this machine: the service and its peers, its parts, and models switched under load
+	sh tools/install_wrk.sh
+	$(BIN)/python -m bench.peers
+	$(BIN)/python -m bench.micro
 	$(BIN)/python -m bench.switch
+	$(BIN)/python -m bench.overload
+
+fuzz: $(VENV)/.test-ready ## Fuzz the API, what reads pictures and texts, and the check of models, for half an hour (FUZZ_SEED)
+	$(BIN)/python -m tools.fuzz
+
+soak: $(VENV)/.dev-ready ## Load the service for MINUTES=30 while workers are killed and models switched; check every promise
+	MINUTES=$(MINUTES) $(BIN)/python -m bench.soak
 
 format: $(VENV)/.dev-ready ## Put the code into the house format
 	$(BIN)/ruff format $(SOURCES)

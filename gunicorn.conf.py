@@ -13,19 +13,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from predictor import logs
-from predictor.config import Settings, cores
+from predictor import lifetime, logs
+from predictor.config import SHORT_TOKEN, Settings, cores
 from predictor.errors import ConfigError
-from predictor.gthread import release
+from predictor.slots import SLOT_VARIABLE, release
+from predictor.store.file_system import unfit
 
 _M_ARENA_MAX = -8  # from glibc's malloc.h
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
-SLOT = "WORKER_SLOT"
 
 try:
     _settings = Settings.from_environment()
 except ConfigError as error:
     sys.exit(f"Configuration: {error.detail}")
+if kind := unfit(_settings.data):
+    sys.exit(
+        f"Configuration: PREDICTOR_DATA={_settings.data} lies on a file system of type {kind}, whose file "
+        "locks and shared memory cannot order the workers; choose a folder on a disk of this machine."
+    )
 
 
 def _default_workers() -> int:
@@ -42,10 +47,14 @@ wsgi_app = "wsgi:app"
 bind = _settings.bind
 worker_class = "predictor.gthread.BalancedThreadWorker"
 workers = _settings.workers or _default_workers()
-threads = _settings.threads
+# A picture that waits for its turn holds a thread; whatever waits, there are threads for everything else.
+threads = _settings.threads + _settings.max_queue
 logger_class = "predictor.gthread.ServerLogger"
 # The workers read their number from here, to share the cores between them.
 os.environ["PREDICTOR_WORKERS"] = str(workers)
+
+# A look-up that nobody waits for any more ends soon after; an operator's own choice goes first.
+os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:3")
 
 # A worker that is told to stop finishes what it has begun: a download and a run may take this long.
 graceful_timeout = int(_settings.fetch_seconds + _settings.run_seconds)
@@ -55,15 +64,22 @@ keepalive = 75
 # Workers are replaced now and then, not all at once, so that a slow leak of a library cannot add up.
 max_requests = 100_000
 max_requests_jitter = 20_000
+# No header moves the service to another path; by default a caller on this machine could, and get a 500.
+forwarder_headers = ""
 # The heartbeat file in memory: a busy disk must not make a worker look dead.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (gunicorn makes a private file)
 # Its default name is one for all servers of a user, which would take it from each other.
 control_socket_disable = True
 logconfig_dict = logs.configuration(_settings.log)
+# Counts what a worker was good for, so that those that die at once are replaced ever more slowly.
+post_request = lifetime.answered
+_starts = lifetime.Starts()
 
 
 def on_starting(server: Any) -> None:
     """Make the folder of this server's metrics, and remove those that dead servers left."""
+    for name in _settings.weak:
+        server.log.warning("%s has fewer than %d characters and could be guessed", name, SHORT_TOKEN)
     metrics = _settings.data / "metrics"
     try:
         for folder in metrics.glob("*"):
@@ -79,9 +95,10 @@ def on_starting(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the worker the smallest slot that no living worker has: its metrics are counted under it."""
+    """Give the worker its time, and the smallest slot that no living worker has, for its metrics."""
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+    _starts.prepare(worker)
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -90,7 +107,7 @@ def post_fork(server: Any, worker: Any) -> None:
     Nothing slow may stand here: until the worker has its own signal handlers, a request to stop is lost.
     """
     _one_memory_pool()
-    os.environ[SLOT] = str(worker.slot)
+    os.environ[SLOT_VARIABLE] = str(worker.slot)
 
 
 def post_worker_init(worker: Any) -> None:
@@ -114,11 +131,14 @@ def _one_memory_pool() -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """Drop what only a living worker may show; its counts stay."""
+    _starts.ended(worker)
     release(worker.slot)
     if METRICS in os.environ:
         from prometheus_client.multiprocess import mark_process_dead
 
-        mark_process_dead(worker.slot)
+        # What is raised here would stop the master.
+        with contextlib.suppress(OSError):
+            mark_process_dead(worker.slot)
 
 
 def on_exit(server: Any) -> None:

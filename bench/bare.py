@@ -1,10 +1,15 @@
 """The limit: processes that only decode, preprocess and run the model in a loop, without any service.
 
-Run as `python -m bench.bare PICTURE SECONDS`: prints how many pictures one process did in that time.
+Run as `python -m bench.bare PICTURE SECONDS`: prints as JSON how many pictures a second one process did, the
+median of the milliseconds that one took, and the class that was found.
 """
 
+import json
+import statistics
+import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from predictor.config import BUNDLED_MODEL
@@ -16,24 +21,51 @@ from predictor.model.scores import rank
 from predictor.model.session import load
 
 
-def loop(picture: bytes, seconds: float) -> int:
-    """Pictures done in a time, one after the other."""
+@dataclass(frozen=True)
+class Bare:
+    """What bare processes did.
+
+    Attributes:
+        rate: pictures a second, of all processes together.
+        milliseconds: the median time of one picture.
+        index: the class that was found.
+    """
+
+    rate: float
+    milliseconds: float
+    index: int
+
+
+def bare(processes: int, picture: Path, seconds: float) -> Bare:
+    """Run a number of bare processes at the same time."""
+    command = [sys.executable, "-m", "bench.bare", str(picture), str(seconds)]
+    root = Path(__file__).parent.parent
+    loops = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(processes)]
+    found = [Bare(**json.loads(each.communicate()[0])) for each in loops]
+    median = statistics.median(each.milliseconds for each in found)
+    return Bare(sum(each.rate for each in found), median, found[0].index)
+
+
+def loop(picture: bytes, seconds: float) -> Bare:
+    """Predict one picture again and again for a time."""
     session = load(BUNDLED_MODEL, Device("cpu"))
     spec = discover(session.graph)
     limits = Limits()
 
-    def once() -> None:
+    def once() -> int:
         image = decode(picture, limits, spec.preprocessing.shortest)
         scores = session.run(to_tensor(image, spec.preprocessing)[None])
-        rank(scores[0], spec.activation, 5)
+        return rank(scores[0], spec.activation, 5)[0][0]
 
-    once()
-    done, end = 0, time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    index = once()
+    times = list[float]()
+    begin = now = time.perf_counter()
+    while now < begin + seconds:
         once()
-        done += 1
-    return done
+        before, now = now, time.perf_counter()
+        times.append(now - before)
+    return Bare(len(times) / (now - begin), 1000 * statistics.median(times), index)
 
 
 if __name__ == "__main__":
-    print(loop(Path(sys.argv[1]).read_bytes(), float(sys.argv[2])))
+    print(json.dumps(vars(loop(Path(sys.argv[1]).read_bytes(), float(sys.argv[2])))))

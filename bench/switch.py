@@ -27,11 +27,10 @@ from tools.sample_models import classifier
 
 RATE = 50
 ROUNDS = 5
-UPLOADS = 20
-PACES = (0.0, 2.0)
-"""Seconds from the beginning of an upload to that of the next, unless it takes longer."""
-QUIET_SECONDS = 20
-KILLS = 100
+PACES = {0.0: 20, 2.0: 6}
+"""Seconds from the beginning of an upload to that of the next, unless it takes longer; uploads in a round."""
+QUIET_SECONDS = 12
+KILLS = int(os.environ.get("BENCH_KILLS", "60"))
 SWITCHES = 100
 LARGE_MB = 50
 # Longer than a worker takes to give back what a switch has freed.
@@ -89,7 +88,7 @@ def under_load(models: dict[str, bytes]) -> None:
                 with steady(service, PICTURE, RATE) as found:
                     _upload_in_turn(service, models, pause, done, seconds)
                 busy.extend(found)
-    print(f"\n{RATE} requests a second, {ROUNDS} rounds without and with {UPLOADS} uploads")
+    print(f"\n{RATE} requests a second, {ROUNDS} rounds without and with {len(done)} uploads in all")
     heads = " ".join(f"{head:>8}" for head in ("p50 ms", "p99 ms", "max ms"))
     print(f"{'':27} {'requests':>9} {'failed':>7} {'stale':>6} {heads} {'p99':>6}")
     _row("without uploads", quiet, quiet, [])
@@ -105,7 +104,7 @@ def _upload_in_turn(
     done: list[tuple[float, str]],
     seconds: list[float],
 ) -> None:
-    for number in range(UPLOADS):
+    for number in range(PACES[pause]):
         name = "BA"[number % 2]
         start = time.time()
         upload(service, models[name]).raise_for_status()

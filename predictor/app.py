@@ -6,7 +6,7 @@ from flask import Flask
 
 from predictor.config import Settings
 from predictor.runtime.worker import Worker
-from predictor.web import api, evaluations, hooks, models, models_page, ops, pages, problems
+from predictor.web import api, evaluations, hooks, hosts, models, models_page, ops, pages, problems
 from predictor.web.flask_app import LeanFlask
 
 _ROOT = Path(__file__).parent.parent
@@ -18,6 +18,7 @@ def create_app(settings: Settings) -> Flask:
     worker = Worker(settings)
     app.extensions["predictor"] = worker
     hooks.init_app(app, worker.metrics)
+    hosts.init_app(app, settings.trusted_hosts)
     problems.init_app(app)
     worker.cache.init_app(app)
     worker.exporter.init_app(app)

@@ -5,6 +5,7 @@ Tests build a `Settings` directly; only the entry points read the environment.
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,14 @@ from predictor.errors import ConfigError
 
 PREFIX = "PREDICTOR_"
 MEGA = 1_000_000
+_HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "efficientnet-lite0.onnx"
+SHORT_TOKEN = 16
+"""A token of fewer characters can be guessed."""
 
 
-def _setting(default: Any, doc: str) -> Any:
-    return field(default=default, metadata={"doc": doc})
+def _setting(default: Any, doc: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"doc": doc})
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,16 @@ class Settings:
 
     bind: str = _setting("127.0.0.1:8080", "Address to listen on.")
     workers: int | None = _setting(None, "Worker processes; by default one for each core, or for each GPU.")
-    threads: int = _setting(16, "Request threads in each worker.")
+    threads: int = _setting(
+        16, "Request threads in each worker, beside those that wait for a picture's turn."
+    )
     data: Path = _setting(Path("instance"), "Folder for everything the service writes.")
     device: str = _setting("auto", "`auto`, `cpu`, `cuda` or `cuda:1`.")
-    admin_token: str | None = _setting(None, "Bearer token needed to change models.")
-    predict_token: str | None = _setting(None, "Bearer token needed to predict, if set.")
+    admin_token: str | None = _setting(None, "Bearer token needed to change models.", secret=True)
+    predict_token: str | None = _setting(None, "Bearer token needed to predict, if set.", secret=True)
+    trusted_hosts: tuple[str, ...] = _setting(
+        (), "Names by which the service may be asked; a leading dot takes in all names below."
+    )
     fetch_allow: tuple[str, ...] = _setting(
         (), "Hosts or networks, any port, that an image URL may reach although they are not public."
     )
@@ -46,6 +55,10 @@ class Settings:
     )
     max_batch: int = _setting(32, "Images in one request, and in one run of the model.")
     max_queue: int = _setting(64, "Images that may wait in a worker; past it, 503.")
+    deadline_seconds: float = _setting(
+        30.0,
+        "A picture that has not begun to run after this time is given up; a request may name less or more.",
+    )
     allow_loops: str = _setting(
         "off", "`on` takes models with loops (`Loop`, `Scan`), whose run time no check can foresee."
     )
@@ -71,6 +84,24 @@ class Settings:
     def max_model_bytes(self) -> int:
         """Largest model file in bytes."""
         return int(self.max_model_mb * MEGA)
+
+    @property
+    def admin_tokens(self) -> tuple[str, ...]:
+        """The tokens of which one is needed to change models; none if no token is set."""
+        return _names(self.admin_token or "")
+
+    @property
+    def predict_tokens(self) -> tuple[str, ...]:
+        """The tokens of which one is needed to predict; none if that needs no token."""
+        return _names(self.predict_token or "")
+
+    @property
+    def weak(self) -> tuple[str, ...]:
+        """The variables of tokens that can be guessed."""
+        tokens = {"admin_token": self.admin_tokens, "predict_token": self.predict_tokens}
+        return tuple(
+            variable(name) for name, given in tokens.items() if any(len(one) < SHORT_TOKEN for one in given)
+        )
 
     @property
     def slots(self) -> int:
@@ -143,12 +174,22 @@ def _choice(accepted: Callable[[str], bool], wanted: str) -> Callable[[str], str
     return read
 
 
-def _optional(text: str) -> str | None:
+def _tokens(text: str) -> str | None:
+    # Nothing but separators would leave open what its author meant to close.
+    if text and not _names(text):
+        raise ValueError("one token, or several separated by commas")
     return text or None
 
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    names = _names(text.lower())
+    if not all(_HOST.fullmatch(name) for name in names):
+        raise ValueError("host names without ports, such as api.example.com,.example.org")
+    return names
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -183,8 +224,9 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "threads": _number(int, 1),
     "data": _folder,
     "device": _choice(_is_device, "auto, cpu, cuda or cuda:N"),
-    "admin_token": _optional,
-    "predict_token": _optional,
+    "admin_token": _tokens,
+    "predict_token": _tokens,
+    "trusted_hosts": _hosts,
     "fetch_allow": _names,
     "fetch_seconds": _number(float, 0.1),
     "cache": _choice(_is_cache, "on, off or a redis:// URL"),
@@ -195,6 +237,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "formats": _formats,
     "max_batch": _number(int, 1),
     "max_queue": _number(int, 1),
+    "deadline_seconds": _number(float, 0.001),
     "allow_loops": _choice({"on", "off"}.__contains__, "on or off"),
     "run_seconds": _number(float, 0.1),
     "log": _choice({"json", "text"}.__contains__, "json or text"),

@@ -25,7 +25,7 @@
 A message is written for the caller: it never holds a path, an address, a library's text or a stack.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class PredictorError(Exception):
@@ -44,6 +44,15 @@ class PredictorError(Exception):
     def headers(self) -> dict[str, str]:
         """Headers that the answer must carry."""
         return {}
+
+    def bare(self) -> Self:
+        """This error without the frames that it came through, which hold the bytes of a refused picture.
+
+        An answer that holds an error, and the error's frames that hold the answer, would stay in memory until
+        the garbage collector comes by.
+        """
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
 
 
 class ConfigError(PredictorError):

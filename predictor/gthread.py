@@ -5,36 +5,23 @@ wakes first accepts a burst of new connections alone and keeps them. Where each 
 busy, both cost throughput: the first a few wake-ups a request, the second the cores of idle workers.
 """
 
-import mmap
 import select
 import time
 from typing import Any
 
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import ThreadWorker
+
+from predictor.lifetime import PatientWorker
+from predictor.slots import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.
 _LINGER_MILLISECONDS = 20
 # How long a worker with more connections than another lets that one accept first.
 _YIELD_SECONDS = 0.002
-_NOBODY = -1
-_SLOTS = 1024
-
-# Connections of each worker, by slot. The memory is made before the fork, so all workers share it.
-_connections = memoryview(mmap.mmap(-1, 4 * _SLOTS)).cast("i")
-for _slot in range(_SLOTS):
-    _connections[_slot] = _NOBODY
 
 
-def release(slot: int) -> None:
-    """Forget the connections of a worker that is gone; for gunicorn's master."""
-    _connections[slot % _SLOTS] = _NOBODY
-
-
-class BalancedThreadWorker(ThreadWorker):
+class BalancedThreadWorker(PatientWorker):
     """The worker class of `gunicorn.conf.py`; its `slot` is given before the fork."""
-
-    slot: int = 0
 
     def accept(self, listener: Any) -> None:
         """Accept a connection, unless a worker with fewer connections does so first."""
@@ -73,12 +60,10 @@ class BalancedThreadWorker(ThreadWorker):
 
     def _fewest(self) -> int:
         """The connections of the worker that has the fewest."""
-        # Slots are the smallest free numbers; while workers are replaced there may be twice as many.
-        everybody = _connections[: 2 * self.cfg.workers]
-        return min((count for count in everybody if count != _NOBODY), default=self.nr_conns)
+        return min(connections.of(self.cfg.workers), default=self.nr_conns)
 
     def _publish(self) -> None:
-        _connections[self.slot % _SLOTS] = self.nr_conns
+        connections.put(self.slot, self.nr_conns)
 
 
 class ServerLogger(Logger):

@@ -1,6 +1,8 @@
 """What tests of several rooms share."""
 
-import os
+import functools
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,16 +14,15 @@ from hypothesis import HealthCheck, settings
 
 from predictor.app import create_app
 from predictor.config import Settings
+from tests import fuzzing
 
 DATA = Path(__file__).parent / "data"
-LONG = "FUZZ_EXAMPLES" in os.environ
-FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
-"""How many examples each property is tried with. Unless it was chosen, they are the same each time."""
 
+# Unless a number of examples was chosen, the examples are the same each time.
 settings.register_profile(
     "predictor",
-    max_examples=FUZZ_EXAMPLES,
-    derandomize=not LONG,
+    max_examples=fuzzing.examples(100),
+    derandomize=not fuzzing.chosen(),
     database=None,
     deadline=None,
     print_blob=True,
@@ -34,6 +35,25 @@ settings.load_profile("predictor")
 def cat() -> Path:
     """A photograph of a cat; its origin stands in tests/data/README.md."""
     return DATA / "cat.jpg"
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
+    """Builds the fake driver library and gives the variables under which the bindings find it."""
+    if (compiler := shutil.which("cc")) is None:
+        pytest.skip("no C compiler (cc) to build the fake driver library")
+
+    @functools.cache
+    def build(*options: str) -> dict[str, str]:
+        folder = tmp_path_factory.mktemp("nvml")
+        source = Path(__file__).parent / "model" / "fake_nvml.c"
+        library = folder / "libnvidia-ml.so.1"
+        subprocess.run(
+            [compiler, "-shared", "-fPIC", "-Wall", "-Werror", *options, "-o", library, source], check=True
+        )
+        return {"LD_LIBRARY_PATH": str(folder)}
+
+    return build
 
 
 @pytest.fixture

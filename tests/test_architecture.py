@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "predictor"
-GROUND = {"predictor.config", "predictor.errors", "predictor.logs", "predictor.gthread"}
+GROUND = {f"predictor.{name}" for name in ("config", "errors", "logs", "gthread", "lifetime", "slots")}
 # Each room may import itself, the ground, and the rooms named here.
 MAY_IMPORT = {
     "image": set[str](),

@@ -55,12 +55,41 @@ def test_reading() -> None:
         ("PREDICTOR_FORMATS", " , "),
         ("PREDICTOR_DATA", ""),
         ("PREDICTOR_LOG", "xml"),
+        ("PREDICTOR_ADMIN_TOKEN", ","),
+        ("PREDICTOR_PREDICT_TOKEN", " , ,"),
+        ("PREDICTOR_TRUSTED_HOSTS", "example.com:80"),
+        ("PREDICTOR_TRUSTED_HOSTS", "https://example.com"),
+        ("PREDICTOR_TRUSTED_HOSTS", "*.example.com"),
     ],
 )
 def test_unusable_values(name: str, value: str) -> None:
     """A value that cannot be used is refused in a sentence that names the variable."""
     with pytest.raises(ConfigError, match=name):
         Settings.from_environment({name: value})
+
+
+def test_tokens() -> None:
+    """Tokens are separated by commas, do not show when settings are printed, and weak ones are named."""
+    settings = Settings.from_environment(
+        {
+            "PREDICTOR_ADMIN_TOKEN": "0123456789abcdef, geheim ä,",
+            "PREDICTOR_PREDICT_TOKEN": "0123456789abcdef",
+        }
+    )
+
+    assert settings.admin_tokens == ("0123456789abcdef", "geheim ä")
+    assert settings.predict_tokens == ("0123456789abcdef",)
+    assert settings.weak == ("PREDICTOR_ADMIN_TOKEN",)
+    assert "geheim" not in repr(settings)
+    assert "0123456789abcdef" not in repr(settings)
+    assert (Settings().admin_tokens, Settings().weak) == ((), ())
+
+
+def test_trusted_hosts() -> None:
+    """Names are compared in lower case; a leading dot stays."""
+    settings = Settings.from_environment({"PREDICTOR_TRUSTED_HOSTS": "API.Example.com, .example.org"})
+
+    assert settings.trusted_hosts == ("api.example.com", ".example.org")
 
 
 def test_unknown_names() -> None:

@@ -46,7 +46,7 @@ def test_defaults() -> None:
 
 
 def test_error_codes() -> None:
-    """Each error code stands in the table with its status, and no other does but those of plain HTTP."""
+    """Each error code stands in the table with its status; besides them, only those of HTTP and nginx."""
     table = rows("### Errors")
     classes = [
         error
@@ -54,7 +54,11 @@ def test_error_codes() -> None:
         if isinstance(error, type) and issubclass(error, errors.PredictorError) and "code" in vars(error)
     ]
 
-    assert table.keys() == {error.code for error in classes} | {"not_found", "method_not_allowed"}
+    assert table.keys() == {error.code for error in classes} | {
+        "not_found",
+        "method_not_allowed",
+        "too_many_requests",
+    }
     assert [error.code for error in classes if not table[error.code].startswith(str(error.status))] == []
 
 

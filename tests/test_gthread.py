@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from predictor import gthread
-from predictor.gthread import BalancedThreadWorker, release
+from predictor.gthread import BalancedThreadWorker
+from predictor.slots import release
 
 
 @pytest.fixture(autouse=True)
@@ -44,10 +44,3 @@ def test_released() -> None:
     release(1)
 
     assert first._fewest() == 5
-
-
-def test_slots_wrap() -> None:
-    """A slot beyond the table never fails a worker."""
-    far = worker(gthread._SLOTS + 1, 3)
-
-    assert far._fewest() == 3

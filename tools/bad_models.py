@@ -177,6 +177,19 @@ def wrong_labels_at_run() -> bytes:
     return _file(_model(_START + body, scores="float[N,classes] scores"), (*COLOURS, "black"))
 
 
+def many_classes(count: int = 5_000_000, *, declared: bool = False) -> bytes:
+    """Has no labels, and more scores than anybody could name; how many only a run shows, or the file says."""
+    body = f"""
+        pictures = Shape<end = 1>(image)
+        count = Constant<value = int64[1] {{{count}}}>()
+        shape = Concat<axis = 0>(pictures, count)
+        grey = ReduceMean<axes = [1], keepdims = 1>(colours)
+        scores = Expand(grey, shape)
+    """
+    model = _model(_START + body, scores=f"float[N,{count if declared else 'classes'}] scores")
+    return bytes(model.SerializeToString(deterministic=True))
+
+
 def foreign_operator(domain: str = "example.org", name: str = "Magic") -> bytes:
     """Uses an operator that ONNX does not have."""
     model = _model(_START + "scores = Softmax(colours)")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, parser
 
 OPSET = 17
 IR_VERSION = 8
@@ -73,6 +73,36 @@ def classifier(  # noqa: PLR0913 - each is a choice of its own, made by name
     )
     if metadata:
         describe(model, labels, preprocessing(size, layout, dtype))
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def slow_classifier(labels: Sequence[str], *, layers: int = 1) -> bytes:
+    """A classifier whose runs take a core for some tens of milliseconds for each of its layers.
+
+    Args:
+        labels: names of the classes; the first always wins.
+        layers: convolutions of 64 x 64 channels over 224 x 224 pixels, 1.8 thousand million products each.
+    """
+    bias = ", ".join(["10", *["0"] * (len(labels) - 1)])
+    text = f"""<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>
+        g (float[N,3,224,224] image) => (float[N,{len(labels)}] scores) {{
+            first = Constant<value = int64[4] {{64, 3, 3, 3}}>()
+            other = Constant<value = int64[4] {{64, 64, 3, 3}}>()
+            entry = ConstantOfShape<value = float[1] {{0.01}}>(first)
+            kernel = ConstantOfShape<value = float[1] {{0.001}}>(other)
+            x0 = Conv<pads = [1, 1, 1, 1]>(image, entry)
+            {"".join(f"x{n + 1} = Conv<pads = [1, 1, 1, 1]>(x{n}, kernel)" for n in range(layers))}
+            pooled = GlobalAveragePool(x{layers})
+            flat = Flatten(pooled)
+            shape = Constant<value = int64[2] {{64, {len(labels)}}}>()
+            weight = ConstantOfShape<value = float[1] {{0.001}}>(shape)
+            even = MatMul(flat, weight)
+            bias = Constant<value = float[{len(labels)}] {{{bias}}}>()
+            logits = Add(even, bias)
+            scores = Softmax<axis = 1>(logits)
+        }}"""
+    model = parser.parse_model(text)
+    describe(model, labels, preprocessing(224))
     return bytes(model.SerializeToString(deterministic=True))
 
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 from predictor.errors import FetchBlocked, FetchFailed, FetchTimeout
 from predictor.fetch.addresses import AllowList
 
+LOOKUP_SECONDS = 2.0
 CONNECT_SECONDS = 2.0
 MAX_LOOKUPS = 32
 
@@ -61,10 +62,24 @@ class Deadline:
         """Seconds left; never 0, which a socket takes for "do not wait"."""
         return max(self._end - time.monotonic(), 0.001)
 
+    def check(self) -> None:
+        """Go on only while there is time.
+
+        Raises:
+            FetchTimeout: the time is over.
+        """
+        if self.expired:
+            raise FetchTimeout(LATE)
+
     def watch(self, connection: socket.socket) -> None:
-        """Shut this connection when the time is over, in place of the one watched before."""
+        """Shut this connection when the time is over, in place of the one watched before.
+
+        Raises:
+            FetchTimeout: the time is over already, and nothing would shut it any more.
+        """
         with self._lock:
             self._release()
+            self.check()
             self._watched = connection.dup()  # TLS takes the descriptor away from the original object
 
     def _expire(self) -> None:
@@ -109,8 +124,10 @@ class Dialer:
         return _connect_any(answers, deadline)
 
     def _answers(self, deadline: Deadline, host: str, port: int) -> Sequence[Answer]:
+        end = time.monotonic() + min(deadline.remaining(), LOOKUP_SECONDS)
         try:
-            answers = self._lookup(deadline, host, port).result(timeout=deadline.remaining())
+            lookup = self._lookup(end - time.monotonic(), host, port)
+            answers = lookup.result(timeout=max(end - time.monotonic(), 0))
         except TimeoutError as error:
             raise FetchTimeout(LATE) from error
         except (OSError, UnicodeError) as error:
@@ -119,9 +136,9 @@ class Dialer:
             raise FetchFailed(UNKNOWN)
         return answers
 
-    def _lookup(self, deadline: Deadline, host: str, port: int) -> "Future[Sequence[Answer]]":
+    def _lookup(self, seconds: float, host: str, port: int) -> "Future[Sequence[Answer]]":
         # `getaddrinfo` knows no timeout: it runs in a thread that a late download leaves behind.
-        if not self._free_lookups.acquire(timeout=deadline.remaining()):
+        if not self._free_lookups.acquire(timeout=seconds):
             raise TimeoutError
         future: Future[Sequence[Answer]] = Future()
         try:

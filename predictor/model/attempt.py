@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from predictor.image.preprocess import to_tensor
+from predictor.model.label_lines import MOST
 from predictor.model.report import Refused
 from predictor.model.scores import flat
 from predictor.model.spec import ModelSpec
@@ -123,6 +124,8 @@ def _judge(scores: _Array, batch: int, labels: int) -> None:
     if given != batch:
         sentence = f"The model must give scores for each picture: {batch} came in, {given} went out."
         raise Refused("class_scores", sentence)
+    if classes > MOST:
+        raise Refused("class_count", f"A model may have {MOST} classes at most.")
     if classes != (labels or classes):
         sentence = f"The model gives {classes} class scores, but {labels} labels came with it."
         raise Refused("class_count", sentence)

@@ -3,7 +3,8 @@
 It reads one `Request` as JSON from standard input and writes one line of JSON to standard output: a `Report`
 with `"ok": true`, or `"ok": false` with a sentence for the uploader as `reason` and a word of `REASONS` as
 `code`. An answer counts only with exit code 0. Whatever else happens here - a crash in native code, no
-memory, no end - is for `predictor.model.trial` to see from outside.
+memory, no end - is for `predictor.model.trial` to see from outside. On a GPU, another line comes first, once
+CUDA works, so that whoever sees an end before it knows that the model had no part in it.
 """
 
 import json
@@ -13,22 +14,25 @@ import time
 from pathlib import Path
 from typing import Any
 
-from predictor.errors import Internal, InvalidModel
+from predictor.config import BUNDLED_MODEL
+from predictor.errors import Internal, InvalidModel, NotReady
 from predictor.model import onnx_file
 from predictor.model.activation import settle
+from predictor.model.agreement import best
 from predictor.model.attempt import Outcome, attempt
-from predictor.model.confine import confine
-from predictor.model.device import Device
+from predictor.model.confine import abandoned, confine
+from predictor.model.device import Device, memory
 from predictor.model.discover import discover
-from predictor.model.report import Limits, Reason, Refused, Report, Request
+from predictor.model.report import BEGUN, Limits, Reason, Refused, Report, Request
 from predictor.model.session import Session, load
 from predictor.model.spec import Graph, ModelSpec, Structure
 from predictor.model.structure import examine
+from predictor.model.visible import VISIBLE
 
 _LONGEST_REASON = 500
 _MEMORY: tuple[Reason, str] = ("memory", "The model needs more memory than a check may use.")
-# How the runtime names a failed allocation.
-_OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc")
+# How the runtime and CUDA name a failed allocation; the third is one over the limit of the GPU's memory.
+_OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "Available memory of", "out of memory")
 
 
 def main() -> None:
@@ -37,7 +41,12 @@ def main() -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answer:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         request = Request.from_json(json.load(sys.stdin))
-        confine(request.limits, Path(request.model).stat().st_size)
+        confine(request.limits, _size(request), request.provider)
+        if abandoned(answer.fileno()):
+            return
+        if request.provider == "cuda":
+            _start_cuda(request)
+            print(BEGUN, file=answer, flush=True)
         answer.write(json.dumps(reply(request), allow_nan=False) + "\n")
 
 
@@ -54,15 +63,15 @@ def reply(request: Request) -> dict[str, Any]:
 
 
 def check(request: Request) -> Report:
-    """Read a model, load it on the CPU and run it on pictures that are made up.
+    """Read a model, load it and run it on pictures that are made up.
 
     Raises:
         Refused: it cannot be served; the sentence says why.
     """
-    path = Path(request.model)
-    nodes, structure = _examined(path, request)
+    nodes, structure = _examined(Path(request.model), request)
+    used = _gpu_memory(request)
     started = time.perf_counter()
-    session = _load(path)
+    session = _load(request)
     load_seconds = time.perf_counter() - started
     spec = _spec(session.graph, structure, request)
     outcome = _attempt(session, spec)
@@ -75,7 +84,37 @@ def check(request: Request) -> Report:
         batch_seconds=_rounded(outcome.together.seconds),
         memory_bytes=_most_memory(),
         warnings=outcome.warnings,
+        best=best(outcome.scores),
+        gpu_bytes=_rise(used, _gpu_memory(request)),
     )
+
+
+def _start_cuda(request: Request) -> None:
+    """Load the model that ships with the service, which is known to load, on the GPU."""
+    try:
+        load(BUNDLED_MODEL, _device(request))
+    except (InvalidModel, NotReady) as error:
+        sys.exit(error.detail)
+
+
+def _device(request: Request) -> Device:
+    if request.provider == "cpu":
+        return Device("cpu")
+    return Device("cuda", os.environ.get(VISIBLE), "The GPU")
+
+
+def _size(request: Request) -> int:
+    return Path(request.model).stat().st_size
+
+
+def _gpu_memory(request: Request) -> int | None:
+    """Bytes of the GPU's memory that are in use, by whomever."""
+    report = memory(_device(request))
+    return None if report is None else report[0]
+
+
+def _rise(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else max(0, after - before)
 
 
 def _examined(path: Path, request: Request) -> tuple[int, Structure]:
@@ -85,9 +124,12 @@ def _examined(path: Path, request: Request) -> tuple[int, Structure]:
     return nodes, examine(model)
 
 
-def _load(path: Path) -> Session:
+def _load(request: Request) -> Session:
+    gpu_bytes = request.limits.memory_for(_size(request))
     try:
-        return load(path, Device("cpu"))
+        return load(Path(request.model), _device(request), gpu_bytes=gpu_bytes)
+    except NotReady as error:
+        raise Refused("load_failed", "The runtime could not load the model.") from error
     except InvalidModel as error:
         _refuse_for_memory(error)
         raise Refused("load_failed", error.detail) from error

@@ -1,26 +1,33 @@
 """A process gives up, for good, what trying a model does not need."""
 
 import ctypes
+import math
 import os
 import resource
+import select
 import signal
 
-from predictor.model.report import Limits
+from predictor.model import landlock, syscalls
+from predictor.model.report import Limits, Provider
 
 # Of Linux's headers sched.h and prctl.h.
 _NEW_USER, _NEW_NETWORK = 0x1000_0000, 0x4000_0000
 _END_WITH_PARENT, _NO_NEW_PRIVILEGES = 1, 38
 _NICENESS = 10
+_CUDA_DESCRIPTORS = 1024
+_CUDA_FILE_BYTES = 1_000_000
 
 
-def confine(limits: Limits, file_bytes: int) -> None:
-    """Give up network, privileges, writing, new processes and much memory or time, and let others go first.
+def confine(limits: Limits, file_bytes: int, provider: Provider = "cpu") -> None:
+    """Give up network, privileges, files, new processes and much memory or time, and let others go first.
 
-    A machine may forbid leaving the network, and a superuser can still start processes; neither is an error.
+    Some of it is done twice, for a machine may forbid leaving the network, a superuser has no limit of
+    processes, and an older kernel has no Landlock; none of these is an error.
 
     Args:
         limits: what is left.
         file_bytes: size of the model.
+        provider: what the model is to be tried on.
     """
     _leave(_NEW_USER | _NEW_NETWORK)
     # The thread that started this process waits for it, so that it ends before only with its own process.
@@ -29,13 +36,51 @@ def confine(limits: Limits, file_bytes: int) -> None:
     os.nice(_NICENESS)
     # The process ends itself even if its parent's end passed unseen.
     signal.setitimer(signal.ITIMER_REAL, limits.seconds + 1)
-    _limit(resource.RLIMIT_AS, limits.memory_bytes + 4 * file_bytes)
-    # A second more for the hard limit, whose signal would not tell that it was about time.
-    _limit(resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1)
-    _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
+    if provider == "cuda":
+        _limit_with_cuda(limits)
+    else:
+        _limit_without_cuda(limits, file_bytes)
+
+
+def _limit_without_cuda(limits: Limits, file_bytes: int) -> None:
+    _limit(resource.RLIMIT_AS, limits.memory_for(file_bytes))
+    _limit_processor(limits.cpu_seconds)
+    _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NPROC, 0)
     _limit(resource.RLIMIT_NOFILE, limits.descriptors)
+    landlock.read_only(landlock.needed())
+    syscalls.forbid()
+
+
+def _limit_with_cuda(limits: Limits) -> None:
+    """Leave what the NVIDIA driver needs in a process.
+
+    CUDA reserves address space as large as all memory of the machine and its GPUs, so that no limit on it can
+    be set: the model passed its check within one, and the session bounds the memory of the GPU. CUDA starts
+    threads, and their limit counts those of the service's user together, the workers' too: there is none. It
+    opens devices and sockets as well, so that neither files nor system calls are closed to it.
+    """
+    # To wait for a GPU costs processor time.
+    _limit_processor(math.ceil(limits.seconds))
+    # The driver opens each GPU several times, and shares pages with its services through files in memory.
+    _limit(resource.RLIMIT_FSIZE, _CUDA_FILE_BYTES)
+    _limit(resource.RLIMIT_NOFILE, max(limits.descriptors, _CUDA_DESCRIPTORS))
+
+
+def _limit_processor(seconds: int) -> None:
+    # A second more for the hard limit, whose signal would not tell that it was about time.
+    _limit(resource.RLIMIT_CPU, seconds, seconds + 1)
+
+
+def abandoned(pipe: int) -> bool:
+    """Whether nobody is there to read what is written to a pipe.
+
+    A parent that ended before `confine` tied this process to its life has left no other sign.
+    """
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _leave(namespaces: int) -> None:

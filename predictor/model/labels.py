@@ -100,8 +100,10 @@ def fit(found: Found, classes: int | None) -> Found:
     """The labels for that many classes: without the heading of a file of one column, or numbers if none came.
 
     Raises:
-        InvalidModel: there are not as many as there are classes.
+        InvalidModel: there are not as many as there are classes, or too many of both.
     """
+    if classes is not None and classes > MOST:
+        raise InvalidModel(f"A model may have {MOST} classes at most.")
     labels = found.labels or numbered(classes or 0)
     if len(labels) - 1 == classes and labels[0].name.lower() in NAME_COLUMNS:
         labels = labels[1:]

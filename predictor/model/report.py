@@ -31,6 +31,11 @@ Reason = Literal[
 REASONS: tuple[Reason, ...] = get_args(Reason)
 """Why an upload can be refused: one short word each, fit for a metric's label."""
 
+Provider = Literal["cpu", "cuda"]
+
+BEGUN = "begun"
+"""The first line of a check on a GPU, once CUDA works there: what fails after it is the model's doing."""
+
 
 class Refused(InvalidModel):
     """A model did not pass its check; `reason` says why in one of the words of `REASONS`."""
@@ -47,7 +52,7 @@ class Limits:
     Attributes:
         seconds: wall clock of the whole check.
         cpu_seconds: processor time of the whole check.
-        memory_bytes: address space, to which four times the size of the file is added.
+        memory_bytes: address space, or memory of a GPU, to which four times the size of the file is added.
         descriptors: open files.
         model_bytes: size of the file.
         companion_bytes: size of the labels, and of the preprocessing.
@@ -66,6 +71,10 @@ class Limits:
     functions: int = 1_000
     depth: int = 32
 
+    def memory_for(self, file_bytes: int) -> int:
+        """The memory that a model in a file of that size may use, in bytes."""
+        return self.memory_bytes + 4 * file_bytes
+
 
 @dataclass(frozen=True)
 class Request:
@@ -77,7 +86,7 @@ class Request:
         preprocessing: the same for the preprocessing.
         limits: what the check may use.
         allow_control_flow: whether the model may hold loops, so that no trial can foretell its run time.
-        provider: what the model is tried on.
+        provider: what the model is tried on; `cuda` is the one GPU that the check sees.
     """
 
     model: str
@@ -85,7 +94,7 @@ class Request:
     preprocessing: str | None = None
     limits: Limits = field(default_factory=Limits)
     allow_control_flow: bool = False
-    provider: Literal["cpu"] = "cpu"
+    provider: Provider = "cpu"
 
     def to_json(self) -> dict[str, Any]:
         """The form that `from_json` reads back."""
@@ -100,9 +109,42 @@ class Request:
             ValueError: no check on that provider.
         """
         request = cls(**{**value, "limits": Limits(**value.get("limits", {}))})
-        if request.provider != "cpu":
-            raise ValueError("A model is checked on the CPU only.")
+        if request.provider not in get_args(Provider):
+            raise ValueError("A model is checked on the CPU or with CUDA.")
         return request
+
+
+@dataclass(frozen=True)
+class Best:
+    """What a model answers to one trial picture, in short, so that two devices can be compared.
+
+    Attributes:
+        classes: indices of the classes with the highest scores, the highest first.
+        scores: theirs.
+        spread: the highest score of all less the lowest.
+    """
+
+    classes: tuple[int, ...]
+    scores: tuple[float, ...]
+    spread: float
+
+
+@dataclass(frozen=True)
+class OnGpu:
+    """The figures of a model on a GPU; those that `Report` has as well mean the same there.
+
+    Attributes:
+        device: the GPU's name.
+        memory_bytes: how much more of the GPU's memory was used after the runs than before the load, by
+            whomever; None if the driver does not tell.
+    """
+
+    device: str
+    load_seconds: float
+    run_seconds: float
+    batch: int
+    batch_seconds: float
+    memory_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -118,6 +160,9 @@ class Report:
         batch_seconds: time of one run with that batch; the best of several.
         memory_bytes: the most memory that the check had, its interpreter and libraries included.
         warnings: sentences for the uploader.
+        best: the best classes of each trial picture.
+        gpu_bytes: memory of the GPU, if this check used one; as in `OnGpu`.
+        cuda: what a second check on a GPU showed.
     """
 
     spec: dict[str, Any]
@@ -128,7 +173,11 @@ class Report:
     batch_seconds: float
     memory_bytes: int
     warnings: tuple[str, ...] = ()
+    best: tuple[Best, ...] = ()
+    gpu_bytes: int | None = None
+    cuda: OnGpu | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The report for people and scripts."""
-        return {**dataclasses.asdict(self), "warnings": list(self.warnings)}
+        """The report for scripts, without what there is nothing to say of."""
+        found = {**dataclasses.asdict(self), "warnings": list(self.warnings)}
+        return {name: value for name, value in found.items() if value is not None}

@@ -38,11 +38,22 @@ log = logging.getLogger(__name__)
 
 
 class Session:
-    """A loaded model that many threads may run at once."""
+    """A loaded model that many threads may run at once.
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    Args:
+        session: the runtime's.
+        bind: whether to give each run the memory that it writes to; by default on a GPU.
+
+    Attributes:
+        provider: the execution provider in use.
+        graph: what the file says of itself.
+        bind: as above.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, *, bind: bool | None = None) -> None:
         self._session = session
         self.provider: str = session.get_providers()[0]
+        self.bind = self.provider == _CUDA if bind is None else bind
         self.graph = Graph(
             inputs=tuple(_tensor(node) for node in session.get_inputs()),
             outputs=tuple(_tensor(node) for node in session.get_outputs()),
@@ -68,11 +79,53 @@ class Session:
         image, scores = names or (self.graph.inputs[0].name, self.graph.outputs[0].name)
         options = None if stop is None else stop.options
         try:
-            outputs = self._session.run([scores], {image: batch}, options)
+            output = self._output(scores, len(batch)) if self.bind else None
+            if output is not None:
+                return _Binding(self._session, (image, batch), (scores, output)).run(options)
+            return np.asarray(self._session.run([scores], {image: batch}, options)[0])
         except Exception as error:
             log.exception("The model failed on a batch of %d", len(batch))
             raise Internal("The model failed on this picture.") from error
-        return np.asarray(outputs[0])
+
+    def _output(self, name: str, batch: int) -> npt.NDArray[Any] | None:
+        """Memory for an output; None if the graph does not say how much it takes."""
+        tensor = next(tensor for tensor in self.graph.outputs if tensor.name == name)
+        lengths = [length for length in tensor.shape[1:] if length is not None]
+        if len(lengths) != len(tensor.shape) - 1 or tensor.dtype not in _DTYPES.values():
+            return None
+        return np.empty((batch, *lengths), tensor.dtype)
+
+
+class _Binding:
+    """One run between memory of ours: the runtime copies the scores straight to where they are wanted.
+
+    Without it, each run allocates its output, which is then copied once more.
+
+    Args:
+        session: what to run; any number of bindings may run at once.
+        image: name of an input, and what goes in.
+        scores: name of an output, and where it goes.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        image: tuple[str, npt.NDArray[Any]],
+        scores: tuple[str, npt.NDArray[Any]],
+    ) -> None:
+        self._session = session
+        (name, batch), (output, self._scores) = image, scores
+        self._bound = session.io_binding()
+        self._bound.bind_cpu_input(name, np.ascontiguousarray(batch))
+        where = self._scores.ctypes.data
+        self._bound.bind_output(output, "cpu", 0, self._scores.dtype, self._scores.shape, where)
+
+    def run(self, options: onnxruntime.RunOptions | None) -> npt.NDArray[Any]:
+        """Run, and give the scores when they are there."""
+        self._bound.synchronize_inputs()
+        self._session.run_with_iobinding(self._bound, options)
+        self._bound.synchronize_outputs()
+        return self._scores
 
 
 class Stop:
@@ -86,10 +139,15 @@ class Stop:
         self.options.terminate = True
 
 
-def load(path: Path, device: Device) -> Session:
+def load(path: Path, device: Device, *, gpu_bytes: int | None = None) -> Session:
     """Load an ONNX file on a device.
 
     On a GPU, the process must not have used CUDA before: the GPU is made the only one it sees.
+
+    Args:
+        path: the file.
+        device: where its model will run.
+        gpu_bytes: the most memory of a GPU that the session may take; by default all of it.
 
     Raises:
         InvalidModel: the runtime cannot load the file.
@@ -97,10 +155,12 @@ def load(path: Path, device: Device) -> Session:
     """
     os.environ.update(visible_environment(device))
     try:
-        session = onnxruntime.InferenceSession(str(path), _options(), providers=_providers(device))
+        session = onnxruntime.InferenceSession(str(path), _options(), providers=_providers(device, gpu_bytes))
     except Exception as error:
         log.exception("The runtime could not load a model")
         raise InvalidModel("The runtime could not load the model.") from error
+    # A run that fails on a GPU is an error; the runtime would go on on the CPU for good, and not tell.
+    session.disable_fallback()
     loaded = Session(session)
     # The runtime falls back to the CPU without an exception, so what counts is what it says afterwards.
     if device.kind == "cuda" and loaded.provider != _CUDA:
@@ -117,12 +177,13 @@ def _options() -> onnxruntime.SessionOptions:
     return options
 
 
-def _providers(device: Device) -> list[Any]:
+def _providers(device: Device, gpu_bytes: int | None) -> list[Any]:
     if device.kind == "cpu":
         return [_CPU]
     # CUDA and cuDNN may come as wheels, which the dynamic linker does not know.
     onnxruntime.preload_dlls()
-    return [(_CUDA, {"device_id": 0, "arena_extend_strategy": "kSameAsRequested"}), _CPU]
+    limit = {} if gpu_bytes is None else {"gpu_mem_limit": gpu_bytes}
+    return [(_CUDA, {"device_id": 0, "arena_extend_strategy": "kSameAsRequested", **limit}), _CPU]
 
 
 def _tensor(node: Any) -> Tensor:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,12 +22,12 @@ import pydantic
 
 import predictor
 from predictor.errors import Internal
-from predictor.model.report import Reason, Refused, Report, Request
+from predictor.model.report import Best, Reason, Refused, Report, Request
 
 COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.model.check")
 """Starts the check; without the working folder, in which the upload lies, among the places of modules."""
 
-_ENVIRONMENT = {
+ENVIRONMENT: Mapping[str, str] = {
     "PYTHONPATH": str(Path(predictor.__file__).resolve().parents[1]),
     # The check may start no threads, and numpy's library would start one for each core.
     "OPENBLAS_NUM_THREADS": "1",
@@ -53,6 +53,15 @@ class _No(pydantic.BaseModel, extra="forbid", strict=True):
     reason: Annotated[str, pydantic.Field(min_length=1, max_length=500)]
 
 
+_Some = pydantic.Field(min_length=1)
+
+
+class _Best(pydantic.BaseModel, extra="forbid"):
+    classes: Annotated[tuple[pydantic.NonNegativeInt, ...], _Some]
+    scores: Annotated[tuple[float, ...], _Some]
+    spread: pydantic.NonNegativeFloat
+
+
 class _Yes(pydantic.BaseModel, extra="forbid"):
     ok: Literal[True]
     spec: dict[str, pydantic.JsonValue]
@@ -63,6 +72,8 @@ class _Yes(pydantic.BaseModel, extra="forbid"):
     batch_seconds: pydantic.PositiveFloat
     memory_bytes: pydantic.NonNegativeInt
     warnings: list[str]
+    best: list[_Best] = []
+    gpu_bytes: pydantic.NonNegativeInt | None = None
 
 
 _ANSWER: pydantic.TypeAdapter[_Yes | _No] = pydantic.TypeAdapter(
@@ -71,7 +82,7 @@ _ANSWER: pydantic.TypeAdapter[_Yes | _No] = pydantic.TypeAdapter(
 
 
 @dataclass(frozen=True)
-class _Ending:
+class Ending:
     """How the process ended: what it wrote, and its exit code, or None if its time was up."""
 
     answer: bytes
@@ -94,33 +105,48 @@ def try_model(folder: Path, request: Request, *, command: Sequence[str] = COMMAN
         Refused: the model cannot be served, or its check crashed, hung or grew; the sentence says why.
         Internal: the process could not be started.
     """
-    ending = _run(folder, request, command)
-    try:
-        return _judged(ending)
-    except Refused as refused:
-        log.warning("A model was refused (%s); its check wrote: %r", refused.reason, ending.complaint)
-        raise
+    return judged(run(folder, request, command))
 
 
-def _run(folder: Path, request: Request, command: Sequence[str]) -> _Ending:
+def run(
+    folder: Path, request: Request, command: Sequence[str], environment: Mapping[str, str] = ENVIRONMENT
+) -> Ending:
+    """Have a process do what is asked, and see how it ends.
+
+    Raises:
+        Internal: it could not be started.
+    """
     deadline = time.monotonic() + request.limits.seconds
-    process = _start(folder, command)
+    process = _start(folder, command, environment)
     try:
         _ask(process, request)
         answer, complaint = _listen(process, deadline)
         in_time = len(answer) > _MOST_ANSWER or _ended(process, deadline)
     finally:
         code = _end(process)
-    return _Ending(answer, complaint, code if in_time else None)
+    return Ending(answer, complaint, code if in_time else None)
 
 
-def _start(folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
+def judged(ending: Ending, heading: bytes = b"") -> Report:
+    """The report of a process, which follows a heading in what it wrote.
+
+    Raises:
+        Refused: there is none, or it says so.
+    """
+    try:
+        return _judged(ending, heading)
+    except Refused as refused:
+        log.warning("A model was refused (%s); its check wrote: %r", refused.reason, ending.complaint)
+        raise
+
+
+def _start(folder: Path, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     try:
         return subprocess.Popen(  # noqa: S603 - the command is a constant of this module
             command,
             cwd=folder,
-            env=_ENVIRONMENT,
+            env=environment,
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
@@ -192,7 +218,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
     return code
 
 
-def _judged(ending: _Ending) -> Report:
+def _judged(ending: Ending, heading: bytes) -> Report:
     if ending.code is None:
         raise Refused(*_TOO_LONG)
     if len(ending.answer) > _MOST_ANSWER:
@@ -201,7 +227,7 @@ def _judged(ending: _Ending) -> Report:
         raise Refused(*_BY_SIGNAL.get(signal.Signals(-ending.code), _CRASHED))
     if ending.code > 0:
         raise Refused(*_NO_ANSWER)
-    return _believed(ending.answer)
+    return _believed(ending.answer.removeprefix(heading))
 
 
 def _believed(answer: bytes) -> Report:
@@ -212,7 +238,8 @@ def _believed(answer: bytes) -> Report:
     if isinstance(read, _No):
         raise Refused(read.code, read.reason)
     fields: dict[str, Any] = read.model_dump(exclude={"ok"})
-    return Report(**{**fields, "warnings": tuple(fields["warnings"])})
+    best = tuple(Best(**one) for one in fields["best"])
+    return Report(**{**fields, "warnings": tuple(fields["warnings"]), "best": best})
 
 
 def _finite(text: str) -> float:

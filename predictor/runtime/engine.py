@@ -6,13 +6,10 @@ never mixes two in one answer.
 
 import hashlib
 import logging
-import math
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from predictor.config import Settings
@@ -22,7 +19,8 @@ from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
 from predictor.image.thumbnail import thumbnail
 from predictor.model.scores import Ranked, rank
-from predictor.runtime.batch import Array
+from predictor.runtime.admission import Admission, Caller
+from predictor.runtime.batch import Array, Prepare
 from predictor.runtime.cache import Cache
 from predictor.runtime.live import Live
 from predictor.runtime.loaded import LoadedModel
@@ -41,6 +39,20 @@ from predictor.runtime.prediction import (
 from predictor.store.registry import DEFAULT
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What one picture is asked for, and its times so far."""
+
+    model: LoadedModel
+    options: Options
+    caller: Caller
+    phases: Phases
+
+    def key(self, digest: str) -> str:
+        """Where the answer is kept that a picture of this digest has."""
+        return f"answer:{self.model.version.digest}:{self.options.top_k}:{digest}"
 
 
 class Engine:
@@ -66,19 +78,19 @@ class Engine:
         live: Live,
         other: Callable[[str, int], LoadedModel],
     ) -> None:
-        self._cores = threading.Semaphore(settings.slots)
         self._cache = cache
         self._metrics = metrics
         self._fetcher = fetcher
         self._phase_seconds = {phase: metrics.phase_seconds.labels(phase) for phase in PHASES}
         self._limits = Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
         self._url_seconds = settings.cache_seconds
-        self._max_queue = settings.max_queue
-        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="picture")
+        self.admission = Admission(settings, metrics.queue_images)
+        # Downloads wait side by side: there is a thread for each picture that may be accepted.
+        most = max(settings.max_queue, settings.max_batch)
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix="picture")
+        self._previews = threading.Semaphore(settings.slots)
         self._live = live
         self._other = other
-        self._accepted = 0
-        self._lock = threading.Lock()
 
     def model(self, name: str = DEFAULT, version: int | None = None) -> LoadedModel:
         """The model that answers a request.
@@ -94,145 +106,135 @@ class Engine:
             raise ModelNotFound("No model has that name, or no version of it can serve.")
         return model
 
-    def predict(self, pictures: Sequence[Picture], options: Options) -> Outcome:
+    def predict(self, pictures: Sequence[Picture], options: Options, caller: Caller | None = None) -> Outcome:
         """Say what is on each picture; one bad picture never fails the others.
+
+        Args:
+            pictures: what to look at.
+            options: what was chosen.
+            caller: who waits; by default somebody who waits as long as it takes.
 
         Raises:
             NotReady: no model can answer.
             ModelNotFound: no model has the name and version asked for.
             Overloaded: too many pictures are waiting.
         """
+        caller = caller or Caller()
         model = self.model(options.model, options.version)
-        answer = partial(self._attempt, model, options)
-        with self._places(len(pictures), model):
+        with self.admission.places(len(pictures), model.runner.seconds_per_image, caller):
+            asked = [(_Asked(model, options, caller, Phases()), picture) for picture in pictures]
             if len(pictures) == 1:
-                answered = [answer(pictures[0])]
+                results = [self._attempt(*asked[0])]
             else:
-                answered = list(self._pool.map(answer, pictures))
-        return Outcome(model, tuple(result for result, _ in answered), self._observed(answered))
+                results = list(self._pool.map(lambda one: self._attempt(*one), asked))
+        return Outcome(model, tuple(results), self._observed([ask.phases for ask, _ in asked]))
 
     def preview(self, data: bytes) -> bytes:
-        """A small copy of a picture, as a JPEG; it waits for a free core as every decoding does.
+        """A small copy of a picture, as a JPEG; as few are made at a time as pictures are computed.
 
         Raises:
             ImageError: the picture cannot be opened within the limits.
         """
-        with self._cores:
+        with self._previews:
             return thumbnail(data, self._limits)
 
-    def _observed(self, answered: Sequence[tuple[object, Phases]]) -> Phases:
+    def _observed(self, answered: Sequence[Phases]) -> Phases:
         """Count every picture's phases; their sums, in the order in which a picture goes through them."""
         total = Phases()
         for phase in PHASES:
-            for _, phases in answered:
+            for phases in answered:
                 if (seconds := phases.seconds.get(phase)) is not None:
                     self._phase_seconds[phase].observe(seconds)
                     total.add(phase, seconds)
         return total
 
-    @contextmanager
-    def _places(self, images: int, model: LoadedModel) -> Iterator[None]:
-        """Room for a request's pictures; a request that finds nobody waiting is always accepted."""
-        with self._lock:
-            if self._accepted and self._accepted + images > self._max_queue:
-                wait = math.ceil(self._accepted * model.seconds_per_image)
-                raise Overloaded("Too many pictures are waiting.", retry_after=max(1, wait))
-            self._accepted += images
-        self._metrics.queue_images.inc(images)
-        try:
-            yield
-        finally:
-            self._metrics.queue_images.dec(images)
-            with self._lock:
-                self._accepted -= images
-
-    def _attempt(
-        self, model: LoadedModel, options: Options, picture: Picture
-    ) -> tuple[Prediction | PredictorError, Phases]:
-        phases = Phases()
+    def _attempt(self, asked: _Asked, picture: Picture) -> Prediction | PredictorError:
         result: Prediction | PredictorError
         try:
-            result = self._answer(model, options, picture, phases)
+            result = self._answer(asked, picture)
         except PredictorError as error:
-            result = error
+            result = error.bare()
         except Exception:
             log.exception("A picture failed")
             result = Internal("Something went wrong with this picture.")
+        version = asked.model.version
         outcome = result.code if isinstance(result, PredictorError) else "ok"
-        self._metrics.images.labels(model.version.name, model.version.version, outcome).inc()
-        return result, phases
+        self._metrics.images.labels(version.name, version.version, outcome).inc()
+        return result
 
-    def _answer(self, model: LoadedModel, options: Options, picture: Picture, phases: Phases) -> Prediction:
+    def _answer(self, asked: _Asked, picture: Picture) -> Prediction:
         if isinstance(picture, PredictorError):
             raise picture
-        if options.fresh or options.debug:
-            return self._fresh(model, options, picture, phases)
-        if isinstance(picture, Encoded):
-            return self._encoded(model, options.top_k, picture.data, phases)
-        return self._remote(model, options.top_k, picture.url, phases)
+        if asked.options.fresh or asked.options.debug:
+            return self._fresh(asked, picture)
+        while True:
+            try:
+                if isinstance(picture, Encoded):
+                    return self._encoded(asked, picture.data)
+                return self._remote(asked, picture.url)
+            except Overloaded:
+                # It may be another caller who waits no longer, and whose picture this one shared.
+                if not asked.caller.waits():
+                    raise
 
-    def _fresh(
-        self, model: LoadedModel, options: Options, picture: Encoded | Remote, phases: Phases
-    ) -> Prediction:
+    def _fresh(self, asked: _Asked, picture: Encoded | Remote) -> Prediction:
         """Answer without the cache."""
-        data = picture.data if isinstance(picture, Encoded) else self._fetched(picture.url, phases)
-        tensor = self._tensor(model, data, phases)
-        prediction = _prediction(model, self._ranked(model, options.top_k, tensor, phases), cached=False)
-        return replace(prediction, trace=Trace(tensor, phases)) if options.debug else prediction
+        data = picture.data if isinstance(picture, Encoded) else self._fetched(asked, picture.url)
+        made = list[Array]()
 
-    def _remote(self, model: LoadedModel, top_k: int, url: str, phases: Phases) -> Prediction:
+        def prepare() -> Array:
+            made.append(self._tensor(asked, data))
+            return made[0]
+
+        prediction = _prediction(asked.model, self._ranked(asked, prepare), cached=False)
+        return replace(prediction, trace=Trace(made[0], asked.phases)) if asked.options.debug else prediction
+
+    def _remote(self, asked: _Asked, url: str) -> Prediction:
         """Answer for an address, once for all who ask the same at the same time."""
         url_key = f"url:{_sha256(url.encode())}"
-        answer = partial(self._known_or_fetched, model, top_k, url, url_key, phases)
-        prediction, shared = self._cache.once(_key(model, top_k, url_key), answer)
+        answer = partial(self._known_or_fetched, asked, url, url_key)
+        prediction, shared = self._cache.once(asked.key(url_key), answer)
         if shared:
             self._metrics.cache_requests.labels("shared").inc()
         return replace(prediction, cached=True) if shared else prediction
 
-    def _known_or_fetched(
-        self, model: LoadedModel, top_k: int, url: str, url_key: str, phases: Phases
-    ) -> Prediction:
+    def _known_or_fetched(self, asked: _Asked, url: str, url_key: str) -> Prediction:
         """What an address's picture was a short while ago may be answered already; else it is fetched."""
-        if (digest := self._cache.find(url_key)) and (kept := self._cache.find(_key(model, top_k, digest))):
+        if (digest := self._cache.find(url_key)) and (kept := self._cache.find(asked.key(digest))):
             self._metrics.cache_requests.labels("hit").inc()
-            return _prediction(model, kept, cached=True)
-        data = self._fetched(url, phases)
+            return _prediction(asked.model, kept, cached=True)
+        data = self._fetched(asked, url)
         self._cache.keep(url_key, _sha256(data), self._url_seconds)
-        return self._encoded(model, top_k, data, phases)
+        return self._encoded(asked, data)
 
-    def _fetched(self, url: str, phases: Phases) -> bytes:
-        with phases.measure("fetch"):
+    def _fetched(self, asked: _Asked, url: str) -> bytes:
+        with asked.phases.measure("fetch"):
             return self._fetcher.fetch(url)
 
-    def _encoded(self, model: LoadedModel, top_k: int, data: bytes, phases: Phases) -> Prediction:
+    def _encoded(self, asked: _Asked, data: bytes) -> Prediction:
         def answer() -> Ranked:
-            return self._ranked(model, top_k, self._tensor(model, data, phases), phases)
+            return self._ranked(asked, partial(self._tensor, asked, data))
 
         if not self._cache.enabled:
-            return _prediction(model, answer(), cached=False)
-        ranked, cached = self._cache.answer(_key(model, top_k, _sha256(data)), answer)
-        return _prediction(model, ranked, cached=cached)
+            return _prediction(asked.model, answer(), cached=False)
+        ranked, cached = self._cache.answer(asked.key(_sha256(data)), answer)
+        return _prediction(asked.model, ranked, cached=cached)
 
-    def _ranked(self, model: LoadedModel, top_k: int, tensor: Array, phases: Phases) -> Ranked:
-        run = model.run(tensor)
-        phases.add("queue", run.queued)
-        phases.add("infer", run.ran)
-        return rank(run.scores, model.spec.activation, top_k)
+    def _ranked(self, asked: _Asked, prepare: Prepare) -> Ranked:
+        run = asked.model.run(prepare)
+        asked.phases.add("queue", run.queued)
+        asked.phases.add("infer", run.ran)
+        return rank(run.scores, asked.model.spec.activation, asked.options.top_k)
 
-    def _tensor(self, model: LoadedModel, data: bytes, phases: Phases) -> Array:
-        """Prepare a picture when a core is free: more threads at work would only take turns."""
-        preprocessing = model.spec.preprocessing
-        start = time.perf_counter()
-        with self._cores:
-            phases.add("queue", time.perf_counter() - start)
-            with phases.measure("decode"):
-                image = decode(data, self._limits, preprocessing.shortest)
-            with phases.measure("preprocess"):
-                return to_tensor(image, preprocessing)
-
-
-def _key(model: LoadedModel, top_k: int, digest: str) -> str:
-    return f"answer:{model.version.digest}:{top_k}:{digest}"
+    def _tensor(self, asked: _Asked, data: bytes) -> Array:
+        """Prepare a picture, unless by now nobody waits for it."""
+        if not asked.caller.waits():
+            raise Overloaded("The answer would come after its deadline.")
+        preprocessing = asked.model.spec.preprocessing
+        with asked.phases.measure("decode"):
+            image = decode(data, self._limits, preprocessing.shortest)
+        with asked.phases.measure("preprocess"):
+            return to_tensor(image, preprocessing)
 
 
 def _sha256(data: bytes) -> str:

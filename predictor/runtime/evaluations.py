@@ -64,7 +64,9 @@ class Evaluations:
             InvalidRequest: no picture can be used.
         """
         with self._alone():
-            tuner = Tuner(model.spec, lambda tensor: model.run(tensor).scores, self._limits, self._threads)
+            tuner = Tuner(
+                model.spec, lambda tensor: model.run(lambda: tensor).scores, self._limits, self._threads
+            )
             yield from tuner.tune(pictures)
 
     def _classify(self, model: LoadedModel) -> Classify:

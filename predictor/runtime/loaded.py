@@ -1,4 +1,4 @@
-"""One model version loaded in this worker: its spec, its session and the queue before it."""
+"""One model version loaded in this worker: its spec, and what runs it."""
 
 import logging
 import time
@@ -13,7 +13,8 @@ from predictor.model.device import Device
 from predictor.model.discover import agree, discover
 from predictor.model.session import Session, Stop, load
 from predictor.model.spec import ModelSpec
-from predictor.runtime.batch import Array, Batcher, Run
+from predictor.runtime.batch import Array, Prepare, Run, Runner
+from predictor.runtime.processor import Cpu, Gpu, Processor
 from predictor.runtime.watchdog import Watchdog
 from predictor.store import manifest
 from predictor.store.registry import ModelVersion
@@ -34,20 +35,21 @@ class LoadedModel:
         version: which model this is.
         spec: how to feed it and how to read its answer.
         provider: the execution provider that the session uses, as the session says.
-        seconds_per_image: of a picture that runs alone, measured at the load.
         bytes: size of its file.
+        runner: the model itself.
+        processor: what it runs on.
     """
 
     version: ModelVersion
     spec: ModelSpec
     provider: str
-    seconds_per_image: float
     bytes: int
-    batcher: Batcher
+    runner: Runner
+    processor: Processor
 
-    def run(self, tensor: Array) -> Run:
-        """Run one picture, given without a batch axis, in its turn."""
-        return self.batcher.run(tensor)
+    def run(self, prepare: Prepare) -> Run:
+        """Prepare and run one picture in its turn."""
+        return self.processor.run(self.runner, prepare)
 
 
 class Loader:
@@ -72,6 +74,7 @@ class Loader:
         self._settings = settings
         self._observe = observe
         self._watchdog = watchdog
+        self._processor = Gpu(settings) if device.kind == "cuda" else Cpu(settings)
 
     def load(self, version: ModelVersion) -> LoadedModel:
         """Load a version and warm it up.
@@ -86,9 +89,11 @@ class Loader:
         run = _filled(self._watched(session, spec, version), spec.batch)
         alone = _seconds_per_image(run, spec, 1)
         largest = spec.batch or self._largest_batch(run, spec, alone)
-        batcher = Batcher(run, largest=largest, slots=self._settings.slots, observe=self._observe)
+        runner = Runner(run, largest=largest, seconds=alone, observe=self._observe)
         log.info("At most %d pictures run together", largest)
-        return LoadedModel(version, spec, session.provider, alone, version.path.stat().st_size, batcher)
+        return LoadedModel(
+            version, spec, session.provider, version.path.stat().st_size, runner, self._processor
+        )
 
     def _watched(self, session: Session, spec: ModelSpec, version: ModelVersion) -> _Run:
         def run(batch: Array) -> Array:

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import struct
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,19 @@ from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
 from prometheus_flask_exporter.multiprocess import GunicornInternalPrometheusMetrics
 
+from predictor.slots import SLOT_VARIABLE
+
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-SLOT_VARIABLE = "WORKER_SLOT"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LONG_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 # prometheus_client's files, one for each kind of metric; the series of a worker take a tenth of this.
 _FILES = ("counter", "histogram", "gauge_livesum", "gauge_livemostrecent")
 _FILE_BYTES = 1 << 20
+# What an entry of such a file takes besides its key, at most: a length, padding, two numbers.
+_ENTRY_BYTES = 32
+# How long a full disk is not asked for more room.
+_FULL_SECONDS = 10.0
 _DAMAGE = (RuntimeError, struct.error, ValueError, OSError)
 
 Version = tuple[str, int, str]
@@ -96,6 +102,39 @@ class Metrics:
         self.swap_seconds.labels(step).observe(seconds)
 
 
+class _RoomyDict(MmapedDict):
+    """A file of values that is mapped into memory, and grows only where the disk has room for it.
+
+    A series for which there is none is known to nobody: a write to it would end the process.
+    """
+
+    _full_until = 0.0
+
+    def read_value(self, key: str) -> tuple[float, float]:
+        """The value and the time of a series."""
+        if key in self._positions or self._has_room(key):
+            value: tuple[float, float] = super().read_value(key)
+            return value
+        return 0.0, 0.0
+
+    def write_value(self, key: str, value: float, timestamp: float) -> None:
+        """Set the value and the time of a series."""
+        if key in self._positions or self._has_room(key):
+            super().write_value(key, value, timestamp)
+
+    def _has_room(self, key: str) -> bool:
+        if self._used + len(key.encode()) + _ENTRY_BYTES <= self._capacity:
+            return True
+        if time.monotonic() < self._full_until:
+            return False
+        try:
+            os.posix_fallocate(self._f.fileno(), 0, 2 * self._capacity)
+        except OSError:
+            self._full_until = time.monotonic() + _FULL_SECONDS
+            return False
+        return True
+
+
 class _LiveModels(Collector):
     """`predictor_model_live`, read when asked: a version that serves no longer is gone from it at once."""
 
@@ -113,7 +152,11 @@ class _LiveModels(Collector):
 
 
 class _TolerantCollector(MultiProcessCollector):
-    """Adds up the files that can be read: a killed worker may have left a damaged one."""
+    """Adds up the files that can be read: a killed worker may have left a damaged one, or all may be gone."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._path = os.environ[FOLDER_VARIABLE]
+        registry.register(self)
 
     def collect(self) -> Iterable[Any]:
         files = glob.glob(os.path.join(self._path, "*.db"))  # noqa: PTH118, PTH207 (the base class's form)
@@ -174,22 +217,25 @@ def _claim_files() -> bool:
     slot = os.environ.get(SLOT_VARIABLE, str(os.getpid()))
     folder = Path(os.environ[FOLDER_VARIABLE])
     try:
-        for kind in _FILES:
-            _allocate(folder / f"{kind}_{slot}.db")
+        files = {str(file): _opened(file) for file in (folder / f"{kind}_{slot}.db" for kind in _FILES)}
     except OSError as error:
         log.error("Metrics are not added up over the workers: %s", error.strerror)
         prometheus_client.values.ValueClass = prometheus_client.values.MutexValue
         return False
+    # Otherwise each is opened at its first use, when its folder may be gone.
+    prometheus_client.values.MmapedDict = lambda name: files.get(name) or _RoomyDict(name)  # type: ignore[attr-defined]
     prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: slot)
     return True
 
 
-def _allocate(file: Path) -> None:
+def _opened(file: Path) -> _RoomyDict:
+    """A file, made if need be, with its room."""
     if file.exists() and not _readable(str(file)):
         log.warning("A damaged file of metrics was removed")
         file.unlink(missing_ok=True)
     with file.open("ab") as opened:
         os.posix_fallocate(opened.fileno(), 0, _FILE_BYTES)
+    return _RoomyDict(str(file))
 
 
 def _readable(file: str) -> bool:

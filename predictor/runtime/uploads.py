@@ -176,5 +176,6 @@ def report_json(report: Report) -> dict[str, Any]:
     """What was found and how: the spec, figures of the trial runs, and all warnings together."""
     spec = dict(report.spec)
     warnings = [*spec.pop("warnings", ()), *report.warnings]
-    figures = {name: value for name, value in report.to_json().items() if name not in {"spec", "warnings"}}
+    apart = {"spec", "warnings", "best"}
+    figures = {name: value for name, value in report.to_json().items() if name not in apart}
     return {**spec, **figures, "warnings": warnings}

@@ -8,11 +8,15 @@ import faulthandler
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from predictor.config import BUNDLED_MODEL, Settings
-from predictor.errors import ModelConflict, NotReady, PredictorError, StorageFull
+from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.fetch.client import Fetcher
 from predictor.model.device import Device, choose, memory
+from predictor.model.report import Report, Request
+from predictor.model.session import load
+from predictor.model.trial_gpu import try_on
 from predictor.runtime.cache import Cache, cache_folder
 from predictor.runtime.engine import Engine
 from predictor.runtime.evaluations import Evaluations
@@ -66,7 +70,7 @@ class Worker:
             observe=self.metrics.observe_step,
         )
         self.publisher = Publisher(self.registry, self.switch)
-        self.uploads = Uploads(settings, self.switch, self.publisher, self.metrics)
+        self.uploads = Uploads(settings, self.switch, self.publisher, self.metrics, self._try)
         self.live = Live(self.switch.stamp)
         self.cache = Cache(settings, lambda result: self.metrics.cache_requests.labels(result).inc())
         self.device: Device | None = None
@@ -89,7 +93,7 @@ class Worker:
         try:
             member = self._joined()
             with self._loading_alone():
-                self.device = choose(self.settings.device)
+                self.device = self._chosen()
                 log.info("Device: %s. %s", self.device.name, self.device.reason)
                 self._follow(self.device, member)
         except PredictorError as error:
@@ -98,6 +102,16 @@ class Worker:
         except Exception:
             log.exception("Not ready: the model could not be loaded")
             self.live.problem = NotReady("The model could not be loaded; the log says why.")
+
+    def _chosen(self) -> Device:
+        """The device that is set; where `auto` finds a GPU that the runtime cannot use, the CPU."""
+        device = choose(self.settings.device)
+        if self.settings.device == "auto" and device.kind == "cuda":
+            try:
+                load(BUNDLED_MODEL, device)
+            except (InvalidModel, NotReady) as error:
+                return Device("cpu", reason=f"The CPU is used. {error.detail}")
+        return device
 
     def _joined(self) -> Member:
         with ExitStack() as held:
@@ -127,6 +141,10 @@ class Worker:
                 part.stop()
         if self._member is not None:
             self._member.leave()
+
+    def _try(self, folder: Path, request: Request) -> Report:
+        """Try an upload on what this worker uses; the others of the machine use the same kind of device."""
+        return try_on(folder, request, self.device)
 
     def _load(self, version: ModelVersion) -> LoadedModel:
         return self._loader.load(version)

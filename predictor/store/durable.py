@@ -33,10 +33,12 @@ def storing() -> Iterator[None]:
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file: a reader sees the old or the new content, and so does the next start.
 
+    Only one process at a time may write a file. What it leaves if it dies is taken by the next one.
+
     Raises:
         StorageFull: there is no room; the old content stays. After any other outcome the new one is there.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh = path.with_name(f".{path.name}.new")
     with storing():
         try:
             with fresh.open("wb") as file:

@@ -6,9 +6,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from predictor.errors import ModelConflict, ModelNotFound
+from predictor.errors import InvalidModel, ModelConflict, ModelNotFound
 from predictor.store.durable import move_folder, remove
-from predictor.store.manifest import Manifest
+from predictor.store.manifest import MODEL, Manifest
 from predictor.store.registry import ModelVersion, Registry
 from predictor.store.roster import Dead
 from predictor.store.state import Death, Event, Name, State
@@ -40,9 +40,14 @@ class Publisher:
         self._switch = switch
 
     def upload(self, name: str, folder: Path, manifest: Manifest) -> ModelVersion:
-        """Make the files in a folder the next version of a name, and have it served."""
+        """Make the files in a folder the next version of a name, and have it served.
+
+        Raises:
+            ModelConflict: the model is that of a quarantined version.
+        """
         with self._switch.alone() as state:
             known = state.names.get(name, Name())
+            self._refuse_quarantined(name, known, manifest)
             version = self._next_number(name, known)
             target = self._registry.folder(name, version)
             try:
@@ -133,6 +138,20 @@ class Publisher:
             for version in {death.version for death in known.deaths}:
                 if sum(death.version == version for death in known.deaths) >= DEATHS:
                     self.quarantine(name, version, "It brought workers of the service down.")
+
+    def _refuse_quarantined(self, name: str, known: Name, manifest: Manifest) -> None:
+        """Keep a model out that did harm; one whose files were damaged may come again, whole."""
+        for version, why in known.quarantined.items():
+            try:
+                bad = self._registry.version(name, version)
+                bad.verify()
+            except (ModelNotFound, InvalidModel):
+                continue
+            if bad.manifest is not None and bad.manifest.files[MODEL] == manifest.files[MODEL]:
+                raise ModelConflict(
+                    f"The model is that of version {version}, which is quarantined: {why} "
+                    "Remove that version first to have it tried again."
+                )
 
     def _next_number(self, name: str, known: Name) -> int:
         present = (path.name for path in (self._registry.models / name).glob("*"))

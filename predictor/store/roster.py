@@ -13,7 +13,7 @@ import secrets
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,7 +121,8 @@ class Member:
         """Go in peace: nobody has to look after what this worker leaves."""
         if self._path is not None:
             for path in (self._path, self._path.with_suffix(_LAST_WORDS)):
-                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.unlink()
 
 
 class Roster:

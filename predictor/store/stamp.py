@@ -12,6 +12,8 @@ from pathlib import Path
 
 _BYTES = 4096
 _LIVE, _ANNOUNCED = 0, 1
+# No number that was ever announced is nearly as large.
+_DAMAGED = 2**62
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,9 @@ class Stamp:
             memory = mmap.mmap(-1, _BYTES)
             self.shared = False
         self._numbers = memoryview(memory).cast("Q")
+        if max(self.live, self.announced) >= _DAMAGED:
+            log.error("The stamp is damaged; it begins anew")
+            self.commit(0)
 
     @property
     def live(self) -> int:

@@ -150,7 +150,7 @@ class Switch:
                 state = dataclasses.replace(state, serial=self.stamp.live)
             if state is not found:
                 self.registry.write(state)
-                self._sweep(state)
+            self._sweep(state)
             self.stamp.commit(self.stamp.live)
         return state
 

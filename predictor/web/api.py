@@ -20,7 +20,7 @@ from predictor.errors import (
 )
 from predictor.runtime.prediction import Outcome
 from predictor.runtime.worker import Worker
-from predictor.web import answers, inputs, schemas
+from predictor.web import answers, callers, inputs, schemas
 from predictor.web.auth import require_token
 from predictor.web.hooks import surrounding
 from predictor.web.openapi import BINARY, operation
@@ -36,6 +36,7 @@ def blueprint(worker: Worker) -> Blueprint:
     @operation(
         tag="Prediction",
         query=schemas.Options,
+        headers=callers.Headers,
         bodies={
             "application/json": schemas.PredictRequest,
             "multipart/form-data": schemas.FileRequest,
@@ -56,9 +57,9 @@ def blueprint(worker: Worker) -> Blueprint:
         repeated files it takes many and answers `results` in the order sent, where one bad picture never
         fails the others.
         """
-        require_token(request, settings.predict_token)
+        require_token(request, settings.predict_tokens)
         sent = inputs.read(request, settings)
-        outcome = worker.engine.predict(sent.pictures, sent.options)
+        outcome = worker.engine.predict(sent.pictures, sent.options, callers.caller(request, settings))
         surrounding().phases = outcome.phases.seconds
         return jsonify(_body(outcome, many=sent.many))
 

@@ -1,5 +1,6 @@
 """Who may: bearer tokens, compared in constant time; without one, only this machine changes models."""
 
+import hashlib
 import hmac
 import ipaddress
 from urllib.parse import urlsplit
@@ -17,19 +18,25 @@ _FORWARDED = (
 )  # fmt: skip
 
 
-def require_token(request: Request, token: str | None) -> None:
-    """Let a request pass if no token is set or if it carries the right one.
+def require_token(request: Request, tokens: tuple[str, ...]) -> None:
+    """Let a request pass if no token is set or if it carries one of them.
 
     Raises:
         Unauthorized: the token is missing or wrong.
     """
-    if token is None:
+    if not tokens:
         return
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     # The server hands the header's bytes over as Latin-1.
-    sent = given.strip().encode("latin-1", "replace")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(sent, token.encode()):
+    sent = _digest(given.strip().encode("latin-1", "replace"))
+    # All are compared, so that the time tells neither which one came near nor how long it is.
+    known = [hmac.compare_digest(sent, _digest(token.encode())) for token in tokens]
+    if scheme.lower() != "bearer" or not any(known):
         raise Unauthorized("This needs the header Authorization: Bearer with the right token.")
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
 
 
 def require_admin(request: Request, settings: Settings) -> None:
@@ -41,8 +48,8 @@ def require_admin(request: Request, settings: Settings) -> None:
             another site sent it.
     """
     _refuse_other_sites(request)
-    if settings.admin_token is not None:
-        require_token(request, settings.admin_token)
+    if settings.admin_tokens:
+        require_token(request, settings.admin_tokens)
     elif not _direct(request, settings):
         raise Forbidden(
             "Without an admin token, models may be changed only by a direct request on the machine itself. "
@@ -55,18 +62,34 @@ def _refuse_other_sites(request: Request) -> None:
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
     if site is None and origin is not None:
-        site = "same-origin" if urlsplit(origin).netloc == request.host else "cross-site"
+        site = "same-origin" if _from(origin, request.host) else "cross-site"
     if site not in {None, "same-origin", "none"}:
         raise Forbidden("A page of another site may not change models.")
 
 
+def _from(origin: str, host: str) -> bool:
+    """Whether a page of this origin came from this host; a sandboxed page's is `null`."""
+    try:
+        return bool(host) and urlsplit(origin).netloc == host
+    except ValueError:
+        return False
+
+
 def _direct(request: Request, settings: Settings) -> bool:
     host, _, _ = settings.bind.rpartition(":")
-    named = urlsplit(f"//{request.host}").hostname
+    named = _hostname(request.host)
     # A name that an attacker's own DNS leads here is not one of these.
     return all(_loopback(one) for one in (host, named, request.remote_addr)) and not any(
         name in request.headers for name in _FORWARDED
     )
+
+
+def _hostname(host: str) -> str | None:
+    """A host without its port; None if it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def _loopback(host: str | None) -> bool:

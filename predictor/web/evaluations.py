@@ -130,7 +130,7 @@ def render(worker: Worker, **shown: Any) -> str:
         "evaluate.html",
         names=sorted(name for name, known in state.names.items() if known.live),
         limits={"max_mb": settings.max_model_mb, "tuned": TUNED},
-        protected=settings.admin_token is not None,
+        protected=bool(settings.admin_tokens),
         **({"report": None, "problem": None} | shown),
     )
 

@@ -65,6 +65,19 @@ class VersionPath(ModelPath):
     version: int = Field(ge=1, description="The version.")
 
 
+class OnGpu(BaseModel):
+    """The figures of a model on a GPU."""
+
+    device: str = Field(description="The name of the GPU.")
+    load_seconds: float
+    run_seconds: float = Field(description="Time of a run with one picture.")
+    batch: int = Field(description="Pictures in the largest batch that was tried.")
+    batch_seconds: float = Field(description="Time of a run with that batch.")
+    memory_bytes: int | None = Field(
+        description="How much more of the GPU's memory was used after the runs than before the load."
+    )
+
+
 class Report(BaseModel):
     """What was found out about a model, and how."""
 
@@ -78,6 +91,7 @@ class Report(BaseModel):
     reasons: dict[str, str] = Field(description="For each choice, where it came from.")
     warnings: list[str]
     run_seconds: float | None = Field(None, description="Time of a run with one picture, on the CPU.")
+    cuda: OnGpu | None = Field(None, description="The same figures on a GPU, if the workers use one.")
 
 
 class Uploaded(ModelRef):

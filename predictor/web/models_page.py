@@ -35,6 +35,6 @@ def render(worker: Worker, **shown: Any) -> str:
         "models.html",
         models=models_json(worker.registry)["models"],
         limits={"max_model_mb": settings.max_model_mb},
-        protected=settings.admin_token is not None,
+        protected=bool(settings.admin_tokens),
         **(nothing | shown),
     )

@@ -38,6 +38,7 @@ class Operation:
         answers: the content of a 200 answer by content type.
         query: the query arguments.
         path: the parts of the path.
+        headers: the request headers.
         bodies: the request body by content type.
         errors: what may go wrong.
     """
@@ -46,6 +47,7 @@ class Operation:
     answers: Mapping[str, Schema]
     query: type[BaseModel] | None = None
     path: type[BaseModel] | None = None
+    headers: type[BaseModel] | None = None
     bodies: Mapping[str, Schema] = field(default_factory=dict)
     errors: tuple[type[PredictorError], ...] = ()
 
@@ -111,7 +113,8 @@ def _operation(rule: Rule, view: Callable[..., Any], described: Operation) -> di
     }
     if text.strip():
         result["description"] = " ".join(text.split())
-    parameters = [*_parameters(described.path, "path"), *_parameters(described.query, "query")]
+    places = (("path", described.path), ("query", described.query), ("header", described.headers))
+    parameters = [parameter for place, model in places for parameter in _parameters(model, place)]
     if parameters:
         result["parameters"] = parameters
     if described.bodies:

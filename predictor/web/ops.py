@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask, Response, jsonify
 
-from predictor.errors import NotReady
+from predictor.errors import NotReady, Overloaded
 from predictor.runtime.worker import Worker
 from predictor.web import schemas
 from predictor.web.openapi import TEXT, describe_foreign, operation
@@ -19,12 +19,14 @@ def blueprint(worker: Worker) -> Blueprint:
         return jsonify(status="alive")
 
     @ops.get("/readyz")
-    @operation(tag="Operating", answers={"application/json": schemas.Ready}, errors=(NotReady,))
+    @operation(tag="Operating", answers={"application/json": schemas.Ready}, errors=(NotReady, Overloaded))
     def readyz() -> Response:
         """Say whether a prediction would succeed, and where it would run."""
         model, device = worker.engine.model(), worker.device
         if device is None:
             raise NotReady("No device was chosen yet.")
+        if worker.engine.admission.crowded:
+            raise Overloaded("Too many pictures are waiting.")
         return jsonify(
             status="ready",
             model=schemas.model_json(model.version),

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, current_app, jsonify, render_template, re
 from predictor.errors import PredictorError
 from predictor.runtime.prediction import Encoded, Picture
 from predictor.runtime.worker import Worker
-from predictor.web import answers, inputs, openapi, schemas
+from predictor.web import answers, callers, inputs, openapi, schemas
 from predictor.web.auth import require_token
 from predictor.web.hooks import surrounding
 from predictor.web.problems import problem_json
@@ -32,7 +32,7 @@ def blueprint(worker: Worker) -> Blueprint:
         try:
             return _index(worker, **_predicted(worker)), 200
         except PredictorError as error:
-            return _index(worker, problem=problem_json(error)), error.status
+            return _index(worker, problem=problem_json(error.bare())), error.status
 
     @pages.get("/docs")
     def docs() -> str:
@@ -82,9 +82,9 @@ def _model(worker: Worker) -> dict[str, Any] | None:
 
 def _predicted(worker: Worker) -> dict[str, Any]:
     start = time.perf_counter()
-    require_token(request, worker.settings.predict_token)
+    require_token(request, worker.settings.predict_tokens)
     sent = inputs.read(request, worker.settings)
-    outcome = worker.engine.predict(sent.pictures[:1], sent.options)
+    outcome = worker.engine.predict(sent.pictures[:1], sent.options, callers.caller(request, worker.settings))
     surrounding().phases = outcome.phases.seconds
     first = outcome.results[0]
     if isinstance(first, PredictorError):

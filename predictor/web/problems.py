@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Response, current_app, jsonify, render_template, request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from predictor.errors import ImageTooLarge, Internal, InvalidRequest, PredictorError
@@ -59,10 +60,13 @@ def _handle(error: Exception) -> Response:
         error = ImageTooLarge("The request is larger than allowed.")
     if isinstance(error, HTTPException):
         return _http_error(error)
+    if isinstance(error, ParseException):
+        # The server reads a body while the application does, so it finds there what is wrong with it.
+        error = InvalidRequest("The request's body cannot be read.")
     if not isinstance(error, PredictorError):
         log.error("A request failed", exc_info=error)
         error = Internal("Something went wrong; the log has the reason under the request id.")
-    return _respond(problem_json(error), error.headers)
+    return _respond(problem_json(error.bare()), error.headers)
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -1,6 +1,5 @@
 """Downloads from real servers on loopback, well-behaved and hostile ones."""
 
-import contextlib
 import re
 import socket
 import ssl
@@ -24,69 +23,20 @@ from predictor.errors import (
 )
 from predictor.fetch.client import Fetcher
 from predictor.fetch.dial import Answer
-
-PATIENCE = 20.0  # how long a hostile server goes on; it knows then that its client had no deadline
-PICTURE = bytes(range(256)) * 400
-
-Script = Callable[[socket.socket, bytes], None]
-
-
-class OutlastedError(Exception):
-    """The client was still there when the server's patience ended."""
-
-
-class Server:
-    """Reads the head of each request, keeps it, and answers by a script; one thread for each connection."""
-
-    def __init__(
-        self, script: Script, host: str = "127.0.0.1", context: ssl.SSLContext | None = None
-    ) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, 0), family=family, backlog=64)
-        self._script = script
-        self._context = context
-        self.port = int(self._listener.getsockname()[1])
-        self.connections = 0
-        self.heads: list[bytes] = []
-        self.outlasted = False
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        """Where this server is reached."""
-        return f"http://127.0.0.1:{self.port}/cat.jpg"
-
-    def close(self) -> None:
-        """Stop accepting."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection = self._listener.accept()[0]
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), contextlib.ExitStack() as open_sockets:
-            open_sockets.callback(connection.close)
-            connection.settimeout(PATIENCE)
-            if self._context is not None:
-                connection = self._context.wrap_socket(connection, server_side=True)
-                open_sockets.callback(connection.close)
-            head = b""
-            while b"\r\n\r\n" not in head and not head.startswith(b"\x16"):  # TLS where none is spoken
-                if not (piece := connection.recv(65536)):
-                    return
-                head += piece
-            self.heads.append(head)
-            try:
-                self._script(connection, head)
-            except OutlastedError:
-                self.outlasted = True
-
+from tests.fetch.hostile import (
+    CHUNKED,
+    PATIENCE,
+    PICTURE,
+    SLOW,
+    Script,
+    Server,
+    answer,
+    drips,
+    headers_of,
+    path_of,
+    redirects,
+    says,
+)
 
 Serve = Callable[..., Server]
 
@@ -105,65 +55,11 @@ def serve() -> Iterator[Serve]:
         server.close()
 
 
-def answer(body: bytes = PICTURE, status: str = "200 OK", *headers: str) -> bytes:
-    """A whole HTTP answer with its length."""
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
-    return "\r\n".join(lines).encode() + body
-
-
-def says(data: bytes) -> Script:
-    """Send this to everyone."""
-
-    def script(connection: socket.socket, _: bytes) -> None:
-        connection.sendall(data)
-
-    return script
-
-
-def drips(start: bytes, piece: bytes, pause: float = 0.02) -> Script:
-    """Send a beginning, then small pieces until the client goes away or patience ends."""
-
-    def script(connection: socket.socket, _: bytes) -> None:
-        connection.sendall(start)
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            connection.sendall(piece)
-            time.sleep(pause)
-        raise OutlastedError
-
-    return script
-
-
-def redirects(location: str, status: str = "302 Found", tail: Script | None = None) -> Script:
-    """Send everyone on, save those who ask for /end."""
-
-    def script(connection: socket.socket, head: bytes) -> None:
-        if head.startswith(b"GET /end "):
-            connection.sendall(answer())
-        elif tail is not None:
-            tail(connection, head)
-        else:
-            connection.sendall(answer(b"moved", status, f"Location: {location}"))
-
-    return script
-
-
 def fetcher(*servers: Server, seconds: float = 10.0, max_bytes: int = 1_000_000) -> Fetcher:
     """A Fetcher that may reach these servers and nothing else on this machine."""
     return Fetcher(
         allow=tuple(f"127.0.0.1:{server.port}" for server in servers), seconds=seconds, max_bytes=max_bytes
     )
-
-
-def path_of(head: bytes) -> str:
-    """The path that a request asks for."""
-    return head.split(b" ", 2)[1].decode()
-
-
-def headers_of(head: bytes) -> dict[str, str]:
-    """The headers of a request, names in lower case."""
-    lines = head.decode().split("\r\n")[1:-2]
-    return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
 
 
 # What a download gives, and what it sends.
@@ -583,7 +479,7 @@ def test_each_hop_is_resolved_once(serve: Serve) -> None:
 
 # Answers that are no picture.
 
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
 FAILURES = {
     "not found": (answer(PICTURE, "404 Not Found"), FetchFailed, "status 404"),
     "server error": (answer(PICTURE, "500 Oops"), FetchFailed, "status 500"),
@@ -665,21 +561,6 @@ def test_negative_chunk(serve: Serve) -> None:
 
 # The deadline.
 
-OK = b"HTTP/1.1 200 OK\r\n"
-SLOW = {
-    "silence": drips(b"", b"", 1),
-    "status": drips(b"HTTP/1.1 200 ", b"O"),
-    "header": drips(OK + b"X: ", b"x"),
-    "headers": drips(OK, b"X: x\r\n", 0.1),
-    "continue": drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-    "continue flood": drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100, 0),
-    "body": drips(OK + b"Content-Length: 100000\r\n\r\n", b"x"),
-    "body without length": drips(OK + b"\r\n", b"x"),
-    "chunks": drips(CHUNKED, b"1\r\nx\r\n"),
-    "chunk line": drips(CHUNKED + b"1;", b"x"),
-    "trailers": drips(CHUNKED + b"1\r\nx\r\n0\r\n", b"X: x\r\n"),
-    "redirect": redirects("", tail=drips(b"HTTP/1.1 302 Found\r\nLocation: /end\r\nX: ", b"x")),
-}
 SECONDS = 0.4
 
 
@@ -706,6 +587,17 @@ def test_deadline_holds_for_all_hops(serve: Serve) -> None:
     assert server.connections < 4
 
 
+def test_deadline_holds_after_a_cut_redirect(serve: Serve) -> None:
+    """A redirect whose head was cut by the deadline is not followed; its target would know no deadline."""
+    flood = SLOW["continue flood"]
+    away = drips(b"HTTP/1.1 302 Found\r\nLocation: /flood\r\nX: ", b"x")
+    server = serve(lambda connection, head: (flood if path_of(head) == "/flood" else away)(connection, head))
+    with pytest.raises(FetchTimeout):
+        fetcher(server, seconds=SECONDS).fetch(server.url)
+    assert server.connections == 1
+    assert not server.outlasted
+
+
 def test_black_hole() -> None:
     """A name whose lookup never ends is given up when the time is over."""
     over = threading.Event()
@@ -716,6 +608,21 @@ def test_black_hole() -> None:
 
     with pytest.raises(FetchTimeout):
         Fetcher(seconds=SECONDS, resolve=resolve).fetch("http://pictures.test/")
+    over.set()
+
+
+def test_black_hole_costs_two_seconds() -> None:
+    """A name whose lookup never ends is given up long before the time of a slow download is over."""
+    over = threading.Event()
+
+    def resolve(host: str, port: int) -> Sequence[Answer]:
+        over.wait(PATIENCE)
+        raise socket.gaierror(host, port)
+
+    start = time.monotonic()
+    with pytest.raises(FetchTimeout):
+        Fetcher(seconds=PATIENCE, resolve=resolve).fetch("http://pictures.test/")
+    assert time.monotonic() - start < PATIENCE / 2
     over.set()
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -173,3 +174,12 @@ def test_black_hole(listen: Listen) -> None:
         answered.set()
     connect(dialer, "hole.test", port_of(listener))
     assert connections(listener) == 1
+
+
+def test_watch_after_the_end(listen: Listen) -> None:
+    """A connection that was made when the time was just over is not left without a watch."""
+    listener = listen("127.0.0.1", 0)
+    with Deadline(0.01) as deadline, socket.create_connection(listener.getsockname()) as connection:
+        time.sleep(0.05)
+        with pytest.raises(FetchTimeout):
+            deadline.watch(connection)

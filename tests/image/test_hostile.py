@@ -1,7 +1,6 @@
 """Arbitrary and damaged bytes: a picture within limits or an error of the picture family, nothing else."""
 
 import json
-import random
 import subprocess
 import sys
 
@@ -11,14 +10,14 @@ from hypothesis import strategies as some
 
 from predictor.errors import ImageError
 from predictor.image.decode import Limits, decode
-from tests.conftest import FUZZ_EXAMPLES, LONG
+from tests import fuzzing
 from tests.image.mutants import HEIGHT, WIDTH, mutant, pictures, singles, with_checksums
 from tests.live.service import ROOT
 
 # The test runner sets the filters of warnings anew for each test.
 pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 SMALL = Limits(max_pixels=1_000_000, max_bytes=100_000)
-MUTANTS = max(3_000, 20 * FUZZ_EXAMPLES)
+MUTANTS = max(3_000, 20 * fuzzing.examples(100))
 MARKS = [data[:length] for data in pictures().values() for length in (2, 4, 8, 16, 30)]
 
 
@@ -64,9 +63,10 @@ def test_mutants(number: int) -> None:
     check(mutant(number))
 
 
+@pytest.mark.fuzz
 def test_many_mutants() -> None:
     """Thousands of damaged pictures end no process, and none takes a second."""
-    first = random.SystemRandom().randrange(2**40) if LONG else 0
+    first = fuzzing.seed()
     run = subprocess.run(
         [sys.executable, "-m", "tests.image.mutants", str(first), str(MUTANTS)],
         check=False,

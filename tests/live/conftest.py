@@ -52,6 +52,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Service]:
+    """A service with a store of its own and two workers."""
+    with Service(tmp_path / "data", cache="off") as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def service_url(service: Service) -> str:
     """The address of the running service."""

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.live.load import Sent
+from tests.live.proxy import Proxy
 from tests.live.service import ROOT, Service
 
 
 @contextmanager
-def steady(service: Service, picture: Path, rate: float) -> Iterator[list[Sent]]:
+def steady(service: Service | Proxy, picture: Path, rate: float) -> Iterator[list[Sent]]:
     """Send a picture again and again as long as the block lasts.
 
     Args:

@@ -1,15 +1,19 @@
-"""The running service is fuzzed against its own OpenAPI document."""
+"""The running service is fuzzed against its own OpenAPI document, and with damaged models."""
 
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests import fuzzing
 from tests.live.service import Service
+from tools.mutate_models import mutant
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.fuzz]
 CHECKS = [
     "not_a_server_error",
     "status_code_conformance",
@@ -18,19 +22,23 @@ CHECKS = [
     "response_schema_conformance",
     "unsupported_method",
 ]
+JPEG = {"Content-Type": "image/jpeg"}
+# Far more than a run takes, but an end.
+SECONDS, SECONDS_AN_EXAMPLE = 300, 2
 
 
 def test_schemathesis(service: Service, tmp_path: Path) -> None:
     """Whatever is sent, there is no server error and no answer that is not documented."""
     command = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
     assert command
+    examples = fuzzing.examples(60)
 
     run = subprocess.run(
         [
             command, "run", f"{service.url}/openapi.json",
             "--checks", ",".join(CHECKS),
-            "--max-examples", "60",
-            "--seed", "1",
+            "--max-examples", str(examples),
+            "--seed", str(fuzzing.seed()),
             "--generation-database", "none",
             # In threads of its own the tool now and then trips over a fault of the interpreter (ast).
             "--workers", "1",
@@ -40,8 +48,35 @@ def test_schemathesis(service: Service, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=SECONDS + SECONDS_AN_EXAMPLE * examples,
     )  # fmt: skip
 
+    fuzzing.say(run.stdout[-2000:])
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
     assert service.alive
+
+
+def test_mutants(tmp_path: Path, cat: Path) -> None:
+    """Damaged models are served or refused with a reason, and no worker notices."""
+    seeds = range(fuzzing.seed(), fuzzing.seed() + fuzzing.examples(20))
+    outcomes = Counter[str]()
+    with Service(tmp_path / "data", cache="off") as service:
+        workers = service.workers()
+        for seed in seeds:
+            model = mutant(seed).content
+            answer = service.post("/upload", files={"model": ("my.onnx", model)}, data={"name": "mutant"})
+            outcomes[answer.json().get("code", "success")] += 1
+            assert answer.status_code in {200, 422}, f"seed {seed}: {answer.text}"
+            assert not re.search(r"Traceback|onnxruntime|/data/", answer.text), f"seed {seed}: {answer.text}"
+            if answer.ok:
+                asked = service.post("/predict?model=mutant", data=cat.read_bytes(), headers=JPEG)
+                # It may fail with a picture that the check did not try, but not silently.
+                assert asked.status_code in {200, 500}, f"seed {seed}: {asked.text}"
+                assert asked.ok or asked.json()["code"] == "internal", f"seed {seed}: {asked.text}"
+            assert service.workers() == workers, f"seed {seed}"
+            label = service.post("/predict", data=cat.read_bytes(), headers=JPEG).json()["predicted_label"]
+            assert label == "tiger cat", f"seed {seed}"
+        left = list((service.data / "incoming").iterdir())
+
+    fuzzing.say(f"\nseeds {seeds.start} to {seeds.stop - 1}: {dict(outcomes.most_common())}")
+    assert left == []

@@ -96,6 +96,11 @@ def test_flat_and_unlabelled() -> None:
     assert outcome.scores.shape == (4, 3)
 
 
+def test_too_many_classes() -> None:
+    """Without labels there is an end to what may be numbered."""
+    assert reason(lambda batch: np.ones((len(batch), 100_001)), classes=0) == "class_count"
+
+
 def test_warnings() -> None:
     """Scores that never change, and such as depend on the other pictures, are pointed out."""
     constant = attempt(lambda batch: np.tile([1.0, 2.0, 3.0], (len(batch), 1)), spec())

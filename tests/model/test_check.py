@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+import os
+import resource
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,8 @@ import pytest
 
 from predictor.config import BUNDLED_MODEL
 from predictor.model import trial
-from predictor.model.report import REASONS, Limits, Reason, Refused, Report, Request
+from predictor.model.report import REASONS, Limits, Provider, Reason, Refused, Report, Request
+from tests.processes import trials
 from tools import bad_models, external_models, sample_models
 
 # Far more than any of these checks takes, but less than a stuck test would.
@@ -153,6 +157,8 @@ def test_time_bombs(check: Check, trouble: bad_models.Trouble) -> None:
         ("class_scores", bad_models.one_answer(), "4 came in, 1 went out"),
         ("unclear", bad_models.wrong_labels(), "3 classes, but 4 labels"),
         ("class_count", bad_models.wrong_labels_at_run(), "3 class scores, but 4 labels"),
+        ("class_count", bad_models.many_classes(), "100000 classes at most"),
+        ("unclear", bad_models.many_classes(declared=True), "100000 classes at most"),
         ("run_failed", bad_models.failing(), "fails when it is run"),
     ],
     ids=lambda value: "" if isinstance(value, bytes) else None,
@@ -166,11 +172,15 @@ def test_refused(check: Check, reason: Reason, model: bytes, words: str) -> None
 
 
 @pytest.mark.parametrize("trouble", ["loop", "kernel"])
-def test_endless(check: Check, trouble: bad_models.Trouble) -> None:
-    """What does not end is ended."""
+def test_endless(check: Check, tmp_path: Path, trouble: bad_models.Trouble) -> None:
+    """What does not end is ended in time, and no process is left."""
+    start = time.monotonic()
+
     refused = refusal(check, bad_models.troubled(trouble), limits=Limits(seconds=1.5), loops=True)
 
     assert refused.reason == "time"
+    assert time.monotonic() - start < 4.5
+    assert trials(tmp_path) == []
 
 
 def test_crash_at_load(check: Check) -> None:
@@ -191,6 +201,12 @@ def test_external_data(check: Check, tmp_path: Path, location: str) -> None:
     refused = refusal(check, external_models.external_data(location))
 
     assert refused.reason == "external_data"
+
+
+@pytest.mark.parametrize("place", external_models.PLACES)
+def test_external_data_anywhere(check: Check, place: external_models.Place) -> None:
+    """Data outside the file is refused wherever in the file it is told of."""
+    assert refusal(check, external_models.external_data(place=place)).reason == "external_data"
 
 
 @pytest.mark.parametrize(
@@ -253,58 +269,172 @@ def test_ends_by_itself(tmp_path: Path) -> None:
     assert done.returncode == -14  # SIGALRM
 
 
+STARTER = """
+import json, os, subprocess, sys
+pipe = subprocess.PIPE
+check = subprocess.Popen(sys.argv[2:], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+check.stdin.write(sys.argv[1].encode())
+check.stdin.close()
+os._exit(0)
+"""
+
+
+def test_ends_with_its_parent(tmp_path: Path) -> None:
+    """A check whose parent is gone before it has begun ends as well."""
+    (tmp_path / "model.onnx").write_bytes(bad_models.troubled("kernel"))
+    request = json.dumps(Request("model.onnx").to_json())
+
+    run((sys.executable, "-c", STARTER, request, *trial.COMMAND), tmp_path)
+
+    assert len(trials(tmp_path)) == 1
+    deadline = time.monotonic() + 10
+    while trials(tmp_path):
+        assert time.monotonic() < deadline, "it is still there"
+        time.sleep(0.05)
+
+
 PROBE = """
-import json, os, resource, socket, sys
+import json, os, resource, socket, sys, threading
 before = os.readlink("/proc/self/ns/net")
+from predictor.model import landlock
 from predictor.model.confine import confine
 from predictor.model.report import Limits
-confine(Limits(), 1000)
+confine(Limits(), 1000, sys.argv[2])
 
 def fails(attempt):
     try:
         attempt()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         return type(error).__name__
     return None
 
-names = ("AS", "CPU", "NPROC", "CORE")
+def fork():
+    if os.fork() == 0:
+        os._exit(0)
+
+names = ("AS", "CPU", "NPROC", "CORE", "FSIZE", "NOFILE")
 limits = {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in names}
+parent = f"/proc/{os.getppid()}"
 print(json.dumps({
     "alone": os.readlink("/proc/self/ns/net") != before,
-    "connect": fails(lambda: socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5)),
-    "write": fails(lambda: open("written", "wb", 0).write(b"x")),
+    "landlock": landlock.version(),
     "nice": os.nice(0),
     "limits": limits,
+    "environment": sorted(os.environ),
+    "processes": {
+        "fork": fails(fork),
+        "thread": fails(threading.Thread(target=print).start),
+        # With CUDA nothing forbids it, and it would end this program.
+        "program": sys.argv[2] == "cpu" and fails(lambda: os.execv("/bin/true", ["true"])),
+        "signal": fails(lambda: os.kill(os.getppid(), 0)),
+    },
+    "network": {
+        "connect": fails(lambda: socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5)),
+        "datagram": fails(lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))),
+        "pair": fails(socket.socketpair),
+        "listen": fails(lambda: socket.create_server(("127.0.0.1", 0))),
+    },
+    "writes": {
+        "new": fails(lambda: open("written", "wb", 0).write(b"x")),
+        "change": fails(lambda: open("model.onnx", "r+b", 0).write(b"x")),
+    },
+    "files": {
+        "shorten": fails(lambda: os.truncate("model.onnx", 0)),
+        "remove": fails(lambda: os.unlink("model.onnx")),
+        "rename": fails(lambda: os.rename("model.onnx", "other")),
+        "folder": fails(lambda: os.mkdir("folder")),
+        "link": fails(lambda: os.symlink("/", "link")),
+        "key": fails(lambda: open("../key").read()),
+        "list": fails(lambda: os.listdir("..")),
+        "passwords": fails(lambda: open("/etc/shadow").read()),
+        "environment of the service": fails(lambda: open(parent + "/environ").read()),
+        "memory of the service": fails(lambda: open(parent + "/mem", "rb").read(1)),
+    },
+    "own": fails(lambda: open("model.onnx").read()),
 }))
 """
 
 
 @pytest.fixture
-def probe(tmp_path: Path) -> dict[str, Any]:
-    """What a confined process can still do."""
+def upload(tmp_path: Path) -> Path:
+    """The folder of an upload, with a secret beside it."""
+    folder = tmp_path / "upload"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"model")
+    (tmp_path / "key").write_text("secret")
+    return folder
+
+
+@pytest.fixture
+def probe(upload: Path) -> dict[str, Any]:
+    """What fails in a confined process, and how."""
+    return probed(upload, "cpu")
+
+
+def probed(folder: Path, provider: Provider) -> dict[str, Any]:
+    """What fails in a process that is confined for a provider, and how."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        command = (*trial.COMMAND[:-2], "-c", PROBE, str(server.getsockname()[1]))
-        return dict(json.loads(run(command, tmp_path).stdout))
+        command = (*trial.COMMAND[:-2], "-c", PROBE, str(server.getsockname()[1]), provider)
+        return dict(json.loads(run(command, folder).stdout))
 
 
-def test_confined(probe: dict[str, Any], tmp_path: Path) -> None:
-    """A check can write no file and go over none of its limits, and others go first."""
-    assert probe["write"] == "OSError"
-    assert (tmp_path / "written").read_bytes() == b""
+def test_confined(probe: dict[str, Any]) -> None:
+    """A check can go over none of its limits, knows nothing of the service, and others go first."""
     assert probe["nice"] >= 10
+    assert set(probe["environment"]) <= {"LC_CTYPE", "OPENBLAS_NUM_THREADS", "PYTHONPATH"}
     assert probe["limits"] == {
         "AS": [2_000_004_000] * 2,
         "CPU": [30, 31],
         "NPROC": [0, 0],
         "CORE": [0, 0],
+        "FSIZE": [0, 0],
+        "NOFILE": [32, 32],
     }
+
+
+def test_alone(probe: dict[str, Any]) -> None:
+    """A check starts no process, thread or program, and reaches nobody, not even on this machine."""
+    if os.uname().machine not in ("x86_64", "aarch64"):
+        pytest.skip("no filter of system calls for this processor")
+    assert set(probe["processes"].values()) == {"PermissionError", "RuntimeError"}
+    assert set(probe["network"].values()) == {"PermissionError"}
+
+
+def test_confined_with_cuda(upload: Path) -> None:
+    """For CUDA there is more room, as it cannot start without, but no network, no time and no large file."""
+    found = probed(upload, "cuda")
+    unlimited = {
+        name: list(resource.getrlimit(kind))
+        for name, kind in {"AS": resource.RLIMIT_AS, "NPROC": resource.RLIMIT_NPROC}.items()
+    }
+
+    assert found["limits"] == {
+        **unlimited,
+        "CPU": [60, 61],
+        "CORE": [0, 0],
+        "FSIZE": [1_000_000] * 2,
+        "NOFILE": [1024, 1024],
+    }
+    assert found["nice"] >= 10
+    assert found["network"]["connect"] is not None or not found["alone"]
 
 
 def test_no_network(probe: dict[str, Any]) -> None:
     """A check reaches nobody, not even a server on this machine."""
     if not probe["alone"]:
         pytest.skip("this machine does not let a process leave its network")
-    assert probe["connect"] is not None
+    assert probe["network"]["connect"] is not None
+
+
+def test_no_files(probe: dict[str, Any], upload: Path) -> None:
+    """A check reads its own files and writes none; where the kernel helps, it sees and changes no others."""
+    assert None not in probe["writes"].values()
+    assert probe["own"] is None
+    assert (upload / "model.onnx").read_bytes() == b"model"
+    if not probe["landlock"]:
+        pytest.skip("this kernel has no Landlock")
+    assert set(probe["files"].values()) == {"PermissionError"}
+    assert [path.name for path in upload.iterdir()] == ["model.onnx"]
 
 
 def run(command: tuple[str, ...], folder: Path, text: str = "") -> subprocess.CompletedProcess[str]:

@@ -1,10 +1,8 @@
 """Choosing the device through the real NVML bindings, with a fake driver library built from C."""
 
-import functools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,25 +25,6 @@ def run(code: str, **environment: str) -> Any:
     )
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
-    """Builds the fake driver library and gives the variables under which the bindings find it."""
-    if (compiler := shutil.which("cc")) is None:
-        pytest.skip("no C compiler (cc) to build the fake driver library")
-
-    @functools.cache
-    def build(*options: str) -> dict[str, str]:
-        folder = tmp_path_factory.mktemp("nvml")
-        source = Path(__file__).with_name("fake_nvml.c")
-        library = folder / "libnvidia-ml.so.1"
-        subprocess.run(
-            [compiler, "-shared", "-fPIC", "-Wall", "-Werror", *options, "-o", library, source], check=True
-        )
-        return {"LD_LIBRARY_PATH": str(folder)}
-
-    return build
 
 
 CHOOSE = """

@@ -7,32 +7,32 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 
-from predictor.errors import Internal
-from predictor.runtime.batch import Batcher
+from predictor.errors import Internal, InvalidImage
+from predictor.runtime.batch import Line, Prepare, Runner
+from predictor.runtime.turns import Turns
 
 Array = npt.NDArray[Any]
 
 
 class Model:
-    """A model whose first run waits for `gate`, so that a queue builds up behind it.
+    """A model whose first run waits for `gate`, so that a line builds up behind it.
 
     The scores of a picture are the picture's own number, doubled.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int = 32) -> None:
         self.gate = threading.Event()
         self.started = threading.Event()
         self.sizes: list[int] = []
         self.running = 0
         self.most_running = 0
         self.lock = threading.Lock()
+        self.runner = Runner(self.run, largest=largest, seconds=1.0, observe=self.sizes.append)
 
     def run(self, batch: Array) -> Array:
         """Double the pictures; fail on a batch that holds a negative number."""
         with self.lock:
-            self.sizes.append(len(batch))
             self.running += 1
             self.most_running = max(self.most_running, self.running)
         self.started.set()
@@ -44,65 +44,101 @@ class Model:
         return batch * 2
 
 
-def picture(number: int) -> Array:
-    """A picture of one pixel."""
-    return np.array([number])
+def picture(number: int) -> Prepare:
+    """What makes a picture of one pixel."""
+    return lambda: np.array([number])
 
 
-def start_queue(batcher: Batcher, model: Model, count: int) -> Callable[[], list[int]]:
-    """Let one picture run, and `count` - 1 more wait behind it; gives what collects the scores."""
-    pool = ThreadPoolExecutor(count)
-    first = pool.submit(batcher.run, picture(0))
-    assert model.started.wait(10)
-    others = [pool.submit(batcher.run, picture(number)) for number in range(1, count)]
-    while len(batcher._queue) < count - 1:
-        threading.Event().wait(0.001)
-    model.gate.set()
-    return lambda: [int(future.result(10).scores[0]) for future in (first, *others)]
+def broken() -> Array:
+    """What makes no picture."""
+    raise InvalidImage("This one is damaged.")
+
+
+def start_line(line: Line, jobs: list[tuple[Model, Prepare]]) -> Callable[[], list[Any]]:
+    """Let the first picture run, and the others wait behind it; gives what collects scores and errors."""
+    pool = ThreadPoolExecutor(len(jobs))
+    futures = []
+    for place, (model, prepare) in enumerate(jobs):
+        futures.append(pool.submit(line.run, model.runner, prepare))
+        if place == 0:
+            assert model.started.wait(10)
+        while len(line._waiting) < place:
+            threading.Event().wait(0.001)
+    for model, _ in jobs:
+        model.gate.set()
+
+    def collect() -> list[Any]:
+        return [
+            error.code if (error := future.exception(10)) else int(future.result().scores[0])  # type: ignore[attr-defined]
+            for future in futures
+        ]
+
+    return collect
 
 
 def test_one_picture() -> None:
     """A picture alone runs at once, in a batch of one."""
-    model, sizes = Model(), list[int]()
+    model = Model()
     model.gate.set()
 
-    run = Batcher(model.run, largest=8, slots=1, observe=sizes.append).run(picture(21))
+    run = Line(Turns(1)).run(model.runner, picture(21))
 
     assert run.scores.tolist() == [42]
     assert run.queued >= 0
     assert run.ran >= 0
-    assert sizes == [1]
+    assert model.sizes == [1]
 
 
 def test_waiting_pictures_run_together() -> None:
     """What waits while the model is busy runs in one batch, and each gets its own scores."""
-    model, sizes = Model(), list[int]()
-    batcher = Batcher(model.run, largest=32, slots=1, observe=sizes.append)
+    model = Model()
 
-    scores = start_queue(batcher, model, 12)()
+    scores = start_line(Line(Turns(1)), [(model, picture(number)) for number in range(12)])()
 
     assert scores == [2 * number for number in range(12)]
-    assert sizes == [1, 11]
+    assert model.sizes == [1, 11]
 
 
 def test_largest_batch() -> None:
     """No run has more pictures than allowed; what is left runs next."""
-    model, sizes = Model(), list[int]()
-    batcher = Batcher(model.run, largest=4, slots=1, observe=sizes.append)
+    model = Model(largest=4)
 
-    scores = start_queue(batcher, model, 12)()
+    scores = start_line(Line(Turns(1)), [(model, picture(number)) for number in range(12)])()
 
     assert scores == [2 * number for number in range(12)]
-    assert sizes == [1, 4, 4, 3]
+    assert model.sizes == [1, 4, 4, 3]
 
 
-def test_slots() -> None:
-    """As many runs happen at the same time as there are slots, and no more."""
-    model = Model()
-    batcher = Batcher(model.run, largest=1, slots=2, observe=lambda _: None)
+def test_broken_picture() -> None:
+    """A picture that cannot be prepared gets its error, in whichever place, and is in no batch."""
+    model = Model(largest=2)
+    makers = [picture(0), broken, picture(1), broken, broken, picture(2), picture(3), broken]
+
+    answers = start_line(Line(Turns(1)), [(model, maker) for maker in makers])()
+
+    bad = InvalidImage.code
+    assert answers == [0, bad, 2, bad, bad, 4, 6, bad]
+    assert model.sizes == [1, 2, 1]
+
+
+def test_models_do_not_mix() -> None:
+    """Pictures that wait for different models never run together, and each model gets its turn."""
+    first, second = Model(), Model()
+    jobs = [((first, second)[number % 2], picture(number)) for number in range(9)]
+
+    scores = start_line(Line(Turns(1)), jobs)()
+
+    assert scores == [2 * number for number in range(9)]
+    assert (first.sizes, second.sizes) == ([1, 4], [4])
+
+
+def test_turns() -> None:
+    """As many runs happen at the same time as there are turns, and no more."""
+    model = Model(largest=1)
+    line = Line(Turns(2))
 
     with ThreadPoolExecutor(6) as pool:
-        futures = [pool.submit(batcher.run, picture(number)) for number in range(6)]
+        futures = [pool.submit(line.run, model.runner, picture(number)) for number in range(6)]
         while model.running < 2:
             threading.Event().wait(0.001)
         model.gate.set()
@@ -113,24 +149,37 @@ def test_slots() -> None:
 
 
 def test_failed_run() -> None:
-    """A failure reaches the pictures of its own run, and the queue goes on."""
+    """A failure reaches the pictures of its own run, and the line goes on."""
+    model = Model(largest=2)
+
+    answers = start_line(Line(Turns(1)), [(model, picture(number)) for number in (0, -1, 2, 3, 4)])()
+
+    assert answers == [0, "internal", "internal", 6, 8]
+
+
+def test_learns() -> None:
+    """What a picture took lately is known, whatever was measured at first."""
     model = Model()
     model.gate.set()
-    batcher = Batcher(model.run, largest=8, slots=1, observe=lambda _: None)
+    line = Line(Turns(1))
+    for _ in range(100):
+        line.run(model.runner, picture(1))
 
-    with pytest.raises(Internal, match="negative"):
-        batcher.run(picture(-1))
-
-    assert batcher.run(picture(4)).scores.tolist() == [8]
+    assert 0 < model.runner.seconds_per_image < 0.5
 
 
 def test_many_threads() -> None:
     """Under load from many threads every picture gets its own scores."""
-    model = Model()
-    model.gate.set()
-    batcher = Batcher(model.run, largest=5, slots=2, observe=lambda _: None)
+    models = [Model(largest=5), Model(largest=3)]
+    for model in models:
+        model.gate.set()
+    line = Line(Turns(2))
 
     with ThreadPoolExecutor(16) as pool:
-        runs = list(pool.map(lambda number: batcher.run(picture(number)), range(2000)))
+        runs = list(
+            pool.map(lambda number: line.run(models[number % 2].runner, picture(number)), range(2000))
+        )
 
     assert [int(run.scores[0]) for run in runs] == [2 * number for number in range(2000)]
+    assert max(models[0].sizes) <= 5
+    assert max(models[1].sizes) <= 3

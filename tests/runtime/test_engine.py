@@ -1,6 +1,7 @@
 """A prediction goes from a picture or an address to ranked classes, and each thing is done once."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,12 +14,13 @@ from predictor.config import BUNDLED_MODEL, Settings, cores
 from predictor.errors import FetchFailed, InvalidImage, ModelNotFound, NotReady, PredictorError
 from predictor.fetch.client import Fetcher
 from predictor.model.device import Device
+from predictor.runtime.admission import Caller
 from predictor.runtime.cache import Cache, cache_folder
-from predictor.runtime.engine import Engine
+from predictor.runtime.engine import Engine, _Asked
 from predictor.runtime.live import Live
 from predictor.runtime.loaded import LoadedModel, Loader
 from predictor.runtime.metrics import Metrics
-from predictor.runtime.prediction import Encoded, Options, Picture, Prediction, Remote
+from predictor.runtime.prediction import Encoded, Options, Phases, Picture, Prediction, Remote
 from predictor.runtime.watchdog import Watchdog
 from predictor.store.registry import Registry
 from predictor.store.roster import Member
@@ -211,11 +213,55 @@ def test_nothing_loaded(tmp_path: Path, pictures: Pictures) -> None:
         engine.predict([Encoded(b"")], Options())
 
 
-def test_queue_is_counted_down(make_engine: Callable[..., Engine], cat: Path) -> None:
-    """Whatever came of a picture, its place in the queue is free again."""
+def test_places_are_free_again(make_engine: Callable[..., Engine], cat: Path) -> None:
+    """Whatever came of a picture, its place is free again: the next request is accepted."""
     engine = make_engine(max_queue=1)
 
     for data in (b"", b"text", cat.read_bytes()):
-        engine.predict([Encoded(data)], Options())
+        for _ in range(2):
+            engine.predict([Encoded(data)], Options())
 
-    assert engine._accepted == 0
+    assert not engine.admission.crowded
+
+
+def test_caller_has_left(make_engine: Callable[..., Engine], pictures: Pictures) -> None:
+    """A picture whose caller has left while it was fetched is not run."""
+    engine = make_engine(cache="off")
+    left = threading.Event()
+    caller = Caller(gone=left.is_set, since=time.monotonic() - 1)
+    pictures.gate.clear()
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(engine.predict, [Remote(URL)], Options(), caller)
+        while pictures.calls == 0:
+            threading.Event().wait(0.001)
+        left.set()
+        pictures.gate.set()
+        outcome = future.result(20)
+
+    assert names(outcome.results) == ["overloaded"]
+    assert "infer" not in outcome.phases.seconds
+
+
+def test_other_caller_has_left(make_engine: Callable[..., Engine], pictures: Pictures) -> None:
+    """Who shared the work of a caller that has left gets an answer all the same."""
+    engine = make_engine()
+    left = Caller(gone=lambda: True, since=time.monotonic() - 1)
+    patient = Caller()
+    pictures.gate.clear()
+
+    with ThreadPoolExecutor(2) as pool:
+        # The first asks while nobody can know that it has left: only later does its picture run.
+        first_asked = pool.submit(engine._attempt, _asked(engine, left), Remote(URL))
+        while pictures.calls == 0:
+            threading.Event().wait(0.001)
+        shared = pool.submit(engine.predict, [Remote(URL)], Options(), patient)
+        threading.Event().wait(0.2)
+        pictures.gate.set()
+        results = [first_asked.result(20), *shared.result(20).results]
+
+    assert names(results) == ["overloaded", "tiger cat"]
+
+
+def _asked(engine: Engine, caller: Caller) -> _Asked:
+    return _Asked(engine.model(), Options(), caller, Phases())

@@ -65,3 +65,61 @@ def test_counts_of_the_former_worker(folder: Path) -> None:
     """A worker goes on from the counts of its slot's former worker."""
     _export(folder, "free")
     assert _COUNTED.replace("3.0", "6.0") in _export(folder, "free")
+
+
+_MANY = """
+import os
+from predictor.runtime.metrics import Metrics, exporter
+owner = exporter(lambda: None)
+metrics = Metrics(owner.registry)
+metrics.cache_requests.labels("hit").inc()
+for number in range(20_000):
+    metrics.images.labels("model-" + "m" * 50, str(number), "ok").inc()
+metrics.cache_requests.labels("hit").inc()
+print(owner.generate_metrics()[0])
+"""
+
+
+def _grown(folder: Path) -> str:
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder), "WORKER_SLOT": "0"}
+    return subprocess.run(
+        [sys.executable, "-c", _MANY], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_more_series_than_foreseen(folder: Path) -> None:
+    """More series than the files were made for take more room, beforehand as well."""
+    shown = _grown(folder)
+
+    assert shown.count("predictor_images_total{") == 20_000
+    size = (folder / "counter_0.db").stat()
+    assert size.st_blocks * 512 >= size.st_size > 1 << 20
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_more_series_than_the_disk_takes(folder: Path) -> None:
+    """Series for which the disk has no room are left out; the process lives and counts the others."""
+    size = "size=4608k"  # four files of 1 MB, and half a megabyte
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)], check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        shown = _grown(folder)
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+    assert 1000 < shown.count("predictor_images_total{") < 20_000
+    assert 'predictor_cache_requests_total{result="hit"} 2.0' in shown
+
+
+def test_folder_is_gone(folder: Path) -> None:
+    """A worker whose files were removed before it counted anything goes on as if they were there."""
+    program = _PROGRAM.format(enospc=errno.ENOSPC).replace(
+        "metrics.images",
+        "import shutil; shutil.rmtree(os.environ['PROMETHEUS_MULTIPROC_DIR'])\nmetrics.images",
+    )
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder), "WORKER_SLOT": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, "free"], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")

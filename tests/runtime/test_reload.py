@@ -62,7 +62,7 @@ class FakeWorker:
         if error := self.broken.get(version.key):
             raise error
         nothing = cast("Any", None)
-        return LoadedModel(version, nothing, "CPUExecutionProvider", 0.01, 10, nothing)
+        return LoadedModel(version, nothing, "CPUExecutionProvider", 10, nothing, nothing)
 
 
 @pytest.fixture

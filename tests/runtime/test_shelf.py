@@ -34,7 +34,7 @@ class Loads:
         if self.broken:
             raise InvalidModel("It does not load.")
         nothing = cast("Any", None)
-        return LoadedModel(version, nothing, "CPUExecutionProvider", 0.01, self._size, nothing)
+        return LoadedModel(version, nothing, "CPUExecutionProvider", self._size, nothing, nothing)
 
 
 def test_once() -> None:

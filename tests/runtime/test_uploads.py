@@ -1,5 +1,6 @@
 """An upload is received, checked and published, and leaves nothing behind if it is not."""
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import InvalidRequest, ModelConflict, ModelNotFound, PredictorError, StorageFull
-from predictor.model.report import Refused, Report, Request
+from predictor.model.report import Best, OnGpu, Refused, Report, Request
 from predictor.runtime import uploads as module
 from predictor.runtime.metrics import Metrics
 from predictor.runtime.uploads import Received, Uploads, report_json
@@ -112,6 +113,18 @@ def test_report_has_all_warnings() -> None:
 
     assert shown["warnings"] == ["The labels are missing.", "The scores never change."]
     assert (shown["classes"], shown["run_seconds"]) == (3, 0.2)
+    assert "cuda" not in shown
+
+
+def test_report_of_a_gpu() -> None:
+    """The figures of a GPU stand in a place of their own, and what only served to compare is left out."""
+    figures = OnGpu("Fake GPU", 1.0, 0.01, 4, 0.02, None)
+    report = dataclasses.replace(REPORT, cuda=figures, best=(Best((0,), (1.0,), 1.0),))
+
+    shown = report_json(report)
+
+    assert shown["cuda"] == dataclasses.asdict(figures)
+    assert "best" not in shown
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,25 @@ class TestQuarantine:
         with pytest.raises(ModelConflict):
             store.publisher.activate(DEFAULT, 2)
 
+    def test_comes_again(self, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A quarantined model is not published again, unless its version is removed first."""
+        store.upload(b"bad")
+        for _ in range(2):
+            self.die(store, monkeypatch, "default/2")
+
+        with pytest.raises(ModelConflict, match="version 2, which is quarantined"):
+            store.upload(b"bad")
+        assert store.upload(b"good").version == 3
+        store.publisher.delete(DEFAULT, 2)
+        assert store.upload(b"bad").version == 4
+
+    def test_damaged_comes_again(self, store: Any) -> None:
+        """A model that was quarantined because its file was damaged is welcome as it was."""
+        store.upload(b"good").path.write_bytes(b"rotten")
+        store.publisher.quarantine(DEFAULT, 2, "Its file is damaged.")
+
+        assert store.upload(b"good").version == 3
+
     def test_two_versions(self, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """Deaths of different versions are not added up."""
         store.upload()
@@ -195,7 +214,7 @@ class TestQuarantine:
 
         assert live(store, "dogs") is None
         assert store.registry.read().live() == {DEFAULT: 1}
-        assert store.upload(name="dogs").version == 2
+        assert store.upload(b"other", name="dogs").version == 2
 
     def test_ships_with_the_service(self, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """There is always something to go back to."""

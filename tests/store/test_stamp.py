@@ -43,6 +43,15 @@ def test_has_its_room(tmp_path: Path) -> None:
     assert (tmp_path / "stamp").stat().st_blocks * 512 >= 4096
 
 
+def test_damaged(tmp_path: Path) -> None:
+    """Numbers that no change can ever have had are forgotten: there would be none after them."""
+    (tmp_path / "stamp").write_bytes(b"\xff" * 4096)
+
+    stamp = Stamp(tmp_path / "stamp")
+
+    assert (stamp.live, stamp.announced) == (0, 0)
+
+
 def test_no_folder(tmp_path: Path) -> None:
     """Where the file cannot be made the numbers are the process's own, and it says so."""
     stamp = Stamp(tmp_path / "missing" / "stamp")

@@ -1,9 +1,11 @@
 """`POST /predict` takes every documented form and answers each mistake with its code."""
 
 import base64
+import gc
 import io
 import json
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
+
+from predictor.runtime.admission import Caller
 
 Post = Callable[..., TestResponse]
 
@@ -320,7 +324,7 @@ class TestErrors:
         app = make_app(max_queue=1)
         engine = app.extensions["predictor"].engine
 
-        with engine._places(1, engine.model()):
+        with engine.admission.places(1, 1.0, Caller()):
             answer = app.test_client().post("/predict", data=picture, content_type="image/jpeg")
 
         assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
@@ -380,3 +384,25 @@ class TestDebug:
         answer = client.post("/predict?debug=perhaps", data=picture, content_type="image/jpeg")
 
         assert (answer.status_code, answer.get_json()["detail"]) == (400, "debug must be true or false.")
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    """A stretch of time in which the garbage collector does not come by and memory is counted."""
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+    gc.enable()
+
+
+@pytest.mark.usefixtures("without_collector")
+@pytest.mark.parametrize("path", ["/predict", "/"])
+def test_refused_picture_is_not_kept(client: FlaskClient, path: str) -> None:
+    """The bytes of a refused picture are gone once it was answered."""
+    sizes = []
+    for _ in range(12):
+        assert client.post(path, data=files(bytes(1_000_000))).status_code == 415
+        sizes.append(tracemalloc.get_traced_memory()[0])
+    assert sizes[-1] - sizes[1] < 3_000_000

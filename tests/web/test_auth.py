@@ -1,5 +1,7 @@
 """Who may change models: whoever has the token or, without one, whoever sits at the machine."""
 
+import contextlib
+import time
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from flask import Flask, request
 
 from predictor.config import Settings
 from predictor.errors import Forbidden, Unauthorized
+from predictor.web import auth
 from predictor.web.auth import require_admin, require_token
 
 APP = Flask("test")
@@ -110,4 +113,63 @@ def test_right_token(token: str) -> None:
 def test_no_predict_token() -> None:
     """Where no token is set none is needed."""
     with APP.test_request_context("/predict", method="POST"):
-        require_token(request, None)
+        require_token(request, ())
+
+
+@pytest.mark.parametrize("environment", [{"HTTP_ORIGIN": "http://["}, {"HTTP_HOST": "[:::::]"}])
+def test_no_addresses(environment: dict[str, str]) -> None:
+    """An origin or a host that is no address is refused like any other that is not the service's."""
+    with pytest.raises(Forbidden):
+        admit(None, **environment)
+
+
+def test_null_is_nobody() -> None:
+    """A page without an origin is not taken for the page of a service whose name was not sent."""
+    with pytest.raises(Forbidden, match="another site"):
+        admit(
+            Settings(admin_token="secret"),
+            HTTP_ORIGIN="null",
+            HTTP_HOST="",
+            HTTP_AUTHORIZATION="Bearer secret",
+        )
+
+
+class Digest(bytes):
+    """A digest that must not be compared byte after byte."""
+
+    __hash__ = bytes.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("compared in a time that tells how much is right")
+
+    __ne__ = __eq__
+
+
+def test_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens are compared by their digests, and those without stopping at the first byte that differs."""
+    digest = auth._digest
+    monkeypatch.setattr(auth, "_digest", lambda token: Digest(digest(token)))
+
+    admit(Settings(admin_token="first,second"), HTTP_AUTHORIZATION="Bearer second")
+    with pytest.raises(Unauthorized):
+        admit(Settings(admin_token="first,second"), HTTP_AUTHORIZATION="Bearer secont")
+
+
+def test_same_time() -> None:
+    """The time does not tell which of several tokens it was, or that it was none.
+
+    The tokens are so long that leaving out one of them would show.
+    """
+    first, second = "a" * 3_000_000, "b" * 3_000_000
+    sent = {"first": first, "second": second, "none": "x" + first[1:]}
+    spent: dict[str, list[float]] = {name: [] for name in sent}
+    for _ in range(15):
+        for name, token in sent.items():
+            with APP.test_request_context("/", headers={"Authorization": f"Bearer {token}"}):
+                start = time.perf_counter()
+                with contextlib.suppress(Unauthorized):
+                    require_token(request, (first, second))
+                spent[name].append(time.perf_counter() - start)
+
+    fastest = [min(times) for times in spent.values()]
+    assert max(fastest) < 1.3 * min(fastest)

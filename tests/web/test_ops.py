@@ -8,6 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import predictor.runtime.worker
+from predictor.config import cores
+from predictor.runtime.admission import Caller
 
 
 def test_health(client: FlaskClient) -> None:
@@ -77,3 +79,20 @@ def test_metrics(make_app: Callable[..., Flask], cat: Path) -> None:
     assert 'predictor_model_live{digest="sha256:' in text
     assert 'http_request_duration_seconds_bucket{endpoint="api.predict"' in text
     assert "nothing/at/all" not in text
+
+
+def test_crowded(make_app: Callable[..., Flask]) -> None:
+    """At the high-water mark the service says that it is not ready, and alive; later it is ready again."""
+    app = make_app(max_queue=4)
+    client = app.test_client()
+    engine = app.extensions["predictor"].engine
+
+    with engine.admission.places(4 * cores(), 1.0, Caller()):
+        crowded, alive = client.get("/readyz"), client.get("/healthz")
+    again = client.get("/readyz")
+
+    assert crowded.json
+    assert (crowded.status_code, crowded.json["code"]) == (503, "overloaded")
+    assert int(crowded.headers["Retry-After"]) >= 1
+    assert alive.status_code == 200
+    assert again.status_code == 200

@@ -1,0 +1,56 @@
+# /// script
+# [tool.bench]
+# name = "hello world, same server"
+# command = ["-m", "gunicorn", "bench.contestants.hello:app"]
+# computes = false
+# [tool.bench.environment]
+# PREDICTOR_BIND = "127.0.0.1:{port}"
+# PREDICTOR_DATA = "{folder}"
+# PREDICTOR_DEVICE = "cpu"
+# ///
+"""The limit for answers from the cache: Flask under this service's own server settings, with a fixed answer.
+
+It reads the picture and answers with as much JSON as a prediction is.
+"""
+
+import contextlib
+from typing import Any
+
+from flask import Flask, jsonify, request
+
+_ANSWER: dict[str, Any] = {
+    "predicted_label": "tiger cat",
+    "confidence": 0.3723762631416321,
+    "predictions": [
+        {"label": "tiger cat", "index": 282, "confidence": 0.3723762631416321, "id": "n02123159"},
+        {"label": "Egyptian cat", "index": 285, "confidence": 0.3690005838871002, "id": "n02124075"},
+        {
+            "label": "tabby",
+            "index": 281,
+            "confidence": 0.18045534193515778,
+            "id": "n02123045",
+            "synonyms": ["tabby cat"],
+        },
+        {
+            "label": "lynx",
+            "index": 287,
+            "confidence": 0.016932101920247078,
+            "id": "n02127052",
+            "synonyms": ["catamount"],
+        },
+        {"label": "window screen", "index": 904, "confidence": 0.001180479652248323, "id": "n04589890"},
+    ],
+    "model": {"name": "default", "version": 1, "digest": f"sha256:{64 * '0'}"},
+    "cached": True,
+}
+
+app = Flask("hello")
+# gunicorn.conf.py closes what stands here when a worker ends.
+app.extensions["predictor"] = contextlib.ExitStack()
+
+
+@app.post("/predict")
+def predict() -> Any:
+    """The same answer to everybody."""
+    request.get_data()
+    return jsonify(_ANSWER)

@@ -1,0 +1,45 @@
+"""What computes in this worker: the cores alone, or the cores and a GPU."""
+
+import threading
+from typing import Protocol
+
+from predictor import slots
+from predictor.config import Settings, cores
+from predictor.runtime.batch import Line, Prepare, Run, Runner
+from predictor.runtime.turns import Turns
+
+
+class Processor(Protocol):
+    """Prepares and runs pictures for many request threads."""
+
+    def run(self, runner: Runner, prepare: Prepare) -> Run:
+        """Wait for a turn, then prepare and run one picture, perhaps together with others that wait."""
+
+
+class Cpu:
+    """Whoever has a turn has a core: its thread prepares pictures and runs them."""
+
+    def __init__(self, settings: Settings) -> None:
+        workers = settings.workers or cores()
+        self._line = Line(Turns(settings.slots, cores(), workers, shared=slots.computing))
+
+    def run(self, runner: Runner, prepare: Prepare) -> Run:
+        """Prepare and run one picture in its turn."""
+        return self._line.run(runner, prepare)
+
+
+class Gpu:
+    """Request threads prepare pictures on the cores, while the GPU runs those that were ready before.
+
+    One run at a time: whatever is ready when it ends goes next, together.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._cores = threading.Semaphore(settings.slots)
+        self._line = Line(Turns(1))
+
+    def run(self, runner: Runner, prepare: Prepare) -> Run:
+        """Prepare one picture, then run it in its turn."""
+        with self._cores:
+            tensor = prepare()
+        return self._line.run(runner, lambda: tensor)

@@ -1,0 +1,103 @@
+"""Models are switched under load: no request fails, none gets an older model, and memory stays."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.live.load import Sent
+from tests.live.models import FIRST, JPEG, SECOND, labels, resident, upload
+from tests.live.service import Service
+from tests.live.steady import steady
+from tools.sample_models import classifier
+
+pytestmark = pytest.mark.live
+UPLOADS, ACTIVATIONS = 6, 14
+LARGE_MB = 20
+
+
+@pytest.fixture
+def four(tmp_path: Path) -> Iterator[Service]:
+    """A service with four workers."""
+    with Service(tmp_path / "data", cache="off", workers=4) as running:
+        yield running
+
+
+@contextmanager
+def pairs(service: Service, cat: Path) -> Iterator[set[tuple[int, str]]]:
+    """The version and the label of every answer that one caller gets as long as the block lasts."""
+    seen, ended = set[tuple[int, str]](), threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(0.02):
+            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+            connection.request("POST", "/predict", cat.read_bytes(), JPEG)
+            answer = json.loads(connection.getresponse().read())
+            connection.close()
+            seen.add((answer["model"]["version"], answer["predicted_label"]))
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        asker.join(60)
+
+
+def possible(request: Sent, done: list[tuple[float, str]]) -> set[str]:
+    """What may answer: the model whose change was answered last before the request, or the next one."""
+    before = [name for moment, name in done if moment <= request.sent]
+    after = [name for moment, name in done if moment > request.sent][:1]
+    return {*(before[-1:] or ["tiger cat"]), *after}
+
+
+def test_switch_under_load(four: Service, cat: Path) -> None:
+    """Twenty switches under load: no request fails, and none sent after an answer gets an older model."""
+    done: list[tuple[float, str]] = []
+    names = {1: "tiger cat"}
+    with pairs(four, cat) as seen, steady(four, cat, rate=20) as sent:
+        time.sleep(1)
+        for number in range(UPLOADS):
+            model, name = ((FIRST, "first"), (SECOND, "second"))[number % 2]
+            answer = upload(four, model)
+            assert answer.status_code == 200, answer.text
+            done.append((time.time(), name))
+            names[answer.json()["version"]] = name
+        for number in range(ACTIVATIONS):
+            version = (UPLOADS, UPLOADS + 1)[number % 2]
+            answer = four.post("/models/default/activate", json={"version": version})
+            assert answer.status_code == 200, answer.text
+            done.append((time.time(), names[version]))
+        time.sleep(0.5)
+
+    assert len(sent) > 60
+    assert [request for request in sent if request.status != 200] == []
+    assert [request for request in sent if request.label not in possible(request, done)] == []
+    assert {request.label for request in sent} >= {"first", "second"}
+    assert seen <= set(names.items())
+    assert labels(four, cat) == {done[-1][1]}
+
+
+def test_memory(fresh: Service, cat: Path) -> None:
+    """Many switches between two large models take no more memory than a few."""
+    for seed in (1, 2):
+        large = classifier(["one", "other"], winner=0, seed=seed, padding_mb=LARGE_MB)
+        assert upload(fresh, large).status_code == 200
+
+    after = list[int]()
+    for number in range(24):
+        answer = fresh.post("/models/default/activate", json={"version": 2 + number % 2})
+        assert answer.status_code == 200, answer.text
+        assert labels(fresh, cat, times=4) == {"one"}
+        if number in {7, 23}:
+            # Longer than a worker takes to give back what a switch has freed.
+            time.sleep(2)
+            after.append(max(resident(worker) for worker in fresh.workers()))
+
+    assert after[1] < 1.1 * after[0]

@@ -1,0 +1,271 @@
+"""`deploy/nginx.conf` in the real nginx: what it keeps from the service, and what it says then."""
+
+import json
+import re
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+import trustme
+
+from predictor.config import MEGA, Settings
+from tests.live.proxy import FILE, Proxy
+from tests.live.raw import OUTSIDE, call, exchange
+from tests.live.service import Service, free_port
+
+pytestmark = pytest.mark.live
+SITE = FILE.read_text()
+INSIDE = "127.0.0.1"
+FIELDS = {"type", "title", "status", "detail", "code", "request_id"}
+
+
+def problem(answer: tuple[int, dict[str, str], bytes]) -> tuple[int, str]:
+    """Status and code of an error that has the contract's form."""
+    status, headers, body = answer
+    document = json.loads(body)
+    assert headers["content-type"] == "application/problem+json"
+    assert document.keys() == FIELDS
+    assert document["status"] == status
+    assert headers["x-request-id"] == document["request_id"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    return status, document["code"]
+
+
+def test_every_form_passes(proxy: Proxy, cat: Path) -> None:
+    """A picture is answered through nginx as it is without, with the caller's request id."""
+    answer = call(
+        proxy.port, "POST", "/predict", cat.read_bytes(), Content_Type="image/jpeg", X_Request_ID="mine-1"
+    )
+
+    assert (answer[0], json.loads(answer[2])["predicted_label"]) == (200, "tiger cat")
+    assert answer[1]["x-request-id"] == "mine-1"
+
+
+@pytest.mark.parametrize("given", ["", "with space", "a" * 129, '"}', "mine:2"])
+def test_request_ids(proxy: Proxy, service: Service, given: str) -> None:
+    """What is no request id is replaced by one that nginx makes, which the service logs."""
+    _, headers, _ = call(proxy.port, "GET", "/healthz", X_Request_ID=given)
+
+    made = headers["x-request-id"]
+    assert made == given if given == "mine:2" else re.fullmatch(r"[0-9a-f]{32}", made)
+    assert f'"request_id":"{made}"' in service.log
+
+
+def test_closed_from_outside(proxy: Proxy, service: Service) -> None:
+    """Metrics and everything that changes models are refused to other machines, and reading is not."""
+    closed = [
+        ("GET", "/metrics"), ("POST", "/upload"), ("POST", "/evaluate"), ("POST", "/tune"),
+        ("POST", "/models/default/activate"), ("POST", "/models/default/rollback"),
+        ("POST", "/models/default/preprocessing"), ("DELETE", "/models/default/versions/1"),
+        ("PUT", "/models/default"), ("GET", "//metrics"), ("GET", "/./metrics"), ("GET", "/x/../metrics"),
+        ("GET", "/%6detrics"), ("POST", "/%75pload"), ("POST", "//upload"), ("POST", "/models/../upload"),
+    ]  # fmt: skip
+    refused = {(method, path): problem(call(proxy.port, method, path, b"")) for method, path in closed}
+    opened = [call(proxy.port, "GET", path)[0] for path in ("/", "/models", "/upload", "/healthz", "/readyz")]
+
+    assert refused == dict.fromkeys(closed, (403, "forbidden"))
+    assert opened == [200] * 5
+    assert call(proxy.port, "GET", "/metrics", source=INSIDE)[0] == 200
+    # The service itself changes nothing for requests that come through a proxy, unless they bring its token.
+    assert call(proxy.port, "POST", "/models/default/rollback", b"", source=INSIDE)[0] == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics/", "/metrics;x", "/metrics%2f", "/METRICS", "/metrics%00", "/upload/"]
+)
+def test_no_way_round(proxy: Proxy, path: str) -> None:
+    """Other spellings of a closed address do not lead to it."""
+    status, _, body = call(proxy.port, "POST" if "upload" in path else "GET", path)
+
+    assert status in {400, 403, 404, 405}
+    assert b"http_requests_total" not in body
+
+
+def test_limits_agree() -> None:
+    """The proxy takes what the service takes and hardly more, so that the service's own words are heard."""
+    settings = Settings()
+    sizes = [int(size) * 1024 * 1024 for size in re.findall(r"client_max_body_size (\d+)m;", SITE)]
+    predict, upload = sizes
+
+    assert settings.max_body_bytes < predict < 1.1 * settings.max_body_bytes
+    assert settings.max_model_bytes + 9 * MEGA <= upload < 1.1 * settings.max_model_bytes
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "code"),
+    [("/predict", 200 * MEGA, "image_too_large"), ("/upload", 2000 * MEGA, "model_too_large")],
+)
+def test_too_large(proxy: Proxy, path: str, length: int, code: str) -> None:
+    """A body that is too large is refused before it comes."""
+    received = exchange(
+        proxy.port, f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {length}\r\n\r\n".encode()
+    )
+    head, _, body = received.partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(body)["code"] == code
+
+
+def test_service_is_away(tmp_path: Path) -> None:
+    """Without a service behind it nginx says that it is not ready, and when to come back."""
+    with Proxy(tmp_path / "nginx", free_port()) as alone:
+        answers = [call(alone.port, "GET", "/healthz"), call(alone.port, "POST", "/predict", b"x")]
+
+    assert [problem(answer) for answer in answers] == [(503, "not_ready")] * 2
+    assert [answer[1]["retry-after"] for answer in answers] == ["2", "2"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (b"NONSENSE\r\n\r\n", 400, "invalid_request"),
+        (b"TRACE / HTTP/1.1\r\nHost: here\r\n\r\n", 405, "method_not_allowed"),
+        (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: here\r\n\r\n", 414, "invalid_request"),
+        (b"GET / HTTP/1.1\r\nHost: here\r\nLong: " + b"a" * 40_000 + b"\r\n\r\n", 431, "invalid_request"),
+        (b"GET / HTTP/1.1\r\nHost: bad host\r\n\r\n", 400, "invalid_request"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "invalid_request"),
+        (b"GET / HTTP/1.1\r\nHost: here\r\nHost: there\r\n\r\n", 400, "invalid_request"),
+        (b"GET /image-prediction-problem HTTP/1.1\r\nHost: here\r\n\r\n", 404, "not_found"),
+    ],
+)
+def test_own_refusals(proxy: Proxy, request_: bytes, status: int, code: str) -> None:
+    """Whatever nginx refuses by itself has the form of the service's errors."""
+    head, _, body = exchange(proxy.port, request_).partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines[1:])}
+
+    assert problem((int(lines[0].split()[1]), headers, body)) == (status, code)
+
+
+@pytest.fixture
+def hasty(service: Service, tmp_path: Path) -> Iterator[Proxy]:
+    """An nginx of the test's own, which has counted nobody yet."""
+    with Proxy(tmp_path / "nginx", service.port) as running:
+        yield running
+
+
+def test_rate_of_predictions(hasty: Proxy) -> None:
+    """An address that asks too fast gets 429 for what is too much, whoever it claims to be; others do not."""
+
+    def ask(number: int, source: str = OUTSIDE) -> tuple[int, dict[str, str], bytes]:
+        headers = {"X_Forwarded_For": f"10.0.0.{number % 250}", "Content_Type": "application/json"}
+        return call(hasty.port, "POST", "/predict", b"{}", source=source, **headers)
+
+    begin = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(400)))
+        others = list(pool.map(lambda number: ask(number, "127.0.0.3"), range(20)))
+    seconds = time.monotonic() - begin
+
+    counts = Counter(answer[0] for answer in answers)
+    assert counts.keys() == {400, 429}
+    # A burst of 100 and 50 a second.
+    assert 100 <= counts[400] <= 101 + 50 * (seconds + 1)
+    refused = [answer for answer in answers if answer[0] == 429]
+    assert {problem(answer) for answer in refused} == {(429, "too_many_requests")}
+    assert {answer[1]["retry-after"] for answer in refused} == {"1"}
+    assert {answer[0] for answer in others} == {400}
+
+
+def test_rate_of_uploads(hasty: Proxy) -> None:
+    """Uploads are counted much more narrowly."""
+    statuses = Counter(call(hasty.port, "POST", "/upload", b"", source=INSIDE)[0] for _ in range(15))
+
+    assert statuses == {403: 11, 429: 4}
+
+
+def test_in_flight(hasty: Proxy, cat: Path) -> None:
+    """More than can be done at a time is refused at once, with the time to come back; probes are not."""
+    picture, refused_seconds = cat.read_bytes(), list[float]()
+
+    def ask(number: int) -> tuple[int, dict[str, str], bytes]:
+        begin = time.monotonic()
+        answer = call(hasty.port, "POST", f"/predict?top_k={1 + number % 900}", picture,
+                      source=f"127.0.0.{10 + number % 8}", Content_Type="image/jpeg")  # fmt: skip
+        if answer[0] == 503:
+            refused_seconds.append(time.monotonic() - begin)
+        return answer
+
+    with ThreadPoolExecutor(160) as pool:
+        asked = [pool.submit(ask, number) for number in range(480)]
+        probes = [call(hasty.port, "GET", "/healthz", source="127.0.0.9")[0] for _ in range(10)]
+        answers = [one.result() for one in asked]
+
+    counts = Counter(answer[0] for answer in answers)
+    assert counts.keys() == {200, 503}, counts
+    refused = [answer for answer in answers if answer[0] == 503]
+    assert {problem(answer) for answer in refused} == {(503, "overloaded")}
+    assert {answer[1]["retry-after"] for answer in refused} == {"1"}
+    assert probes == [200] * 10
+    # All of this runs on the same cores as the service: most are refused long before one could be answered.
+    assert sorted(refused_seconds)[len(refused_seconds) // 2] < 0.5
+    assert call(hasty.port, "POST", "/predict", picture, Content_Type="image/jpeg")[0] == 200
+
+
+def test_slow_clients(hasty: Proxy, service: Service) -> None:
+    """Clients that drip their headers or bodies hold nothing that others need."""
+    head = b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: image/jpeg\r\n"
+    drippers = [socket.create_connection(("127.0.0.1", hasty.port)) for _ in range(40)]
+    try:
+        for number, dripper in enumerate(drippers):
+            dripper.sendall(head if number % 2 else head + b"Content-Length: 1000\r\n\r\n")
+        seconds = list[float]()
+        for _ in range(40):
+            for dripper in drippers:
+                dripper.sendall(b"X")
+            begin = time.monotonic()
+            assert call(hasty.port, "GET", "/healthz")[0] == 200
+            seconds.append(time.monotonic() - begin)
+            time.sleep(0.05)
+        # Nothing of theirs has reached the service: its connections are nginx's few.
+        busy = connections(service.port)
+    finally:
+        for dripper in drippers:
+            dripper.close()
+
+    assert sorted(seconds)[int(0.95 * len(seconds))] < 0.3
+    assert busy < 20
+
+
+def connections(port: int) -> int:
+    """Connections to a port of loopback that are open."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(line[1].endswith(f":{port:04X}") and line[3] == "01" for line in lines)
+
+
+def test_connections_are_kept(hasty: Proxy, service: Service) -> None:
+    """The proxy keeps its connections to the service instead of opening one for each request."""
+    for _ in range(5):
+        call(hasty.port, "GET", "/healthz")
+    before = connections(service.port)
+    for _ in range(20):
+        call(hasty.port, "GET", "/healthz")
+    after = connections(service.port)
+
+    assert before >= 1
+    assert after <= before + 2
+
+
+def test_tls(service: Service, tmp_path: Path) -> None:
+    """The example of TLS in the file works, and older versions of TLS do not."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    chain, key, trusted = (tmp_path / name for name in ("chain.pem", "key.pem", "ca.pem"))
+    chain.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    issued.private_key_pem.write_to_path(str(key))
+    authority.cert_pem.write_to_path(str(trusted))
+
+    with Proxy(tmp_path / "nginx", service.port, certificate=(chain, key)) as secure:
+        answer = requests.get(f"https://localhost:{secure.tls_port}/readyz", verify=str(trusted), timeout=30)
+        plain = exchange(secure.tls_port, b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+
+    assert answer.status_code == 200
+    assert plain.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"invalid_request"' in plain
+    assert "quic" not in re.sub(r"#.*", "", SITE)

@@ -1,0 +1,120 @@
+"""Runs the real nginx on `deploy/nginx.conf`, in the foreground, as a process of its own."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+from tests.live.service import ROOT, free_port
+
+FILE = ROOT / "deploy" / "nginx.conf"
+START_SECONDS = 20
+# What Debian's nginx.conf says around the file, with all paths in a folder of the test's own.
+_AROUND = """
+daemon off;
+worker_processes 1;
+{user}
+pid {folder}/nginx.pid;
+error_log {folder}/error.log notice;
+events {{ worker_connections 2048; }}
+http {{
+    access_log {folder}/access.log;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/site.conf;
+}}
+"""
+
+
+class Proxy:
+    """A running nginx; leaving its block stops it.
+
+    Args:
+        folder: what it may write to.
+        upstream: the service's port on loopback.
+        certificate: files of a certificate chain and its key, for which the example of TLS is switched on.
+    """
+
+    def __init__(self, folder: Path, upstream: int, certificate: tuple[Path, Path] | None = None) -> None:
+        self.port = free_port()
+        self.tls_port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "site.conf").write_text(self._site(upstream, certificate))
+        user = "user root;" if os.geteuid() == 0 else ""
+        (folder / "nginx.conf").write_text(_AROUND.format(folder=folder, user=user))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Proxy":
+        command = [_nginx(), "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
+        with (self.folder / "output.log").open("wb") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._listens():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError(f"nginx did not start: {self.log}")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def log(self) -> str:
+        """What nginx complained of so far."""
+        files = (self.folder / name for name in ("output.log", "error.log"))
+        return "".join(file.read_text() for file in files if file.exists())
+
+    def stop(self) -> None:
+        """Stop it, with its workers."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _site(self, upstream: int, certificate: tuple[Path, Path] | None) -> str:
+        """The file, with its ports and paths replaced and nothing else."""
+        site = FILE.read_text()
+        if certificate:
+            site = re.sub(r"^    #(?=[a-z])", "    ", site, flags=re.MULTILINE)
+            site = _replaced(site, "/etc/ssl/image-prediction-api.pem", str(certificate[0]))
+            site = _replaced(site, "/etc/ssl/private/image-prediction-api.key", str(certificate[1]))
+            site = _replaced(site, "listen 443 ", f"listen 127.0.0.1:{self.tls_port} ")
+        site = _replaced(site, "listen 80;", f"listen 127.0.0.1:{self.port};")
+        return _replaced(site, "127.0.0.1:8080", f"127.0.0.1:{upstream}")
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    assert old in text
+    return text.replace(old, new)
+
+
+def _nginx() -> str:
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("no nginx in continuous integration")
+        pytest.skip("no nginx is installed")
+    return program

@@ -1,0 +1,130 @@
+"""An author is killed before every step of a change: the old state or the new one is there, never a mix."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.store.conftest import Follower, Store
+from tests.store.kill_at import NEW
+
+ROOT = Path(__file__).parents[2]
+# More than any change has.
+_MOST_STEPS = 400
+
+
+class Killer:
+    """Has changes made by processes that are killed."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def __call__(self, data: Path, change: str, step: int) -> tuple[int, bool]:
+        """Make a change and be killed before a step; how many steps were made, and whether it was killed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([str(data), change, step]) + "\n")
+        self._process.stdin.flush()
+        steps, killed = json.loads(self._process.stdout.readline())
+        return steps, killed
+
+
+@pytest.fixture(scope="module")
+def killer() -> Iterator[Killer]:
+    """One process starts all authors."""
+    command = [sys.executable, "-m", "tests.store.kill_at"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        yield Killer(process)
+
+
+def content(store: Store) -> bytes:
+    """The file that a reader is given, which must be the one that the version's manifest tells of."""
+    live = store.registry.read().names["default"].live
+    assert live is not None
+    version = store.registry.version("default", live)
+    if version.manifest is None:
+        return b"bundled"
+    version.verify()
+    return version.path.read_bytes()
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    """A store of three versions, of which the third is live."""
+    data = tmp_path / "prepared"
+    store = Store(data)
+    store.upload(b"second")
+    store.upload(b"third")
+    return data
+
+
+@contextmanager
+def _following(store: Store, followed: bool) -> Iterator[None]:
+    """Have a worker of the store do what it is told, if one is wanted."""
+    if not followed:
+        yield
+        return
+    follower = Follower(store)
+    follower.start()
+    try:
+        yield
+    finally:
+        follower.ended.set()
+        follower.join()
+        follower.member.leave()
+
+
+AFTERWARDS = {
+    "upload": NEW,
+    "activate": b"second",
+    "rollback": b"second",
+    "delete": b"third",
+    "quarantine": b"second",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "followed"),
+    [*((change, False) for change in AFTERWARDS), ("upload", True), ("rollback", True)],
+)
+def test_killed_before_each_step(
+    prepared: Path, tmp_path: Path, killer: Killer, change: str, followed: bool
+) -> None:
+    """What serves is whole, and all agree on it; the next change is made, and no leftovers stay."""
+    for step in range(_MOST_STEPS):
+        data = tmp_path / f"step-{step}"
+        shutil.copytree(prepared, data, ignore=shutil.ignore_patterns("workers"))
+        store = Store(data)
+        with _following(store, followed):
+            steps, killed = killer(data, change, step)
+            assert steps == step or not killed
+
+            readers = store, Store(data)
+            found = {content(reader) for reader in readers}
+            assert found <= {b"third", AFTERWARDS[change]}, step
+            assert len(found) == 1, step
+            with store.switch.gate():
+                assert store.stamp.live == store.registry.read().serial, step
+            assert {content(reader) for reader in readers} == found, step
+
+            store.switch.recover()
+            assert not store.switch.under_way, step
+            assert {content(reader) for reader in readers} == found, step
+            store.upload(b"another")
+        assert {content(reader) for reader in readers} == {b"another"}, step
+        assert list((data / "incoming").iterdir()) == [], step
+        assert [path for path in data.rglob(".*") if path.is_file()] == [], step
+        known = store.registry.read().names["default"].versions
+        assert store.folders() == [version for version in known if version != 1], step
+        shutil.rmtree(data)
+        if not killed:
+            break
+    assert not killed
+    assert step > 10
