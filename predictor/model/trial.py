@@ -36,6 +36,8 @@ _MOST_ANSWER = 64 * 1024
 _MOST_COMPLAINT = 8 * 1024
 _CHUNK = 64 * 1024
 _POLL_SECONDS = 0.02
+# A process that after this time had less than this share of a processor starves on a busy machine.
+_STARVING_SECONDS, _STARVING_SHARE = 5.0, 0.25
 
 _Words = tuple[Reason, str]
 _TOO_LONG: _Words = ("time", "The model takes too long: its check did not end in time.")
@@ -117,14 +119,58 @@ def run(
         Internal: it could not be started.
     """
     deadline = time.monotonic() + request.limits.seconds
+    ending = _attempt(folder, request, command, environment, _Turn(deadline, idle=True))
+    if ending is None:
+        log.warning("The machine is so busy that the check of a model gets a share of its own")
+        ending = _attempt(folder, request, command, environment, _Turn(deadline, idle=False))
+    return ending or Ending(b"", b"", None)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """How long a process may take, and whether it runs only when nothing else wants the processor."""
+
+    deadline: float
+    idle: bool
+
+
+def _attempt(
+    folder: Path, request: Request, command: Sequence[str], environment: Mapping[str, str], turn: _Turn
+) -> Ending | None:
+    """Run the process once; None if it was given up because it hardly got a processor."""
     process = _start(folder, command, environment)
     try:
+        idle = turn.idle and _stand_back(process.pid)
         _ask(process, request)
-        answer, complaint = _listen(process, deadline)
-        in_time = len(answer) > _MOST_ANSWER or _ended(process, deadline)
+        heard = _Heard(process)
+        soon = min(turn.deadline, time.monotonic() + _STARVING_SECONDS)
+        if idle and not heard.listen(soon) and _starves(process):
+            return None
+        in_time = heard.listen(turn.deadline)
     finally:
         code = _end(process)
-    return Ending(answer, complaint, code if in_time else None)
+    return Ending(bytes(heard.answer), bytes(heard.complaint), code if in_time else None)
+
+
+def _stand_back(process: int) -> bool:
+    """Give a process the processor only when nobody else wants it; whether that could be done.
+
+    From the first moment: to load the libraries costs as much as most models do. In the scheduler's idle
+    class a process gives way at once, which one with a mere weight (nice) does not. Without privileges there
+    is no way back, so one that starves has to begin again.
+    """
+    try:
+        os.sched_setscheduler(process, os.SCHED_IDLE, os.sched_param(0))
+    except OSError:
+        return False
+    return True
+
+
+def _starves(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process that has run for a while, and is not reaped, hardly had a processor, by proc(5)."""
+    user, system = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    had = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return had < _STARVING_SHARE * _STARVING_SECONDS
 
 
 def judged(ending: Ending, heading: bytes = b"") -> Report:
@@ -170,37 +216,54 @@ def _ask(process: subprocess.Popen[bytes], request: Request) -> None:
         log.info("The process that tries a model ended before it was asked")
 
 
-def _listen(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
-    """Read both streams until their ends or the process's, or until the time is up or the answer too long.
+class _Heard:
+    """What a process writes, read until the ends of both streams or the process's, or until it is too long.
 
     What the process started may hold the streams open, so that their ends are not to be waited for.
     """
-    answer, complaint = bytearray(), bytearray()
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout or -1, selectors.EVENT_READ, (answer, _MOST_ANSWER + 1))
-        selector.register(process.stderr or -1, selectors.EVENT_READ, (complaint, _MOST_COMPLAINT))
-        while selector.get_map() and len(answer) <= _MOST_ANSWER:
-            if (left := deadline - time.monotonic()) <= 0:
-                break
-            ready = selector.select(min(left, _POLL_SECONDS))
-            if not ready and _exited(process):
-                break
-            for key, _ in ready:
-                chunk = os.read(key.fd, _CHUNK)
-                kept, most = key.data
-                kept += chunk[: most - len(kept)]
-                if not chunk:
-                    selector.unregister(key.fileobj)
-    return bytes(answer), bytes(complaint)
 
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.answer, self.complaint = bytearray(), bytearray()
+        self._process = process
+        self._open = {
+            process.stdout: (self.answer, _MOST_ANSWER + 1),
+            process.stderr: (self.complaint, _MOST_COMPLAINT),
+        }
 
-def _ended(process: subprocess.Popen[bytes], deadline: float) -> bool:
-    """Whether the process ends in time."""
-    while not _exited(process):
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
+    def listen(self, deadline: float) -> bool:
+        """Read on; whether the process has ended, or written too much, before the time was up."""
+        with selectors.DefaultSelector() as selector:
+            for stream, kept in self._open.items():
+                selector.register(stream or -1, selectors.EVENT_READ, kept)
+            while selector.get_map() and not self._too_long:
+                if (left := deadline - time.monotonic()) <= 0:
+                    return False
+                ready = selector.select(min(left, _POLL_SECONDS))
+                if not ready and _exited(self._process):
+                    break
+                for key, _ in ready:
+                    self._read(selector, key)
+        return self._too_long or self._ended(deadline)
+
+    @property
+    def _too_long(self) -> bool:
+        return len(self.answer) > _MOST_ANSWER
+
+    def _read(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+        chunk = os.read(key.fd, _CHUNK)
+        kept, most = key.data
+        kept += chunk[: most - len(kept)]
+        if not chunk:
+            selector.unregister(key.fileobj)
+            del self._open[key.fileobj]  # type: ignore[arg-type]
+
+    def _ended(self, deadline: float) -> bool:
+        """Whether the process ends in time."""
+        while not _exited(self._process):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
 
 
 def _exited(process: subprocess.Popen[bytes]) -> bool:

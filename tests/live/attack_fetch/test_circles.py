@@ -19,7 +19,9 @@ def test_no_oracle(world: World, watch: Watch) -> None:
     answers = world.predict(*turns)
 
     assert {answer.body for answer in answers} == {answers[0].body}
-    assert {tuple(answer.headers) for answer in answers} == {tuple(answers[0].headers)}
+    # Whether a connection is kept hangs on how many others its worker has.
+    kept = [tuple(line for line in answer.headers if not line.startswith("Connection")) for answer in answers]
+    assert set(kept) == {kept[0]}
     assert not any(target in answers[0].body for target in targets)
     medians = [statistics.median(a.seconds for a in answers[place :: len(targets)]) for place in range(3)]
     assert max(medians) - min(medians) < 0.03
