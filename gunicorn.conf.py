@@ -131,6 +131,7 @@ def _one_memory_pool() -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """Drop what only a living worker may show; its counts stay."""
+    # First what is learnt from its numbers, then they are forgotten.
     _starts.ended(worker)
     release(worker.slot)
     if METRICS in os.environ:

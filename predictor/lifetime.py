@@ -14,6 +14,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from predictor.slots import answers
+
 EXIT_CODE = 71
 """Of a worker that could not load the application although another one could; gunicorn stops for 3 and 4."""
 # So many deaths in so many seconds are a storm; after so many seconds without any it is over.
@@ -24,11 +26,8 @@ _PAUSES = (2.0, 4.0, 8.0, 16.0)
 _USEFUL = 5
 _IN_PEACE = 1 << 30
 _STEP_SECONDS = 0.5
-_SLOTS = 1024
 
-# Requests that each worker answered, by slot, and whether any worker ever loaded the application. The memory
-# is made before the fork, so the workers write it and the master reads it when they are dead.
-_answered = memoryview(mmap.mmap(-1, 4 * _SLOTS)).cast("i")
+# Whether any worker ever loaded the application, in memory that is made before the fork.
 _loaded = memoryview(mmap.mmap(-1, 1))
 
 
@@ -48,7 +47,7 @@ class Starts:
     def prepare(self, worker: Any) -> None:
         """Tell a worker that is about to be forked when to load: `due`, by the clock."""
         now = worker.due = self._clock()
-        _answered[worker.slot % _SLOTS] = 0
+        answers.put(worker.slot, 0)
         self._forget(now)
         if self._storm or len(self._deaths) >= _DEATHS:
             worker.due = max(now, self._latest) + _PAUSES[min(self._storm, len(_PAUSES) - 1)]
@@ -56,8 +55,8 @@ class Starts:
         self._latest = worker.due
 
     def ended(self, worker: Any) -> None:
-        """Learn of a worker's end."""
-        if _answered[worker.slot % _SLOTS] < _USEFUL:
+        """Learn of a worker's end, before its slot is released."""
+        if answers.at(worker.slot) < _USEFUL:
             self._deaths.append(self._clock())
 
     def _forget(self, now: float) -> None:
@@ -68,7 +67,7 @@ class Starts:
 
 def answered(worker: Any, request: Any) -> None:  # noqa: ARG001 (gunicorn's hook)
     """Count an answer, after each request."""
-    _answered[worker.slot % _SLOTS] += 1
+    answers.put(worker.slot, answers.at(worker.slot) + 1)
 
 
 class PatientWorker(ThreadWorker):
@@ -128,4 +127,4 @@ class PatientWorker(ThreadWorker):
 
     def _leave(self) -> None:
         """Let the master know that this end is none to worry about."""
-        _answered[self.slot % _SLOTS] = _IN_PEACE
+        answers.put(self.slot, _IN_PEACE)

@@ -26,6 +26,10 @@ class SharedNumbers:
         """Tell the others a worker's number; `release` takes it back."""
         self._numbers[slot % _SLOTS] = number
 
+    def at(self, slot: int) -> int:
+        """A worker's number, also after its end until it is released; negative if it has told none."""
+        return self._numbers[slot % _SLOTS]
+
     def of(self, workers: int) -> Iterator[int]:
         """The numbers of all living workers that have told one, of a server with so many workers."""
         # While workers are replaced there may be twice as many of them.
@@ -42,11 +46,13 @@ computing = SharedNumbers()
 """Cores that each worker computes on."""
 waiting = SharedNumbers()
 """Pictures that each worker has accepted and not yet answered."""
+answers = SharedNumbers()
+"""Requests that each worker has answered; gunicorn's master reads them when it is dead."""
 
 
 def release(slot: int) -> None:
     """Forget all numbers of a worker that is gone; for gunicorn's master."""
-    for numbers in (connections, computing, waiting):
+    for numbers in (connections, computing, waiting, answers):
         numbers.release(slot)
 
 

@@ -1,5 +1,6 @@
 """What the README says is there is there, and what is there stands in the README."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from predictor.runtime.metrics import Metrics
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
+PROMISES = {"S": 16, "I": 8, "M": 14, "U": 12, "G": 11, "O": 6, "A": 10}
+"""How many rows of each letter the table of promises has."""
 
 
 def rows(heading: str) -> dict[str, str]:
@@ -102,3 +105,33 @@ def test_files() -> None:
     named |= set(re.findall(r"\]\(([\w./-]+)\)", README))
 
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def defined(path: Path) -> set[str]:
+    """The functions of a file; those of a class with the class before them, as pytest names them."""
+    names = set[str]()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            names.update(f"{node.name}::{one.name}" for one in node.body if isinstance(one, ast.FunctionDef))
+    return names
+
+
+def test_named_tests() -> None:
+    """Each test that the README names is defined in its file."""
+    named = set(re.findall(r"\b(tests/[\w/]+\.py)::([\w:]+)", README))
+
+    assert len(named) > 100
+    assert [(path, name) for path, name in sorted(named) if name not in defined(ROOT / path)] == []
+
+
+def test_promises() -> None:
+    """Each promise has its row, in order, with a test that tries to break it, and a figure."""
+    section = README.split("\n## Reliability\n", 1)[1].split("\n## ", 1)[0]
+    table = re.findall(r"^\| ([A-Z]\d+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)
+
+    assert [row for row, *_ in table] == [
+        f"{letter}{number}" for letter, count in PROMISES.items() for number in range(1, count + 1)
+    ]
+    assert [row for row, _, tests, _ in table if "`tests/" not in tests] == []

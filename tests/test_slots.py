@@ -25,6 +25,16 @@ def test_released() -> None:
     assert list(numbers.of(2)) == [5]
 
 
+def test_after_the_end() -> None:
+    """What a worker told is read by its slot until it is released, and then nothing."""
+    numbers = SharedNumbers()
+    numbers.put(3, 41)
+
+    assert numbers.at(3) == 41
+    numbers.release(3)
+    assert numbers.at(3) < 0
+
+
 def test_beyond_the_table() -> None:
     """A slot beyond the table never fails a worker."""
     numbers = SharedNumbers()
@@ -47,7 +57,7 @@ def test_shared_after_a_fork() -> None:
 
 def test_release_of_all() -> None:
     """A worker that is gone leaves none of its numbers."""
-    everything = (slots.connections, slots.computing, slots.waiting)
+    everything = (slots.connections, slots.computing, slots.waiting, slots.answers)
     for numbers in everything:
         numbers.put(3, 41)
     assert all(41 in numbers.of(2) for numbers in everything)

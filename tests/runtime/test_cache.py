@@ -1,5 +1,6 @@
 """Answers are shared, computed once, bounded, and never the reason of a failure."""
 
+import pickle
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -156,14 +157,32 @@ def test_damaged_file(tmp_path: Path, make_cache: Callable[..., Cache], results:
     assert "error" in results
 
 
-def test_foreign_entry(tmp_path: Path, make_cache: Callable[..., Cache]) -> None:
-    """An entry that is not JSON is a failure of the cache, and nothing in it is executed."""
+class Touch:
+    """Makes a file when it is read as a pickle."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        """How a pickle is told to call something."""
+        return Path.touch, (self.path,)
+
+
+def test_foreign_entry(tmp_path: Path, make_cache: Callable[..., Cache], results: list[str]) -> None:
+    """An entry that is a pickle is a failure of the cache, and nothing in it is executed."""
+    executed = tmp_path / "executed"
+    pickled = pickle.dumps(Touch(executed))
+    pickle.loads(pickled)
+    assert executed.exists()
+    executed.unlink()
     cache = make_cache()
     cache.answer("key", Counted("value"))
     with sqlite3.connect(cache_folder(Settings(data=tmp_path)) / "answers.sqlite3") as connection:
-        connection.execute("UPDATE answers SET value = ?", (b"cos\nsystem\n(S'true'\ntR.",))
+        connection.execute("UPDATE answers SET value = ?", (pickled,))
 
     assert cache.answer("key", Counted("again")) == ("again", False)
+    assert "error" in results
+    assert not executed.exists()
 
 
 def test_redis_down(make_cache: Callable[..., Cache], results: list[str]) -> None:

@@ -84,6 +84,31 @@ def test_switch_under_load(four: Service, cat: Path) -> None:
     assert labels(four, cat) == {done[-1][1]}
 
 
+def test_cached_answers(tmp_path: Path, cat: Path, picture_url: str) -> None:
+    """An answer of the cache is never that of another model, neither for a picture nor for an address."""
+
+    def ask(service: Service) -> tuple[set[str], set[bool]]:
+        """The labels of a hundred answers for the picture and for its address, and which were cached."""
+        answers = [
+            answer.json()
+            for _ in range(100)
+            for answer in (
+                service.post("/predict", data=cat.read_bytes(), headers=JPEG),
+                service.post("/predict", json={"image_url": picture_url}),
+            )
+        ]
+        return {one["predicted_label"] for one in answers}, {one["cached"] for one in answers[2:]}
+
+    with Service(tmp_path / "data", fetch_allow="127.0.0.1") as service:
+        before = ask(service)
+        assert upload(service, FIRST).status_code == 200
+        after = ask(service)
+        assert service.post("/models/default/rollback").status_code == 200
+        again = ask(service)
+
+    assert (before, after, again) == (({"tiger cat"}, {True}), ({"first"}, {True}), ({"tiger cat"}, {True}))
+
+
 def test_memory(fresh: Service, cat: Path) -> None:
     """Many switches between two large models take no more memory than a few."""
     for seed in (1, 2):
