@@ -19,7 +19,8 @@ from predictor.errors import ConfigError
 from predictor.slots import SLOT_VARIABLE, release
 from predictor.store.file_system import unfit
 
-_M_ARENA_MAX = -8  # from glibc's malloc.h
+# From glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 try:
@@ -124,9 +125,16 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def _one_memory_pool() -> None:
-    """Have all threads share one pool of freed memory; glibc would keep one for each of many threads."""
+    """Have all threads share one pool of freed memory; glibc would keep one for each of many threads.
+
+    What is as large as a model's weights is mapped by itself, so that its memory comes back with the model:
+    by default a first large block would make the pool take all that follow, and keep the holes they leave.
+    """
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        malloc = ctypes.CDLL(None)
+        malloc.mallopt(_M_ARENA_MAX, 1)
+        malloc.mallopt(_M_MMAP_THRESHOLD, 4 << 20)
+        malloc.mallopt(_M_TRIM_THRESHOLD, 16 << 20)
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -36,7 +36,7 @@ _MOST_ANSWER = 64 * 1024
 _MOST_COMPLAINT = 8 * 1024
 _CHUNK = 64 * 1024
 _POLL_SECONDS = 0.02
-# A process that after this time had less than this share of a processor starves on a busy machine.
+# A process that in this time had a processor for less than this share of it, though it wanted one, starves.
 _STARVING_SECONDS, _STARVING_SHARE = 5.0, 0.25
 
 _Words = tuple[Reason, str]
@@ -143,8 +143,8 @@ def _attempt(
         idle = turn.idle and _stand_back(process.pid)
         _ask(process, request)
         heard = _Heard(process)
-        soon = min(turn.deadline, time.monotonic() + _STARVING_SECONDS)
-        if idle and not heard.listen(soon) and _starves(process):
+        soon = time.monotonic() + _STARVING_SECONDS
+        if idle and soon < turn.deadline and not heard.listen(soon) and _starves(process):
             return None
         in_time = heard.listen(turn.deadline)
     finally:
@@ -167,10 +167,10 @@ def _stand_back(process: int) -> bool:
 
 
 def _starves(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process that has run for a while, and is not reaped, hardly had a processor, by proc(5)."""
-    user, system = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
-    had = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-    return had < _STARVING_SHARE * _STARVING_SECONDS
+    """Whether a process, which is not reaped, wants a processor and has hardly had one, by proc(5)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    had = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return fields[0] == "R" and had < _STARVING_SHARE * _STARVING_SECONDS
 
 
 def judged(ending: Ending, heading: bytes = b"") -> Report:

@@ -2,15 +2,18 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from predictor.config import cores
 from predictor.errors import Internal
 from predictor.model.report import Limits, Refused, Report, Request
-from predictor.model.trial import try_model
+from predictor.model.trial import run, try_model
+from tools.sample_models import classifier
 
 YES = json.dumps(
     {
@@ -135,3 +138,26 @@ def test_no_such_command(tmp_path: Path) -> None:
     """If the process cannot be started, that is not the model's fault."""
     with pytest.raises(Internal):
         try_model(tmp_path, Request("model.onnx"), command=("/nonexistent/check",))
+
+
+def test_busy_machine(tmp_path: Path) -> None:
+    """On a machine all of whose cores are taken, a check that hardly gets one gets a share of its own."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4 * cores())]
+    (tmp_path / "model.onnx").write_bytes(classifier(["one", "other"]))
+    try:
+        report = try_model(tmp_path, Request(model="model.onnx"))
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+    assert report.run_seconds > 0
+
+
+def test_gives_way(tmp_path: Path) -> None:
+    """The process runs only when nothing else wants the processor, from its first moment."""
+    code = "import os, time; time.sleep(0.2); os.write(2, str(os.sched_getscheduler(0)).encode())"
+
+    ending = run(tmp_path, Request(model="model.onnx"), (sys.executable, "-c", code))
+
+    assert ending.complaint == str(os.SCHED_IDLE).encode()
