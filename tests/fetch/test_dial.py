@@ -1,5 +1,6 @@
 """Connections to permitted addresses: one lookup, every answer checked, the checked address connected."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -50,6 +51,15 @@ def port_of(listener: socket.socket) -> int:
     return int(listener.getsockname()[1])
 
 
+def two_listeners(listen: Listen) -> tuple[socket.socket, socket.socket]:
+    """Listeners of 127.0.0.1 and 127.0.0.2 on one port, which anybody may have taken meanwhile."""
+    for _ in range(20):
+        first = listen("127.0.0.1", 0)
+        with contextlib.suppress(OSError):
+            return first, listen("127.0.0.2", port_of(first))
+    raise AssertionError("no port is free on both addresses")
+
+
 def connections(listener: socket.socket) -> int:
     """How many connections wait in a listener."""
     listener.setblocking(False)
@@ -70,8 +80,7 @@ def connect(dialer: Dialer, host: str, port: int, seconds: float = 5.0) -> None:
 
 def test_rebinding(listen: Listen) -> None:
     """A name whose answers alternate is asked once for each connection; only the good answer is connected."""
-    good = listen("127.0.0.1", 0)
-    bad = listen("127.0.0.2", port_of(good))
+    good, bad = two_listeners(listen)
     names = Names(rebind_test=[["127.0.0.1"], ["127.0.0.2"]])
     dialer = Dialer(AllowList.parse([f"127.0.0.1:{port_of(good)}"]), names)
     for turn in range(20):
@@ -88,8 +97,7 @@ def test_rebinding(listen: Listen) -> None:
 @pytest.mark.parametrize("answers", [["127.0.0.1", "127.0.0.2"], ["127.0.0.2", "127.0.0.1"]])
 def test_mixed_answers(listen: Listen, answers: list[str]) -> None:
     """One answer that is not permitted closes the name, wherever it stands in the list."""
-    good = listen("127.0.0.1", 0)
-    bad = listen("127.0.0.2", port_of(good))
+    good, bad = two_listeners(listen)
     dialer = Dialer(AllowList.parse([f"127.0.0.1:{port_of(good)}"]), Names(mixed_test=[answers]))
     with pytest.raises(FetchBlocked, match=BLOCKED):
         connect(dialer, "mixed.test", port_of(good))

@@ -95,6 +95,9 @@ class Kept:
         self._picture = cat.read_bytes()
         self._connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
         assert self.label()
+        # A worker with more than its share of connections lets go of some.
+        while self._connection.sock is None:
+            assert self.label()
         self.worker = _owner(service, self._connection.sock.getsockname()[1])
 
     def label(self) -> str:
