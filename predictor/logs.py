@@ -1,5 +1,6 @@
 """Log lines: JSON objects, or plain text, on standard output; the same for the server and the service."""
 
+import contextlib
 import logging
 import os
 import time
@@ -19,10 +20,18 @@ logging.logMultiprocessing = False
 
 
 def write(log: logging.Logger, message: str, fields: Mapping[str, Any]) -> None:
-    """Write a line with fields at level INFO, without the cost of finding out who called."""
-    if log.isEnabledFor(logging.INFO):
-        record = log.makeRecord(log.name, logging.INFO, "", 0, message, (), None, None, {FIELDS: fields})
-        log.handle(record)
+    """Write a line with fields at level INFO, without the cost of finding out who called.
+
+    Where lines are JSON, no record is made either: one for each request would cost as much as its line.
+    """
+    if not log.isEnabledFor(logging.INFO):
+        return
+    handlers = logging.root.handlers
+    if len(handlers) == 1 and isinstance(handlers[0], LineHandler) and handlers[0].plain:
+        handlers[0].line(_json(time.time(), "info", log.name, message, fields))
+        return
+    record = log.makeRecord(log.name, logging.INFO, "", 0, message, (), None, None, {FIELDS: fields})
+    log.handle(record)
 
 
 def _iso(seconds: float) -> str:
@@ -45,23 +54,39 @@ class LineHandler(logging.Handler):
         except OSError:
             self.handleError(record)
 
+    @property
+    def plain(self) -> bool:
+        """Whether a line is its fields as JSON, and all lines are written."""
+        return type(self.formatter) is JsonFormatter and not self.filters
+
+    def line(self, line: bytes) -> None:
+        """Write a line that is made already; one that cannot be written is dropped."""
+        with contextlib.suppress(OSError):
+            os.write(1, line + b"\n")
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, the record's fields, the exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
-        line: dict[str, Any] = {
-            "time": _iso(record.created),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "process": record.process,
-            "message": record.getMessage(),
-            **getattr(record, FIELDS, {}),
-        }
+        fields: Mapping[str, Any] = getattr(record, FIELDS, {})
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return to_json(line, fallback=str).decode()
+            fields = {**fields, "exception": self.formatException(record.exc_info)}
+        level, message = record.levelname.lower(), record.getMessage()
+        return _json(record.created, level, record.name, message, fields).decode()
+
+
+def _json(created: float, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> bytes:
+    line = {
+        "time": _iso(created),
+        "level": level,
+        "logger": logger,
+        "process": os.getpid(),
+        "message": message,
+        **fields,
+    }
+    return to_json(line, fallback=str)
 
 
 class TextFormatter(logging.Formatter):

@@ -20,6 +20,8 @@ from predictor.config import Settings
 from predictor.runtime.cache_backend import JsonSerializer
 
 ANSWER_SECONDS = 86_400
+RECENT = 500
+"""How many answers each worker has at hand, about a kilobyte each."""
 _PAUSE_SECONDS = 2.0
 _REDIS_SECONDS = 0.2
 T = TypeVar("T")
@@ -42,6 +44,7 @@ class Cache:
         self._failures = _failures(settings)
         self._paused_until = 0.0
         self._flights: dict[str, Future[Any]] = {}
+        self._recent: dict[str, Any] = {}
         self._lock = threading.Lock()
 
     def init_app(self, app: Flask) -> None:
@@ -57,6 +60,15 @@ class Cache:
         if seconds > 0:  # to the stores, 0 would mean for ever
             self._pass_by(lambda: self._store.set(key, value, timeout=seconds))
 
+    def known(self, key: str) -> Any:
+        """The value kept under the digest of what it was made from, or None.
+
+        Those that were asked for lately are had without the store: such a value never changes.
+        """
+        if (kept := self._recent.get(key)) is None and (kept := self.find(key)) is not None:
+            self._remember(key, kept)
+        return kept
+
     def answer(self, key: str, compute: Callable[[], T]) -> tuple[T, bool]:
         """The JSON value of a key, computed if need be, once for all who ask at the same time.
 
@@ -65,12 +77,13 @@ class Cache:
         """
         if not self.enabled:
             return compute(), False
-        if (kept := self.find(key)) is not None:
+        if (kept := self.known(key)) is not None:
             self._count("hit")
             return kept, True
-        value, shared = self.once(key, lambda: self._computed(key, compute))
-        self._count("shared" if shared else "miss")
-        return value, shared
+        misses = list[str]()
+        value, shared = self.once(key, lambda: self._computed(key, compute, misses))
+        self._count("shared" if shared else "miss" if misses else "hit")
+        return value, not misses
 
     def once(self, key: str, compute: Callable[[], T]) -> tuple[T, bool]:
         """Compute a value, or wait for the caller that is computing it; the error is shared as well.
@@ -95,10 +108,22 @@ class Cache:
                 del self._flights[key]
         return mine.result(), False
 
-    def _computed(self, key: str, compute: Callable[[], T]) -> T:
+    def _computed(self, key: str, compute: Callable[[], T], misses: list[str]) -> T:
+        # Another caller may have computed it since this one looked.
+        if (recent := self._recent.get(key)) is not None:
+            known: T = recent
+            return known
+        misses.append(key)
         value = compute()
         self.keep(key, value)
+        self._remember(key, value)
         return value
+
+    def _remember(self, key: str, value: Any) -> None:
+        with self._lock:
+            self._recent[key] = value
+            if len(self._recent) > RECENT:
+                del self._recent[next(iter(self._recent))]
 
     def _pass_by(self, operation: Callable[[], Any]) -> Any:
         if not self.enabled:

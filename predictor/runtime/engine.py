@@ -7,12 +7,13 @@ never mixes two in one answer.
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
-from predictor.config import Settings
+from predictor.config import Settings, cores
 from predictor.errors import Internal, ModelNotFound, Overloaded, PredictorError
 from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits, decode
@@ -24,6 +25,7 @@ from predictor.runtime.batch import Array, Prepare
 from predictor.runtime.cache import Cache
 from predictor.runtime.live import Live
 from predictor.runtime.loaded import LoadedModel
+from predictor.runtime.many import by_threads
 from predictor.runtime.metrics import Metrics
 from predictor.runtime.prediction import (
     PHASES,
@@ -37,6 +39,8 @@ from predictor.runtime.prediction import (
     Trace,
 )
 from predictor.store.registry import DEFAULT
+
+_PICTURES_A_CORE = 2
 
 log = logging.getLogger(__name__)
 
@@ -123,11 +127,14 @@ class Engine:
         model = self.model(options.model, options.version)
         with self.admission.places(len(pictures), model.runner.seconds_per_image, caller):
             asked = [(_Asked(model, options, caller, Phases()), picture) for picture in pictures]
-            if len(pictures) == 1:
-                results = [self._attempt(*asked[0])]
-            else:
-                results = list(self._pool.map(lambda one: self._attempt(*one), asked))
+            results = self._many(asked) if len(asked) > 1 else [self._attempt(*asked[0])]
         return Outcome(model, tuple(results), self._observed([ask.phases for ask, _ in asked]))
+
+    def _many(self, asked: "list[tuple[_Asked, Picture]]") -> list[Prediction | PredictorError]:
+        # Downloads wait side by side; to keep the cores busy it takes one picture at work and one that waits.
+        remote = sum(isinstance(picture, Remote) for _, picture in asked)
+        threads = remote + _PICTURES_A_CORE * cores()
+        return by_threads(self._pool, threads, lambda one: self._attempt(*one), asked)
 
     def preview(self, data: bytes) -> bytes:
         """A small copy of a picture, as a JPEG; as few are made at a time as pictures are computed.
@@ -200,7 +207,7 @@ class Engine:
 
     def _known_or_fetched(self, asked: _Asked, url: str, url_key: str) -> Prediction:
         """What an address's picture was a short while ago may be answered already; else it is fetched."""
-        if (digest := self._cache.find(url_key)) and (kept := self._cache.find(asked.key(digest))):
+        if (digest := self._cache.find(url_key)) and (kept := self._cache.known(asked.key(digest))):
             self._metrics.cache_requests.labels("hit").inc()
             return _prediction(asked.model, kept, cached=True)
         data = self._fetched(asked, url)
@@ -231,10 +238,13 @@ class Engine:
         if not asked.caller.waits():
             raise Overloaded("The answer would come after its deadline.")
         preprocessing = asked.model.spec.preprocessing
-        with asked.phases.measure("decode"):
-            image = decode(data, self._limits, preprocessing.shortest)
-        with asked.phases.measure("preprocess"):
-            return to_tensor(image, preprocessing)
+        start = time.perf_counter()
+        image = decode(data, self._limits, preprocessing.shortest)
+        decoded = time.perf_counter()
+        tensor = to_tensor(image, preprocessing)
+        asked.phases.add("decode", decoded - start)
+        asked.phases.add("preprocess", time.perf_counter() - decoded)
+        return tensor
 
 
 def _sha256(data: bytes) -> str:

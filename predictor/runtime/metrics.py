@@ -82,6 +82,7 @@ class Metrics:
         )  # fmt: skip
 
         self._changes(registry)
+        self._counted = dict[tuple[str, str, int], tuple[Counter, Histogram]]()
 
     def _changes(self, registry: CollectorRegistry) -> None:
         self.swaps = Counter(
@@ -96,6 +97,14 @@ class Metrics:
             "predictor_model_swap_seconds", "Time of the steps of a change: receive, check, switch.",
             ("step",), registry=registry, buckets=_LONG_SECONDS,
         )  # fmt: skip
+
+    def count_request(self, labels: tuple[str, str, int], seconds: float) -> None:
+        """Count a request by its method, endpoint and status, of which there are few combinations."""
+        if (counted := self._counted.get(labels)) is None:
+            counted = self.requests.labels(*labels), self.request_seconds.labels(*labels)
+            self._counted[labels] = counted
+        counted[0].inc()
+        counted[1].observe(seconds)
 
     def observe_step(self, step: str, seconds: float) -> None:
         """Count the time of a step of a change of models."""

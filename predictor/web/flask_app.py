@@ -1,12 +1,31 @@
 """Flask without what this service does not use: sessions, coroutines, and json's slower encoder."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response
 from flask.json.provider import DefaultJSONProvider
 from flask.sessions import SessionInterface, SessionMixin
 from pydantic_core import to_json
+from werkzeug.datastructures import Headers
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+SAFE_HEADERS = [
+    # Pictures named by address are shown as a preview, so images may come from elsewhere; nothing else may.
+    (
+        "Content-Security-Policy",
+        (
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
+            "img-src 'self' data: blob: http: https:; form-action 'self'; frame-ancestors 'none'"
+        ),
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+]
+"""Headers of every answer."""
 
 
 class JsonProvider(DefaultJSONProvider):
@@ -15,7 +34,7 @@ class JsonProvider(DefaultJSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """The arguments of `jsonify` as an answer."""
         value = self._prepare_response_obj(args, kwargs)
-        return Response(to_json(value), mimetype=self.mimetype)
+        return LeanResponse(to_json(value), mimetype=self.mimetype)
 
 
 class NoSessions(SessionInterface):
@@ -33,8 +52,32 @@ class NoSessions(SessionInterface):
         return True
 
 
+class LeanResponse(Response):
+    """An answer with the headers that all have; one whose body is there goes out as it is.
+
+    Werkzeug's general way looks for what such an answer does not have: relative locations, pieces to be
+    counted or closed, a body that must not be sent.
+    """
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer as WSGI (PEP 3333) wants it."""
+        body = self.response
+        if self.status_code == 200 and isinstance(body, list) and environ["REQUEST_METHOD"] != "HEAD":
+            start_response(self.status, [*self.headers, *SAFE_HEADERS])
+            return body
+        return super().__call__(environ, start_response)
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        """The headers of any other answer."""
+        headers = super().get_wsgi_headers(environ)
+        headers.extend(SAFE_HEADERS)
+        return headers
+
+
 class LeanFlask(Flask):
     """Flask, for plain functions without sessions."""
+
+    response_class = LeanResponse
 
     json_provider_class = JsonProvider
     session_interface: SessionInterface = NoSessions()

@@ -1,4 +1,4 @@
-"""Before and after each request: its id, its time, its log line, its metrics, safe headers."""
+"""Before and after each request: its id, its time, its log line, its metrics."""
 
 import logging
 import os
@@ -14,17 +14,6 @@ from predictor.runtime.metrics import Metrics
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
-_HEADERS = {
-    # Pictures named by address are shown as a preview, so images may come from elsewhere; nothing else may.
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob: http: https:; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-
 log = logging.getLogger("predictor.request")
 
 
@@ -59,7 +48,6 @@ def init_app(app: Flask, metrics: Metrics) -> None:
         state = surrounding()
         seconds = time.perf_counter() - state.start
         headers = response.headers
-        headers.extend(_HEADERS)
         headers["X-Request-ID"] = state.request_id
         if state.phases:
             headers["Server-Timing"] = server_timing(state.phases)
@@ -84,9 +72,7 @@ def server_timing(phases: dict[str, float]) -> str:
 def _count(metrics: Metrics, asked: Request, status: int, seconds: float) -> None:
     # Only names that the service itself gave become labels: a client may send any method and path.
     method = asked.method if asked.method in _METHODS else "other"
-    labels = (method, asked.endpoint or "none", status)
-    metrics.requests.labels(*labels).inc()
-    metrics.request_seconds.labels(*labels).observe(seconds)
+    metrics.count_request((method, asked.endpoint or "none", status), seconds)
 
 
 def _fields(asked: Request, status: int, seconds: float, state: Surrounding) -> dict[str, Any]:

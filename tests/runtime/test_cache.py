@@ -12,7 +12,7 @@ from flask import Flask
 
 from predictor.config import Settings
 from predictor.errors import InvalidImage
-from predictor.runtime.cache import Cache, cache_folder
+from predictor.runtime.cache import RECENT, Cache, cache_folder
 from predictor.runtime.cache_backend import SqliteCache
 
 
@@ -71,6 +71,21 @@ def test_shared_between_workers(make_cache: Callable[..., Cache]) -> None:
     make_cache().answer("key", Counted("first"))
 
     assert make_cache().answer("key", Counted("second")) == ("first", True)
+
+
+def test_at_hand(tmp_path: Path, make_cache: Callable[..., Cache], results: list[str]) -> None:
+    """What a worker was asked for lately it has without the store, and only so much of it."""
+    cache = make_cache()
+    for number in range(RECENT + 1):
+        cache.answer(str(number), Counted(number))
+    results.clear()
+    (cache_folder(Settings(data=tmp_path)) / "answers.sqlite3").unlink()
+    other = make_cache()
+
+    assert cache.answer(str(RECENT), Counted("again")) == (RECENT, True)
+    assert results == ["hit"]
+    assert len(cache._recent) == RECENT
+    assert other.answer(str(RECENT), Counted("again")) == ("again", False)
 
 
 def test_computed_once(make_cache: Callable[..., Cache], results: list[str]) -> None:
@@ -153,7 +168,7 @@ def test_damaged_file(tmp_path: Path, make_cache: Callable[..., Cache], results:
     (cache_folder(Settings(data=tmp_path)) / "answers.sqlite3").write_bytes(b"no database at all " * 100)
 
     assert cache.answer("key", Counted("a")) == ("a", False)
-    assert cache.answer("key", Counted("b")) == ("b", False)
+    assert cache.answer("other", Counted("b")) == ("b", False)
     assert "error" in results
 
 
@@ -180,7 +195,8 @@ def test_foreign_entry(tmp_path: Path, make_cache: Callable[..., Cache], results
     with sqlite3.connect(cache_folder(Settings(data=tmp_path)) / "answers.sqlite3") as connection:
         connection.execute("UPDATE answers SET value = ?", (pickled,))
 
-    assert cache.answer("key", Counted("again")) == ("again", False)
+    # Another worker, which has nothing at hand.
+    assert make_cache().answer("key", Counted("again")) == ("again", False)
     assert "error" in results
     assert not executed.exists()
 
