@@ -82,6 +82,8 @@ def on_starting(server: Any) -> None:
     for name in _settings.weak:
         server.log.warning("%s has fewer than %d characters and could be guessed", name, SHORT_TOKEN)
     metrics = _settings.data / "metrics"
+    # One that was inherited belongs to somebody else.
+    os.environ.pop(METRICS, None)
     try:
         for folder in metrics.glob("*"):
             if not Path("/proc", folder.name).exists():
@@ -112,9 +114,11 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Take what was loaded at the start out of the garbage collector's sight: it stays for good."""
+    """Take what stays for good out of the collector's sight, and give back what only the start needed."""
     gc.collect()
     gc.freeze()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
@@ -152,4 +156,5 @@ def child_exit(server: Any, worker: Any) -> None:
 
 def on_exit(server: Any) -> None:
     """Remove this server's metrics."""
-    shutil.rmtree(os.environ.get(METRICS, ""), ignore_errors=True)
+    if METRICS in os.environ:
+        shutil.rmtree(os.environ[METRICS], ignore_errors=True)

@@ -63,7 +63,11 @@ class BalancedThreadWorker(PatientWorker):
         return min(connections.of(self.cfg.workers), default=self.nr_conns)
 
     def _publish(self) -> None:
-        connections.put(self.slot, self.nr_conns)
+        """Tell the others; one that accepts no more is nobody to compare with."""
+        if self.alive:
+            connections.put(self.slot, self.nr_conns)
+        else:
+            connections.release(self.slot)
 
 
 class ServerLogger(Logger):

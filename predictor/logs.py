@@ -45,13 +45,13 @@ def _second(whole: int) -> str:
 
 
 class LineHandler(logging.Handler):
-    """Writes each line to standard output at once, in one system call, so that lines never mix."""
+    """Writes each line to standard output in one system call, so that lines of up to a page do not mix."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
         try:
             os.write(1, (self.format(record) + "\n").encode(errors="backslashreplace"))
-        except OSError:
+        except Exception:  # noqa: BLE001 (a handler never raises: whoever logs must not fail)
             self.handleError(record)
 
     @property
@@ -98,7 +98,15 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
         fields = getattr(record, FIELDS, {})
-        return " ".join([super().format(record), *(f"{name}={value}" for name, value in fields.items())])
+        return " ".join(
+            [super().format(record), *(f"{name}={_shown(value)}" for name, value in fields.items())]
+        )
+
+
+def _shown(value: object) -> str:
+    """A value in one line: a caller's text must not look like lines of ours."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)
 
 
 def configuration(style: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ def empty() -> Iterator[None]:
 def worker(slot: int, connections: int) -> BalancedThreadWorker:
     """A worker that has told how many connections it has, without a process of its own."""
     made = BalancedThreadWorker.__new__(BalancedThreadWorker)
+    made.alive = True
     made.slot, made.nr_conns, made.cfg = slot, connections, SimpleNamespace(workers=2, threads=4)
     made._publish()
     return made
@@ -42,5 +43,14 @@ def test_released() -> None:
     """The connections of a worker that is gone no longer count."""
     first, _ = worker(0, 5), worker(1, 2)
     release(1)
+
+    assert first._fewest() == 5
+
+
+def test_stopping() -> None:
+    """A worker that accepts no more is not one to which others leave new connections."""
+    first, second = worker(0, 5), worker(1, 1)
+    second.alive = False
+    second._publish()
 
     assert first._fewest() == 5

@@ -3,7 +3,9 @@
 import json
 import logging
 
-from predictor.logs import FIELDS, JsonFormatter, TextFormatter
+import pytest
+
+from predictor.logs import FIELDS, JsonFormatter, LineHandler, TextFormatter, write
 
 
 def record(**extra: object) -> logging.LogRecord:
@@ -34,3 +36,30 @@ def test_exception() -> None:
 def test_text() -> None:
     """A text line ends with the fields."""
     assert TextFormatter().format(record(status=200)).endswith("INFO a request status=200")
+
+
+def test_forged_text() -> None:
+    """What a caller sends never looks like a line of ours."""
+    line = TextFormatter().format(record(path="/a\n2026-01-01 00:00:00,000 INFO request status=200"))
+
+    assert len(line.splitlines()) == 1
+
+
+def test_without_a_record(capfd: pytest.CaptureFixture[str]) -> None:
+    """A line with fields is the same whether a record was made for it or not."""
+    log = logging.getLogger("predictor.request")
+    handler = LineHandler()
+    handler.setFormatter(JsonFormatter())
+    before, level = logging.root.handlers, logging.root.level
+    logging.root.handlers, logging.root.level = [handler], logging.INFO
+    try:
+        write(log, "request", {"path": "/a", "status": 200})
+        logging.root.handlers = [handler, logging.NullHandler()]
+        write(log, "request", {"path": "/a", "status": 200})
+    finally:
+        logging.root.handlers, logging.root.level = before, level
+
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    first, second = ({name: value for name, value in line.items() if name != "time"} for line in lines)
+    assert first == second
+    assert first["status"] == 200

@@ -44,7 +44,11 @@ _TOO_LONG: _Words = ("time", "The model takes too long: its check did not end in
 _TOO_MUCH_MEMORY: _Words = ("memory", "The model needs more memory than a check may use.")
 _CRASHED: _Words = ("crashed", "The model crashed the runtime while it was tried.")
 _NO_ANSWER: _Words = ("no_answer", "The check of the model ended without a result.")
-_BY_SIGNAL = {signal.SIGXCPU: _TOO_LONG, signal.SIGALRM: _TOO_LONG, signal.SIGKILL: _TOO_MUCH_MEMORY}
+_BY_SIGNAL: dict[int, tuple[Reason, str]] = {
+    signal.SIGXCPU: _TOO_LONG,
+    signal.SIGALRM: _TOO_LONG,
+    signal.SIGKILL: _TOO_MUCH_MEMORY,
+}
 
 log = logging.getLogger(__name__)
 
@@ -143,10 +147,9 @@ def _attempt(
         idle = turn.idle and _stand_back(process.pid)
         _ask(process, request)
         heard = _Heard(process)
-        soon = time.monotonic() + _STARVING_SECONDS
-        if idle and soon < turn.deadline and not heard.listen(soon) and _starves(process):
+        in_time = _listened(process, heard, turn.deadline) if idle else heard.listen(turn.deadline)
+        if in_time is None:
             return None
-        in_time = heard.listen(turn.deadline)
     finally:
         code = _end(process)
     return Ending(bytes(heard.answer), bytes(heard.complaint), code if in_time else None)
@@ -166,11 +169,23 @@ def _stand_back(process: int) -> bool:
     return True
 
 
-def _starves(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process, which is not reaped, wants a processor and has hardly had one, by proc(5)."""
+def _listened(process: subprocess.Popen[bytes], heard: "_Heard", deadline: float) -> bool | None:
+    """What `listen` says; None as soon as the process has hardly had a processor for a while."""
+    had = 0.0
+    while (soon := time.monotonic() + _STARVING_SECONDS) < deadline:
+        if heard.listen(soon):
+            return True
+        state, seconds = _processor(process)
+        if state == "R" and seconds - had < _STARVING_SHARE * _STARVING_SECONDS:
+            return None
+        had = seconds
+    return heard.listen(deadline)
+
+
+def _processor(process: subprocess.Popen[bytes]) -> tuple[str, float]:
+    """State of a process that is not reaped, and the seconds of processor that it had, by proc(5)."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    had = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return fields[0] == "R" and had < _STARVING_SHARE * _STARVING_SECONDS
+    return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def judged(ending: Ending, heading: bytes = b"") -> Report:
@@ -287,7 +302,7 @@ def _judged(ending: Ending, heading: bytes) -> Report:
     if len(ending.answer) > _MOST_ANSWER:
         raise Refused(*_NO_ANSWER)
     if ending.code < 0:
-        raise Refused(*_BY_SIGNAL.get(signal.Signals(-ending.code), _CRASHED))
+        raise Refused(*_BY_SIGNAL.get(-ending.code, _CRASHED))
     if ending.code > 0:
         raise Refused(*_NO_ANSWER)
     return _believed(ending.answer.removeprefix(heading))

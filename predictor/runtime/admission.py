@@ -36,7 +36,7 @@ class Caller:
     Attributes:
         patience: seconds that it waits, from `since` on; None if it waits as long as it takes.
         gone: whether it has left already.
-        since: when its request began, by the monotonic clock.
+        since: when its request had come, by the monotonic clock.
     """
 
     patience: float | None = None
@@ -72,7 +72,7 @@ class Admission:
 
     @contextmanager
     def places(self, images: int, seconds: float, caller: Caller) -> Iterator[None]:
-        """Have room for a request's pictures; a request that finds nobody waiting is always accepted.
+        """Have room for a request's pictures; who finds nobody waiting has it for any number of them.
 
         Args:
             images: how many pictures.

@@ -52,7 +52,7 @@ class Runner:
         observe: told the size of each batch.
 
     Attributes:
-        seconds_per_image: of a core, for each picture, lately.
+        seconds_per_image: to prepare and run a picture, lately.
     """
 
     def __init__(
@@ -127,9 +127,12 @@ class Line:
             picture.sleep.acquire()
         if not picture.done:
             self._lead(picture)
-        if picture.run is None:
-            raise picture.error or AssertionError("whoever leads has a run or an error")
-        return picture.run
+        run, error = picture.run, picture.error
+        # An error whose frames hold the picture that holds it would stay until the collector comes by.
+        del picture
+        if run is None:
+            raise error or AssertionError("whoever leads has a run or an error")
+        return run
 
     def _lead_at_once(self, picture: _Waiting) -> bool:
         """Join the line; True if that gave this picture a turn."""
@@ -139,7 +142,6 @@ class Line:
 
     def _lead(self, first: _Waiting) -> None:
         """Run a picture and others with it, then pass the turn on."""
-        start = time.perf_counter()
         batch = list[_Waiting]()
         try:
             batch = self._prepared(first)
@@ -152,8 +154,9 @@ class Line:
             for picture in batch:
                 if picture is not first:
                     picture.sleep.release()
-        if batch:
-            first.runner.learn((time.perf_counter() - start) / len(batch))
+        if batch and batch[0].run is not None:
+            seconds = batch[0].run.ran + sum(picture.prepared for picture in batch)
+            first.runner.learn(seconds / len(batch))
 
     def _prepared(self, first: _Waiting) -> list[_Waiting]:
         """A batch: pictures that have a tensor. Those that have none get their error at once."""

@@ -63,7 +63,7 @@ class Cache:
     def known(self, key: str) -> Any:
         """The value kept under the digest of what it was made from, or None.
 
-        Those that were asked for lately are had without the store: such a value never changes.
+        Those that this worker had or made lately are had without the store: such a value never changes.
         """
         if (kept := self._recent.get(key)) is None and (kept := self.find(key)) is not None:
             self._remember(key, kept)
@@ -95,18 +95,21 @@ class Cache:
             return compute(), False
         with self._lock:
             flight = self._flights.get(key)
-            if flight is None:
-                mine = self._flights[key] = Future()
-        if flight is not None:
-            return flight.result(), True
+            mine = self._flights.setdefault(key, Future()) if flight is None else flight
         try:
-            mine.set_result(compute())
-        except BaseException as error:  # noqa: BLE001 (raised below, in this caller and in all who wait)
-            mine.set_exception(error)
+            if flight is not None:
+                return flight.result(), True
+            try:
+                mine.set_result(compute())
+            except BaseException as error:  # noqa: BLE001 (raised below, in this caller and in all who wait)
+                mine.set_exception(error)
+            finally:
+                with self._lock:
+                    del self._flights[key]
+            return mine.result(), False
         finally:
-            with self._lock:
-                del self._flights[key]
-        return mine.result(), False
+            # An error whose frames hold the flight that holds it would stay until the collector comes by.
+            flight = mine = None  # type: ignore[assignment]
 
     def _computed(self, key: str, compute: Callable[[], T], misses: list[str]) -> T:
         # Another caller may have computed it since this one looked.

@@ -54,6 +54,11 @@ class _Asked:
     caller: Caller
     phases: Phases
 
+    def wanted(self) -> None:
+        """Raise Overloaded if by now nobody waits for the answer."""
+        if not self.caller.waits():
+            raise Overloaded("The answer would come after its deadline.")
+
     def key(self, digest: str) -> str:
         """Where the answer is kept that a picture of this digest has."""
         return f"answer:{self.model.version.digest}:{self.options.top_k}:{digest}"
@@ -161,8 +166,9 @@ class Engine:
             result = self._answer(asked, picture)
         except PredictorError as error:
             result = error.bare()
-        except Exception:
+        except Exception as error:
             log.exception("A picture failed")
+            error.with_traceback(None)
             result = Internal("Something went wrong with this picture.")
         version = asked.model.version
         outcome = result.code if isinstance(result, PredictorError) else "ok"
@@ -179,10 +185,11 @@ class Engine:
                 if isinstance(picture, Encoded):
                     return self._encoded(asked, picture.data)
                 return self._remote(asked, picture.url)
-            except Overloaded:
+            except Overloaded as error:
                 # It may be another caller who waits no longer, and whose picture this one shared.
                 if not asked.caller.waits():
                     raise
+                error.bare()
 
     def _fresh(self, asked: _Asked, picture: Encoded | Remote) -> Prediction:
         """Answer without the cache."""
@@ -228,15 +235,12 @@ class Engine:
         return _prediction(asked.model, ranked, cached=cached)
 
     def _ranked(self, asked: _Asked, prepare: Prepare) -> Ranked:
-        run = asked.model.run(prepare)
+        run = asked.model.run(prepare, asked.wanted)
         asked.phases.add("queue", run.queued)
         asked.phases.add("infer", run.ran)
         return rank(run.scores, asked.model.spec.activation, asked.options.top_k)
 
     def _tensor(self, asked: _Asked, data: bytes) -> Array:
-        """Prepare a picture, unless by now nobody waits for it."""
-        if not asked.caller.waits():
-            raise Overloaded("The answer would come after its deadline.")
         preprocessing = asked.model.spec.preprocessing
         start = time.perf_counter()
         image = decode(data, self._limits, preprocessing.shortest)

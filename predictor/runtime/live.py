@@ -67,8 +67,11 @@ class Live:
     def forget(self) -> bool:
         """Drop what was prepared for a change that was taken back; whether there was any."""
         with self._lock:
-            dropped, self._prepared = self._prepared, None
-        return dropped is not None
+            # It may have taken effect in this very moment.
+            if self._prepared is None or self._prepared.serial == self._stamp.live:
+                return False
+            self._prepared = None
+        return True
 
     def adopt(self, serial: int, models: Models) -> None:
         """Serve models from now on."""

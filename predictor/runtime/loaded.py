@@ -14,7 +14,7 @@ from predictor.model.discover import agree, discover
 from predictor.model.session import Session, Stop, load
 from predictor.model.spec import ModelSpec
 from predictor.runtime.batch import Array, Prepare, Run, Runner
-from predictor.runtime.processor import Cpu, Gpu, Processor
+from predictor.runtime.processor import Cpu, Gpu, Processor, Wanted
 from predictor.runtime.watchdog import Watchdog
 from predictor.store import manifest
 from predictor.store.registry import ModelVersion
@@ -47,9 +47,9 @@ class LoadedModel:
     runner: Runner
     processor: Processor
 
-    def run(self, prepare: Prepare) -> Run:
-        """Prepare and run one picture in its turn."""
-        return self.processor.run(self.runner, prepare)
+    def run(self, prepare: Prepare, wanted: Wanted = lambda: None) -> Run:
+        """Prepare and run one picture in its turn, if by then it is still wanted."""
+        return self.processor.run(self.runner, prepare, wanted)
 
 
 class Loader:

@@ -1,18 +1,24 @@
 """What computes in this worker: the cores alone, or the cores and a GPU."""
 
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from predictor import slots
 from predictor.config import Settings, cores
-from predictor.runtime.batch import Line, Prepare, Run, Runner
+from predictor.runtime.batch import Array, Line, Prepare, Run, Runner
 from predictor.runtime.turns import Turns
+
+Wanted = Callable[[], None]
+"""Raises, right before a picture would be prepared or run, why it is wanted no more."""
 
 
 class Processor(Protocol):
     """Prepares and runs pictures for many request threads."""
 
-    def run(self, runner: Runner, prepare: Prepare) -> Run:
+    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted) -> Run:
         """Wait for a turn, then prepare and run one picture, perhaps together with others that wait."""
 
 
@@ -23,9 +29,14 @@ class Cpu:
         workers = settings.workers or cores()
         self._line = Line(Turns(settings.slots, cores(), workers, shared=slots.computing))
 
-    def run(self, runner: Runner, prepare: Prepare) -> Run:
+    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted) -> Run:
         """Prepare and run one picture in its turn."""
-        return self._line.run(runner, prepare)
+
+        def begin() -> Array:
+            wanted()
+            return prepare()
+
+        return self._line.run(runner, begin)
 
 
 class Gpu:
@@ -38,8 +49,17 @@ class Gpu:
         self._cores = threading.Semaphore(settings.slots)
         self._line = Line(Turns(1))
 
-    def run(self, runner: Runner, prepare: Prepare) -> Run:
+    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted) -> Run:
         """Prepare one picture, then run it in its turn."""
+        start = time.perf_counter()
         with self._cores:
+            waited = time.perf_counter() - start
+            wanted()
             tensor = prepare()
-        return self._line.run(runner, lambda: tensor)
+
+        def ready() -> Array:
+            wanted()
+            return tensor
+
+        run = self._line.run(runner, ready)
+        return replace(run, queued=run.queued + waited)

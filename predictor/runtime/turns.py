@@ -32,7 +32,7 @@ class Turns:
         self._workers = workers
         self._slot = slots.own() if slot is None else slot
         self._shared = SharedNumbers() if shared is None else shared
-        self._mine = 0
+        self._tell(0)
 
     def take(self) -> bool:
         """Take a turn if one is to be had; whether it was."""

@@ -62,7 +62,7 @@ class LeanResponse(Response):
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer as WSGI (PEP 3333) wants it."""
         body = self.response
-        if self.status_code == 200 and isinstance(body, list) and environ["REQUEST_METHOD"] != "HEAD":
+        if self.status_code == 200 and isinstance(body, list) and self._whole(environ):
             start_response(self.status, [*self.headers, *SAFE_HEADERS])
             return body
         return super().__call__(environ, start_response)
@@ -72,6 +72,9 @@ class LeanResponse(Response):
         headers = super().get_wsgi_headers(environ)
         headers.extend(SAFE_HEADERS)
         return headers
+
+    def _whole(self, environ: "WSGIEnvironment") -> bool:
+        return "Content-Length" in self.headers and environ["REQUEST_METHOD"] != "HEAD"
 
 
 class LeanFlask(Flask):

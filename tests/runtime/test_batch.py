@@ -1,12 +1,15 @@
 """Pictures of different threads run together, each gets its own scores, and none waits for ever."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from predictor.errors import Internal, InvalidImage
 from predictor.runtime.batch import Line, Prepare, Runner
@@ -166,6 +169,38 @@ def test_learns() -> None:
         line.run(model.runner, picture(1))
 
     assert 0 < model.runner.seconds_per_image < 0.5
+
+
+def test_learns_from_runs_only() -> None:
+    """A run that failed, and pictures that cannot be prepared, say nothing of what a picture takes."""
+    model = Model()
+    model.gate.set()
+    line = Line(Turns(1))
+    for prepare in (picture(-1), broken):
+        with pytest.raises((Internal, InvalidImage)):
+            line.run(model.runner, prepare)
+
+    assert model.runner.seconds_per_image == 1.0
+
+
+def test_nothing_is_kept() -> None:
+    """An error does not keep the picture that it came from."""
+    held = np.zeros(3)
+    known = weakref.ref(held)
+    model = Model()
+
+    def prepare(held: Array = held) -> Array:
+        raise InvalidImage(f"{held.shape}")
+
+    gc.disable()
+    try:
+        with pytest.raises(InvalidImage) as caught:
+            Line(Turns(1)).run(model.runner, prepare)
+        caught.value.bare()
+        del prepare, held, caught
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 def test_many_threads() -> None:

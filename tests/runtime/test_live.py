@@ -52,6 +52,15 @@ def test_switch(live: Live, stamp: Stamp) -> None:
     assert not live.forget()
 
 
+def test_not_taken_back(live: Live, stamp: Stamp) -> None:
+    """What was prepared for a change that has just taken effect is not dropped, whoever asks for it first."""
+    live.prepare(2, {"default": NEW})
+    stamp.commit(2)
+
+    assert not live.forget()
+    assert live.models() == {"default": NEW}
+
+
 def test_taken_back(live: Live, stamp: Stamp) -> None:
     """What was prepared for a change that was taken back is dropped, and never serves."""
     live.prepare(2, {"default": NEW})

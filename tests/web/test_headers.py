@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from predictor.app import create_app
@@ -129,3 +130,14 @@ def test_prediction(app: Flask, cat: Path) -> None:
         response = client.post(path, data={"image": (cat.open("rb"), "cat.jpg")})
         assert response.status_code == 200
         check(response)
+
+
+def test_length(client: FlaskClient) -> None:
+    """Each answer says how long it is, also one without a body."""
+    for method, path in (
+        ("OPTIONS", "/predict"),
+        ("GET", "/healthz"),
+        ("HEAD", "/healthz"),
+        ("GET", "/nothing"),
+    ):
+        assert "Content-Length" in client.open(path, method=method).headers
