@@ -14,6 +14,7 @@ from predictor.model.discover import agree, discover
 from predictor.model.session import Session, Stop, load
 from predictor.model.spec import ModelSpec
 from predictor.runtime.batch import Array, Prepare, Run, Runner
+from predictor.runtime.gently import gently
 from predictor.runtime.processor import Cpu, Gpu, Processor, Wanted
 from predictor.runtime.watchdog import Watchdog
 from predictor.store import manifest
@@ -84,10 +85,10 @@ class Loader:
             NotReady: the device cannot be used.
         """
         with self._watchdog.loading(version.key):
-            session = load(version.path, self._device)
+            session = gently(lambda: load(version.path, self._device))
             spec = _spec(session, version)
         run = _filled(self._watched(session, spec, version), spec.batch)
-        alone = _seconds_per_image(run, spec, 1)
+        alone = gently(lambda: _seconds_per_image(run, spec, 1))
         largest = spec.batch or self._largest_batch(run, spec, alone)
         runner = Runner(run, largest=largest, seconds=alone, observe=self._observe)
         log.info("At most %d pictures run together", largest)
@@ -111,7 +112,10 @@ class Loader:
         most = self._settings.max_batch
         if self._device.kind == "cuda":
             return most
-        return 2 if most > 1 and _seconds_per_image(run, spec, 2) < _NO_MORE * alone else 1
+        if most == 1:
+            return 1
+        together = gently(lambda: _seconds_per_image(run, spec, 2))
+        return 2 if together < _NO_MORE * alone else 1
 
 
 def _spec(session: Session, version: ModelVersion) -> ModelSpec:

@@ -11,12 +11,14 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from predictor.config import Settings
+from predictor import slots
+from predictor.config import Settings, cores
 from predictor.errors import ModelConflict, ModelNotFound, PredictorError
 from predictor.model.configs import own
 from predictor.model.report import Limits, Refused, Report, Request
 from predictor.model.trial import try_model
 from predictor.runtime.metrics import Metrics
+from predictor.runtime.rest import Rest
 from predictor.store.durable import storing
 from predictor.store.lock import locked
 from predictor.store.manifest import LABELS, MODEL, PREPROCESSING, described
@@ -71,6 +73,8 @@ class Uploads:
         self._try = try_model
         # One check at a time on a machine: each may use a core and much memory.
         self._lock = switch.registry.data / "check.lock"
+        workers = settings.workers or cores()
+        self._rest = Rest(switch.registry.data / "check.last", lambda: sum(slots.answers.of(workers)))
 
     def take(self, receive: Callable[[Path], Received]) -> ModelVersion:
         """Receive, check and publish a model; all workers serve it when this returns.
@@ -134,7 +138,7 @@ class Uploads:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         try:
-            with storing(), locked(self._lock, _CHECK_LOCK_SECONDS):
+            with storing(), locked(self._lock, _CHECK_LOCK_SECONDS), self._rest.before():
                 yield
         except TimeoutError as error:
             raise ModelConflict("Other models are being checked; try again.") from error

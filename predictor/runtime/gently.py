@@ -1,0 +1,42 @@
+"""Native work that takes a processor only when nobody else wants one."""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# From then on the work is done once more, with a share of its own: the machine is busy.
+_PATIENCE_SECONDS = 5.0
+
+
+def gently(call: Callable[[], T]) -> T:
+    """Do something for a thread that lets others go first (nice), and for any other as usual.
+
+    It is done in the scheduler's idle class, which gives way at once, as a mere weight does not. A thread
+    cannot leave that class without privileges, so it is one that ends with the call. What it does must be
+    native work with hardly any Python around it: as long as a thread that is not let to a processor holds the
+    interpreter's lock, the whole process waits for it.
+    """
+    if os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) <= 0:
+        return call()
+    done: Future[T] = Future()
+
+    def work() -> None:
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        try:
+            done.set_result(call())
+        except BaseException as error:  # noqa: BLE001 (raised in the thread that waits)
+            done.set_exception(error)
+
+    threading.Thread(target=work, name="gently", daemon=True).start()
+    try:
+        return done.result(_PATIENCE_SECONDS)
+    except TimeoutError:
+        if done.done():
+            raise
+        return call()
