@@ -1,26 +1,23 @@
-"""A pause between the checks of models, so that they slow requests down for a small part of the time only.
+"""A pause between changes of models, so that they slow requests down for a small part of the time only.
 
-However far a check stands back, it takes cache and memory bandwidth from the requests beside it. Where
-models are uploaded one after the other while requests are answered, each check waits until the machine had
+However far the load of a model stands back, it takes cache and memory bandwidth from the requests beside it.
+Where models are uploaded one after the other while requests are answered, each waits until the machine had
 some rest.
 """
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-# Rest, as a multiple of the time that the last check took, and the longest rest.
+# Rest, as a multiple of the time that the last change took, and the longest rest.
 _SHARE, _MOST_SECONDS = 4.0, 3.0
 # Requests a second from which on the machine counts as one that others wait for.
 _BUSY = 10.0
 
 
 class Rest:
-    """Lets work begin after a rest from the last one, if the machine was busy meanwhile.
-
-    The caller holds a lock, so that there is one at a time on a machine.
+    """Keeps the next change waiting, if the machine was busy since the last one.
 
     Args:
         path: file that tells the next one, in whichever process, about the last.
@@ -35,18 +32,15 @@ class Rest:
         self._answered = answered
         self._sleep = sleep
 
-    @contextmanager
-    def before(self) -> Iterator[None]:
-        """Rest, then do the work of the block."""
+    def wait(self) -> None:
+        """Rest, if that is due."""
         self._sleep(self._due())
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            # Without the file, as on a full disk, there is no rest.
-            with contextlib.suppress(OSError):
-                end = time.monotonic()
-                self._path.write_text(f"{end} {end - start} {self._answered()}")
+
+    def took(self, seconds: float) -> None:
+        """Take note of a change that has just been made, and took so long."""
+        # Without the file, as on a full disk, there is no rest.
+        with contextlib.suppress(OSError):
+            self._path.write_text(f"{time.monotonic()} {seconds} {self._answered()}")
 
     def _due(self) -> float:
         """Seconds of rest that are left."""

@@ -91,10 +91,12 @@ class Uploads:
         with self._switch.incoming.receiving() as folder:
             with self._timed("receive"), storing():
                 received = receive(folder)
-            report = self._checked(folder, received)
+            report, began = self._checked(folder, received)
             manifest = described(folder, received.files, by=received.by, created=now())
             complete = dataclasses.replace(manifest, report=report)
-            return self.change(lambda: self._publisher.upload(received.name, folder, complete))
+            version = self.change(lambda: self._publisher.upload(received.name, folder, complete))
+            self._rest.took(time.monotonic() - began)
+            return version
 
     def revise(self, name: str, version: int | None, text: str, by: str | None) -> ModelVersion:
         """Publish a version that differs from another one in its preprocessing only.
@@ -122,9 +124,11 @@ class Uploads:
         with _counting(self._metrics.swaps):
             return change()
 
-    def _checked(self, folder: Path, received: Received) -> Mapping[str, Any]:
+    def _checked(self, folder: Path, received: Received) -> tuple[Mapping[str, Any], float]:
+        """What the check found, and when it began, by the monotonic clock."""
         with _counting(self._metrics.checks), self._alone(), self._timed("check"):
-            return report_json(self._try(folder, self._request(received.files)))
+            began = time.monotonic()
+            return report_json(self._try(folder, self._request(received.files))), began
 
     def _request(self, files: Mapping[str, str]) -> Request:
         return Request(
@@ -138,7 +142,8 @@ class Uploads:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         try:
-            with storing(), locked(self._lock, _CHECK_LOCK_SECONDS), self._rest.before():
+            with storing(), locked(self._lock, _CHECK_LOCK_SECONDS):
+                self._rest.wait()
                 yield
         except TimeoutError as error:
             raise ModelConflict("Other models are being checked; try again.") from error

@@ -1,4 +1,4 @@
-"""Work that slows others down waits for a rest, if there are others."""
+"""A change that follows another waits for a rest, if requests were answered meanwhile."""
 
 import time
 from pathlib import Path
@@ -16,11 +16,6 @@ class Machine:
         self.rested: list[float] = []
         self.rest = Rest(path, lambda: self.answered, self.rested.append)
 
-    def work(self, seconds: float = 0.0) -> None:
-        """Work for some time."""
-        with self.rest.before():
-            time.sleep(seconds)
-
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
@@ -29,35 +24,35 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_first(machine: Machine) -> None:
-    """The first work begins at once."""
-    machine.work()
+    """The first change waits for nothing."""
+    machine.rest.wait()
 
     assert machine.rested == [0.0]
 
 
 def test_busy(machine: Machine) -> None:
-    """While requests are answered, the next work begins some times as long after the last as that took."""
-    machine.work(0.1)
+    """While requests are answered, the next change begins some times as long after the last as that took."""
+    machine.rest.took(0.1)
     machine.answered += 1000
-    machine.work()
+    machine.rest.wait()
 
-    assert 0.1 < machine.rested[1] <= 0.45
+    assert 0.1 < machine.rested[0] <= 0.4
 
 
 def test_idle(machine: Machine) -> None:
-    """When nobody asks, work follows at once."""
-    machine.work(0.1)
+    """When nobody asks, a change follows at once."""
+    machine.rest.took(0.1)
     time.sleep(0.05)
-    machine.work()
+    machine.rest.wait()
 
-    assert machine.rested == [0.0, 0.0]
+    assert machine.rested == [0.0]
 
 
-def test_long_work(machine: Machine, tmp_path: Path) -> None:
-    """The rest after long work is bounded."""
-    (tmp_path / "last").write_text(f"{time.monotonic()} 60 0")
+def test_long_change(machine: Machine) -> None:
+    """The rest after a long change is bounded."""
+    machine.rest.took(60)
     machine.answered += 1000
-    machine.work()
+    machine.rest.wait()
 
     assert 2 < machine.rested[0] <= 3
 
@@ -66,22 +61,6 @@ def test_long_work(machine: Machine, tmp_path: Path) -> None:
 def test_damaged(machine: Machine, tmp_path: Path, content: str) -> None:
     """A damaged note, and one of a time that is still to come, keep nobody waiting."""
     (tmp_path / "last").write_text(content)
-    machine.work()
+    machine.rest.wait()
 
     assert machine.rested == [0.0]
-
-
-def test_failed_work(machine: Machine) -> None:
-    """Work that failed needs its rest as well."""
-
-    def fail() -> None:
-        with machine.rest.before():
-            time.sleep(0.1)
-            raise ValueError("no")
-
-    with pytest.raises(ValueError, match="no"):
-        fail()
-    machine.answered += 1000
-    machine.work()
-
-    assert machine.rested[1] > 0.1

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
+from predictor.config import cores
 from tests.image.mutants import encoded, png_chunk
 from tests.live.attack_images import floods
 from tests.live.attack_images.conftest import MB, Target
@@ -88,7 +89,7 @@ def test_scan_bomb(target: Target, scans: int, expected: int) -> None:
 
 
 def test_previews_take_turns(target: Target) -> None:
-    """Many large pictures sent to the page at once are decoded one after the other, its previews too."""
+    """Of many large pictures sent to the page at once, one for each core is decoded, and a preview."""
     picture = floods.webp_canvas(3_000, 3_000)
     one = target.post("/", files={"image": picture})
     with growth(target.workers()) as alone:
@@ -98,4 +99,4 @@ def test_previews_take_turns(target: Target) -> None:
 
     assert one.status_code == 200
     assert {answer.status_code for answer in answers} == {200}
-    assert together.most < 2 * alone.most + 64 * MB
+    assert together.most < (cores() + 1) * alone.most + 64 * MB
