@@ -59,7 +59,8 @@ def test_shared_between_machines(
         kept = redis.Redis.from_url(url).keys("predictor:*")
         process.kill()
         process.wait(10)
-        third = other.post("/predict", data=cat.read_bytes(), headers=JPEG)
+        # With another option, so that no worker has the answer at hand.
+        third = other.post("/predict?top_k=3", data=cat.read_bytes(), headers=JPEG)
         metrics = other.get("/metrics").text
 
     assert (first["cached"], second["cached"]) == (False, True)
