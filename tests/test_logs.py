@@ -51,13 +51,16 @@ def test_without_a_record(capfd: pytest.CaptureFixture[str]) -> None:
     handler = LineHandler()
     handler.setFormatter(JsonFormatter())
     before, level = logging.root.handlers, logging.root.level
-    logging.root.handlers, logging.root.level = [handler], logging.INFO
+    logging.root.handlers = [handler]
+    # Not by the attribute: loggers keep what they found of the levels above them until `setLevel`.
+    logging.root.setLevel(logging.INFO)
     try:
         write(log, "request", {"path": "/a", "status": 200})
         logging.root.handlers = [handler, logging.NullHandler()]
         write(log, "request", {"path": "/a", "status": 200})
     finally:
-        logging.root.handlers, logging.root.level = before, level
+        logging.root.handlers = before
+        logging.root.setLevel(level)
 
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     first, second = ({name: value for name, value in line.items() if name != "time"} for line in lines)
