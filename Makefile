@@ -31,7 +31,7 @@ bench: $(VENV)/.dev-ready ## Measure this machine: the service and its peers, it
 fuzz: $(VENV)/.test-ready ## Fuzz the API, what reads pictures and texts, and the check of models, for half an hour (FUZZ_SEED)
 	$(BIN)/python -m tools.fuzz
 
-soak: $(VENV)/.dev-ready ## Load the service for MINUTES=30 while workers are killed and models switched; check every promise
+soak: $(VENV)/.test-ready ## Load the service for MINUTES=30 while workers are killed and models switched; check every promise
 	MINUTES=$(MINUTES) $(BIN)/python -m bench.soak
 
 format: $(VENV)/.dev-ready ## Put the code into the house format

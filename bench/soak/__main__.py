@@ -1,7 +1,8 @@
 """`make soak MINUTES=n`: a mixed load at a rate that the service holds with ease, and meanwhile trouble.
 
 A worker is killed each minute, a model switched each five, a bad model uploaded each seven; in a short run
-each of these happens a few times as well. Ends with 1 if a promise is broken.
+each of these happens a few times as well. Where nginx is installed, half of the load comes through it, with
+`deploy/nginx.conf`. Ends with 1 if a promise is broken.
 """
 
 import http.server
@@ -26,6 +27,7 @@ from bench.soak.mix import commented
 from bench.soak.report import Soaked, left_over, report
 from bench.soak.watch import Watch
 from bench.switch import upload, variant
+from tests.live.proxy import Proxy, installed
 from tests.live.service import Service
 from tools import bad_models
 
@@ -92,11 +94,17 @@ def pictures() -> Iterator[str]:
 
 
 @contextmanager
-def loaded(service: Service, address: str, rate: float) -> Iterator[list[Sent]]:
-    """Send the mix as long as the block lasts; afterwards the list holds what came of it."""
+def loaded(urls: list[str], address: str, rate: float) -> Iterator[list[Sent]]:
+    """Send the mix as long as the block lasts; afterwards the list holds what came of it.
+
+    Args:
+        urls: of the service, and perhaps of a proxy before it.
+        address: of a server of pictures.
+        rate: requests a second; with 0 as many as are answered.
+    """
     results = list[Sent]()
     with tempfile.NamedTemporaryFile("r", suffix=".jsonl") as file:
-        command = [sys.executable, "-m", "bench.soak.load", service.url, address, str(rate), file.name]
+        command = [sys.executable, "-m", "bench.soak.load", address, str(rate), file.name, *urls]
         with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as process:
             try:
                 yield results
@@ -168,9 +176,19 @@ class Trouble:
                 moment += pause
 
 
-def capacity(service: Service, address: str) -> float:
+@contextmanager
+def ways(service: Service) -> Iterator[list[str]]:
+    """The addresses that the load goes to: the service, and nginx before it if that is installed."""
+    if not installed():
+        yield [service.url]
+        return
+    with Proxy(service.data.parent / "nginx", service.port) as proxy:
+        yield [service.url, proxy.url]
+
+
+def capacity(urls: list[str], address: str) -> float:
     """Requests of the mix a second, each sent when another one was answered."""
-    with loaded(service, address, 0) as sent:
+    with loaded(urls, address, 0) as sent:
         time.sleep(MEASURE_SECONDS)
     end = max(one.answered for one in sent)
     later = [one for one in sent if one.answered > end - MEASURE_SECONDS / 2]
@@ -180,15 +198,15 @@ def capacity(service: Service, address: str) -> float:
 def soak(minutes: float) -> Soaked:
     """Do it all, and say what was seen."""
     plan, events = Plan.of(minutes), Events()
-    with pictures() as address, running(fetch_allow="127.0.0.1") as service:
+    with pictures() as address, running(fetch_allow="127.0.0.1") as service, ways(service) as urls:
         started = time.time()
         upload(service, variant("A")).raise_for_status()
         events.switches.append(Switch(started, time.time(), "A tiger cat"))
-        most = capacity(service, address)
+        most = capacity(urls, address)
         rate = min(SHARE_OF_CAPACITY * most, MOST_REQUESTS / plan.seconds)
         eldest = min(service.workers())
         trouble = Trouble(service, eldest, events)
-        with Watch(service, eldest) as watch, loaded(service, address, rate) as sent:
+        with Watch(service, eldest) as watch, loaded(urls, address, rate) as sent:
             trouble.follow(plan)
         time.sleep(SETTLE_SECONDS)
         if eldest not in service.workers():

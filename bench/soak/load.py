@@ -1,8 +1,9 @@
-"""`python -m bench.soak.load URL ADDRESS RATE FILE`: the mixed load, until standard input ends.
+"""`python -m bench.soak.load ADDRESS RATE FILE URL [PROXY]`: the mixed load, until standard input ends.
 
 A process of its own, so that neither the service nor what watches it slows it down. Each request is due at
 its time, whatever became of those before it; at the rate 0 each is sent when another one was answered. FILE
-gets a line of JSON for each request, as it is answered.
+gets a line of JSON for each request, as it is answered. With a PROXY before the service, half of the senders
+go through it, each as a caller of its own address, for a proxy may count them.
 """
 
 import http.client
@@ -19,7 +20,7 @@ from typing import NamedTuple, TextIO
 from urllib.parse import urlsplit
 
 from bench.run import PICTURE
-from bench.soak.mix import Maker, Request
+from bench.soak.mix import KINDS, Kind, Maker, Request
 
 _THREADS = 24
 _THREADS_AT_ONCE = 8
@@ -37,17 +38,20 @@ class Sent(NamedTuple):
     answered: float
     status: int
     labels: list[str]
+    proxied: bool = False
 
 
 def main() -> None:
     """Send until standard input ends."""
-    url, address, rate = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    address, rate, urls = sys.argv[1], float(sys.argv[2]), sys.argv[4:]
     due = queue.Queue[float | None](_MOST_WAITING)
     ended = threading.Event()
-    with Path(sys.argv[4]).open("w") as results:
+    with Path(sys.argv[3]).open("w") as results:
         senders = [
-            threading.Thread(target=_send, args=(url, Maker(PICTURE.read_bytes(), address), due, results))
-            for _ in range(_THREADS if rate else _THREADS_AT_ONCE)
+            threading.Thread(
+                target=_send, args=(_Ways(urls, number), Maker(PICTURE.read_bytes(), address), due, results)
+            )
+            for number in range(_THREADS if rate else _THREADS_AT_ONCE)
         ]
         for sender in senders:
             sender.start()
@@ -81,16 +85,44 @@ def _moments(rate: float, ended: threading.Event, due: "queue.Queue[float | None
             yield time.time()
 
 
-def _send(url: str, maker: Maker, due: "queue.Queue[float | None]", results: TextIO) -> None:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_PATIENCE_SECONDS)
+class _Ways:
+    """A sender's connections: to the service, and to the proxy if it is to take that way.
+
+    Args:
+        urls: of the service, and perhaps of the proxy.
+        number: of the sender.
+    """
+
+    def __init__(self, urls: list[str], number: int) -> None:
+        self.proxied = number % len(urls) > 0
+        hosts = [urlsplit(url).netloc for url in urls]
+        self._inside = http.client.HTTPConnection(hosts[0], timeout=_PATIENCE_SECONDS)
+        # Any address of 127.0.0.0/8 is this machine.
+        caller = (f"127.0.0.{2 + number}", 0)
+        self._outside = http.client.HTTPConnection(
+            hosts[-1], timeout=_PATIENCE_SECONDS, source_address=caller
+        )
+
+    def of(self, kind: Kind) -> http.client.HTTPConnection:
+        """The connection for a kind of request; a proxy does not let everything through."""
+        return self._outside if self.proxied and not kind.inside else self._inside
+
+    def close(self) -> None:
+        """Close both."""
+        self._inside.close()
+        self._outside.close()
+
+
+def _send(ways: _Ways, maker: Maker, due: "queue.Queue[float | None]", results: TextIO) -> None:
     while (moment := due.get()) is not None:
         kind, request = maker.next()
         sent = time.time()
-        status, labels = _answer(connection, request)
-        line = json.dumps(Sent(kind, moment, sent, time.time(), status, labels))
+        status, labels = _answer(ways.of(KINDS[kind]), request)
+        proxied = ways.proxied and not KINDS[kind].inside
+        line = json.dumps(Sent(kind, moment, sent, time.time(), status, labels, proxied))
         with _ONE_LINE:
             results.write(line + "\n")
-    connection.close()
+    ways.close()
 
 
 def _answer(connection: http.client.HTTPConnection, request: Request) -> tuple[int, list[str]]:

@@ -30,12 +30,14 @@ class Kind:
         status: of the right answer.
         labels: of the right answer: `LIVE`, or the code of an error; of a page, none.
         make: makes one.
+        inside: whether it is only for this machine, and never goes through a proxy.
     """
 
     weight: int
     status: int
     labels: tuple[str, ...]
     make: Callable[["Maker"], Request]
+    inside: bool = False
 
 
 class Maker:
@@ -115,5 +117,5 @@ KINDS: dict[str, Kind] = {
     "page": Kind(2, 200, (), _page("/")),
     "list of models": Kind(1, 200, (), _page("/models")),
     "readyz": Kind(1, 200, (), _page("/readyz")),
-    "metrics": Kind(1, 200, (), _page("/metrics")),
+    "metrics": Kind(1, 200, (), _page("/metrics"), inside=True),
 }

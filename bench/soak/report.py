@@ -92,6 +92,8 @@ def _table(soaked: Soaked) -> Iterator[str]:
         sent = [one for one in soaked.sent if one.kind == kind]
         yield _row(kind, tally(sent, soaked.events))
     everything = tally(soaked.sent, soaked.events)
+    for title, proxied in (("directly", False), ("behind nginx", True)):
+        yield _row(title, tally([one for one in soaked.sent if one.proxied is proxied], soaked.events))
     yield _row("all", everything)
     for one in [*everything.wrong[:_MOST_WRONG], *everything.lost[:_MOST_WRONG]]:
         yield f"{one.kind}: {one.status} {one.labels}, {one.answered - one.sent:.2f} s, sent {one.sent:.2f}"
@@ -106,12 +108,18 @@ def _row(title: str, found: Tally) -> str:
 
 
 def _losses(soaked: Soaked) -> Iterator[str]:
-    kills = soaked.events.kills
-    counts, _ = lost_by_kill(tally(soaked.sent, soaked.events).lost, kills)
-    mean = statistics.mean(counts) if counts else 0.0
-    under_way = in_flight(soaked.sent, kills)
-    yield f"\nlost by each kill: {counts}, {mean:.2f} on average, {max(counts, default=0)} at most"
+    yield ""
+    for title, proxied in (("directly", False), ("behind nginx", True)):
+        counts = _lost_by_kill(soaked, proxied=proxied)
+        mean = statistics.mean(counts) if counts else 0.0
+        yield f"lost by each kill {title}: {counts}, {mean:.2f} on average, {max(counts, default=0)} at most"
+    under_way = in_flight(soaked.sent, soaked.events.kills)
     yield f"under way in all workers at the moment of a kill: {under_way:.2f} on average"
+
+
+def _lost_by_kill(soaked: Soaked, *, proxied: bool) -> list[int]:
+    sent = [one for one in soaked.sent if one.proxied is proxied]
+    return lost_by_kill(tally(sent, soaked.events).lost, soaked.events.kills)[0]
 
 
 def _minutes(samples: list[Sample]) -> Iterator[str]:
@@ -130,6 +138,9 @@ def _about_requests(soaked: Soaked) -> Iterator[Promise]:
     _, without = lost_by_kill(everything.lost, soaked.events.kills)
     yield f"99.9 % of what was accepted is right: {everything.share:.4%}", everything.share >= _LEAST_SHARE
     yield f"nothing is lost but what a killed worker had or was just given: {without} were", without == 0
+    if any(one.proxied for one in soaked.sent):
+        most = max(_lost_by_kill(soaked, proxied=True), default=0)
+        yield f"behind nginx no worker's death costs more than one request: {most} at most", most <= 1
     yield "every good model is served, every bad one refused", not soaked.events.trouble
 
 

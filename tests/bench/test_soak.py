@@ -8,10 +8,12 @@ from PIL import Image
 from bench.soak.judge import Events, Switch, lost_by_kill, tally
 from bench.soak.load import Sent
 from bench.soak.mix import KINDS, Maker
+from bench.soak.report import Left, Soaked, report
 from bench.soak.watch import Sample, by_minute, slope
 from predictor.image.decode import Limits, decode
 
 EVENTS = Events([Switch(0, 1, "A cat"), Switch(10, 12, "B cat")])
+SAMPLE = Sample(0, 100, 50, 10, 10, 10)
 MANY = ["A cat", "A cat", "invalid_image", "A cat"]
 
 
@@ -67,6 +69,22 @@ def test_lost() -> None:
     lost = [Sent("body", sent, sent, answered, 0, []) for sent, answered in moments]
 
     assert lost_by_kill(lost, [5.0, 20.0]) == ([2, 0], 2)
+
+
+@pytest.mark.parametrize(("proxied", "kept"), [(1, True), (2, False)])
+def test_behind_nginx(proxied: int, kept: bool) -> None:
+    """Behind nginx a death may cost one request; those that were sent directly are counted apart."""
+    lost = [Sent("body", 19.9, 19.9, 20.1, 0, [], proxied=number < proxied) for number in range(4)]
+    right = [Sent("body", 15, 15, 15.1, 200, ["B cat"], proxied=True)] * 9000
+    soaked = Soaked(
+        1, 2, 1, right + lost, Events(EVENTS.switches, kills=[20.0]), [SAMPLE, SAMPLE], Left(0, 0, 0, 0, 0, 2)
+    )
+
+    lines, all_kept = report(soaked)
+
+    assert all_kept is kept
+    assert any(line.startswith(f"lost by each kill directly: [{4 - proxied}]") for line in lines)
+    assert any(line.startswith(f"lost by each kill behind nginx: [{proxied}]") for line in lines)
 
 
 def test_slope() -> None:

@@ -111,8 +111,13 @@ def _replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
+def installed() -> str | None:
+    """Where nginx is, if it is installed."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
 def _nginx() -> str:
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    program = installed()
     if program is None:
         if os.environ.get("CI"):
             pytest.fail("no nginx in continuous integration")
