@@ -1,16 +1,21 @@
-"""Native work that takes a processor only when nobody else wants one."""
+"""Work that takes a processor only when nobody else wants one."""
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
 
+from predictor import slots
+
 T = TypeVar("T")
 
 # From then on the work is done once more, with a share of its own: the machine is busy.
 _PATIENCE_SECONDS = 5.0
+# How often it is looked whether a picture is still computed, and how long at most.
+_LOOK_SECONDS, _LOOKS = 0.001, 3
 
 
 def gently(call: Callable[[], T]) -> T:
@@ -40,3 +45,16 @@ def gently(call: Callable[[], T]) -> T:
         if done.done():
             raise
         return call()
+
+
+def let_pictures_pass(workers: int, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait a moment while pictures are computed; for long work, between two small pieces of it.
+
+    Args:
+        workers: how many workers the service has.
+        sleep: waits for some seconds.
+    """
+    for _ in range(_LOOKS):
+        if sum(slots.computing.of(workers)) <= 0:
+            return
+        sleep(_LOOK_SECONDS)

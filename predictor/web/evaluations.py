@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request, stream_with_context
 
-from predictor.config import MEGA
+from predictor.config import MEGA, cores
 from predictor.errors import (
     Forbidden,
     ImageTooLarge,
@@ -33,6 +33,7 @@ from predictor.evaluation.judge import Progress
 from predictor.evaluation.pictures import Files, Picture, labelled
 from predictor.evaluation.tune import sample
 from predictor.runtime.evaluations import Step
+from predictor.runtime.gently import let_pictures_pass
 from predictor.runtime.loaded import LoadedModel
 from predictor.runtime.worker import Worker
 from predictor.store.durable import storing
@@ -174,10 +175,13 @@ def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
         fields, files = multipart.receive(
             request,
             folder,
+            multipart.Bounds(
+                settings.max_model_bytes + _REST_BYTES,
+                _PARTS,
+                ModelTooLarge(f"The pictures may have at most {settings.max_model_mb:g} MB together."),
+            ),
             field="pictures",
-            max_bytes=settings.max_model_bytes + _REST_BYTES,
-            max_parts=_PARTS,
-            too_large=ModelTooLarge(f"The pictures may have at most {settings.max_model_mb:g} MB together."),
+            between=partial(let_pictures_pass, settings.workers or cores()),
         )
     body = schemas.check(evaluation_schemas.EvaluationRequest, fields, strict=False)
     pictures = labelled(_files(files, settings.max_image_bytes))

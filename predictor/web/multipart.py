@@ -1,7 +1,8 @@
 """A multipart request -> its text fields, and its files, written to the disk as they come."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -20,24 +21,37 @@ File = tuple[str, FileStorage]
 """A field's name and its file, which lies at the path that `path` gives."""
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """How much may come.
+
+    Attributes:
+        bytes: most bytes of the whole request.
+        parts: most fields and files.
+        too_large: raised if there is more.
+    """
+
+    bytes: int
+    parts: int
+    too_large: PredictorError
+
+
 def receive(
     request: Request,
     folder: Path,
+    bounds: Bounds,
     *,
     field: str,
-    max_bytes: int,
-    max_parts: int,
-    too_large: PredictorError,
+    between: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, Any], list[File]]:
     """Write a form's files into a folder, under names of our own.
 
     Args:
         request: what comes.
         folder: where to write.
+        bounds: how much may come.
         field: the name of the files that are wanted, for those who send no form.
-        max_bytes: most bytes of the whole request.
-        max_parts: most fields and files.
-        too_large: raised if there is more.
+        between: called after each piece of some 64 kB.
 
     Returns:
         The text fields, those given twice as lists, and the files. An empty file without a name, which is
@@ -49,13 +63,13 @@ def receive(
     """
     if request.mimetype != "multipart/form-data":
         raise InvalidRequest(f"Send a multipart form with a file named {field}.")
-    request.max_content_length = max_bytes
-    with _translated(too_large), _Places(folder) as places:
+    request.max_content_length = bounds.bytes
+    with _translated(bounds.too_large), _Places(folder) as places:
         parser = FormDataParser(
-            places.open, max_form_memory_size=_FIELD_BYTES, silent=False, max_form_parts=max_parts
+            places.open, max_form_memory_size=_FIELD_BYTES, silent=False, max_form_parts=bounds.parts
         )
         _, fields, files = parser.parse(
-            cast("IO[bytes]", _Pieces(request.stream)),
+            cast("IO[bytes]", _Pieces(request.stream, between)),
             request.mimetype,
             request.content_length,
             request.mimetype_params,
@@ -84,10 +98,12 @@ class _Pieces:
     for a part of the last file.
     """
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], between: Callable[[], None]) -> None:
         self._stream = stream
+        self._between = between
 
     def read(self, size: int) -> bytes:
+        self._between()
         piece = self._stream.read(size)
         for _ in range(_MOST_DASHES):
             if not piece.endswith(b"-") or not (more := self._stream.read(1)):

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from flask import Request
 
-from predictor.config import MEGA, Settings
+from predictor.config import MEGA, Settings, cores
 from predictor.errors import InvalidRequest, ModelTooLarge
+from predictor.runtime.gently import let_pictures_pass
 from predictor.runtime.uploads import Received
 from predictor.store.manifest import LABELS, MODEL, PREPROCESSING
 from predictor.web import model_schemas, multipart, schemas
@@ -31,10 +33,13 @@ def receive(request: Request, settings: Settings, folder: Path) -> Received:
     fields, files = multipart.receive(
         request,
         folder,
+        multipart.Bounds(
+            settings.max_model_bytes + 2 * _COMPANION_BYTES + _REST_BYTES,
+            _PARTS,
+            ModelTooLarge(f"The model may have at most {settings.max_model_mb:g} MB."),
+        ),
         field="model",
-        max_bytes=settings.max_model_bytes + 2 * _COMPANION_BYTES + _REST_BYTES,
-        max_parts=_PARTS,
-        too_large=ModelTooLarge(f"The model may have at most {settings.max_model_mb:g} MB."),
+        between=partial(let_pictures_pass, settings.workers or cores()),
     )
     body: model_schemas.UploadRequest = schemas.check(model_schemas.UploadRequest, fields, strict=False)
     return Received(body.name, _kept(files, folder, settings), request.remote_addr)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from predictor import slots
 from predictor.config import cores
-from predictor.runtime.gently import gently
+from predictor.runtime.gently import gently, let_pictures_pass
 
 
 def nicely(call: Callable[[], Any]) -> Any:
@@ -72,3 +73,21 @@ def test_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
             process.kill()
             process.wait()
     assert os.SCHED_OTHER in classes
+
+
+@pytest.mark.parametrize(("computing", "waits"), [([0, 0], 0), ([1, 0], 3), ([1, 0, 0], 1)])
+def test_pictures_first(computing: list[int], waits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two pieces of long work, pictures that are computed get a moment, but not for ever."""
+    numbers = slots.SharedNumbers()
+    monkeypatch.setattr(slots, "computing", numbers)
+    waited = list[float]()
+    numbers.put(0, computing.pop(0))
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(computing) > 1:
+            numbers.put(0, computing.pop(0))
+
+    let_pictures_pass(2, sleep)
+
+    assert len(waited) == waits

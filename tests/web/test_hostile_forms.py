@@ -97,10 +97,8 @@ def receive(
             fields, files = multipart.receive(
                 Request(environ),
                 folder,
+                multipart.Bounds(most, MOST_PARTS, ModelTooLarge("too large")),
                 field="model",
-                max_bytes=most,
-                max_parts=MOST_PARTS,
-                too_large=ModelTooLarge("too large"),
             )
         except (InvalidRequest, ModelTooLarge):
             return None
