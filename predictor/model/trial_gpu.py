@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from predictor.model.agreement import differences
+from predictor.model.child import Ending, run
 from predictor.model.device import Device, visible_environment
 from predictor.model.report import BEGUN, OnGpu, Refused, Report, Request
-from predictor.model.trial import COMMAND, ENVIRONMENT, Ending, judged, run, try_model
+from predictor.model.trial import COMMAND, ENVIRONMENT, try_model
+from predictor.model.verdict import judged
 
 # Where the libraries of CUDA are, and kernels that the driver has compiled for a GPU newer than they.
 _PASSED_ON = ("LD_LIBRARY_PATH", "CUDA_CACHE_PATH")

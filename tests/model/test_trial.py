@@ -11,8 +11,9 @@ import pytest
 
 from predictor.config import cores
 from predictor.errors import Internal
+from predictor.model.child import run
 from predictor.model.report import Limits, Refused, Report, Request
-from predictor.model.trial import run, try_model
+from predictor.model.trial import ENVIRONMENT, try_model
 from tools.sample_models import classifier
 
 YES = json.dumps(
@@ -158,6 +159,6 @@ def test_gives_way(tmp_path: Path) -> None:
     """The process runs only when nothing else wants the processor, from its first moment."""
     code = "import os, time; time.sleep(0.2); os.write(2, str(os.sched_getscheduler(0)).encode())"
 
-    ending = run(tmp_path, Request(model="model.onnx"), (sys.executable, "-c", code))
+    ending = run(tmp_path, Request(model="model.onnx"), (sys.executable, "-c", code), ENVIRONMENT)
 
     assert ending.complaint == str(os.SCHED_IDLE).encode()
