@@ -11,6 +11,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
+from predictor.bodies import DirectBody
 from predictor.lifetime import PatientWorker
 from predictor.slots import connections
 
@@ -46,6 +47,7 @@ class BalancedThreadWorker(PatientWorker):
         """Answer a request; a worker with more than its share lets the client connect anew."""
         if self.nr_conns > self._fewest() + 1:
             req.force_close()
+        req.body = DirectBody.of(req, conn.sock)
         return super().handle_request(req, conn)
 
     def _follows(self, conn: Any) -> bool:

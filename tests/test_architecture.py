@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "predictor"
-GROUND = {f"predictor.{name}" for name in ("config", "errors", "logs", "gthread", "lifetime", "slots")}
+GROUND = {
+    f"predictor.{name}" for name in ("bodies", "config", "errors", "logs", "gthread", "lifetime", "slots")
+}
 # Each room may import itself, the ground, and the rooms named here.
 MAY_IMPORT = {
     "image": set[str](),
