@@ -71,13 +71,7 @@ class Started:
 
     def processes(self) -> list[int]:
         """All its processes, whoever started them."""
-        found = []
-        for status in Path("/proc").glob("[0-9]*/stat"):
-            with suppress(OSError):  # it may have ended meanwhile
-                fields = status.read_text().rpartition(")")[2].split()
-                if int(fields[3]) == self.session:
-                    found.append(int(status.parent.name))
-        return found
+        return _session(self.session)
 
 
 def contestants() -> list[Contestant]:
@@ -156,6 +150,17 @@ def started(contestant: Contestant, interpreter: Path, folder: Path) -> Iterator
         _stop(process)
 
 
+def _session(session: int) -> list[int]:
+    """The processes of a session."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it may have ended meanwhile
+            fields = status.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                found.append(int(status.parent.name))
+    return found
+
+
 def _environment(contestant: Contestant, words: Mapping[str, str]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREDICTOR_")}
     own = {name: value.format(**words) for name, value in contestant.environment.items()}
@@ -182,3 +187,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    # Those that it left behind end a moment after they were killed.
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _session(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)

@@ -1,7 +1,8 @@
 """`make bench`, first part: this service, its peers and the bare pipeline, interleaved in one run.
 
-Each round starts every contestant once, has it answer at each number of connections, and stops it. Run as
-`python -m bench.peers [CONTESTANT ...]`. BENCH_ROUNDS and BENCH_SECONDS (of one measurement) can be set.
+Each round starts every contestant once, has it answer at each number of connections, and stops it: first for
+a small picture, then for a photograph. Run as `python -m bench.peers [CONTESTANT ...]`. BENCH_ROUNDS and
+BENCH_SECONDS (of one measurement) can be set.
 """
 
 import sys
@@ -9,33 +10,49 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.bare import bare
 from bench.contestant import CannotTakePart, Contestant, Started, contestants, python, started
 from bench.machine import versions
+from bench.photograph import photograph
 from bench.plot import bars
-from bench.report import report
+from bench.report import of_photographs, report
 from bench.rounds import Figures, Results
 from bench.run import PICTURE, RESULTS, ROUNDS, SECONDS, load, need_wrk, pss_mb
 from predictor.config import cores
 
-# The order matters little, but that nearest to the bare pipeline in time is what is held against it.
-CONNECTIONS = (8, 32, 1)
 COPIES = 32
 _WARM_SECONDS = 1
 
 
-def measure(chosen: Sequence[Contestant], rounds: int) -> Results:
+@dataclass(frozen=True)
+class Course:
+    """What each contestant has to do in a round.
+
+    Attributes:
+        picture: what is posted.
+        connections: how many there are at the same time, one after the other. The order matters little, but
+            what is nearest to the bare pipeline in time is what is held against it.
+        many: whether those that can answer for many pictures in one request do so, too.
+    """
+
+    picture: Path
+    connections: tuple[int, ...] = (8, 32, 1)
+    many: bool = False
+
+
+def measure(chosen: Sequence[Contestant], rounds: int, course: Course) -> Results:
     """Measure contestants against the bare pipeline."""
     results = Results()
     with tempfile.TemporaryDirectory() as folder:
         interpreters = _set_up(chosen, Path(folder), results)
         for number in range(rounds):
-            results.alone.append(bare(1, PICTURE, SECONDS))
-            results.bare.append(bare(cores(), PICTURE, SECONDS))
+            results.alone.append(bare(1, course.picture, SECONDS))
+            results.bare.append(bare(cores(), course.picture, SECONDS))
             for contestant, interpreter in interpreters.items():
-                figures = _round(contestant, interpreter, Path(folder, contestant.key))
+                figures = _round(contestant, interpreter, Path(folder, contestant.key), course)
                 results.figures.setdefault(contestant, []).append(figures)
                 print(
                     f"round {number + 1}: {contestant.name}: {figures.loads[8].rate:.1f}/s", file=sys.stderr
@@ -67,20 +84,20 @@ def _try(contestant: Contestant, interpreter: Path, folder: Path, right: int) ->
             raise CannotTakePart(f"it takes the picture for class {running.index}, which is {right}")
 
 
-def _round(contestant: Contestant, interpreter: Path, folder: Path) -> Figures:
+def _round(contestant: Contestant, interpreter: Path, folder: Path, course: Course) -> Figures:
     with started(contestant, interpreter, folder) as running:
-        load(running.url, CONNECTIONS[0], _WARM_SECONDS)
-        loads = {connections: load(running.url, connections) for connections in CONNECTIONS}
+        load(running.url, course.connections[0], _WARM_SECONDS, picture=course.picture)
+        loads = {each: load(running.url, each, picture=course.picture) for each in course.connections}
         many = None
-        if contestant.many:
+        if contestant.many and course.many:
             many = 1000 / (COPIES * load(running.url, 1, copies=COPIES).rate)
-        return Figures(running.seconds, loads, _memory(running), many)
+        return Figures(running.seconds, loads, _memory(running, course), many)
 
 
-def _memory(running: Started) -> float:
+def _memory(running: Started, course: Course) -> float:
     """Memory in the middle of a second under load."""
     with ThreadPoolExecutor(1) as pool:
-        busy = pool.submit(load, running.url, CONNECTIONS[0], _WARM_SECONDS)
+        busy = pool.submit(load, running.url, course.connections[0], _WARM_SECONDS, picture=course.picture)
         time.sleep(_WARM_SECONDS / 2)
         memory = pss_mb(running.processes())
         busy.result()
@@ -88,12 +105,16 @@ def _memory(running: Started) -> float:
 
 
 def main() -> None:
-    """Measure, print, and write the table and the plot."""
+    """Measure, print, and write the tables and the plot."""
     need_wrk()
     everybody = contestants()
     named = sys.argv[1:] or [contestant.key for contestant in everybody]
-    results = measure([contestant for contestant in everybody if contestant.key in named], ROUNDS)
-    text = report(results)
+    chosen = [contestant for contestant in everybody if contestant.key in named]
+    results = measure(chosen, ROUNDS, Course(PICTURE, many=True))
+    with tempfile.TemporaryDirectory() as folder:
+        large = Course(photograph(PICTURE, Path(folder, "photograph.jpg")), connections=(8, 1))
+        computing = [contestant for contestant in chosen if contestant.computes]
+        text = report(results) + "\n" + of_photographs(measure(computing, ROUNDS, large))
     print(text)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "peers.md").write_text(text)

@@ -41,18 +41,21 @@ class Load:
     p99: float
 
 
-def load(url: str, connections: int, seconds: int = SECONDS, copies: int = 1) -> Load:
-    """Have wrk post the picture without a pause; every answer must be a success.
+def load(
+    url: str, connections: int, seconds: int = SECONDS, *, copies: int = 1, picture: Path = PICTURE
+) -> Load:
+    """Have wrk post a picture without a pause; every answer must be a success.
 
     Args:
         url: where to.
         connections: how many at the same time.
         seconds: for how long.
         copies: how many pictures in one request; more than one are sent as a form.
+        picture: what to post.
     """
     done = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(SCRIPT), url],
-        env={**os.environ, "PICTURE": str(PICTURE), "COPIES": str(copies)},
+        env={**os.environ, "PICTURE": str(picture), "COPIES": str(copies)},
         capture_output=True,
         text=True,
         check=True,

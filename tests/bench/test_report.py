@@ -8,7 +8,7 @@ import pytest
 from bench.bare import Bare
 from bench.contestant import Contestant
 from bench.plot import bars
-from bench.report import report
+from bench.report import of_photographs, report
 from bench.rounds import Figures, Results
 from bench.run import Load
 
@@ -97,3 +97,15 @@ def test_bars(results: Results) -> None:
     assert len(widths) == 6
     assert widths[0] / widths[3] == pytest.approx(76.8 / 72.0, abs=0.01)
     assert line is not None
+
+
+def test_photographs(results: Results) -> None:
+    """With photographs there is a line for the bare loop and for each contestant, the quickest first."""
+    lines = of_photographs(results).splitlines()
+    rows = [line.split(" | ") for line in lines[lines.index(next(x for x in lines if "---" in x)) + 1 :]]
+
+    assert [row[0] for row in rows] == [
+        "| bare loop", "| the hello", "| the cached", "| the service", "| the flask_sync",
+    ]  # fmt: skip
+    assert {" | ".join(row).count("|") for row in rows} == {9}
+    assert rows[3][3] == "0.960"
