@@ -7,12 +7,16 @@ busy, both cost throughput: the first a few wake-ups a request, the second the c
 
 import select
 import time
+from contextlib import suppress
 from typing import Any
 
 from gunicorn.glogging import Logger
+from gunicorn.http.errors import ParseException
+from gunicorn.util import write_nonblock
 
 from predictor.bodies import DirectBody
 from predictor.lifetime import PatientWorker
+from predictor.refusals import Caught, refusal
 from predictor.slots import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.
@@ -49,6 +53,25 @@ class BalancedThreadWorker(PatientWorker):
             req.force_close()
         req.body = DirectBody.of(req, conn.sock)
         return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Refuse what could not be read as a request: as gunicorn would, but in the service's own form."""
+        caught = Caught()
+        super().handle_error(req, caught, addr, exc)
+        if caught.status is not None:
+            # The client may have left.
+            with suppress(OSError):
+                write_nonblock(client, refusal(caught.status))
+
+    def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
+        """Whether a connection can take another request; the rest of a body that is no HTTP ends it.
+
+        Its request is answered by then: a refusal would be taken for the answer to the next one.
+        """
+        try:
+            return bool(super()._keepalive_after(conn, keepalive))
+        except ParseException:
+            return False
 
     def _follows(self, conn: Any) -> bool:
         """Whether the next request comes soon; waited for only while there is a thread for everybody."""

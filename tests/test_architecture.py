@@ -8,7 +8,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "predictor"
 GROUND = {
-    f"predictor.{name}" for name in ("bodies", "config", "errors", "logs", "gthread", "lifetime", "slots")
+    f"predictor.{name}"
+    for name in ("bodies", "config", "errors", "logs", "gthread", "lifetime", "refusals", "slots")
 }
 # Each room may import itself, the ground, and the rooms named here.
 MAY_IMPORT = {

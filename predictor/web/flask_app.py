@@ -9,23 +9,10 @@ from flask.sessions import SessionInterface, SessionMixin
 from pydantic_core import to_json
 from werkzeug.datastructures import Headers
 
+from predictor.refusals import SAFE_HEADERS
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-SAFE_HEADERS = [
-    # Pictures named by address are shown as a preview, so images may come from elsewhere; nothing else may.
-    (
-        "Content-Security-Policy",
-        (
-            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
-            "img-src 'self' data: blob: http: https:; form-action 'self'; frame-ancestors 'none'"
-        ),
-    ),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-]
-"""Headers of every answer."""
 
 
 class JsonProvider(DefaultJSONProvider):

@@ -1,6 +1,7 @@
 """Whatever is asked, an answer says nothing of the inside, and keeps a browser safe."""
 
 import itertools
+import json
 import random
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 import requests
 from flask import Flask
 
+from predictor.refusals import SAFE_HEADERS
 from tests.live.attack_access.naughty import TEXTS, UNSHOWABLE
 from tests.live.attack_access.wire import exchange
 from tests.live.service import ROOT, Service
@@ -173,7 +175,7 @@ MALFORMED = (
     b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n",
     b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-    b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
     b"GET /<script>alert(1)</script> HTTP/1.1 x\r\nHost: x\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
@@ -183,11 +185,18 @@ MALFORMED = (
 
 @pytest.mark.parametrize("request_", MALFORMED, ids=lambda text: text[:24].decode())
 def test_malformed_requests(attacked: Service, request_: bytes) -> None:
-    """What is no HTTP is refused by the server, which tells nothing of the inside and echoes no markup."""
+    """What is no HTTP is refused as all else is, which tells nothing of the inside and echoes nothing."""
     answer = exchange(attacked.port, request_)
     head, _, body = answer.partition(b"\r\n\r\n")
 
     assert re.match(rb"HTTP/1\.1 (4\d\d|501) ", head), head
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    problem = json.loads(body)
+    assert headers["Content-Type"] == "application/problem+json"
+    assert headers["X-Request-ID"] == problem["request_id"]
+    assert problem["code"] == "invalid_request"
+    assert head.startswith(b"HTTP/1.1 %d " % problem["status"])
+    assert {name: headers.get(name) for name, _ in SAFE_HEADERS} == dict(SAFE_HEADERS)
     assert b"<script" not in body
     text = body.decode("latin-1")
     assert [pattern.pattern for pattern in (INSIDE, LIBRARIES, ADDRESS) if pattern.search(text)] == []

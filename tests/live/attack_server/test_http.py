@@ -176,6 +176,14 @@ def test_malformed(service: Service, proxy: Proxy, way: str) -> None:
     assert exchange(port, PROBE).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.parametrize("chunk", CHUNKS.values(), ids=list(CHUNKS))
+def test_unread_body(service: Service, chunk: bytes) -> None:
+    """A request that was answered without its body gets no second answer if that body is no HTTP."""
+    request = framed(CHUNKED, body=chunk + END + HIDDEN).replace(b"/predict", b"/nowhere")
+
+    assert statuses(exchange(service.port, request, PROBE)) == [404]
+
+
 @pytest.mark.parametrize("way", ["direct", "nginx"])
 @pytest.mark.parametrize("kind", ["length and chunks", "chunks and length", "two lengths"])
 def test_two_ends(service: Service, proxy: Proxy, kind: str, way: str) -> None:
