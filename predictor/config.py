@@ -15,6 +15,8 @@ from predictor.errors import ConfigError
 
 PREFIX = "PREDICTOR_"
 MEGA = 1_000_000
+# Of an address, up to its host.
+_CREDENTIALS = re.compile(r"(?<=//).*@")
 _HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "efficientnet-lite0.onnx"
 SHORT_TOKEN = 16
@@ -148,7 +150,8 @@ def _read(name: str, reader: Callable[[str], Any], text: str) -> Any:
     try:
         return reader(text.strip())
     except ValueError as error:
-        raise ConfigError(f"{name}={text!r} cannot be used: it must be {error}.") from error
+        shown = _CREDENTIALS.sub("***@", text)
+        raise ConfigError(f"{name}={shown!r} cannot be used: it must be {error}.") from error
 
 
 def _number(kind: type[int] | type[float], least: float) -> Callable[[str], Any]:

@@ -68,6 +68,16 @@ def test_unusable_values(name: str, value: str) -> None:
         Settings.from_environment({name: value})
 
 
+def test_secrets_stay_secret() -> None:
+    """What is said of an address that cannot be used does not hold its password, nor that of a token."""
+    values = {"PREDICTOR_CACHE": "http://user:secret@cache:6379", "PREDICTOR_ADMIN_TOKEN": " , "}
+    for name, value in values.items():
+        with pytest.raises(ConfigError, match=name) as error:
+            Settings.from_environment({name: value})
+        assert "secret" not in error.value.detail
+        assert "cache:6379" in error.value.detail or "TOKEN" in name
+
+
 def test_tokens() -> None:
     """Tokens are separated by commas, do not show when settings are printed, and weak ones are named."""
     settings = Settings.from_environment(
