@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from prometheus_client import Gauge
-
 from predictor import slots
 from predictor.config import Settings, cores
 from predictor.errors import Overloaded
@@ -56,14 +54,12 @@ class Admission:
 
     Args:
         settings: how many may wait in a worker.
-        gauge: shows how many there are.
     """
 
-    def __init__(self, settings: Settings, gauge: Gauge) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._most = settings.max_queue
         self._share = settings.slots
         self._workers = settings.workers or cores()
-        self._gauge = gauge
         self._slot = slots.own()
         self._accepted = 0
         self._crowded = False
@@ -89,18 +85,21 @@ class Admission:
             if not caller.waits(wait):
                 raise Overloaded("The answer would come after its deadline.", retry_after=_whole(wait))
             self._tell(self._accepted + images)
-        self._gauge.inc(images)
         try:
             yield
         finally:
-            self._gauge.dec(images)
             with self._lock:
                 self._tell(self._accepted - images)
 
     @property
+    def waiting(self) -> int:
+        """How many pictures all workers together have accepted and not yet answered."""
+        return sum(slots.waiting.of(self._workers))
+
+    @property
     def crowded(self) -> bool:
         """Whether so many pictures wait in all workers together that new ones should go elsewhere."""
-        share = sum(slots.waiting.of(self._workers)) / (self._most * self._workers)
+        share = self.waiting / (self._most * self._workers)
         self._crowded = share >= (_LOW if self._crowded else _HIGH)
         return self._crowded
 

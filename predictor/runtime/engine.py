@@ -93,7 +93,7 @@ class Engine:
         self._phase_seconds = {phase: metrics.phase_seconds.labels(phase) for phase in PHASES}
         self._limits = Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
         self._url_seconds = settings.cache_seconds
-        self.admission = Admission(settings, metrics.queue_images)
+        self.admission = Admission(settings)
         # Downloads wait side by side: there is a thread for each picture that may be accepted.
         most = max(settings.max_queue, settings.max_batch)
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="picture")
@@ -172,7 +172,7 @@ class Engine:
             result = Internal("Something went wrong with this picture.")
         version = asked.model.version
         outcome = result.code if isinstance(result, PredictorError) else "ok"
-        self._metrics.images.labels(version.name, version.version, outcome).inc()
+        self._metrics.count_image(version.name, version.version, outcome)
         return result
 
     def _answer(self, asked: _Asked, picture: Picture) -> Prediction:
@@ -209,13 +209,13 @@ class Engine:
         answer = partial(self._known_or_fetched, asked, url, url_key)
         prediction, shared = self._cache.once(asked.key(url_key), answer)
         if shared:
-            self._metrics.cache_requests.labels("shared").inc()
+            self._metrics.count_cache("shared")
         return replace(prediction, cached=True) if shared else prediction
 
     def _known_or_fetched(self, asked: _Asked, url: str, url_key: str) -> Prediction:
         """What an address's picture was a short while ago may be answered already; else it is fetched."""
         if (digest := self._cache.find(url_key)) and (kept := self._cache.known(asked.key(digest))):
-            self._metrics.cache_requests.labels("hit").inc()
+            self._metrics.count_cache("hit")
             return _prediction(asked.model, kept, cached=True)
         data = self._fetched(asked, url)
         self._cache.keep(url_key, _sha256(data), self._url_seconds)

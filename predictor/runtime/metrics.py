@@ -32,7 +32,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _LONG_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 # prometheus_client's files, one for each kind of metric; the series of a worker take a tenth of this.
-_FILES = ("counter", "histogram", "gauge_livesum", "gauge_livemostrecent")
+_FILES = ("counter", "histogram", "gauge_livemostrecent")
 _FILE_BYTES = 1 << 20
 # What an entry of such a file takes besides its key, at most: a length, padding, two numbers.
 _ENTRY_BYTES = 32
@@ -68,10 +68,6 @@ class Metrics:
         self.batch_size = Histogram(
             "predictor_batch_size", "Pictures in one run of the model.", registry=registry, buckets=_SIZES
         )
-        self.queue_images = Gauge(
-            "predictor_queue_images", "Pictures accepted and not yet answered.",
-            registry=registry, multiprocess_mode="livesum",
-        )  # fmt: skip
         self.cache_requests = Counter(
             "predictor_cache_requests", "Look-ups in the cache: hit, miss, shared or error.",
             ("result",), registry=registry,
@@ -83,6 +79,7 @@ class Metrics:
 
         self._changes(registry)
         self._counted = dict[tuple[str, str, int], tuple[Counter, Histogram]]()
+        self._counters = dict[tuple[Counter, tuple[str, ...]], Counter]()
 
     def _changes(self, registry: CollectorRegistry) -> None:
         self.swaps = Counter(
@@ -105,6 +102,21 @@ class Metrics:
             self._counted[labels] = counted
         counted[0].inc()
         counted[1].observe(seconds)
+
+    def count_image(self, model: str, version: int, outcome: str) -> None:
+        """Count a picture by the version that answered, and what came of it."""
+        self._counter(self.images, (model, str(version), outcome)).inc()
+
+    def count_cache(self, result: str) -> None:
+        """Count a look-up in the cache: hit, miss, shared or error."""
+        self._counter(self.cache_requests, (result,)).inc()
+
+    def _counter(self, metric: Counter, labels: tuple[str, ...]) -> Counter:
+        """The counter of some labels; the metric itself would check them, and look them up under a lock."""
+        key = (metric, labels)
+        if (found := self._counters.get(key)) is None:
+            found = self._counters[key] = metric.labels(*labels)
+        return found
 
     def observe_step(self, step: str, seconds: float) -> None:
         """Count the time of a step of a change of models."""
@@ -144,20 +156,24 @@ class _RoomyDict(MmapedDict):
         return True
 
 
-class _LiveModels(Collector):
-    """`predictor_model_live`, read when asked: a version that serves no longer is gone from it at once."""
+class _AtThisMoment(Collector):
+    """What is read when asked: a version that serves no longer is gone from it at once."""
 
-    def __init__(self, versions: Callable[[], Iterable[Version]]) -> None:
+    def __init__(self, versions: Callable[[], Iterable[Version]], waiting: Callable[[], int]) -> None:
         self._versions = versions
+        self._waiting = waiting
 
     def collect(self) -> Iterable[Any]:
-        family = GaugeMetricFamily(
+        live = GaugeMetricFamily(
             "predictor_model_live", "1 for each model version that serves.",
             labels=("name", "version", "digest"),
         )  # fmt: skip
         for name, version, digest in self._versions():
-            family.add_metric((name, str(version), digest), 1)
-        return [family]
+            live.add_metric((name, str(version), digest), 1)
+        queue = GaugeMetricFamily(
+            "predictor_queue_images", "Pictures accepted and not yet answered.", value=self._waiting()
+        )
+        return [live, queue]
 
 
 class _TolerantCollector(MultiProcessCollector):
@@ -174,27 +190,30 @@ class _TolerantCollector(MultiProcessCollector):
 
 
 def exporter(
-    refresh: Callable[[], None], versions: Callable[[], Iterable[Version]] = tuple
+    refresh: Callable[[], None],
+    versions: Callable[[], Iterable[Version]] = tuple,
+    waiting: Callable[[], int] = int,
 ) -> PrometheusMetrics:
     """The owner of `/metrics`: over all workers if the server set a folder for their files.
 
     Args:
         refresh: called before each export, for gauges that are read when asked.
         versions: the versions that serve.
+        waiting: how many pictures were accepted and not yet answered, by all workers.
     """
-    live = _LiveModels(versions)
+    moment = _AtThisMoment(versions, waiting)
     if FOLDER_VARIABLE in os.environ and _claim_files():
-        made = _exporting(GunicornInternalPrometheusMetrics, refresh, live)
+        made = _exporting(GunicornInternalPrometheusMetrics, refresh, moment)
         return made.for_app_factory(export_defaults=False)
     registry = CollectorRegistry()
-    registry.register(live)
-    return _exporting(PrometheusMetrics, refresh, live).for_app_factory(
+    registry.register(moment)
+    return _exporting(PrometheusMetrics, refresh, moment).for_app_factory(
         export_defaults=False, registry=registry
     )
 
 
 def _exporting(
-    base: type[PrometheusMetrics], refresh: Callable[[], None], live: Collector
+    base: type[PrometheusMetrics], refresh: Callable[[], None], moment: Collector
 ) -> type[PrometheusMetrics]:
     class Exporter(base):
         def generate_metrics(
@@ -205,7 +224,7 @@ def _exporting(
             if issubclass(base, GunicornInternalPrometheusMetrics):
                 registry = CollectorRegistry()
                 _TolerantCollector(registry)
-                registry.register(live)
+                registry.register(moment)
             encode, content_type = choose_encoder(accept_header or "")
             wanted = registry.restricted_registry(names) if names else registry
             return encode(wanted).decode(), content_type

@@ -61,7 +61,7 @@ class Worker:
         self.settings = settings
         _make_folders(settings)
         self.registry = Registry(settings.data, BUNDLED_MODEL)
-        self.exporter = exporter(self._refresh, self._live_versions)
+        self.exporter = exporter(self._refresh, self._live_versions, lambda: self.engine.admission.waiting)
         self.metrics = Metrics(self.exporter.registry)
         self.switch = Switch(
             self.registry,
@@ -72,7 +72,7 @@ class Worker:
         self.publisher = Publisher(self.registry, self.switch)
         self.uploads = Uploads(settings, self.switch, self.publisher, self.metrics, self._try)
         self.live = Live(self.switch.stamp)
-        self.cache = Cache(settings, lambda result: self.metrics.cache_requests.labels(result).inc())
+        self.cache = Cache(settings, self.metrics.count_cache)
         self.device: Device | None = None
         self._member: Member | None = None
         self._watchdog: Watchdog | None = None

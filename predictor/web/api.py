@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response
 
 from predictor.errors import (
     FetchBlocked,
@@ -22,7 +22,8 @@ from predictor.runtime.prediction import Outcome
 from predictor.runtime.worker import Worker
 from predictor.web import answers, callers, inputs, schemas
 from predictor.web.auth import require_token
-from predictor.web.hooks import surrounding
+from predictor.web.flask_app import as_json
+from predictor.web.hooks import present, surrounding
 from predictor.web.openapi import BINARY, operation
 from predictor.web.problems import problem_json
 
@@ -57,11 +58,12 @@ def blueprint(worker: Worker) -> Blueprint:
         repeated files it takes many and answers `results` in the order sent, where one bad picture never
         fails the others.
         """
-        require_token(request, settings.predict_tokens)
-        sent = inputs.read(request, settings)
-        outcome = worker.engine.predict(sent.pictures, sent.options, callers.caller(request, settings))
+        asked = present()
+        require_token(asked, settings.predict_tokens)
+        sent = inputs.read(asked, settings)
+        outcome = worker.engine.predict(sent.pictures, sent.options, callers.caller(asked, settings))
         surrounding().phases = outcome.phases.seconds
-        return jsonify(_body(outcome, many=sent.many))
+        return as_json(_body(outcome, many=sent.many))
 
     return api
 

@@ -20,8 +20,12 @@ class JsonProvider(DefaultJSONProvider):
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """The arguments of `jsonify` as an answer."""
-        value = self._prepare_response_obj(args, kwargs)
-        return LeanResponse(to_json(value), mimetype=self.mimetype)
+        return as_json(self._prepare_response_obj(args, kwargs))
+
+
+def as_json(value: object) -> "LeanResponse":
+    """A value as an answer, where the application need not be asked how to write it."""
+    return LeanResponse(to_json(value), content_type="application/json")
 
 
 class NoSessions(SessionInterface):

@@ -37,14 +37,13 @@ def init_app(app: Flask, metrics: Metrics) -> None:
 
     @app.before_request
     def begin() -> None:
-        given = request.headers.get("X-Request-ID", "")
+        given = present().headers.get("X-Request-ID", "")
         state = Surrounding(given if _ID.fullmatch(given) else os.urandom(16).hex())
         g.surrounding = state
 
     @app.after_request
     def end(response: Response) -> Response:
-        # One look at the context instead of one for each attribute.
-        asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        asked = present()
         state = surrounding()
         seconds = time.perf_counter() - state.start
         headers = response.headers
@@ -54,6 +53,12 @@ def init_app(app: Flask, metrics: Metrics) -> None:
         _count(metrics, asked, response.status_code, seconds)
         logs.write(log, "request", _fields(asked, response.status_code, seconds, state))
         return response
+
+
+def present() -> Request:
+    """The present request itself: each attribute of Flask's `request` is a look at the context."""
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    return asked
 
 
 def surrounding() -> Surrounding:

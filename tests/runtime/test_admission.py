@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterator
 
-import prometheus_client
 import pytest
 
 from predictor import slots
@@ -26,9 +25,8 @@ def alone() -> Iterator[None]:
 
 
 def admission(**settings: object) -> Admission:
-    """An admission with a gauge of its own."""
-    gauge = prometheus_client.Gauge("waiting", "Pictures.", registry=prometheus_client.CollectorRegistry())
-    return Admission(Settings(**{"max_queue": 8, "workers": 1, **settings}), gauge)  # type: ignore[arg-type]
+    """An admission of a worker that is alone, with eight places."""
+    return Admission(Settings(**{"max_queue": 8, "workers": 1, **settings}))  # type: ignore[arg-type]
 
 
 def test_bound() -> None:
@@ -36,10 +34,12 @@ def test_bound() -> None:
     door = admission()
 
     with door.places(6, 1.0, PATIENT):
+        assert door.waiting == 6
         with pytest.raises(Overloaded), door.places(3, 1.0, PATIENT):
             pass
         with door.places(2, 1.0, PATIENT):
             pass
+    assert door.waiting == 0
     with door.places(3, 1.0, PATIENT):
         pass
 

@@ -73,7 +73,7 @@ def make_engine(tmp_path: Path, pictures: Pictures, model: LoadedModel) -> Calla
         chosen = Settings(**{"data": tmp_path, "threads": 4, **settings})  # type: ignore[arg-type]
         cache_folder(chosen).mkdir(exist_ok=True)
         metrics = Metrics(prometheus_client.CollectorRegistry())
-        cache = Cache(chosen, lambda result: metrics.cache_requests.labels(result).inc())
+        cache = Cache(chosen, metrics.count_cache)
         cache.init_app(Flask("test"))
         live = Live(Stamp(tmp_path / "stamp"))
         live.adopt(0, {"default": model})
