@@ -1,5 +1,6 @@
 """How much memory processes take at their peak, as the kernel counts it."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,11 +9,12 @@ from pathlib import Path
 _KB = 1024
 # Written to clear_refs, it sets the peak back to what is resident now (proc(5)).
 _RESET_PEAK = "5"
+_LOOK_SECONDS = 0.005
 
 
 @dataclass
 class Growth:
-    """Bytes by which the peak of the process that grew most was above its size before."""
+    """By how many bytes a process, or all together, were at their peak above their size before."""
 
     most: int = 0
 
@@ -30,6 +32,28 @@ def growth(pids: Sequence[int]) -> Iterator[Growth]:
     found = Growth()
     yield found
     found.most = max(_status(pid, "VmHWM") - size for pid, size in before.items())
+
+
+@contextmanager
+def growth_together(pids: Sequence[int]) -> Iterator[Growth]:
+    """Measure by how much processes grow together at most while the block runs, by looking again and again.
+
+    Yields:
+        The result, which is set when the block has ended.
+    """
+    found, ended, before = Growth(), threading.Event(), resident(pids)
+
+    def watch() -> None:
+        while not ended.wait(_LOOK_SECONDS):
+            found.most = max(found.most, resident(pids) - before)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def resident(pids: Sequence[int]) -> int:
