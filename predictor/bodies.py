@@ -9,6 +9,9 @@ from typing import Any
 
 from gunicorn.http.body import Body, LengthReader
 
+# Room is had for a piece before it comes, and a body's length is whatever its sender says.
+_MOST = 32 << 20
+
 
 class DirectBody(Body):
     """The body of a request whose headers were read from a plain socket; it says how long it is."""
@@ -29,7 +32,7 @@ class DirectBody(Body):
         pieces = [unreader.take_buffered()]
         missing = wanted - len(pieces[0])
         try:
-            while missing and (piece := unreader.sock.recv(missing, socket.MSG_WAITALL)):
+            while missing and (piece := unreader.sock.recv(min(missing, _MOST), socket.MSG_WAITALL)):
                 pieces.append(piece)
                 missing -= len(piece)
         except Exception:

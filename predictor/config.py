@@ -15,8 +15,6 @@ from predictor.errors import ConfigError
 
 PREFIX = "PREDICTOR_"
 MEGA = 1_000_000
-# Of an address, up to its host.
-_CREDENTIALS = re.compile(r"(?<=//).*@")
 _HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "efficientnet-lite0.onnx"
 SHORT_TOKEN = 16
@@ -150,8 +148,8 @@ def _read(name: str, reader: Callable[[str], Any], text: str) -> Any:
     try:
         return reader(text.strip())
     except ValueError as error:
-        shown = _CREDENTIALS.sub("***@", text)
-        raise ConfigError(f"{name}={shown!r} cannot be used: it must be {error}.") from error
+        shown = name if name in _SECRET else f"{name}={text!r}"
+        raise ConfigError(f"{shown} cannot be used: it must be {error}.") from error
 
 
 def _number(kind: type[int] | type[float], least: float) -> Callable[[str], Any]:
@@ -221,6 +219,8 @@ def _is_cache(text: str) -> bool:
     return text in {"on", "off"} or text.startswith(("redis://", "rediss://"))
 
 
+# What may hold a password is not repeated in an error.
+_SECRET = {variable(name) for name in ("cache", "admin_token", "predict_token")}
 _READERS: dict[str, Callable[[str], Any]] = {
     "bind": _choice(_is_bind, "host:port or unix:/path"),
     "workers": _number(int, 1),

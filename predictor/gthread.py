@@ -5,6 +5,7 @@ wakes first accepts a burst of new connections alone and keeps them. Where each 
 busy, both cost throughput: the first a few wake-ups a request, the second the cores of idle workers.
 """
 
+import os
 import select
 import time
 from contextlib import suppress
@@ -59,9 +60,11 @@ class BalancedThreadWorker(PatientWorker):
         caught = Caught()
         super().handle_error(req, caught, addr, exc)
         if caught.status is not None:
+            request_id = os.urandom(16).hex()
+            self.log.warning("Refused with %d, request id %s", caught.status, request_id)
             # The client may have left.
             with suppress(OSError):
-                write_nonblock(client, refusal(caught.status))
+                write_nonblock(client, refusal(caught.status, request_id))
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
         """Whether a connection can take another request; the rest of a body that is no HTTP ends it.

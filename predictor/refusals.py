@@ -3,7 +3,6 @@
 Gunicorn answers what is no HTTP, or has too long headers, by a page of its own without any header.
 """
 
-import os
 from http import HTTPStatus
 
 from pydantic_core import to_json
@@ -26,6 +25,8 @@ SAFE_HEADERS = [
 """Headers of every answer."""
 
 _DETAILS = {
+    HTTPStatus.FORBIDDEN: "The connection may not be used like this.",
+    HTTPStatus.EXPECTATION_FAILED: "The request expects what the service does not offer.",
     HTTPStatus.REQUEST_URI_TOO_LONG: "The address is too long.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "There are too many or too long headers.",
     HTTPStatus.NOT_IMPLEMENTED: "The request asks for a coding of its body that is not understood.",
@@ -33,14 +34,14 @@ _DETAILS = {
 }
 
 
-def refusal(status: int) -> bytes:
+def refusal(status: int, request_id: str) -> bytes:
     """A whole answer that refuses a request and ends its connection.
 
     Args:
         status: that the server has found.
+        request_id: under which the log tells of it.
     """
     error = Internal if status == HTTPStatus.INTERNAL_SERVER_ERROR else InvalidRequest
-    request_id = os.urandom(16).hex()
     body = to_json(
         {
             "type": f"/docs#{error.code}",

@@ -72,6 +72,13 @@ def test_cut_off() -> None:
     assert (read, rest) == ([b"short", b""], b"")
 
 
+def test_absurd_length() -> None:
+    """Nobody makes the service look for more memory than there is."""
+    read, _ = received(b"short", 10**20, 2, [None])
+
+    assert read == [b"short"]
+
+
 def test_broken() -> None:
     """A connection that breaks within a body is not used for another request."""
     here, there = socket.socketpair()

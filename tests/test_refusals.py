@@ -21,19 +21,19 @@ def answered(raw: bytes) -> http.client.HTTPResponse:
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(400, "invalid_request"), (414, "invalid_request"), (431, "invalid_request"),
-                         (501, "invalid_request"), (500, "internal")],
-)  # fmt: skip
+    ("status", "code"),
+    [(status, "invalid_request") for status in (400, 403, 414, 417, 431, 501)] + [(500, "internal")],
+)
 def test_refusal(status: int, code: str) -> None:
     """It is a problem document with an id, the safe headers and the end of the connection."""
-    response = answered(refusal(status))
+    response = answered(refusal(status, "an-id"))
     problem = json.loads(response.read())
 
     assert response.status == problem["status"] == status
     assert problem["code"] == code
     assert problem["type"] == f"/docs#{code}"
     assert response.headers["Content-Type"] == "application/problem+json"
-    assert response.headers["X-Request-ID"] == problem["request_id"]
+    assert response.headers["X-Request-ID"] == problem["request_id"] == "an-id"
     assert response.headers["Connection"] == "close"
     assert dict(SAFE_HEADERS).items() <= dict(response.headers).items()
 

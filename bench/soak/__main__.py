@@ -23,7 +23,7 @@ from itertools import cycle
 from bench.run import PICTURE, ROOT, running
 from bench.soak.judge import Events, Switch
 from bench.soak.load import Sent
-from bench.soak.mix import commented
+from bench.soak.mix import KINDS, commented
 from bench.soak.report import Soaked, left_over, report
 from bench.soak.watch import Watch
 from bench.switch import upload, variant
@@ -191,7 +191,8 @@ def capacity(urls: list[str], address: str) -> float:
     with loaded(urls, address, 0) as sent:
         time.sleep(MEASURE_SECONDS)
     end = max(one.answered for one in sent)
-    later = [one for one in sent if one.answered > end - MEASURE_SECONDS / 2]
+    half = end - MEASURE_SECONDS / 2
+    later = [one for one in sent if one.answered > half and one.status == KINDS[one.kind].status]
     return len(later) / (MEASURE_SECONDS / 2)
 
 

@@ -9,6 +9,7 @@ from bench.soak.mix import KINDS, LIVE
 
 REFUSED = {409, 503}
 """What tells a client to come back later is neither right nor wrong."""
+NOT_REACHED = "not_ready"
 # A dead worker's connections are closed only after its memory was given back; what is sent on them until then
 # is lost as well.
 _DYING_SECONDS = 0.25
@@ -74,13 +75,18 @@ def tally(sent: Iterable[Sent], events: Events) -> Tally:
     """Sort requests by what came of them."""
     found = Tally([], [], [], [])
     for one in sent:
-        if one.status == 0:
+        if one.status == 0 or _given_up(one):
             found.lost.append(one)
         elif one.status in REFUSED:
             found.refused.append(one)
         else:
             (found.right if events.right(one) else found.wrong).append(one)
     return found
+
+
+def _given_up(sent: Sent) -> bool:
+    """Whether nginx answered for a service that it could not reach."""
+    return sent.proxied and sent.status == 503 and NOT_REACHED in sent.labels
 
 
 def lost_by_kill(lost: list[Sent], kills: list[float]) -> tuple[list[int], int]:

@@ -133,7 +133,7 @@ def _answer(connection: http.client.HTTPConnection, request: Request) -> tuple[i
         connection.request(request.method, request.path, request.body, request.headers)
         response = connection.getresponse()
         content = response.read()
-        return response.status, _labels(content) if request.method == "POST" else []
+        return response.status, _labels(content) if request.method == "POST" or response.status == 503 else []
     except (OSError, http.client.HTTPException, ValueError) as error:
         connection.close()
         return 0, [repr(error)]

@@ -164,12 +164,12 @@ def _about_files(soaked: Soaked) -> Iterator[Promise]:
         yield f"{field} stay as they were: {more:+.0f} from the first third to the last", more <= most
     left = soaked.left
     yield f"no upload is left behind: {left.incoming} files", left.incoming == 0
-    # A page and an empty file for each worker's last words; four files of metrics.
+    # A page and an empty file for each worker's last words; three files of metrics.
     yield (
         f"the dead leave no pages: {left.workers} files, {left.living} workers",
         left.workers <= 2 * left.living + 2,
     )
-    yield f"the dead leave no metrics: {left.metrics} files", left.metrics <= 4 * (left.living + 1)
+    yield f"the dead leave no metrics: {left.metrics} files", left.metrics <= 3 * (left.living + 1)
     yield (
         f"the cache is bounded: {left.cache_mb:.1f} MB for {MAX_ENTRIES} answers",
         left.cache_mb < _MOST_CACHE_MB,

@@ -161,8 +161,10 @@ class _Heard:
             while selector.get_map() and not self._too_long:
                 if (left := deadline - time.monotonic()) <= 0:
                     return False
-                ready = selector.select(min(left, _POLL_SECONDS))
-                if not ready and _exited(self._process):
+                # What a process wrote before it ended is there once it has ended.
+                ended = _exited(self._process)
+                ready = selector.select(0 if ended else min(left, _POLL_SECONDS))
+                if ended and not ready:
                     break
                 for key, _ in ready:
                     self._read(selector, key)

@@ -26,6 +26,7 @@ from predictor.web.problems import wants_page
 NAME = "models"
 """The blueprint's name."""
 _MAY = (Unauthorized, Forbidden)
+_MOST_WANTED = 100_000
 _CHANGE = (InvalidRequest, *_MAY, ModelNotFound, ModelConflict, InvalidModel, NotReady, StorageFull)
 
 
@@ -165,6 +166,7 @@ def _name(name: str) -> str:
 def _wanted() -> model_schemas.ActivateRequest:
     """The version to activate: JSON, or the page's form."""
     found: model_schemas.ActivateRequest
+    request.max_content_length = _MOST_WANTED
     if request.mimetype == "application/x-www-form-urlencoded":
         found = schemas.check(model_schemas.ActivateRequest, dict(request.form), strict=False)
     else:

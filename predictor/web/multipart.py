@@ -51,7 +51,7 @@ def receive(
         folder: where to write.
         bounds: how much may come.
         field: the name of the files that are wanted, for those who send no form.
-        between: called after each piece of some 64 kB.
+        between: called before each piece of some 64 kB.
 
     Returns:
         The text fields, those given twice as lists, and the files. An empty file without a name, which is

@@ -74,7 +74,12 @@ def test_lost() -> None:
 @pytest.mark.parametrize(("proxied", "kept"), [(1, True), (2, False)])
 def test_behind_nginx(proxied: int, kept: bool) -> None:
     """Behind nginx a death may cost one request; those that were sent directly are counted apart."""
-    lost = [Sent("body", 19.9, 19.9, 20.1, 0, [], proxied=number < proxied) for number in range(4)]
+    lost = [
+        Sent("body", 19.9, 19.9, 20.1, 503, ["not_ready"], proxied=True)
+        if number < proxied
+        else Sent("body", 19.9, 19.9, 20.1, 0, [])
+        for number in range(4)
+    ]
     right = [Sent("body", 15, 15, 15.1, 200, ["B cat"], proxied=True)] * 9000
     soaked = Soaked(
         1, 2, 1, right + lost, Events(EVENTS.switches, kills=[20.0]), [SAMPLE, SAMPLE], Left(0, 0, 0, 0, 0, 2)

@@ -11,6 +11,7 @@ import pytest
 
 from predictor.config import cores
 from predictor.errors import Internal
+from predictor.model import child
 from predictor.model.child import run
 from predictor.model.report import Limits, Refused, Report, Request
 from predictor.model.trial import ENVIRONMENT, try_model
@@ -162,3 +163,16 @@ def test_gives_way(tmp_path: Path) -> None:
     ending = run(tmp_path, Request(model="model.onnx"), (sys.executable, "-c", code), ENVIRONMENT)
 
     assert ending.complaint == str(os.SCHED_IDLE).encode()
+
+
+def test_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process writes right before its end is heard, however late it is noticed that it has ended."""
+    exited = child._exited
+
+    def late(process: "subprocess.Popen[bytes]") -> bool:
+        time.sleep(0.3)
+        return exited(process)
+
+    monkeypatch.setattr(child, "_exited", late)
+
+    assert tried(tmp_path, "time.sleep(0.1); os.write(1, YES.encode()); os._exit(0)").nodes == 7

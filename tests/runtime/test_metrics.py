@@ -99,7 +99,7 @@ def test_more_series_than_foreseen(folder: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_more_series_than_the_disk_takes(folder: Path) -> None:
     """Series for which the disk has no room are left out; the process lives and counts the others."""
-    size = "size=4608k"  # four files of 1 MB, and half a megabyte
+    size = "size=3584k"  # three files of 1 MB, and half a megabyte
     if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)], check=False).returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:

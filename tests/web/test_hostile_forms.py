@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,25 @@ def test_changed_form(files: list[File], at: int, out: int, into: bytes, missing
     receive(
         changed[: len(changed) - missing], f"multipart/form-data; boundary={BOUNDARY}", 1_000, len(changed)
     )
+
+
+def test_pauses(tmp_path: Path) -> None:
+    """Between the pieces of a large form whoever receives it may let others go first."""
+    boundary, size, pauses = "b", 1_000_000, list[int]()
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="model"; filename="m"\r\n\r\n'.encode()
+    body = head + bytes(size) + f"\r\n--{boundary}--\r\n".encode()
+    environ = EnvironBuilder(
+        method="POST", data=body, content_type=f"multipart/form-data; boundary={boundary}"
+    ).get_environ()
+
+    _, files = multipart.receive(
+        Request(environ),
+        tmp_path,
+        multipart.Bounds(2 * size, MOST_PARTS, ModelTooLarge("too large")),
+        field="model",
+        between=lambda: pauses.append(sum(file.stat().st_size for file in tmp_path.iterdir())),
+    )
+
+    assert multipart.path(files[0][1]).stat().st_size == size
+    assert len(pauses) >= size / 100_000
+    assert max(after - before for before, after in itertools.pairwise(pauses)) <= 200_000

@@ -194,6 +194,7 @@ def test_malformed_requests(attacked: Service, request_: bytes) -> None:
     problem = json.loads(body)
     assert headers["Content-Type"] == "application/problem+json"
     assert headers["X-Request-ID"] == problem["request_id"]
+    assert problem["request_id"] in attacked.log
     assert problem["code"] == "invalid_request"
     assert head.startswith(b"HTTP/1.1 %d " % problem["status"])
     assert {name: headers.get(name) for name, _ in SAFE_HEADERS} == dict(SAFE_HEADERS)
