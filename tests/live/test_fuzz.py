@@ -42,6 +42,8 @@ def test_schemathesis(service: Service, tmp_path: Path) -> None:
             "--generation-database", "none",
             # In threads of its own the tool now and then trips over a fault of the interpreter (ast).
             "--workers", "1",
+            # As long as the check of a model may take on a machine that is busy with something else.
+            "--request-timeout", "70",
             "--no-color",
         ],
         check=False,
