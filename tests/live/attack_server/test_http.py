@@ -190,7 +190,11 @@ def test_two_ends(service: Service, proxy: Proxy, kind: str, way: str) -> None:
     """A body with two ends is refused on a kept connection, too, and the connection is given up."""
     port = service.port if way == "direct" else proxy.port
 
-    received = exchange(port, PROBE, PROBE, REQUESTS[kind], PROBE)
+    for _ in range(20):
+        received = exchange(port, PROBE, PROBE, REQUESTS[kind], PROBE)
+        # A worker that has more connections than another has its clients connect anew.
+        if statuses(received) not in ([200], [200, 200]):
+            break
 
     assert statuses(received) == [200, 200, 400]
     assert b"Connection: close" in received.rpartition(b"HTTP/1.1 ")[2]
