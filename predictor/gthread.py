@@ -24,10 +24,14 @@ from predictor.slots import connections
 _LINGER_MILLISECONDS = 20
 # How long a worker with more connections than another lets that one accept first.
 _YIELD_SECONDS = 0.002
+# How long a connection that was let go may need until the workers' numbers show where it is now.
+_MOVE_SECONDS = 0.1
 
 
 class BalancedThreadWorker(PatientWorker):
     """The worker class of `gunicorn.conf.py`; its `slot` is given before the fork."""
+
+    _moves_next = 0.0
 
     def accept(self, listener: Any) -> None:
         """Accept a connection, unless a worker with fewer connections does so first."""
@@ -50,7 +54,7 @@ class BalancedThreadWorker(PatientWorker):
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer a request; a worker with more than its share lets the client connect anew."""
-        if self.nr_conns > self._fewest() + 1:
+        if self._lets_go():
             req.force_close()
         req.body = DirectBody.of(req, conn.sock)
         return super().handle_request(req, conn)
@@ -85,6 +89,13 @@ class BalancedThreadWorker(PatientWorker):
         poll = select.poll()
         poll.register(conn.sock, select.POLLIN)
         return bool(poll.poll(_LINGER_MILLISECONDS))
+
+    def _lets_go(self) -> bool:
+        """Whether a connection should go to another worker; one at a time, lest all of them go at once."""
+        if self.nr_conns <= self._fewest() + 1 or (now := time.monotonic()) < self._moves_next:
+            return False
+        self._moves_next = now + _MOVE_SECONDS
+        return True
 
     def _fewest(self) -> int:
         """The connections of the worker that has the fewest."""

@@ -54,3 +54,22 @@ def test_stopping() -> None:
     second._publish()
 
     assert first._fewest() == 5
+
+
+def test_lets_go() -> None:
+    """A worker with more than its share lets connections go one by one, and keeps what is its share."""
+    first, second = worker(0, 6), worker(1, 2)
+
+    let_go = [first._lets_go() for _ in range(3)]
+    first._moves_next = 0.0
+
+    assert let_go == [True, False, False]
+    assert first._lets_go()
+    assert not second._lets_go()
+
+
+def test_keeps_its_share() -> None:
+    """One connection more than another worker has is nothing that could be spread better."""
+    first, _ = worker(0, 3), worker(1, 2)
+
+    assert not first._lets_go()

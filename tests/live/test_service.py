@@ -1,6 +1,7 @@
 """The real service: several workers behave as one."""
 
 import base64
+import http.client
 import os
 import re
 import signal
@@ -96,6 +97,26 @@ def test_connections_spread(tmp_path: Path, cat: Path) -> None:
 
     assert set(seen) == {str(worker) for worker in {victim, *map(int, seen)}}
     assert len(set(seen)) == 2
+
+
+def test_connections_stay(tmp_path: Path, cat: Path) -> None:
+    """Under load by many kept connections few of them are let go: the workers do not toss them to and fro."""
+    connections, requests_each = 32, 20
+
+    def let_go(_: int) -> int:
+        connection, closed = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60), 0
+        for _ in range(requests_each):
+            connection.request("POST", "/predict", cat.read_bytes(), JPEG)
+            answer = connection.getresponse()
+            assert (answer.status, bool(answer.read())) == (200, True)
+            closed += answer.will_close
+        connection.close()
+        return closed
+
+    with Service(tmp_path / "data", cache="off") as service, ThreadPoolExecutor(connections) as pool:
+        closed = sum(pool.map(let_go, range(connections)))
+
+    assert closed <= 0.1 * connections * requests_each
 
 
 def test_log_line(service: Service) -> None:
