@@ -58,7 +58,7 @@ def left_over(service: Service) -> Left:
     def many(name: str) -> int:
         return len(files(service.data / name))
 
-    versions = [path for path in (service.data / "models" / "default").iterdir() if path.is_dir()]
+    versions = list((service.data / "models" / "default").glob("*/model.onnx"))
     cache = sum(path.stat().st_size for path in files(service.data / "cache")) / 1e6
     return Left(
         many("incoming"), many("workers"), many("metrics"), len(versions), cache, len(service.workers())

@@ -22,6 +22,8 @@ import onnxruntime
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _ERRORS_ONLY = 3
+# Smaller weights stay in the file of the graph.
+_SMALL_BYTES = 256
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -31,6 +33,10 @@ _DTYPES = {
     "tensor(int64)": "int64",
 }
 
+RUNTIME = f"onnxruntime {onnxruntime.__version__}"
+"""What runs the models, and its release."""
+WEIGHTS = ".weights"
+"""How the name of the file ends that has the weights of an optimised graph."""
 Names = tuple[str, str]
 """The names of an input and an output."""
 
@@ -139,7 +145,7 @@ class Stop:
         self.options.terminate = True
 
 
-def load(path: Path, device: Device, *, gpu_bytes: int | None = None) -> Session:
+def load(path: Path, device: Device, *, gpu_bytes: int | None = None, write: Path | None = None) -> Session:
     """Load an ONNX file on a device.
 
     On a GPU, the process must not have used CUDA before: the GPU is made the only one it sees.
@@ -148,24 +154,51 @@ def load(path: Path, device: Device, *, gpu_bytes: int | None = None) -> Session
         path: the file.
         device: where its model will run.
         gpu_bytes: the most memory of a GPU that the session may take; by default all of it.
+        write: file to which the optimised graph is written, with its weights as they are used in a file
+            beside it; for `load_optimised` on the same kind of processor.
 
     Raises:
         InvalidModel: the runtime cannot load the file.
         NotReady: a GPU was chosen, but its provider could not be started.
     """
     os.environ.update(visible_environment(device))
+    options = _options()
+    if write is not None:
+        options.optimized_model_filepath = str(write)
+        for name, value in (
+            ("session.optimized_model_external_initializers_file_name", write.with_suffix(WEIGHTS).name),
+            ("session.optimized_model_external_initializers_min_size_in_bytes", str(_SMALL_BYTES)),
+            ("session.save_external_prepacked_constant_initializers", "1"),
+        ):
+            options.add_session_config_entry(name, value)
+    loaded = _loaded(path, options, _providers(device, gpu_bytes))
+    # The runtime falls back to the CPU without an exception, so what counts is what it says afterwards.
+    if device.kind == "cuda" and loaded.provider != _CUDA:
+        raise NotReady(f"{device.name} was chosen, but the CUDA libraries could not be loaded.")
+    return loaded
+
+
+def load_optimised(path: Path) -> Session:
+    """Load on the CPU what `load` has written; all processes that do share the memory of its weights.
+
+    Raises:
+        InvalidModel: the runtime cannot load the file.
+    """
+    options = _options()
+    # Whatever changed a weight would make it this session's own.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return _loaded(path, options, [_CPU])
+
+
+def _loaded(path: Path, options: onnxruntime.SessionOptions, providers: list[Any]) -> Session:
     try:
-        session = onnxruntime.InferenceSession(str(path), _options(), providers=_providers(device, gpu_bytes))
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
         log.exception("The runtime could not load a model")
         raise InvalidModel("The runtime could not load the model.") from error
     # A run that fails on a GPU is an error; the runtime would go on on the CPU for good, and not tell.
     session.disable_fallback()
-    loaded = Session(session)
-    # The runtime falls back to the CPU without an exception, so what counts is what it says afterwards.
-    if device.kind == "cuda" and loaded.provider != _CUDA:
-        raise NotReady(f"{device.name} was chosen, but the CUDA libraries could not be loaded.")
-    return loaded
+    return Session(session)
 
 
 def _options() -> onnxruntime.SessionOptions:

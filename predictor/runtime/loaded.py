@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,13 +16,15 @@ from predictor.model.session import Session, Stop, load
 from predictor.model.spec import ModelSpec
 from predictor.runtime.batch import Array, Prepare, Run, Runner
 from predictor.runtime.gently import gently
+from predictor.runtime.optimised import Optimised
 from predictor.runtime.processor import Cpu, Gpu, Processor, Wanted
 from predictor.runtime.watchdog import Watchdog
 from predictor.store import manifest
 from predictor.store.registry import ModelVersion
 
-_TRIALS = 2
+_TRIALS = 3
 _NO_MORE = 1.02
+_LONG_SECONDS = 0.5
 
 _Run = Callable[[Array], Array]
 
@@ -59,6 +62,7 @@ class Loader:
     Args:
         device: where to run them.
         settings: limits.
+        folder: where a version's files lie, or those that are made of it.
         observe: told the size of each batch.
         watchdog: watches the runs.
     """
@@ -68,6 +72,7 @@ class Loader:
         device: Device,
         settings: Settings,
         *,
+        folder: Callable[[ModelVersion], Path],
         observe: Callable[[int], None],
         watchdog: Watchdog,
     ) -> None:
@@ -75,6 +80,7 @@ class Loader:
         self._settings = settings
         self._observe = observe
         self._watchdog = watchdog
+        self._optimised = Optimised(folder, self._answer)
         self._processor = Gpu(settings) if device.kind == "cuda" else Cpu(settings)
 
     def load(self, version: ModelVersion) -> LoadedModel:
@@ -85,16 +91,27 @@ class Loader:
             NotReady: the device cannot be used.
         """
         with self._watchdog.loading(version.key):
-            session = gently(lambda: load(version.path, self._device))
+            session = gently(lambda: self._session(version), lambda: load(version.path, self._device))
             spec = _spec(session, version)
         run = _filled(self._watched(session, spec, version), spec.batch)
-        alone = gently(lambda: _seconds_per_image(run, spec, 1))
-        largest = spec.batch or self._largest_batch(run, spec, alone)
-        runner = Runner(run, largest=largest, seconds=alone, observe=self._observe)
+        largest, seconds = self._largest_batch(run, spec)
+        runner = Runner(run, largest=largest, seconds=seconds, observe=self._observe)
         log.info("At most %d pictures run together", largest)
         return LoadedModel(
             version, spec, session.provider, version.path.stat().st_size, runner, self._processor
         )
+
+    def _session(self, version: ModelVersion) -> Session:
+        if self._device.kind == "cuda":
+            return load(version.path, self._device)
+        return self._optimised.session(version)
+
+    def _answer(self, session: Session, version: ModelVersion) -> Array:
+        """What a session makes of noise that is always the same."""
+        spec = _spec(session, version)
+        shape = (spec.batch or 1, *spec.preprocessing.shape)
+        noise = np.random.default_rng(0).integers(0, 256, shape).astype(spec.preprocessing.dtype)
+        return self._watched(session, spec, version)(noise)
 
     def _watched(self, session: Session, spec: ModelSpec, version: ModelVersion) -> _Run:
         def run(batch: Array) -> Array:
@@ -104,18 +121,21 @@ class Loader:
 
         return run
 
-    def _largest_batch(self, run: _Run, spec: ModelSpec, alone: float) -> int:
-        """How many pictures run together at most; on a CPU two, if each then costs no more than alone.
+    def _largest_batch(self, run: _Run, spec: ModelSpec) -> tuple[int, float]:
+        """How many pictures run together at most, and the seconds of one alone.
 
-        Larger batches gain a processor nothing further, and hold memory for good.
+        On a CPU two, if each then costs no more than alone: larger batches gain a processor nothing further,
+        and hold memory for good. What counts is the thread's own time, whatever else the machine does.
         """
-        most = self._settings.max_batch
-        if self._device.kind == "cuda":
-            return most
-        if most == 1:
-            return 1
-        together = gently(lambda: _seconds_per_image(run, spec, 2))
-        return 2 if together < _NO_MORE * alone else 1
+        most, cpu = self._settings.max_batch, self._device.kind == "cpu"
+        clock = time.thread_time if cpu else time.perf_counter
+        sizes = [1, 2] if cpu and most > 1 and spec.batch is None else [1]
+        alone, *together = gently(lambda: _seconds_per_image(run, spec, sizes, clock))
+        if spec.batch is not None:
+            return spec.batch, alone
+        if not cpu:
+            return most, alone
+        return 2 if together and together[0] < _NO_MORE * alone else 1, alone
 
 
 def _spec(session: Session, version: ModelVersion) -> ModelSpec:
@@ -141,12 +161,21 @@ def _filled(run: _Run, fixed: int | None) -> _Run:
     return filled
 
 
-def _seconds_per_image(run: _Run, spec: ModelSpec, batch: int) -> float:
-    """The best of a few runs of blank pictures, the first of which finds memory and kernels for the rest."""
-    blank = np.zeros((batch, *spec.preprocessing.shape), spec.preprocessing.dtype)
-    seconds = []
-    for _ in range(_TRIALS):
-        start = time.perf_counter()
-        run(blank)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds) / batch
+def _seconds_per_image(
+    run: _Run, spec: ModelSpec, sizes: Sequence[int], clock: Callable[[], float]
+) -> list[float]:
+    """The best of a few runs of blank pictures, for batches of each size.
+
+    The first runs find memory and kernels for the others. A model that takes long is tried once.
+    """
+    preprocessing, seconds = spec.preprocessing, list[list[float]]()
+    blanks = [np.zeros((size, *preprocessing.shape), preprocessing.dtype) for size in sizes]
+    while len(seconds) < _TRIALS and sum(map(sum, seconds)) < _LONG_SECONDS:
+        seconds.append([_seconds(run, blank, clock) / len(blank) for blank in blanks])
+    return [min(of_size) for of_size in zip(*seconds, strict=True)]
+
+
+def _seconds(run: _Run, batch: Array, clock: Callable[[], float]) -> float:
+    start = clock()
+    run(batch)
+    return clock() - start

@@ -127,7 +127,13 @@ class Worker:
     def _follow(self, device: Device, member: Member) -> None:
         self._watchdog = Watchdog(member, self.settings.run_seconds)
         observe = self.metrics.batch_size.observe
-        self._loader = Loader(device, self.settings, observe=observe, watchdog=self._watchdog)
+        self._loader = Loader(
+            device,
+            self.settings,
+            folder=lambda version: self.registry.folder(version.name, version.version),
+            observe=observe,
+            watchdog=self._watchdog,
+        )
         self._follower = Follower(self.switch, self.publisher, member, self.live, self._load)
         self._follower.start()
         for model in self.live.serving.values():

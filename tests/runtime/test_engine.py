@@ -50,10 +50,16 @@ class Pictures(Fetcher):
 
 
 @pytest.fixture(scope="module")
-def model() -> LoadedModel:
+def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     """The bundled model, loaded on the CPU."""
-    watchdog = Watchdog(Member(None), seconds=30)
-    loader = Loader(Device("cpu"), Settings(workers=cores()), observe=lambda _: None, watchdog=watchdog)
+    watchdog, folder = Watchdog(Member(None), seconds=30), tmp_path_factory.mktemp("version")
+    loader = Loader(
+        Device("cpu"),
+        Settings(workers=cores()),
+        folder=lambda _: folder,
+        observe=lambda _: None,
+        watchdog=watchdog,
+    )
     return loader.load(Registry(Path("nowhere"), BUNDLED_MODEL).bundled)
 
 
