@@ -72,6 +72,7 @@ class Optimised:
                 place = _Place(self._folder(version) / self._name)
                 if (shared := place.session() or self._written(version, place)) is not None:
                     return shared
+                log.info("Each worker has the weights of %s for itself", version.key)
         except (OSError, PredictorError) as error:
             log.warning("Each worker has the weights of %s for itself: %s", version.key, type(error).__name__)
         return load(version.path, _CPU)
