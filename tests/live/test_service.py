@@ -119,6 +119,17 @@ def test_connections_stay(tmp_path: Path, cat: Path) -> None:
     assert closed <= 0.1 * connections * requests_each
 
 
+def test_weights_are_shared(service: Service) -> None:
+    """All workers have the weights of the model from one and the same file."""
+    maps = [Path(f"/proc/{worker}/maps").read_text() for worker in service.workers()]
+
+    mapped = [set(re.findall(r"\S+/optimised-\w+/model\.weights", text)) for text in maps]
+
+    assert len(mapped) == 2
+    assert [len(files) for files in mapped] == [1, 1]
+    assert mapped[0] == mapped[1]
+
+
 def test_log_line(service: Service) -> None:
     """Each request leaves one line, with its id."""
     service.get("/healthz", headers={"X-Request-ID": "look-for-me"})
