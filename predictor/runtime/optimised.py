@@ -12,7 +12,8 @@ import logging
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +85,21 @@ class Optimised:
         with locked(place.folder / "lock", _LOCK_SECONDS):
             if (shared := place.session()) is not None or place.tried():
                 return shared
-            if shutil.disk_usage(place.folder).free < _ROOM * version.path.stat().st_size:
+            room = _ROOM * version.path.stat().st_size
+            if shutil.disk_usage(place.folder).free < room:
                 return None
-            place.begin()
-            own = load(version.path, _CPU, write=place.model)
-            shared = load_optimised(place.model)
-            if not np.array_equal(self._answer(own, version), self._answer(shared, version), equal_nan=True):
-                log.warning("The optimised graph of %s answers differently and is not used", version.key)
-                return None
-            place.keep()
+            with place.attempt():
+                own = load(version.path, _CPU, write=place.model)
+                # Constants that are small as the operators that make them may be large as weights.
+                if place.bytes() > room:
+                    return None
+                shared = load_optimised(place.model)
+                if not np.array_equal(
+                    self._answer(own, version), self._answer(shared, version), equal_nan=True
+                ):
+                    log.warning("The optimised graph of %s answers differently and is not used", version.key)
+                    return None
+                place.keep()
         return shared
 
 
@@ -119,19 +126,32 @@ class _Place:
         begun = self._read("begun")
         return begun is not None and 0 <= time.time() - begun < AGAIN_SECONDS
 
-    def begin(self) -> None:
-        """Let those who come later know, should this process end here."""
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Write here. Who comes later knows of it, should this process end; what is not kept is removed."""
         for path in self.folder.parent.glob("optimised-*"):
             if path != self.folder:
                 shutil.rmtree(path, ignore_errors=True)
         self._tell("begun", time.time())
+        try:
+            yield
+        finally:
+            if self._read("files") is None:
+                for path in self._files():
+                    path.unlink(missing_ok=True)
 
     def keep(self) -> None:
         """Let others use what was written, now that it is on the disk."""
-        files = [path for path in (self.model, self.model.with_suffix(WEIGHTS)) if path.exists()]
-        for path in files:
+        for path in self._files():
             sync(path)
-        self._tell("files", {path.name: digest(path) for path in files})
+        self._tell("files", {path.name: digest(path) for path in self._files()})
+
+    def bytes(self) -> int:
+        """The size of what was written."""
+        return sum(path.stat().st_size for path in self._files())
+
+    def _files(self) -> list[Path]:
+        return [path for path in (self.model, self.model.with_suffix(WEIGHTS)) if path.exists()]
 
     def _tell(self, fact: str, value: object) -> None:
         write_whole(self._facts, json.dumps({fact: value}).encode())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from predictor.config import BUNDLED_MODEL
-from predictor.errors import InvalidModel
+from predictor.errors import Internal, InvalidModel
 from predictor.model.device import Device
 from predictor.model.session import Session, load
 from predictor.runtime import optimised
@@ -133,6 +133,7 @@ def test_other_answers(version: ModelVersion, make: Callable[..., Optimised]) ->
 
     assert wrong not in sessions
     assert mapped(os.getpid(), written(version) / "model.weights") == (0, 0)
+    assert {path.name for path in written(version).iterdir()} == {"facts.json", "lock"}
 
 
 def test_whoever_began_may_have_died(
@@ -185,6 +186,26 @@ def test_no_room(
 
     assert make().session(version).run(PICTURE).shape == (2, 1000)
     assert not (written(version) / "model.weights").exists()
+
+
+def test_too_large(
+    version: ModelVersion, make: Callable[..., Optimised], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that are much larger than the model's file are not kept."""
+    monkeypatch.setattr(optimised, "_ROOM", 2)
+
+    assert make().session(version).run(PICTURE).shape == (2, 1000)
+    assert {path.name for path in written(version).iterdir()} == {"facts.json", "lock"}
+
+
+def test_failure_leaves_nothing(version: ModelVersion, make: Callable[..., Optimised]) -> None:
+    """Where the attempt fails on its way, the model loads and no half-written file stays."""
+
+    def fail(*_: object) -> Array:
+        raise Internal("The model failed on this picture.")
+
+    assert make(fail).session(version).run(PICTURE).shape == (2, 1000)
+    assert {path.name for path in written(version).iterdir()} == {"facts.json", "lock"}
 
 
 def test_unwritable(version: ModelVersion, make: Callable[..., Optimised]) -> None:
