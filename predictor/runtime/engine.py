@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
-from predictor.config import Settings, cores
+from predictor.config import Settings
 from predictor.errors import Internal, ModelNotFound, Overloaded, PredictorError
 from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits, decode
@@ -39,8 +39,6 @@ from predictor.runtime.prediction import (
     Trace,
 )
 from predictor.store.registry import DEFAULT
-
-_PICTURES_A_CORE = 2
 
 log = logging.getLogger(__name__)
 
@@ -132,14 +130,14 @@ class Engine:
         model = self.model(options.model, options.version)
         with self.admission.places(len(pictures), model.runner.seconds_per_image, caller):
             asked = [(_Asked(model, options, caller, Phases()), picture) for picture in pictures]
-            results = self._many(asked) if len(asked) > 1 else [self._attempt(*asked[0])]
+            threads = model.processor.threads
+            results = self._many(asked, threads) if len(asked) > 1 else [self._attempt(*asked[0])]
         return Outcome(model, tuple(results), self._observed([ask.phases for ask, _ in asked]))
 
-    def _many(self, asked: "list[tuple[_Asked, Picture]]") -> list[Prediction | PredictorError]:
-        # Downloads wait side by side; to keep the cores busy it takes one picture at work and one that waits.
+    def _many(self, asked: "list[tuple[_Asked, Picture]]", threads: int) -> list[Prediction | PredictorError]:
+        # Downloads wait side by side.
         remote = sum(isinstance(picture, Remote) for _, picture in asked)
-        threads = remote + _PICTURES_A_CORE * cores()
-        return by_threads(self._pool, threads, lambda one: self._attempt(*one), asked)
+        return by_threads(self._pool, remote + threads, lambda one: self._attempt(*one), asked)
 
     def preview(self, data: bytes) -> bytes:
         """A small copy of a picture, as a JPEG; as few are made at a time as pictures are computed.

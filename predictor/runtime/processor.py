@@ -16,7 +16,13 @@ Wanted = Callable[[], None]
 
 
 class Processor(Protocol):
-    """Prepares and runs pictures for many request threads."""
+    """Prepares and runs pictures for many request threads.
+
+    Attributes:
+        threads: how many are to be at work on the pictures of one request.
+    """
+
+    threads: int
 
     def run(self, runner: Runner, prepare: Prepare, wanted: Wanted) -> Run:
         """Wait for a turn, then prepare and run one picture, perhaps together with others that wait."""
@@ -26,6 +32,8 @@ class Cpu:
     """Whoever has a turn has a core: its thread prepares pictures and runs them."""
 
     def __init__(self, settings: Settings) -> None:
+        # One more would wait; and where a turn ends, two would want its core while others have nothing to do.
+        self.threads = cores()
         workers = settings.workers or cores()
         self._line = Line(Turns(settings.slots, cores(), workers, shared=slots.computing))
 
@@ -46,6 +54,8 @@ class Gpu:
     """
 
     def __init__(self, settings: Settings) -> None:
+        # All that may run together; those whose pictures are prepared only wait.
+        self.threads = settings.max_batch
         self._cores = threading.Semaphore(settings.slots)
         self._line = Line(Turns(1))
 

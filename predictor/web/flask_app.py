@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response
+from flask import Flask, Request, Response
 from flask.json.provider import DefaultJSONProvider
 from flask.sessions import SessionInterface, SessionMixin
 from pydantic_core import to_json
 from werkzeug.datastructures import Headers
 
 from predictor.refusals import SAFE_HEADERS
+from predictor.web.multipart import PictureForm
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -43,6 +44,12 @@ class NoSessions(SessionInterface):
         return True
 
 
+class LeanRequest(Request):
+    """A request whose forms are read by a parser of our own."""
+
+    form_data_parser_class = PictureForm
+
+
 class LeanResponse(Response):
     """An answer with the headers that all have; one whose body is there goes out as it is.
 
@@ -71,8 +78,8 @@ class LeanResponse(Response):
 class LeanFlask(Flask):
     """Flask, for plain functions without sessions."""
 
+    request_class = LeanRequest
     response_class = LeanResponse
-
     json_provider_class = JsonProvider
     session_interface: SessionInterface = NoSessions()
 

@@ -13,7 +13,11 @@ from werkzeug.formparser import FormDataParser
 
 from predictor.errors import InvalidRequest, PredictorError
 
+_FORM = "multipart/form-data"
 _FIELD_BYTES = 100_000
+# The parser looks through a whole piece for each boundary in it, and through one without any much faster: the
+# first counts in a form of many pictures, the second in that of a model.
+_PICTURE_PIECE = 16 << 10
 # As many dashes as a boundary has characters, and those around it.
 _MOST_DASHES = 80
 
@@ -61,7 +65,7 @@ def receive(
         InvalidRequest: this is no multipart form, or not all of one.
         OSError: the disk does not take it.
     """
-    if request.mimetype != "multipart/form-data":
+    if request.mimetype != _FORM:
         raise InvalidRequest(f"Send a multipart form with a file named {field}.")
     request.max_content_length = bounds.bytes
     with _translated(bounds.too_large), _Places(folder) as places:
@@ -91,6 +95,23 @@ def _dropped(file: FileStorage) -> bool:
     return nothing
 
 
+class PictureForm(FormDataParser):
+    """Reads the forms of predictions and pages, which are kept in memory."""
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        mimetype: str,
+        content_length: int | None,
+        options: dict[str, str] | None = None,
+    ) -> Any:
+        """The stream that is left, the text fields and the files."""
+        if mimetype != _FORM:
+            return super().parse(stream, mimetype, content_length, options)
+        pieces = cast("IO[bytes]", _Pieces(stream, most=_PICTURE_PIECE))
+        return (stream, *super().parse(pieces, mimetype, content_length, options)[1:])
+
+
 class _Pieces:
     """A body of which no piece ends in a dash.
 
@@ -98,13 +119,16 @@ class _Pieces:
     for a part of the last file.
     """
 
-    def __init__(self, stream: IO[bytes], between: Callable[[], None]) -> None:
+    def __init__(
+        self, stream: IO[bytes], between: Callable[[], None] = lambda: None, most: int | None = None
+    ) -> None:
         self._stream = stream
         self._between = between
+        self._most = most
 
     def read(self, size: int) -> bytes:
         self._between()
-        piece = self._stream.read(size)
+        piece = self._stream.read(min(size, self._most or size))
         for _ in range(_MOST_DASHES):
             if not piece.endswith(b"-") or not (more := self._stream.read(1)):
                 break

@@ -4,8 +4,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import prometheus_client
 import pytest
 from flask import Flask
@@ -15,12 +17,14 @@ from predictor.errors import FetchFailed, InvalidImage, ModelNotFound, NotReady,
 from predictor.fetch.client import Fetcher
 from predictor.model.device import Device
 from predictor.runtime.admission import Caller
+from predictor.runtime.batch import Prepare, Run, Runner
 from predictor.runtime.cache import Cache, cache_folder
 from predictor.runtime.engine import Engine, _Asked
 from predictor.runtime.live import Live
 from predictor.runtime.loaded import LoadedModel, Loader
 from predictor.runtime.metrics import Metrics
 from predictor.runtime.prediction import Encoded, Options, Phases, Picture, Prediction, Remote
+from predictor.runtime.processor import Wanted
 from predictor.runtime.watchdog import Watchdog
 from predictor.store.registry import Registry
 from predictor.store.roster import Member
@@ -75,7 +79,7 @@ def pictures(cat: Path) -> Pictures:
 def make_engine(tmp_path: Path, pictures: Pictures, model: LoadedModel) -> Callable[..., Engine]:
     """Build an engine that serves the bundled model."""
 
-    def make(**settings: object) -> Engine:
+    def make(model: LoadedModel = model, **settings: object) -> Engine:
         chosen = Settings(**{"data": tmp_path, "threads": 4, **settings})  # type: ignore[arg-type]
         cache_folder(chosen).mkdir(exist_ok=True)
         metrics = Metrics(prometheus_client.CollectorRegistry())
@@ -176,6 +180,37 @@ def test_many(make_engine: Callable[..., Engine], cat: Path, pictures: Pictures)
     ).results
 
     assert names(results) == ["tiger cat", "unsupported_image", "fetch_failed", "invalid_image", "tiger cat"]
+
+
+class Meeting:
+    """A processor that goes on whenever three pictures have come together."""
+
+    threads = 3
+
+    def __init__(self) -> None:
+        self.together = threading.Barrier(3)
+        self.most = 0
+        self.now = 0
+
+    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted) -> Run:
+        """Wait for the others, and take all pictures for the first class."""
+        self.now += 1
+        self.most = max(self.most, self.now)
+        self.together.wait(10)
+        self.now -= 1
+        self.together.wait(10)
+        return Run(np.eye(1000, dtype=np.float32)[0], 0.0, 0.0)
+
+
+def test_many_at_once(make_engine: Callable[..., Engine], model: LoadedModel) -> None:
+    """Of one request's pictures, as many are at work as the processor wants."""
+    processor = Meeting()
+    engine = make_engine(cache="off", model=replace(model, processor=processor))
+
+    results = engine.predict([Encoded(b"picture")] * 9, Options()).results
+
+    assert names(results) == ["tench"] * 9
+    assert processor.most == 3
 
 
 def test_unexpected_failure(make_engine: Callable[..., Engine], cat: Path, pictures: Pictures) -> None:

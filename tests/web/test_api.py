@@ -175,6 +175,20 @@ class TestMany:
 
         assert [min(result) for result in answer.get_json()["results"]] == ["error", "cached", "cached"]
 
+    def test_piece_ends_in_boundary(self, client: FlaskClient, picture: bytes) -> None:
+        """A file is what was sent, wherever the pieces end in which its form is read."""
+        head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="cat"\r\n\r\n'
+        form = head + picture + b"\r\n--x--\r\n"
+        # What stands before the first boundary counts for nothing (RFC 2046, 5.1.1).
+        preamble = b" " * (-(len(form) - 3 + 2) % (64 << 10)) + b"\r\n"
+
+        answers = [
+            client.post("/predict", data=data, content_type=kind).get_json()
+            for data, kind in [(picture, "image/jpeg"), (preamble + form, "multipart/form-data; boundary=x")]
+        ]
+
+        assert answers[1]["cached"]
+
     def test_list_of_one(self, client: FlaskClient, picture: bytes) -> None:
         """A list of one picture is answered with a list."""
         answer = client.post("/predict", json={"images": [b64(picture)]})
