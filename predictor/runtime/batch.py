@@ -20,8 +20,8 @@ import numpy.typing as npt
 from predictor.runtime.turns import Turns
 
 Array = npt.NDArray[Any]
-Prepare = Callable[[], Array]
-"""Makes a picture's tensor, without a batch axis; or raises why there is none."""
+Prepare = Callable[[], list[Array]]
+"""Makes the tensors of one or several pictures, without a batch axis; or raises why there is none."""
 
 # How much of the measured time is replaced by each new measurement.
 _LEARN = 0.1
@@ -29,12 +29,12 @@ _LEARN = 0.1
 
 @dataclass(frozen=True)
 class Run:
-    """What came of one picture's run.
+    """What came of the run of one thread's pictures.
 
     Attributes:
-        scores: shape [classes].
-        queued: seconds it waited for its turn, and for pictures that ran with it to be prepared.
-        ran: seconds that its batch ran.
+        scores: shape [pictures, classes].
+        queued: seconds they waited for their turn, and for others that ran with them to be prepared.
+        ran: seconds that their batch ran.
     """
 
     scores: Array
@@ -69,17 +69,18 @@ class Runner:
 
 
 class _Waiting:
-    """One picture in the line: first what makes its tensor, then its run or the error of it."""
+    """Pictures with which one thread waits, mostly one: what makes their tensors, then their run or error."""
 
-    def __init__(self, runner: Runner, prepare: Prepare) -> None:
+    def __init__(self, runner: Runner, prepare: Prepare, most: int) -> None:
         self.runner = runner
         self.prepare = prepare
+        self.most = most
         self.since = time.perf_counter()
         self.prepared = 0.0
-        self.tensor: Array | None = None
+        self.tensors: list[Array] = []
         self.run: Run | None = None
         self.error: BaseException | None = None
-        # Held until this picture's thread has something to do: to lead, or to take its scores.
+        # Held until the thread has something to do: to lead, or to take its scores.
         self.sleep = threading.Lock()
         self.sleep.acquire()
 
@@ -88,11 +89,11 @@ class _Waiting:
         return self.run is not None or self.error is not None
 
     def make(self) -> bool:
-        """Make the tensor; False if there is none."""
+        """Make the tensors; False if there are none."""
         start = time.perf_counter()
         try:
-            self.tensor = self.prepare()
-        except BaseException as error:  # noqa: BLE001 (raised in the picture's own thread)
+            self.tensors = self.prepare()
+        except BaseException as error:  # noqa: BLE001 (raised in the pictures' own thread)
             self.error = error
             return False
         self.prepared = time.perf_counter() - start
@@ -111,86 +112,91 @@ class Line:
         self._waiting: deque[_Waiting] = deque()
         self._lock = threading.Lock()
 
-    def run(self, runner: Runner, prepare: Prepare) -> Run:
-        """Wait for a turn and run one picture, together with others that wait for the same model.
+    def run(self, runner: Runner, prepare: Prepare, most: int = 1) -> Run:
+        """Wait for a turn and run pictures, together with others that wait for the same model.
 
         Args:
             runner: the model.
-            prepare: makes the picture's tensor when its turn has come, perhaps in another thread.
+            prepare: makes the pictures' tensors when their turn has come, perhaps in another thread.
+            most: how many tensors it makes at most; no more than the model's largest batch.
 
         Raises:
             Internal: the run failed; every picture of that run gets the error.
             Exception: what `prepare` raised.
         """
-        picture = _Waiting(runner, prepare)
-        if not self._lead_at_once(picture):
-            picture.sleep.acquire()
-        if not picture.done:
-            self._lead(picture)
-        run, error = picture.run, picture.error
-        # An error whose frames hold the picture that holds it would stay until the collector comes by.
-        del picture
+        entry = _Waiting(runner, prepare, most)
+        if not self._lead_at_once(entry):
+            entry.sleep.acquire()
+        if not entry.done:
+            self._lead(entry)
+        run, error = entry.run, entry.error
+        # An error whose frames hold the entry that holds it would stay until the collector comes by.
+        del entry
         if run is None:
             raise error or AssertionError("whoever leads has a run or an error")
         return run
 
-    def _lead_at_once(self, picture: _Waiting) -> bool:
-        """Join the line; True if that gave this picture a turn."""
+    def _lead_at_once(self, entry: _Waiting) -> bool:
+        """Join the line; True if that gave a turn."""
         with self._lock:
-            self._waiting.append(picture)
-            return self._give_turns(unless=picture)
+            self._waiting.append(entry)
+            return self._give_turns(unless=entry)
 
     def _lead(self, first: _Waiting) -> None:
-        """Run a picture and others with it, then pass the turn on."""
+        """Run pictures and others with them, then pass the turn on."""
         batch = list[_Waiting]()
         try:
             batch = self._prepared(first)
             self._run(first.runner, batch)
         except BaseException as error:  # noqa: BLE001 (raised in the thread of each picture)
-            for picture in batch or [first]:
-                picture.error = picture.error or error
+            for entry in batch or [first]:
+                entry.error = entry.error or error
         finally:
             self._pass_on()
-            for picture in batch:
-                if picture is not first:
-                    picture.sleep.release()
+            for entry in batch:
+                if entry is not first:
+                    entry.sleep.release()
         if batch and batch[0].run is not None:
-            seconds = batch[0].run.ran + sum(picture.prepared for picture in batch)
-            first.runner.learn(seconds / len(batch))
+            seconds = batch[0].run.ran + sum(entry.prepared for entry in batch)
+            first.runner.learn(seconds / _pictures(batch))
 
     def _prepared(self, first: _Waiting) -> list[_Waiting]:
         """A batch: pictures that have a tensor. Those that have none get their error at once."""
         batch = list[_Waiting]()
-        picture: _Waiting | None = first
-        while picture is not None:
-            if picture.make():
-                batch.append(picture)
-            elif picture is not first:
-                picture.sleep.release()
-            picture = self._next(first.runner) if len(batch) < first.runner.largest else None
+        entry: _Waiting | None = first
+        while entry is not None:
+            if entry.make():
+                batch.append(entry)
+            elif entry is not first:
+                entry.sleep.release()
+            room = first.runner.largest - _pictures(batch)
+            entry = self._next(first.runner, room) if room > 0 else None
         return batch
 
-    def _next(self, runner: Runner) -> _Waiting | None:
-        """Take the first picture out of the line that waits for a model."""
+    def _next(self, runner: Runner, room: int) -> _Waiting | None:
+        """Take out of the line what waits first for a model, and is not more than there is room for."""
         with self._lock:
-            for place, picture in enumerate(self._waiting):
-                if picture.runner is runner:
+            for place, entry in enumerate(self._waiting):
+                if entry.runner is runner and entry.most <= room:
                     del self._waiting[place]
-                    return picture
+                    return entry
         return None
 
     def _run(self, runner: Runner, batch: list[_Waiting]) -> None:
         if not batch:
             return
-        runner.observe(len(batch))
+        runner.observe(_pictures(batch))
         start = time.perf_counter()
         scores = runner.run(_stacked(batch))
         ran = time.perf_counter() - start
-        for picture, row in zip(batch, scores, strict=True):
-            picture.run = Run(row, start - picture.since - picture.prepared, ran)
+        done = 0
+        for entry in batch:
+            own = scores[done : done + len(entry.tensors)]
+            entry.run = Run(own, start - entry.since - entry.prepared, ran)
+            done += len(own)
 
     def _pass_on(self) -> None:
-        """Give the turn to the picture that waits first, and more turns to others if there are any."""
+        """Give the turn to who waits first, and more turns to others if there are any."""
         with self._lock:
             self._turns.give_back()
             self._give_turns()
@@ -207,6 +213,10 @@ class Line:
         return awake
 
 
+def _pictures(batch: list[_Waiting]) -> int:
+    return sum(len(entry.tensors) for entry in batch)
+
+
 def _stacked(batch: list[_Waiting]) -> Array:
-    tensors = [picture.tensor for picture in batch if picture.tensor is not None]
+    tensors = [tensor for entry in batch for tensor in entry.tensors]
     return tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors)

@@ -69,15 +69,20 @@ class Cache:
             self._remember(key, kept)
         return kept
 
-    def answer(self, key: str, compute: Callable[[], T]) -> tuple[T, bool]:
+    def answer(self, key: str, compute: Callable[[], T], *, missing: bool = False) -> tuple[T, bool]:
         """The JSON value of a key, computed if need be, once for all who ask at the same time.
+
+        Args:
+            key: what it is kept under.
+            compute: makes it.
+            missing: whether the caller knows that none is kept, or was a moment ago.
 
         Returns:
             The value, and whether it came without computing it for this caller.
         """
         if not self.enabled:
             return compute(), False
-        if (kept := self.known(key)) is not None:
+        if not missing and (kept := self.known(key)) is not None:
             self._count("hit")
             return kept, True
         misses = list[str]()

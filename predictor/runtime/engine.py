@@ -21,7 +21,7 @@ from predictor.image.preprocess import to_tensor
 from predictor.image.thumbnail import thumbnail
 from predictor.model.scores import Ranked, rank
 from predictor.runtime.admission import Admission, Caller
-from predictor.runtime.batch import Array, Prepare
+from predictor.runtime.batch import Array
 from predictor.runtime.cache import Cache
 from predictor.runtime.live import Live
 from predictor.runtime.loaded import LoadedModel
@@ -38,6 +38,7 @@ from predictor.runtime.prediction import (
     Remote,
     Trace,
 )
+from predictor.runtime.together import Tensor, Together
 from predictor.store.registry import DEFAULT
 
 log = logging.getLogger(__name__)
@@ -45,21 +46,35 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Asked:
-    """What one picture is asked for, and its times so far."""
+    """What one picture is asked for, and its times so far.
+
+    Attributes:
+        together: runs it with other pictures of the same request.
+        place: names it there.
+        key: where its answer is kept, if that is known already.
+        missing: whether it was looked for there in vain.
+    """
 
     model: LoadedModel
     options: Options
     caller: Caller
     phases: Phases
+    together: Together | None = None
+    place: int = 0
+    key: str | None = None
+    missing: bool = False
 
     def wanted(self) -> None:
         """Raise Overloaded if by now nobody waits for the answer."""
         if not self.caller.waits():
             raise Overloaded("The answer would come after its deadline.")
 
-    def key(self, digest: str) -> str:
+    def key_of(self, digest: str) -> str:
         """Where the answer is kept that a picture of this digest has."""
         return f"answer:{self.model.version.digest}:{self.options.top_k}:{digest}"
+
+
+_Picture = tuple[_Asked, Picture]
 
 
 class Engine:
@@ -130,14 +145,49 @@ class Engine:
         model = self.model(options.model, options.version)
         with self.admission.places(len(pictures), model.runner.seconds_per_image, caller):
             asked = [(_Asked(model, options, caller, Phases()), picture) for picture in pictures]
-            threads = model.processor.threads
-            results = self._many(asked, threads) if len(asked) > 1 else [self._attempt(*asked[0])]
+            results = self._many(model, asked) if len(asked) > 1 else [self._attempt(*asked[0])]
         return Outcome(model, tuple(results), self._observed([ask.phases for ask, _ in asked]))
 
-    def _many(self, asked: "list[tuple[_Asked, Picture]]", threads: int) -> list[Prediction | PredictorError]:
-        # Downloads wait side by side.
-        remote = sum(isinstance(picture, Remote) for _, picture in asked)
-        return by_threads(self._pool, remote + threads, lambda one: self._attempt(*one), asked)
+    def _many(self, model: LoadedModel, asked: list[_Picture]) -> list[Prediction | PredictorError]:
+        # Downloads wait side by side, and begin before anything is computed.
+        groups = [[place] for place, (_, picture) in enumerate(asked) if isinstance(picture, Remote)]
+        threads = len(groups) + model.processor.threads
+        here = [place for place, (_, picture) in enumerate(asked) if not isinstance(picture, Remote)]
+        size = model.processor.together(model.runner, len(here))
+        groups += [here[first : first + size] for first in range(0, len(here), size or 1)]
+
+        def answer(places: list[int]) -> list[Prediction | PredictorError]:
+            return self._together([asked[place] for place in places])
+
+        results = dict[int, Prediction | PredictorError]()
+        for places, found in zip(groups, by_threads(self._pool, threads, answer, groups), strict=True):
+            results |= zip(places, found, strict=True)
+        return [results[place] for place in range(len(asked))]
+
+    def _together(self, group: list[_Picture]) -> list[Prediction | PredictorError]:
+        """Answer what one thread takes of a request; what must be computed runs together."""
+        if len(group) == 1:
+            return [self._attempt(*group[0])]
+        model, wanted = group[0][0].model, group[0][0].wanted
+        together = Together(lambda prepare, most: model.run(prepare, wanted, most))
+        joined = [
+            (self._join(together, replace(asked, place=place), picture), picture)
+            for place, (asked, picture) in enumerate(group)
+        ]
+        return [self._attempt(asked, picture) for asked, picture in joined]
+
+    def _join(self, together: Together, asked: _Asked, picture: Picture) -> _Asked:
+        """Have a picture run with the others if it must be computed."""
+        # An answer that says how it came about has a run of its own.
+        if not isinstance(picture, Encoded) or asked.options.debug:
+            return asked
+        if self._cache.enabled and not asked.options.fresh:
+            key = asked.key_of(_sha256(picture.data))
+            asked = replace(asked, key=key, missing=self._cache.known(key) is None)
+            if not asked.missing:
+                return asked
+        together.add(asked.place, partial(self._tensor, asked, picture.data), asked.key)
+        return replace(asked, together=together)
 
     def preview(self, data: bytes) -> bytes:
         """A small copy of a picture, as a JPEG; as few are made at a time as pictures are computed.
@@ -205,14 +255,14 @@ class Engine:
         """Answer for an address, once for all who ask the same at the same time."""
         url_key = f"url:{_sha256(url.encode())}"
         answer = partial(self._known_or_fetched, asked, url, url_key)
-        prediction, shared = self._cache.once(asked.key(url_key), answer)
+        prediction, shared = self._cache.once(asked.key_of(url_key), answer)
         if shared:
             self._metrics.count_cache("shared")
         return replace(prediction, cached=True) if shared else prediction
 
     def _known_or_fetched(self, asked: _Asked, url: str, url_key: str) -> Prediction:
         """What an address's picture was a short while ago may be answered already; else it is fetched."""
-        if (digest := self._cache.find(url_key)) and (kept := self._cache.known(asked.key(digest))):
+        if (digest := self._cache.find(url_key)) and (kept := self._cache.known(asked.key_of(digest))):
             self._metrics.count_cache("hit")
             return _prediction(asked.model, kept, cached=True)
         data = self._fetched(asked, url)
@@ -229,14 +279,18 @@ class Engine:
 
         if not self._cache.enabled:
             return _prediction(asked.model, answer(), cached=False)
-        ranked, cached = self._cache.answer(asked.key(_sha256(data)), answer)
+        key = asked.key or asked.key_of(_sha256(data))
+        ranked, cached = self._cache.answer(key, answer, missing=asked.missing)
         return _prediction(asked.model, ranked, cached=cached)
 
-    def _ranked(self, asked: _Asked, prepare: Prepare) -> Ranked:
-        run = asked.model.run(prepare, asked.wanted)
+    def _ranked(self, asked: _Asked, prepare: Tensor) -> Ranked:
+        if asked.together:
+            run = asked.together.run(asked.place, prepare)
+        else:
+            run = asked.model.run(lambda: [prepare()], asked.wanted)
         asked.phases.add("queue", run.queued)
         asked.phases.add("infer", run.ran)
-        return rank(run.scores, asked.model.spec.activation, asked.options.top_k)
+        return rank(run.scores[0], asked.model.spec.activation, asked.options.top_k)
 
     def _tensor(self, asked: _Asked, data: bytes) -> Array:
         preprocessing = asked.model.spec.preprocessing

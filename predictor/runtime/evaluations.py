@@ -65,7 +65,7 @@ class Evaluations:
         """
         with self._alone():
             tuner = Tuner(
-                model.spec, lambda tensor: model.run(lambda: tensor).scores, self._limits, self._threads
+                model.spec, lambda tensor: model.run(lambda: [tensor]).scores[0], self._limits, self._threads
             )
             yield from tuner.tune(pictures)
 

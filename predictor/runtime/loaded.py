@@ -51,9 +51,15 @@ class LoadedModel:
     runner: Runner
     processor: Processor
 
-    def run(self, prepare: Prepare, wanted: Wanted = lambda: None) -> Run:
-        """Prepare and run one picture in its turn, if by then it is still wanted."""
-        return self.processor.run(self.runner, prepare, wanted)
+    def run(self, prepare: Prepare, wanted: Wanted = lambda: None, most: int = 1) -> Run:
+        """Prepare and run pictures in their turn, if by then they are still wanted.
+
+        Args:
+            prepare: makes their tensors.
+            wanted: raises if nobody waits for them.
+            most: how many tensors there are at most, no more than the largest batch.
+        """
+        return self.processor.run(self.runner, prepare, wanted, most)
 
 
 class Loader:

@@ -1,5 +1,6 @@
 """What computes in this worker: the cores alone, or the cores and a GPU."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -24,8 +25,18 @@ class Processor(Protocol):
 
     threads: int
 
-    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted) -> Run:
-        """Wait for a turn, then prepare and run one picture, perhaps together with others that wait."""
+    def together(self, runner: Runner, pictures: int) -> int:
+        """How many of so many pictures of one request a thread is to take at once."""
+
+    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted, most: int = 1) -> Run:
+        """Wait for a turn, then prepare and run pictures, perhaps together with others that wait.
+
+        Args:
+            runner: the model.
+            prepare: makes the pictures' tensors.
+            wanted: whether anybody waits for them.
+            most: how many tensors there are at most.
+        """
 
 
 class Cpu:
@@ -37,14 +48,18 @@ class Cpu:
         workers = settings.workers or cores()
         self._line = Line(Turns(settings.slots, cores(), workers, shared=slots.computing))
 
-    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted) -> Run:
-        """Prepare and run one picture in its turn."""
+    def together(self, runner: Runner, pictures: int) -> int:
+        """As many as run together, so that no thread waits for another; but every core gets some."""
+        return min(runner.largest, math.ceil(pictures / self.threads))
 
-        def begin() -> Array:
+    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted, most: int = 1) -> Run:
+        """Prepare and run pictures in their turn."""
+
+        def begin() -> list[Array]:
             wanted()
             return prepare()
 
-        return self._line.run(runner, begin)
+        return self._line.run(runner, begin, most)
 
 
 class Gpu:
@@ -59,17 +74,21 @@ class Gpu:
         self._cores = threading.Semaphore(settings.slots)
         self._line = Line(Turns(1))
 
-    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted) -> Run:
-        """Prepare one picture, then run it in its turn."""
+    def together(self, runner: Runner, pictures: int) -> int:  # noqa: ARG002 (another processor asks)
+        """One: pictures are prepared side by side, and run with whatever is ready."""
+        return 1
+
+    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted, most: int = 1) -> Run:
+        """Prepare pictures, then run them in their turn."""
         start = time.perf_counter()
         with self._cores:
             waited = time.perf_counter() - start
             wanted()
-            tensor = prepare()
+            tensors = prepare()
 
-        def ready() -> Array:
+        def ready() -> list[Array]:
             wanted()
-            return tensor
+            return tensors
 
-        run = self._line.run(runner, ready)
+        run = self._line.run(runner, ready, most)
         return replace(run, queued=run.queued + waited)

@@ -49,10 +49,10 @@ class Model:
 
 def picture(number: int) -> Prepare:
     """What makes a picture of one pixel."""
-    return lambda: np.array([number])
+    return lambda: [np.array([number])]
 
 
-def broken() -> Array:
+def broken() -> list[Array]:
     """What makes no picture."""
     raise InvalidImage("This one is damaged.")
 
@@ -72,7 +72,7 @@ def start_line(line: Line, jobs: list[tuple[Model, Prepare]]) -> Callable[[], li
 
     def collect() -> list[Any]:
         return [
-            error.code if (error := future.exception(10)) else int(future.result().scores[0])  # type: ignore[attr-defined]
+            error.code if (error := future.exception(10)) else int(future.result().scores[0][0])  # type: ignore[attr-defined]
             for future in futures
         ]
 
@@ -86,7 +86,7 @@ def test_one_picture() -> None:
 
     run = Line(Turns(1)).run(model.runner, picture(21))
 
-    assert run.scores.tolist() == [42]
+    assert run.scores.tolist() == [[42]]
     assert run.queued >= 0
     assert run.ran >= 0
     assert model.sizes == [1]
@@ -124,6 +124,31 @@ def test_broken_picture() -> None:
     assert model.sizes == [1, 2, 1]
 
 
+def test_several_of_one_thread() -> None:
+    """A thread may come with several pictures; they run together, and with those of others as far as fits."""
+    model = Model(largest=4)
+    line = Line(Turns(1))
+    makers: list[list[Prepare]] = [[picture(0)], [picture(1), picture(2), picture(3)]]
+    makers += [[picture(4), picture(5)], [picture(6)]]
+
+    def run(several: list[Prepare]) -> list[int]:
+        made = line.run(model.runner, lambda: [make()[0] for make in several], len(several))
+        return [int(score) for (score,) in made.scores]
+
+    with ThreadPoolExecutor(4) as pool:
+        futures = []
+        for place, several in enumerate(makers):
+            futures.append(pool.submit(run, several))
+            if place == 0:
+                assert model.started.wait(10)
+            while len(line._waiting) < place:
+                threading.Event().wait(0.001)
+        model.gate.set()
+
+        assert [future.result(10) for future in futures] == [[0], [2, 4, 6], [8, 10], [12]]
+    assert model.sizes == [1, 4, 2]
+
+
 def test_models_do_not_mix() -> None:
     """Pictures that wait for different models never run together, and each model gets its turn."""
     first, second = Model(), Model()
@@ -145,7 +170,7 @@ def test_turns() -> None:
         while model.running < 2:
             threading.Event().wait(0.001)
         model.gate.set()
-        scores = sorted(int(future.result(10).scores[0]) for future in futures)
+        scores = sorted(int(future.result(10).scores[0][0]) for future in futures)
 
     assert scores == [0, 2, 4, 6, 8, 10]
     assert model.most_running == 2
@@ -189,7 +214,7 @@ def test_nothing_is_kept() -> None:
     known = weakref.ref(held)
     model = Model()
 
-    def prepare(held: Array = held) -> Array:
+    def prepare(held: Array = held) -> list[Array]:
         raise InvalidImage(f"{held.shape}")
 
     gc.disable()
@@ -215,6 +240,6 @@ def test_many_threads() -> None:
             pool.map(lambda number: line.run(models[number % 2].runner, picture(number)), range(2000))
         )
 
-    assert [int(run.scores[0]) for run in runs] == [2 * number for number in range(2000)]
+    assert [int(run.scores[0][0]) for run in runs] == [2 * number for number in range(2000)]
     assert max(models[0].sizes) <= 5
     assert max(models[1].sizes) <= 3

@@ -1,5 +1,6 @@
 """A prediction goes from a picture or an address to ranked classes, and each thing is done once."""
 
+import io
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ import numpy as np
 import prometheus_client
 import pytest
 from flask import Flask
+from PIL import Image
 
 from predictor.config import BUNDLED_MODEL, Settings, cores
 from predictor.errors import FetchFailed, InvalidImage, ModelNotFound, NotReady, PredictorError
@@ -188,18 +190,22 @@ class Meeting:
     threads = 3
 
     def __init__(self) -> None:
-        self.together = threading.Barrier(3)
+        self.met = threading.Barrier(3)
         self.most = 0
         self.now = 0
 
-    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted) -> Run:
+    def together(self, runner: Runner, pictures: int) -> int:  # noqa: ARG002 (as the engine calls it)
+        """One: the pictures come by themselves."""
+        return 1
+
+    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted, most: int = 1) -> Run:  # noqa: ARG002
         """Wait for the others, and take all pictures for the first class."""
         self.now += 1
         self.most = max(self.most, self.now)
-        self.together.wait(10)
+        self.met.wait(10)
         self.now -= 1
-        self.together.wait(10)
-        return Run(np.eye(1000, dtype=np.float32)[0], 0.0, 0.0)
+        self.met.wait(10)
+        return Run(np.eye(1000, dtype=np.float32)[:1], 0.0, 0.0)
 
 
 def test_many_at_once(make_engine: Callable[..., Engine], model: LoadedModel) -> None:
@@ -211,6 +217,61 @@ def test_many_at_once(make_engine: Callable[..., Engine], model: LoadedModel) ->
 
     assert names(results) == ["tench"] * 9
     assert processor.most == 3
+
+
+def png(shade: int) -> bytes:
+    """A picture of one shade."""
+    out = io.BytesIO()
+    Image.new("L", (300, 300), shade).save(out, "PNG")
+    return out.getvalue()
+
+
+def observed(model: LoadedModel) -> tuple[LoadedModel, list[int]]:
+    """A model that runs two pictures together, and the sizes of its batches."""
+    sizes = list[int]()
+    runner = Runner(model.runner.run, largest=2, seconds=0.01, observe=sizes.append)
+    return replace(model, runner=runner), sizes
+
+
+@pytest.mark.parametrize("cache", ["on", "off"])
+def test_many_run_together(make_engine: Callable[..., Engine], model: LoadedModel, cache: str) -> None:
+    """What one thread takes of a request runs in one batch, without those that have an answer or an error."""
+    model, sizes = observed(model)
+    engine = make_engine(cache=cache, model=model)
+    new = [Encoded(png(shade)) for shade in range(2 * cores())]
+
+    results = engine.predict([Encoded(b"x"), *new, Encoded(b"y")], Options()).results
+    again = [engine.predict([picture], Options(fresh=True)).results[0] for picture in new]
+
+    assert names(results) == ["unsupported_image", *names(again), "unsupported_image"]
+    assert sum(sizes) == 2 * len(new)
+    assert 2 in sizes
+
+
+def test_many_equal(make_engine: Callable[..., Engine], model: LoadedModel) -> None:
+    """A picture that a request holds many times is run once."""
+    model, sizes = observed(model)
+    engine = make_engine(model=model)
+
+    results = engine.predict([Encoded(png(7))] * 4 * cores(), Options()).results
+
+    assert len(set(names(results))) == 1
+    assert sum(sizes) == 1
+
+
+def test_many_known(make_engine: Callable[..., Engine], model: LoadedModel) -> None:
+    """Of many pictures only those run whose answer is not known."""
+    model, sizes = observed(model)
+    engine = make_engine(model=model)
+    known, new = [Encoded(png(shade)) for shade in (3, 4)]
+    first(engine, known)
+
+    results = engine.predict([known, new] * cores(), Options()).results
+
+    cached = [isinstance(result, Prediction) and result.cached for result in results]
+    assert all(cached[::2])
+    assert cached[1::2].count(False) == 1
+    assert sum(sizes) == 2
 
 
 def test_unexpected_failure(make_engine: Callable[..., Engine], cat: Path, pictures: Pictures) -> None:
