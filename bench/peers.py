@@ -20,11 +20,13 @@ from bench.photograph import photograph
 from bench.plot import bars
 from bench.report import of_photographs, report
 from bench.rounds import Figures, Results
-from bench.run import PICTURE, RESULTS, ROUNDS, SECONDS, load, need_wrk, pss_mb
+from bench.run import PICTURE, RESULTS, ROUNDS, SECONDS, Load, load, need_wrk, pss_mb
 from predictor.config import cores
 
 COPIES = 32
 _WARM_SECONDS = 1
+# When wrk ends, it leaves a request on each connection, and what comes next would wait for their answers.
+_REST_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,10 @@ def _try(contestant: Contestant, interpreter: Path, folder: Path, right: int) ->
 def _round(contestant: Contestant, interpreter: Path, folder: Path, course: Course) -> Figures:
     with started(contestant, interpreter, folder) as running:
         load(running.url, course.connections[0], _WARM_SECONDS, picture=course.picture)
-        loads = {each: load(running.url, each, picture=course.picture) for each in course.connections}
+        loads = dict[int, Load]()
+        for connections in course.connections:
+            time.sleep(_REST_SECONDS)
+            loads[connections] = load(running.url, connections, picture=course.picture)
         many = None
         if contestant.many and course.many:
             many = 1000 / (COPIES * load(running.url, 1, copies=COPIES).rate)
