@@ -9,7 +9,17 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "predictor"
 GROUND = {
     f"predictor.{name}"
-    for name in ("bodies", "config", "errors", "logs", "gthread", "lifetime", "refusals", "slots")
+    for name in (
+        "afterwards",
+        "bodies",
+        "config",
+        "errors",
+        "logs",
+        "gthread",
+        "lifetime",
+        "refusals",
+        "slots",
+    )
 }
 # Each room may import itself, the ground, and the rooms named here.
 MAY_IMPORT = {

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from predictor.afterwards import when_answered
 from predictor.runtime.turns import Turns
 
 Array = npt.NDArray[Any]
@@ -105,10 +106,14 @@ class Line:
 
     Args:
         turns: who may compute at the same time.
+        courtesy: seconds for which whoever leads next lets the one before send its answer. Both want the same
+            core, and an answer of some hundred microseconds would else wait for milliseconds of computing.
     """
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Turns, courtesy: float = 0.0) -> None:
         self._turns = turns
+        self._courtesy = courtesy
+        self._answering = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
         self._lock = threading.Lock()
 
@@ -145,6 +150,9 @@ class Line:
     def _lead(self, first: _Waiting) -> None:
         """Run pictures and others with them, then pass the turn on."""
         batch = list[_Waiting]()
+        self._let_answer()
+        answering = threading.Lock()
+        answering.acquire()
         try:
             batch = self._prepared(first)
             self._run(first.runner, batch)
@@ -152,13 +160,21 @@ class Line:
             for entry in batch or [first]:
                 entry.error = entry.error or error
         finally:
-            self._pass_on()
+            self._answering = answering
             for entry in batch:
                 if entry is not first:
                     entry.sleep.release()
+            self._pass_on()
+        when_answered(answering.release)
         if batch and batch[0].run is not None:
             seconds = batch[0].run.ran + sum(entry.prepared for entry in batch)
             first.runner.learn(seconds / _pictures(batch))
+
+    def _let_answer(self) -> None:
+        """Wait until whoever led before has sent its answer; but not for long, it may never do so."""
+        answering = self._answering
+        if answering.acquire(timeout=self._courtesy):
+            answering.release()
 
     def _prepared(self, first: _Waiting) -> list[_Waiting]:
         """A batch: pictures that have a tensor. Those that have none get their error at once."""

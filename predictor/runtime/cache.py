@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import flask_caching
 from flask import Flask
 
+from predictor.afterwards import flush
 from predictor.config import Settings
 from predictor.runtime.cache_backend import JsonSerializer
 
@@ -41,6 +42,7 @@ class Cache:
         self.enabled = settings.cache != "off"
         self._count = count
         self._store = flask_caching.Cache(config=_configuration(settings))
+        self._remote = _remote(settings)
         self._failures = _failures(settings)
         self._paused_until = 0.0
         self._flights: dict[str, Future[Any]] = {}
@@ -139,6 +141,9 @@ class Cache:
         if time.monotonic() < self._paused_until:
             self._count("error")
             return None
+        if self._remote:
+            # Nobody needs to let this thread answer while it waits for another machine.
+            flush()
         try:
             return operation()
         except self._failures as error:
@@ -177,9 +182,14 @@ def _redis_configuration(url: str) -> dict[str, Any]:
     }
 
 
+def _remote(settings: Settings) -> bool:
+    """Whether the store may be on another machine."""
+    return settings.cache.startswith("redis")
+
+
 def _failures(settings: Settings) -> tuple[type[Exception], ...]:
     """What the chosen store raises when it cannot be used, or holds what is not JSON."""
-    if settings.cache.startswith("redis"):
+    if _remote(settings):
         from redis import RedisError
 
         return (RedisError, OSError, ValueError)

@@ -12,6 +12,8 @@ from predictor.config import Settings, cores
 from predictor.runtime.batch import Array, Line, Prepare, Run, Runner
 from predictor.runtime.turns import Turns
 
+_COURTESY_SECONDS = 0.003
+
 Wanted = Callable[[], None]
 """Raises, right before a picture would be prepared or run, why it is wanted no more."""
 
@@ -46,7 +48,8 @@ class Cpu:
         # One more would wait; and where a turn ends, two would want its core while others have nothing to do.
         self.threads = cores()
         workers = settings.workers or cores()
-        self._line = Line(Turns(settings.slots, cores(), workers, shared=slots.computing))
+        turns = Turns(settings.slots, cores(), workers, shared=slots.computing)
+        self._line = Line(turns, courtesy=_COURTESY_SECONDS)
 
     def together(self, runner: Runner, pictures: int) -> int:
         """As many as run together, so that no thread waits for another; but every core gets some."""

@@ -1,5 +1,6 @@
 """Pictures of different threads run together, each gets its own scores, and none waits for ever."""
 
+import contextlib
 import gc
 import threading
 import weakref
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from predictor.afterwards import answering
 from predictor.errors import Internal, InvalidImage
 from predictor.runtime.batch import Line, Prepare, Runner
 from predictor.runtime.turns import Turns
@@ -174,6 +176,67 @@ def test_turns() -> None:
 
     assert scores == [0, 2, 4, 6, 8, 10]
     assert model.most_running == 2
+
+
+class Answering:
+    """A thread that answers a request with a picture, and does not send its answer before it is told to."""
+
+    def __init__(self, line: Line, model: Model, number: int) -> None:
+        self.send = threading.Event()
+        self.computed = threading.Event()
+        self._thread = threading.Thread(target=self._answer, args=(line, model, number))
+        self._thread.start()
+
+    def _answer(self, line: Line, model: Model, number: int) -> None:
+        with answering():
+            line.run(model.runner, picture(number))
+            self.computed.set()
+            self.send.wait(10)
+
+    def end(self) -> None:
+        """Send the answer."""
+        self.send.set()
+        self._thread.join(10)
+
+
+def test_courtesy() -> None:
+    """Who leads next begins when the one before has sent its answer."""
+    model, line = Model(), Line(Turns(1), courtesy=10)
+    model.gate.set()
+    before = Answering(line, model, 1)
+    assert before.computed.wait(10)
+
+    after = Answering(line, model, 2)
+
+    assert not after.computed.wait(0.1)
+    before.end()
+    assert after.computed.wait(10)
+    after.end()
+
+
+def test_courtesy_ends() -> None:
+    """Nobody waits for long for an answer that is not sent."""
+    model, line = Model(), Line(Turns(1), courtesy=0.01)
+    model.gate.set()
+    before = Answering(line, model, 1)
+    assert before.computed.wait(10)
+
+    after = Answering(line, model, 2)
+
+    assert after.computed.wait(10)
+    before.end()
+    after.end()
+
+
+def test_courtesy_without_request() -> None:
+    """Nobody waits for a thread that answers no request, nor for a failed one."""
+    model, line = Model(), Line(Turns(1), courtesy=10)
+    model.gate.set()
+    for prepare in (picture(1), broken, picture(-1), picture(2)):
+        with contextlib.suppress(Internal, InvalidImage):
+            line.run(model.runner, prepare)
+
+    assert line._answering.acquire(blocking=False)
 
 
 def test_failed_run() -> None:

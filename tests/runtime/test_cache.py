@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from predictor.afterwards import answering, when_answered
 from predictor.config import Settings
 from predictor.errors import InvalidImage
 from predictor.runtime.cache import RECENT, Cache, cache_folder
@@ -207,3 +208,15 @@ def test_redis_down(make_cache: Callable[..., Cache], results: list[str]) -> Non
 
     assert cache.answer("key", Counted("a")) == ("a", False)
     assert "error" in results
+
+
+@pytest.mark.parametrize(("store", "at_once"), [("redis://127.0.0.1:1/0", True), ("on", False)])
+def test_other_machine(make_cache: Callable[..., Cache], store: str, at_once: bool) -> None:
+    """Nobody waits for the answer of a thread that waits for another machine."""
+    cache, done = make_cache(store), list[str]()
+
+    with answering():
+        when_answered(lambda: done.append("task"))
+        cache.find("key")
+
+        assert bool(done) is at_once
