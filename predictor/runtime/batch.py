@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from predictor.afterwards import when_answered
+from predictor.errors import Internal
 from predictor.runtime.turns import Turns
 
 Array = npt.NDArray[Any]
@@ -51,16 +52,24 @@ class Runner:
         largest: most pictures in one run.
         seconds: of a picture, as far as is known yet.
         observe: told the size of each batch.
+        fixed: whether a run costs the same however few pictures it has.
 
     Attributes:
         seconds_per_image: to prepare and run a picture, lately.
     """
 
     def __init__(
-        self, run: Callable[[Array], Array], *, largest: int, seconds: float, observe: Callable[[int], None]
+        self,
+        run: Callable[[Array], Array],
+        *,
+        largest: int,
+        seconds: float,
+        observe: Callable[[int], None],
+        fixed: bool = False,
     ) -> None:
         self.run = run
         self.largest = largest
+        self.fixed = fixed
         self.observe = observe
         self.seconds_per_image = seconds
 
@@ -205,6 +214,8 @@ class Line:
         start = time.perf_counter()
         scores = runner.run(_stacked(batch))
         ran = time.perf_counter() - start
+        if len(scores) != _pictures(batch):
+            raise Internal("The model gave another number of answers than it was given pictures.")
         done = 0
         for entry in batch:
             own = scores[done : done + len(entry.tensors)]

@@ -142,7 +142,7 @@ class Cache:
             self._count("error")
             return None
         if self._remote:
-            # Nobody needs to let this thread answer while it waits for another machine.
+            # Whoever waits for this thread's answer is not to wait for another machine as well.
             flush()
         try:
             return operation()

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -85,7 +86,6 @@ class Engine:
         cache: answers already computed.
         metrics: counters.
         fetcher: downloads pictures.
-
         live: the models that serve.
         other: gives a version that is not live, by its name and number.
     """
@@ -170,10 +170,13 @@ class Engine:
             return [self._attempt(*group[0])]
         model, wanted = group[0][0].model, group[0][0].wanted
         together = Together(lambda prepare, most: model.run(prepare, wanted, most))
-        joined = [
-            (self._join(together, replace(asked, place=place), picture), picture)
-            for place, (asked, picture) in enumerate(group)
-        ]
+        joined = group
+        # What fails here fails again where it is the error of a single picture.
+        with suppress(Exception):
+            joined = [
+                (self._join(together, replace(asked, place=place), picture), picture)
+                for place, (asked, picture) in enumerate(group)
+            ]
         return [self._attempt(asked, picture) for asked, picture in joined]
 
     def _join(self, together: Together, asked: _Asked, picture: Picture) -> _Asked:

@@ -101,7 +101,8 @@ class Loader:
             spec = _spec(session, version)
         run = _filled(self._watched(session, spec, version), spec.batch)
         largest, seconds = self._largest_batch(run, spec)
-        runner = Runner(run, largest=largest, seconds=seconds, observe=self._observe)
+        fixed = spec.batch is not None
+        runner = Runner(run, largest=largest, seconds=seconds, observe=self._observe, fixed=fixed)
         log.info("At most %d pictures run together", largest)
         return LoadedModel(
             version, spec, session.provider, version.path.stat().st_size, runner, self._processor

@@ -74,7 +74,7 @@ class Optimised:
                 if (shared := place.session() or self._written(version, place)) is not None:
                     return shared
                 log.info("Each worker has the weights of %s for itself", version.key)
-        except (OSError, PredictorError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, the version's own file can be loaded)
             log.warning("Each worker has the weights of %s for itself: %s", version.key, type(error).__name__)
         return load(version.path, _CPU)
 
@@ -113,32 +113,36 @@ class _Place:
 
     def session(self) -> Session | None:
         """A session of what is kept here; None if nothing is, or if it is damaged."""
-        known = self._read("files") or {}
+        known = self._read("files")
         try:
-            if known and all(digest(self.folder / name) == known[name] for name in known):
+            if isinstance(known, dict) and known and all(self._is(name, known[name]) for name in known):
                 return load_optimised(self.model)
         except PredictorError:
             log.warning("An optimised graph is damaged and is not used")
         return None
 
     def tried(self) -> bool:
-        """Whether somebody began a while ago and did not come to an end."""
+        """Whether somebody began a short while ago and did not come to an end."""
         begun = self._read("begun")
-        return begun is not None and 0 <= time.time() - begun < AGAIN_SECONDS
+        return isinstance(begun, int | float) and 0 <= time.time() - begun < AGAIN_SECONDS
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Write here. Who comes later knows of it, should this process end; what is not kept is removed."""
+        """Write here. Who comes later knows of it, should this process end; what is not kept is removed.
+
+        So is what was made for another runtime or processor.
+        """
         for path in self.folder.parent.glob("optimised-*"):
             if path != self.folder:
                 shutil.rmtree(path, ignore_errors=True)
         self._tell("begun", time.time())
+        # Other workers may have these mapped: written over in place, they would end with a bus error.
+        self._remove()
         try:
             yield
         finally:
             if self._read("files") is None:
-                for path in self._files():
-                    path.unlink(missing_ok=True)
+                self._remove()
 
     def keep(self) -> None:
         """Let others use what was written, now that it is on the disk."""
@@ -149,6 +153,13 @@ class _Place:
     def bytes(self) -> int:
         """The size of what was written."""
         return sum(path.stat().st_size for path in self._files())
+
+    def _is(self, name: str, known: object) -> bool:
+        return digest(self.folder / name) == known
+
+    def _remove(self) -> None:
+        for path in self._files():
+            path.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:
         return [path for path in (self.model, self.model.with_suffix(WEIGHTS)) if path.exists()]

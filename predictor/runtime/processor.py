@@ -36,7 +36,7 @@ class Processor(Protocol):
         Args:
             runner: the model.
             prepare: makes the pictures' tensors.
-            wanted: whether anybody waits for them.
+            wanted: raises if nobody waits for them.
             most: how many tensors there are at most.
         """
 
@@ -53,7 +53,7 @@ class Cpu:
 
     def together(self, runner: Runner, pictures: int) -> int:
         """As many as run together, so that no thread waits for another; but every core gets some."""
-        return min(runner.largest, math.ceil(pictures / self.threads))
+        return min(runner.largest, pictures if runner.fixed else math.ceil(pictures / self.threads))
 
     def run(self, runner: Runner, prepare: Prepare, wanted: Wanted, most: int = 1) -> Run:
         """Prepare and run pictures in their turn."""

@@ -74,7 +74,9 @@ class Together:
 
         try:
             run = self._run(prepare, len(waiting))
-        except _NothingToRunError:
+        except _NothingToRunError as nothing:
+            # Its frames hold the pictures, and are held by it, until the collector comes by.
+            nothing.with_traceback(None)
             return
         except Exception as error:  # noqa: BLE001 (raised for each picture that has no error of its own)
             for place in waiting:

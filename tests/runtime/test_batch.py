@@ -248,6 +248,15 @@ def test_failed_run() -> None:
     assert answers == [0, "internal", "internal", 6, 8]
 
 
+@pytest.mark.parametrize("rows", [1, 4])
+def test_wrong_number_of_answers(rows: int) -> None:
+    """A model that gives too few or too many rows answers for no picture."""
+    runner = Runner(lambda _: np.zeros((rows, 1)), largest=2, seconds=1.0, observe=lambda _: None)
+
+    with pytest.raises(Internal):
+        Line(Turns(1)).run(runner, lambda: [np.array([1]), np.array([2])], 2)
+
+
 def test_learns() -> None:
     """What a picture took lately is known, whatever was measured at first."""
     model = Model()

@@ -119,6 +119,36 @@ def test_damaged(version: ModelVersion, make: Callable[..., Optimised], name: st
     assert (written(version) / "model.weights").stat().st_size > version.path.stat().st_size
 
 
+@pytest.mark.parametrize(
+    "facts", [None, b"{", b"[]", b'{"begun": "x"}', b'{"files": ["model.onnx"]}', b'{"files": {"a": 1}}']
+)
+def test_written_anew(version: ModelVersion, make: Callable[..., Optimised], facts: bytes | None) -> None:
+    """Where its facts are damaged it is written anew, and who has the old one mapped keeps it."""
+    first = make().session(version)
+    expected, weights = first.run(PICTURE), written(version) / "model.weights"
+    old = weights.stat().st_ino
+    held = weights.open("rb")
+    path = written(version) / "facts.json"
+    path.unlink() if facts is None else path.write_bytes(facts)
+
+    second = make().session(version)
+
+    assert weights.stat().st_ino != old
+    assert held.read(1)
+    held.close()
+    assert np.array_equal(first.run(PICTURE), expected)
+    assert np.array_equal(second.run(PICTURE), expected)
+
+
+def test_unexpected(version: ModelVersion, make: Callable[..., Optimised]) -> None:
+    """Whatever fails, the version's own file is loaded."""
+
+    def fail(_: Session, __: ModelVersion) -> Array:
+        raise MemoryError
+
+    assert make(fail).session(version).run(PICTURE).shape == make().session(version).run(PICTURE).shape
+
+
 def test_other_answers(version: ModelVersion, make: Callable[..., Optimised]) -> None:
     """An optimised graph that answers differently is not used, by nobody and for a while."""
     calls = list[Session]()

@@ -47,6 +47,13 @@ def test_cpu(largest: int, pictures: int) -> None:
     assert together <= -(-pictures // cores())
 
 
+def test_fixed_batch() -> None:
+    """A run that costs the same however few pictures it has gets as many as there are."""
+    runner = Runner(lambda batch: batch, largest=8, seconds=1.0, observe=lambda _: None, fixed=True)
+
+    assert [Cpu(Settings()).together(runner, pictures) for pictures in (1, 5, 8, 32)] == [1, 5, 8, 8]
+
+
 def test_gpu() -> None:
     """On a GPU pictures come one by one, and as many threads may wait for a run as a batch has places."""
     model, processor = Model(8), Gpu(Settings(max_batch=8))

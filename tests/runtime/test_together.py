@@ -1,5 +1,8 @@
 """Pictures of one thread are run at once, and each has the scores or the error that are its own."""
 
+import contextlib
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +10,9 @@ import numpy as np
 import pytest
 
 from predictor.errors import Internal, InvalidImage
-from predictor.runtime.batch import Prepare, Run
+from predictor.runtime.batch import Array, Line, Prepare, Run, Runner
 from predictor.runtime.together import Tensor, Together
+from predictor.runtime.turns import Turns
 
 
 class Runs:
@@ -125,3 +129,30 @@ def test_equal_pictures(runs: Runs) -> None:
 
     assert ask(together, [picture(place) for place in range(3)]) == [0, 2, 4]
     assert runs.batches == [[0, 2], [1]]
+
+
+def test_nothing_is_kept() -> None:
+    """Pictures that cannot be prepared do not stay in memory after their errors were given."""
+    line, model = Line(Turns(1)), Runner(lambda batch: batch, largest=2, seconds=1.0, observe=lambda _: None)
+    held = np.zeros(3)
+    known = weakref.ref(held)
+
+    def prepare(held: Array = held) -> Array:
+        raise InvalidImage(f"{held.shape}")
+
+    def answer(together: Together, prepare: Tensor) -> None:
+        for place in range(2):
+            with contextlib.suppress(InvalidImage):
+                try:
+                    together.run(place, prepare)
+                except InvalidImage as error:
+                    raise error.bare() from None
+
+    gc.disable()
+    try:
+        together = added(lambda prepare, most: line.run(model, prepare, most), [prepare, prepare])
+        answer(together, prepare)
+        del prepare, held, together
+        assert known() is None
+    finally:
+        gc.enable()
