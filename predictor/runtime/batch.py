@@ -159,11 +159,13 @@ class Line:
     def _lead(self, first: _Waiting) -> None:
         """Run pictures and others with them, then pass the turn on."""
         batch = list[_Waiting]()
+        # Who comes while an answer is sent waits for another turn: a larger batch takes longer for all in it.
+        taken = self._taken(first.runner, [first])
         self._let_answer()
         answering = threading.Lock()
         answering.acquire()
         try:
-            batch = self._prepared(first)
+            batch = self._prepared(first, taken)
             self._run(first.runner, batch)
         except BaseException as error:  # noqa: BLE001 (raised in the thread of each picture)
             for entry in batch or [first]:
@@ -185,17 +187,26 @@ class Line:
         if answering.acquire(timeout=self._courtesy):
             answering.release()
 
-    def _prepared(self, first: _Waiting) -> list[_Waiting]:
-        """A batch: pictures that have a tensor. Those that have none get their error at once."""
-        batch = list[_Waiting]()
-        entry: _Waiting | None = first
-        while entry is not None:
+    def _taken(self, runner: Runner, taken: list[_Waiting]) -> list[_Waiting]:
+        """What is taken already, and what waits behind it and fits."""
+        while room := runner.largest - sum(entry.most for entry in taken):
+            if room < 0 or (entry := self._next(runner, room)) is None:
+                break
+            taken.append(entry)
+        return taken
+
+    def _prepared(self, first: _Waiting, taken: list[_Waiting]) -> list[_Waiting]:
+        """A batch: pictures that have a tensor. Those that have none get their error, others their place."""
+        batch, wanted = list[_Waiting](), sum(entry.most for entry in taken)
+        while taken:
+            entry = taken.pop(0)
             if entry.make():
                 batch.append(entry)
             elif entry is not first:
                 entry.sleep.release()
-            room = first.runner.largest - _pictures(batch)
-            entry = self._next(first.runner, room) if room > 0 else None
+            room = wanted - _pictures(batch) - sum(waiting.most for waiting in taken)
+            if room > 0 and (more := self._next(first.runner, room)):
+                taken.append(more)
         return batch
 
     def _next(self, runner: Runner, room: int) -> _Waiting | None:

@@ -115,7 +115,11 @@ class _Place:
         """A session of what is kept here; None if nothing is, or if it is damaged."""
         known = self._read("files")
         try:
-            if isinstance(known, dict) and known and all(self._is(name, known[name]) for name in known):
+            if (
+                isinstance(known, dict)
+                and known
+                and all(digest(self.folder / name) == known[name] for name in known)
+            ):
                 return load_optimised(self.model)
         except PredictorError:
             log.warning("An optimised graph is damaged and is not used")
@@ -153,9 +157,6 @@ class _Place:
     def bytes(self) -> int:
         """The size of what was written."""
         return sum(path.stat().st_size for path in self._files())
-
-    def _is(self, name: str, known: object) -> bool:
-        return digest(self.folder / name) == known
 
     def _remove(self) -> None:
         for path in self._files():

@@ -199,33 +199,40 @@ class Answering:
         self._thread.join(10)
 
 
-def test_courtesy() -> None:
-    """Who leads next begins when the one before has sent its answer."""
-    model, line = Model(), Line(Turns(1), courtesy=10)
+def answered(courtesy: float) -> tuple[Line, Model, Answering]:
+    """A line and its model, and who has computed but not sent its answer."""
+    model, line = Model(), Line(Turns(1), courtesy)
     model.gate.set()
     before = Answering(line, model, 1)
     assert before.computed.wait(10)
+    return line, model, before
+
+
+def test_courtesy() -> None:
+    """Who leads next begins when the one before has sent its answer; who comes meanwhile has another turn."""
+    line, model, before = answered(courtesy=10)
 
     after = Answering(line, model, 2)
-
     assert not after.computed.wait(0.1)
+    late = Answering(line, model, 3)
+    while not line._waiting:
+        threading.Event().wait(0.001)
     before.end()
+
     assert after.computed.wait(10)
     after.end()
+    assert late.computed.wait(10)
+    late.end()
+    assert model.sizes == [1, 1, 1]
 
 
 def test_courtesy_ends() -> None:
     """Nobody waits for long for an answer that is not sent."""
-    model, line = Model(), Line(Turns(1), courtesy=0.01)
-    model.gate.set()
-    before = Answering(line, model, 1)
-    assert before.computed.wait(10)
+    line, model, before = answered(courtesy=0.01)
 
-    after = Answering(line, model, 2)
-
-    assert after.computed.wait(10)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(line.run, model.runner, picture(2)).result(10).scores.tolist() == [[4]]
     before.end()
-    after.end()
 
 
 def test_courtesy_without_request() -> None:

@@ -274,6 +274,24 @@ def test_many_known(make_engine: Callable[..., Engine], model: LoadedModel) -> N
     assert sum(sizes) == 2
 
 
+class Broken(Cache):
+    """A cache that fails as none should."""
+
+    def known(self, key: str) -> str:
+        """Fail."""
+        raise RuntimeError(key)
+
+
+def test_many_with_broken_cache(make_engine: Callable[..., Engine]) -> None:
+    """An unexpected failure of the cache is that of each picture, not of the request."""
+    engine = make_engine()
+    engine._cache = Broken(Settings(), lambda _: None)
+
+    results = engine.predict([Encoded(png(shade)) for shade in range(2 * cores())], Options()).results
+
+    assert names(results) == ["internal"] * 2 * cores()
+
+
 def test_unexpected_failure(make_engine: Callable[..., Engine], cat: Path, pictures: Pictures) -> None:
     """A failure of our own with one picture is that picture's error, and tells nothing of the inside."""
     engine = make_engine()
