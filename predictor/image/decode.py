@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from PIL import Image, UnidentifiedImageError
 
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
-from predictor.image import gif, jpeg, png
+from predictor.image import foreign, gif, jpeg, png
 from predictor.image.orientation import orientation, upright
 from predictor.image.rgb import to_rgb
 
@@ -114,7 +114,7 @@ def decode(data: bytes, limits: Limits, shortest: int = 0) -> Image.Image:
     """
     _check_bytes(data, limits)
     name = sniff(data)
-    formats = _openable(name, limits)
+    formats = _openable(name, data, limits)
     with _translated():
         stripped, exif = _STRIP.get(name or "", _as_it_is)(data)
         image = _open(stripped, formats, limits)
@@ -132,24 +132,27 @@ def _check_bytes(data: bytes, limits: Limits) -> None:
         raise ImageTooLarge(f"The picture has more than {limits.max_bytes} bytes.")
 
 
-def _openable(name: str | None, limits: Limits) -> tuple[str, ...]:
+def _openable(name: str | None, data: bytes, limits: Limits) -> tuple[str, ...]:
     """The formats to open the bytes with: the one they announce, or those without a known signature."""
     if name is None:
         names = tuple(other for other in limits.formats if other not in _SIGNED and _is_known(other))
     else:
         names = (name,) if name in limits.formats else ()
     if not names:
-        raise UnsupportedImage(f"The bytes are not a picture of a supported format: {_list(limits)}.")
+        raise _unsupported(data, limits)
     return names
+
+
+def _unsupported(data: bytes, limits: Limits) -> UnsupportedImage:
+    taken = f"a supported format: {', '.join(limits.formats)}."
+    if named := foreign.describe(data):
+        return UnsupportedImage(f"This is {named}. Send an image of {taken}")
+    return UnsupportedImage(f"The bytes are not an image of {taken}")
 
 
 def _is_known(name: str) -> bool:
     Image.init()
     return name in Image.OPEN
-
-
-def _list(limits: Limits) -> str:
-    return ", ".join(limits.formats)
 
 
 def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> Image.Image:
@@ -158,9 +161,7 @@ def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError as error:
         if _SIGNED.isdisjoint(formats):
-            raise UnsupportedImage(
-                f"The bytes are not a picture of a supported format: {_list(limits)}."
-            ) from error
+            raise _unsupported(data, limits) from error
         raise
     if image.width * image.height > limits.max_pixels or max(image.size) > MAX_SIDE:
         raise ImageTooLarge(

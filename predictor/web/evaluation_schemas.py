@@ -14,8 +14,8 @@ class EvaluationRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: ModelName = DEFAULT
-    version: int = absent("The model's version; the live one if not given.", ge=1)
-    limit: int = absent("Most pictures that are used, as many of each class as can be.", ge=1)
+    version: int | None = absent("The model's version; the live one if not given.", ge=1)
+    limit: int | None = absent("Most pictures that are used, as many of each class as can be.", ge=1)
 
 
 _FILES = WithJsonSchema(

@@ -37,7 +37,7 @@ from predictor.runtime.gently import let_pictures_pass
 from predictor.runtime.loaded import LoadedModel
 from predictor.runtime.worker import Worker
 from predictor.store.durable import storing
-from predictor.web import evaluation_schemas, multipart, schemas
+from predictor.web import evaluation_schemas, forms, schemas
 from predictor.web.auth import require_admin
 from predictor.web.openapi import TEXT, operation
 from predictor.web.problems import problem_json, wants_page
@@ -172,10 +172,10 @@ class _Asked:
 def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
     settings = worker.settings
     with storing():
-        fields, files = multipart.receive(
+        fields, files = forms.receive(
             request,
             folder,
-            multipart.Bounds(
+            forms.Bounds(
                 settings.max_model_bytes + _REST_BYTES,
                 _PARTS,
                 ModelTooLarge(f"The pictures may have at most {settings.max_model_mb:g} MB together."),
@@ -188,11 +188,11 @@ def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
     return _Asked(body.model, body.version, sample(pictures, body.limit or limit or len(pictures)))
 
 
-def _files(files: Sequence[multipart.File], max_bytes: int) -> Files:
+def _files(files: Sequence[forms.ReceivedFile], max_bytes: int) -> Files:
     """What reads each file, by the name that its sender gave it."""
-    if stray := next((field for field, _ in files if field != "pictures"), None):
-        raise InvalidRequest(f"{stray[:100]}: the files are named pictures.")
-    paths = [((file.filename or "")[:_NAME_LENGTH], multipart.path(file)) for _, file in files]
+    if stray := next((file.field for file in files if file.field != "pictures"), None):
+        raise InvalidRequest(f"{schemas.shown(stray)}: the files are named pictures.")
+    paths = [(file.filename[:_NAME_LENGTH], file.path) for file in files]
     if len(paths) == 1 and paths[0][0].lower().endswith(".zip"):
         return archive.files_of(paths[0][1], max_bytes)
     return {name: partial(_read, path, max_bytes) for name, path in paths}

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from werkzeug.datastructures import Headers
 
 from predictor.refusals import SAFE_HEADERS
-from predictor.web.multipart import PictureForm
+from predictor.web.forms import FormParser
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -47,7 +47,7 @@ class NoSessions(SessionInterface):
 class LeanRequest(Request):
     """A request whose forms are read by a parser of our own."""
 
-    form_data_parser_class = PictureForm
+    form_data_parser_class = FormParser
 
 
 class LeanResponse(Response):

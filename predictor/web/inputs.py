@@ -1,19 +1,31 @@
 """A Flask request -> pictures and options, whatever form they come in."""
 
 import binascii
+import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from flask import Request
-from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.datastructures import MultiDict
 
 from predictor.config import Settings
 from predictor.errors import InvalidRequest, PredictorError, UnsupportedImage
+from predictor.image import foreign
 from predictor.image.decode import sniff
 from predictor.runtime.prediction import Encoded, Options, Picture, Remote
-from predictor.web import schemas
+from predictor.web import forms, schemas
 
-_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+_URLENCODED = "application/x-www-form-urlencoded"
+# Types under which bytes of an unknown format may still be an image; S3 and SageMaker have their own.
+_IMAGE_TYPES = {"application/octet-stream", "binary/octet-stream", "application/x-image"}
+_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{")
+_FORM = re.compile(rb"[\w.\-]{1,64}=")
+_URL_SAFE = str.maketrans("-_", "+/")
+_INCOMPLETE = "The body is shorter than its Content-Length says."
+_FORMS_TAKEN = (
+    "Send JSON, a form with a file named image, or the image itself as image/* or application/octet-stream."
+)
 
 
 @dataclass(frozen=True)
@@ -33,83 +45,85 @@ class PredictInput:
 def read(request: Request, settings: Settings) -> PredictInput:
     """Read the pictures and options of a prediction request.
 
+    The bytes decide what a body is, for many clients send it with no Content-Type or with a wrong one
+    (RFC 9110 section 8.3 allows a recipient to look).
+
     Raises:
         InvalidRequest: the request is of no documented form.
-        UnsupportedImage: the body's content type is no picture's.
+        UnsupportedImage: the body is neither an image nor declared as one.
     """
     request.max_content_length = settings.max_body_bytes
-    if request.is_json:
-        found = _from_json(request)
-    elif request.mimetype in _FORMS:
-        found = _from_form(request)
-    elif request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":
-        found = _from_body(request)
-    else:
-        raise UnsupportedImage(
-            "Send JSON, a form with a file named image, or the picture itself as image/* or "
-            "application/octet-stream."
-        )
+    found = _from_form(request) if request.mimetype == forms.MULTIPART else _from_body(request)
     if len(found.pictures) > settings.max_batch:
-        raise InvalidRequest(f"At most {settings.max_batch} pictures may come in one request.")
+        raise InvalidRequest(f"At most {settings.max_batch} images may come in one request.")
     return found
 
 
-def _from_json(request: Request) -> PredictInput:
-    body: schemas.PredictRequest = schemas.body(request, schemas.PredictRequest)
+def _from_body(request: Request) -> PredictInput:
+    data = _body(request)
+    if sniff(data):
+        return _image(request, data)
+    if request.is_json or _JSON.match(data):
+        return _from_json(request, data)
+    if request.mimetype == _URLENCODED and _FORM.match(data):
+        return _from_form(request)
+    declared = request.mimetype.startswith("image/") or request.mimetype in _IMAGE_TYPES
+    if declared or foreign.describe(data):
+        return _image(request, data)
+    raise UnsupportedImage(f"The body is not an image of a known format. {_FORMS_TAKEN}")
+
+
+def _image(request: Request, data: bytes) -> PredictInput:
+    return PredictInput([Encoded(data)], many=False, options=_options(request))
+
+
+def _from_json(request: Request, data: bytes) -> PredictInput:
+    body: schemas.PredictRequest = schemas.parse(data, schemas.PredictRequest)
     pictures, many = _named_pictures(body)
     return PredictInput(pictures, many, _options(request, body))
 
 
 def _named_pictures(body: schemas.PredictRequest) -> tuple[list[Picture], bool]:
-    given = body.model_fields_set & set(schemas.WAYS)
+    given = [way for way in schemas.WAYS if getattr(body, way) is not None]
     if len(given) != 1:
         raise InvalidRequest(f"Give exactly one of {', '.join(schemas.WAYS)}.")
-    way = given.pop()
-    value = getattr(body, way)
+    value = getattr(body, given[0])
     many = isinstance(value, list)
-    read = Remote if way.startswith("image_url") else _base64
+    read = _from_url if given[0].startswith("image_url") else _base64
     return [read(text) for text in (value if many else [value])], many
 
 
 def _from_form(request: Request) -> PredictInput:
-    if picture := _undeclared(request):
-        return PredictInput([picture], many=False, options=_options(request))
-    files = [file for file in request.files.getlist("image") if not _empty_choice(file)]
-    if stray := sorted(set(request.files) - {"image"}):
-        raise InvalidRequest(f"{stray[0][:100]}: the field of a picture is named image.")
+    contents = [(file, file.read()) for file in request.files.getlist(forms.IMAGE)]
+    # A browser sends an empty file without a name for a field in which nothing was chosen.
+    pictures: list[Picture] = [Encoded(data) for file, data in contents if file.filename or data]
+    if stray := sorted(set(request.files) - {forms.IMAGE}):
+        raise InvalidRequest(f"{schemas.shown(stray[0])}: the field of an image is named image.")
     body: schemas.FormRequest = schemas.check(schemas.FormRequest, _texts(request.form), strict=False)
-    if bool(files) == bool(body.image_url):
+    texts = [_from_url(body.image_url)] if body.image_url else []
+    texts += [_base64(body.image)] if body.image else []
+    if bool(pictures) + len(texts) != 1:
         raise InvalidRequest("Give either files named image or an image_url.")
-    pictures: list[Picture] = [Encoded(file.read()) for file in files]
-    if body.image_url:
-        pictures = [Remote(body.image_url)]
+    pictures += texts
     return PredictInput(pictures, len(pictures) > 1, _options(request, body))
 
 
-def _undeclared(request: Request) -> Picture | None:
-    """The picture that `curl --data-binary` sends under the name of a form, if it is one."""
-    if request.mimetype != _FORMS[1]:
-        return None
-    data = request.get_data(cache=True, parse_form_data=False)
-    return Encoded(data) if sniff(data) else None
-
-
-def _empty_choice(file: FileStorage) -> bool:
-    """Whether this is what a browser sends for a file field in which nothing was chosen."""
-    return not file.filename and not file.stream.read(1) and not file.stream.seek(0)
-
-
-def _from_body(request: Request) -> PredictInput:
-    picture = Encoded(_body(request))
-    return PredictInput([picture], many=False, options=_options(request))
-
-
 def _body(request: Request) -> bytes:
-    """The whole body; of known length and within bounds, it is read without a stream around it."""
+    """The whole body; of known length and within bounds, it is read without a stream around it.
+
+    Raises:
+        InvalidRequest: the client left in the middle of it.
+    """
     length, most = request.content_length, request.max_content_length
-    if length is None or most is None or length > most:
-        return request.get_data(cache=False)
-    data: bytes = request.environ["wsgi.input"].read(length)
+    # What may be a form is kept, so that the form can be read from it.
+    if request.mimetype == _URLENCODED or length is None or most is None or length > most:
+        return request.get_data(cache=True, parse_form_data=False)
+    try:
+        data: bytes = request.environ["wsgi.input"].read(length)
+    except OSError as error:
+        raise InvalidRequest(_INCOMPLETE) from error
+    if len(data) < length:
+        raise InvalidRequest(_INCOMPLETE)
     return data
 
 
@@ -118,10 +132,10 @@ def _options(request: Request, body: schemas.Options | None = None) -> Options:
     if body is None and not request.query_string:
         return Options()
     query: schemas.Options = schemas.check(schemas.Options, _texts(request.args), strict=False)
-    chosen = {name: getattr(query, name) for name in schemas.Options.model_fields}
-    if body is not None:
-        given = body.model_fields_set & chosen.keys()
-        chosen |= {name: getattr(body, name) for name in given}
+    chosen = dict[str, Any]()
+    for source in (query, body):
+        given = schemas.Options.model_fields.keys() & (source.model_fields_set if source else set())
+        chosen |= {name: value for name in given if (value := getattr(source, name)) is not None}
     return Options(**chosen)
 
 
@@ -130,17 +144,34 @@ def _texts(values: MultiDict[str, str]) -> dict[str, Any]:
     return {name: texts[0] if len(texts) == 1 else texts for name, texts in values.lists()}
 
 
+def _from_url(text: str) -> Picture:
+    """The picture of an address; data: URLs come here, too, since other services take them so."""
+    return _base64(text) if _is_data_url(text) else Remote(text)
+
+
+def _is_data_url(text: str) -> bool:
+    # Scheme and parameter are compared without case (RFC 3986 section 3.1).
+    return text[:5].lower() == "data:"
+
+
 def _base64(text: str) -> Picture:
-    """The picture of a base64 text or data: URL, or the error of that one picture."""
-    if text.startswith("data:"):
+    """The picture of a base64 text or data: URL, or the error of that one picture.
+
+    Padding may be missing, and the alphabet may be the URL-safe one (RFC 4648 section 5).
+    """
+    if _is_data_url(text):
         header, comma, text = text.partition(",")
-        if not comma or not header.endswith(";base64"):
+        if not comma or not header.lower().endswith(";base64"):
             return _bad_base64()
+        text = unquote(text) if "%" in text else text
+    elif text[:8].lower().startswith(("http://", "https://")):
+        return InvalidRequest("image takes base64 or a data: URL; a URL goes into image_url.")
+    text = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
     try:
-        return Encoded(binascii.a2b_base64("".join(text.split()), strict_mode=True))
+        return Encoded(binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True))
     except ValueError:
         return _bad_base64()
 
 
 def _bad_base64() -> PredictorError:
-    return InvalidRequest("The picture is not base64, or not a data: URL in base64.")
+    return InvalidRequest("The image is not base64, or not a data: URL in base64.")

@@ -44,7 +44,7 @@ class RevisionOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: int = absent("The version whose files are used; the live one if not given.", ge=1)
+    version: int | None = absent("The version whose files are used; the live one if not given.", ge=1)
 
 
 class RevisionForm(RevisionOptions):

@@ -1,6 +1,7 @@
 """What requests and answers look like; the OpenAPI document is made of what validates them."""
 
 import json
+import re
 from typing import Annotated, Any, Literal
 
 from flask import Request
@@ -15,7 +16,7 @@ ModelName = Annotated[
 
 
 def absent(description: str, **constraints: Any) -> Any:
-    """A field that may be left out, but not be null: the schema says so, and nothing else is accepted."""
+    """A field that may be left out; null means the same, as many clients' serializers send it."""
 
     def no_default(schema: dict[str, Any]) -> None:
         schema.pop("default", None)
@@ -28,36 +29,34 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    top_k: int = Field(5, ge=1, le=1_000_000, description="How many classes to give.")
-    model: ModelName = DEFAULT
-    version: int = absent("The model's version; the live one if not given.", ge=1)
-    debug: bool = Field(False, description="Say how the answer came about.")
+    top_k: int | None = Field(5, ge=1, le=1_000_000, description="How many classes to give.")
+    model: ModelName | None = DEFAULT
+    version: int | None = absent("The model's version; the live one if not given.", ge=1)
+    debug: bool | None = Field(False, description="Say how the answer came about.")
 
 
 WAYS = ("image_url", "image", "image_urls", "images")
 
 
 class PredictRequest(Options):
-    """Exactly one of the four ways to name pictures, and options."""
+    """Exactly one of `image_url`, `image`, `image_urls` and `images`, and options."""
 
+    # Shown on the page; `examples` itself would have fuzzers fetch from that address.
     model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [{"required": [way]} for way in WAYS],
-            # Shown on the page; `examples` itself would have fuzzers fetch from that address.
-            "x-examples": [{"image_url": "https://example.com/cat.jpg", "top_k": 3}],
-        }
+        json_schema_extra={"x-examples": [{"image_url": "https://example.com/cat.jpg", "top_k": 3}]}
     )
 
-    image_url: str = absent("The address of a picture, http or https.")
-    image: str = absent("A picture in base64, or as a data: URL.")
-    image_urls: list[str] = absent("Addresses of several pictures.", min_length=1)
-    images: list[str] = absent("Several pictures in base64.", min_length=1)
+    image_url: str | None = absent("The URL of an image, http or https, or a data: URL.")
+    image: str | None = absent("An image in base64, or as a data: URL.")
+    image_urls: list[str] | None = absent("URLs of several images.", min_length=1)
+    images: list[str] | None = absent("Several images in base64.", min_length=1)
 
 
 class FormRequest(Options):
-    """The text fields of a form; the pictures come as files named `image`."""
+    """The text fields of a form; the images come as files named `image`."""
 
-    image_url: str = absent("The address of a picture, if no file comes.")
+    image_url: str | None = absent("The URL of an image, if no file comes.")
+    image: str | None = absent("An image in base64, if no file comes.")
 
 
 _FILES = WithJsonSchema(
@@ -71,11 +70,10 @@ _FILES = WithJsonSchema(
 )
 
 
-class FileRequest(FormRequest):
-    """A form with files."""
+class FileRequest(Options):
+    """A form with files, or with an `image_url`."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["image"]})
-
+    image_url: str | None = absent("The URL of an image, if no file comes.")
     image: Annotated[list[Any], _FILES] = Field(default=[])
 
 
@@ -186,6 +184,7 @@ class Ready(BaseModel):
     device: DeviceState
 
 
+_NAME = re.compile(r"[\w.\-\[\]]{1,64}")
 # What is wrong with a field, by pydantic's names of errors.
 _WRONG = {
     "extra_forbidden": "is not a field that is known here",
@@ -211,13 +210,27 @@ def body(request: Request, schema: type[BaseModel]) -> Any:
     Raises:
         InvalidRequest: it is no JSON, or the message names the first field that is wrong.
     """
+    return parse(request.get_data(cache=False), schema)
+
+
+def parse(data: bytes, schema: type[BaseModel]) -> Any:
+    """Validate a JSON document.
+
+    Raises:
+        InvalidRequest: it is no JSON, or the message names the first field that is wrong.
+    """
     try:
-        values = json.loads(request.get_data(cache=False))
+        values = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest("The body is not valid JSON.") from error
     if not isinstance(values, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return check(schema, values, strict=True)
+
+
+def shown(name: str) -> str:
+    """A field's name as an error may repeat it; what does not look like a name may be anything."""
+    return name if _NAME.fullmatch(name) else "A name in the request"
 
 
 def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:
@@ -235,7 +248,7 @@ def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:
         return schema.model_validate(values, strict=strict)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:100] or "The body"
+        where = shown(".".join(str(part) for part in first["loc"])) if first["loc"] else "The body"
         wrong = _WRONG.get(first["type"], "is not of the documented form")
         raise InvalidRequest(f"{where} {wrong.format(**first.get('ctx', {}))}.") from error
 

@@ -12,7 +12,7 @@ from predictor.errors import InvalidRequest, ModelTooLarge
 from predictor.runtime.gently import let_pictures_pass
 from predictor.runtime.uploads import Received
 from predictor.store.manifest import LABELS, MODEL, PREPROCESSING
-from predictor.web import model_schemas, multipart, schemas
+from predictor.web import forms, model_schemas, schemas
 
 _FILES = {"model": MODEL, "labels": LABELS, "preprocessing": PREPROCESSING}
 _COMPANION_BYTES = 4 * MEGA
@@ -30,10 +30,10 @@ def receive(request: Request, settings: Settings, folder: Path) -> Received:
         ModelTooLarge: a file has more bytes than allowed.
         OSError: the disk does not take it.
     """
-    fields, files = multipart.receive(
+    fields, files = forms.receive(
         request,
         folder,
-        multipart.Bounds(
+        forms.Bounds(
             settings.max_model_bytes + 2 * _COMPANION_BYTES + _REST_BYTES,
             _PARTS,
             ModelTooLarge(f"The model may have at most {settings.max_model_mb:g} MB."),
@@ -66,25 +66,25 @@ def revision(request: Request) -> tuple[int | None, str]:
         raise InvalidRequest("The body is not text in UTF-8.") from error
 
 
-def _kept(files: Sequence[multipart.File], folder: Path, settings: Settings) -> dict[str, str]:
+def _kept(files: Sequence[forms.ReceivedFile], folder: Path, settings: Settings) -> dict[str, str]:
     """Give each file its name in the folder; the uploader's name for each is given back, to be shown."""
     shown: dict[str, str] = {}
-    for field, file in files:
-        path = multipart.path(file)
+    for file in files:
+        field = file.field
         if field not in _FILES:
-            raise InvalidRequest(f"{field[:_SHOWN]}: the files are named {', '.join(_FILES)}.")
+            raise InvalidRequest(f"{schemas.shown(field)}: the files are named {', '.join(_FILES)}.")
         if _FILES[field] in shown:
             raise InvalidRequest(f"Only one file named {field} may come.")
         most = settings.max_model_bytes if field == "model" else _COMPANION_BYTES
-        if path.stat().st_size > most:
+        if file.path.stat().st_size > most:
             raise ModelTooLarge(f"The file named {field} may have at most {most / MEGA:g} MB.")
-        path.rename(folder / _FILES[field])
+        file.path.rename(folder / _FILES[field])
         shown[_FILES[field]] = _name(file.filename) or field
     if MODEL not in shown:
         raise InvalidRequest("Send a file named model.")
     return shown
 
 
-def _name(given: str | None) -> str:
+def _name(given: str) -> str:
     """The last part of a client's file name, fit to be shown."""
-    return _CONTROL.sub("", re.split(r"[/\\]", given or "")[-1])[:_SHOWN]
+    return _CONTROL.sub("", re.split(r"[/\\]", given)[-1])[:_SHOWN]

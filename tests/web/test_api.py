@@ -17,6 +17,7 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from predictor.runtime.admission import Caller
+from tests.web import encoded
 
 Post = Callable[..., TestResponse]
 
@@ -109,6 +110,174 @@ class TestForms:
 
         assert (first.pop("cached"), second.pop("cached")) == (False, True)
         assert first == second
+
+
+class TestBytesDecide:
+    """What a body is, its bytes say; clients name many types for it, or none."""
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            None,
+            "",
+            "text/plain",
+            "text/plain;charset=UTF-8",
+            "text/html",
+            "binary/octet-stream",
+            "application/x-image",
+            "application/x-www-form-urlencoded",
+            "application/json",
+            "application/pdf",
+            "no type at all",
+        ],
+    )
+    def test_image(self, client: FlaskClient, picture: bytes, kind: str | None) -> None:
+        """An image is answered under any type but that of a multipart form."""
+        answer = client.post("/predict", data=picture, content_type=kind)
+
+        assert (answer.status_code, answer.get_json().get("predicted_label")) == (200, "tiger cat")
+
+    @pytest.mark.parametrize(
+        "kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/octet-stream"]
+    )
+    @pytest.mark.parametrize("before", ["", " \r\n", "\ufeff"])
+    def test_json(self, client: FlaskClient, picture: bytes, kind: str | None, before: str) -> None:
+        """A body that begins with `{` is JSON: `curl -d` names the type of a form, `fetch` that of a text."""
+        body = before + json.dumps({"image": b64(picture), "top_k": 1})
+
+        answer = client.post("/predict", data=body.encode(), content_type=kind)
+
+        assert (answer.status_code, len(answer.get_json()["predictions"])) == (200, 1)
+
+    def test_form(self, client: FlaskClient) -> None:
+        """A form in the body's encoding is still a form."""
+        answer = client.post("/predict", data={"image_url": "http://127.0.0.1/", "top_k": "2"})
+
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "fetch_blocked")
+
+    @pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "text/html", "image/png"])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'<!doctype html>\n<html lang="en"><body>403 Forbidden secret</body></html>',
+            b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg">secret</svg>',
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:secret=\n",
+            b"%PDF-1.7 secret=1&a=2",
+            bytes(1000),
+            b"secret",
+        ],
+    )
+    def test_anything_else(self, client: FlaskClient, body: bytes, kind: str | None) -> None:
+        """What is neither image nor form nor JSON is 415, in a sentence without a byte of it."""
+        answer = client.post("/predict", data=body, content_type=kind)
+
+        assert (answer.status_code, answer.get_json()["code"]) == (415, "unsupported_image")
+        assert not any(part in answer.get_json()["detail"] for part in ("secret", "<", "version", "\0"))
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"image=a&<html>=secret", b"image=a&%3Cscript%3E=b", b'{"<html>": "secret"}', b'{"\\u0000": 1}'],
+    )
+    def test_no_echo(self, client: FlaskClient, body: bytes) -> None:
+        """A field whose name is none is refused without being repeated."""
+        answer = client.post("/predict", data=body, content_type="application/x-www-form-urlencoded")
+
+        assert answer.get_json()["detail"] == "A name in the request is not a field that is known here."
+
+    def test_null(self, client: FlaskClient, picture: bytes) -> None:
+        """Null means not given, for options and for the ways to send an image."""
+        sent = {"image": b64(picture), "image_url": None, "images": None, "image_urls": None}
+        options = dict.fromkeys(("top_k", "model", "version", "debug"))
+
+        answer = client.post("/predict?top_k=2", json=sent | options)
+
+        assert (answer.status_code, len(answer.get_json()["predictions"])) == (200, 2)
+
+
+class TestParts:
+    """A part of a form is a file by its name, its type or its bytes."""
+
+    def test_files(self, client: FlaskClient, picture: bytes) -> None:
+        """With an empty name, without one, with any type: each byte of the image arrives."""
+        parts = {
+            "named": ("cat.jpg", picture, "image/jpeg"),
+            "empty name": ("", picture, "image/jpeg"),
+            "no name": (None, picture, "image/jpeg"),
+            "no name, no image type": (None, picture, "text/plain"),
+            "no name, binary": (None, picture, "application/octet-stream"),
+            "base64": b64(picture),
+            "data URL": f"data:image/jpeg;base64,{b64(picture)}",
+        }
+
+        answers = {
+            name: encoded.post(client, "/predict?debug=1", ("image", part)) for name, part in parts.items()
+        }
+
+        assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(parts, 200)
+        seen = [answer.get_json()["debug"]["input"] for answer in answers.values()]
+        assert all(one == seen[0] for one in seen)
+
+    def test_extended_name(self, client: FlaskClient, picture: bytes) -> None:
+        """A file that is named by RFC 5987 only is a file."""
+        head = (
+            b"--b\r\nContent-Disposition: form-data; name=\"image\"; filename*=utf-8''k%C3%A4tzchen\r\n\r\n"
+        )
+
+        answer = client.post(
+            "/predict", data=head + picture + b"\r\n--b--\r\n", content_type="multipart/form-data; boundary=b"
+        )
+
+        assert answer.status_code == 200
+
+    def test_nothing_chosen(self, client: FlaskClient, picture: bytes) -> None:
+        """An empty file without a name does not count beside an image."""
+        nothing = ("image", ("", b"", "application/octet-stream"))
+
+        answer = encoded.post(client, "/predict", nothing, ("image", ("a.jpg", picture, "image/jpeg")))
+
+        assert "predicted_label" in answer.get_json()
+
+    @pytest.mark.parametrize(
+        ("body", "kind", "sentence"),
+        [
+            (b"--b\r\n", "multipart/form-data", "has no boundary"),
+            (b"--c--\r\n", "multipart/form-data; boundary=b", "damaged or incomplete"),
+            (b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nabc',
+             "multipart/form-data; boundary=b", "damaged or incomplete"),
+        ],
+    )  # fmt: skip
+    def test_broken_form(self, client: FlaskClient, body: bytes, kind: str, sentence: str) -> None:
+        """A form without a boundary or without an end is told so."""
+        answer = client.post("/predict", data=body, content_type=kind)
+
+        assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
+        assert sentence in answer.get_json()["detail"]
+
+
+class TestBase64:
+    """Base64 as the encoders of common languages write it."""
+
+    @pytest.mark.parametrize("way", ["image", "image_url"])
+    @pytest.mark.parametrize("head", ["data:image/jpeg;base64,", "DATA:image/jpeg;BASE64,", "data:;base64,"])
+    def test_data_url(self, client: FlaskClient, picture: bytes, way: str, head: str) -> None:
+        """A data: URL is taken wherever a URL is; its scheme and parameter have no case."""
+        assert client.post("/predict", json={way: head + b64(picture)}).status_code == 200
+
+    def test_alphabet(self, client: FlaskClient, picture: bytes) -> None:
+        """Padding may be missing, the alphabet may be URL-safe, and a data: URL may be percent-encoded."""
+        safe = base64.urlsafe_b64encode(picture).decode().rstrip("=")
+        quoted = f"data:image/jpeg;base64,{b64(picture)}".replace("+", "%2B").replace("/", "%2F")
+
+        answers = [client.post("/predict", json={"image": text}) for text in (safe, quoted)]
+
+        assert [answer.status_code for answer in answers] == [200, 200]
+
+    def test_url_under_image(self, client: FlaskClient) -> None:
+        """A URL in the field of base64 is told where URLs go."""
+        answer = client.post("/predict", json={"image": "https://example.com/cat.jpg"})
+
+        assert answer.status_code == 400
+        assert "image_url" in answer.get_json()["detail"]
 
 
 class TestOptions:
@@ -287,10 +456,10 @@ class TestErrors:
         """A form without a picture, with a wrong field's name, or with both kinds is refused."""
         answers = [
             client.post("/predict", data={"top_k": "5"}),
-            client.post("/predict", data={"image": (io.BytesIO(b""), "")}),
+            encoded.post(client, "/predict", ("image", ("", b"", "application/octet-stream"))),
             client.post("/predict", data={"file": (io.BytesIO(picture), "cat.jpg")}),
             client.post("/predict", data=files(picture, image_url="http://example.com/")),
-            client.post("/predict", data=b"", content_type="multipart/form-data"),
+            encoded.post(client, "/predict", ("image", b64(picture)), ("image_url", "http://example.com/")),
         ]
 
         assert [answer.status_code for answer in answers] == [400] * 5

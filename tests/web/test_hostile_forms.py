@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from werkzeug.test import EnvironBuilder
 
 from predictor.errors import InvalidRequest, ModelTooLarge
-from predictor.web import multipart
+from predictor.web import forms
 
 Field = tuple[str, str]
 File = tuple[str, str, bytes]
@@ -95,10 +95,10 @@ def receive(
         folder = Path(above) / "incoming"
         folder.mkdir()
         try:
-            fields, files = multipart.receive(
+            fields, files = forms.receive(
                 Request(environ),
                 folder,
-                multipart.Bounds(most, MOST_PARTS, ModelTooLarge("too large")),
+                forms.Bounds(most, MOST_PARTS, ModelTooLarge("too large")),
                 field="model",
             )
         except (InvalidRequest, ModelTooLarge):
@@ -108,8 +108,8 @@ def receive(
             assert sum(path.stat().st_size for path in folder.iterdir()) <= most
             assert [path for path in _open_files() if path.is_relative_to(above)] == []
         assert len(fields) + len(files) <= MOST_PARTS
-        read = [(name, file.filename or "", multipart.path(file).read_bytes()) for name, file in files]
-        assert {multipart.path(file).parent for _, file in files} <= {folder}
+        read = [(file.field, file.filename, file.path.read_bytes()) for file in files]
+        assert {file.path.parent for file in files} <= {folder}
     return fields, read
 
 
@@ -195,14 +195,14 @@ def test_pauses(tmp_path: Path) -> None:
         method="POST", data=body, content_type=f"multipart/form-data; boundary={boundary}"
     ).get_environ()
 
-    _, files = multipart.receive(
+    _, files = forms.receive(
         Request(environ),
         tmp_path,
-        multipart.Bounds(2 * size, MOST_PARTS, ModelTooLarge("too large")),
+        forms.Bounds(2 * size, MOST_PARTS, ModelTooLarge("too large")),
         field="model",
         between=lambda: pauses.append(sum(file.stat().st_size for file in tmp_path.iterdir())),
     )
 
-    assert multipart.path(files[0][1]).stat().st_size == size
+    assert files[0].path.stat().st_size == size
     assert len(pauses) >= size / 100_000
     assert max(after - before for before, after in itertools.pairwise(pauses)) <= 200_000

@@ -19,6 +19,7 @@ from predictor.model.discover import LABELS
 from predictor.model.report import OnGpu, Report, Request
 from predictor.model.trial import try_model
 from predictor.runtime.worker import Worker
+from tests.web import encoded
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +166,6 @@ def test_going_back(client: FlaskClient, dogs: bytes, cat: Path) -> None:
         ({}, (400, "invalid_request")),
         ({"model": "a text field"}, (400, "invalid_request")),
         ({"model": (io.BytesIO(b"no model"), "m.onnx")}, (422, "invalid_model")),
-        ({"model": (io.BytesIO(b""), "m.onnx")}, (422, "invalid_model")),
-        ({"model": (io.BytesIO(b""), "")}, (400, "invalid_request")),
         ({"model": (io.BytesIO(b"x"), "m.onnx"), "other": (io.BytesIO(b"x"), "x")}, (400, "invalid_request")),
         ({"model": (io.BytesIO(b"x"), "m.onnx"), "other": "text"}, (400, "invalid_request")),
         ({"model": [(io.BytesIO(b"x"), "a"), (io.BytesIO(b"x"), "b")]}, (400, "invalid_request")),
@@ -180,6 +179,18 @@ def test_refused_forms(client: FlaskClient, fields: dict[str, Any], expected: tu
     assert code(client.post("/upload", data=fields, content_type="multipart/form-data")) == expected
     assert left(client) == []
     assert client.get("/models/default").get_json()["live"] == 1
+
+
+@pytest.mark.parametrize(
+    ("filename", "expected"), [("m.onnx", (422, "invalid_model")), ("", (400, "invalid_request"))]
+)
+def test_empty_model(client: FlaskClient, filename: str, expected: tuple[int, str]) -> None:
+    """An empty file is no model; without a name it is what a browser sends where nothing was chosen."""
+    assert (
+        code(encoded.post(client, "/upload", ("model", (filename, b"", "application/octet-stream"))))
+        == expected
+    )
+    assert left(client) == []
 
 
 @pytest.mark.parametrize(
@@ -314,9 +325,12 @@ def test_several_outputs(client: FlaskClient, cat: Path) -> None:
 
 def test_nothing_chosen(client: FlaskClient, dogs: bytes) -> None:
     """What a browser sends where no file was chosen leaves nothing among the version's files."""
-    nothing = {"labels": (io.BytesIO(b""), ""), "preprocessing": (io.BytesIO(b""), "")}
+    nothing = ("", b"", "application/octet-stream")
+    model = ("dogs.onnx", dogs, "application/octet-stream")
 
-    answer = upload(client, dogs, name="dogs.onnx", **nothing).get_json()
+    answer = encoded.post(
+        client, "/upload", ("model", model), ("labels", nothing), ("preprocessing", nothing)
+    ).get_json()
 
     worker: Worker = client.application.extensions["predictor"]
     folder = worker.registry.folder("default", answer["version"])

@@ -45,6 +45,18 @@ def test_every_route(app: Flask, document: dict[str, Any]) -> None:
     assert document["paths"].keys() == routes
 
 
+def test_generators_can_read_the_request(document: dict[str, Any]) -> None:
+    """The JSON request is one plain object; `openapi-python-client` drops all fields of one with `oneOf`."""
+    schema = document["components"]["schemas"]["PredictRequest"]
+
+    assert schema["type"] == "object"
+    assert {"image_url", "image", "image_urls", "images", "top_k", "model", "version"} <= schema[
+        "properties"
+    ].keys()
+    assert not {"oneOf", "anyOf", "allOf"} & schema.keys()
+    assert all({"type": "null"} in found["anyOf"] for found in schema["properties"].values())
+
+
 def test_every_code(document: dict[str, Any]) -> None:
     """Every error code that `/predict` can give stands in its description."""
     described = str(document["paths"]["/predict"]["post"]["responses"])

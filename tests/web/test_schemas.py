@@ -12,7 +12,6 @@ from predictor.web import schemas
     ("values", "sentence"),
     [
         ({"image": 5}, "image must be a text."),
-        ({"image": None}, "image must be a text."),
         ({"images": "a"}, "images must be a list."),
         ({"images": []}, "images must have at least 1 entry."),
         ({"images": ["a", 5]}, "images.1 must be a text."),
@@ -26,6 +25,7 @@ from predictor.web import schemas
             "model must be 1 to 64 letters, digits, dots, hyphens or underscores, no mark first.",
         ),
         ([], "The body is not of the documented form."),
+        ({"<!doctype html>": 5}, "A name in the request is not a field that is known here."),
     ],
 )
 def test_sentences(values: Any, sentence: str) -> None:

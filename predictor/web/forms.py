@@ -1,0 +1,223 @@
+"""A multipart form -> its text fields and its files, kept in memory or written to the disk as they come.
+
+The library `multipart` finds the parts; what is a file, and where it goes, is decided here.
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import unquote
+
+from flask import Request
+from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
+from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MultiDict
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+
+from predictor.errors import InvalidRequest, PredictorError
+from predictor.image.decode import sniff
+
+MULTIPART = "multipart/form-data"
+IMAGE = "image"
+"""The field of an image in a form."""
+NO_BOUNDARY = "The form has no boundary: let the client set the Content-Type header itself."
+DAMAGED = "The multipart form is damaged or incomplete."
+
+_FIELD_BYTES = 100_000
+_CHUNK_BYTES = 64 << 10
+_MAX_PARTS = 1_000
+_BINARY = "application/octet-stream"
+# RFC 5987; urllib3 before 2.0 names files that way, although RFC 7578 forbids it.
+_EXTENDED_NAME = re.compile(r"filename\*\s*=\s*(?:utf-8|iso-8859-1)'[^']*'([^;\s]+)", re.IGNORECASE)
+
+Part = tuple[MultipartSegment, IO[bytes]]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much may come.
+
+    Attributes:
+        bytes: most bytes of the whole request.
+        parts: most fields and files.
+        too_large: raised if there is more.
+    """
+
+    bytes: int
+    parts: int
+    too_large: PredictorError
+
+
+@dataclass(frozen=True)
+class ReceivedFile:
+    """A file of a form on the disk.
+
+    Attributes:
+        field: the name of its field.
+        filename: what its sender called it; empty if it has no name. Never a path to be used.
+        path: where it lies, under a name of our own.
+    """
+
+    field: str
+    filename: str
+    path: Path
+
+
+def receive(
+    request: Request,
+    folder: Path,
+    bounds: Bounds,
+    *,
+    field: str,
+    between: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, Any], list[ReceivedFile]]:
+    """Write a form's files into a folder, under names of our own.
+
+    Args:
+        request: what comes.
+        folder: where to write.
+        bounds: how much may come.
+        field: the name of the files that are wanted, for those who send no form.
+        between: called before each piece of some 64 kB.
+
+    Returns:
+        The text fields, those given twice as lists, and the files. An empty file without a name, which is
+        what a browser sends where nothing was chosen, is left out, and not kept.
+
+    Raises:
+        InvalidRequest: this is no multipart form, or not all of one.
+        OSError: the disk does not take it.
+    """
+    if request.mimetype != MULTIPART:
+        raise InvalidRequest(f"Send a multipart form with a file named {field}.")
+    request.max_content_length = bounds.bytes
+    fields: MultiDict[str, str] = MultiDict()
+    files: list[ReceivedFile] = []
+    with _translated(bounds.too_large), ExitStack() as opened:
+
+        def destination(segment: MultipartSegment) -> IO[bytes]:
+            if not _is_file(segment):
+                return io.BytesIO()
+            return opened.enter_context((folder / f"part-{len(files)}").open("wb"))
+
+        def read(size: int) -> bytes:
+            between()
+            return request.stream.read(size)
+
+        for segment, content in _parts(read, _boundary(request.mimetype_params), bounds.parts, destination):
+            if isinstance(content, io.BytesIO):
+                fields.add(segment.name or "", _text(content))
+                continue
+            content.close()
+            files.append(ReceivedFile(segment.name or "", _filename(segment) or "", Path(content.name)))
+    texts = {name: values[0] if len(values) == 1 else values for name, values in fields.lists()}
+    return texts, [file for file in files if not _dropped(file)]
+
+
+class FormParser(FormDataParser):
+    """Reads the forms of predictions and pages into memory, for Werkzeug's `Request`."""
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        mimetype: str,
+        content_length: int | None,
+        options: dict[str, str] | None = None,
+    ) -> Any:
+        """The stream that is left, the text fields and the files.
+
+        Raises:
+            InvalidRequest: the form is damaged or incomplete.
+            RequestEntityTooLarge: it has more bytes or parts than allowed.
+        """
+        if mimetype != MULTIPART:
+            return super().parse(stream, mimetype, content_length, options)
+        fields: MultiDict[str, str] = MultiDict()
+        files: MultiDict[str, FileStorage] = MultiDict()
+        with _translated(RequestEntityTooLarge()):
+            boundary = _boundary(options or {})
+            for segment, content in _parts(stream.read, boundary, _MAX_PARTS, lambda _: io.BytesIO()):
+                name = segment.name or ""
+                if _is_file(segment) or (name == IMAGE and _is_image(content)):
+                    content.seek(0)
+                    files.add(name, FileStorage(content, _filename(segment) or "", name))
+                else:
+                    fields.add(name, _text(content))
+        return stream, ImmutableMultiDict(fields), ImmutableMultiDict(files)
+
+
+def _parts(
+    read: Callable[[int], bytes],
+    boundary: str,
+    max_parts: int,
+    destination: Callable[[MultipartSegment], IO[bytes]],
+) -> Iterator[Part]:
+    """Each part, complete, with where its content was written to."""
+    part: Part | None = None
+    with PushMultipartParser(boundary, max_segment_count=max_parts) as parser:
+        for event in parser.parse_blocking(read, _CHUNK_BYTES):
+            if isinstance(event, MultipartSegment):
+                part = event, destination(event)
+            elif part and event:
+                _check_field(part, len(event))
+                part[1].write(event)
+            elif part:
+                yield part
+
+
+def _check_field(part: Part, more: int) -> None:
+    """Bound a text field; an image may come as text, and the whole body has a bound of its own."""
+    segment, content = part
+    if not _is_file(segment) and segment.name != IMAGE and content.tell() + more > _FIELD_BYTES:
+        raise ParserLimitReached
+
+
+def _is_file(segment: MultipartSegment) -> bool:
+    """Whether a part says that it is a file; RFC 7578 section 4.2 does not demand a file's name."""
+    kind = segment.content_type or ""
+    return _filename(segment) is not None or kind == _BINARY or kind.startswith("image/")
+
+
+def _is_image(content: IO[bytes]) -> bool:
+    content.seek(0)
+    return sniff(content.read(32)) is not None
+
+
+def _filename(segment: MultipartSegment) -> str | None:
+    name: str | None = segment.filename
+    if name is None and (found := _EXTENDED_NAME.search(segment.header("Content-Disposition", ""))):
+        name = unquote(found[1], errors="replace")
+    return name
+
+
+def _text(content: IO[bytes]) -> str:
+    content.seek(0)
+    return content.read().decode(errors="replace")
+
+
+def _boundary(options: dict[str, str]) -> str:
+    if not (boundary := options.get("boundary")):
+        raise InvalidRequest(NO_BOUNDARY)
+    return boundary
+
+
+def _dropped(file: ReceivedFile) -> bool:
+    """Remove what a browser sends where nothing was chosen; whether it was that."""
+    nothing = not file.filename and not file.path.stat().st_size
+    if nothing:
+        file.path.unlink()
+    return nothing
+
+
+@contextmanager
+def _translated(too_large: Exception) -> Iterator[None]:
+    try:
+        yield
+    except (ParserLimitReached, RequestEntityTooLarge) as error:
+        raise too_large from error
+    except (ClientDisconnected, MultipartError) as error:
+        raise InvalidRequest(DAMAGED) from error
