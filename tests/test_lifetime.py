@@ -44,6 +44,7 @@ def test_one_death(clock: Clock) -> None:
     assert [live(starts, clock, answers=0) for _ in range(3)] == [0, 0, 0]
 
 
+@pytest.mark.promise("G3")
 def test_storm(clock: Clock) -> None:
     """Workers that die at once start five times in the first minute of a storm, and not more later."""
     starts = Starts(clock)

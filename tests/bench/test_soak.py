@@ -63,6 +63,7 @@ def test_share() -> None:
     assert found.milliseconds(0.5) == 1000
 
 
+@pytest.mark.promise("O6")
 def test_lost() -> None:
     """A request is lost by a kill that came while it was under way or just before; or by none."""
     moments = [(4.9, 5.1), (5.1, 5.2), (7.0, 9.0), (19.0, 19.9)]
@@ -92,6 +93,7 @@ def test_behind_nginx(proxied: int, kept: bool) -> None:
     assert any(line.startswith(f"lost by each kill behind nginx: [{proxied}]") for line in lines)
 
 
+@pytest.mark.promise("O6")
 def test_slope() -> None:
     """Growth is that of the minutes' middle values, so that single samples do not count."""
     samples = [Sample(3 * n, 1000.0 if n % 10 == 0 else 100 + n // 20, 0, 0, 0, 0) for n in range(200)]

@@ -121,12 +121,14 @@ PUBLIC = [
 ]
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("text", NOT_PUBLIC)
 def test_special_address(text: str) -> None:
     """An address of a special-purpose block, or one that carries an IPv4 address, is not public."""
     assert not is_public(ip_address(text)), NOT_PUBLIC[text]
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("text", PUBLIC)
 def test_public_address(text: str) -> None:
     """An address of the public unicast space is public, up to the edges of the special blocks."""

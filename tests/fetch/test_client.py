@@ -141,6 +141,7 @@ def test_no_traces(serve: Serve) -> None:
     assert not any({"cookie", "referer"} & headers_of(head).keys() for head in server.heads)
 
 
+@pytest.mark.promise("S7")
 def test_environment(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Proxies and passwords of the environment play no part."""
     server = serve(says(answer()))
@@ -259,6 +260,7 @@ def numeric(host: str, port: int) -> Sequence[Answer]:
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize(
     "host",
     [
@@ -407,6 +409,7 @@ def test_redirect_loop(serve: Serve) -> None:
     assert server.connections == 4
 
 
+@pytest.mark.promise("S12")
 def test_redirect_body_is_not_read(serve: Serve) -> None:
     """The endless body of a redirect is left alone."""
     head = b"HTTP/1.1 302 Found\r\nLocation: /end\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -521,6 +524,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.promise("S11")
 @pytest.mark.parametrize("name", FAILURES)
 def test_useless_answer(serve: Serve, name: str) -> None:
     """An answer without a complete, plain body of status 200 fails, and the sentence says what was wrong."""
@@ -544,6 +548,7 @@ def test_largest_body(serve: Serve) -> None:
         fetcher(server, max_bytes=len(PICTURE) - 1).fetch(server.url)
 
 
+@pytest.mark.promise("S10")
 @pytest.mark.parametrize("start", [CHUNKED, b"HTTP/1.0 200 OK\r\n\r\n"], ids=["chunked", "no length"])
 def test_endless_body(serve: Serve, start: bytes) -> None:
     """A body without end is cut at the limit."""
@@ -564,6 +569,7 @@ def test_negative_chunk(serve: Serve) -> None:
 SECONDS = 0.4
 
 
+@pytest.mark.promise("S8")
 @pytest.mark.parametrize("name", SLOW)
 def test_deadline(serve: Serve, name: str) -> None:
     """A server that drips is given up when the time is over, wherever in its answer it is."""
@@ -611,6 +617,7 @@ def test_black_hole() -> None:
     over.set()
 
 
+@pytest.mark.promise("S9")
 def test_black_hole_costs_two_seconds() -> None:
     """A name whose lookup never ends is given up long before the time of a slow download is over."""
     over = threading.Event()
@@ -741,6 +748,7 @@ def test_tls_deadline_in_body(secure: Secure, trusting: Callable[..., Fetcher]) 
     assert not server.outlasted
 
 
+@pytest.mark.promise("S8")
 def test_tls_deadline_in_handshake(serve: Serve) -> None:
     """The deadline ends a handshake whose bytes come one by one."""
     server = serve(drips(b"\x16\x03\x03\x40\x00", b"\x02"))

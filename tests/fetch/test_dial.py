@@ -78,6 +78,7 @@ def connect(dialer: Dialer, host: str, port: int, seconds: float = 5.0) -> None:
         dialer.dial(deadline, host, port).close()
 
 
+@pytest.mark.promise("S3")
 def test_rebinding(listen: Listen) -> None:
     """A name whose answers alternate is asked once for each connection; only the good answer is connected."""
     good, bad = two_listeners(listen)
@@ -94,6 +95,7 @@ def test_rebinding(listen: Listen) -> None:
     assert connections(bad) == 0
 
 
+@pytest.mark.promise("S2")
 @pytest.mark.parametrize("answers", [["127.0.0.1", "127.0.0.2"], ["127.0.0.2", "127.0.0.1"]])
 def test_mixed_answers(listen: Listen, answers: list[str]) -> None:
     """One answer that is not permitted closes the name, wherever it stands in the list."""

@@ -78,6 +78,7 @@ def test_decode_unknown_format_name() -> None:
         decode(b"anything", Limits(formats=("NOSUCH", "PPM")))
 
 
+@pytest.mark.promise("I2")
 @pytest.mark.parametrize(
     "data",
     [
@@ -149,6 +150,7 @@ def test_decode_too_many_pixels(kind: str) -> None:
         decode(SAMPLES[kind], Limits(max_pixels=31 * 45 - 1))
 
 
+@pytest.mark.promise("I1")
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # pytest resets the filters
 @pytest.mark.parametrize("side", [10_000, 13_000, 40_000])
 def test_decode_pixel_bomb(side: int, make_png: Callable[..., bytes]) -> None:
@@ -190,6 +192,7 @@ def test_decode_threads_keep_their_limits() -> None:
     assert outcomes == {10: {False}, 10_000: {True}}
 
 
+@pytest.mark.promise("I5")
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "MPO"])
 def test_decode_first_frame(kind: str, encode: Encode) -> None:
     """Of several frames the first is taken."""

@@ -63,6 +63,7 @@ def test_mutants(number: int) -> None:
     check(mutant(number))
 
 
+@pytest.mark.promise("I3")
 @pytest.mark.fuzz
 def test_many_mutants() -> None:
     """Thousands of damaged pictures end no process, and none takes a second."""
@@ -90,6 +91,7 @@ def test_undamaged(name: str) -> None:
     assert sorted(decode(pictures()[name], Limits()).size) == [HEIGHT, WIDTH]
 
 
+@pytest.mark.promise("I4")
 @pytest.mark.parametrize("name", sorted(singles()))
 @pytest.mark.parametrize("percent", range(10, 100, 10))
 def test_cut_off(name: str, percent: int) -> None:

@@ -38,6 +38,7 @@ def test_scans_up_to_the_limit(progressive: bytes) -> None:
     assert decode(_with_scans(progressive, MAX_SCANS), Limits()).size == (128, 96)
 
 
+@pytest.mark.promise("I6")
 @pytest.mark.parametrize("count", [MAX_SCANS + 1, 505, 50_000])
 def test_scan_bomb(progressive: bytes, count: int) -> None:
     """More scans are refused before any is decoded."""
@@ -45,6 +46,7 @@ def test_scan_bomb(progressive: bytes, count: int) -> None:
         decode(_with_scans(progressive, count), Limits())
 
 
+@pytest.mark.promise("I6")
 @pytest.mark.parametrize("marker", [0xE2, 0xFE])
 def test_scan_marks_inside_segments(progressive: bytes, marker: int) -> None:
     """Bytes that look like scans inside a profile or a comment are not counted, before and between scans."""
@@ -72,6 +74,7 @@ def test_strip_drops_metadata(progressive: bytes) -> None:
     assert strip(data) == (progressive[:2] + adobe + progressive[2:], b"Exif\0\0block")
 
 
+@pytest.mark.promise("I8")
 def test_strip_directory_of_terabytes(progressive: bytes) -> None:
     """A directory whose every entry claims the whole block is never read into memory."""
     entries = b"".join(struct.pack("<HHLL", tag, 7, 60_000, 8) for tag in range(0x8000, 0x8000 + 5000))

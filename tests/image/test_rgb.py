@@ -138,6 +138,7 @@ def test_png_colour_key(depth: int, make_png: Callable[..., bytes]) -> None:
     assert np.abs(got - expected).max() <= 1
 
 
+@pytest.mark.promise("I7")
 def test_png_16_bit_grey(make_png: Callable[..., bytes]) -> None:
     """16-bit grey is divided by 257 and rounded, not clipped; its transparent grey shows white."""
     values = np.arange(65_536, dtype=np.uint16).reshape(256, 256)
@@ -176,6 +177,7 @@ def test_floating_point(values: list[float], expected: list[int], encode: Encode
     assert _decoded(data)[0, :, 2].tolist() == expected
 
 
+@pytest.mark.promise("I7")
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
 def test_cmyk(kind: str, smooth: Pixels, encode: Encode) -> None:
     """CMYK, plain in TIFF and inverted by Adobe's convention in JPEG, is (1 - ink) (1 - black)."""

@@ -27,6 +27,7 @@ JPEG = {"Content-Type": "image/jpeg"}
 SECONDS, SECONDS_AN_EXAMPLE = 300, 2
 
 
+@pytest.mark.promise("A10")
 def test_schemathesis(service: Service, tmp_path: Path) -> None:
     """Whatever is sent, there is no server error and no answer that is not documented."""
     command = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
@@ -58,6 +59,7 @@ def test_schemathesis(service: Service, tmp_path: Path) -> None:
     assert service.alive
 
 
+@pytest.mark.promise("M10")
 def test_mutants(tmp_path: Path, cat: Path) -> None:
     """Damaged models are served or refused with a reason, and no worker notices."""
     seeds = range(fuzzing.seed(), fuzzing.seed() + fuzzing.examples(20))

@@ -146,6 +146,7 @@ def test_quiet_start(service: Service) -> None:
     assert not re.search(r"warning|error\b(?!\")", start, re.IGNORECASE)
 
 
+@pytest.mark.promise("G9")
 def test_killed_worker(tmp_path: Path, cat: Path) -> None:
     """A killed worker is replaced, totals stay right, and gauges forget the dead."""
     with Service(tmp_path / "data", cache="off") as service:
@@ -165,6 +166,7 @@ def test_killed_worker(tmp_path: Path, cat: Path) -> None:
         assert len({file.stem.rsplit("_", 1)[-1] for file in files}) <= 3
 
 
+@pytest.mark.promise("G9")
 def test_damaged_metrics(tmp_path: Path) -> None:
     """Empty and damaged files of a killed worker spoil neither `/metrics` nor the worker that follows."""
     with Service(tmp_path / "data") as service:
@@ -204,6 +206,7 @@ def test_stop_under_load(tmp_path: Path, cat: Path) -> None:
     assert statuses == [200]
 
 
+@pytest.mark.promise("M11")
 def test_not_ready(tmp_path: Path) -> None:
     """A GPU that is not there leaves a service that says so, and never stops gunicorn."""
     environment_hides_gpus = {"device": "cuda:99"}
@@ -225,6 +228,7 @@ def test_wrong_setting(tmp_path: Path) -> None:
     assert "Traceback" not in service.log
 
 
+@pytest.mark.promise("G8")
 def test_no_session_in_the_master(service: Service) -> None:
     """The master has loaded neither onnxruntime nor CUDA, so no worker inherits a session."""
     maps = Path(f"/proc/{service.master}/maps").read_text()

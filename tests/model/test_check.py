@@ -133,6 +133,7 @@ def test_time_bombs(check: Check, trouble: bad_models.Trouble) -> None:
     assert check(bad_models.time_bomb(trouble)).spec["classes"] == 3
 
 
+@pytest.mark.promise("M2", "M3", "M8")
 @pytest.mark.parametrize(
     ("reason", "model", "words"),
     [
@@ -171,6 +172,7 @@ def test_refused(check: Check, reason: Reason, model: bytes, words: str) -> None
     assert words in refused.detail
 
 
+@pytest.mark.promise("M4", "M5")
 @pytest.mark.parametrize("trouble", ["loop", "kernel"])
 def test_endless(check: Check, tmp_path: Path, trouble: bad_models.Trouble) -> None:
     """What does not end is ended in time, and no process is left."""
@@ -183,6 +185,7 @@ def test_endless(check: Check, tmp_path: Path, trouble: bad_models.Trouble) -> N
     assert trials(tmp_path) == []
 
 
+@pytest.mark.promise("M6")
 def test_crash_at_load(check: Check) -> None:
     """A chain of functions that brings the runtime down is refused even if its length is allowed."""
     limits = Limits(30, 10, functions=10_000, depth=10_000)
@@ -192,6 +195,7 @@ def test_crash_at_load(check: Check) -> None:
     assert refused.reason == "crashed"
 
 
+@pytest.mark.promise("M1")
 @pytest.mark.parametrize("location", external_models.LOCATIONS)
 def test_external_data(check: Check, tmp_path: Path, location: str) -> None:
     """Data outside the file is refused however its place is spelled, and although it is there."""
@@ -203,6 +207,7 @@ def test_external_data(check: Check, tmp_path: Path, location: str) -> None:
     assert refused.reason == "external_data"
 
 
+@pytest.mark.promise("M1")
 @pytest.mark.parametrize("place", external_models.PLACES)
 def test_external_data_anywhere(check: Check, place: external_models.Place) -> None:
     """Data outside the file is refused wherever in the file it is told of."""
@@ -248,6 +253,7 @@ def test_too_large(check: Check) -> None:
     assert refused.reason == "too_large"
 
 
+@pytest.mark.promise("M5")
 def test_processor_time(tmp_path: Path) -> None:
     """Without anybody to end it, a check is ended by the processor time that it may use."""
     (tmp_path / "model.onnx").write_bytes(bad_models.troubled("kernel"))
@@ -259,6 +265,7 @@ def test_processor_time(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.promise("M5")
 def test_ends_by_itself(tmp_path: Path) -> None:
     """Without anybody to end it, a check is ended by the clock as well."""
     (tmp_path / "model.onnx").write_bytes(bad_models.troubled("kernel"))
@@ -279,6 +286,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.promise("U6")
 def test_ends_with_its_parent(tmp_path: Path) -> None:
     """A check whose parent is gone before it has begun ends as well."""
     (tmp_path / "model.onnx").write_bytes(bad_models.troubled("kernel"))
@@ -378,6 +386,7 @@ def probed(folder: Path, provider: Provider) -> dict[str, Any]:
         return dict(json.loads(run(command, folder).stdout))
 
 
+@pytest.mark.promise("M14")
 def test_confined(probe: dict[str, Any]) -> None:
     """A check can go over none of its limits, knows nothing of the service, and others go first."""
     assert probe["nice"] >= 10
@@ -419,6 +428,7 @@ def test_confined_with_cuda(upload: Path) -> None:
     assert found["network"]["connect"] is not None or not found["alone"]
 
 
+@pytest.mark.promise("M14")
 def test_no_network(probe: dict[str, Any]) -> None:
     """A check reaches nobody, not even a server on this machine."""
     if not probe["alone"]:
@@ -426,6 +436,7 @@ def test_no_network(probe: dict[str, Any]) -> None:
     assert probe["network"]["connect"] is not None
 
 
+@pytest.mark.promise("M14")
 def test_no_files(probe: dict[str, Any], upload: Path) -> None:
     """A check reads its own files and writes none; where the kernel helps, it sees and changes no others."""
     assert None not in probe["writes"].values()

@@ -6,6 +6,7 @@ import json
 import unicodedata
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -88,6 +89,7 @@ def test_text(text: str) -> None:
     check(text)
 
 
+@pytest.mark.promise("U9")
 @given(value=VALUES)
 def test_json(value: object) -> None:
     """Any JSON, with numbers and halves of characters that JSON does not have."""

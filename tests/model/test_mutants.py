@@ -59,6 +59,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+@pytest.mark.promise("M10")
 def test_mutants(tmp_path: Path) -> None:
     """Whatever is wrong with a model, its check ends in time with a report or a reason and leaves nothing."""
     seeds = range(fuzzing.seed(), fuzzing.seed() + fuzzing.examples(60))

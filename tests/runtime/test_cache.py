@@ -106,6 +106,7 @@ def test_computed_once(make_cache: Callable[..., Cache], results: list[str]) -> 
     assert results.count("shared") + results.count("hit") == 7
 
 
+@pytest.mark.promise("O5")
 def test_error_is_shared_and_not_kept(make_cache: Callable[..., Cache]) -> None:
     """An error reaches everyone who waited, and the next request computes again."""
     cache = make_cache()
@@ -137,6 +138,7 @@ def test_expiry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache.get("key") is None
 
 
+@pytest.mark.promise("O5")
 def test_bound(tmp_path: Path) -> None:
     """The newest entries stay, however many are written."""
     cache = SqliteCache(tmp_path / "cache.sqlite3", max_entries=10)
@@ -184,6 +186,7 @@ class Touch:
         return Path.touch, (self.path,)
 
 
+@pytest.mark.promise("O4")
 def test_foreign_entry(tmp_path: Path, make_cache: Callable[..., Cache], results: list[str]) -> None:
     """An entry that is a pickle is a failure of the cache, and nothing in it is executed."""
     executed = tmp_path / "executed"

@@ -96,6 +96,7 @@ def test_more_series_than_foreseen(folder: Path) -> None:
     assert size.st_blocks * 512 >= size.st_size > 1 << 20
 
 
+@pytest.mark.promise("G10")
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_more_series_than_the_disk_takes(folder: Path) -> None:
     """Series for which the disk has no room are left out; the process lives and counts the others."""

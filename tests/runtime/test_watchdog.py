@@ -55,6 +55,7 @@ def test_run_that_stops(folder: Path) -> None:
     assert words(folder) == ""
 
 
+@pytest.mark.promise("G1")
 def test_run_that_never_stops(folder: Path) -> None:
     """A run that does not heed it ends the process, which says why."""
     stops, ended = list[int](), threading.Event()

@@ -23,6 +23,7 @@ def found(folder: str, kind: str = "nfs4", options: str = "rw") -> str | None:
     return unfit(Path(folder), MOUNTS.format(kind=kind, options=options))
 
 
+@pytest.mark.promise("U11")
 @pytest.mark.parametrize(
     "kind",
     [

@@ -90,6 +90,7 @@ AFTERWARDS = {
 }
 
 
+@pytest.mark.promise("U2", "U7")
 @pytest.mark.parametrize(
     ("change", "followed"),
     [*((change, False) for change in AFTERWARDS), ("upload", True), ("rollback", True)],

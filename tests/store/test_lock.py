@@ -35,6 +35,7 @@ def test_free_again(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.promise("U5")
 def test_killed_holder(tmp_path: Path) -> None:
     """The lock of a killed process is free at once, although a program that it started goes on."""
     holder = subprocess.Popen(

@@ -34,6 +34,7 @@ class TestUpload:
         version.verify()
         assert store.registry.version(DEFAULT, 2) == version
 
+    @pytest.mark.promise("U7")
     def test_retention(self, store: Any) -> None:
         """The newest five are kept, with the one that ships with the service."""
         for number in range(8):
@@ -139,6 +140,7 @@ class TestQuarantine:
         monkeypatch.setattr(store.roster, "bury", lambda: [dead.pop()] if dead else [])
         store.publisher.mourn()
 
+    @pytest.mark.promise("M7")
     def test_second_death(
         self, store: Any, monkeypatch: pytest.MonkeyPatch, follow: Callable[..., Any]
     ) -> None:

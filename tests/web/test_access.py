@@ -77,6 +77,7 @@ def unchanged(guarded: Flask) -> Iterator[None]:
     assert registry.read() == before
 
 
+@pytest.mark.promise("A1")
 @pytest.mark.parametrize(
     "authorization",
     [
@@ -123,6 +124,7 @@ def test_no_tokens(app: Flask) -> None:
     }
 
 
+@pytest.mark.promise("A1")
 def test_unguarded_route_is_found(make_app: Callable[..., Flask]) -> None:
     """A new route whose author forgot to guard it is seen by these tests."""
     app = make_app(admin_token=ADMIN, predict_token=PREDICT)
@@ -138,6 +140,7 @@ def test_unguarded_route_is_found(make_app: Callable[..., Flask]) -> None:
     assert found <= refused(app, 200, "done")
 
 
+@pytest.mark.promise("A3")
 @pytest.mark.parametrize(
     "headers",
     [

@@ -70,6 +70,7 @@ def test_bound_to_loopback(bind: str) -> None:
     admit(Settings(bind=bind))
 
 
+@pytest.mark.promise("A3")
 @pytest.mark.parametrize(
     "environment",
     [
@@ -123,6 +124,7 @@ def test_no_addresses(environment: dict[str, str]) -> None:
         admit(None, **environment)
 
 
+@pytest.mark.promise("A3")
 def test_null_is_nobody() -> None:
     """A page without an origin is not taken for the page of a service whose name was not sent."""
     with pytest.raises(Forbidden, match="another site"):
@@ -145,6 +147,7 @@ class Digest(bytes):
     __ne__ = __eq__
 
 
+@pytest.mark.promise("A2")
 def test_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens are compared by their digests, and those without stopping at the first byte that differs."""
     digest = auth._digest
@@ -155,6 +158,7 @@ def test_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
         admit(Settings(admin_token="first,second"), HTTP_AUTHORIZATION="Bearer secont")
 
 
+@pytest.mark.promise("A2")
 def test_same_time() -> None:
     """The time does not tell which of several tokens it was, or that it was none.
 

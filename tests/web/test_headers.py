@@ -63,6 +63,7 @@ def every_method(app: Flask) -> Iterator[tuple[str, str]]:
             yield method, path
 
 
+@pytest.mark.promise("A4")
 @pytest.mark.parametrize("accept", ["*/*", "text/html", "application/x-ndjson"])
 @pytest.mark.parametrize("token", [None, TOKEN])
 def test_every_route(app: Flask, accept: str, token: str | None) -> None:
@@ -103,6 +104,7 @@ CASES: list[tuple[int, str, str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.promise("A4")
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
 @pytest.mark.parametrize(("status", "method", "path", "request_"), CASES)
 def test_every_status(

@@ -42,6 +42,7 @@ def test_trusted(named: Flask, host: str) -> None:
     assert refused(named, host) == set()
 
 
+@pytest.mark.promise("A9")
 @pytest.mark.parametrize(
     "host",
     [

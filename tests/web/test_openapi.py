@@ -69,6 +69,7 @@ def test_every_code(document: dict[str, Any]) -> None:
     assert [error.code for error in expected if f"`{error.code}`" not in described] == []
 
 
+@pytest.mark.promise("A10")
 def test_answers_conform(document: dict[str, Any], client: FlaskClient, cat: Any) -> None:
     """Real answers, one and many, fit the schemas."""
     data = cat.read_bytes()

@@ -107,6 +107,7 @@ def asked(app: Flask, seed: int) -> Iterator[dict[str, Any]]:
         }
 
 
+@pytest.mark.promise("A6")
 def test_no_answer_tells_of_the_inside(attacked: Service, app: Flask) -> None:
     """No path, stack, address or library stands in an answer, no answer is our failure, all have a policy."""
     wrong = []
@@ -131,6 +132,7 @@ def test_no_answer_tells_of_the_inside(attacked: Service, app: Flask) -> None:
     assert '"level":"error"' not in attacked.log
 
 
+@pytest.mark.promise("A6")
 @pytest.mark.parametrize(
     "model",
     [
@@ -183,6 +185,7 @@ MALFORMED = (
 )
 
 
+@pytest.mark.promise("A4", "A6")
 @pytest.mark.parametrize("request_", MALFORMED, ids=lambda text: text[:24].decode())
 def test_malformed_requests(attacked: Service, request_: bytes) -> None:
     """What is no HTTP is refused as all else is, which tells nothing of the inside and echoes nothing."""

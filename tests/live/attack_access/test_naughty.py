@@ -86,6 +86,7 @@ def named(name: str, content: bytes | None = None) -> FilePayload:
     return {"name": name, "mimeType": "image/png", "buffer": picture() if content is None else content}
 
 
+@pytest.mark.promise("A5")
 def test_labels_by_script(page: Page, own: Service) -> None:
     """The ranking that the page's script draws shows each label, letter by letter."""
 
@@ -100,6 +101,7 @@ def test_labels_by_script(page: Page, own: Service) -> None:
     assert sorted(texts(page, "#answers .ranking .label")) == sorted(LABELS)
 
 
+@pytest.mark.promise("A5")
 def test_labels_by_server(page: Page, own: Service) -> None:
     """So does the ranking that the service itself draws."""
     page.goto(own.url)
@@ -143,6 +145,7 @@ def test_names_of_pictures(page: Page, own: Service) -> None:
     assert texts(page, "#answers article .file") == [" ".join(name.split()) for name in names]
 
 
+@pytest.mark.promise("A5")
 def test_names_and_labels_of_an_evaluation(page: Page, own: Service, tmp_path: Path) -> None:
     """A report shows every label, and the names of pictures that are left out; saved, it is as harmless."""
     page.goto(f"{own.url}/evaluate")
@@ -171,6 +174,7 @@ def test_names_and_labels_of_an_evaluation(page: Page, own: Service, tmp_path: P
         assert complaints == []
 
 
+@pytest.mark.promise("U8")
 def test_names_of_uploads(page: Page, own: Service) -> None:
     """Names of uploaded files never become a path, and stand on the page as text, 100 characters of them."""
     before = outside(own)

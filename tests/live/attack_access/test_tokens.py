@@ -63,6 +63,7 @@ def statuses(service: Service, tokens: list[str]) -> list[int]:
     return [service.post("/models/default/rollback", headers=bearer(token)).status_code for token in tokens]
 
 
+@pytest.mark.promise("A1")
 def test_rotation(tmp_path: Path, cat: Path) -> None:
     """While one token takes another's place both work; then the old one is refused. A weak one is told of."""
     old, new, weak = secrets.token_urlsafe(32), secrets.token_urlsafe(32), "short"
@@ -78,6 +79,7 @@ def test_rotation(tmp_path: Path, cat: Path) -> None:
         assert "fewer than" not in running.log
 
 
+@pytest.mark.promise("A2")
 @pytest.mark.parametrize("style", ["json", "text"])
 def test_tokens_stay_secret(tmp_path: Path, cat: Path, style: str) -> None:
     """No token, right or wrong, stands in a log, in a file, or in the environment of a model's check."""

@@ -3,6 +3,8 @@
 import statistics
 from urllib.parse import quote
 
+import pytest
+
 from tests.live.attack_fetch.conftest import Watch
 from tests.live.attack_fetch.inside import SECONDS
 from tests.live.attack_fetch.places import FULL, OWN
@@ -11,6 +13,7 @@ from tests.live.attack_fetch.world import World
 OPEN, CLOSED, SILENT = "10.9.9.9", "10.254.0.1", FULL
 
 
+@pytest.mark.promise("S15")
 def test_no_oracle(world: World, watch: Watch) -> None:
     """S15: an inner target that answers, one that refuses and one that is not there cannot be told apart."""
     targets = [OPEN, CLOSED, SILENT, "priv.test"]
@@ -28,6 +31,7 @@ def test_no_oracle(world: World, watch: Watch) -> None:
     assert watch.seen().reached == []
 
 
+@pytest.mark.promise("S16")
 def test_circle(world: World, watch: Watch) -> None:
     """S16: an address of the service itself inside an address of the service itself is asked once."""
     url = "http://own.test/cat.jpg"
@@ -40,6 +44,7 @@ def test_circle(world: World, watch: Watch) -> None:
     assert watch.seen().reached == [(OWN, 80)]
 
 
+@pytest.mark.promise("S16")
 def test_circle_by_redirect(world: World, watch: Watch) -> None:
     """S16: a redirect back to the service ends there as well."""
     answer, *_ = world.predict("http://pub.test/redirect?http://own.test/predict?image_url=http://pub.test/")
@@ -48,6 +53,7 @@ def test_circle_by_redirect(world: World, watch: Watch) -> None:
     assert [address for address, _ in watch.seen().reached].count(OWN) == 1
 
 
+@pytest.mark.promise("S16")
 def test_many_circles(world: World) -> None:
     """S16: more downloads from itself than the service has threads end in time, and leave it as it was."""
     workers = world.ask("workers")

@@ -31,6 +31,7 @@ COSTLY = {
 }
 
 
+@pytest.mark.promise("S7")
 def test_environment(world: World, watch: Watch) -> None:
     """S7: proxies and passwords in the service's environment play no part."""
     answers = world.predict("http://pub.test/cat.jpg?direct", "https://right.test/cat.jpg?direct")
@@ -42,6 +43,7 @@ def test_environment(world: World, watch: Watch) -> None:
     assert all("authorization" not in head.lower() for _, head in seen.heads)
 
 
+@pytest.mark.promise("S8")
 def test_slow_servers(world: World) -> None:
     """S8: twenty downloads that drip all end when their time is over, in the same workers as before."""
     workers = world.ask("workers")
@@ -56,6 +58,7 @@ def test_slow_servers(world: World) -> None:
     assert statistics.quantiles([probe.seconds for probe in probes], n=20)[-1] < 0.3
 
 
+@pytest.mark.promise("S9")
 def test_silent_name_server(world: World) -> None:
     """S9: a name whose question nobody answers costs two seconds, not the whole time of a download."""
     answers = world.predict(*(f"http://slow.test/{n}" for n in range(4)), threads=4)
@@ -64,6 +67,7 @@ def test_silent_name_server(world: World) -> None:
     assert max(answer.seconds for answer in answers) < 2.5
 
 
+@pytest.mark.promise("S9")
 def test_lookups_end(world: World) -> None:
     """S9: lookups that nobody answers free their places, so that after many of them names are found again."""
     lost = world.predict(*(f"http://slow.test/many-{n}" for n in range(96)), threads=32)
@@ -73,6 +77,7 @@ def test_lookups_end(world: World) -> None:
     assert {answer.status for answer in found} == {200}
 
 
+@pytest.mark.promise("S10", "S11", "S12", "S13")
 @pytest.mark.parametrize("path", COSTLY)
 def test_memory(world: World, path: str) -> None:
     """S10 to S13: a body too large, compressed, endless or beside a redirect is refused and not kept."""
@@ -88,6 +93,7 @@ def test_memory(world: World, path: str) -> None:
         assert now["peak"] - was["resident"] < 32 * MEGA
 
 
+@pytest.mark.promise("S13")
 def test_tiny_chunks(world: World) -> None:
     """S13: a million chunks of one byte end within the time of a download, and are not kept."""
     world.predict("http://pub.test/tiny-chunks?warm")
@@ -101,6 +107,7 @@ def test_tiny_chunks(world: World) -> None:
         assert now["peak"] - was["resident"] < 32 * MEGA
 
 
+@pytest.mark.promise("S14")
 @pytest.mark.parametrize("name", ["wrong", "unknown", "expired", "old-tls"])
 def test_untrusted_server(world: World, watch: Watch, name: str) -> None:
     """S14: another name, an unknown authority, an old certificate or old TLS end before any request."""
@@ -112,6 +119,7 @@ def test_untrusted_server(world: World, watch: Watch, name: str) -> None:
     assert seen.heads == []
 
 
+@pytest.mark.promise("S14")
 def test_trusted_server(world: World, watch: Watch) -> None:
     """S14: a server is asked for, and verified as, the host of the URL."""
     answer, *_ = world.predict("https://right.test/cat.jpg?trusted")

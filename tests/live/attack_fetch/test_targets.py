@@ -69,6 +69,7 @@ def test_control(world: World, watch: Watch) -> None:
     assert sorted(watch.seen().reached) == [(OPENED, 80), (PUBLIC, 80)]
 
 
+@pytest.mark.promise("S1")
 def test_spellings(world: World, watch: Watch) -> None:
     """S1: an inner address is refused before any packet, however it is written, and at once."""
     answers = world.predict(*(f"{scheme}://{host}/" for scheme in ("http", "https") for host in SPELLINGS))
@@ -80,6 +81,7 @@ def test_spellings(world: World, watch: Watch) -> None:
     assert watch.seen().reached == []
 
 
+@pytest.mark.promise("S1")
 def test_many_spellings(world: World, watch: Watch) -> None:
     """S1: five hundred made-up spellings lead nowhere, or to what stands in them beside the inner address."""
     urls = sample(INNER, 500, seed=1)
@@ -100,6 +102,7 @@ def test_ports(world: World, watch: Watch, port: int) -> None:
     assert watch.seen().reached == []
 
 
+@pytest.mark.promise("S2")
 def test_names(world: World, watch: Watch) -> None:
     """S2: a name of an inner address, or of a public and an inner one, is refused whole."""
     names = ["priv", "priv-six", "multi", "multi-last", "multi-six", "alias", "aliases", "localhost"]
@@ -112,6 +115,7 @@ def test_names(world: World, watch: Watch) -> None:
     assert watch.seen().reached == []
 
 
+@pytest.mark.promise("S3")
 def test_rebinding(world: World, watch: Watch) -> None:
     """S3: of a name whose answers alternate, the checked one is connected, after one question a download."""
     answers = world.predict(*(f"http://rebind.test/cat.jpg?{number}" for number in range(200)))
@@ -122,6 +126,7 @@ def test_rebinding(world: World, watch: Watch) -> None:
     assert seen.names.count(("rebind.test", "A")) == 200
 
 
+@pytest.mark.promise("S3")
 def test_rebinding_at_once(world: World, watch: Watch) -> None:
     """S3: the same holds for many downloads at once."""
     answers = world.predict(*(f"http://rebind.test/cat.jpg?at-once-{n}" for n in range(100)), threads=20)
@@ -132,6 +137,7 @@ def test_rebinding_at_once(world: World, watch: Watch) -> None:
     assert seen.names.count(("rebind.test", "A")) == 100
 
 
+@pytest.mark.promise("S4")
 @pytest.mark.parametrize(
     "target",
     [
@@ -150,6 +156,7 @@ def test_redirect(world: World, watch: Watch, target: str) -> None:
     assert watch.seen().reached == [(PUBLIC, 80)]
 
 
+@pytest.mark.promise("S4")
 def test_redirect_through_rebinding(world: World, watch: Watch) -> None:
     """S4: a redirect to the same name asks for the name again, and refuses its new answer."""
     answer, *_ = world.predict("http://rebind-late.test/redirect?/cat.jpg")
@@ -160,6 +167,7 @@ def test_redirect_through_rebinding(world: World, watch: Watch) -> None:
     assert seen.names.count(("rebind-late.test", "A")) == 2
 
 
+@pytest.mark.promise("S4")
 def test_redirect_limit(world: World, watch: Watch) -> None:
     """S4: three redirects are followed, a fourth ends the download, and so does a circle."""
     three, four, circle = world.predict(
@@ -170,6 +178,7 @@ def test_redirect_limit(world: World, watch: Watch) -> None:
     assert len(watch.seen().reached) == 4 + 4 + 4
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("name", HIDDEN)
 def test_hidden_address(world: World, watch: Watch, name: str) -> None:
     """S5: an inner address inside of an IPv6 address is refused, written out, by name, and in a redirect."""
@@ -182,6 +191,7 @@ def test_hidden_address(world: World, watch: Watch, name: str) -> None:
     assert watch.seen().reached == [(PUBLIC, 80)]
 
 
+@pytest.mark.promise("S6")
 def test_parser_tricks(world: World, watch: Watch) -> None:
     """S6: a URL that parsers read differently is refused, or read as it is connected; no header is added."""
     answers = world.predict(*TRICKS)

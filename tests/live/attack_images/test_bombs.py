@@ -51,6 +51,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.promise("I1")
 @pytest.mark.parametrize("name", BOMBS)
 def test_pixel_bomb(target: Target, name: str) -> None:
     """Refused by its header: in a moment, and without memory for its pixels."""
@@ -61,6 +62,7 @@ def test_pixel_bomb(target: Target, name: str) -> None:
     assert answer.grown < 16 * MB
 
 
+@pytest.mark.promise("I1")
 @pytest.mark.parametrize("name", ["png rgba of 16 bits 6900", "webp canvas 7000", "thin"])
 def test_large_within_the_limits(target: Target, name: str) -> None:
     """A small file of as many pixels as are allowed is answered, and its memory comes back."""
@@ -78,6 +80,7 @@ def test_large_within_the_limits(target: Target, name: str) -> None:
     assert resident(target.workers()) - before < 64 * MB
 
 
+@pytest.mark.promise("I6")
 @pytest.mark.parametrize(("scans", "expected"), [(100, 200), (101, 422), (505, 422)])
 def test_scan_bomb(target: Target, scans: int, expected: int) -> None:
     """100 scans of 24 million pixels are decoded, 101 are refused before any is."""

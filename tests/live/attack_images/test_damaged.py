@@ -11,6 +11,7 @@ pytestmark = pytest.mark.live
 MUTANTS = 200
 
 
+@pytest.mark.promise("I3")
 def test_damaged(target: Target) -> None:
     """Damaged pictures of all formats are answered or refused, each within a moment."""
     answers = [target.send(mutant(number)) for number in range(1_000_000, 1_000_000 + MUTANTS)]
@@ -20,6 +21,7 @@ def test_damaged(target: Target) -> None:
     assert max(answer.seconds for answer in answers) < 3
 
 
+@pytest.mark.promise("I3")
 def test_damaged_beside_good(target: Target) -> None:
     """Among damaged ones a good picture keeps its place and its answer."""
     good = singles()["PNG rgb"]
@@ -34,6 +36,7 @@ def test_damaged_beside_good(target: Target) -> None:
     assert {result.get("predicted_label") for result in results[::4]} == {alone}
 
 
+@pytest.mark.promise("I4")
 @pytest.mark.parametrize("name", sorted(singles()))
 def test_cut_off(target: Target, name: str) -> None:
     """10 to 90 percent of a picture are refused with a clear 4xx, never a guess on half a picture."""

@@ -44,6 +44,7 @@ FLOODS: dict[str, tuple[int, Callable[[], bytes]]] = {
 }
 
 
+@pytest.mark.promise("I5")
 @pytest.mark.parametrize("kind", FRAMES)
 def test_frames(target: Target, kind: str) -> None:
     """Of 10 000 frames the first is decoded, in about the time of a picture that has no other."""
@@ -57,6 +58,7 @@ def test_frames(target: Target, kind: str) -> None:
     assert flooded.grown < 64 * MB
 
 
+@pytest.mark.promise("I8")
 @pytest.mark.parametrize("name", FLOODS)
 def test_metadata_flood(target: Target, name: str) -> None:
     """Metadata are neither unpacked nor parsed: the picture is answered, or refused for its pieces."""

@@ -58,6 +58,7 @@ def written(kind: str) -> bytes:
     raise AssertionError(f"Pillow writes no {kind}")
 
 
+@pytest.mark.promise("I2")
 @pytest.mark.parametrize("kind", sorted({*WRITTEN, *BEGINNINGS}))
 def test_unwanted_parser(target: Target, ghostscript: Path, kind: str) -> None:
     """A format that is not allowed is refused by its bytes, whatever its content type says."""
@@ -135,6 +136,7 @@ PAIRS: dict[str, Callable[[Image.Image], Pair]] = {
 }
 
 
+@pytest.mark.promise("I7")
 @pytest.mark.parametrize("name", PAIRS)
 def test_pixels(target: Target, cat: Path, name: str) -> None:
     """However a picture is stored, it gets the class of the same picture, upright and in RGB."""

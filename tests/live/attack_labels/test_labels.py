@@ -53,6 +53,7 @@ def upload(service: Service, labels: str) -> requests.Response:
     return service.post("/upload", files=files)
 
 
+@pytest.mark.promise("U9")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_labels(service: Service, name: str, record_property: Callable[[str, object], None]) -> None:
     """Refused in a sentence, soon, without memory, and with all workers as they were."""
@@ -76,6 +77,7 @@ def test_hostile_labels(service: Service, name: str, record_property: Callable[[
     assert service.get("/models/default").json()["live"] == live
 
 
+@pytest.mark.promise("U9")
 @pytest.mark.parametrize(
     "names",
     [

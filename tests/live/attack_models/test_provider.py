@@ -19,6 +19,7 @@ def no_libraries(driver: Callable[..., dict[str, str]], monkeypatch: pytest.Monk
         monkeypatch.setenv(name, value)
 
 
+@pytest.mark.promise("M11")
 @pytest.mark.usefixtures("no_libraries")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_wanted(tmp_path: Path, cat: Path, device: str) -> None:
@@ -32,6 +33,7 @@ def test_wanted(tmp_path: Path, cat: Path, device: str) -> None:
         assert running.get("/healthz").status_code == 200
 
 
+@pytest.mark.promise("M11")
 @pytest.mark.usefixtures("no_libraries")
 def test_auto(tmp_path: Path, cat: Path) -> None:
     """By itself the service takes the CPU, and says so in the log, once for each worker, and in `/readyz`."""

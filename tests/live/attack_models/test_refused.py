@@ -87,6 +87,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
+@pytest.mark.promise("M1", "M2", "M3", "M4", "M6", "M8", "M9", "M10")
 @pytest.mark.parametrize("row", ROWS)
 def test_refused(guarded: Service, cat: Path, row: str) -> None:
     """Each gets 422 and a sentence; the old model answers everybody, and no worker grows or ends."""

@@ -57,6 +57,7 @@ def possible(request: Sent, done: list[tuple[float, str]]) -> set[str]:
     return {*(before[-1:] or ["tiger cat"]), *after}
 
 
+@pytest.mark.promise("M12", "O3")
 def test_switch_under_load(four: Service, cat: Path) -> None:
     """Twenty switches under load: no request fails, and none sent after an answer gets an older model."""
     done: list[tuple[float, str]] = []
@@ -84,6 +85,7 @@ def test_switch_under_load(four: Service, cat: Path) -> None:
     assert labels(four, cat) == {done[-1][1]}
 
 
+@pytest.mark.promise("O3")
 def test_cached_answers(tmp_path: Path, cat: Path, picture_url: str) -> None:
     """An answer of the cache is never that of another model, neither for a picture nor for an address."""
 
@@ -109,6 +111,7 @@ def test_cached_answers(tmp_path: Path, cat: Path, picture_url: str) -> None:
     assert (before, after, again) == (({"tiger cat"}, {True}), ({"first"}, {True}), ({"tiger cat"}, {True}))
 
 
+@pytest.mark.promise("M13")
 def test_memory(fresh: Service, cat: Path) -> None:
     """Many switches between two large models take no more memory than a few."""
     for seed in (1, 2):

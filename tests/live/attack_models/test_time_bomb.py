@@ -42,6 +42,7 @@ def brought_down(service: Service, cat: Path) -> list[str]:
         return [answer.result() for answer in answers]
 
 
+@pytest.mark.promise("M7", "G1")
 @pytest.mark.parametrize("trouble", ["crash", "kernel"])
 def test_time_bomb(tmp_path: Path, cat: Path, trouble: Literal["crash", "kernel"]) -> None:
     """At the second death the version is quarantined for good, and the one before it serves."""
@@ -72,6 +73,7 @@ def test_time_bomb(tmp_path: Path, cat: Path, trouble: Literal["crash", "kernel"
         assert running.alive
 
 
+@pytest.mark.promise("M4", "M7", "G1")
 def test_endless_loop(tmp_path: Path, cat: Path) -> None:
     """A run that never ends but heeds the request to stop costs its own request, and no worker."""
     with Service(tmp_path / "data", cache="off", run_seconds=1, allow_loops="on") as running:

@@ -42,6 +42,7 @@ def load(service: Service, cat: Path, rate: float, duration: float) -> list[Sent
     return sent
 
 
+@pytest.mark.promise("O1")
 def test_four_times_capacity(slow: Service, cat: Path) -> None:
     """Far more than can be computed is refused as such, the rest is answered, and then all is as before."""
     busy = load(slow, cat, RATE, 4)
@@ -53,6 +54,7 @@ def test_four_times_capacity(slow: Service, cat: Path) -> None:
     assert {(request.status, request.label) for request in after} == {(200, "slow")}
 
 
+@pytest.mark.promise("O1")
 def test_probes_stay_quick(slow: Service, cat: Path) -> None:
     """While pictures are refused, probes, metrics and the page answer; readiness comes back afterwards."""
     with steady(slow, cat, RATE):
@@ -154,6 +156,7 @@ def test_slow_downloads(tmp_path: Path, cat: Path) -> None:
     assert codes == {504}
 
 
+@pytest.mark.promise("O2")
 def test_stampede(tmp_path: Path, cat: Path) -> None:
     """Fifty requests for one new address at once fetch it at most once in each worker."""
     served = subprocess.Popen(

@@ -159,6 +159,7 @@ def _wrong(answers: list[int] | str) -> bool:
     )
 
 
+@pytest.mark.promise("G7")
 @pytest.mark.parametrize("way", ["direct", "nginx"])
 def test_malformed(service: Service, proxy: Proxy, way: str) -> None:
     """Malformed and ambiguous requests are refused, or understood in one way, directly and behind nginx."""
@@ -176,6 +177,7 @@ def test_malformed(service: Service, proxy: Proxy, way: str) -> None:
     assert exchange(port, PROBE).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.promise("G7")
 @pytest.mark.parametrize("chunk", CHUNKS.values(), ids=list(CHUNKS))
 def test_unread_body(service: Service, chunk: bytes) -> None:
     """A request that was answered without its body gets no second answer if that body is no HTTP."""
@@ -184,6 +186,7 @@ def test_unread_body(service: Service, chunk: bytes) -> None:
     assert statuses(exchange(service.port, request, PROBE)) == [404]
 
 
+@pytest.mark.promise("G7")
 @pytest.mark.parametrize("way", ["direct", "nginx"])
 @pytest.mark.parametrize("kind", ["length and chunks", "chunks and length", "two lengths"])
 def test_two_ends(service: Service, proxy: Proxy, kind: str, way: str) -> None:
@@ -228,6 +231,7 @@ def flat(service: Service) -> Iterator[None]:
     assert max(most) - before < 32_000_000
 
 
+@pytest.mark.promise("G11")
 @pytest.mark.parametrize("way", ["direct", "nginx"])
 def test_many_chunks(service: Service, proxy: Proxy, cat: Path, way: str) -> None:
     """A million chunks of one byte are no picture, and take no more memory than their bytes."""
@@ -246,6 +250,7 @@ def test_many_chunks(service: Service, proxy: Proxy, cat: Path, way: str) -> Non
     assert statuses(received) == [415]
 
 
+@pytest.mark.promise("G11")
 @pytest.mark.parametrize("way", ["direct", "nginx"])
 @pytest.mark.parametrize("headers", [(b"A: " + b"b" * 100_000,), (b"A: b",) * 20_000])
 def test_many_headers(service: Service, proxy: Proxy, headers: tuple[bytes, ...], way: str) -> None:

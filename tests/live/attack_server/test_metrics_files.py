@@ -26,6 +26,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.promise("G9")
 def test_recycled_workers(tmp_path: Path) -> None:
     """However many workers come and go, the files stay few, and the totals are those of all of them."""
     left = tmp_path / "data" / "metrics" / "99999999"
@@ -52,6 +53,7 @@ def test_recycled_workers(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.promise("G10")
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_full_disk(tmp_path: Path, cat: Path) -> None:
     """On a full disk a thousand requests of all kinds cost no worker, and the metrics are still given."""

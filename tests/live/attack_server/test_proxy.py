@@ -57,6 +57,7 @@ def test_request_ids(proxy: Proxy, service: Service, given: str) -> None:
     assert f'"request_id":"{made}"' in service.log
 
 
+@pytest.mark.promise("A7")
 def test_closed_from_outside(proxy: Proxy, service: Service) -> None:
     """Metrics and everything that changes models are refused to other machines, and reading is not."""
     closed = [
@@ -76,6 +77,7 @@ def test_closed_from_outside(proxy: Proxy, service: Service) -> None:
     assert call(proxy.port, "POST", "/models/default/rollback", b"", source=INSIDE)[0] == 403
 
 
+@pytest.mark.promise("A7")
 @pytest.mark.parametrize(
     "path", ["/metrics/", "/metrics;x", "/metrics%2f", "/METRICS", "/metrics%00", "/upload/"]
 )
@@ -121,6 +123,7 @@ def test_service_is_away(tmp_path: Path) -> None:
     assert [answer[1]["retry-after"] for answer in answers] == ["2", "2"]
 
 
+@pytest.mark.promise("A9")
 @pytest.mark.parametrize(
     ("request_", "status", "code"),
     [
@@ -150,6 +153,7 @@ def hasty(service: Service, tmp_path: Path) -> Iterator[Proxy]:
         yield running
 
 
+@pytest.mark.promise("A8", "A9")
 def test_rate_of_predictions(hasty: Proxy) -> None:
     """An address that asks too fast gets 429 for what is too much, whoever it claims to be; others do not."""
 
@@ -173,6 +177,7 @@ def test_rate_of_predictions(hasty: Proxy) -> None:
     assert {answer[0] for answer in others} == {400}
 
 
+@pytest.mark.promise("A8")
 def test_rate_of_uploads(hasty: Proxy) -> None:
     """Uploads are counted much more narrowly."""
     statuses = Counter(call(hasty.port, "POST", "/upload", b"", source=INSIDE)[0] for _ in range(15))
@@ -180,6 +185,7 @@ def test_rate_of_uploads(hasty: Proxy) -> None:
     assert statuses == {403: 11, 429: 4}
 
 
+@pytest.mark.promise("O1")
 def test_in_flight(hasty: Proxy, cat: Path) -> None:
     """More than can be done at a time is refused at once, with the time to come back; probes are not."""
     picture, refused_seconds = cat.read_bytes(), list[float]()
@@ -208,6 +214,7 @@ def test_in_flight(hasty: Proxy, cat: Path) -> None:
     assert call(hasty.port, "POST", "/predict", picture, Content_Type="image/jpeg")[0] == 200
 
 
+@pytest.mark.promise("G6")
 def test_slow_clients(hasty: Proxy, service: Service) -> None:
     """Clients that drip their headers or bodies hold nothing that others need."""
     head = b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: image/jpeg\r\n"

@@ -80,6 +80,7 @@ def front(running: Service, tmp_path: Path) -> Iterator[Proxy]:
         yield proxy
 
 
+@pytest.mark.promise("G4")
 def test_killed_workers(running: Service, front: Proxy, cat: Path) -> None:
     """A worker that is killed costs at most the requests it was answering, and behind nginx none."""
     kills = 4
@@ -99,6 +100,7 @@ def test_killed_workers(running: Service, front: Proxy, cat: Path) -> None:
     assert direct.keys() <= {200, LOST}
 
 
+@pytest.mark.promise("G5")
 def test_reload(running: Service, front: Proxy, cat: Path) -> None:
     """A reload under load loses nothing."""
     with steady(front, cat, rate=15) as sent, callers(running.port, cat.read_bytes(), threads=3) as direct:
@@ -113,6 +115,7 @@ def test_reload(running: Service, front: Proxy, cat: Path) -> None:
     assert direct.keys() == {200}
 
 
+@pytest.mark.promise("G5")
 def test_recycled_workers(tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that are replaced after so many requests lose none of them."""
     monkeypatch.setenv("GUNICORN_CMD_ARGS", "--max-requests 40 --max-requests-jitter 20")
@@ -129,6 +132,7 @@ def test_recycled_workers(tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyP
     assert direct.keys() == {200}
 
 
+@pytest.mark.promise("G5")
 @pytest.mark.parametrize("again", range(2))
 def test_stop(tmp_path: Path, cat: Path, again: int) -> None:
     """Whoever has connected when the service is told to stop is answered; whoever comes later is refused."""

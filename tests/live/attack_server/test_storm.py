@@ -32,6 +32,7 @@ def booted(service: Service) -> int:
     return service.log.count("Ready: model")
 
 
+@pytest.mark.promise("G3")
 def test_one_death(tmp_path: Path, cat: Path) -> None:
     """A worker that is killed is replaced at once, and the service answers meanwhile."""
     with Service(tmp_path / "data", cache="off") as service:
@@ -46,6 +47,7 @@ def test_one_death(tmp_path: Path, cat: Path) -> None:
     assert seconds < 10
 
 
+@pytest.mark.promise("G3")
 def test_storm(tmp_path: Path, cat: Path) -> None:
     """Workers that die at once are started five times a minute at most; the other worker loses nothing."""
     with Service(tmp_path / "data", cache="off") as service:
@@ -165,6 +167,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
+@pytest.mark.promise("G2")
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_store(store: Path, tmp_path: Path, damage: str) -> None:
     """Whatever lies in the data folder, the service starts, lives, and says whether it can predict."""
@@ -189,6 +192,7 @@ def test_damaged_store(store: Path, tmp_path: Path, damage: str) -> None:
         assert not re.search(r"exited with code [34]", service.log)
 
 
+@pytest.mark.promise("G2")
 def test_damaged_while_it_runs(tmp_path: Path, cat: Path) -> None:
     """A store that vanishes under a running service, and workers that die then, do not stop it."""
     with Service(tmp_path / "data", cache="off") as service:
@@ -204,6 +208,7 @@ def test_damaged_while_it_runs(tmp_path: Path, cat: Path) -> None:
         assert service.alive
 
 
+@pytest.mark.promise("G2")
 def test_application_that_cannot_be_loaded(tmp_path: Path) -> None:
     """Memory that is too short for another worker costs that worker, never those that serve."""
     with Service(tmp_path / "data") as service:

@@ -24,6 +24,7 @@ def send(service: Service, number: int) -> requests.Response:
     return service.post("/upload", files={field: (field, content) for field, content in files.items()})
 
 
+@pytest.mark.promise("U4")
 def test_many_at_once(fresh: Service, cat: Path) -> None:
     """Each is served or told to try again; no two get one number, and no model gets another one's labels."""
     served = dict[int, str]()

@@ -82,6 +82,7 @@ UNWRITABLE = {"folder for a state", "files for folders", "folders for locks"}
 """Where a person has to put things right before models can be changed again."""
 
 
+@pytest.mark.promise("U12")
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_store(sound: Path, tmp_path: Path, cat: Path, damage: str) -> None:
     """The service starts once and stays, alive, with the last good version or with the reason for none."""
@@ -112,6 +113,7 @@ def test_damaged_store(sound: Path, tmp_path: Path, cat: Path, damage: str) -> N
         assert running.log.count("Booting worker") == 1
 
 
+@pytest.mark.promise("U7")
 def test_restart_with_leftovers(tmp_path: Path, cat: Path) -> None:
     """A service whose processes were all killed in the middle of an upload starts with what was live."""
     with Service(tmp_path / "data", workers=1) as running:

@@ -57,6 +57,7 @@ def foreign(tmp_path: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+@pytest.mark.promise("U11")
 def test_does_not_start(foreign: Path, tmp_path: Path) -> None:
     """One sentence names the setting and the type of the file system; nothing was tried on it."""
     (tmp_path / "data").symlink_to(foreign)

@@ -66,6 +66,7 @@ def files(folder: Path) -> set[Path]:
     return set(folder.rglob("*"))
 
 
+@pytest.mark.promise("U8")
 @pytest.mark.parametrize("field", ["model", "labels", "preprocessing", "other"])
 def test_never_a_path(fresh: Service, field: str) -> None:
     """Whatever a file is called, nothing comes to lie anywhere, and the name is not given back as it is."""
@@ -86,6 +87,7 @@ def test_never_a_path(fresh: Service, field: str) -> None:
     assert list((fresh.data / "incoming").iterdir()) == []
 
 
+@pytest.mark.promise("U8")
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

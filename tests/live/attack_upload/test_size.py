@@ -64,6 +64,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
+@pytest.mark.promise("U1")
 def test_large_upload(alone: Service) -> None:
     """A file of 500 MB is written as it comes: the worker's memory hardly grows, and nothing is left."""
     with flat(*alone.workers()):
@@ -88,6 +89,7 @@ def test_too_large_and_said_so(alone: Service) -> None:
     assert list((alone.data / "incoming").iterdir()) == []
 
 
+@pytest.mark.promise("U1")
 def test_too_large_without_a_length(alone: Service, cat: Path) -> None:
     """A body of unknown length is read up to the limit and no further."""
     sent = list[int]()
@@ -106,6 +108,7 @@ def test_too_large_without_a_length(alone: Service, cat: Path) -> None:
     assert label(alone, cat) == "tiger cat"
 
 
+@pytest.mark.promise("U1")
 def test_slow(alone: Service, cat: Path) -> None:
     """Uploads that drip hold no prediction up; broken off, they leave nothing."""
     dripping = [socket.create_connection(("127.0.0.1", alone.port), timeout=30) for _ in range(8)]
@@ -128,6 +131,7 @@ def test_slow(alone: Service, cat: Path) -> None:
     alone.post("/models/default/rollback")
 
 
+@pytest.mark.promise("U3")
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_full_disk(tmp_path: Path, cat: Path) -> None:
     """On a full disk changes are refused as such, and the former model serves until there is room."""

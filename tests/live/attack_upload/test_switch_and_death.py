@@ -21,6 +21,7 @@ from tools import bad_models
 pytestmark = pytest.mark.live
 
 
+@pytest.mark.promise("U2")
 def test_killed_workers(fresh: Service, cat: Path) -> None:
     """Whichever worker is killed at whatever moment of an upload, one model serves everywhere, old or new."""
     chance = random.Random(7)
@@ -57,6 +58,7 @@ def test_killed_workers(fresh: Service, cat: Path) -> None:
     assert all(version["quarantined"] is None for version in shown["versions"])
 
 
+@pytest.mark.promise("U2")
 def test_killed_while_it_starts(fresh: Service, cat: Path) -> None:
     """A worker that starts during an upload serves the new model from its first answer."""
     os.kill(fresh.workers()[0], signal.SIGKILL)
@@ -68,6 +70,7 @@ def test_killed_while_it_starts(fresh: Service, cat: Path) -> None:
     eventually(lambda: len(fresh.workers()) == 2)
 
 
+@pytest.mark.promise("U6")
 def test_killed_during_a_check(fresh: Service, cat: Path) -> None:
     """The check of a killed worker ends with it, and the next upload finds no lock held."""
     with ThreadPoolExecutor(1) as pool:
@@ -122,6 +125,7 @@ def _owner(service: Service, port: int) -> int:
     raise AssertionError("no worker holds the connection")
 
 
+@pytest.mark.promise("U10")
 @pytest.mark.parametrize("change", ["upload", "rollback"])
 def test_stopped_worker(fresh: Service, cat: Path, change: str) -> None:
     """A change waits for a stopped worker while others answer; after it all serve the new model."""
