@@ -1,32 +1,65 @@
-"""What the README says is there is there, and what is there stands in the README."""
+"""What the documents say is there is there, and what is there stands in the documents."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
 import prometheus_client
 from flask import Flask
 
-from predictor import errors
+from predictor import cli, errors
 from predictor.config import Settings, documented, variable
 from predictor.runtime.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-PROMISES = {"S": 16, "I": 8, "M": 14, "U": 12, "G": 11, "O": 6, "A": 10}
-"""How many rows of each letter the table of promises has."""
+README = ROOT / "README.md"
+GUIDES = sorted((ROOT / "docs").glob("*.md"))
+TEXTS = {path: path.read_text() for path in (README, *GUIDES)}
+"""The documents for users and contributors."""
+ROOMS = "|".join(
+    sorted(path.name for path in (ROOT / "predictor").iterdir() if (path / "__init__.py").exists())
+)
+README_BYTES = 6144
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
-def rows(heading: str) -> dict[str, str]:
-    """The table that follows a heading: its first column's code, with the rest of the row."""
-    section = README.split(f"\n{heading}\n", 1)[1].split("\n#", 1)[0]
-    return dict(re.findall(r"^\| `([^`]+)` \| (.*) \|$", section, re.MULTILINE))
+def rows(guide: str, heading: str = "") -> dict[str, str]:
+    """The tables under a heading of a guide: the code in the first column, with the rest of the row."""
+    section = f"\n{TEXTS[ROOT / 'docs' / guide]}"
+    if heading:
+        section = section.split(f"\n{heading}\n", 1)[1].split("\n## ", 1)[0]
+    return dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE))
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of all documents in one language."""
+    found = [block for text in TEXTS.values() for block in FENCE.findall(text)]
+    return [code for kind, code in found if kind == language]
+
+
+def code() -> str:
+    """All that is set as code in any document, a line for each piece."""
+    fenced = [code for text in TEXTS.values() for _, code in FENCE.findall(text)]
+    spans = [span for text in TEXTS.values() for span in re.findall(r"`([^`]+)`", FENCE.sub("", text))]
+    return "\n".join(fenced + spans)
+
+
+def slugs(text: str) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def links(text: str) -> list[str]:
+    """The targets of a document's links and pictures."""
+    return re.findall(r"\]\(([^)\s]+)\)", text)
 
 
 def test_settings() -> None:
     """Each setting stands in the table with its sentence, and no other does."""
-    table = rows("### Settings")
+    table = rows("settings.md")
 
     assert table.keys() == documented().keys()
     assert [name for name, doc in documented().items() if doc.rstrip(".") not in table[name]] == []
@@ -34,7 +67,7 @@ def test_settings() -> None:
 
 def test_defaults() -> None:
     """Each plain default stands beside its setting."""
-    table = rows("### Settings")
+    table = rows("settings.md")
     defaults = Settings()
     plain = {name: getattr(defaults, name) for name in Settings.__dataclass_fields__}
 
@@ -50,7 +83,7 @@ def test_defaults() -> None:
 
 def test_error_codes() -> None:
     """Each error code stands in the table with its status; besides them, only those of HTTP and nginx."""
-    table = rows("### Errors")
+    table = rows("predict.md", "## Errors")
     classes = [
         error
         for error in vars(errors).values()
@@ -67,7 +100,7 @@ def test_error_codes() -> None:
 
 def test_metrics() -> None:
     """Each metric stands in the table with its labels, and no other does."""
-    table = rows("### Probes, metrics, logs")
+    table = rows("operate.md", "## Probes, metrics, logs")
     registry = prometheus_client.CollectorRegistry()
     made = [made for name, made in vars(Metrics(registry)).items() if not name.startswith("_")]
 
@@ -85,53 +118,87 @@ def test_metrics() -> None:
 
 
 def test_routes(app: Flask) -> None:
-    """Each route of the API and the probes stands in the README."""
+    """Each route of the API and the probes stands in a document."""
     routes = {rule.rule for rule in app.url_map.iter_rules()} - {"/", "/static/<path:filename>"}
 
-    assert [route for route in routes if f"{route}`" not in README] == []
+    assert [route for route in routes if f"{route}`" not in "".join(TEXTS.values())] == []
 
 
 def test_commands() -> None:
-    """Each command of the README is one of the Makefile's."""
-    used = set(re.findall(r"make ([a-z]+)", README))
+    """Each command of the documents is one of the Makefile's, and the README has those that a user needs."""
+    used = set(re.findall(r"(?:^|\s)make ([a-z][a-z-]*)", code(), re.MULTILINE))
 
     assert {"run", "test", "check", "bench"} <= used
     assert [command for command in used if f"\n{command}:" not in MAKEFILE] == []
+    assert all(f"make {command}" in TEXTS[README] for command in ("run", "test"))
+
+
+def test_modules() -> None:
+    """Each module that a document runs is there."""
+    run = set(re.findall(r"python -m ((?:predictor|tools|bench)[\w.]*)", code()))
+    paths = {name: ROOT / name.replace(".", "/") for name in run}
+
+    assert len(run) > 3
+    assert [
+        name
+        for name, path in paths.items()
+        if not (path.with_suffix(".py").exists() or (path / "__main__.py").exists())
+    ] == []
+
+
+def test_command_line() -> None:
+    """The documents show each command of the command line, with options that it has."""
+    shown = re.findall(r"python -m predictor (\w+)(.*)$", code(), re.MULTILINE)
+    commands = cli.main.commands
+
+    assert {name for name, _ in shown} == commands.keys()
+    for name, arguments in shown:
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        assert set(re.findall(r"--[\w-]+", arguments)) <= known
 
 
 def test_files() -> None:
-    """Each file that the README names is there."""
-    named = set(re.findall(r"`((?:predictor|deploy|tests|tools|docs|static|templates)/[\w./-]+)`", README))
-    named |= set(re.findall(r"\]\(([\w./-]+)\)", README))
+    """Each file that a document names is there; in the guides, a module may go without the package's name."""
+    text = "".join(TEXTS.values())
+    named = set(
+        re.findall(r"`((?:predictor|deploy|tests|tools|docs|static|templates|bench)/[\w./-]+)`", text)
+    )
+    modules = {f"predictor/{path}.py" for path in re.findall(rf"`((?:{ROOMS})/\w+)`", text)}
 
-    assert [name for name in named if not (ROOT / name).exists()] == []
-
-
-def defined(path: Path) -> set[str]:
-    """The functions of a file; those of a class with the class before them, as pytest names them."""
-    names = set[str]()
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.FunctionDef):
-            names.add(node.name)
-        elif isinstance(node, ast.ClassDef):
-            names.update(f"{node.name}::{one.name}" for one in node.body if isinstance(one, ast.FunctionDef))
-    return names
+    assert len(named) > 10
+    assert len(modules) > 10
+    assert [name for name in named | modules if not (ROOT / name).exists()] == []
 
 
-def test_named_tests() -> None:
-    """Each test that the README names is defined in its file."""
-    named = set(re.findall(r"\b(tests/[\w/]+\.py)::([\w:]+)", README))
+def test_links() -> None:
+    """Each link leads to a file of the repository and, where it names a heading, to that heading."""
+    texts = TEXTS | {path: path.read_text() for path in (ROOT / "SECURITY.md", ROOT / "CHANGELOG.md")}
+    broken = []
+    for path, text in texts.items():
+        for link in links(text):
+            name, _, anchor = link.partition("#")
+            target = (path.parent / name).resolve() if name else path
+            if not target.exists() or (anchor and anchor not in slugs(target.read_text())):
+                broken.append((path.name, link))
 
-    assert len(named) > 100
-    assert [(path, name) for path, name in sorted(named) if name not in defined(ROOT / path)] == []
+    assert sum(len(links(text)) for text in texts.values()) > 200
+    assert broken == []
 
 
-def test_promises() -> None:
-    """Each promise has its row, in order, with a test that tries to break it, and a figure."""
-    section = README.split("\n## Reliability\n", 1)[1].split("\n## ", 1)[0]
-    table = re.findall(r"^\| ([A-Z]\d+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)
+def test_examples() -> None:
+    """The examples in JSON and Python are valid."""
+    assert [json.loads(block) for block in blocks("json")]
+    assert [ast.parse(block) for block in blocks("python")]
 
-    assert [row for row, *_ in table] == [
-        f"{letter}{number}" for letter, count in PROMISES.items() for number in range(1, count + 1)
-    ]
-    assert [row for row, _, tests, _ in table if "`tests/" not in tests] == []
+
+def test_readme() -> None:
+    """The README is short, and each guide is one click away from it."""
+    assert len(TEXTS[README].encode()) <= README_BYTES
+    assert {f"docs/{path.name}" for path in GUIDES} <= set(links(TEXTS[README]))
+
+
+def test_guides_of_the_service(app: Flask) -> None:
+    """The service's own documentation names each guide."""
+    page = app.test_client().get("/docs").get_data(as_text=True)
+
+    assert [path.name for path in GUIDES if f"docs/{path.name}" not in page] == []

@@ -39,7 +39,7 @@ class Exported:
     """A model as a tool exports it.
 
     Attributes:
-        form: what is special about it, for the table in the README.
+        form: what is special about it, for the table in docs/models.md.
         reference: what prepares the pictures and runs the network, for the same table.
         confidences: the tool's own answer for a picture, shape [classes].
         companions: the files that the tool writes beside it, by `labels` or `preprocessing`.

@@ -21,7 +21,7 @@ from predictor.model.scores import rank
 from tools.make_exports import labels, views
 
 DATA = Path(__file__).parents[1] / "data"
-README = (DATA.parents[1] / "README.md").read_text()
+MODELS = (DATA.parents[1] / "docs" / "models.md").read_text()
 EXPORTS: dict[str, dict[str, Any]] = {
     name: one
     for path in sorted((DATA / "exports").glob("*.json"))
@@ -86,7 +86,7 @@ def test_preprocessing_matters(name: str, tmp_path: Path, cat: Path) -> None:
 
 
 def test_every_kind() -> None:
-    """The exports have all layouts, types and endings that are told apart, and the README lists each."""
+    """The exports have all layouts, types and endings that are told apart, and docs/models.md lists each."""
     forms = " ".join(one["form"] for one in EXPORTS.values())
 
     assert len(EXPORTS) >= 8
@@ -95,5 +95,5 @@ def test_every_kind() -> None:
         *("timm", "preprocessor_config.json", "normalisation in the graph", "multi-label"),
     ):
         assert word in forms
-    listed = re.findall(r"^\| (N(?:CHW|HWC), [^|]+) \| ([^|]+) \|", README, re.MULTILINE)
+    listed = re.findall(r"^\| (N(?:CHW|HWC), [^|]+) \| ([^|]+) \|", MODELS, re.MULTILINE)
     assert listed == [(one["form"], one["reference"]) for one in EXPORTS.values()]
