@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := predictor tools bench tests wsgi.py gunicorn.conf.py
 
-.PHONY: help run test check format bench fuzz soak clean
+.PHONY: help run test check format bench ablate fuzz soak clean
 
 help: ## Show the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -27,6 +27,10 @@ bench: $(VENV)/.dev-ready ## Measure this machine: the service and its peers, it
 	$(BIN)/python -m bench.micro
 	$(BIN)/python -m bench.switch
 	$(BIN)/python -m bench.overload
+
+ablate: $(VENV)/.dev-ready ## Measure the service with one mechanism switched off at a time (OPTIONS="--rounds 3")
+	sh tools/install_wrk.sh
+	$(BIN)/python -m bench.ablate $(OPTIONS)
 
 fuzz: $(VENV)/.test-ready ## Fuzz the API, what reads pictures and texts, and the check of models, for half an hour (FUZZ_SEED)
 	$(BIN)/python -m tools.fuzz

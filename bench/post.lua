@@ -22,6 +22,7 @@ function done(summary, latency, _)
   local errors = summary.errors
   local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
   io.write(string.format(
-    '{"rate": %f, "p50": %f, "p99": %f, "failed": %d}\n',
-    summary.requests / (summary.duration / 1e6), latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, failed))
+    '{"rate": %f, "p50": %f, "p99": %f, "requests": %d, "failed": %d}\n',
+    summary.requests / (summary.duration / 1e6), latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+    summary.requests, failed))
 end

@@ -34,11 +34,13 @@ class Load:
         rate: requests answered in a second.
         p50: the median of the milliseconds that a request took.
         p99: their 99th percentile.
+        requests: how many were answered.
     """
 
     rate: float
     p50: float
     p99: float
+    requests: int = 0
 
 
 def load(

@@ -1,0 +1,247 @@
+"""How each mechanism is switched off in the process that has it, before the application is loaded.
+
+What a patch takes away must be there: a name that is gone, or has become another one, is a `LookupError`.
+Patches import what they change only when they are applied, because gunicorn's master loads none of it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import ModuleType
+from typing import Any
+
+Patch = Callable[[], None]
+
+
+def replace(owner: ModuleType | type, name: str, new: object) -> None:
+    """Put something else in the place of a module's or a class's own attribute.
+
+    Raises:
+        LookupError: there is no such attribute.
+    """
+    if name not in vars(owner):
+        raise LookupError(f"{owner.__name__} has no {name}: change or remove the patch in bench/ablate")
+    setattr(owner, name, new)
+
+
+def inherit(owner: type, name: str) -> None:
+    """Remove a class's own method, so that the inherited one is used.
+
+    Raises:
+        LookupError: there is no such method.
+    """
+    if name not in vars(owner):
+        raise LookupError(f"{owner.__name__} has no {name}: change or remove the patch in bench/ablate")
+    delattr(owner, name)
+
+
+def nothing(*_: object) -> None:
+    """Do nothing, whatever is given."""
+
+
+def courtesy() -> None:
+    """A batch does not wait until the answer before it is sent."""
+    from predictor import gthread
+    from predictor.runtime.batch import Line
+
+    replace(gthread, "answering", nullcontext)
+    replace(Line, "_let_answer", nothing)
+
+
+def bodies() -> None:
+    """Gunicorn's own reader receives the bodies of requests."""
+    from predictor.bodies import DirectBody
+
+    def own(request: Any, _connection: object) -> Any:
+        return request.body
+
+    replace(DirectBody, "of", staticmethod(own))
+
+
+def refusals() -> None:
+    """Gunicorn answers what is not HTTP, and looks for the rest of a body, in its own way."""
+    from predictor.gthread import BalancedThreadWorker
+
+    inherit(BalancedThreadWorker, "handle_error")
+    inherit(BalancedThreadWorker, "_keepalive_after")
+
+
+def let_go() -> None:
+    """A worker with more connections than its share keeps them."""
+    from predictor.gthread import BalancedThreadWorker
+
+    def never(_worker: object) -> bool:
+        return False
+
+    replace(BalancedThreadWorker, "_lets_go", never)
+
+
+def linger() -> None:
+    """A thread gives its connection back after each request."""
+    from predictor.gthread import BalancedThreadWorker
+
+    def never(_worker: object, _connection: object) -> bool:
+        return False
+
+    replace(BalancedThreadWorker, "_follows", never)
+
+
+def patience() -> None:
+    """A worker with more connections than another does not wait before it accepts one."""
+    from predictor import gthread
+
+    replace(gthread, "_YIELD_SECONDS", 0.0)
+
+
+def pauses() -> None:
+    """A worker that replaces a dead one is started at once, however many have died. For gunicorn's master."""
+    from predictor import lifetime
+
+    replace(lifetime, "_DEATHS", 1 << 30)
+
+
+def emptying() -> None:
+    """A worker that stops leaves the connections that wait in the kernel's queue."""
+    from predictor.lifetime import PatientWorker
+
+    inherit(PatientWorker, "set_accept_enabled")
+
+
+def lending() -> None:
+    """A worker never computes on the cores of others."""
+    from predictor.runtime import processor
+    from predictor.runtime.turns import Turns
+
+    def share(share: int, _cores: int, workers: int, **options: Any) -> Turns:
+        return Turns(share, 0, workers, **options)
+
+    replace(processor, "Turns", share)
+
+
+def pairs() -> None:
+    """Each run of the model has one image."""
+    from predictor.runtime import worker
+    from predictor.runtime.loaded import Loader
+
+    class Single(Loader):
+        def __init__(self, device: Any, settings: Any, **options: Any) -> None:
+            super().__init__(device, dataclasses.replace(settings, max_batch=1), **options)
+
+    replace(worker, "Loader", Single)
+
+
+def together() -> None:
+    """Each thread takes one image of a request at a time."""
+    from predictor.runtime.processor import Cpu
+
+    def one(_processor: object, _runner: object, _images: int) -> int:
+        return 1
+
+    replace(Cpu, "together", one)
+
+
+def weights() -> None:
+    """Each worker loads the model's weights for itself."""
+    from predictor.model.device import Device
+    from predictor.model.session import load
+    from predictor.runtime.optimised import Optimised
+
+    def own(_optimised: object, version: Any) -> Any:
+        return load(version.path, Device("cpu"))
+
+    replace(Optimised, "session", own)
+
+
+def lean() -> None:
+    """Responses take Werkzeug's ordinary way, and log lines that of `logging`."""
+    from predictor.logs import LineHandler
+    from predictor.web.flask_app import LeanResponse
+
+    inherit(LeanResponse, "__call__")
+    replace(LineHandler, "plain", False)
+
+
+def lookups() -> None:
+    """The present request and the labelled counters are looked up each time."""
+    from flask import request
+
+    from predictor.runtime.metrics import Metrics
+    from predictor.web import api, hooks
+
+    def count(metrics: Metrics, labels: tuple[str, str, int], seconds: float) -> None:
+        metrics.requests.labels(*labels).inc()
+        metrics.request_seconds.labels(*labels).observe(seconds)
+
+    def counter(_metrics: object, metric: Any, labels: tuple[str, ...]) -> Any:
+        return metric.labels(*labels)
+
+    for module in (api, hooks):
+        replace(module, "present", lambda: request)
+    replace(Metrics, "count_request", count)
+    replace(Metrics, "_counter", counter)
+
+
+def metrics() -> None:
+    """prometheus_client opens its own files, still named by the worker's slot, at their first use."""
+    from prometheus_client import values
+
+    from predictor import slots
+    from predictor.runtime import metrics
+
+    def own() -> bool:
+        replace(values, "ValueClass", values.MultiProcessValue(slots.own))
+        return True
+
+    replace(metrics, "_claim_files", own)
+
+
+def pieces() -> None:
+    """The form parser gets pieces as large as it asks for."""
+    from predictor.web import multipart
+
+    replace(multipart, "_PICTURE_PIECE", 1 << 30)
+
+
+def rest() -> None:
+    """Changes of models follow each other without a pause."""
+    from predictor.runtime.rest import Rest
+
+    replace(Rest, "wait", nothing)
+
+
+def gently() -> None:
+    """A worker loads a model with the weight of its thread, not in the scheduler's idle class."""
+    from predictor.runtime import loaded
+
+    def at_once(call: Callable[[], Any], _otherwise: object = None) -> Any:
+        return call()
+
+    replace(loaded, "gently", at_once)
+
+
+def check() -> None:
+    """The process that tries an upload runs like any other, not in the scheduler's idle class."""
+    from predictor.model import child
+
+    def never(_process: int) -> bool:
+        return False
+
+    replace(child, "_stand_back", never)
+
+
+def lanes() -> None:
+    """All workers load a model at the same time."""
+    from predictor.runtime.reload import Follower
+
+    def free(_follower: object) -> nullcontext[None]:
+        return nullcontext()
+
+    replace(Follower, "_lane", free)
+
+
+def image_first() -> None:
+    """An upload is received without waiting for images that are computed."""
+    from predictor.web import evaluations, uploads
+
+    for module in (evaluations, uploads):
+        replace(module, "let_pictures_pass", nothing)
