@@ -69,7 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=2, help="of each load")
     parser.add_argument(
-        "--pause", type=float, default=1.5, help="seconds between the events that replace workers"
+        "--pause", type=float, default=2.0, help="seconds after a worker is replaced; it has to start in them"
     )
     parser.add_argument("--uploads", type=int, default=3, help="in each round")
     parser.add_argument("--out", type=Path, help="the file that gets what is printed")

@@ -66,12 +66,13 @@ def _line(row: Row, columns: Sequence[str], measured: Measured) -> str:
 
 def _cell(key: str, column: str, rounds: Sequence[Round]) -> str:
     if column.startswith(COUNTED):
-        return _shown(total(rounds, key, column), "d")
+        return _shown(total(rounds, key, column), 0)
     if key == WHOLE:
         found = [done[key][column] for done in rounds if key in done]
-        return _shown(statistics.median(found) if found else None, ".1f")
-    return _shown(of_whole(rounds, key, column), ".3f")
+        middle = statistics.median(found) if found else None
+        return _shown(middle, 1 if middle is None or middle >= 10 else 3)
+    return _shown(of_whole(rounds, key, column), 3)
 
 
-def _shown(value: float | None, style: str) -> str:
-    return "" if value is None else format(value, style)
+def _shown(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
