@@ -195,13 +195,6 @@ def metrics() -> None:
     replace(metrics, "_claim_files", own)
 
 
-def pieces() -> None:
-    """The form parser gets pieces as large as it asks for."""
-    from predictor.web import multipart
-
-    replace(multipart, "_PICTURE_PIECE", 1 << 30)
-
-
 def rest() -> None:
     """Changes of models follow each other without a pause."""
     from predictor.runtime.rest import Rest

@@ -42,7 +42,7 @@ _OWN_WORKER = (
 )  # fmt: skip
 _REQUEST = (
     patches.courtesy, patches.lending, patches.pairs, patches.together, patches.weights,
-    patches.lean, patches.lookups, patches.metrics, patches.pieces,
+    patches.lean, patches.lookups, patches.metrics,
 )  # fmt: skip
 _STANDING_BACK = (patches.rest, patches.gently, patches.lanes, patches.image_first)
 
@@ -76,7 +76,6 @@ ROWS = (
     Row("lending", "no lending of cores", "rate", (patches.lending,)),
     Row("pairs", "never two images in one run", "rate form", (patches.pairs,)),
     Row("together", "no images of one request together", "form", (patches.together,)),
-    Row("pieces", "no small pieces of forms", "form", (patches.pieces,)),
     Row("weights", "weights not shared", "rate", (patches.weights,)),
     Row("lean", "no lean response, no second log path", "rate cached", (patches.lean,)),
     Row("lookups", "no kept look-ups of request and counters", "cached", (patches.lookups,)),
