@@ -11,6 +11,9 @@ from predictor.evaluation.pictures import Files
 # By the ZIP file format specification (PKWARE's APPNOTE), sections 4.3.15 and 4.3.16.
 _LOCATOR, _END = b"PK\x06\x07", b"PK\x05\x06"
 _END_BYTES, _LOCATOR_BYTES, _MOST_COMMENT = 22, 20, 65_535
+# Of files that are compressed otherwise the library unpacks each piece whole, whatever the limit.
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_OTHERS = {9: "Deflate64", zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 93: "Zstandard"}
 _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -54,11 +57,14 @@ def _refuse_long_form(path: Path) -> None:
 
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int) -> bytes:
+    if entry.compress_type not in _BOUNDED:
+        method = _OTHERS.get(entry.compress_type, "another method")
+        raise InvalidImage(f"The file cannot be unpacked: pack it with deflate instead of {method}.")
     try:
         with archive.open(entry) as file:
             data = file.read(max_bytes + 1)
     except _UNREADABLE as error:
         raise InvalidImage("The file cannot be unpacked.") from error
     if len(data) > max_bytes:
-        raise ImageTooLarge(f"The picture has more than {max_bytes} bytes.")
+        raise ImageTooLarge(f"The file has more than {max_bytes} bytes.")
     return data

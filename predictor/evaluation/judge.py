@@ -71,19 +71,23 @@ def judged(
 def in_parallel(work: Callable[[_In], _Out], things: Iterable[_In], threads: int) -> Iterator[_Out]:
     """Do the work for a few things at a time, and give the results in their order.
 
-    Unlike with the pool's own `map`, what is not yet wanted has not been begun, so that a reader who stops
-    reading stops the work.
+    Unlike with the pool's own `map`, little is submitted before it is wanted, and a reader who stops reading
+    stops the work: what is at work comes to its end, and nothing else is begun.
     """
-    waiting: deque[Future[_Out]] = deque()
     rest = iter(things)
     with ThreadPoolExecutor(threads, thread_name_prefix="evaluation") as pool:
-        for thing in itertools.islice(rest, 2 * threads):
-            waiting.append(pool.submit(work, thing))
-        while waiting:
-            result = waiting.popleft().result()
-            for thing in itertools.islice(rest, 1):
-                waiting.append(pool.submit(work, thing))
-            yield result
+
+        def begun(most: int) -> Iterator[Future[_Out]]:
+            return (pool.submit(work, thing) for thing in itertools.islice(rest, most))
+
+        waiting = deque(begun(2 * threads))
+        try:
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(begun(1))
+                yield result
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _judge(picture: Picture, classes: Classes, classify: Classify) -> Judged:

@@ -1,13 +1,12 @@
 """Folders, archives and tables of pictures -> pictures with what is said of their classes."""
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from predictor.errors import InvalidImage, InvalidRequest
+from predictor.evaluation import tables
 
 SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2",
@@ -16,14 +15,6 @@ SUFFIXES = {
 
 MOST = 50_000
 """Pictures in one evaluation."""
-
-_TABLES = (".csv", ".tsv")
-_FILE_COLUMNS = ("file", "filename", "file_name", "path", "image", "image_path", "picture", "name")
-# The surest first: a name may stand for two classes, an index cannot.
-_CLASS_COLUMNS = (
-    "index", "class_index", "label_index", "synset", "wnid", "label", "class", "class_name", "truth",
-    "target", "id",
-)  # fmt: skip
 
 Read = Callable[[], bytes]
 Files = Mapping[str, Read]
@@ -57,25 +48,31 @@ def on_disk(path: Path) -> list[Picture]:
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.is_file())
         return labelled({file.relative_to(path).as_posix(): partial(_read, file) for file in found})
-    if path.suffix.lower() not in _TABLES:
+    if path.suffix.lower() not in tables.SUFFIXES:
         raise InvalidRequest("Give a folder of pictures, or a CSV file with their paths and classes.")
-    rows = _rows(_read(path))
-    return _some([Picture(name, truth, partial(_read, path.parent / name)) for name, truth in rows])
+    [(_, rows)] = tables.rows_of({path.name: partial(_read, path)})
+    return _some([Picture(row.image, row.truth, partial(_read, path.parent / row.image)) for row in rows])
 
 
-def labelled(files: Files) -> list[Picture]:
+def labelled(files: Files, wanted: Callable[[], None] = lambda: None) -> list[Picture]:
     """The pictures among files, with their classes.
 
     A table among the files says them. Without one the name of a picture's folder is its class; where all
     pictures lie in one folder, each file's name begins with its class, as in `n02123045_tabby.jpg`.
 
+    Args:
+        files: what reads each file.
+        wanted: called now and then; raises if nobody waits for the pictures any more.
+
     Raises:
-        InvalidRequest: there are no pictures, or the table cannot be read.
+        InvalidRequest: there are no pictures, or a table cannot be read.
     """
+    wanted()
     shown = {name: read for name, read in files.items() if not _hidden(name)}
     pictures = {name: read for name, read in shown.items() if _suffix(name) in SUFFIXES}
-    for table in sorted(name for name in shown if _suffix(name) in _TABLES):
-        if found := _by_table(table, shown[table], pictures):
+    said = {name: shown[name] for name in sorted(shown) if _suffix(name) in tables.SUFFIXES}
+    for table, rows in tables.rows_of(said, wanted):
+        if found := _by_table(PurePosixPath(table).parent, rows, pictures):
             return _some(found)
     folders = {str(PurePosixPath(name).parent) for name in pictures}
     truth = _by_folder if len(folders) > 1 else _by_name
@@ -114,38 +111,9 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (text, before, after) if line else (text,)))
 
 
-def _by_table(table: str, read: Read, pictures: Files) -> list[Picture]:
-    folder = PurePosixPath(table).parent
-    found = []
-    for name, truth in _rows(read()):
-        path = (folder / name).as_posix()
-        if path in pictures:
-            found.append(Picture(path, truth, pictures[path]))
-    return found
-
-
-def _rows(data: bytes) -> list[tuple[str, tuple[str, ...]]]:
-    """The path in each row of a table, and what it says of the class."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidRequest("The table is not text in UTF-8.") from error
-    heading = text.partition("\n")[0]
-    separator = max(",;\t", key=heading.count)
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(row)]
-    except csv.Error as error:
-        raise InvalidRequest("The table cannot be read as CSV.") from error
-    names = [name.strip().lower() for name in rows[0]] if rows else []
-    file = next((names.index(name) for name in _FILE_COLUMNS if name in names), None)
-    if file is None:
-        return [(row[0], _cells(row, [1])) for row in rows]
-    classes = [names.index(name) for name in _CLASS_COLUMNS if name in names and names.index(name) != file]
-    return [(row[file], _cells(row, classes)) for row in rows[1:] if len(row) > file]
-
-
-def _cells(row: list[str], columns: Iterable[int]) -> tuple[str, ...]:
-    return tuple(row[column].strip() for column in columns if column < len(row) and row[column].strip())
+def _by_table(folder: PurePosixPath, rows: Iterable[tables.Row], pictures: Files) -> list[Picture]:
+    named = (((folder / row.image).as_posix(), row.truth) for row in rows)
+    return [Picture(path, truth, pictures[path]) for path, truth in named if path in pictures]
 
 
 def _read(path: Path) -> bytes:

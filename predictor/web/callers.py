@@ -38,10 +38,26 @@ def caller(request: Request, settings: Settings) -> Caller:
     patience = settings.deadline_seconds
     if (given := request.headers.get(DEADLINE)) is not None:
         patience = _milliseconds(given) / 1000
-    connection: socket.socket | None = request.environ.get("gunicorn.socket")
+    connection = _connection(request)
     if connection is None:
         return Caller(patience)
     return Caller(patience, partial(_has_left, connection))
+
+
+def waits(request: Request) -> None:
+    """See that somebody still waits for the answer to a request whose body has been read.
+
+    Raises:
+        InvalidRequest: the other end has closed the connection.
+    """
+    connection = _connection(request)
+    if connection is not None and _has_left(connection):
+        raise InvalidRequest("The request was given up: its sender has closed the connection.")
+
+
+def _connection(request: Request) -> socket.socket | None:
+    connection: socket.socket | None = request.environ.get("gunicorn.socket")
+    return connection
 
 
 def _milliseconds(text: str) -> int:

@@ -37,7 +37,7 @@ from predictor.runtime.gently import let_pictures_pass
 from predictor.runtime.loaded import LoadedModel
 from predictor.runtime.worker import Worker
 from predictor.store.durable import storing
-from predictor.web import evaluation_schemas, forms, schemas
+from predictor.web import callers, evaluation_schemas, forms, schemas
 from predictor.web.auth import require_admin
 from predictor.web.openapi import TEXT, operation
 from predictor.web.problems import problem_json, wants_page
@@ -158,8 +158,15 @@ def _begun(worker: Worker, work: Work, limit: int | None, held: ExitStack) -> It
     model = worker.engine.model(asked.model, asked.version)
     steps = held.enter_context(closing(work(model, asked.pictures)))
     about = schemas.model_json(model.version)
-    named = (step if isinstance(step, Progress) else {"model": about, **step} for step in steps)
+    named = (step if isinstance(step, Progress) else {"model": about, **step} for step in _waited_for(steps))
     return itertools.chain([next(named)], named)
+
+
+def _waited_for(steps: Iterator[Step]) -> Iterator[Step]:
+    """The same, as long as the sender of the request waits for them."""
+    for step in steps:
+        callers.waits(request)
+        yield step
 
 
 @dataclass(frozen=True)
@@ -184,7 +191,7 @@ def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
             between=partial(let_pictures_pass, settings.workers or cores()),
         )
     body = schemas.check(evaluation_schemas.EvaluationRequest, fields, strict=False)
-    pictures = labelled(_files(files, settings.max_image_bytes))
+    pictures = labelled(_files(files, settings.max_image_bytes), partial(callers.waits, request))
     return _Asked(body.model, body.version, sample(pictures, body.limit or limit or len(pictures)))
 
 
@@ -200,7 +207,7 @@ def _files(files: Sequence[forms.ReceivedFile], max_bytes: int) -> Files:
 
 def _read(path: Path, max_bytes: int) -> bytes:
     if path.stat().st_size > max_bytes:
-        raise ImageTooLarge(f"The picture has more than {max_bytes} bytes.")
+        raise ImageTooLarge(f"The file has more than {max_bytes} bytes.")
     return path.read_bytes()
 
 

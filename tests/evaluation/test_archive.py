@@ -1,5 +1,6 @@
 """Archives are read without unpacking them, and hostile ones do no harm."""
 
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -88,3 +89,31 @@ def test_long_form(path: Path) -> None:
 
     with pytest.raises(InvalidRequest, match="ZIP64"):
         files_of(path, KILO)
+
+
+@pytest.mark.parametrize(("method", "name"), [(zipfile.ZIP_BZIP2, "bzip2"), (zipfile.ZIP_LZMA, "LZMA")])
+def test_other_methods(tmp_path: Path, method: int, name: str) -> None:
+    """A file that could only be unpacked whole is refused by its compression's name, and not unpacked."""
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", method) as archive:
+        archive.writestr("cat/bomb.png", bytes(30 * KILO * KILO))
+    read = files_of(tmp_path / "bomb.zip", KILO)["cat/bomb.png"]
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidImage, match=f"deflate instead of {name}"):
+            read()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < KILO * KILO
+
+
+def test_unknown_method(path: Path) -> None:
+    """So is a file whose compression has no name here."""
+    data = path.read_bytes()
+    entry = data.rindex(b"PK\x01\x02", 0, data.index(b"cat/a.jpg", data.index(b"PK\x01\x02")))
+    path.write_bytes(data[: entry + 10] + (98).to_bytes(2, "little") + data[entry + 12 :])
+
+    with pytest.raises(InvalidImage, match="another method"):
+        files_of(path, KILO)["cat/a.jpg"]()

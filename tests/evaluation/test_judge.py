@@ -1,7 +1,9 @@
 """Pictures are classified a few at a time, in order, and no failure ends the rest."""
 
 import threading
+import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from predictor.errors import InvalidImage
 from predictor.evaluation.classes import Classes
@@ -70,3 +72,44 @@ def test_stops_with_its_reader() -> None:
     results.close()  # type: ignore[attr-defined]
 
     assert len(begun) < 10
+
+
+@dataclass(eq=False)
+class Thing:
+    """What is worked on."""
+
+    number: int
+
+
+def test_nothing_is_left_to_do() -> None:
+    """What waits for a thread when the reader stops is given up; what is at work comes to its end."""
+    begun, done = list[int](), list[int]()
+    at_work, given_up, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def watched(thing: Thing) -> Thing:
+        weakref.finalize(thing, given_up.set)
+        return thing
+
+    def things() -> Iterator[Thing]:
+        yield Thing(0)
+        yield Thing(1)
+        yield watched(Thing(2))
+
+    def work(thing: Thing) -> None:
+        begun.append(thing.number)
+        if thing.number == 1:
+            at_work.set()
+            assert go_on.wait(60)
+        done.append(thing.number)
+
+    results = in_parallel(work, things(), 1)
+    next(results)
+    assert at_work.wait(60)
+    closing = threading.Thread(target=results.close)  # type: ignore[attr-defined]
+    closing.start()
+    dropped = given_up.wait(20)
+    go_on.set()
+    closing.join(60)
+
+    assert dropped
+    assert begun == done == [0, 1]

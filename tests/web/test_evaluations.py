@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,32 @@ def send(
     """Send pictures."""
     data = {"pictures": pictures, "model": "colours", **fields}
     return client.post(path, data=data, headers=headers or {})
+
+
+class Connection:
+    """A connection whose other end closes it after it was looked at so many times."""
+
+    def __init__(self, stays: int) -> None:
+        self.looks = 0
+        self._stays = stays
+
+    def recv(self, size: int, flags: int) -> bytes:
+        """Nothing, as from a client that waits for its answer, or the end."""
+        assert (size, flags) == (1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        self.looks += 1
+        if self.looks <= self._stays:
+            raise BlockingIOError
+        return b""
+
+
+def send_and_leave(
+    client: FlaskClient, path: str, sent: tuple[io.BytesIO, str], stays: int, **fields: Any
+) -> tuple[Any, Connection]:
+    """Send pictures, and close the connection while the answer is being made."""
+    connection = Connection(stays)
+    data = {"pictures": sent, "model": "colours", **fields}
+    answer = client.post(path, data=data, environ_overrides={"gunicorn.socket": connection})
+    return answer, connection
 
 
 def left(client: FlaskClient) -> list[Path]:
@@ -250,6 +277,54 @@ def test_reader_who_leaves(client: FlaskClient) -> None:
 
     assert left(client) == []
     assert send(client, "/evaluate", archive()).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/evaluate", "/tune"])
+@pytest.mark.parametrize("stays", [0, 1, 2, 3])
+def test_sender_who_leaves(client: FlaskClient, path: str, stays: int) -> None:
+    """Nothing is done any more for a sender who has left, whether tables or pictures are read by then."""
+    tables = {f"{number}.csv": b"file,label\nother.png,red\n" for number in range(2)}
+
+    answer, connection = send_and_leave(client, path, archive(tables), stays)
+
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
+    assert connection.looks == stays + 1
+    assert left(client) == []
+    assert send(client, "/evaluate", archive()).status_code == 200
+
+
+def test_sender_who_stays(client: FlaskClient) -> None:
+    """A sender who waits for the answer gets it."""
+    assert send_and_leave(client, "/evaluate", archive(), 1000)[0].status_code == 200
+
+
+def test_other_compression(client: FlaskClient) -> None:
+    """A picture that is packed in a way that cannot be unpacked safely is left out, and named."""
+    out, name = archive()
+    with zipfile.ZipFile(out, "a") as written:
+        written.writestr("red/2.png", bytes(10_000_000), zipfile.ZIP_BZIP2)
+    out.seek(0)
+
+    report = send(client, "/evaluate", (out, name)).get_json()
+
+    assert (report["pictures"], report["left_out"]) == (3, 1)
+    assert [(one["file"], "bzip2" in one["problem"]) for one in report["problems"]] == [("red/2.png", True)]
+
+
+def test_table_bomb(client: FlaskClient) -> None:
+    """An archive of many long tables is refused, and nothing is left behind."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as written:
+        for number in range(7):
+            written.writestr(f"{number}.csv", b"file,label\n" + b"x,y\n" * 99_999)
+        written.writestr("red/1.png", picture(COLOURS["red"]))
+    out.seek(0)
+
+    answer = send(client, "/evaluate", (out, "set.zip"))
+
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
+    assert "more than 500000 rows" in answer.get_json()["detail"]
+    assert left(client) == []
 
 
 @pytest.mark.parametrize("path", ["/evaluate", "/tune", "/models/colours/preprocessing"])

@@ -1,0 +1,121 @@
+"""Tables that say the classes of images -> their rows, within bounds that all tables of a set share."""
+
+import csv
+import io
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from predictor.errors import ImageError, InvalidRequest
+
+SUFFIXES = (".csv", ".tsv")
+"""What the names of tables end in, in lower case."""
+MOST_TABLES = 1000
+"""Tables of one set."""
+MOST_ROWS = 500_000
+"""Rows of all tables of a set together, empty ones included."""
+MOST_BYTES = 100_000_000
+"""Bytes of all tables of a set together, unpacked."""
+
+_PIECE = 1000
+_NAME_LENGTH = 100
+_FILE_COLUMNS = ("file", "filename", "file_name", "path", "image", "image_path", "picture", "name")
+# The surest first: a name may stand for two classes, an index cannot.
+_CLASS_COLUMNS = (
+    "index", "class_index", "label_index", "synset", "wnid", "label", "class", "class_name", "truth",
+    "target", "id",
+)  # fmt: skip
+
+
+class Row(NamedTuple):
+    """What a row says: an image's path, and what may name its class, the surest first."""
+
+    image: str
+    truth: tuple[str, ...]
+
+
+class _Bound:
+    """Counts what is read, up to a bound."""
+
+    def __init__(self, most: int, what: str) -> None:
+        self._most = most
+        self._what = what
+        self._sum = 0
+
+    def add(self, number: int = 1) -> None:
+        self._sum += number
+        if self._sum > self._most:
+            raise InvalidRequest(
+                f"There are more than {self._most} {self._what}; leave out the tables that name no pictures."
+            )
+
+
+def rows_of(
+    tables: Mapping[str, Callable[[], bytes]], wanted: Callable[[], None] = lambda: None
+) -> Iterator[tuple[str, Iterator[Row]]]:
+    """Each table with its rows; the next table is read when it is asked for.
+
+    Args:
+        tables: what reads each table, by its path.
+        wanted: called before each table and each thousand rows; raises if nobody waits for the rows any more.
+
+    Raises:
+        InvalidRequest: a table cannot be read, or there are too many tables, rows or bytes.
+    """
+    number = _Bound(MOST_TABLES, "tables")
+    size = _Bound(MOST_BYTES, "bytes in the tables")
+    length = _Bound(MOST_ROWS, "rows in the tables")
+    for table, read in tables.items():
+        wanted()
+        number.add()
+        data = _read(table, read)
+        size.add(len(data))
+        yield table, _rows(data, length, wanted)
+
+
+def _read(table: str, read: Callable[[], bytes]) -> bytes:
+    try:
+        return read()
+    except ImageError as error:
+        raise InvalidRequest(f"The table {table[-_NAME_LENGTH:]} cannot be read: {error.detail}") from error
+
+
+def _rows(data: bytes, length: _Bound, wanted: Callable[[], None]) -> Iterator[Row]:
+    try:
+        yield from _columns(_cells(data, length, wanted))
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("The table is not text in UTF-8.") from error
+    except csv.Error as error:
+        raise InvalidRequest("The table cannot be read as CSV.") from error
+
+
+def _cells(data: bytes, length: _Bound, wanted: Callable[[], None]) -> Iterator[list[str]]:
+    """The rows of a table that are not empty, the heading included."""
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="\n")
+    separator = max(",;\t", key=text.readline().count)
+    text.seek(0)
+    for number, row in enumerate(csv.reader(text, delimiter=separator), 1):
+        if number % _PIECE == 0:
+            wanted()
+        length.add()
+        if any(row):
+            yield row
+
+
+def _columns(rows: Iterator[list[str]]) -> Iterator[Row]:
+    heading = next(rows, [])
+    names = [name.strip().lower() for name in heading]
+    file = next((names.index(name) for name in _FILE_COLUMNS if name in names), None)
+    if file is None:
+        for row in itertools.chain([heading] if heading else [], rows):
+            yield Row(row[0], _some(row, [1]))
+        return
+    classes = [names.index(name) for name in _CLASS_COLUMNS if name in names and names.index(name) != file]
+    for row in rows:
+        if len(row) > file:
+            yield Row(row[file], _some(row, classes))
+
+
+def _some(row: list[str], columns: Iterable[int]) -> tuple[str, ...]:
+    """The cells of a row, in these columns, that are there and not empty."""
+    return tuple(row[column].strip() for column in columns if column < len(row) and row[column].strip())

@@ -1,0 +1,137 @@
+"""Tables are read one after the other, and no further than all of them together may be."""
+
+from collections.abc import Callable
+
+import pytest
+
+from predictor.errors import InvalidImage, InvalidRequest
+from predictor.evaluation import tables
+from predictor.evaluation.pictures import labelled
+from predictor.evaluation.tables import Row, rows_of
+
+HEADING = b"file,label\n"
+
+
+def counted(tables_: dict[str, bytes], read: list[str]) -> dict[str, Callable[[], bytes]]:
+    """What reads each table, and notes that it did."""
+
+    def reader(name: str) -> Callable[[], bytes]:
+        def get() -> bytes:
+            read.append(name)
+            return tables_[name]
+
+        return get
+
+    return {name: reader(name) for name in tables_}
+
+
+def all_of(tables_: dict[str, bytes]) -> dict[str, list[Row]]:
+    """The rows of each table."""
+    return {table: list(rows) for table, rows in rows_of(counted(tables_, []))}
+
+
+def test_rows() -> None:
+    """A row says a path and what may name the class; a table without a heading has two columns."""
+    assert all_of({"a.csv": HEADING + b"\n1.jpg,cat\n2.jpg\n", "b/c.tsv": b"3.jpg\tdog\n"}) == {
+        "a.csv": [Row("1.jpg", ("cat",)), Row("2.jpg", ())],
+        "b/c.tsv": [Row("3.jpg", ("dog",))],
+    }
+
+
+def test_none() -> None:
+    """A table without rows says nothing."""
+    assert all_of({"a.csv": b"", "b.csv": b"\n\n", "c.csv": HEADING}) == {
+        "a.csv": [],
+        "b.csv": [],
+        "c.csv": [],
+    }
+
+
+def test_one_after_the_other() -> None:
+    """The first table that names a picture is the last that is read."""
+    read = list[str]()
+    files = counted(
+        {"1.csv": HEADING + b"x.jpg,cat\n", "2.csv": HEADING + b"a.jpg,cat\n", "3.csv": HEADING}, read
+    )
+
+    assert [picture.truth for picture in labelled(files | {"a.jpg": bytes})] == [("cat",)]
+    assert read == ["1.csv", "2.csv"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "sentence", "last"),
+    [
+        ("MOST_TABLES", 3, "more than 3 tables", 3),
+        ("MOST_ROWS", 25, "more than 25 rows", 3),
+        ("MOST_BYTES", 500, "more than 500 bytes", 4),
+    ],
+)
+def test_bounds(monkeypatch: pytest.MonkeyPatch, bound: str, most: int, sentence: str, last: int) -> None:
+    """Too many tables, rows or bytes are refused in a sentence, and the tables behind are not read.
+
+    Ten tables of ten rows and 130 bytes each, none of which names a picture.
+    """
+    monkeypatch.setattr(tables, bound, most)
+    read = list[str]()
+    table = HEADING + b"\n" * 2 + b"other/x.jpg,c\n" * 7 + b"a,b,c,d,e,f,g,h,i\n"
+    files = counted({f"{number}.csv": table for number in range(10)}, read)
+
+    with pytest.raises(InvalidRequest, match=sentence):
+        labelled(files | {"a.jpg": bytes})
+
+    assert len(read) == last
+
+
+def test_nobody_waits() -> None:
+    """No table is read for somebody who has left; the others are not read on."""
+    read, asked = list[str](), list[int]()
+
+    def wanted() -> None:
+        asked.append(len(read))
+        if len(read) == 2:
+            raise InvalidRequest("gone")
+
+    files = counted({f"{number}.csv": HEADING + b"x.jpg,cat\n" for number in range(10)}, read)
+    with pytest.raises(InvalidRequest, match="gone"):
+        labelled(files | {"a.jpg": bytes}, wanted)
+
+    assert read == ["0.csv", "1.csv"]
+    assert asked[0] == 0
+
+
+def test_nobody_waits_for_a_long_table() -> None:
+    """A long table is not read to its end for somebody who has left."""
+    asked = list[int]()
+
+    def wanted() -> None:
+        asked.append(1)
+        if len(asked) == 4:
+            raise InvalidRequest("gone")
+
+    table = HEADING + b"x.jpg,cat\n" * 100_000
+    [(_, rows)] = rows_of({"a.csv": lambda: table}, wanted)
+    passed = list[Row]()
+    with pytest.raises(InvalidRequest, match="gone"):
+        passed.extend(rows)
+
+    assert 1000 < len(passed) < 10_000
+
+
+def test_damaged() -> None:
+    """A table that cannot be unpacked is refused by its name."""
+
+    def read() -> bytes:
+        raise InvalidImage("The file cannot be unpacked.")
+
+    with pytest.raises(InvalidRequest, match=r"The table set/labels\.csv cannot be read: The file cannot"):
+        list(rows_of({"set/labels.csv": read}))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(HEADING + b"\xff,cat\n", "UTF-8"), (HEADING + b"a.jpg," + b"x" * 200_000 + b"\n", "CSV")],
+)
+def test_no_table(content: bytes, sentence: str) -> None:
+    """What is no text, or has a cell without end, is refused."""
+    with pytest.raises(InvalidRequest, match=sentence):
+        all_of({"a.csv": content})
