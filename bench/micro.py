@@ -29,7 +29,7 @@ from predictor.config import BUNDLED_MODEL, Settings
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
 from predictor.model.device import Device
-from predictor.model.scores import rank
+from predictor.model.scores import Ranked, as_ranked, rank
 from predictor.model.session import load
 from predictor.runtime.metrics import FOLDER_VARIABLE
 from predictor.runtime.prediction import Encoded, Options, Outcome
@@ -81,13 +81,18 @@ def parts(app: Flask, worker: Worker, data: bytes) -> Pieces:
     worker.engine.predict([Encoded(data)], Options())
     digest = hashlib.sha256(data).hexdigest()
     key = f"answer:{outcome.model.version.digest}:5:{digest}"
-    if (kept := worker.cache.find(key)) is None:
+
+    def find() -> Ranked | None:
+        spec = outcome.model.spec
+        return worker.cache.find(key, lambda kept: as_ranked(kept, len(spec.labels), spec.activation, 5))
+
+    if (kept := find()) is None:
         raise RuntimeError("the cache does not have the answer under its key")
     body = _answer(outcome)
     return {
         "which model is live (the stamp)": worker.live.models,
         "digest of the picture": lambda: hashlib.sha256(data).hexdigest(),
-        "find an answer in the cache": lambda: worker.cache.find(key),
+        "find an answer in the cache": find,
         "keep an answer in the cache": lambda: worker.cache.keep("answer:", kept),
         "a known picture, by the engine": lambda: worker.engine.predict([Encoded(data)], Options()),
         "the answer as a dictionary": lambda: _answer(outcome),

@@ -1,5 +1,7 @@
 """Raw outputs -> ranked classes with confidences."""
 
+import itertools
+import sys
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,36 @@ def rank(scores: npt.NDArray[Any], activation: Activation, top_k: int) -> Ranked
         raise Internal("The model's answer for this picture is not a number.")
     best = _largest(confidences, top_k)
     return list(zip(best.tolist(), confidences[best].tolist(), strict=True))
+
+
+def as_ranked(value: object, classes: int, activation: Activation, top_k: int) -> Ranked | None:
+    """What `rank` gave, from the JSON value as which it was kept.
+
+    Args:
+        value: any JSON value.
+        classes: how many the model has.
+        activation: as for `rank`; without one, confidences may be any finite numbers.
+        top_k: as for `rank`.
+
+    Returns:
+        The answer; None if `rank` never gives such a value for such a model.
+    """
+    if not isinstance(value, list) or len(value) != min(top_k, classes):
+        return None
+    most = sys.float_info.max if activation == "none" else 1.0
+    least = -most if activation == "none" else 0.0
+    pairs = [pair for one in value if (pair := _pair(one, classes, least, most)) is not None]
+    distinct = len(dict(pairs)) == len(value)
+    falling = all(one >= other for (_, one), (_, other) in itertools.pairwise(pairs))
+    return pairs if distinct and falling else None
+
+
+def _pair(value: object, classes: int, least: float, most: float) -> tuple[int, float] | None:
+    # By the exact types, for a bool is an int to isinstance.
+    if not isinstance(value, list) or [type(part) for part in value] != [int, float]:
+        return None
+    index, confidence = value
+    return (index, confidence) if 0 <= index < classes and least <= confidence <= most else None
 
 
 def _largest(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.intp]:

@@ -27,6 +27,9 @@ _PAUSE_SECONDS = 2.0
 _REDIS_SECONDS = 0.2
 T = TypeVar("T")
 
+Read = Callable[[Any], T | None]
+"""From the JSON value that a store gives to what it means; None if it has another form than was kept."""
+
 log = logging.getLogger(__name__)
 
 
@@ -53,30 +56,42 @@ class Cache:
         """Connect the store with the application, as flask-caching wants it."""
         self._store.init_app(app)
 
-    def find(self, key: str) -> Any:
-        """The value kept under a key, or None."""
-        return self._pass_by(lambda: self._store.get(key))
+    def find(self, key: str, read: Read[T]) -> T | None:
+        """The value kept under a key; None if there is none, or one of another form, which counts as `error`.
+
+        Others may write to the store, and what an earlier release kept there may have had another form.
+        """
+        if (kept := self._pass_by(lambda: self._store.get(key))) is None:
+            return None
+        if (value := read(kept)) is None:
+            self._count("error")
+            log.warning("The cache holds a value of another form, which is passed by")
+        return value
 
     def keep(self, key: str, value: Any, seconds: int = ANSWER_SECONDS) -> None:
         """Keep a JSON value for some seconds; for none, nothing is kept."""
         if seconds > 0:  # to the stores, 0 would mean for ever
             self._pass_by(lambda: self._store.set(key, value, timeout=seconds))
 
-    def known(self, key: str) -> Any:
-        """The value kept under the digest of what it was made from, or None.
+    def known(self, key: str, read: Read[T]) -> T | None:
+        """The value kept under the digest of what it was made from, or None, as `find` gives it.
 
         Those that this worker had or made lately are had without the store: such a value never changes.
         """
-        if (kept := self._recent.get(key)) is None and (kept := self.find(key)) is not None:
+        kept: T | None = self._recent.get(key)
+        if kept is None and (kept := self.find(key, read)) is not None:
             self._remember(key, kept)
         return kept
 
-    def answer(self, key: str, compute: Callable[[], T], *, missing: bool = False) -> tuple[T, bool]:
+    def answer(
+        self, key: str, compute: Callable[[], T], read: Read[T], *, missing: bool = False
+    ) -> tuple[T, bool]:
         """The JSON value of a key, computed if need be, once for all who ask at the same time.
 
         Args:
             key: what it is kept under.
             compute: makes it.
+            read: gives back what was made, from the JSON value that a store kept.
             missing: whether the caller knows that none is kept, or was a moment ago.
 
         Returns:
@@ -84,7 +99,7 @@ class Cache:
         """
         if not self.enabled:
             return compute(), False
-        if not missing and (kept := self.known(key)) is not None:
+        if not missing and (kept := self.known(key, read)) is not None:
             self._count("hit")
             return kept, True
         misses = list[str]()

@@ -27,7 +27,10 @@ class JsonSerializer(BaseSerializer):
 
     def loads(self, bvalue: bytes | None) -> Any:
         """The value of JSON bytes, and None where there are none; ValueError if they are not JSON."""
-        return None if bvalue is None else json.loads(bvalue)
+        try:
+            return None if bvalue is None else json.loads(bvalue)
+        except (TypeError, RecursionError) as error:
+            raise ValueError("A value in the store is no text, or JSON that is too deep.") from error
 
 
 class SqliteCache(BaseCache):

@@ -6,6 +6,7 @@ never mixes two in one answer.
 
 import hashlib
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
 from predictor.image.thumbnail import thumbnail
-from predictor.model.scores import Ranked, rank
+from predictor.model.scores import Ranked, as_ranked, rank
 from predictor.runtime.admission import Admission, Caller
 from predictor.runtime.batch import Array
 from predictor.runtime.cache import Cache
@@ -41,6 +42,8 @@ from predictor.runtime.prediction import (
 )
 from predictor.runtime.together import Tensor, Together
 from predictor.store.registry import DEFAULT
+
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +76,11 @@ class _Asked:
     def key_of(self, digest: str) -> str:
         """Where the answer is kept that a picture of this digest has."""
         return f"answer:{self.model.version.digest}:{self.options.top_k}:{digest}"
+
+    def read(self, kept: object) -> Ranked | None:
+        """The answer that was kept there; None if it cannot be this model's."""
+        spec = self.model.spec
+        return as_ranked(kept, len(spec.labels), spec.activation, self.options.top_k)
 
 
 _Picture = tuple[_Asked, Picture]
@@ -186,7 +194,7 @@ class Engine:
             return asked
         if self._cache.enabled and not asked.options.fresh:
             key = asked.key_of(_sha256(picture.data))
-            asked = replace(asked, key=key, missing=self._cache.known(key) is None)
+            asked = replace(asked, key=key, missing=self._cache.known(key, asked.read) is None)
             if not asked.missing:
                 return asked
         together.add(asked.place, partial(self._tensor, asked, picture.data), asked.key)
@@ -265,7 +273,8 @@ class Engine:
 
     def _known_or_fetched(self, asked: _Asked, url: str, url_key: str) -> Prediction:
         """What an address's picture was a short while ago may be answered already; else it is fetched."""
-        if (digest := self._cache.find(url_key)) and (kept := self._cache.known(asked.key_of(digest))):
+        digest = self._cache.find(url_key, _as_digest)
+        if digest is not None and (kept := self._cache.known(asked.key_of(digest), asked.read)):
             self._metrics.count_cache("hit")
             return _prediction(asked.model, kept, cached=True)
         data = self._fetched(asked, url)
@@ -283,7 +292,7 @@ class Engine:
         if not self._cache.enabled:
             return _prediction(asked.model, answer(), cached=False)
         key = asked.key or asked.key_of(_sha256(data))
-        ranked, cached = self._cache.answer(key, answer, missing=asked.missing)
+        ranked, cached = self._cache.answer(key, answer, asked.read, missing=asked.missing)
         return _prediction(asked.model, ranked, cached=cached)
 
     def _ranked(self, asked: _Asked, prepare: Tensor) -> Ranked:
@@ -308,6 +317,10 @@ class Engine:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _as_digest(kept: object) -> str | None:
+    return kept if isinstance(kept, str) and _DIGEST.fullmatch(kept) else None
 
 
 def _prediction(model: LoadedModel, ranked: Ranked, *, cached: bool) -> Prediction:

@@ -1,10 +1,13 @@
 """Scores become ranked confidences."""
 
+import json
+
 import numpy as np
 import pytest
 
 from predictor.errors import Internal
-from predictor.model.scores import Ranked, rank
+from predictor.model.scores import Ranked, as_ranked, rank
+from predictor.model.spec import Activation
 
 
 def agree(ranked: Ranked, expected: Ranked) -> bool:
@@ -46,3 +49,39 @@ def test_not_a_number(wrong: float) -> None:
     """A score that is no number never reaches an answer."""
     with pytest.raises(Internal):
         rank(np.array([0.5, wrong]), "none", 1)
+
+
+@pytest.mark.parametrize("activation", ["none", "softmax", "sigmoid"])
+@pytest.mark.parametrize("top_k", [1, 2, 4, 9])
+def test_kept(activation: Activation, top_k: int) -> None:
+    """An answer that was kept as JSON is the same when it is read again."""
+    ranked = rank(np.array([0.5, 0.0, 1.0, 0.5]), activation, top_k)
+
+    assert as_ranked(json.loads(json.dumps(ranked)), 4, activation, top_k) == ranked
+
+
+def test_kept_logits() -> None:
+    """Without an activation, a model's scores may be any finite numbers."""
+    ranked = rank(np.array([-7.5, 12.25]), "none", 5)
+
+    assert as_ranked(json.loads(json.dumps(ranked)), 2, "none", 5) == ranked
+    assert as_ranked(json.loads(json.dumps(ranked)), 2, "softmax", 5) is None
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "[[99999, 0.5], [1, 0.25]]", '{"a": 1}', '"abc"', "5", "[]", "true", "null", "0", '""',
+        "[[0, 0.5], [1, []]]", '[[0, 0.5], [1, "x"]]',
+        "[[-5, 0.5], [1, 0.1]]", "[[0, 0.5], [1, NaN]]", "[[0, Infinity], [1, 0.1]]",
+        "[[0, 0.5], [1, null]]", "[[0, 0.5], [true, 0.1]]",
+        "[[0, 0.5], [1, false]]", "[[0.0, 1.0], [1, 0.1]]",
+        "[[0, 1], [1, 0]]", "[[0, 0.5]]", "[[0, 0.5], [1, 0.25], [2, 0.125]]", "[[0, 0.5], [0, 0.25]]",
+        "[[0, 0.25], [1, 0.5]]", "[[0, 1.5], [1, 0.25]]", "[[0, 0.5], [1, -0.25]]", "[[0, 0.5], [3, 0.25]]",
+        "[[0, 0.5, 1], [1, 0.25]]", "[[0, 0.5], [1]]", "[[0, 0.5], []]", "[0, 0.5]", "[[0, 0.5], {}]",
+        '{"0": 0.5, "1": 0.25}', "[[[0], 0.5], [1, 0.25]]",
+    ],
+)  # fmt: skip
+def test_kept_otherwise(kept: str) -> None:
+    """A value that is not an answer with the two best of three classes is refused."""
+    assert as_ranked(json.loads(kept), 3, "softmax", 2) is None

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -37,6 +38,11 @@ class Counted:
         return self.value
 
 
+def as_kept(value: Any) -> Any:
+    """Any value is one of the expected form."""
+    return value
+
+
 @pytest.fixture
 def results() -> list[str]:
     """What the cache counted."""
@@ -61,32 +67,32 @@ def test_hit(make_cache: Callable[..., Cache], results: list[str]) -> None:
     """A second request is answered without computing."""
     cache, compute = make_cache(), Counted([[281, 0.5]])
 
-    assert cache.answer("key", compute) == ([[281, 0.5]], False)
-    assert cache.answer("key", compute) == ([[281, 0.5]], True)
+    assert cache.answer("key", compute, as_kept) == ([[281, 0.5]], False)
+    assert cache.answer("key", compute, as_kept) == ([[281, 0.5]], True)
     assert compute.calls == 1
     assert results == ["miss", "hit"]
 
 
 def test_shared_between_workers(make_cache: Callable[..., Cache]) -> None:
     """What one worker computed, another one answers."""
-    make_cache().answer("key", Counted("first"))
+    make_cache().answer("key", Counted("first"), as_kept)
 
-    assert make_cache().answer("key", Counted("second")) == ("first", True)
+    assert make_cache().answer("key", Counted("second"), as_kept) == ("first", True)
 
 
 def test_at_hand(tmp_path: Path, make_cache: Callable[..., Cache], results: list[str]) -> None:
     """What a worker was asked for lately it has without the store, and only so much of it."""
     cache = make_cache()
     for number in range(RECENT + 1):
-        cache.answer(str(number), Counted(number))
+        cache.answer(str(number), Counted(number), as_kept)
     results.clear()
     (cache_folder(Settings(data=tmp_path)) / "answers.sqlite3").unlink()
     other = make_cache()
 
-    assert cache.answer(str(RECENT), Counted("again")) == (RECENT, True)
+    assert cache.answer(str(RECENT), Counted("again"), as_kept) == (RECENT, True)
     assert results == ["hit"]
     assert len(cache._recent) == RECENT
-    assert other.answer(str(RECENT), Counted("again")) == ("again", False)
+    assert other.answer(str(RECENT), Counted("again"), as_kept) == ("again", False)
 
 
 def test_computed_once(make_cache: Callable[..., Cache], results: list[str]) -> None:
@@ -95,7 +101,7 @@ def test_computed_once(make_cache: Callable[..., Cache], results: list[str]) -> 
     compute.gate.clear()
 
     with ThreadPoolExecutor(8) as pool:
-        futures = [pool.submit(cache.answer, "key", compute) for _ in range(8)]
+        futures = [pool.submit(cache.answer, "key", compute, as_kept) for _ in range(8)]
         assert compute.started.wait(10)
         compute.gate.set()
         answers = [future.result(10)[0] for future in futures]
@@ -112,16 +118,16 @@ def test_error_is_shared_and_not_kept(make_cache: Callable[..., Cache]) -> None:
     cache = make_cache()
 
     with pytest.raises(InvalidImage):
-        cache.answer("key", Counted(InvalidImage("broken")))
+        cache.answer("key", Counted(InvalidImage("broken")), as_kept)
 
-    assert cache.answer("key", Counted("mended")) == ("mended", False)
+    assert cache.answer("key", Counted("mended"), as_kept) == ("mended", False)
 
 
 def test_off(make_cache: Callable[..., Cache], results: list[str]) -> None:
     """Switched off, every request computes and nothing is counted."""
     cache, compute = make_cache("off"), Counted()
 
-    assert [cache.answer("key", compute)[1] for _ in range(3)] == [False] * 3
+    assert [cache.answer("key", compute, as_kept)[1] for _ in range(3)] == [False] * 3
     assert compute.calls == 3
     assert results == []
 
@@ -170,8 +176,8 @@ def test_damaged_file(tmp_path: Path, make_cache: Callable[..., Cache], results:
     cache = make_cache()
     (cache_folder(Settings(data=tmp_path)) / "answers.sqlite3").write_bytes(b"no database at all " * 100)
 
-    assert cache.answer("key", Counted("a")) == ("a", False)
-    assert cache.answer("other", Counted("b")) == ("b", False)
+    assert cache.answer("key", Counted("a"), as_kept) == ("a", False)
+    assert cache.answer("other", Counted("b"), as_kept) == ("b", False)
     assert "error" in results
 
 
@@ -195,21 +201,49 @@ def test_foreign_entry(tmp_path: Path, make_cache: Callable[..., Cache], results
     assert executed.exists()
     executed.unlink()
     cache = make_cache()
-    cache.answer("key", Counted("value"))
+    cache.answer("key", Counted("value"), as_kept)
     with sqlite3.connect(cache_folder(Settings(data=tmp_path)) / "answers.sqlite3") as connection:
         connection.execute("UPDATE answers SET value = ?", (pickled,))
 
     # Another worker, which has nothing at hand.
-    assert make_cache().answer("key", Counted("again")) == ("again", False)
+    assert make_cache().answer("key", Counted("again"), as_kept) == ("again", False)
     assert "error" in results
     assert not executed.exists()
+
+
+def number(value: Any) -> int | None:
+    """Numbers are of the expected form."""
+    return value if isinstance(value, int) else None
+
+
+def test_other_form(make_cache: Callable[..., Cache], results: list[str]) -> None:
+    """A value of another form is counted, computed again, and replaced for the other workers."""
+    make_cache().keep("key", {"a": 1})
+
+    assert make_cache().answer("key", Counted(7), number) == (7, False)
+    assert results == ["error", "miss"]
+    assert make_cache().answer("key", Counted(8), number) == (7, True)
+
+
+@pytest.mark.parametrize("stored", [5, 2.5, "[" * 200_000, "nothing", b"\xff\xfe", "1" * 10_000, None])
+def test_no_json(
+    tmp_path: Path, make_cache: Callable[..., Cache], results: list[str], stored: object
+) -> None:
+    """What is no JSON text, whatever its type in the store, is a failure of the cache or nothing at all."""
+    make_cache().answer("key", Counted(6), number)
+    with sqlite3.connect(cache_folder(Settings(data=tmp_path)) / "answers.sqlite3") as connection:
+        connection.execute("UPDATE answers SET value = ?", (stored,))
+    results.clear()
+
+    assert make_cache().answer("key", Counted(7), number) == (7, False)
+    assert results[-1] == "miss"
 
 
 def test_redis_down(make_cache: Callable[..., Cache], results: list[str]) -> None:
     """A Redis that is not there never fails a request."""
     cache = make_cache("redis://127.0.0.1:1/0")
 
-    assert cache.answer("key", Counted("a")) == ("a", False)
+    assert cache.answer("key", Counted("a"), as_kept) == ("a", False)
     assert "error" in results
 
 
@@ -220,6 +254,6 @@ def test_other_machine(make_cache: Callable[..., Cache], store: str, at_once: bo
 
     with answering():
         when_answered(lambda: done.append("task"))
-        cache.find("key")
+        cache.find("key", as_kept)
 
         assert bool(done) is at_once

@@ -1,12 +1,14 @@
 """A prediction goes from a picture or an address to ranked classes, and each thing is done once."""
 
 import io
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import prometheus_client
@@ -163,6 +165,37 @@ def test_equal_requests_at_once(make_engine: Callable[..., Engine], pictures: Pi
     assert len({tuple(answer.ranked) for answer in answers}) == 1
 
 
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("picture", ["bytes", "address"])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "[[99999,0.5]]", '{"a":1}', '"abc"', "5", "[]", "true", '[[1,"x"]]', "[[-5,0.1]]", "[[1,NaN]]",
+        "[[1,0.5],[2,0.25]]", f'"{"f" * 64}"',
+    ],
+)  # fmt: skip
+@pytest.mark.promise("O4")
+def test_kept_otherwise(
+    tmp_path: Path, make_engine: Callable[..., Engine], cat: Path, kept: str, picture: str, many: bool
+) -> None:
+    """A value of another form in the cache is neither served nor an error: the answer takes its place."""
+    asked: list[Picture] = [Encoded(cat.read_bytes()) if picture == "bytes" else Remote(URL)]
+    asked += [Encoded(cat.read_bytes() + b"more")] * many
+    options = Options(top_k=1)
+    # Two threads that make the store at the same moment stand in each other's way.
+    first(make_engine(), Encoded(png(1)))
+    answers = make_engine().predict(asked, options).results
+    with sqlite3.connect(cache_folder(Settings(data=tmp_path)) / "answers.sqlite3") as connection:
+        changed = connection.execute("UPDATE answers SET value = ?", (kept,)).rowcount
+
+    # Other workers, which have nothing at hand.
+    again, later = (make_engine().predict(asked, options).results for _ in range(2))
+
+    assert changed >= len(asked)
+    for results, cached in ((again, False), (later, True)):
+        assert results == tuple(replace(one, cached=cached) for one in answers)  # type: ignore[type-var]
+
+
 def test_cache_off(make_engine: Callable[..., Engine], cat: Path) -> None:
     """With the cache off, nothing is remembered."""
     engine = make_engine(cache="off")
@@ -277,7 +310,7 @@ def test_many_known(make_engine: Callable[..., Engine], model: LoadedModel) -> N
 class Broken(Cache):
     """A cache that fails as none should."""
 
-    def known(self, key: str) -> str:
+    def known(self, key: str, read: object) -> Any:  # noqa: ARG002 (the base class's signature)
         """Fail."""
         raise RuntimeError(key)
 
