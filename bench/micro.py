@@ -57,7 +57,7 @@ def pictures(worker: Worker, data: bytes) -> Pieces:
     preprocessing = model.spec.preprocessing
     image = decode(data, limits, preprocessing.shortest)
     tensor = to_tensor(image, preprocessing)
-    scores = model.run(lambda: [tensor]).scores[0]
+    scores = model.scores(tensor)
     session = load(BUNDLED_MODEL, Device("cpu"))
 
     def bare() -> None:
@@ -68,7 +68,7 @@ def pictures(worker: Worker, data: bytes) -> Pieces:
         "decode": lambda: decode(data, limits, preprocessing.shortest),
         "preprocess": lambda: to_tensor(image, preprocessing),
         "run of the model": lambda: session.run(tensor[None]),
-        "run of the model, with its line and its watchdog": lambda: model.run(lambda: [tensor]),
+        "run of the model, with its queue and its watchdog": lambda: model.scores(tensor),
         "rank the scores": lambda: rank(scores, model.spec.activation, 5),
         BARE: bare,
         "all of these, by the engine": lambda: engine.predict([Encoded(data)], Options(fresh=True)),

@@ -15,8 +15,6 @@ from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from gunicorn.util import write_nonblock
 
-from predictor.afterwards import answering
-from predictor.bodies import DirectBody
 from predictor.lifetime import PatientWorker
 from predictor.refusals import Caught, refusal
 from predictor.slots import connections
@@ -57,9 +55,7 @@ class BalancedThreadWorker(PatientWorker):
         """Answer a request; a worker with more than its share lets the client connect anew."""
         if self._lets_go():
             req.force_close()
-        req.body = DirectBody.of(req, conn.sock)
-        with answering():
-            return super().handle_request(req, conn)
+        return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Refuse what could not be read as a request: as gunicorn would, but in the service's own form."""

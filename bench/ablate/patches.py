@@ -39,25 +39,6 @@ def nothing(*_: object) -> None:
     """Do nothing, whatever is given."""
 
 
-def courtesy() -> None:
-    """A batch does not wait until the answer before it is sent."""
-    from predictor import gthread
-    from predictor.runtime.batch import Line
-
-    replace(gthread, "answering", nullcontext)
-    replace(Line, "_let_answer", nothing)
-
-
-def bodies() -> None:
-    """Gunicorn's own reader receives the bodies of requests."""
-    from predictor.bodies import DirectBody
-
-    def own(request: Any, _connection: object) -> Any:
-        return request.body
-
-    replace(DirectBody, "of", staticmethod(own))
-
-
 def refusals() -> None:
     """Gunicorn answers what is not HTTP, and looks for the rest of a body, in its own way."""
     from predictor.gthread import BalancedThreadWorker
@@ -109,13 +90,13 @@ def emptying() -> None:
 
 def lending() -> None:
     """A worker never computes on the cores of others."""
-    from predictor.runtime import processor
-    from predictor.runtime.turns import Turns
+    from predictor.runtime import loaded
+    from predictor.runtime.compute_slots import ComputeSlots
 
-    def share(share: int, _cores: int, workers: int, **options: Any) -> Turns:
-        return Turns(share, 0, workers, **options)
+    def share(share: int, _total: int, workers: int, **options: Any) -> ComputeSlots:
+        return ComputeSlots(share, 0, workers, **options)
 
-    replace(processor, "Turns", share)
+    replace(loaded, "ComputeSlots", share)
 
 
 def pairs() -> None:
@@ -128,16 +109,6 @@ def pairs() -> None:
             super().__init__(device, dataclasses.replace(settings, max_batch=1), **options)
 
     replace(worker, "Loader", Single)
-
-
-def together() -> None:
-    """Each thread takes one image of a request at a time."""
-    from predictor.runtime.processor import Cpu
-
-    def one(_processor: object, _runner: object, _images: int) -> int:
-        return 1
-
-    replace(Cpu, "together", one)
 
 
 def weights() -> None:

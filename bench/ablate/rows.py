@@ -38,10 +38,10 @@ class Row:
 
 _STOCK = {"worker_class": "gthread"}
 _OWN_WORKER = (
-    patches.courtesy, patches.bodies, patches.refusals, patches.linger, patches.patience, patches.emptying,
+    patches.refusals, patches.linger, patches.patience, patches.emptying,
 )  # fmt: skip
 _REQUEST = (
-    patches.courtesy, patches.lending, patches.pairs, patches.together, patches.weights,
+    patches.lending, patches.pairs, patches.weights,
     patches.lean, patches.lookups, patches.metrics,
 )  # fmt: skip
 _STANDING_BACK = (patches.rest, patches.gently, patches.lanes, patches.image_first)
@@ -70,12 +70,9 @@ ROWS = (
     Row("patience", "no waiting before a connection is accepted", "replaced", (patches.patience,)),
     Row("pauses", "no pauses between starts", "reconnect", master=(patches.pauses,)),
     Row("emptying", "no emptying of the queue at a stop", "replaced reconnect", (patches.emptying,)),
-    Row("courtesy", "no courtesy for the answer before", "rate cached", (patches.courtesy,)),
-    Row("bodies", "no direct bodies", "rate cached photograph", (patches.bodies,)),
     Row("refusals", "no own refusals", "rate cached", (patches.refusals,)),
     Row("lending", "no lending of cores", "rate", (patches.lending,)),
     Row("pairs", "never two images in one run", "rate form", (patches.pairs,)),
-    Row("together", "no images of one request together", "form", (patches.together,)),
     Row("weights", "weights not shared", "rate", (patches.weights,)),
     Row("lean", "no lean response, no second log path", "rate cached", (patches.lean,)),
     Row("lookups", "no kept look-ups of request and counters", "cached", (patches.lookups,)),

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 import flask_caching
 from flask import Flask
 
-from predictor.afterwards import flush
 from predictor.config import Settings
 from predictor.runtime.cache_backend import JsonSerializer
 
@@ -45,10 +44,10 @@ class Cache:
         self.enabled = settings.cache != "off"
         self._count = count
         self._store = flask_caching.Cache(config=_configuration(settings))
-        self._remote = _remote(settings)
         self._failures = _failures(settings)
         self._paused_until = 0.0
         self._flights: dict[str, Future[Any]] = {}
+        self._computing: dict[str, Future[Any]] = {}
         self._recent: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -80,32 +79,35 @@ class Cache:
         """
         kept: T | None = self._recent.get(key)
         if kept is None and (kept := self.find(key, read)) is not None:
-            self._remember(key, kept)
+            with self._lock:
+                self._remember(key, kept)
         return kept
 
-    def answer(
-        self, key: str, compute: Callable[[], T], read: Read[T], *, missing: bool = False
-    ) -> tuple[T, bool]:
-        """The JSON value of a key, computed if need be, once for all who ask at the same time.
+    def share(self, key: str, computing: Future[T], value: Callable[[T], Any]) -> Future[T] | None:
+        """Let callers who ask the same at the same time share what one of them computes.
 
         Args:
-            key: what it is kept under.
-            compute: makes it.
-            read: gives back what was made, from the JSON value that a store kept.
-            missing: whether the caller knows that none is kept, or was a moment ago.
+            key: what the value is kept under.
+            computing: what the caller is about to compute.
+            value: gives the JSON value of its result, which this worker knows from then on.
 
         Returns:
-            The value, and whether it came without computing it for this caller.
+            The caller's own future, that of another caller who computes the key already, or None if the value
+            has become known meanwhile.
         """
-        if not self.enabled:
-            return compute(), False
-        if not missing and (kept := self.known(key, read)) is not None:
-            self._count("hit")
-            return kept, True
-        misses = list[str]()
-        value, shared = self.once(key, lambda: self._computed(key, compute, misses))
-        self._count("shared" if shared else "miss" if misses else "hit")
-        return value, not misses
+        with self._lock:
+            if key in self._recent:
+                return None
+            flight = self._flights.setdefault(key, computing)
+        if flight is computing:
+            computing.add_done_callback(lambda done: self._landed(key, done, value))
+        return flight
+
+    def _landed(self, key: str, done: Future[T], value: Callable[[T], Any]) -> None:
+        with self._lock:
+            del self._flights[key]
+            if done.exception() is None:
+                self._remember(key, value(done.result()))
 
     def once(self, key: str, compute: Callable[[], T]) -> tuple[T, bool]:
         """Compute a value, or wait for the caller that is computing it; the error is shared as well.
@@ -133,22 +135,10 @@ class Cache:
             # An error whose frames hold the flight that holds it would stay until the collector comes by.
             flight = mine = None  # type: ignore[assignment]
 
-    def _computed(self, key: str, compute: Callable[[], T], misses: list[str]) -> T:
-        # Another caller may have computed it since this one looked.
-        if (recent := self._recent.get(key)) is not None:
-            known: T = recent
-            return known
-        misses.append(key)
-        value = compute()
-        self.keep(key, value)
-        self._remember(key, value)
-        return value
-
     def _remember(self, key: str, value: Any) -> None:
-        with self._lock:
-            self._recent[key] = value
-            if len(self._recent) > RECENT:
-                del self._recent[next(iter(self._recent))]
+        self._recent[key] = value
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
 
     def _pass_by(self, operation: Callable[[], Any]) -> Any:
         if not self.enabled:
@@ -156,9 +146,6 @@ class Cache:
         if time.monotonic() < self._paused_until:
             self._count("error")
             return None
-        if self._remote:
-            # Whoever waits for this thread's answer is not to wait for another machine as well.
-            flush()
         try:
             return operation()
         except self._failures as error:

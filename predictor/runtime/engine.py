@@ -10,9 +10,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from predictor.config import Settings
@@ -23,11 +22,10 @@ from predictor.image.preprocess import to_tensor
 from predictor.image.thumbnail import thumbnail
 from predictor.model.scores import Ranked, as_ranked, rank
 from predictor.runtime.admission import Admission, Caller
-from predictor.runtime.batch import Array
+from predictor.runtime.batcher import Array, Job, Run
 from predictor.runtime.cache import Cache
 from predictor.runtime.live import Live
 from predictor.runtime.loaded import LoadedModel
-from predictor.runtime.many import by_threads
 from predictor.runtime.metrics import Metrics
 from predictor.runtime.prediction import (
     PHASES,
@@ -40,7 +38,6 @@ from predictor.runtime.prediction import (
     Remote,
     Trace,
 )
-from predictor.runtime.together import Tensor, Together
 from predictor.store.registry import DEFAULT
 
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -50,31 +47,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Asked:
-    """What one picture is asked for, and its times so far.
-
-    Attributes:
-        together: runs it with other pictures of the same request.
-        place: names it there.
-        key: where its answer is kept, if that is known already.
-        missing: whether it was looked for there in vain.
-    """
+    """What one image is asked for, and its times so far."""
 
     model: LoadedModel
     options: Options
     caller: Caller
-    phases: Phases
-    together: Together | None = None
-    place: int = 0
-    key: str | None = None
-    missing: bool = False
+    phases: Phases = field(default_factory=Phases)
 
-    def wanted(self) -> None:
+    @property
+    def cacheable(self) -> bool:
+        """Whether the answer may be looked up and kept."""
+        return not (self.options.fresh or self.options.debug)
+
+    def check(self) -> None:
         """Raise Overloaded if by now nobody waits for the answer."""
         if not self.caller.waits():
             raise Overloaded("The answer would come after its deadline.")
 
     def key_of(self, digest: str) -> str:
-        """Where the answer is kept that a picture of this digest has."""
+        """Where the answer is kept that an image of this digest has."""
         return f"answer:{self.model.version.digest}:{self.options.top_k}:{digest}"
 
     def read(self, kept: object) -> Ranked | None:
@@ -82,8 +73,30 @@ class _Asked:
         spec = self.model.spec
         return as_ranked(kept, len(spec.labels), spec.activation, self.options.top_k)
 
+    def rank(self, scores: Array) -> Ranked:
+        """The answer that the model's scores give, of shape [classes]."""
+        return rank(scores, self.model.spec.activation, self.options.top_k)
 
-_Picture = tuple[_Asked, Picture]
+
+@dataclass(frozen=True)
+class _Begun:
+    """An image that was looked up, and whose answer is known or on its way.
+
+    Attributes:
+        known: the answer that was kept.
+        run: where the answer comes from otherwise.
+        job: how this request has it computed; None if another request does so already.
+        key: where the answer is to be kept, if anywhere.
+    """
+
+    known: Ranked | None = None
+    run: Future[Run] | None = None
+    job: Job | None = None
+    key: str | None = None
+
+
+Answer = Callable[[], Prediction]
+"""Gives an image's answer, or raises its error."""
 
 
 class Engine:
@@ -151,54 +164,29 @@ class Engine:
         """
         caller = caller or Caller()
         model = self.model(options.model, options.version)
+        asked = [_Asked(model, options, caller) for _ in pictures]
         with self.admission.places(len(pictures), model.runner.seconds_per_image, caller):
-            asked = [(_Asked(model, options, caller, Phases()), picture) for picture in pictures]
-            results = self._many(model, asked) if len(asked) > 1 else [self._attempt(*asked[0])]
-        return Outcome(model, tuple(results), self._observed([ask.phases for ask, _ in asked]))
+            answers = self._answers(asked, pictures)
+            results = [self._attempt(one, answer) for one, answer in zip(asked, answers, strict=True)]
+        return Outcome(model, tuple(results), self._observed([one.phases for one in asked]))
 
-    def _many(self, model: LoadedModel, asked: list[_Picture]) -> list[Prediction | PredictorError]:
-        # Downloads wait side by side, and begin before anything is computed.
-        groups = [[place] for place, (_, picture) in enumerate(asked) if isinstance(picture, Remote)]
-        threads = len(groups) + model.processor.threads
-        here = [place for place, (_, picture) in enumerate(asked) if not isinstance(picture, Remote)]
-        size = model.processor.together(model.runner, len(here))
-        groups += [here[first : first + size] for first in range(0, len(here), size or 1)]
-
-        def answer(places: list[int]) -> list[Prediction | PredictorError]:
-            return self._together([asked[place] for place in places])
-
-        results = dict[int, Prediction | PredictorError]()
-        for places, found in zip(groups, by_threads(self._pool, threads, answer, groups), strict=True):
-            results |= zip(places, found, strict=True)
-        return [results[place] for place in range(len(asked))]
-
-    def _together(self, group: list[_Picture]) -> list[Prediction | PredictorError]:
-        """Answer what one thread takes of a request; what must be computed runs together."""
-        if len(group) == 1:
-            return [self._attempt(*group[0])]
-        model, wanted = group[0][0].model, group[0][0].wanted
-        together = Together(lambda prepare, most: model.run(prepare, wanted, most))
-        joined = group
-        # What fails here fails again where it is the error of a single picture.
-        with suppress(Exception):
-            joined = [
-                (self._join(together, replace(asked, place=place), picture), picture)
-                for place, (asked, picture) in enumerate(group)
-            ]
-        return [self._attempt(asked, picture) for asked, picture in joined]
-
-    def _join(self, together: Together, asked: _Asked, picture: Picture) -> _Asked:
-        """Have a picture run with the others if it must be computed."""
-        # An answer that says how it came about has a run of its own.
-        if not isinstance(picture, Encoded) or asked.options.debug:
-            return asked
-        if self._cache.enabled and not asked.options.fresh:
-            key = asked.key_of(_sha256(picture.data))
-            asked = replace(asked, key=key, missing=self._cache.known(key, asked.read) is None)
-            if not asked.missing:
-                return asked
-        together.add(asked.place, partial(self._tensor, asked, picture.data), asked.key)
-        return replace(asked, together=together)
+    def _answers(self, asked: Sequence[_Asked], pictures: Sequence[Picture]) -> list[Answer]:
+        """Begin with all images: downloads go side by side, and what is here already runs together."""
+        if len(pictures) == 1 and isinstance(pictures[0], Remote):
+            return [partial(self._remote, asked[0], pictures[0].url)]
+        answers, jobs = list[Answer](), list[Job]()
+        for one, picture in zip(asked, pictures, strict=True):
+            if isinstance(picture, Remote):
+                answers.append(self._pool.submit(self._remote, one, picture.url).result)
+            elif isinstance(picture, Encoded):
+                begun = self._begin(one, picture.data)
+                jobs += [begun.job] if begun.job else []
+                answers.append(partial(self._finish, one, picture.data, begun))
+            else:
+                answers.append(partial(_fail, picture))
+        if jobs:
+            asked[0].model.submit(jobs)
+        return answers
 
     def preview(self, data: bytes) -> bytes:
         """A small copy of a picture, as a JPEG; as few are made at a time as pictures are computed.
@@ -219,60 +207,42 @@ class Engine:
                     total.add(phase, seconds)
         return total
 
-    def _attempt(self, asked: _Asked, picture: Picture) -> Prediction | PredictorError:
+    def _attempt(self, asked: _Asked, answer: Answer) -> Prediction | PredictorError:
         result: Prediction | PredictorError
         try:
-            result = self._answer(asked, picture)
+            result = answer()
         except PredictorError as error:
             result = error.bare()
         except Exception as error:
-            log.exception("A picture failed")
+            log.exception("An image failed")
             error.with_traceback(None)
-            result = Internal("Something went wrong with this picture.")
+            result = Internal("Something went wrong with this image.")
         version = asked.model.version
         outcome = result.code if isinstance(result, PredictorError) else "ok"
         self._metrics.count_image(version.name, version.version, outcome)
         return result
 
-    def _answer(self, asked: _Asked, picture: Picture) -> Prediction:
-        if isinstance(picture, PredictorError):
-            raise picture
-        if asked.options.fresh or asked.options.debug:
-            return self._fresh(asked, picture)
+    def _remote(self, asked: _Asked, url: str) -> Prediction:
+        """Answer for a URL, once for all who ask the same at the same time."""
+        if not asked.cacheable:
+            return self._encoded(asked, self._fetched(asked, url))
+        url_key = f"url:{_sha256(url.encode())}"
         while True:
             try:
-                if isinstance(picture, Encoded):
-                    return self._encoded(asked, picture.data)
-                return self._remote(asked, picture.url)
+                answer = partial(self._known_or_fetched, asked, url, url_key)
+                prediction, shared = self._cache.once(asked.key_of(url_key), answer)
             except Overloaded as error:
-                # It may be another caller who waits no longer, and whose picture this one shared.
+                # It may be another caller who waits no longer, and whose answer this one shared.
                 if not asked.caller.waits():
                     raise
                 error.bare()
-
-    def _fresh(self, asked: _Asked, picture: Encoded | Remote) -> Prediction:
-        """Answer without the cache."""
-        data = picture.data if isinstance(picture, Encoded) else self._fetched(asked, picture.url)
-        made = list[Array]()
-
-        def prepare() -> Array:
-            made.append(self._tensor(asked, data))
-            return made[0]
-
-        prediction = _prediction(asked.model, self._ranked(asked, prepare), cached=False)
-        return replace(prediction, trace=Trace(made[0], asked.phases)) if asked.options.debug else prediction
-
-    def _remote(self, asked: _Asked, url: str) -> Prediction:
-        """Answer for an address, once for all who ask the same at the same time."""
-        url_key = f"url:{_sha256(url.encode())}"
-        answer = partial(self._known_or_fetched, asked, url, url_key)
-        prediction, shared = self._cache.once(asked.key_of(url_key), answer)
-        if shared:
-            self._metrics.count_cache("shared")
-        return replace(prediction, cached=True) if shared else prediction
+                continue
+            if shared:
+                self._metrics.count_cache("shared")
+            return replace(prediction, cached=True) if shared else prediction
 
     def _known_or_fetched(self, asked: _Asked, url: str, url_key: str) -> Prediction:
-        """What an address's picture was a short while ago may be answered already; else it is fetched."""
+        """What a URL's image was a short while ago may be answered already; else it is fetched."""
         digest = self._cache.find(url_key, _as_digest)
         if digest is not None and (kept := self._cache.known(asked.key_of(digest), asked.read)):
             self._metrics.count_cache("hit")
@@ -286,23 +256,58 @@ class Engine:
             return self._fetcher.fetch(url)
 
     def _encoded(self, asked: _Asked, data: bytes) -> Prediction:
-        def answer() -> Ranked:
-            return self._ranked(asked, partial(self._tensor, asked, data))
+        begun = self._begin(asked, data)
+        if begun.job:
+            asked.model.submit([begun.job])
+        return self._finish(asked, data, begun)
 
-        if not self._cache.enabled:
-            return _prediction(asked.model, answer(), cached=False)
-        key = asked.key or asked.key_of(_sha256(data))
-        ranked, cached = self._cache.answer(key, answer, asked.read, missing=asked.missing)
-        return _prediction(asked.model, ranked, cached=cached)
+    def _begin(self, asked: _Asked, data: bytes) -> _Begun:
+        """Look an image up; what fails here fails when its answer is asked for."""
+        job = asked.model.job(partial(self._tensor, asked, data), asked.rank, asked.check)
+        try:
+            return self._looked_up(asked, data, job)
+        except Exception as error:  # noqa: BLE001 (raised again in `_finish`)
+            job.future.set_exception(error)
+            return _Begun(run=job.future)
 
-    def _ranked(self, asked: _Asked, prepare: Tensor) -> Ranked:
-        if asked.together:
-            run = asked.together.run(asked.place, prepare)
-        else:
-            run = asked.model.run(lambda: [prepare()], asked.wanted)
+    def _looked_up(self, asked: _Asked, data: bytes, job: Job) -> _Begun:
+        if not (self._cache.enabled and asked.cacheable):
+            return _Begun(run=job.future, job=job)
+        key = asked.key_of(_sha256(data))
+        while (known := self._cache.known(key, asked.read)) is None:
+            run = self._cache.share(key, job.future, lambda run: run.value)
+            if run is not None:
+                return _Begun(run=run, job=job, key=key) if run is job.future else _Begun(run=run)
+        return _Begun(known=known)
+
+    def _finish(self, asked: _Asked, data: bytes, begun: _Begun) -> Prediction:
+        """Wait for an image's answer, and keep it."""
+        if begun.run is None:
+            self._metrics.count_cache("hit")
+            return _prediction(asked.model, begun.known or [], cached=True)
+        try:
+            run = begun.run.result()
+        except Overloaded as error:
+            # It may be another caller who waits no longer, and whose answer this one shared.
+            if begun.job or not asked.caller.waits():
+                raise
+            error.bare()
+            return self._encoded(asked, data)
+        if begun.job is None:
+            self._metrics.count_cache("shared")
+            return _prediction(asked.model, run.value, cached=True)
+        return self._computed(asked, run, begun.job, begun.key)
+
+    def _computed(self, asked: _Asked, run: Run, job: Job, key: str | None) -> Prediction:
         asked.phases.add("queue", run.queued)
         asked.phases.add("infer", run.ran)
-        return rank(run.scores[0], asked.model.spec.activation, asked.options.top_k)
+        if key is not None:
+            self._metrics.count_cache("miss")
+            self._cache.keep(key, run.value)
+        prediction = _prediction(asked.model, run.value, cached=False)
+        if asked.options.debug and job.tensor is not None:
+            return replace(prediction, trace=Trace(job.tensor, asked.phases))
+        return prediction
 
     def _tensor(self, asked: _Asked, data: bytes) -> Array:
         preprocessing = asked.model.spec.preprocessing
@@ -321,6 +326,10 @@ def _sha256(data: bytes) -> str:
 
 def _as_digest(kept: object) -> str | None:
     return kept if isinstance(kept, str) and _DIGEST.fullmatch(kept) else None
+
+
+def _fail(error: PredictorError) -> Prediction:
+    raise error
 
 
 def _prediction(model: LoadedModel, ranked: Ranked, *, cached: bool) -> Prediction:

@@ -64,9 +64,7 @@ class Evaluations:
             InvalidRequest: no picture can be used.
         """
         with self._alone():
-            tuner = Tuner(
-                model.spec, lambda tensor: model.run(lambda: [tensor]).scores[0], self._limits, self._threads
-            )
+            tuner = Tuner(model.spec, model.scores, self._limits, self._threads)
             yield from tuner.tune(pictures)
 
     def _classify(self, model: LoadedModel) -> Classify:

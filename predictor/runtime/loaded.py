@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from predictor.config import Settings
+from predictor import slots
+from predictor.config import Settings, cores
 from predictor.model import labels
 from predictor.model.device import Device
 from predictor.model.discover import agree, discover
 from predictor.model.session import Session, Stop, load
 from predictor.model.spec import ModelSpec
-from predictor.runtime.batch import Array, Prepare, Run, Runner
+from predictor.runtime.batcher import Array, Batcher, Check, Finish, Job, Prepare, Runner
+from predictor.runtime.compute_slots import ComputeSlots
 from predictor.runtime.gently import gently
 from predictor.runtime.optimised import Optimised
-from predictor.runtime.processor import Cpu, Gpu, Processor, Wanted
 from predictor.runtime.watchdog import Watchdog
 from predictor.store import manifest
 from predictor.store.registry import ModelVersion
@@ -41,7 +42,7 @@ class LoadedModel:
         provider: the execution provider that the session uses, as the session says.
         bytes: size of its file.
         runner: the model itself.
-        processor: what it runs on.
+        batcher: has its images wait, and runs them.
     """
 
     version: ModelVersion
@@ -49,17 +50,29 @@ class LoadedModel:
     provider: str
     bytes: int
     runner: Runner
-    processor: Processor
+    batcher: Batcher
 
-    def run(self, prepare: Prepare, wanted: Wanted = lambda: None, most: int = 1) -> Run:
-        """Prepare and run pictures in their turn, if by then they are still wanted.
+    def job(self, prepare: Prepare, finish: Finish, check: Check) -> Job:
+        """An image that `submit` is to run with this model."""
+        return Job(self.runner, prepare, finish, check)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Have images prepared and run in their turn."""
+        self.batcher.submit(jobs)
+
+    def scores(self, tensor: Array) -> Array:
+        """Run one image that is prepared already.
 
         Args:
-            prepare: makes their tensors.
-            wanted: raises if nobody waits for them.
-            most: how many tensors there are at most, no more than the largest batch.
+            tensor: without a batch axis.
+
+        Returns:
+            Its scores, shape [classes].
         """
-        return self.processor.run(self.runner, prepare, wanted, most)
+        job = Job(self.runner, lambda: tensor, lambda scores: scores)
+        self.submit([job])
+        found: Array = job.future.result().value
+        return found
 
 
 class Loader:
@@ -87,7 +100,7 @@ class Loader:
         self._observe = observe
         self._watchdog = watchdog
         self._optimised = Optimised(folder, self._answer)
-        self._processor = Gpu(settings) if device.kind == "cuda" else Cpu(settings)
+        self._batcher = _batcher(device, settings)
 
     def load(self, version: ModelVersion) -> LoadedModel:
         """Load a version and warm it up.
@@ -101,12 +114,14 @@ class Loader:
             spec = _spec(session, version)
         run = _filled(self._watched(session, spec, version), spec.batch)
         largest, seconds = self._largest_batch(run, spec)
-        fixed = spec.batch is not None
-        runner = Runner(run, largest=largest, seconds=seconds, observe=self._observe, fixed=fixed)
-        log.info("At most %d pictures run together", largest)
+        runner = Runner(run, max_batch=largest, seconds=seconds, observe=self._observe)
         return LoadedModel(
-            version, spec, session.provider, version.path.stat().st_size, runner, self._processor
+            version, spec, session.provider, version.path.stat().st_size, runner, self._batcher
         )
+
+    def close(self) -> None:
+        """Run nothing more."""
+        self._batcher.close()
 
     def _session(self, version: ModelVersion) -> Session:
         if self._device.kind == "cuda":
@@ -143,6 +158,14 @@ class Loader:
         if not cpu:
             return most, alone
         return 2 if together and together[0] < _NO_MORE * alone else 1, alone
+
+
+def _batcher(device: Device, settings: Settings) -> Batcher:
+    if device.kind == "cuda":
+        return Batcher(ComputeSlots(1), threads=1, preparers=settings.slots)
+    workers = settings.workers or cores()
+    shared = ComputeSlots(settings.slots, cores(), workers, shared=slots.computing)
+    return Batcher(shared, threads=cores())
 
 
 def _spec(session: Session, version: ModelVersion) -> ModelSpec:

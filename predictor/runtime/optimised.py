@@ -22,7 +22,7 @@ import numpy as np
 from predictor.errors import PredictorError
 from predictor.model.device import Device
 from predictor.model.session import RUNTIME, WEIGHTS, Session, load, load_optimised
-from predictor.runtime.batch import Array
+from predictor.runtime.batcher import Array
 from predictor.store.durable import sync, write_whole
 from predictor.store.lock import locked
 from predictor.store.manifest import digest

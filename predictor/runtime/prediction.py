@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from predictor.errors import PredictorError
 from predictor.model.labels import Label
 from predictor.model.scores import Ranked
-from predictor.runtime.batch import Array
+from predictor.runtime.batcher import Array
 from predictor.runtime.loaded import LoadedModel
 from predictor.store.registry import DEFAULT
 

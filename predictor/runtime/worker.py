@@ -77,6 +77,7 @@ class Worker:
         self._member: Member | None = None
         self._watchdog: Watchdog | None = None
         self._follower: Follower | None = None
+        self._loader: Loader | None = None
         self.engine = self._engine()
         self.evaluations = Evaluations(settings, self.engine, settings.data / "evaluation.lock")
         self._start()
@@ -145,6 +146,8 @@ class Worker:
         for part in (self._follower, self._watchdog):
             if part is not None:
                 part.stop()
+        if self._loader is not None:
+            self._loader.close()
         if self._member is not None:
             self._member.leave()
 
@@ -153,6 +156,8 @@ class Worker:
         return try_on(folder, request, self.device)
 
     def _load(self, version: ModelVersion) -> LoadedModel:
+        if self._loader is None:
+            raise NotReady("No device was chosen yet.")
         return self._loader.load(version)
 
     def _other(self, name: str, version: int) -> LoadedModel:

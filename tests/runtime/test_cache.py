@@ -4,14 +4,13 @@ import pickle
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from predictor.afterwards import answering, when_answered
 from predictor.config import Settings
 from predictor.errors import InvalidImage
 from predictor.runtime.cache import RECENT, Cache, cache_folder
@@ -43,6 +42,29 @@ def as_kept(value: Any) -> Any:
     return value
 
 
+def answer(cache: Cache, key: str, compute: Counted, read: Callable[[Any], Any]) -> tuple[Any, bool]:
+    """What a request does: the value, and whether it came without computing it here."""
+    while (known := cache.known(key, read)) is None:
+        mine = Future[Any]()
+        computing = cache.share(key, mine, lambda value: value)
+        if computing is mine:
+            return computed(cache, key, compute, mine), False
+        if computing is not None:
+            return computing.result(30), True
+    return known, True
+
+
+def computed(cache: Cache, key: str, compute: Counted, mine: Future[Any]) -> Any:
+    """Compute a value, for all who wait for it."""
+    try:
+        mine.set_result(compute())
+    except InvalidImage as error:
+        mine.set_exception(error)
+    value = mine.result()
+    cache.keep(key, value)
+    return value
+
+
 @pytest.fixture
 def results() -> list[str]:
     """What the cache counted."""
@@ -67,49 +89,53 @@ def test_hit(make_cache: Callable[..., Cache], results: list[str]) -> None:
     """A second request is answered without computing."""
     cache, compute = make_cache(), Counted([[281, 0.5]])
 
-    assert cache.answer("key", compute, as_kept) == ([[281, 0.5]], False)
-    assert cache.answer("key", compute, as_kept) == ([[281, 0.5]], True)
+    assert answer(cache, "key", compute, as_kept) == ([[281, 0.5]], False)
+    assert answer(cache, "key", compute, as_kept) == ([[281, 0.5]], True)
     assert compute.calls == 1
-    assert results == ["miss", "hit"]
+    assert results == []
 
 
 def test_shared_between_workers(make_cache: Callable[..., Cache]) -> None:
     """What one worker computed, another one answers."""
-    make_cache().answer("key", Counted("first"), as_kept)
+    answer(make_cache(), "key", Counted("first"), as_kept)
 
-    assert make_cache().answer("key", Counted("second"), as_kept) == ("first", True)
+    assert answer(make_cache(), "key", Counted("second"), as_kept) == ("first", True)
 
 
-def test_at_hand(tmp_path: Path, make_cache: Callable[..., Cache], results: list[str]) -> None:
-    """What a worker was asked for lately it has without the store, and only so much of it."""
+def test_at_hand(tmp_path: Path, make_cache: Callable[..., Cache]) -> None:
+    """What a worker was asked for lately it has without the store."""
     cache = make_cache()
-    for number in range(RECENT + 1):
-        cache.answer(str(number), Counted(number), as_kept)
-    results.clear()
+    answer(cache, "key", Counted("first"), as_kept)
     (cache_folder(Settings(data=tmp_path)) / "answers.sqlite3").unlink()
     other = make_cache()
 
-    assert cache.answer(str(RECENT), Counted("again"), as_kept) == (RECENT, True)
-    assert results == ["hit"]
-    assert len(cache._recent) == RECENT
-    assert other.answer(str(RECENT), Counted("again"), as_kept) == ("again", False)
+    assert answer(cache, "key", Counted("again"), as_kept) == ("first", True)
+    assert answer(other, "key", Counted("again"), as_kept) == ("again", False)
 
 
-def test_computed_once(make_cache: Callable[..., Cache], results: list[str]) -> None:
+def test_at_hand_bound(make_cache: Callable[..., Cache]) -> None:
+    """Without a store a worker still knows its latest answers, and only so many of them."""
+    cache = make_cache("redis://127.0.0.1:1/0")
+    for number in range(RECENT + 1):
+        answer(cache, str(number), Counted(number), as_kept)
+
+    assert answer(cache, str(RECENT), Counted("again"), as_kept) == (RECENT, True)
+    assert answer(cache, "0", Counted("again"), as_kept) == ("again", False)
+
+
+def test_computed_once(make_cache: Callable[..., Cache]) -> None:
     """Equal requests at the same time compute once, and all get the value."""
     cache, compute = make_cache(), Counted()
     compute.gate.clear()
 
     with ThreadPoolExecutor(8) as pool:
-        futures = [pool.submit(cache.answer, "key", compute, as_kept) for _ in range(8)]
+        futures = [pool.submit(answer, cache, "key", compute, as_kept) for _ in range(8)]
         assert compute.started.wait(10)
         compute.gate.set()
         answers = [future.result(10)[0] for future in futures]
 
     assert answers == ["value"] * 8
     assert compute.calls == 1
-    assert results.count("miss") == 1
-    assert results.count("shared") + results.count("hit") == 7
 
 
 @pytest.mark.promise("O5")
@@ -118,16 +144,20 @@ def test_error_is_shared_and_not_kept(make_cache: Callable[..., Cache]) -> None:
     cache = make_cache()
 
     with pytest.raises(InvalidImage):
-        cache.answer("key", Counted(InvalidImage("broken")), as_kept)
+        answer(cache, "key", Counted(InvalidImage("broken")), as_kept)
 
-    assert cache.answer("key", Counted("mended"), as_kept) == ("mended", False)
+    assert answer(cache, "key", Counted("mended"), as_kept) == ("mended", False)
 
 
 def test_off(make_cache: Callable[..., Cache], results: list[str]) -> None:
-    """Switched off, every request computes and nothing is counted."""
+    """Switched off, nothing is kept or shared, and nothing is counted."""
     cache, compute = make_cache("off"), Counted()
 
-    assert [cache.answer("key", compute, as_kept)[1] for _ in range(3)] == [False] * 3
+    cache.keep("key", "value")
+
+    assert not cache.enabled
+    assert cache.find("key", as_kept) is None
+    assert [cache.once("key", compute) for _ in range(3)] == [("value", False)] * 3
     assert compute.calls == 3
     assert results == []
 
@@ -176,8 +206,8 @@ def test_damaged_file(tmp_path: Path, make_cache: Callable[..., Cache], results:
     cache = make_cache()
     (cache_folder(Settings(data=tmp_path)) / "answers.sqlite3").write_bytes(b"no database at all " * 100)
 
-    assert cache.answer("key", Counted("a"), as_kept) == ("a", False)
-    assert cache.answer("other", Counted("b"), as_kept) == ("b", False)
+    assert answer(cache, "key", Counted("a"), as_kept) == ("a", False)
+    assert answer(cache, "other", Counted("b"), as_kept) == ("b", False)
     assert "error" in results
 
 
@@ -201,12 +231,12 @@ def test_foreign_entry(tmp_path: Path, make_cache: Callable[..., Cache], results
     assert executed.exists()
     executed.unlink()
     cache = make_cache()
-    cache.answer("key", Counted("value"), as_kept)
+    answer(cache, "key", Counted("value"), as_kept)
     with sqlite3.connect(cache_folder(Settings(data=tmp_path)) / "answers.sqlite3") as connection:
         connection.execute("UPDATE answers SET value = ?", (pickled,))
 
     # Another worker, which has nothing at hand.
-    assert make_cache().answer("key", Counted("again"), as_kept) == ("again", False)
+    assert answer(make_cache(), "key", Counted("again"), as_kept) == ("again", False)
     assert "error" in results
     assert not executed.exists()
 
@@ -220,40 +250,24 @@ def test_other_form(make_cache: Callable[..., Cache], results: list[str]) -> Non
     """A value of another form is counted, computed again, and replaced for the other workers."""
     make_cache().keep("key", {"a": 1})
 
-    assert make_cache().answer("key", Counted(7), number) == (7, False)
-    assert results == ["error", "miss"]
-    assert make_cache().answer("key", Counted(8), number) == (7, True)
+    assert answer(make_cache(), "key", Counted(7), number) == (7, False)
+    assert results == ["error"]
+    assert answer(make_cache(), "key", Counted(8), number) == (7, True)
 
 
 @pytest.mark.parametrize("stored", [5, 2.5, "[" * 200_000, "nothing", b"\xff\xfe", "1" * 10_000, None])
-def test_no_json(
-    tmp_path: Path, make_cache: Callable[..., Cache], results: list[str], stored: object
-) -> None:
+def test_no_json(tmp_path: Path, make_cache: Callable[..., Cache], stored: object) -> None:
     """What is no JSON text, whatever its type in the store, is a failure of the cache or nothing at all."""
-    make_cache().answer("key", Counted(6), number)
+    answer(make_cache(), "key", Counted(6), number)
     with sqlite3.connect(cache_folder(Settings(data=tmp_path)) / "answers.sqlite3") as connection:
         connection.execute("UPDATE answers SET value = ?", (stored,))
-    results.clear()
 
-    assert make_cache().answer("key", Counted(7), number) == (7, False)
-    assert results[-1] == "miss"
+    assert answer(make_cache(), "key", Counted(7), number) == (7, False)
 
 
 def test_redis_down(make_cache: Callable[..., Cache], results: list[str]) -> None:
     """A Redis that is not there never fails a request."""
     cache = make_cache("redis://127.0.0.1:1/0")
 
-    assert cache.answer("key", Counted("a"), as_kept) == ("a", False)
+    assert answer(cache, "key", Counted("a"), as_kept) == ("a", False)
     assert "error" in results
-
-
-@pytest.mark.parametrize(("store", "at_once"), [("redis://127.0.0.1:1/0", True), ("on", False)])
-def test_other_machine(make_cache: Callable[..., Cache], store: str, at_once: bool) -> None:
-    """Nobody waits for the answer of a thread that waits for another machine."""
-    cache, done = make_cache(store), list[str]()
-
-    with answering():
-        when_answered(lambda: done.append("task"))
-        cache.find("key", as_kept)
-
-        assert bool(done) is at_once

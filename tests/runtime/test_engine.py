@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import prometheus_client
 import pytest
 from flask import Flask
@@ -21,14 +20,13 @@ from predictor.errors import FetchFailed, InvalidImage, ModelNotFound, NotReady,
 from predictor.fetch.client import Fetcher
 from predictor.model.device import Device
 from predictor.runtime.admission import Caller
-from predictor.runtime.batch import Prepare, Run, Runner
+from predictor.runtime.batcher import Runner
 from predictor.runtime.cache import Cache, cache_folder
-from predictor.runtime.engine import Engine, _Asked
+from predictor.runtime.engine import Engine
 from predictor.runtime.live import Live
 from predictor.runtime.loaded import LoadedModel, Loader
 from predictor.runtime.metrics import Metrics
-from predictor.runtime.prediction import Encoded, Options, Phases, Picture, Prediction, Remote
-from predictor.runtime.processor import Wanted
+from predictor.runtime.prediction import Encoded, Options, Picture, Prediction, Remote
 from predictor.runtime.watchdog import Watchdog
 from predictor.store.registry import Registry
 from predictor.store.roster import Member
@@ -83,11 +81,11 @@ def pictures(cat: Path) -> Pictures:
 def make_engine(tmp_path: Path, pictures: Pictures, model: LoadedModel) -> Callable[..., Engine]:
     """Build an engine that serves the bundled model."""
 
-    def make(model: LoadedModel = model, **settings: object) -> Engine:
+    def make(model: LoadedModel = model, cache_class: type[Cache] = Cache, **settings: object) -> Engine:
         chosen = Settings(**{"data": tmp_path, "threads": 4, **settings})  # type: ignore[arg-type]
         cache_folder(chosen).mkdir(exist_ok=True)
         metrics = Metrics(prometheus_client.CollectorRegistry())
-        cache = Cache(chosen, metrics.count_cache)
+        cache = cache_class(chosen, metrics.count_cache)
         cache.init_app(Flask("test"))
         live = Live(Stamp(tmp_path / "stamp"))
         live.adopt(0, {"default": model})
@@ -217,41 +215,6 @@ def test_many(make_engine: Callable[..., Engine], cat: Path, pictures: Pictures)
     assert names(results) == ["tiger cat", "unsupported_image", "fetch_failed", "invalid_image", "tiger cat"]
 
 
-class Meeting:
-    """A processor that goes on whenever three pictures have come together."""
-
-    threads = 3
-
-    def __init__(self) -> None:
-        self.met = threading.Barrier(3)
-        self.most = 0
-        self.now = 0
-
-    def together(self, runner: Runner, pictures: int) -> int:  # noqa: ARG002 (as the engine calls it)
-        """One: the pictures come by themselves."""
-        return 1
-
-    def run(self, runner: Runner, prepare: Prepare, wanted: Wanted, most: int = 1) -> Run:  # noqa: ARG002
-        """Wait for the others, and take all pictures for the first class."""
-        self.now += 1
-        self.most = max(self.most, self.now)
-        self.met.wait(10)
-        self.now -= 1
-        self.met.wait(10)
-        return Run(np.eye(1000, dtype=np.float32)[:1], 0.0, 0.0)
-
-
-def test_many_at_once(make_engine: Callable[..., Engine], model: LoadedModel) -> None:
-    """Of one request's pictures, as many are at work as the processor wants."""
-    processor = Meeting()
-    engine = make_engine(cache="off", model=replace(model, processor=processor))
-
-    results = engine.predict([Encoded(b"picture")] * 9, Options()).results
-
-    assert names(results) == ["tench"] * 9
-    assert processor.most == 3
-
-
 def png(shade: int) -> bytes:
     """A picture of one shade."""
     out = io.BytesIO()
@@ -262,13 +225,13 @@ def png(shade: int) -> bytes:
 def observed(model: LoadedModel) -> tuple[LoadedModel, list[int]]:
     """A model that runs two pictures together, and the sizes of its batches."""
     sizes = list[int]()
-    runner = Runner(model.runner.run, largest=2, seconds=0.01, observe=sizes.append)
+    runner = Runner(model.runner, max_batch=2, seconds=0.01, observe=sizes.append)
     return replace(model, runner=runner), sizes
 
 
 @pytest.mark.parametrize("cache", ["on", "off"])
 def test_many_run_together(make_engine: Callable[..., Engine], model: LoadedModel, cache: str) -> None:
-    """What one thread takes of a request runs in one batch, without those that have an answer or an error."""
+    """Images of a request run together, without those that have an answer or an error."""
     model, sizes = observed(model)
     engine = make_engine(cache=cache, model=model)
     new = [Encoded(png(shade)) for shade in range(2 * cores())]
@@ -317,8 +280,7 @@ class Broken(Cache):
 
 def test_many_with_broken_cache(make_engine: Callable[..., Engine]) -> None:
     """An unexpected failure of the cache is that of each picture, not of the request."""
-    engine = make_engine()
-    engine._cache = Broken(Settings(), lambda _: None)
+    engine = make_engine(cache_class=Broken)
 
     results = engine.predict([Encoded(png(shade)) for shade in range(2 * cores())], Options()).results
 
@@ -399,22 +361,19 @@ def test_caller_has_left(make_engine: Callable[..., Engine], pictures: Pictures)
 def test_other_caller_has_left(make_engine: Callable[..., Engine], pictures: Pictures) -> None:
     """Who shared the work of a caller that has left gets an answer all the same."""
     engine = make_engine()
-    left = Caller(gone=lambda: True, since=time.monotonic() - 1)
-    patient = Caller()
+    left = threading.Event()
+    # Nobody can know yet that the first has left: only when its image would run.
+    impatient, patient = Caller(gone=left.is_set, since=time.monotonic() - 1), Caller()
     pictures.gate.clear()
 
     with ThreadPoolExecutor(2) as pool:
-        # The first asks while nobody can know that it has left: only later does its picture run.
-        first_asked = pool.submit(engine._attempt, _asked(engine, left), Remote(URL))
+        asked = [pool.submit(engine.predict, [Remote(URL)], Options(), impatient)]
         while pictures.calls == 0:
             threading.Event().wait(0.001)
-        shared = pool.submit(engine.predict, [Remote(URL)], Options(), patient)
+        asked.append(pool.submit(engine.predict, [Remote(URL)], Options(), patient))
         threading.Event().wait(0.2)
+        left.set()
         pictures.gate.set()
-        results = [first_asked.result(20), *shared.result(20).results]
+        results = [future.result(20).results[0] for future in asked]
 
     assert names(results) == ["overloaded", "tiger cat"]
-
-
-def _asked(engine: Engine, caller: Caller) -> _Asked:
-    return _Asked(engine.model(), Options(), caller, Phases())

@@ -14,7 +14,7 @@ from predictor.errors import Internal, InvalidModel
 from predictor.model.device import Device
 from predictor.model.session import Session, load
 from predictor.runtime import optimised
-from predictor.runtime.batch import Array
+from predictor.runtime.batcher import Array
 from predictor.runtime.optimised import Optimised
 from predictor.store.registry import ModelVersion
 from tools import sample_models
