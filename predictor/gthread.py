@@ -9,6 +9,7 @@ import os
 import select
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -16,7 +17,7 @@ from gunicorn.http.errors import ParseException
 from gunicorn.util import write_nonblock
 
 from predictor.lifetime import PatientWorker
-from predictor.refusals import Caught, refusal
+from predictor.refusals import refusal
 from predictor.slots import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.
@@ -57,16 +58,17 @@ class BalancedThreadWorker(PatientWorker):
             req.force_close()
         return super().handle_request(req, conn)
 
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Refuse what could not be read as a request: as gunicorn would, but in the service's own form."""
-        caught = Caught()
-        super().handle_error(req, caught, addr, exc)
-        if caught.status is not None:
-            request_id = os.urandom(16).hex()
-            self.log.warning("Refused with %d, request id %s", caught.status, request_id)
-            # The client may have left.
-            with suppress(OSError):
-                write_nonblock(client, refusal(caught.status, request_id))
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
+        """Refuse what could not be read as a request."""
+        request_id = os.urandom(16).hex()
+        status, answer = refusal(exc, request_id)
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log.error("A request failed, request id %s", request_id, exc_info=exc)
+        else:
+            self.log.warning("Refused with %d, request id %s: %s", status, request_id, type(exc).__name__)
+        # The client may have left.
+        with suppress(OSError):
+            write_nonblock(client, answer)
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
         """Whether a connection can take another request; the rest of a body that is no HTTP ends it.

@@ -1,57 +1,41 @@
-"""What the server refuses before the application sees it, in the form in which the application would.
-
-Gunicorn answers what is no HTTP, or has too long headers, by a page of its own without any header.
-"""
+"""Answers to what gunicorn cannot read as HTTP, in the form of all other errors of the service."""
 
 from http import HTTPStatus
 
+from gunicorn.http import errors
 from pydantic_core import to_json
 
 from predictor.errors import Internal, InvalidRequest
+from predictor.problem import SAFE_HEADERS, document
 
-SAFE_HEADERS = [
-    # Pictures named by address are shown as a preview, so images may come from elsewhere; nothing else may.
+_REASONS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
+    (errors.LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG, "The URL is too long."),
     (
-        "Content-Security-Policy",
-        (
-            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
-            "img-src 'self' data: blob: http: https:; form-action 'self'; frame-ancestors 'none'"
-        ),
+        errors.LimitRequestHeaders,
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "There are too many headers, or they are too long.",
     ),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-]
-"""Headers of every answer."""
-
-_DETAILS = {
-    HTTPStatus.FORBIDDEN: "The connection may not be used like this.",
-    HTTPStatus.EXPECTATION_FAILED: "The request expects what the service does not offer.",
-    HTTPStatus.REQUEST_URI_TOO_LONG: "The address is too long.",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "There are too many or too long headers.",
-    HTTPStatus.NOT_IMPLEMENTED: "The request asks for a coding of its body that is not understood.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong.",
-}
+    (errors.ExpectationFailed, HTTPStatus.EXPECTATION_FAILED, "This Expect header is not supported."),
+    (
+        errors.UnsupportedTransferCoding,
+        HTTPStatus.NOT_IMPLEMENTED,
+        "This Transfer-Encoding is not supported.",
+    ),
+    (errors.ParseException, HTTPStatus.BAD_REQUEST, "Malformed HTTP request."),
+)
+_FAILED = (
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    "Something went wrong; the log has the reason under the request id.",
+)
 
 
-def refusal(status: int, request_id: str) -> bytes:
-    """A whole answer that refuses a request and ends its connection.
-
-    Args:
-        status: that the server has found.
-        request_id: under which the log tells of it.
-    """
-    error = Internal if status == HTTPStatus.INTERNAL_SERVER_ERROR else InvalidRequest
-    body = to_json(
-        {
-            "type": f"/docs#{error.code}",
-            "title": error.title,
-            "status": status,
-            "detail": _DETAILS.get(HTTPStatus(status), "The request is no HTTP that can be understood."),
-            "code": error.code,
-            "request_id": request_id,
-        }
+def refusal(cause: BaseException, request_id: str) -> tuple[HTTPStatus, bytes]:
+    """The status and the whole answer for a request that could not be read; it ends the connection."""
+    status, detail = next(
+        ((status, text) for kind, status, text in _REASONS if isinstance(cause, kind)), _FAILED
     )
+    error = Internal if status == HTTPStatus.INTERNAL_SERVER_ERROR else InvalidRequest
+    body = to_json(document(error.code, error.title, status, detail, request_id))
     headers = [
         ("Connection", "close"),
         ("Content-Type", "application/problem+json"),
@@ -59,26 +43,5 @@ def refusal(status: int, request_id: str) -> bytes:
         ("X-Request-ID", request_id),
         *SAFE_HEADERS,
     ]
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(": ".join(header) for header in headers)]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-class Caught:
-    """Takes what would have been written to a client, to find out with which status."""
-
-    def __init__(self) -> None:
-        self._written = b""
-
-    @property
-    def status(self) -> int | None:
-        """The status of the answer; None if there was none."""
-        words = self._written.split(maxsplit=2)
-        return int(words[1]) if len(words) > 1 else None
-
-    def gettimeout(self) -> float:
-        """Like a socket that never waits."""
-        return 0.0
-
-    def sendall(self, data: bytes) -> None:
-        """Keep it."""
-        self._written += data
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(": ".join(header) for header in headers)]
+    return status, "\r\n".join([*lines, "", ""]).encode() + body

@@ -10,13 +10,12 @@ PACKAGE = Path(__file__).parent.parent / "predictor"
 GROUND = {
     f"predictor.{name}"
     for name in (
-        "afterwards",
-        "bodies",
         "config",
         "errors",
         "logs",
         "gthread",
         "lifetime",
+        "problem",
         "refusals",
         "slots",
     )

@@ -5,8 +5,10 @@ import json
 import socket
 
 import pytest
+from gunicorn.http import errors
 
-from predictor.refusals import SAFE_HEADERS, Caught, refusal
+from predictor.problem import SAFE_HEADERS
+from predictor.refusals import refusal
 
 
 def answered(raw: bytes) -> http.client.HTTPResponse:
@@ -21,28 +23,29 @@ def answered(raw: bytes) -> http.client.HTTPResponse:
 
 
 @pytest.mark.parametrize(
-    ("status", "code"),
-    [(status, "invalid_request") for status in (400, 403, 414, 417, 431, 501)] + [(500, "internal")],
+    ("cause", "status", "code"),
+    [
+        (errors.InvalidRequestLine("secret"), 400, "invalid_request"),
+        (errors.InvalidHeader("secret"), 400, "invalid_request"),
+        (errors.InvalidChunkSize(b"secret"), 400, "invalid_request"),
+        (errors.LimitRequestLine(9, 8), 414, "invalid_request"),
+        (errors.LimitRequestHeaders("secret"), 431, "invalid_request"),
+        (errors.ExpectationFailed("secret"), 417, "invalid_request"),
+        (errors.UnsupportedTransferCoding("secret"), 501, "invalid_request"),
+        (RuntimeError("secret"), 500, "internal"),
+    ],
 )
-def test_refusal(status: int, code: str) -> None:
+def test_refusal(cause: Exception, status: int, code: str) -> None:
     """It is a problem document with an id, the safe headers and the end of the connection."""
-    response = answered(refusal(status, "an-id"))
+    found, raw = refusal(cause, "an-id")
+    response = answered(raw)
     problem = json.loads(response.read())
 
-    assert response.status == problem["status"] == status
+    assert found == response.status == problem["status"] == status
     assert problem["code"] == code
     assert problem["type"] == f"/docs#{code}"
+    assert "secret" not in str(problem)
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.headers["X-Request-ID"] == problem["request_id"] == "an-id"
     assert response.headers["Connection"] == "close"
     assert dict(SAFE_HEADERS).items() <= dict(response.headers).items()
-
-
-def test_caught() -> None:
-    """The status of what gunicorn would have written is found, and nothing where it writes nothing."""
-    caught = Caught()
-    assert caught.status is None
-
-    caught.sendall(b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n")
-
-    assert caught.status == 431

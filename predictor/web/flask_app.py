@@ -9,7 +9,7 @@ from flask.sessions import SessionInterface, SessionMixin
 from pydantic_core import to_json
 from werkzeug.datastructures import Headers
 
-from predictor.refusals import SAFE_HEADERS
+from predictor.problem import SAFE_HEADERS
 from predictor.web.forms import FormParser
 
 if TYPE_CHECKING:

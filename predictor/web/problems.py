@@ -9,6 +9,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from predictor.errors import ImageTooLarge, Internal, InvalidRequest, PredictorError
+from predictor.problem import document
 from predictor.web.hooks import surrounding
 
 log = logging.getLogger(__name__)
@@ -30,14 +31,7 @@ def problem_json(error: PredictorError) -> dict[str, Any]:
 
 
 def _problem(code: str, title: str, status: int, detail: str) -> dict[str, Any]:
-    return {
-        "type": f"/docs#{code}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": surrounding().request_id,
-    }
+    return document(code, title, status, detail, surrounding().request_id)
 
 
 def show_on(app: Flask, blueprint: str, page: Page) -> None:

@@ -13,7 +13,7 @@ import pytest
 import requests
 from flask import Flask
 
-from predictor.refusals import SAFE_HEADERS
+from predictor.problem import SAFE_HEADERS
 from tests.live.attack_access.naughty import TEXTS, UNSHOWABLE
 from tests.live.attack_access.wire import exchange
 from tests.live.service import ROOT, Service
