@@ -44,7 +44,7 @@ def _default_workers() -> int:
     return min(cores(), 4 * gpus) if gpus else cores()
 
 
-wsgi_app = "wsgi:app"
+wsgi_app = "predictor.wsgi:app"
 bind = _settings.bind
 worker_class = "predictor.gthread.BalancedThreadWorker"
 workers = _settings.workers or _default_workers()

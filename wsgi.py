@@ -1,6 +1,5 @@
-"""What gunicorn loads in each worker, after the fork."""
+"""The application under the name by which WSGI servers find it in a clone."""
 
-from predictor.app import create_app
-from predictor.config import Settings
+from predictor.wsgi import app
 
-app = create_app(Settings.from_environment())
+__all__ = ["app"]

@@ -1,20 +1,17 @@
 """The application factory, and nothing else."""
 
-from pathlib import Path
-
 from flask import Flask
 
 from predictor.config import Settings
 from predictor.runtime.worker import Worker
+from predictor.shipped import shipped
 from predictor.web import api, evaluations, hooks, hosts, models, models_page, ops, pages, problems
 from predictor.web.flask_app import LeanFlask
-
-_ROOT = Path(__file__).parent.parent
 
 
 def create_app(settings: Settings) -> Flask:
     """Build the application of one worker process: its models, its cache, its routes."""
-    app = LeanFlask("predictor", template_folder=_ROOT / "templates", static_folder=_ROOT / "static")
+    app = LeanFlask("predictor", template_folder=shipped("templates"), static_folder=shipped("static"))
     worker = Worker(settings)
     app.extensions["predictor"] = worker
     hooks.init_app(app, worker.metrics)

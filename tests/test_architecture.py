@@ -17,6 +17,7 @@ GROUND = {
         "lifetime",
         "problem",
         "refusals",
+        "shipped",
         "slots",
     )
 }
@@ -30,6 +31,7 @@ MAY_IMPORT = {
     "runtime": {"store", "evaluation", "model", "image", "fetch"},
     "web": {"runtime", "store", "evaluation", "model", "image", "fetch"},
     "app": {"web", "runtime", "store", "model", "image", "fetch"},
+    "wsgi": {"app"},
     "cli": {"evaluation", "store", "model", "image"},
     "__main__": {"cli"},
 }

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import predictor
+from predictor.shipped import INSTALLED
 
 # The same numbers on all processors, and the header's flags; each version of Landlock knows some more.
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
@@ -59,8 +60,9 @@ def read_only(folders: Iterable[Path]) -> None:
 def needed() -> list[Path]:
     """The folders that a program of this package reads: libraries, its own, and the one in which it runs."""
     package = Path(predictor.__file__).parent
-    # What lies beside the package may be anything, the store of models too.
-    modules = [Path(path) for path in sys.path if Path(path).resolve() != package.parent.resolve()]
+    # What lies beside the package of a clone may be anything, the store of models too.
+    beside = None if INSTALLED else package.parent.resolve()
+    modules = [Path(path) for path in sys.path if Path(path).resolve() != beside]
     libraries = [Path(path) for path in ("/usr", "/lib", "/lib64", sys.prefix, sys.base_prefix)]
     return [*modules, *libraries, package, Path("/proc/self"), Path()]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, render_template, request
 
+from predictor import __version__
 from predictor.errors import PredictorError
 from predictor.runtime.prediction import Encoded, Picture
 from predictor.runtime.worker import Worker
@@ -13,8 +14,6 @@ from predictor.web import answers, callers, inputs, openapi, schemas
 from predictor.web.auth import require_token
 from predictor.web.hooks import surrounding
 from predictor.web.problems import problem_json
-
-VERSION = "0.1.0"
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -49,7 +48,7 @@ def blueprint(worker: Worker) -> Blueprint:
 
 
 def _document() -> dict[str, Any]:
-    return openapi.document(current_app, VERSION)
+    return openapi.document(current_app, __version__)
 
 
 def _index(worker: Worker, **shown: Any) -> str:
