@@ -5,17 +5,16 @@ Tests build a `Settings` directly; only the entry points read the environment.
 
 import dataclasses
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from predictor.errors import ConfigError
+from predictor.readers import READERS, names
 
 PREFIX = "PREDICTOR_"
 MEGA = 1_000_000
-_HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "efficientnet-lite0.onnx"
 SHORT_TOKEN = 16
 """A token of fewer characters can be guessed."""
@@ -88,12 +87,12 @@ class Settings:
     @property
     def admin_tokens(self) -> tuple[str, ...]:
         """The tokens of which one is needed to change models; none if no token is set."""
-        return _names(self.admin_token or "")
+        return names(self.admin_token or "")
 
     @property
     def predict_tokens(self) -> tuple[str, ...]:
         """The tokens of which one is needed to predict; none if that needs no token."""
-        return _names(self.predict_token or "")
+        return names(self.predict_token or "")
 
     @property
     def weak(self) -> tuple[str, ...]:
@@ -123,10 +122,10 @@ class Settings:
             for name, value in (os.environ if environment is None else environment).items()
             if name.startswith(PREFIX)
         }
-        known = {variable(name): name for name in _READERS}
+        known = {variable(name): name for name in READERS}
         if unknown := sorted(given.keys() - known.keys()):
             raise ConfigError(f"Unknown setting {unknown[0]}; known are {', '.join(sorted(known))}.")
-        return cls(**{known[name]: _read(name, _READERS[known[name]], text) for name, text in given.items()})
+        return cls(**{known[name]: _read(name, READERS[known[name]], text) for name, text in given.items()})
 
 
 def cores() -> int:
@@ -152,99 +151,8 @@ def _read(name: str, reader: Callable[[str], Any], text: str) -> Any:
         raise ConfigError(f"{shown} cannot be used: it must be {error}.") from error
 
 
-def _number(kind: type[int] | type[float], least: float) -> Callable[[str], Any]:
-    def read(text: str) -> int | float:
-        wanted = f"{'a whole number' if kind is int else 'a number'} of at least {least:g}"
-        try:
-            value = kind(text)
-        except ValueError:
-            raise ValueError(wanted) from None
-        if not least <= value < float("inf"):
-            raise ValueError(wanted)
-        return value
-
-    return read
-
-
-def _choice(accepted: Callable[[str], bool], wanted: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if not accepted(text):
-            raise ValueError(wanted)
-        return text
-
-    return read
-
-
-def _tokens(text: str) -> str | None:
-    # Nothing but separators would leave open what its author meant to close.
-    if text and not _names(text):
-        raise ValueError("one token, or several separated by commas")
-    return text or None
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    names = _names(text.lower())
-    if not all(_HOST.fullmatch(name) for name in names):
-        raise ValueError("host names without ports, such as api.example.com,.example.org")
-    return names
-
-
-def _formats(text: str) -> tuple[str, ...]:
-    if not (names := _names(text.upper())):
-        raise ValueError("a list of picture formats such as JPEG,PNG")
-    return names
-
-
-def _folder(text: str) -> Path:
-    if not text:
-        raise ValueError("a folder")
-    return Path(text)
-
-
-def _is_device(text: str) -> bool:
-    kind, colon, index = text.partition(":")
-    return text in {"auto", "cpu", "cuda"} or (kind == "cuda" and bool(colon) and index.isdecimal())
-
-
-def _is_bind(text: str) -> bool:
-    host, colon, port = text.rpartition(":")
-    return text.startswith("unix:/") or (bool(host and colon) and port.isdecimal() and int(port) < 65536)
-
-
-def _is_cache(text: str) -> bool:
-    return text in {"on", "off"} or text.startswith(("redis://", "rediss://"))
-
-
 # What may hold a password is not repeated in an error.
 _SECRET = {variable(name) for name in ("cache", "admin_token", "predict_token")}
-_READERS: dict[str, Callable[[str], Any]] = {
-    "bind": _choice(_is_bind, "host:port or unix:/path"),
-    "workers": _number(int, 1),
-    "threads": _number(int, 1),
-    "data": _folder,
-    "device": _choice(_is_device, "auto, cpu, cuda or cuda:N"),
-    "admin_token": _tokens,
-    "predict_token": _tokens,
-    "trusted_hosts": _hosts,
-    "fetch_allow": _names,
-    "fetch_seconds": _number(float, 0.1),
-    "cache": _choice(_is_cache, "on, off or a redis:// URL"),
-    "cache_seconds": _number(int, 0),
-    "max_image_mb": _number(float, 0.001),
-    "max_megapixels": _number(float, 0.001),
-    "max_model_mb": _number(float, 0.001),
-    "formats": _formats,
-    "max_batch": _number(int, 1),
-    "max_queue": _number(int, 1),
-    "deadline_seconds": _number(float, 0.001),
-    "allow_loops": _choice({"on", "off"}.__contains__, "on or off"),
-    "run_seconds": _number(float, 0.1),
-    "log": _choice({"json", "text"}.__contains__, "json or text"),
-}
 
 
 def documented() -> dict[str, str]:

@@ -16,6 +16,7 @@ GROUND = {
         "gthread",
         "lifetime",
         "problem",
+        "readers",
         "refusals",
         "shipped",
         "slots",
