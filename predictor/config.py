@@ -20,8 +20,9 @@ SHORT_TOKEN = 16
 """A token of fewer characters can be guessed."""
 
 
-def _setting(default: Any, doc: str, *, secret: bool = False) -> Any:
-    return field(default=default, repr=not secret, metadata={"doc": doc})
+def _setting(default: Any, doc: str, *, secret: bool = False, unset: str = "none") -> Any:
+    """A field; `unset` says in words what holds where the default is no value."""
+    return field(default=default, repr=not secret, metadata={"doc": doc, "unset": unset})
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Settings:
     """Everything that can be set from outside; each field is the variable `PREDICTOR_<FIELD>`."""
 
     bind: str = _setting("127.0.0.1:8080", "Address to listen on.")
-    workers: int | None = _setting(None, "Worker processes; by default one for each core, or for each GPU.")
+    workers: int | None = _setting(
+        None, "Worker processes; by default one for each core, or for each GPU.", unset="by device and cores"
+    )
     threads: int = _setting(
         16, "Request threads in each worker, beside those that wait for a picture's turn."
     )
@@ -62,7 +65,7 @@ class Settings:
         "off", "`on` takes models with loops (`Loop`, `Scan`), whose run time no check can foresee."
     )
     run_seconds: float = _setting(30.0, "A native call longer than this ends its worker.")
-    log: str = _setting("json", "Log lines as `json` or `text`.")
+    log: str | None = _setting(None, "Log lines as `json` or `text`.", unset="text on a terminal, else json")
 
     @property
     def max_image_bytes(self) -> int:
@@ -158,3 +161,19 @@ _SECRET = {variable(name) for name in ("cache", "admin_token", "predict_token")}
 def documented() -> dict[str, str]:
     """Each environment variable with the sentence that describes it."""
     return {variable(item.name): item.metadata["doc"] for item in dataclasses.fields(Settings)}
+
+
+def defaults() -> dict[str, str]:
+    """Each environment variable with its default: as it would be set, or in words where there is none."""
+    return {
+        variable(item.name): _written(item.default) or item.metadata["unset"]
+        for item in dataclasses.fields(Settings)
+    }
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None else str(value)

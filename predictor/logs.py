@@ -109,12 +109,13 @@ def _shown(value: object) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def configuration(style: str) -> dict[str, Any]:
+def configuration(style: str | None) -> dict[str, Any]:
     """A `logging.config` dictionary that sends everything to standard output.
 
     Args:
-        style: `json` or `text`.
+        style: `json` or `text`; None for text where standard output is a terminal, and JSON elsewhere.
     """
+    style = style or ("text" if os.isatty(1) else "json")
     formatter = JsonFormatter if style == "json" else TextFormatter
     return {
         "version": 1,

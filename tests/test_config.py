@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from predictor.config import Settings, cores, documented
+from predictor.config import Settings, cores, defaults, documented
 from predictor.errors import ConfigError
 
 
@@ -121,6 +121,22 @@ def test_every_field_is_described() -> None:
 
     assert all(sentence.endswith(".") for sentence in sentences)
     assert len(set(sentences)) == len(sentences)
+
+
+def test_written_defaults() -> None:
+    """Each default that can be set is written as it would be set; the others are described."""
+    written = defaults()
+    described = {"by device and cores", "none", "text on a terminal, else json"}
+    values = {name: text for name, text in written.items() if text not in described}
+
+    assert written.keys() == documented().keys()
+    assert Settings.from_environment(values) == Settings()
+    assert written["PREDICTOR_FORMATS"] == "JPEG,PNG,WEBP,GIF,BMP"
+    assert written["PREDICTOR_MAX_IMAGE_MB"] == "20"
+    assert {name for name, text in written.items() if text in described} == {
+        "PREDICTOR_WORKERS", "PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN", "PREDICTOR_TRUSTED_HOSTS",
+        "PREDICTOR_FETCH_ALLOW", "PREDICTOR_LOG",
+    }  # fmt: skip
 
 
 def test_cores() -> None:

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -43,6 +46,28 @@ def test_forged_text() -> None:
     line = TextFormatter().format(record(path="/a\n2026-01-01 00:00:00,000 INFO request status=200"))
 
     assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("style", "terminal", "json_line"),
+    [(None, True, False), (None, False, True), ("json", True, True), ("text", False, False)],
+)
+def test_style(style: str | None, *, terminal: bool, json_line: bool) -> None:
+    """Lines are text on a terminal and JSON elsewhere, unless the setting says."""
+    program = (
+        "import logging.config\n"
+        "from predictor.logs import configuration\n"
+        f"logging.config.dictConfig(configuration({style!r}))\n"
+        "logging.getLogger('predictor').info('hello')\n"
+    )
+    reader, writer = os.openpty() if terminal else os.pipe()
+    subprocess.run([sys.executable, "-c", program], stdout=writer, check=True)
+    line = os.read(reader, 4096)
+    os.close(reader)
+    os.close(writer)
+
+    assert line.startswith(b"{") is json_line
+    assert b"hello" in line
 
 
 def test_without_a_record(capfd: pytest.CaptureFixture[str]) -> None:
