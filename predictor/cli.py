@@ -12,7 +12,7 @@ import click
 
 from predictor.config import Settings
 from predictor.errors import PredictorError
-from predictor.evaluation import archive, drawn
+from predictor.evaluation import archive, drawn, printed
 from predictor.evaluation.classes import Classes
 from predictor.evaluation.evaluate import evaluate
 from predictor.evaluation.judge import Progress
@@ -22,7 +22,6 @@ from predictor.evaluation.remote import Remote
 from predictor.evaluation.tune import Tuner, sample
 from predictor.image.decode import Limits
 
-_SHOWN = 10
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
@@ -70,7 +69,7 @@ def evaluate_command(
         source = local or Remote(url, name, token)
         steps = evaluate(chosen, Classes(source.labels(chosen)), source.classify, given["threads"])
         report = {"model": source.about} | _followed(steps)
-    _say_evaluation(report)
+    _say(printed.evaluation(report), report)
     _write(report, f"{source.title} on {pictures.name}", given)
 
 
@@ -85,7 +84,7 @@ def tune_command(pictures: Path, model: Path, out: Path | None, **given: Any) ->
         local = opened(model, given["labels"], given["preprocessing"])
         tuner = Tuner(local.spec, local.run, _limits(), given["threads"])
         report = {"model": local.about} | _followed(tuner.tune(chosen))
-    _say_ranking(report)
+    _say(printed.ranking(report), report)
     _write(report, f"{local.title} on {pictures.name}", given)
     if out is not None:
         _save(out, json.dumps(report["candidates"][0]["preprocessing"], indent=1) + "\n")
@@ -129,41 +128,11 @@ def _followed(steps: Iterator[Step]) -> dict[str, Any]:
     return report
 
 
-def _say_evaluation(report: Mapping[str, Any]) -> None:
-    for name in ("top1", "top5"):
-        share = report[name]
-        click.echo(
-            f"{name.replace('p', 'p-'):18} {share['value']:7.1%}  {share['hits']} of {share['of']}, "
-            f"95 % between {share['low']:.1%} and {share['high']:.1%}"
-        )
-    latency = report["latency"]
-    click.echo(f"{'calibration error':18} {report['calibration']['error']:7.3f}")
-    click.echo(
-        f"{'time for a picture':18} {latency['p50']:5.1f} ms  p90 {latency['p90']:.1f}, "
-        f"p99 {latency['p99']:.1f}; {latency['pictures_per_second']:.1f} pictures a second"
-    )
-    for pair in report["confusions"][:_SHOWN]:
-        click.echo(f"{pair['pictures']:6} x {pair['truth']['label']} taken for {pair['predicted']['label']}")
-    _say_problems(report)
-
-
-def _say_ranking(report: Mapping[str, Any]) -> None:
-    click.echo(report["basis"])
-    for one in report["candidates"]:
-        marks = " (now)" * one["current"] + " (tied)" * one.get("tied", False)
-        figure = f"{one['confidence']:6.1%} sure"
-        if report["labelled"]:
-            share = one["top1"]
-            figure = f"{share['value']:6.1%} ({share['low']:.1%} to {share['high']:.1%})"
-        click.echo(f"{figure}  {one['values']}; {one['geometry']}{marks}")
-    _say_problems(report)
-
-
-def _say_problems(report: Mapping[str, Any]) -> None:
-    if report["left_out"]:
-        click.echo(f"{report['left_out']} pictures left out:", err=True)
-    for one in report["problems"][:_SHOWN]:
-        click.echo(f"  {one['file']}: {one['problem']}", err=True)
+def _say(lines: Iterator[str], report: Mapping[str, Any]) -> None:
+    for line in lines:
+        click.echo(line)
+    for line in printed.problems(report):
+        click.echo(line, err=True)
 
 
 def _write(report: dict[str, Any], about: str, given: Mapping[str, Any]) -> None:
