@@ -3,4 +3,4 @@
 from predictor.cli import main
 
 if __name__ == "__main__":
-    main(prog_name="predictor")
+    main(prog_name="python -m predictor")

@@ -1,68 +1,164 @@
-"""The command line: evaluate a model on labelled pictures, and find the preprocessing it does best with."""
+"""The command line: serve, predict, evaluate, and find the preprocessing that a model does best with."""
 
+import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from predictor.config import Settings
+from predictor import __version__
+from predictor.bulk import rows
+from predictor.config import BUNDLED_MODEL, Settings, defaults, documented
 from predictor.errors import PredictorError
 from predictor.evaluation import archive, drawn, printed
 from predictor.evaluation.classes import Classes
 from predictor.evaluation.evaluate import evaluate
 from predictor.evaluation.judge import Progress
-from predictor.evaluation.local import opened
-from predictor.evaluation.pictures import Picture, labelled, on_disk
+from predictor.evaluation.local import LocalModel, opened
+from predictor.evaluation.pictures import Picture, labelled, on_disk, unlabelled
 from predictor.evaluation.remote import Remote
 from predictor.evaluation.tune import Tuner, sample
+from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits
+from predictor.shipped import shipped
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+_INCOMPLETE = 3  # the exit code where at least one image has no prediction
 
 Step = Progress | dict[str, Any]
 _Command = Callable[..., None]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__)
 def main() -> None:
-    """Measure image classifiers on labelled pictures.
+    """Serve image classifiers, predict with them, and measure them on labelled images.
+
+    Exit codes: 0 success; 1 an error, which is printed; 2 wrong usage; predict has one more.
+    """
+
+
+class _WithSettings(click.Command):
+    """A command whose help lists every setting with its default and its meaning."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's)
+        """Write the list."""
+        default = defaults()
+        with formatter.section("Settings (environment variables)"):
+            listed = [(name, f"{doc}  [default: {default[name]}]") for name, doc in documented().items()]
+            formatter.write_dl(listed)
+
+
+@main.command(cls=_WithSettings)
+def serve() -> None:
+    """Start the service: gunicorn, with the configuration that is shipped.
+
+    It runs until it gets SIGTERM or SIGINT (Ctrl+C). SIGHUP replaces the workers.
+    """
+    gunicorn = (sys.executable, "-m", "gunicorn", "--config", str(shipped("gunicorn.conf.py")))
+    os.execv(sys.executable, gunicorn)  # noqa: S606 (the command is our own)
+
+
+def _together(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """Options that several commands take."""
+    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+_beside_model = _together(
+    click.option("--labels", type=_FILE, help="The labels of the model, in any known form."),
+    click.option("--preprocessing", type=_FILE, help="What came with the model, in any known form."),
+    click.option("--threads", type=click.IntRange(1), default=os.cpu_count() or 1, help="Images at a time."),
+)
+_of_service = _together(
+    click.option("--name", default="default", help="The model of the service."),
+    click.option("--token", envvar="PREDICTOR_PREDICT_TOKEN", help="The service's bearer token."),
+)
+_of_report = _together(
+    click.argument("pictures", type=click.Path(exists=True, path_type=Path)),
+    click.option("--limit", type=click.IntRange(1), help="Most pictures that are used."),
+    click.option("--json", "json_path", type=_OUT, help="Write the report as JSON to this file."),
+    click.option("--html", "html_path", type=_OUT, help="Write the report as a page to this file."),
+)
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True)
+@click.option("--model", type=_FILE, help="An ONNX file, in place of the bundled model.")
+@_beside_model
+@click.option("--url", help="A running service, in place of a model on this machine.")
+@_of_service
+@click.option("--top-k", type=click.IntRange(1), default=5, help="Most classes of an image.")
+@click.option("--format", "form", type=click.Choice([*rows.FORMS]), help="Default: text, or csv in a pipe.")
+def predict(images: tuple[str, ...], form: str | None, **given: Any) -> None:
+    """Predict the classes of images.
+
+    IMAGES are files, folders, and http or https URLs. A folder stands for all images below it. This machine
+    downloads the URLs, as the settings PREDICTOR_FETCH_ALLOW and PREDICTOR_FETCH_SECONDS say.
+
+    Exit codes: 0 each image has a prediction; 1 nothing can be predicted, and the error is printed; 2 wrong
+    usage; 3 at least one image has no prediction, and its row has the error.
+    """
+    with _told():
+        chosen = _images(images)
+        classes = partial(_source(given).predictions, top_k=given["top_k"])
+        found = rows.predicted(chosen, classes, given["threads"])
+        complete = _print(found, form or ("text" if sys.stdout.isatty() else "csv"))
+    sys.exit(0 if complete else _INCOMPLETE)
+
+
+def _images(words: Iterable[str]) -> list[Picture]:
+    given = Settings.from_environment()
+    fetcher = Fetcher(allow=given.fetch_allow, seconds=given.fetch_seconds, max_bytes=given.max_image_bytes)
+    found: list[Picture] = []
+    for word in words:
+        if word.lower().startswith(("http://", "https://")):
+            found.append(Picture(word, (), partial(fetcher.fetch, word)))
+        else:
+            found += unlabelled(Path(word))
+    return found
+
+
+def _source(given: Mapping[str, Any]) -> LocalModel | Remote:
+    model, labels, preprocessing = given["model"], given["labels"], given["preprocessing"]
+    if given["url"] is None:
+        return opened(model or BUNDLED_MODEL, labels, preprocessing)
+    if model or labels or preprocessing:
+        raise click.UsageError("--url goes without --model, --labels and --preprocessing.")
+    return Remote(given["url"], given["name"], given["token"])
+
+
+def _print(found: Iterable[rows.Row], form: str) -> bool:
+    """Print rows as they come; whether each has a prediction."""
+    chosen, complete = rows.FORMS[form], True
+    click.echo(chosen.heading, nl=False)
+    for row in found:
+        complete &= row.problem is None
+        click.echo("\n".join(chosen.lines(row)))
+    return complete
+
+
+@main.command(name="evaluate")
+@_of_report
+@click.option("--model", type=_FILE, help="An ONNX file, in place of a service.")
+@_beside_model
+@click.option("--url", default="http://127.0.0.1:8080", help="A running service.")
+@_of_service
+def evaluate_command(
+    pictures: Path, model: Path | None, url: str, name: str, token: str | None, **given: Any
+) -> None:
+    """Say how often a model is right, on what it is wrong, and how sure it is.
 
     PICTURES is a folder with a folder for each class, a ZIP file of one, or a CSV file with the columns file
     and label. A flat folder will do where the names of the files begin with their class.
     """
-
-
-def _options(command: _Command) -> _Command:
-    """What both commands take."""
-    for option in (
-        click.option("--limit", type=click.IntRange(1), help="Most pictures that are used."),
-        click.option("--threads", type=click.IntRange(1), default=os.cpu_count() or 1, help="At a time."),
-        click.option("--json", "json_path", type=_OUT, help="Write the report as JSON to this file."),
-        click.option("--html", "html_path", type=_OUT, help="Write the report as a page to this file."),
-        click.option("--preprocessing", type=_FILE, help="What came with the model, in any known form."),
-        click.option("--labels", type=_FILE, help="The labels of the model, in any known form."),
-        click.argument("pictures", type=click.Path(exists=True, path_type=Path)),
-    ):
-        command = option(command)
-    return command
-
-
-@main.command(name="evaluate")
-@_options
-@click.option("--model", type=_FILE, help="An ONNX file, in place of a service.")
-@click.option("--url", default="http://127.0.0.1:8080", help="A running service.")
-@click.option("--name", default="default", help="The model of the service.")
-@click.option("--token", envvar="PREDICTOR_PREDICT_TOKEN", help="The service's bearer token.")
-def evaluate_command(
-    pictures: Path, model: Path | None, url: str, name: str, token: str | None, **given: Any
-) -> None:
-    """Say how often a model is right, on what it is wrong, and how sure it is."""
     with _told():
         chosen = _pictures(pictures, given["limit"])
         local = None if model is None else opened(model, given["labels"], given["preprocessing"])
@@ -74,11 +170,15 @@ def evaluate_command(
 
 
 @main.command(name="tune")
-@_options
+@_of_report
 @click.option("--model", type=_FILE, required=True, help="The ONNX file.")
+@_beside_model
 @click.option("--out", type=_OUT, help="Write the best preprocessing to this file, for an upload.")
 def tune_command(pictures: Path, model: Path, out: Path | None, **given: Any) -> None:
-    """Find the preprocessing that a model does best with."""
+    """Find the preprocessing that a model does best with.
+
+    PICTURES is what evaluate takes.
+    """
     with _told():
         chosen = _pictures(pictures, given["limit"])
         local = opened(model, given["labels"], given["preprocessing"])

@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "web": {"runtime", "store", "evaluation", "model", "image", "fetch"},
     "app": {"web", "runtime", "store", "model", "image", "fetch"},
     "wsgi": {"app"},
-    "cli": {"evaluation", "store", "model", "image"},
+    "bulk": {"evaluation", "model", "image"},
+    "cli": {"bulk", "evaluation", "model", "image", "fetch"},
     "__main__": {"cli"},
 }
 SOLE_USERS = {

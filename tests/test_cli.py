@@ -1,5 +1,6 @@
-"""The command line evaluates files and services, and finds a preprocessing."""
+"""The command line serves, predicts, evaluates files and services, and finds a preprocessing."""
 
+import csv
 import io
 import json
 import re
@@ -8,12 +9,15 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import requests
 from click.testing import CliRunner, Result
 from flask import Flask
 from PIL import Image
 from werkzeug.serving import make_server
 
+import predictor
 from predictor.cli import main
+from predictor.config import defaults, documented
 from tools.sample_models import classifier
 
 COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
@@ -89,6 +93,83 @@ def test_evaluate_service(url: str, tmp_path: Path, cat: Path) -> None:
     assert "bad.jpg: The JPEG picture ends before its first scan." in result.output
 
 
+def test_predict(cat: Path, tmp_path: Path) -> None:
+    """Files, folders and URLs are predicted by the bundled model; a row whose image has none says why."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "cat.jpg").write_bytes(cat.read_bytes())
+    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "notes.txt").write_text("no image")
+
+    result = run("predict", tmp_path, cat, "http://127.0.0.1:9/x.jpg", tmp_path / "none.png", "--top-k", 2)
+
+    assert result.exit_code == 3
+    table = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [(row["name"], row["rank"], row["label"], row["index"]) for row in table if row["rank"]] == [
+        (str(name), rank, label, index)
+        for name in (tmp_path / "deep" / "cat.jpg", cat)
+        for rank, label, index in (("1", "tiger cat", "282"), ("2", "Egyptian cat", "285"))
+    ]
+    assert {row["name"]: row["error"] for row in table if row["error"]} == {
+        str(tmp_path / "bad.jpg"): "The JPEG picture ends before its first scan.",
+        "http://127.0.0.1:9/x.jpg": "The picture's address is not one that this service may reach.",
+        str(tmp_path / "none.png"): "The file cannot be read.",
+    }
+
+
+def test_predict_as_the_service_does(url: str, cat: Path) -> None:
+    """A service, and the same model on this machine, give the same classes and confidences as the API."""
+    answer = requests.post(f"{url}/predict?top_k=3", files={"image": cat.read_bytes()}, timeout=30).json()
+
+    local = run("predict", cat, "--top-k", 3, "--format", "jsonl")
+    remote = run("predict", cat, "--top-k", 3, "--format", "jsonl", "--url", url)
+
+    assert (local.exit_code, remote.exit_code) == (0, 0)
+    assert json.loads(remote.stdout)["predictions"] == answer["predictions"]
+    assert json.loads(local.stdout) == {
+        "name": str(cat),
+        "predicted_label": answer["predicted_label"],
+        "confidence": pytest.approx(answer["confidence"], abs=1e-5),
+        "predictions": [
+            one | {"confidence": pytest.approx(one["confidence"], abs=1e-5)} for one in answer["predictions"]
+        ],
+    }
+
+
+def test_predict_with_own_model(model: Path, cat: Path, tmp_path: Path) -> None:
+    """A model in a file predicts with the labels that are given with it; no file name moves the cursor."""
+    labels, image = tmp_path / "names.txt", tmp_path / "a\x1b[2J.jpg"
+    labels.write_text("un\ndeux\ntrois\n")
+    image.write_bytes(cat.read_bytes())
+
+    result = run("predict", image, "--model", model, "--labels", labels, "--top-k", 1, "--format", "text")
+
+    assert result.exit_code == 0, result.output
+    name, line = result.stdout.splitlines()
+    assert "\x1b" not in name
+    assert re.fullmatch(r" +[\d.]+%  un", line)
+
+
+def test_predict_usage(cat: Path, model: Path) -> None:
+    """A service is not asked with a model of one's own."""
+    result = run("predict", cat, "--url", "http://127.0.0.1:1", "--model", model)
+
+    assert result.exit_code == 2
+    assert "--url goes without --model" in result.output
+
+
+def test_serve_help() -> None:
+    """The help of `serve` lists each setting with its default and its meaning."""
+    text = " ".join(run("serve", "--help").stdout.split())
+
+    for name, doc in documented().items():
+        assert f"{name} {doc} [default: {defaults()[name]}]" in text
+
+
+def test_version() -> None:
+    """The version is that of the package."""
+    assert run("--version").stdout.endswith(f"version {predictor.__version__}\n")
+
+
 def test_tune(model: Path, pictures: Path, tmp_path: Path) -> None:
     """Preprocessings are ranked, and the best is written in a form that can be uploaded."""
     out = tmp_path / "best.json"
@@ -108,6 +189,9 @@ def test_tune(model: Path, pictures: Path, tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         (("evaluate", "SET", "--url", "http://127.0.0.1:1"), "The service cannot be reached."),
+        (("predict", "SET", "--url", "http://127.0.0.1:1"), "The service cannot be reached."),
+        (("predict", "EMPTY"), "There are no images in the folder empty."),
+        (("predict", "SET", "--model", "SET/red/0.png"), "not an ONNX"),
         (("evaluate", "EMPTY", "--model", "MODEL"), "There are no pictures in it."),
         (("tune", "SET", "--model", "SET/red/0.png"), "not an ONNX"),
         (("evaluate", "SET", "--model", "MODEL", "--json", "EMPTY/no/r.json"), "cannot be written"),

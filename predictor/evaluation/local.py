@@ -20,7 +20,7 @@ from predictor.model import labels
 from predictor.model.device import Device
 from predictor.model.labels import Label
 from predictor.model.report import Request
-from predictor.model.scores import flat, rank
+from predictor.model.scores import Ranked, described, flat, rank
 from predictor.model.session import Session, load
 from predictor.model.spec import ModelSpec
 from predictor.model.trial import try_model
@@ -66,10 +66,21 @@ class LocalModel:
             ImageError: it cannot be opened.
         """
         start = time.perf_counter()
+        ranked = self._ranked(data, TOP)
+        return Answer(ranked, time.perf_counter() - start)
+
+    def predictions(self, data: bytes, top_k: int) -> list[dict[str, Any]]:
+        """The classes of an image, as in the API's `predictions`.
+
+        Raises:
+            ImageError: it cannot be opened.
+        """
+        return described(self._ranked(data, top_k), self.spec.labels)
+
+    def _ranked(self, data: bytes, top_k: int) -> Ranked:
         image = decode(data, self.limits, self.spec.preprocessing.shortest)
         scores = self.run(to_tensor(image, self.spec.preprocessing))
-        ranked = rank(scores, self.spec.activation, TOP)
-        return Answer(ranked, time.perf_counter() - start)
+        return rank(scores, self.spec.activation, top_k)
 
 
 def opened(model: Path, labels_path: Path | None, preprocessing: Path | None) -> LocalModel:

@@ -72,6 +72,15 @@ class Remote:
         seconds = time.perf_counter() - start
         return Answer([(one["index"], one["confidence"]) for one in answer["predictions"]], seconds)
 
+    def predictions(self, data: bytes, top_k: int) -> list[dict[str, Any]]:
+        """The classes of an image, as in the API's `predictions`.
+
+        Raises:
+            InvalidImage: the service refuses the image.
+            NotReady: it does not answer.
+        """
+        return list(self._ask(data, top_k)["predictions"])
+
     def _ask(self, data: bytes, top_k: int) -> dict[str, Any]:
         for _ in range(_TRIES):
             status, wait, answer = self._answer(data, top_k)

@@ -2,12 +2,14 @@
 
 import itertools
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from predictor.errors import Internal
+from predictor.model.labels import Label
 from predictor.model.spec import Activation
 
 Ranked = list[tuple[int, float]]
@@ -74,6 +76,20 @@ def _largest(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.intp
 def flat(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Scores of a batch as [batch, classes], whether they are [batch, classes] or [batch, classes, 1, 1]."""
     return scores.reshape(len(scores), -1) if scores.shape[2:] == (1, 1) else scores
+
+
+def described(ranked: Ranked, labels: Sequence[Label]) -> list[dict[str, Any]]:
+    """Ranked classes as the API's `predictions`: label, index and confidence, and what else a label has."""
+    return [_described(labels[index], index, confidence) for index, confidence in ranked]
+
+
+def _described(label: Label, index: int, confidence: float) -> dict[str, Any]:
+    score: dict[str, Any] = {"label": label.name, "index": index, "confidence": confidence}
+    if label.id is not None:
+        score["id"] = label.id
+    if label.synonyms:
+        score["synonyms"] = list(label.synonyms)
+    return score
 
 
 def _activate(scores: npt.NDArray[np.float64], activation: Activation) -> npt.NDArray[np.float64]:

@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 from predictor.image.restore import png
-from predictor.model.labels import Label
+from predictor.model.scores import described
 from predictor.model.spec import ModelSpec
 from predictor.runtime.loaded import LoadedModel
 from predictor.runtime.prediction import Prediction, Trace
@@ -13,7 +13,7 @@ from predictor.web.schemas import model_json
 
 def answer_json(prediction: Prediction, model: LoadedModel) -> dict[str, Any]:
     """A prediction as JSON (`schemas.Answer`)."""
-    scores = [_score(prediction.labels[index], index, confidence) for index, confidence in prediction.ranked]
+    scores = described(prediction.ranked, prediction.labels)
     answer = {
         "predicted_label": scores[0]["label"],
         "confidence": scores[0]["confidence"],
@@ -31,9 +31,9 @@ def answer_json(prediction: Prediction, model: LoadedModel) -> dict[str, Any]:
 def _debug_json(trace: Trace, spec: ModelSpec) -> dict[str, Any]:
     tensor = trace.tensor.astype("float64")
     picture = base64.b64encode(png(trace.tensor, spec.preprocessing)).decode()
-    described = spec.to_json()
+    facts = spec.to_json()
     kept = ("preprocessing", "activation", "reasons", "warnings")
-    return {name: described[name] for name in kept} | {
+    return {name: facts[name] for name in kept} | {
         "input": {
             **spec.image.to_json(),
             "shape": list(tensor.shape),
@@ -44,12 +44,3 @@ def _debug_json(trace: Trace, spec: ModelSpec) -> dict[str, Any]:
         },
         "phases": {phase: round(1000 * seconds, 3) for phase, seconds in trace.phases.seconds.items()},
     }
-
-
-def _score(label: Label, index: int, confidence: float) -> dict[str, Any]:
-    score: dict[str, Any] = {"label": label.name, "index": index, "confidence": confidence}
-    if label.id is not None:
-        score["id"] = label.id
-    if label.synonyms:
-        score["synonyms"] = list(label.synonyms)
-    return score
