@@ -1,14 +1,19 @@
 """The wheel holds all that the service needs, and nothing else."""
 
 import importlib.metadata
+import re
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
 import predictor
+from tests.live.service import Service
+from tools.sample_models import classifier
 
 ROOT = Path(__file__).parent.parent
 
@@ -21,6 +26,71 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*build, "--no-build-isolation", "--wheel-dir", folder, ROOT], check=True)
     (found,) = folder.glob("*.whl")
     return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a fresh environment that has the wheel, and sees the libraries of this one."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder)
+    (libraries,) = folder.glob("lib/python*/site-packages")
+    (libraries / "libraries_of_the_tests.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    install = [sys.executable, "-m", "pip", "--python", str(folder / "bin/python"), "install", "--quiet"]
+    subprocess.run([*install, "--no-deps", "--no-index", "--ignore-installed", wheel], check=True)
+    return folder / "bin"
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """A folder outside the clone."""
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "empty"
+
+
+def run(folder: Path, *command: object) -> str:
+    """What a command prints that was started outside the clone."""
+    words = [str(word) for word in command]
+    return subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def test_commands(installed: Path, empty: Path, cat: Path) -> None:
+    """An installation has the command, which knows its version, its help and the bundled model."""
+    command = installed / "image-prediction"
+
+    assert run(empty, command, "--version").split()[-1] == predictor.__version__
+    assert (
+        run(empty, installed / "python", "-m", "predictor", "--version").split()[-1] == predictor.__version__
+    )
+    assert re.findall(
+        r"^  (\w+)  ", run(empty, command, "--help").partition("Commands:")[2], re.MULTILINE
+    ) == [
+        "evaluate",
+        "predict",
+        "serve",
+        "tune",
+    ]
+    assert run(empty, command, "predict", cat, "--top-k", 1).splitlines()[1].startswith(f"{cat},1,tiger cat,")
+    assert list(empty.iterdir()) == []
+
+
+@pytest.mark.live
+def test_service(installed: Path, empty: Path, cat: Path) -> None:
+    """An installation predicts, shows its pages and takes uploads; it writes only into its data folder."""
+    service = Service(empty.parent / "data", workers=1)
+    service.command, service.folder = (str(installed / "image-prediction"), "serve"), empty
+    with service:
+        answer = service.post("/predict", files={"image": cat.read_bytes()})
+        page = service.get("/").text
+        shown = [service.get(path) for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', page)]
+        uploaded = service.post("/upload", files={"model": classifier(["a", "b"], winner=1)})
+
+    assert answer.json()["predicted_label"] == "tiger cat"
+    assert "<form" in page
+    assert len(shown) >= 2
+    assert {one.status_code for one in shown} == {200}
+    assert uploaded.status_code == 200, uploaded.text
+    assert not service.alive
+    assert list(empty.iterdir()) == []
 
 
 def test_contents(wheel: Path) -> None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +32,10 @@ class Service:
         data: the folder it writes to.
         ready: whether to wait until it can predict, or only until it answers.
         settings: `PREDICTOR_*` settings by their field names.
+
+    Attributes:
+        command: what starts it, gunicorn unless it is changed before the start.
+        folder: where it is started, the clone unless it is changed.
     """
 
     def __init__(self, data: Path, *, ready: bool = True, **settings: object) -> None:
@@ -38,6 +43,8 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self.data = data
         self._ready = ready
+        self.command: Sequence[str] = (sys.executable, "-m", "gunicorn")
+        self.folder = ROOT
         self._settings = {"workers": 2, "device": "cpu", **settings}
         self._log = data.parent / f"service-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,7 +55,7 @@ class Service:
         environment |= {f"PREDICTOR_{name.upper()}": str(value) for name, value in self._settings.items()}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn"], cwd=ROOT, env=environment, stdout=log, stderr=log
+                self.command, cwd=self.folder, env=environment, stdout=log, stderr=log
             )
         try:
             self._wait()
