@@ -73,6 +73,19 @@ def test_commands(installed: Path, empty: Path, cat: Path) -> None:
     assert list(empty.iterdir()) == []
 
 
+def test_check_reads_libraries(installed: Path, empty: Path) -> None:
+    """The check of a model may read what lies beside an installed package, but not what lies in a clone."""
+    program = "from predictor.model.landlock import needed; print(*needed(), sep='\\n')"
+
+    there = run(empty, installed / "python", "-c", program).splitlines()
+    here = run(ROOT, sys.executable, "-c", program).splitlines()
+
+    assert any(
+        folder.endswith("/site-packages") and folder.startswith(str(installed.parent)) for folder in there
+    )
+    assert str(ROOT) not in here
+
+
 @pytest.mark.live
 def test_service(installed: Path, empty: Path, cat: Path) -> None:
     """An installation predicts, shows its pages and takes uploads; it writes only into its data folder."""
