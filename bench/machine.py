@@ -11,7 +11,9 @@ from pathlib import Path
 
 from predictor.config import cores
 
-_OWN = ("gunicorn", "flask", "onnxruntime-gpu", "numpy", "pillow")
+# As the markers of requirements.txt choose.
+_RUNTIME = "onnxruntime-gpu" if platform.machine() == "x86_64" else "onnxruntime"
+_OWN = ("gunicorn", "flask", _RUNTIME, "numpy", "pillow")
 
 
 def machine() -> str:
