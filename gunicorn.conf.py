@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor import lifetime, logs
+from predictor.announce import announcement
 from predictor.config import SHORT_TOKEN, Settings, cores
 from predictor.errors import ConfigError
 from predictor.slots import SLOT_VARIABLE, release
@@ -114,11 +115,13 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Take what stays for good out of the collector's sight, and give back what only the start needed."""
+    """Take what stays out of the collector's sight, give back what only the start needed, and be ready."""
     gc.collect()
     gc.freeze()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+    if worker.wsgi.extensions["predictor"].live.problem is None:
+        announcement.ready(worker.slot, worker.cfg.workers, worker.cfg.bind[0])
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -10,6 +10,9 @@ PACKAGE = Path(__file__).parent.parent / "predictor"
 GROUND = {
     f"predictor.{name}"
     for name in (
+        "afterwards",
+        "announce",
+        "bodies",
         "config",
         "errors",
         "logs",

@@ -103,6 +103,7 @@ def test_service(installed: Path, empty: Path, cat: Path) -> None:
     assert {one.status_code for one in shown} == {200}
     assert uploaded.status_code == 200, uploaded.text
     assert not service.alive
+    assert service.log.count(f"Ready: open {service.url}/") == 1
     assert list(empty.iterdir()) == []
 
 
