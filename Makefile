@@ -1,19 +1,26 @@
-# Two commands do all set-up: `make run` and `make test`. The second time they need no network.
+# Each command does the set-up that it needs. The second time it needs no network.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# On a terminal pip shows its progress; elsewhere it is quiet.
+INSTALL = [ -t 1 ] || quiet=--quiet; $(BIN)/python -m pip install $$quiet --requirement
 SOURCES := predictor tools bench tests wsgi.py gunicorn.conf.py
 
-.PHONY: help run test check format bench ablate fuzz soak clean
+.PHONY: help setup run test test-fast check format bench ablate fuzz soak clean
 
 help: ## Show the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: $(VENV)/.run-ready ## Set up what the service needs, and start nothing
 
 run: $(VENV)/.run-ready ## Set up and serve http://127.0.0.1:8080 (PREDICTOR_BIND)
 	exec $(BIN)/gunicorn
 
 test: $(VENV)/.test-ready ## Set up and run every test
 	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.dev-ready ## Set up and run the tests that need no server and few processes, without fuzzing
+	$(BIN)/python -m pytest -m "not live and not browser and not fuzz and not slow"
 
 check: $(VENV)/.dev-ready ## Format, lint, types and known vulnerabilities of the packages
 	$(BIN)/ruff format --check $(SOURCES)
@@ -50,12 +57,14 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run-ready: requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
-	touch $@
+	@echo "Setting up the environment in $(VENV) (about a minute) ..."
+	@$(INSTALL) requirements.txt
+	@touch $@
 
 $(VENV)/.dev-ready: requirements-dev.txt requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
-	touch $@ $(VENV)/.run-ready
+	@echo "Setting up the environment for development in $(VENV) (about two minutes) ..."
+	@$(INSTALL) requirements-dev.txt
+	@touch $@ $(VENV)/.run-ready
 
 $(VENV)/.test-ready: $(VENV)/.dev-ready tools/install_test_servers.sh
 	sh tools/install_test_servers.sh

@@ -15,6 +15,8 @@ import predictor
 from tests.live.service import Service
 from tools.sample_models import classifier
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -22,6 +22,8 @@ from predictor.model.report import REASONS, Limits, Provider, Reason, Refused, R
 from tests.processes import trials
 from tools import bad_models, external_models, sample_models
 
+pytestmark = pytest.mark.slow
+
 # Far more than any of these checks takes, but less than a stuck test would.
 LIMITS = Limits(seconds=30, cpu_seconds=10)
 COLOURS = ["red", "green", "blue"]

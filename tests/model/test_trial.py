@@ -17,6 +17,8 @@ from predictor.model.report import Limits, Refused, Report, Request
 from predictor.model.trial import ENVIRONMENT, try_model
 from tools.sample_models import classifier
 
+pytestmark = pytest.mark.slow
+
 YES = json.dumps(
     {
         "ok": True,

@@ -13,6 +13,8 @@ from predictor.model.trial import COMMAND
 from predictor.model.trial_gpu import environment, try_on
 from tools.sample_models import classifier
 
+pytestmark = pytest.mark.slow
+
 GPU = Device("cuda", "GPU-aaaa0000-0000-0000-0000-000000000000", "Fake GPU")
 BEST = {"classes": [2, 0], "scores": [0.9, 0.1], "spread": 0.9}
 CPU = {

@@ -13,6 +13,8 @@ import pytest
 from tests.store.conftest import Follower, Store
 from tests.store.kill_at import NEW
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 # More than any change has.
 _MOST_STEPS = 400

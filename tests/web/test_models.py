@@ -21,6 +21,8 @@ from predictor.model.trial import try_model
 from predictor.runtime.worker import Worker
 from tests.web import encoded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def dogs() -> bytes:
