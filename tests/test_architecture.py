@@ -10,9 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "predictor"
 GROUND = {
     f"predictor.{name}"
     for name in (
-        "afterwards",
         "announce",
-        "bodies",
         "config",
         "errors",
         "logs",

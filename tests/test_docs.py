@@ -148,12 +148,12 @@ def test_modules() -> None:
 
 def test_command_line() -> None:
     """The documents show each command of the command line, with options that it has."""
-    shown = re.findall(r"python -m predictor (\w+)(.*)$", code(), re.MULTILINE)
+    shown = re.findall(r"^image-prediction (\w+)(.*)$", code(), re.MULTILINE)
     commands = cli.main.commands
 
     assert {name for name, _ in shown} == commands.keys()
     for name, arguments in shown:
-        known = {option for parameter in commands[name].params for option in parameter.opts}
+        known = {"--help"} | {option for parameter in commands[name].params for option in parameter.opts}
         assert set(re.findall(r"--[\w-]+", arguments)) <= known
 
 
