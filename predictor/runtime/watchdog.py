@@ -2,16 +2,18 @@
 
 A run that takes too long is asked to stop first, which it heeds between two of its operators. One that does
 not is inside a single operator: its thread cannot be ended, only the process, which gunicorn replaces.
+
+The time for which a run waits for a processor of a busy machine does not count.
 """
 
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from predictor.model.stopwatch import Stopwatch, of_this_thread
 from predictor.store.roster import Member
 
 EXIT_CODE = 70
@@ -27,8 +29,8 @@ class _Call:
     """A native call at work."""
 
     model: str
-    since: float
     stop: Callable[[], None]
+    seconds: Callable[[], float]
     stopped: bool = False
 
 
@@ -39,12 +41,20 @@ class Watchdog:
         member: this worker's page, where what runs is seen from outside.
         seconds: how long a call may take.
         end: ends the process.
+        stopwatch: gives what measures the calling thread.
     """
 
-    def __init__(self, member: Member, seconds: float, end: Callable[[int], object] = os._exit) -> None:
+    def __init__(
+        self,
+        member: Member,
+        seconds: float,
+        end: Callable[[int], object] = os._exit,
+        stopwatch: Callable[[], Stopwatch] = of_this_thread,
+    ) -> None:
         self._member = member
         self._seconds = seconds
         self._end = end
+        self._stopwatch = stopwatch
         self._known: dict[int, _Call] = {}
         self._stopped = threading.Event()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
@@ -57,7 +67,7 @@ class Watchdog:
             model: what runs, as `name/version`.
             stop: asks the run to stop.
         """
-        call = _Call(model, time.monotonic(), stop)
+        call = _Call(model, stop, self._stopwatch().seconds)
         self._known[id(call)] = call
         try:
             with self._member.running(model):
@@ -76,7 +86,7 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._stopped.wait(_POLL_SECONDS):
             for call in list(self._known.values()):
-                self._check(call, time.monotonic() - call.since)
+                self._check(call, call.seconds())
 
     def _check(self, call: _Call, seconds: float) -> None:
         if seconds > self._seconds + _GRACE_SECONDS:
