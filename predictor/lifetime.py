@@ -14,7 +14,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from predictor.slots import answers
+from predictor.slots import answers, endings
 
 EXIT_CODE = 71
 """Of a worker that could not load the application although another one could; gunicorn stops for 3 and 4."""
@@ -24,7 +24,7 @@ _DEATHS, _WINDOW_SECONDS = 3, 60.0
 _PAUSES = (2.0, 4.0, 8.0, 16.0)
 # A worker that answered so many requests was of use.
 _USEFUL = 5
-_IN_PEACE = 1 << 30
+_IN_PEACE = 1
 _STEP_SECONDS = 0.5
 
 # Whether any worker ever loaded the application, in memory that is made before the fork.
@@ -48,6 +48,7 @@ class Starts:
         """Tell a worker that is about to be forked when to load: `due`, by the clock."""
         now = worker.due = self._clock()
         answers.put(worker.slot, 0)
+        endings.put(worker.slot, 0)
         self._forget(now)
         if self._storm or len(self._deaths) >= _DEATHS:
             worker.due = max(now, self._latest) + _PAUSES[min(self._storm, len(_PAUSES) - 1)]
@@ -56,7 +57,7 @@ class Starts:
 
     def ended(self, worker: Any) -> None:
         """Learn of a worker's end, before its slot is released."""
-        if answers.at(worker.slot) < _USEFUL:
+        if endings.at(worker.slot) != _IN_PEACE and answers.at(worker.slot) < _USEFUL:
             self._deaths.append(self._clock())
 
     def _forget(self, now: float) -> None:
@@ -68,6 +69,11 @@ class Starts:
 def answered(worker: Any, request: Any) -> None:  # noqa: ARG001 (gunicorn's hook)
     """Count an answer, after each request."""
     answers.put(worker.slot, answers.at(worker.slot) + 1)
+
+
+def leave(worker: Any) -> None:
+    """Let the master know that the end of a worker, which it is about to see, is nothing to worry about."""
+    endings.put(worker.slot, _IN_PEACE)
 
 
 class PatientWorker(ThreadWorker):
@@ -87,7 +93,7 @@ class PatientWorker(ThreadWorker):
             time.sleep(min(left, _STEP_SECONDS))
             self.alive &= self.is_parent_alive()
         if not self.alive:
-            self._leave()
+            leave(self)
             sys.exit(0)
         try:
             super().load_wsgi()
@@ -102,7 +108,7 @@ class PatientWorker(ThreadWorker):
     def run(self) -> None:
         """Answer requests until told to stop."""
         super().run()
-        self._leave()
+        leave(self)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Accept connections, or no more; at the end, those that the kernel has accepted for us first.
@@ -124,7 +130,3 @@ class PatientWorker(ThreadWorker):
             while before < self.nr_conns < self.worker_connections:
                 before = self.nr_conns
                 self.accept(listener)
-
-    def _leave(self) -> None:
-        """Let the master know that this end is none to worry about."""
-        answers.put(self.slot, _IN_PEACE)

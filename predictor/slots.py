@@ -49,10 +49,13 @@ waiting = SharedNumbers()
 answers = SharedNumbers()
 """Requests that each worker has answered; gunicorn's master reads them when it is dead."""
 
+endings = SharedNumbers()
+"""1 of each worker that has come to its end as it should; gunicorn's master reads them when it is dead."""
+
 
 def release(slot: int) -> None:
     """Forget all numbers of a worker that is gone; for gunicorn's master."""
-    for numbers in (connections, computing, waiting, answers):
+    for numbers in (connections, computing, waiting, answers, endings):
         numbers.release(slot)
 
 

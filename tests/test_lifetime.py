@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from predictor import lifetime
+from predictor import lifetime, slots
 from predictor.lifetime import Starts
 
 
@@ -80,6 +80,30 @@ def test_useful_workers(clock: Clock) -> None:
     starts = Starts(clock)
 
     assert [live(starts, clock, answers=5) for _ in range(20)] == [0] * 20
+
+
+def test_workers_that_leave(clock: Clock) -> None:
+    """Workers that came to their end as they should are replaced at once, without any answer."""
+    starts = Starts(clock)
+
+    for _ in range(20):
+        worker = SimpleNamespace(slot=3, due=0.0)
+        starts.prepare(worker)
+        assert worker.due == clock.now
+        lifetime.leave(worker)
+        starts.ended(worker)
+
+
+def test_answers_of_a_worker_that_leaves(clock: Clock) -> None:
+    """The end of a worker does not change how many requests it answered, by which a pause is judged."""
+    starts, worker = Starts(clock), SimpleNamespace(slot=3, due=0.0)
+    starts.prepare(worker)
+    for _ in range(2):
+        lifetime.answered(worker, None)
+
+    lifetime.leave(worker)
+
+    assert slots.answers.at(3) == 2
 
 
 def test_calm(clock: Clock) -> None:

@@ -57,7 +57,7 @@ def test_shared_after_a_fork() -> None:
 
 def test_release_of_all() -> None:
     """A worker that is gone leaves none of its numbers."""
-    everything = (slots.connections, slots.computing, slots.waiting, slots.answers)
+    everything = (slots.connections, slots.computing, slots.waiting, slots.answers, slots.endings)
     for numbers in everything:
         numbers.put(3, 41)
     assert all(41 in numbers.of(2) for numbers in everything)
