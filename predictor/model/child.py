@@ -3,6 +3,7 @@
 It gets nothing of this process but a request: no environment, no descriptors, no open locks.
 """
 
+import dataclasses
 import json
 import logging
 import os
@@ -14,14 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from predictor.errors import Internal
+from predictor.errors import Internal, NotReady
 from predictor.model.report import Request
+from predictor.model.stopwatch import of_process
 
 MOST_ANSWER = 64 * 1024
 """Bytes of an answer that are read, but for one more that shows that it is too long."""
 _MOST_COMPLAINT = 8 * 1024
 _CHUNK = 64 * 1024
 _POLL_SECONDS = 0.02
+# How often it is looked how long a process has worked.
+_LOOK_SECONDS = 0.25
 # A process that in this time had a processor for less than this share of it, though it wanted one, starves.
 _STARVING_SECONDS, _STARVING_SHARE = 5.0, 0.25
 
@@ -42,8 +46,9 @@ def run(folder: Path, request: Request, command: Sequence[str], environment: Map
 
     Raises:
         Internal: it could not be started.
+        NotReady: the machine is so busy that the process did not come to its end.
     """
-    deadline = time.monotonic() + request.limits.seconds
+    deadline = time.monotonic() + request.limits.wall_seconds
     ending = _attempt(folder, request, command, environment, _Turn(deadline, idle=True))
     if ending is None:
         log.warning("The machine is so busy that the check of a model gets a share of its own")
@@ -53,7 +58,7 @@ def run(folder: Path, request: Request, command: Sequence[str], environment: Map
 
 @dataclass(frozen=True)
 class _Turn:
-    """How long a process may take, and whether it runs only when nothing else wants the processor."""
+    """By when a process must have ended, and whether it runs only when nothing else wants the processor."""
 
     deadline: float
     idle: bool
@@ -68,7 +73,7 @@ def _attempt(
         idle = turn.idle and _stand_back(process.pid)
         _ask(process, request)
         heard = _Heard(process)
-        in_time = _listened(process, heard, turn.deadline) if idle else heard.listen(turn.deadline)
+        in_time = _listened(process, heard, request.limits.seconds, dataclasses.replace(turn, idle=idle))
         if in_time is None:
             return None
     finally:
@@ -90,23 +95,25 @@ def _stand_back(process: int) -> bool:
     return True
 
 
-def _listened(process: subprocess.Popen[bytes], heard: "_Heard", deadline: float) -> bool | None:
-    """What `listen` says; None as soon as the process has hardly had a processor for a while."""
-    had = 0.0
-    while (soon := time.monotonic() + _STARVING_SECONDS) < deadline:
-        if heard.listen(soon):
-            return True
-        state, seconds = _processor(process)
-        if state == "R" and seconds - had < _STARVING_SHARE * _STARVING_SECONDS:
-            return None
-        had = seconds
-    return heard.listen(deadline)
+def _listened(process: subprocess.Popen[bytes], heard: "_Heard", seconds: float, turn: _Turn) -> bool | None:
+    """Whether the process ended in so many seconds of work; None as soon as it hardly had a processor.
 
-
-def _processor(process: subprocess.Popen[bytes]) -> tuple[str, float]:
-    """State of a process that is not reaped, and the seconds of processor that it had, by proc(5)."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    Raises:
+        NotReady: the turn is over by the clock, though the process has not worked for so long.
+    """
+    watch = of_process(process.pid)
+    since, before = time.monotonic(), watch.seconds()
+    while not heard.listen(time.monotonic() + _LOOK_SECONDS):
+        now, worked = time.monotonic(), watch.seconds()
+        if worked > seconds:
+            return False
+        if now > turn.deadline:
+            raise NotReady("The machine is too busy to try the model; try again later.")
+        if now - since > _STARVING_SECONDS:
+            if turn.idle and worked - before < _STARVING_SHARE * (now - since):
+                return None
+            since, before = now, worked
+    return True
 
 
 def _start(folder: Path, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:

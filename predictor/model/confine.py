@@ -35,7 +35,7 @@ def confine(limits: Limits, file_bytes: int, provider: Provider = "cpu") -> None
     _control(_NO_NEW_PRIVILEGES, 1)
     os.nice(_NICENESS)
     # The process ends itself even if its parent's end passed unseen.
-    signal.setitimer(signal.ITIMER_REAL, limits.seconds + 1)
+    signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1)
     _limit(resource.RLIMIT_CORE, 0)
     if provider == "cuda":
         _limit_with_cuda(limits)

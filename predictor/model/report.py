@@ -50,8 +50,9 @@ class Limits:
     """What a check may use and what a model may hold.
 
     Attributes:
-        seconds: wall clock of the whole check.
+        seconds: time of the whole check, without that for which it waits for a processor of a busy machine.
         cpu_seconds: processor time of the whole check.
+        wall_seconds: time of the whole check by the clock.
         memory_bytes: address space, or memory of a GPU, to which four times the size of the file is added.
         descriptors: open files.
         model_bytes: size of the file.
@@ -63,6 +64,7 @@ class Limits:
 
     seconds: float = 60.0
     cpu_seconds: int = 30
+    wall_seconds: float = 300.0
     memory_bytes: int = 2_000_000_000
     descriptors: int = 32
     model_bytes: int = 1_024_000_000

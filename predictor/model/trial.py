@@ -24,7 +24,7 @@ def try_model(folder: Path, request: Request, *, command: Sequence[str] = COMMAN
 
     Args:
         folder: where the process runs; it holds the files that `request` names and nothing else.
-        request: what to try; `request.limits.seconds` bounds the time that this takes.
+        request: what to try; `request.limits` bounds the time that this takes.
         command: what to run.
 
     Returns:
@@ -33,5 +33,6 @@ def try_model(folder: Path, request: Request, *, command: Sequence[str] = COMMAN
     Raises:
         Refused: the model cannot be served, or its check crashed, hung or grew; the sentence says why.
         Internal: the process could not be started.
+        NotReady: the machine is too busy.
     """
     return judged(run(folder, request, command, ENVIRONMENT))

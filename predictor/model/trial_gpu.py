@@ -31,13 +31,14 @@ def try_on(
 
     Args:
         folder: where the processes run; it holds the files that `request` names and nothing else.
-        request: what to try; `request.limits.seconds` bounds the time of each of the two.
+        request: what to try; `request.limits` bounds the time of each of the two.
         device: what the workers use; None if that is unknown.
         command: what to run.
 
     Raises:
         Refused: the model cannot be served; the sentence says why.
         Internal: a process could not be started.
+        NotReady: the machine is too busy.
     """
     report = try_model(folder, request, command=command)
     if device is None or device.kind == "cpu":

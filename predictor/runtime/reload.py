@@ -26,7 +26,7 @@ _ATTEMPTS = 10
 _AGAIN_SECONDS = 1.0
 # After a switch, requests that began before it may hold the old model a little longer.
 _TRIM_SECONDS = 1.0
-# Half of the time that a change may take.
+# A quarter of the time that a change may take.
 _LANE_SECONDS = 60.0
 # Loading shares the cores with requests, which go first.
 _NICENESS = 10

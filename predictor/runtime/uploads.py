@@ -86,7 +86,7 @@ class Uploads:
             InvalidModel: the model cannot be served.
             ModelConflict: too many uploads come at once.
             StorageFull: there is no room.
-            NotReady: a worker could not load it in time.
+            NotReady: the machine is too busy to try it, or a worker could not load it in time.
         """
         with self._switch.incoming.receiving() as folder:
             with self._timed("receive"), storing():

@@ -26,7 +26,9 @@ from predictor.store.state import Name, State
 
 LOCK_SECONDS = 10.0
 """How long an author waits for another one."""
-_READY_SECONDS = 120.0
+# Generous, for on a busy machine a worker waits long for a processor; with the longest check it is less than
+# nginx gives an upload.
+_READY_SECONDS = 240.0
 _POLL_SECONDS = 0.005
 
 Observe = Callable[[str, float], None]

@@ -271,7 +271,7 @@ def test_processor_time(tmp_path: Path) -> None:
 def test_ends_by_itself(tmp_path: Path) -> None:
     """Without anybody to end it, a check is ended by the clock as well."""
     (tmp_path / "model.onnx").write_bytes(bad_models.troubled("kernel"))
-    request = Request("model.onnx", limits=Limits(seconds=0.5))
+    request = Request("model.onnx", limits=Limits(wall_seconds=0.5))
 
     done = run(trial.COMMAND, tmp_path, json.dumps(request.to_json()))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from predictor.config import cores
-from predictor.errors import Internal
+from predictor.errors import Internal, NotReady
 from predictor.model import child
 from predictor.model.child import run
 from predictor.model.report import Limits, Refused, Report, Request
@@ -145,17 +145,32 @@ def test_no_such_command(tmp_path: Path) -> None:
 
 
 def test_busy_machine(tmp_path: Path) -> None:
-    """On a machine all of whose cores are taken, a check that hardly gets one gets a share of its own."""
+    """On a machine all of whose cores are taken, a check that hardly gets one gets a share of its own.
+
+    It may wait for a processor for longer than it may work.
+    """
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4 * cores())]
     (tmp_path / "model.onnx").write_bytes(classifier(["one", "other"]))
     try:
-        report = try_model(tmp_path, Request(model="model.onnx"))
+        report = try_model(tmp_path, Request(model="model.onnx", limits=Limits(seconds=10)))
     finally:
         for process in busy:
             process.kill()
             process.wait()
 
     assert report.run_seconds > 0
+
+
+def test_no_processor(tmp_path: Path) -> None:
+    """A process that is not done when the clock says so, though it may work on, is not the model's fault."""
+    limits = Limits(seconds=600, wall_seconds=0.5)
+
+    with pytest.raises(NotReady, match="busy"):
+        try_model(
+            tmp_path,
+            Request("model.onnx", limits=limits),
+            command=(sys.executable, "-c", "import time; time.sleep(600)"),
+        )
 
 
 def test_gives_way(tmp_path: Path) -> None:
