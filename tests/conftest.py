@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -15,6 +16,8 @@ from hypothesis import HealthCheck, settings
 from predictor.app import create_app
 from predictor.config import Settings
 from tests import fuzzing
+from tools import quantised_models
+from tools.make_reference import crop_of, synthetic_pictures
 
 DATA = Path(__file__).parent / "data"
 
@@ -35,6 +38,12 @@ settings.load_profile("predictor")
 def cat() -> Path:
     """A photograph of a cat; its origin stands in tests/data/README.md."""
     return DATA / "cat.jpg"
+
+
+@pytest.fixture(scope="session")
+def quantised(cat: Path) -> bytes:
+    """The bundled network with integer operators, ONNX's and the runtime's own."""
+    return quantised_models.quantised(np.concatenate([synthetic_pictures(), crop_of(cat)]))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """`python -m tools.mutate_models SEED FILE`: write a damaged model, the same one for the same seed.
 
-A mutant is a small model of `tools.sample_models` or `tools.bad_models`, or one of a real exporter, with
+A mutant is a small model of this folder's other modules, or one of a real exporter, with
 one to three changes: of its bytes, as a bad disk or line makes them, or of a field, as a bad exporter or a
 malicious uploader does.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from tools import bad_models, external_models
+from tools import bad_models, external_models, runtime_models
 from tools.mutate_fields import KINDS, change_field
 from tools.sample_models import classifier
 
@@ -42,6 +42,8 @@ _BASES: tuple[Callable[[], bytes], ...] = (
     (_EXPORTS / "keras_uint8.onnx").read_bytes,
     (_EXPORTS / "timm_softmax.onnx").read_bytes,
     (_EXPORTS / "hf_vit.onnx").read_bytes,
+    runtime_models.fused_classifier,
+    runtime_models.tree_classifier,
 )
 
 

@@ -9,10 +9,9 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-Array = npt.NDArray[np.float64]
+from predictor.model.operators import ONNX
 
-ONNX = ("", "ai.onnx")
-"""The names of the domain of ONNX's own operators."""
+Array = npt.NDArray[np.float64]
 
 STEPS = 64
 """Nodes after which a walk along the graph ends."""

@@ -1,10 +1,9 @@
 """An ONNX file, read and judged without running any of it. The only user of onnx.
 
-Two parts of a model are never served, whatever the limits: data outside its file, and operators other than
-those of ONNX itself. The domain `ai.onnx.ml` is left out as well: its trees and tables answer with strings,
-maps and sequences, and no classifier of pictures that gives a score for each class needs them. Functions of
-the model's own are fine, for they are made of the same operators. `If` is fine too, for it repeats nothing.
-How much memory and time the operators need is left to the trial, which runs them within limits.
+Two parts of a model are never served, whatever the limits: data outside its file, and operators that
+`predictor.model.operators` does not let through. Functions of the model's own are fine, for they are made of
+the same operators. `If` is fine too, for it repeats nothing. How much memory and time the operators need is
+left to the trial, which runs them within limits.
 
 Nothing here calls itself, for a file decides in how long a chain its functions call each other. How deep its
 graphs lie in each other protobuf bounds: it reads messages within messages a hundred deep.
@@ -19,12 +18,12 @@ from typing import Any
 
 import onnx
 
+from predictor.model import operators
+from predictor.model.operators import shown
 from predictor.model.report import Limits, Refused
 
-_ONNX = ("", "ai.onnx")
 # The runtime may prefer its own operator to a function that borrows one of these names.
 _RUNTIME_DOMAINS = re.compile(r"(ai\.onnx|com\.microsoft|com\.ms|org\.pytorch\.aten|onnxruntime)(\.|$)")
-_LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})
 # What protobuf can hold in one message.
 _PROTOBUF_BYTES = 2**31 - 1
 
@@ -35,7 +34,7 @@ _Function = tuple[str, str, str]
 class _Rules:
     limits: Limits
     functions: Set[_Function]
-    loops: Set[str]
+    loops: bool
 
 
 @dataclass
@@ -85,7 +84,7 @@ def judge(model: Any, limits: Limits, *, allow_control_flow: bool = False) -> in
     """
     functions = {(one.domain, one.name, one.overload): one for one in model.functions}
     _check_functions(model.functions, len(functions), limits)
-    rules = _Rules(limits, functions.keys(), frozenset() if allow_control_flow else _LOOPS)
+    rules = _Rules(limits, functions.keys(), loops=allow_control_flow)
     main = _body((model.graph, *model.training_info), rules)
     bodies = {key: _body((one,), rules) for key, one in functions.items()}
     _check_calls(main, bodies, limits)
@@ -99,7 +98,7 @@ def _check_functions(functions: Sequence[Any], different: int, limits: Limits) -
         raise Refused("not_onnx", "The model has two functions of the same name.")
     for one in functions:
         if one.domain == "" or _RUNTIME_DOMAINS.match(one.domain):
-            raise Refused("operator", f"The function {_shown(one.name)} has a domain that is reserved.")
+            raise Refused("operator", f"The function {shown(one.name)} has a domain that is reserved.")
 
 
 def _body(roots: Iterable[Any], rules: _Rules) -> _Body:
@@ -142,14 +141,8 @@ def _take_node(body: _Body, node: Any, rules: _Rules) -> None:
     called = (node.domain, node.op_type, node.overload)
     if called in rules.functions:
         body.calls[called] += 1
-    elif node.domain not in _ONNX:
-        raise Refused(
-            "operator",
-            f"The model uses the operator {_shown(node.op_type)} of the domain {_shown(node.domain)}. "
-            "Only the operators of ONNX itself are allowed.",
-        )
-    elif node.op_type in rules.loops:
-        raise Refused("control_flow", f"The model uses the operator {node.op_type}. Loops are not allowed.")
+    else:
+        operators.check(node.domain, node.op_type, loops=rules.loops)
 
 
 def _check_calls(main: _Body, bodies: dict[_Function, _Body], limits: Limits) -> None:
@@ -188,8 +181,3 @@ def _size(body: _Body, sizes: dict[_Function, int]) -> int:
 
 def _too_many_operators(limits: Limits) -> Refused:
     return Refused("too_complex", f"The model has more than {limits.nodes} operators.")
-
-
-def _shown(name: str) -> str:
-    """A name from the file, if it is fit to stand in a sentence."""
-    return name if re.fullmatch(r"[A-Za-z0-9_.]{1,64}", name) else "of another name"

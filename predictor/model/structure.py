@@ -1,8 +1,9 @@
 """What the nodes of a graph show of its pictures and its scores. Uses onnx, so workers do not import it.
 
 From the picture's input it follows the one path of operators that change no pixel's place: types, axes,
-scales and shifts. From each output it goes back through operators that change no value. It trusts nothing:
-what it does not know ends the walk, and constants are read only if they are tiny.
+scales and shifts. From each output it goes back through operators that change no value; those that quantisers
+and optimisers put in their place, in the runtime's own domain, count as well. It trusts nothing: what it does
+not know ends the walk, and constants are read only if they are tiny.
 """
 
 from collections.abc import Mapping
@@ -10,14 +11,37 @@ from typing import Any, Literal
 
 import numpy as np
 
-from predictor.model.graph_nodes import ONNX, STEPS, Nodes, nodes_of
+from predictor.model.graph_nodes import STEPS, Nodes, attribute, nodes_of
 from predictor.model.graph_path import Path, walk
+from predictor.model.operators import ONNX, RUNTIME
 from predictor.model.spec import Structure
 
 _Last = Literal["softmax", "sigmoid", "linear"]
 
-_LINEAR = {"Gemm", "MatMul", "Conv", "LogSoftmax"}
-_ENDINGS: dict[str, _Last] = {"Softmax": "softmax", "Sigmoid": "sigmoid", "HardSigmoid": "sigmoid"}
+_LINEAR = {
+    "Gemm",
+    "MatMul",
+    "Conv",
+    "LogSoftmax",
+    "QLinearMatMul",
+    "QLinearConv",
+    "QGemm",
+    "FusedMatMul",
+    "MatMulNBits",
+    "DynamicQuantizeMatMul",
+    "MatMulIntegerToFloat",
+}
+_INTEGER = {"MatMulInteger", "ConvInteger"}
+# They hold a layer and what follows it, which their attribute `activation` names.
+_FUSED = {"FusedGemm", "FusedConv"}
+_ENDINGS: dict[str, _Last] = {
+    "Softmax": "softmax",
+    "BiasSoftmax": "softmax",
+    "QLinearSoftmax": "softmax",
+    "Sigmoid": "sigmoid",
+    "HardSigmoid": "sigmoid",
+    "QLinearSigmoid": "sigmoid",
+}
 _SAME_SCORES = {
     "Identity",
     "Cast",
@@ -30,7 +54,16 @@ _SAME_SCORES = {
     "QuantizeLinear",
     "DequantizeLinear",
 }
-_MEANS = {"GlobalAveragePool", "ReduceMean", "AveragePool"}
+_MEANS = {
+    "GlobalAveragePool",
+    "ReduceMean",
+    "AveragePool",
+    "QLinearGlobalAveragePool",
+    "QLinearReduceMean",
+    "QLinearAveragePool",
+}
+# Where the two tensors of an addition stand among its inputs.
+_ADDITIONS = {"Add": (0, 1), "QLinearAdd": (0, 3)}
 
 
 def examine(model: Any) -> Structure:
@@ -54,14 +87,10 @@ def examine(model: Any) -> Structure:
 def _ending(nodes: Nodes, name: str) -> _Last | None:
     for _ in range(STEPS):
         node = nodes.writers.get(name)
-        if node is None or node.domain not in ONNX or not node.input:
+        if node is None or node.domain not in (*ONNX, RUNTIME) or not node.input:
             return None
-        if node.op_type in _ENDINGS:
-            return _ENDINGS[node.op_type]
-        if node.op_type in _LINEAR:
-            return "linear"
-        if _is_softmax(nodes.writers, node):
-            return "softmax"
+        if (kind := _kind(nodes, node)) is not None:
+            return kind
         following = _before(nodes, node)
         if following is None:
             return None
@@ -69,15 +98,33 @@ def _ending(nodes: Nodes, name: str) -> _Last | None:
     return None
 
 
+def _kind(nodes: Nodes, node: Any) -> _Last | None:
+    """What kind of scores a node makes; None if it makes none, but hands on those of another."""
+    if node.op_type in _FUSED:
+        activation = attribute(node, "activation")
+        return "linear" if activation is None else _ENDINGS.get(activation.s.decode(errors="replace"))
+    if node.op_type in _LINEAR or _is_scaled(nodes.writers, node):
+        return "linear"
+    return "softmax" if _is_softmax(nodes.writers, node) else _ENDINGS.get(node.op_type)
+
+
 def _before(nodes: Nodes, node: Any) -> str | None:
     """Where the scores of a node come from, if it leaves their meaning alone."""
     if node.op_type in _SAME_SCORES or node.op_type in _MEANS:
         return str(node.input[0])
-    if node.op_type == "Add":
+    if node.op_type in _ADDITIONS:
         # A bias is a constant of any size.
-        others = [name for name in node.input if name not in nodes.tensors]
+        added = [node.input[place] for place in _ADDITIONS[node.op_type] if place < len(node.input)]
+        others = [name for name in added if name not in nodes.tensors]
         return str(others[0]) if len(others) == 1 else None
     return None
+
+
+def _is_scaled(writers: Mapping[str, Any], node: Any) -> bool:
+    """Whether a node gives the integers of a dynamically quantised layer their scale back."""
+    casts = [writers.get(name) for name in node.input] if node.op_type == "Mul" else []
+    cast = [name for one in casts if one is not None and one.op_type == "Cast" for name in one.input]
+    return any(name in writers and writers[name].op_type in _INTEGER for name in cast)
 
 
 def _is_softmax(writers: Mapping[str, Any], node: Any) -> bool:

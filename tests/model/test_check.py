@@ -20,7 +20,7 @@ from predictor.config import BUNDLED_MODEL
 from predictor.model import trial
 from predictor.model.report import REASONS, Limits, Provider, Reason, Refused, Report, Request
 from tests.processes import trials
-from tools import bad_models, external_models, sample_models
+from tools import bad_models, external_models, runtime_models, sample_models
 
 pytestmark = pytest.mark.slow
 
@@ -122,6 +122,14 @@ def test_what_came_beside(check: Check) -> None:
     assert report.spec["classes"] == 3
     assert report.spec["preprocessing"]["size"] == [16, 16]
     assert report.spec["preprocessing"]["resize_to"] == 16
+
+
+def test_operators_of_the_runtime(check: Check) -> None:
+    """What optimisers write, and trees beside whose scores a label stands, is tried like any other model."""
+    fused, tree = check(runtime_models.fused_classifier()), check(runtime_models.tree_classifier())
+
+    assert (fused.spec["classes"], fused.warnings) == (3, ())
+    assert (tree.spec["classes"], tree.spec["outputs"][0]["name"]) == (3, "probabilities")
 
 
 def test_loops_allowed(check: Check) -> None:

@@ -62,15 +62,15 @@ ROWS = {
         {
             domain: bad_models.foreign_operator(domain, name)
             for domain, name in {
-                "com.microsoft": "MatMulNBits",
+                "com.microsoft": "BeamSearch",
                 "ai.onnx.contrib": "StringUpper",
-                "ai.onnx.ml": "TreeEnsembleClassifier",
+                "com.microsoft.nchwc": "ReorderOutput",
                 "com.ms.internal.nhwc": "Conv",
                 "org.pytorch.aten": "ATen",
                 "example.org": "EPContext",
             }.items()
         },
-        "operators of ONNX itself",
+        "The model uses the operator",
     ),
     "M10": Row({"text": bad_models.TEXT, "truncated": bad_models.truncated(), "nothing": b""}, "ONNX"),
 }
