@@ -16,8 +16,8 @@ from predictor.evaluation.judge import TOP, Answer
 from predictor.evaluation.pictures import Picture
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
-from predictor.model import labels
 from predictor.model.device import Device
+from predictor.model.discover import recalled
 from predictor.model.labels import Label
 from predictor.model.report import Request
 from predictor.model.scores import Ranked, described, flat, rank
@@ -107,9 +107,8 @@ def opened(model: Path, labels_path: Path | None, preprocessing: Path | None) ->
     except OSError as error:
         raise InvalidRequest("A file of the model cannot be read or copied.") from error
     session = load(model, Device("cpu"))
-    found = labels.find(text, session.graph.metadata, report.spec.get("classes"))
     limits = Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
-    return LocalModel(model.name, ModelSpec.from_json(report.spec, found.labels), session, limits)
+    return LocalModel(model.name, recalled(report.spec, text, session.graph), session, limits)
 
 
 def _request(given: dict[str, Path | None]) -> Request:

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from predictor.errors import InvalidModel
+from predictor.model import binary
 from predictor.model.configs.given import Given
 from predictor.model.labels import numbered
 from predictor.model.scores import flat
-from predictor.model.spec import ACTIVATIONS, Activation, Evidence, ModelSpec
+from predictor.model.spec import ACTIVATIONS, Activation, Evidence, Last, ModelSpec
 
 KEY = "predictor.activation"
 """The metadata key of this service's own word for it."""
@@ -32,7 +33,7 @@ class Chosen:
     evidence: Evidence
 
 
-def choose(given: Given, metadata: Mapping[str, str], last: str | None, *, beside: bool) -> Chosen:
+def choose(given: Given, metadata: Mapping[str, str], last: Last | None, *, beside: bool) -> Chosen:
     """The activation as far as it is known before a trial.
 
     Args:
@@ -67,7 +68,7 @@ def _known(name: str) -> Activation:
     raise InvalidModel(f"The metadata {KEY} must be one of {', '.join(ACTIVATIONS)}.")
 
 
-def _seen(last: str | None) -> Chosen:
+def _seen(last: Last | None) -> Chosen:
     if last == "softmax":
         return Chosen("none", multi_label=False, reason="The graph ends in a softmax.", evidence="seen")
     if last == "sigmoid":
@@ -79,20 +80,26 @@ def _seen(last: str | None) -> Chosen:
     return Chosen("softmax", False, "Nothing says what the scores are: logits are assumed.", "assumed")
 
 
-def settle(spec: ModelSpec, outputs: Sequence[_Array]) -> ModelSpec:
+def settle(spec: ModelSpec, outputs: Sequence[_Array], last: Last | None = None) -> ModelSpec:
     """What is known of a model once it has been tried.
 
     Args:
         spec: what was known before.
         outputs: the scores for trial pictures, each of shape [batch, classes] or [batch, classes, 1, 1].
+        last: what `Structure.last` says of the output.
 
     Returns:
         The spec with the activation that the scores call for and, if they were missing, numbered labels.
+
+    Raises:
+        InvalidModel: the scores say nothing, whatever the picture.
     """
     rows = np.concatenate([flat(scores) for scores in outputs]).astype(np.float64)
+    if rows.shape[1] == 1:
+        return binary.settle(spec, rows, last)
     if not spec.labels:
         spec = dataclasses.replace(spec, labels=numbered(rows.shape[1]))
-    probabilities = rows.shape[1] > 1 and _sum_to_one(rows)
+    probabilities = _sum_to_one(rows)
     if spec.evidence == "given":
         twice = probabilities and spec.activation == "softmax"
         return dataclasses.replace(spec, warnings=(*spec.warnings, _TWICE)) if twice else spec

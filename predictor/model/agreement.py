@@ -20,9 +20,11 @@ def best(scores: npt.NDArray[Any]) -> tuple[Best, ...]:
     """The best classes of each picture.
 
     Args:
-        scores: shape [pictures, classes], all finite.
+        scores: shape [pictures, classes], all finite. A single score of each picture has the spread of all.
     """
-    return tuple(_best(row) for row in scores.astype(np.float64))
+    numbers = scores.astype(np.float64)
+    of_all = _range(numbers) if numbers.shape[1] == 1 else None
+    return tuple(_best(row, _range(row) if of_all is None else of_all) for row in numbers)
 
 
 def differences(cpu: Sequence[Best], gpu: Sequence[Best]) -> list[str]:
@@ -43,10 +45,13 @@ def differences(cpu: Sequence[Best], gpu: Sequence[Best]) -> list[str]:
     return []
 
 
-def _best(row: npt.NDArray[np.float64]) -> Best:
-    order = np.argsort(-row, kind="stable")[:_CLASSES]
+def _range(numbers: npt.NDArray[np.float64]) -> float:
     # Halves, since the highest less the lowest can be more than there are numbers for.
-    spread = min(float(row.max() / 2 - row.min() / 2), float(np.finfo(np.float64).max / 2)) * 2
+    return min(float(numbers.max() / 2 - numbers.min() / 2), float(np.finfo(np.float64).max / 2)) * 2
+
+
+def _best(row: npt.NDArray[np.float64], spread: float) -> Best:
+    order = np.argsort(-row, kind="stable")[:_CLASSES]
     return Best(tuple(map(int, order)), tuple(map(float, row[order])), spread)
 
 

@@ -107,26 +107,28 @@ def _timed(run: Run, spec: ModelSpec, pictures: list[_Array], what: str) -> tupl
     started = time.perf_counter()
     scores = run(batch)
     seconds = time.perf_counter() - started
-    _judge(scores, len(batch), len(spec.labels))
+    _judge(scores, len(batch), spec)
     if not np.isfinite(scores).all():
         raise Refused("not_finite", f"The model's scores for {what} are not all finite numbers.")
     return flat(scores), seconds
 
 
-def _judge(scores: _Array, batch: int, labels: int) -> None:
+def _judge(scores: _Array, batch: int, spec: ModelSpec) -> None:
     if scores.dtype.kind not in "fiu":
         raise Refused("class_scores", "The model must answer with numbers, a score for each class.")
     if scores.ndim < 2 or scores.shape[2:] not in ((), (1, 1)):
         raise Refused(
             "class_scores", "The model must answer with two axes, the pictures and their class scores."
         )
-    given, classes = scores.shape[:2]
+    (given, classes), labels = scores.shape[:2], len(spec.labels)
     if given != batch:
         sentence = f"The model must give scores for each picture: {batch} came in, {given} went out."
         raise Refused("class_scores", sentence)
     if classes > MOST:
         raise Refused("class_count", f"A model may have {MOST} classes at most.")
-    if classes != (labels or classes):
+    # One score tells two classes apart, and a single label may be the name of the second.
+    fitting = {1} if spec.binary else {labels or classes, 1 if labels <= 2 else labels}
+    if classes not in fitting:
         sentence = f"The model gives {classes} class scores, but {labels} labels came with it."
         raise Refused("class_count", sentence)
 

@@ -25,7 +25,8 @@ from predictor.model.device import Device, memory
 from predictor.model.discover import discover
 from predictor.model.report import BEGUN, Limits, Reason, Refused, Report, Request
 from predictor.model.session import Session, load
-from predictor.model.spec import Graph, ModelSpec, Structure
+from predictor.model.spec import Graph, ModelSpec, Structure, Tensor
+from predictor.model.strict_json import shown
 from predictor.model.structure import examine
 from predictor.model.visible import VISIBLE
 
@@ -76,7 +77,7 @@ def check(request: Request) -> Report:
     spec = _spec(session.graph, structure, request)
     outcome = _attempt(session, spec)
     return Report(
-        spec=settle(spec, [outcome.scores]).to_json(),
+        spec=_settled(spec, outcome, structure).to_json(),
         nodes=nodes,
         load_seconds=_rounded(load_seconds),
         run_seconds=_rounded(outcome.alone.seconds),
@@ -143,6 +144,13 @@ def _attempt(session: Session, spec: ModelSpec) -> Outcome:
         raise Refused("run_failed", "The model loads, but fails when it is run.") from error
 
 
+def _settled(spec: ModelSpec, outcome: Outcome, structure: Structure) -> ModelSpec:
+    try:
+        return settle(spec, [outcome.scores], structure.last.get(spec.scores.name))
+    except InvalidModel as error:
+        raise Refused("class_scores", error.detail) from error
+
+
 def _refuse_for_memory(error: Exception) -> None:
     if any(word in str(error.__cause__) for word in _OUT_OF_MEMORY):
         raise Refused(*_MEMORY) from error
@@ -161,8 +169,15 @@ def _spec(graph: Graph, structure: Structure, request: Request) -> ModelSpec:
 def _check_tensors(graph: Graph) -> None:
     if not any(len(tensor.shape) == 4 for tensor in graph.inputs):
         raise Refused("image_input", "The model has no input for pictures, which has four axes.")
-    if any("(" in tensor.dtype for tensor in graph.outputs):
-        raise Refused("class_scores", "The model must answer with numbers, a score for each class.")
+    for tensor in graph.outputs:
+        if "(" in tensor.dtype:
+            raise Refused("class_scores", _no_numbers(tensor))
+
+
+def _no_numbers(tensor: Tensor) -> str:
+    of = "maps" if "map(" in tensor.dtype else "texts" if "string" in tensor.dtype else "something else"
+    sentence = f"The model must answer with numbers, a score for each class; {shown(tensor.name)} holds {of}."
+    return f"{sentence} Convert it again with the option zipmap=False." if of == "maps" else sentence
 
 
 def _text(name: str | None, what: Reason, limits: Limits) -> str | None:

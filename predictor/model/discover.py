@@ -6,6 +6,7 @@ stated defaults. Each choice has a reason, and each default a warning.
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from predictor.errors import InvalidModel
 from predictor.model import activation, labels
@@ -18,7 +19,7 @@ from predictor.model.outputs import class_scores
 from predictor.model.spec import NOTHING_SEEN, Graph, ModelSpec, Structure
 
 LABELS, ACTIVATION = labels.KEY, activation.KEY
-__all__ = ["ACTIVATION", "LABELS", "PREPROCESSING", "agree", "discover"]
+__all__ = ["ACTIVATION", "LABELS", "PREPROCESSING", "agree", "discover", "recalled"]
 
 
 def discover(
@@ -62,9 +63,31 @@ def discover(
         labels=names.labels,
         reasons=reasons if len(graph.outputs) == 1 else {**reasons, "scores": why},
         multi_label=chosen.multi_label,
+        binary=scores.shape[1] == 1,
         warnings=pictures.warnings if names.reason != labels.NONE else (*pictures.warnings, labels.NONE),
         evidence=chosen.evidence,
     )
+    agree(spec, graph)
+    return spec
+
+
+def recalled(report: Mapping[str, Any], labels_text: str | None, graph: Graph) -> ModelSpec:
+    """What the check of a model found out, for its graph that is loaded again.
+
+    Args:
+        report: the check's report.
+        labels_text: labels that came beside the file.
+        graph: what the file says of itself.
+
+    Raises:
+        InvalidModel: they contradict each other.
+    """
+    classes = report.get("classes")
+    # Before one score told two classes apart, it was reported as one class.
+    if report.get("binary") or classes == 1:
+        report = {**report, "binary": True, "classes": 2, "multi_label": False}
+        classes = 1
+    spec = ModelSpec.from_json(report, labels.find(labels_text, graph.metadata, classes).labels)
     agree(spec, graph)
     return spec
 
@@ -82,9 +105,9 @@ def agree(spec: ModelSpec, graph: Graph) -> None:
         raise InvalidModel("The preprocessing does not give the shape that the model's input has.")
     if spec.image.dtype != spec.preprocessing.dtype:
         raise InvalidModel("The preprocessing does not give the element type that the model's input has.")
-    classes = spec.scores.shape[1]
-    if classes is not None and classes != len(spec.labels):
-        raise InvalidModel(f"The model has {classes} classes, but {len(spec.labels)} labels came with it.")
+    scores = spec.scores.shape[1]
+    if scores is not None and scores != (1 if spec.binary else len(spec.labels)):
+        raise InvalidModel(f"The model has {scores} classes, but {len(spec.labels)} labels came with it.")
 
 
 def _given(text: str | None, labels_text: str | None, metadata: Mapping[str, str], shape: Frame) -> Given:

@@ -69,18 +69,18 @@ class Found:
     reason: str
 
 
-def find(text: str | None, metadata: Mapping[str, str], classes: int | None) -> Found:
+def find(text: str | None, metadata: Mapping[str, str], scores: int | None) -> Found:
     """The labels of a model: what came beside it, else what its metadata hold, else numbers.
 
     Args:
         text: what came beside it, if anything.
         metadata: the model's metadata.
-        classes: how many classes it has; None if that is not known, and then there may be no labels.
+        scores: how many scores it gives; None if that is not known, and then there may be no labels.
 
     Raises:
         InvalidModel: the labels cannot be read, or there are not as many as there are classes.
     """
-    return fit(read(text, metadata), classes)
+    return fit(read(text, metadata), scores)
 
 
 def read(text: str | None, metadata: Mapping[str, str]) -> Found:
@@ -96,20 +96,39 @@ def read(text: str | None, metadata: Mapping[str, str]) -> Found:
     return Found((), NONE)
 
 
-def fit(found: Found, classes: int | None) -> Found:
-    """The labels for that many classes: without the heading of a file of one column, or numbers if none came.
+def fit(found: Found, scores: int | None) -> Found:
+    """The labels for that many scores: without the heading of a file of one column, or numbers if none came.
+
+    A single score tells two classes apart: a low one means the first, a high one the second. A single label
+    is the name of the second.
 
     Raises:
         InvalidModel: there are not as many as there are classes, or too many of both.
     """
-    if classes is not None and classes > MOST:
+    if scores is not None and scores > MOST:
         raise InvalidModel(f"A model may have {MOST} classes at most.")
-    labels = found.labels or numbered(classes or 0)
-    if len(labels) - 1 == classes and labels[0].name.lower() in NAME_COLUMNS:
-        labels = labels[1:]
-    if classes is not None and len(labels) != classes:
-        raise InvalidModel(f"The model has {classes} classes, but {len(labels)} labels came with it.")
+    if scores == 1:
+        return _fit_one(found)
+    labels = _without_heading(found.labels, scores) or numbered(scores or 0)
+    if scores is not None and len(labels) != scores:
+        raise InvalidModel(f"The model has {scores} classes, but {len(labels)} labels came with it.")
     return Found(labels, found.reason)
+
+
+def _fit_one(found: Found) -> Found:
+    labels = _without_heading(_without_heading(found.labels, 2), 1) or numbered(2)
+    if len(labels) == 1:
+        other = Label(f"not {labels[0].name}"[:LONGEST])
+        return Found((other, *labels), f"{found.reason} The one label names the class of a high score.")
+    if len(labels) != 2:
+        counted = f"{len(labels)} labels came with it"
+        raise InvalidModel(f"The model gives one score, which tells two classes apart, but {counted}.")
+    return Found(labels, found.reason)
+
+
+def _without_heading(labels: tuple[Label, ...], wanted: int | None) -> tuple[Label, ...]:
+    """The labels without the first, if that is one too many and the name of a column."""
+    return labels[1:] if len(labels) - 1 == wanted and labels[0].name.lower() in NAME_COLUMNS else labels
 
 
 def parse(text: str) -> tuple[Label, ...]:

@@ -2,8 +2,10 @@
 
 from predictor.errors import InvalidModel
 from predictor.model.spec import Graph, Structure, Tensor
+from predictor.model.strict_json import shown
 
 _FLOATS = ("float32", "float16", "float64")
+_BYTES = ("int8", "uint8")
 
 
 def class_scores(
@@ -21,37 +23,91 @@ def class_scores(
         InvalidModel: there is none, or there are several that it could be.
     """
     if named is not None:
-        return _named(graph, named), "Named by the preprocessing."
-    fitting = [tensor for tensor in graph.outputs if _holds_scores(tensor)]
-    if len(graph.outputs) == 1 and _is_flat(graph.outputs[0]):
-        return graph.outputs[0], "The only output."
-    if len(graph.outputs) == 1:
-        raise InvalidModel("The model must have one output of two axes, the class scores of a batch.")
+        return _named(graph, structure, named), "Named by the preprocessing."
+    fitting = [tensor for tensor in graph.outputs if _holds_scores(tensor, graph, structure)]
     if not fitting:
-        raise InvalidModel("None of the model's outputs has two axes, the pictures and their class scores.")
+        raise InvalidModel(_none(graph, structure))
     if len(fitting) == 1:
-        return fitting[0], "The only output that can hold class scores."
+        only = (
+            "The only output." if len(graph.outputs) == 1 else "The only output that can hold class scores."
+        )
+        return fitting[0], only
     counted = [tensor for tensor in fitting if labels is not None and tensor.shape[1] == labels]
+    if labels in (1, 2) and not counted:
+        # One score tells two classes apart, and one label is the name of the second.
+        counted = [tensor for tensor in fitting if tensor.shape[1] == 1]
     if len(counted) == 1:
         return counted[0], "The only output that has as many scores as there are labels."
     return _one(counted or fitting, structure)
 
 
-def _named(graph: Graph, name: str) -> Tensor:
+def _named(graph: Graph, structure: Structure, name: str) -> Tensor:
     found = next((tensor for tensor in graph.outputs if tensor.name == name), None)
     if found is None:
         raise InvalidModel("output names none of the model's outputs.")
-    if not _holds_scores(found):
-        raise InvalidModel("output names an output that is no tensor of two axes, pictures and class scores.")
+    if not _holds_scores(found, graph, structure):
+        raise InvalidModel(
+            _instead(found, graph, structure)
+            or "output names an output that is no tensor of two axes, pictures and class scores."
+        )
     return found
 
 
-def _holds_scores(tensor: Tensor) -> bool:
-    return _is_flat(tensor) and tensor.dtype in _FLOATS
+def _holds_scores(tensor: Tensor, graph: Graph, structure: Structure) -> bool:
+    return _is_flat(tensor) and tensor.dtype in _FLOATS and _instead(tensor, graph, structure) is None
 
 
 def _is_flat(tensor: Tensor) -> bool:
     return len(tensor.shape) == 2 or (len(tensor.shape) == 4 and tensor.shape[2:] == (1, 1))
+
+
+def _none(graph: Graph, structure: Structure) -> str:
+    """Why none of the outputs holds the class scores, and what to export instead."""
+    for tensor in graph.outputs:
+        if (sentence := _instead(tensor, graph, structure)) is not None:
+            return sentence
+    if len(graph.outputs) == 1:
+        return (
+            "The model must have one output of two axes, the class scores of a batch; [N, 1] if it gives one "
+            "score for each of N pictures."
+        )
+    return "None of the model's outputs has two axes, the pictures and their class scores."
+
+
+def _instead(tensor: Tensor, graph: Graph, structure: Structure) -> str | None:
+    """What an output holds in place of scores, and what to export; None if it may hold scores."""
+    made_of = structure.chosen.get(tensor.name)
+    if tensor.dtype in _BYTES:
+        what = "quantised numbers, not scores"
+    elif "int" in tensor.dtype:
+        what = "class numbers, not scores"
+    elif made_of is not None or _is_beside_numbers(tensor, graph, structure):
+        what = "what was chosen from the scores, not all of them"
+    else:
+        return None
+    return (
+        f"The output {shown(tensor.name)} ({tensor.dtype}) holds {what}. "
+        f"Export the model with its scores{_scores(made_of, graph)}."
+    )
+
+
+def _scores(made_of: str | None, graph: Graph) -> str:
+    """The rest of a sentence about the scores that are to be exported, and a command for it."""
+    if made_of is None:
+        return " as output"
+    names = [tensor.name for tensor in graph.inputs] + [made_of]
+    cut = f'onnx.utils.extract_model("m.onnx", "scores.onnx", ["{names[0]}"], ["{made_of}"])'
+    way = (
+        f", or cut it there: {cut}" if len(names) == 2 and all(shown(name) == name for name in names) else ""
+    )
+    return f", the tensor {shown(made_of)}, as output{way}"
+
+
+def _is_beside_numbers(tensor: Tensor, graph: Graph, structure: Structure) -> bool:
+    """Whether an output of the same shape holds the numbers of the classes that this one has the best of."""
+    if tensor.name in structure.last or tensor.shape[1:2] == (None,):
+        return False
+    return any(other.dtype in ("int64", "int32") and other.shape == tensor.shape for other in graph.outputs)
 
 
 def _one(fitting: list[Tensor], structure: Structure) -> tuple[Tensor, str]:

@@ -20,7 +20,8 @@ def rank(scores: npt.NDArray[Any], activation: Activation, top_k: int) -> Ranked
     """The `top_k` classes of one picture; all of them if there are fewer.
 
     Args:
-        scores: raw scores of one picture, shape [classes] or [classes, 1, 1].
+        scores: raw scores of one picture, shape [classes] or [classes, 1, 1]. A single one is that of the
+            second of two classes.
         activation: what turns the scores into confidences.
         top_k: how many classes to give, at least 1. Equal confidences rank by class index.
 
@@ -93,12 +94,24 @@ def _described(label: Label, index: int, confidence: float) -> dict[str, Any]:
 
 
 def _activate(scores: npt.NDArray[np.float64], activation: Activation) -> npt.NDArray[np.float64]:
+    if len(scores) == 1:
+        return _of_two(scores, activation)
     if activation == "softmax":
         # Subtracting the largest score changes nothing and keeps exp() finite.
         powers = np.exp(scores - scores.max())
         return np.asarray(powers / powers.sum())
-    if activation == "sigmoid":
-        # exp() overflows to infinity below -709, where the confidence is 0 anyway.
-        with np.errstate(over="ignore"):
-            return np.asarray(1.0 / (1.0 + np.exp(-scores)))
-    return scores
+    return _sigmoid(scores) if activation == "sigmoid" else scores
+
+
+def _of_two(score: npt.NDArray[np.float64], activation: Activation) -> npt.NDArray[np.float64]:
+    """The confidences of two classes by the score of the second; a softmax would be 1 for any number."""
+    second = score if activation == "none" else _sigmoid(score)
+    # What rounding leaves outside 0 to 1 is cut; what is no number stays none, to be found.
+    second = np.clip(second, 0, 1) if np.isfinite(second).all() else second
+    return np.concatenate([1 - second, second])
+
+
+def _sigmoid(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    # exp() overflows to infinity below -709, where the confidence is 0 anyway.
+    with np.errstate(over="ignore"):
+        return np.asarray(1.0 / (1.0 + np.exp(-scores)))

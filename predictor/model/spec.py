@@ -11,6 +11,7 @@ from predictor.model.labels import Label
 Activation = Literal["none", "softmax", "sigmoid"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 Evidence = Literal["given", "seen", "assumed"]
+Last = Literal["softmax", "sigmoid", "linear"]
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,16 @@ class Structure:
         factor: what the graph multiplies each channel of its input with before the first layer that learns.
         offset: what it adds to each channel then.
         last: for each output, the kind of the operator that makes it: `softmax`, `sigmoid` or `linear`.
+        chosen: for each output that tells no scores but the best classes (`ArgMax`, `TopK`) or integers that
+            stand for scores, the tensor with the scores that it was made of.
     """
 
     layout: Literal["NCHW", "NHWC"] | None = None
     channels: int | None = None
     factor: tuple[float, ...] | None = None
     offset: tuple[float, ...] | None = None
-    last: Mapping[str, Literal["softmax", "sigmoid", "linear"]] = field(default_factory=dict)
+    last: Mapping[str, Last] = field(default_factory=dict)
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
 
 NOTHING_SEEN = Structure()
@@ -81,12 +85,13 @@ class ModelSpec:
     Attributes:
         image: the input that takes the picture.
         scores: the output that holds one score for each class, shape [batch, classes] or
-            [batch, classes, 1, 1].
+            [batch, classes, 1, 1]; a single one is that of the second of two classes.
         preprocessing: how a picture becomes the input.
         activation: what is still to be applied to the scores; `none` if they are confidences already.
         labels: the classes in order of their index; empty while nothing says how many there are.
         reasons: for each of these choices, one sentence saying where it came from.
         multi_label: whether the confidences are independent, so that any number of classes may apply.
+        binary: whether a single score tells two classes apart.
         warnings: sentences for the uploader, such as that something had to be assumed.
         evidence: where the activation came from: `given` by the uploader, `seen` in the graph's nodes or
             `assumed`. It matters only while a model is tried, and is not part of the JSON form.
@@ -99,6 +104,7 @@ class ModelSpec:
     labels: tuple[Label, ...]
     reasons: Mapping[str, str] = field(default_factory=dict)
     multi_label: bool = False
+    binary: bool = False
     warnings: tuple[str, ...] = ()
     evidence: Evidence = field(default="given", compare=False)
 
@@ -120,6 +126,7 @@ class ModelSpec:
             "preprocessing": self.preprocessing.to_json(),
             "activation": self.activation,
             "multi_label": self.multi_label,
+            "binary": self.binary,
             "classes": len(self.labels),
             "reasons": dict(self.reasons),
             "warnings": list(self.warnings),
@@ -145,6 +152,7 @@ class ModelSpec:
                 labels=labels,
                 reasons={str(what): str(why) for what, why in value.get("reasons", {}).items()},
                 multi_label=bool(value.get("multi_label", False)),
+                binary=bool(value.get("binary", False)),
                 warnings=tuple(map(str, value.get("warnings", ()))),
             )
             classes = value["classes"]

@@ -14,9 +14,7 @@ import numpy as np
 from predictor.model.graph_nodes import STEPS, Nodes, attribute, nodes_of
 from predictor.model.graph_path import Path, walk
 from predictor.model.operators import ONNX, RUNTIME
-from predictor.model.spec import Structure
-
-_Last = Literal["softmax", "sigmoid", "linear"]
+from predictor.model.spec import Last, Structure
 
 _LINEAR = {
     "Gemm",
@@ -34,7 +32,7 @@ _LINEAR = {
 _INTEGER = {"MatMulInteger", "ConvInteger"}
 # They hold a layer and what follows it, which their attribute `activation` names.
 _FUSED = {"FusedGemm", "FusedConv"}
-_ENDINGS: dict[str, _Last] = {
+_ENDINGS: dict[str, Last] = {
     "Softmax": "softmax",
     "BiasSoftmax": "softmax",
     "QLinearSoftmax": "softmax",
@@ -62,6 +60,7 @@ _MEANS = {
     "QLinearReduceMean",
     "QLinearAveragePool",
 }
+_CHOOSING = {"ArgMax", "TopK", "QuantizeLinear"}
 # Where the two tensors of an addition stand among its inputs.
 _ADDITIONS = {"Add": (0, 1), "QLinearAdd": (0, 3)}
 
@@ -75,16 +74,32 @@ def examine(model: Any) -> Structure:
     layouts: dict[int | None, Literal["NCHW", "NHWC"]] = {1: "NCHW", 3: "NHWC"}
     finite = path.seen and bool(np.isfinite(path.factor).all() and np.isfinite(path.offset).all())
     endings = {one.name: _ending(nodes, one.name) for one in graph.output}
+    chosen = {one.name: _chosen(nodes, one.name) for one in graph.output}
     return Structure(
         layout=layouts.get(path.channel_axis),
         channels=path.channels,
         factor=tuple(path.factor.tolist()) if finite else None,
         offset=tuple(path.offset.tolist()) if finite else None,
         last={name: ending for name, ending in endings.items() if ending is not None},
+        chosen={name: scores for name, scores in chosen.items() if scores is not None},
     )
 
 
-def _ending(nodes: Nodes, name: str) -> _Last | None:
+def _chosen(nodes: Nodes, name: str) -> str | None:
+    """The tensor of scores that an output tells only the best classes of, or has integers in place of."""
+    for _ in range(STEPS):
+        node = nodes.writers.get(name)
+        if node is None or node.domain not in (*ONNX, RUNTIME) or not node.input:
+            return None
+        if node.op_type in _CHOOSING:
+            return str(node.input[0])
+        if node.op_type not in _SAME_SCORES | _ENDINGS.keys() or node.op_type == "DequantizeLinear":
+            return None
+        name = str(node.input[0])
+    return None
+
+
+def _ending(nodes: Nodes, name: str) -> Last | None:
     for _ in range(STEPS):
         node = nodes.writers.get(name)
         if node is None or node.domain not in (*ONNX, RUNTIME) or not node.input:
@@ -98,7 +113,7 @@ def _ending(nodes: Nodes, name: str) -> _Last | None:
     return None
 
 
-def _kind(nodes: Nodes, node: Any) -> _Last | None:
+def _kind(nodes: Nodes, node: Any) -> Last | None:
     """What kind of scores a node makes; None if it makes none, but hands on those of another."""
     if node.op_type in _FUSED:
         activation = attribute(node, "activation")

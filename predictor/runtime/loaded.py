@@ -10,9 +10,8 @@ import numpy as np
 
 from predictor import slots
 from predictor.config import Settings, cores
-from predictor.model import labels
 from predictor.model.device import Device
-from predictor.model.discover import agree, discover
+from predictor.model.discover import discover, recalled
 from predictor.model.session import Session, Stop, load
 from predictor.model.spec import ModelSpec
 from predictor.runtime.batcher import Array, Batcher, Check, Finish, Job, Prepare, Runner
@@ -173,10 +172,7 @@ def _spec(session: Session, version: ModelVersion) -> ModelSpec:
     graph, names = session.graph, version.companion(manifest.LABELS)
     if version.manifest is None:
         return discover(graph)
-    found = version.manifest.report
-    spec = ModelSpec.from_json(found, labels.find(names, graph.metadata, found.get("classes")).labels)
-    agree(spec, graph)
-    return spec
+    return recalled(version.manifest.report, names, graph)
 
 
 def _filled(run: _Run, fixed: int | None) -> _Run:

@@ -87,6 +87,9 @@ class Report(BaseModel):
     outputs: list[Tensor]
     preprocessing: dict[str, Any] = Field(description="How a picture becomes the model's input.")
     activation: str = Field(description="What is applied to the scores: none, softmax or sigmoid.")
+    binary: bool | None = Field(
+        None, description="Whether one score tells two classes apart: the second has it, the first the rest."
+    )
     classes: int
     reasons: dict[str, str] = Field(description="For each choice, where it came from.")
     warnings: list[str]

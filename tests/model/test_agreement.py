@@ -30,6 +30,16 @@ def test_without_spread(scores: npt.NDArray[np.float64]) -> None:
     assert differences(best(scores), best(scores)) == []
 
 
+def test_one_score() -> None:
+    """A single score of each picture differs by a share of what lies between those of all pictures."""
+    one = np.array([[0.0], [10.0]])
+
+    assert differences(best(one), best(one + 0.1)) == []
+    assert differences(best(one), best(one + 1)) == [
+        "The scores on the GPU differ from those on the CPU by up to 10% of their range."
+    ]
+
+
 def test_ties() -> None:
     """Two classes that are as good as equal may change places."""
     one, other = np.array([[0.5, 0.499, 0.0]]), np.array([[0.499, 0.5, 0.0]])

@@ -1,5 +1,6 @@
 """A model is run on made-up pictures, and what it answers is judged."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -94,6 +95,24 @@ def test_flat_and_unlabelled() -> None:
     outcome = attempt(lambda batch: np.asarray(batch.mean(axis=(2, 3), keepdims=True)), spec(classes=0))
 
     assert outcome.scores.shape == (4, 3)
+
+
+@pytest.mark.parametrize("classes", [0, 1, 2])
+def test_one_score(classes: int) -> None:
+    """One score is one of two classes, with both their labels, one or none."""
+    assert attempt(lambda batch: batch.mean(axis=(1, 2, 3))[:, None], spec(classes=classes)).scores.shape == (
+        4,
+        1,
+    )
+
+
+def test_one_score_and_more_labels() -> None:
+    """One score does not tell three classes apart, and a graph that tells of one score gives one."""
+    binary = dataclasses.replace(spec(classes=2), binary=True)
+
+    assert reason(lambda batch: batch.mean(axis=(1, 2, 3))[:, None], classes=3) == "class_count"
+    with pytest.raises(Refused):
+        attempt(lambda batch: np.asarray(batch.mean(axis=(2, 3)))[:, :2], binary)
 
 
 def test_too_many_classes() -> None:

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import load_from_string, parser, printer
 
 from predictor.config import BUNDLED_MODEL
 from predictor.model import trial
 from predictor.model.report import REASONS, Limits, Provider, Reason, Refused, Report, Request
 from tests.processes import trials
-from tools import bad_models, external_models, runtime_models, sample_models
+from tools import bad_models, endings, external_models, runtime_models, sample_models
 
 pytestmark = pytest.mark.slow
 
@@ -143,6 +144,42 @@ def test_time_bombs(check: Check, trouble: bad_models.Trouble) -> None:
     assert check(bad_models.time_bomb(trouble)).spec["classes"] == 3
 
 
+ZIPPED = """
+    label = ArgMax<axis = 1, keepdims = 0>(scores)
+    zipped = ai.onnx.ml.ZipMap<classlabels_int64s = [0, 1, 2, 3, 4]>(scores)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "outputs"),
+    [
+        ("label = ArgMax<axis = 1, keepdims = 0>(scores)", "float[N,5] scores, int64[N] label"),
+        ("m = ArgMax<axis = 1>(scores) label = Cast<to = 6>(m)", "int32[N,1] label, float[N,5] scores"),
+        ("sure = Greater(scores, scores)", "bool[N,5] sure, float[N,5] scores"),
+    ],
+    ids=["int64", "int32", "bool"],
+)
+def test_beside_the_scores(check: Check, body: str, outputs: str) -> None:
+    """Numbers and truth values beside the scores do no harm."""
+    report = check(endings.ending(f"{endings.FIVE} {body}", outputs))
+
+    assert (report.spec["classes"], report.spec["outputs"][0]["name"]) == (5, "scores")
+
+
+@pytest.mark.parametrize("labels", ['{"cats": 0, "dogs": 1}', "dogs", None])
+@pytest.mark.parametrize("model", [endings.sigmoid(), endings.logit()], ids=["sigmoid", "logit"])
+@pytest.mark.parametrize("axis", [b"1", b"M"], ids=["one", "unsaid"])
+def test_one_score(check: Check, model: bytes, labels: str | None, axis: bytes) -> None:
+    """One score is two classes with two labels, one or none, also where only a run shows that it is one."""
+    text = printer.to_text(load_from_string(model)).replace("float[N,1]", f"float[N,{axis.decode()}]")
+    model = parser.parse_model(text).SerializeToString()
+
+    spec = check(model, **({} if labels is None else {"labels": labels})).spec
+
+    assert (spec["classes"], spec["binary"], spec["multi_label"]) == (2, True, False)
+    assert spec["activation"] == ("none" if b"Sigmoid" in model else "sigmoid")
+
+
 @pytest.mark.promise("M2", "M3", "M8")
 @pytest.mark.parametrize(
     ("reason", "model", "words"),
@@ -165,6 +202,16 @@ def test_time_bombs(check: Check, trouble: bad_models.Trouble) -> None:
         ("not_finite", bad_models.not_finite(), "not all finite"),
         ("image_input", bad_models.no_image(), "no input for pictures"),
         ("class_scores", bad_models.strings(), "answer with numbers"),
+        (
+            "class_scores",
+            endings.ending(endings.FIVE + ZIPPED, "int64[N] label, seq(map(int64, float[])) zipped"),
+            "zipped holds maps. Convert it again with the option zipmap=False",
+        ),
+        (
+            "class_scores",
+            endings.ending(f"{endings.ONE} p = Softmax(score)", "float[N,1] p"),
+            "over one score",
+        ),
         ("class_scores", bad_models.one_answer(), "4 came in, 1 went out"),
         ("unclear", bad_models.wrong_labels(), "3 classes, but 4 labels"),
         ("class_count", bad_models.wrong_labels_at_run(), "3 class scores, but 4 labels"),

@@ -1,9 +1,10 @@
 """What a graph's last nodes show of its scores, in the forms that exporters and quantisers write."""
 
 import pytest
-from onnx import parser
+from onnx import load_from_string, parser
 
 from predictor.model.structure import examine
+from tools import endings
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]> g (float[N,3,8,8] x) => (float[N,4] y)'
 SCALES = "scale = Constant<value = float {0.1}>() zero = Constant<value = uint8 {0}>()"
@@ -42,3 +43,27 @@ def test_last(body: str, last: str | None) -> None:
     text = f"{HEAD} {{ {SCALES} {WEIGHT} {shift} p = GlobalAveragePool(x) f = Flatten(p) {body} }}"
 
     assert examine(parser.parse_model(text)).last.get("y") == last
+
+
+@pytest.mark.parametrize(
+    ("body", "outputs", "chosen"),
+    [
+        ("y = ArgMax<axis = 1>(scores)", "int64[N,1] y", {"y": "scores"}),
+        ("m = ArgMax<axis = 1, keepdims = 0>(scores) y = Cast<to = 1>(m)", "float[N] y", {"y": "scores"}),
+        ("s = Softmax(scores) y = ArgMax<axis = 1>(s)", "int64[N,1] y", {"y": "s"}),
+        (
+            "k = Constant<value = int64[1] {3}>() best, y = TopK(scores, k) v = Softmax(best)",
+            "float[N,3] v, int64[N,3] y",
+            {"v": "scores", "y": "scores"},
+        ),
+        (f"{SCALES} y = QuantizeLinear(scores, scale, zero)", "uint8[N,5] y", {"y": "scores"}),
+        (f"{SCALES} q = QuantizeLinear(scores, scale, zero) y = DequantizeLinear(q, scale, zero)",
+         "float[N,5] y", {}),
+        ("y = Softmax(scores)", "float[N,5] y", {}),
+    ],
+)  # fmt: skip
+def test_chosen(body: str, outputs: str, chosen: dict[str, str]) -> None:
+    """The tensor with the scores is found from which an output has the best classes only."""
+    model = load_from_string(endings.ending(f"{endings.FIVE} {body}", outputs))
+
+    assert examine(model).chosen == chosen

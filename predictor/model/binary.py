@@ -1,0 +1,106 @@
+"""A model of one score: a binary classifier; the second class has the score, the first the rest."""
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from predictor.errors import InvalidModel
+from predictor.model import labels
+from predictor.model.labels import Found
+from predictor.model.spec import Activation, Last, ModelSpec
+
+_Scores = npt.NDArray[np.float64]
+
+_CONFIDENCE = "The graph ends in a sigmoid: its score is a confidence."
+_LOGIT = "The graph ends in a linear layer: its score is a logit."
+_MEASUREMENT = (
+    "The model gives one number, which is taken for the logit of its second class. If it is a measurement, "
+    "such as an age, its answers mean nothing."
+)
+_ASSUMED = (
+    "Nothing says whether the model's one score is a confidence or a logit: the trial pictures decided."
+)
+_NO_SOFTMAX = (
+    "The model came with the activation softmax, which over one score is always 1: it is left out, and {}."
+)
+_TWICE = (
+    "The model came with the activation sigmoid, but the graph ends in one already: it is not applied again."
+)
+_OUTSIDE = (
+    "The model came with the activation none, but its score for a trial picture is not from 0 to 1; such "
+    "scores count as 0 or 1."
+)
+
+
+def settle(spec: ModelSpec, scores: _Scores, last: Last | None) -> ModelSpec:
+    """What is known of a model of one score once it has been tried.
+
+    Args:
+        spec: what was known before.
+        scores: those of the trial pictures.
+        last: what the nodes show of the output.
+
+    Raises:
+        InvalidModel: the score is the same for every picture, because a softmax makes it.
+    """
+    if last == "softmax":
+        raise InvalidModel(
+            "The model ends in a softmax over one score, which is 1 for every picture. Export it with a "
+            "sigmoid, or without an activation."
+        )
+    activation, why, warnings = _chosen(spec, scores, last)
+    came = spec.reasons.get("labels", labels.NONE)
+    found = labels.fit(Found(spec.labels, came), 1)
+    # Whoever sends labels knows that it is a classifier.
+    if why == _LOGIT and came == labels.NONE:
+        warnings = (*warnings, _MEASUREMENT)
+    low, high = (label.name for label in found.labels)
+    reasons = {
+        "activation": why,
+        "labels": found.reason,
+        "classes": f"One score tells two classes apart: a high one means {high}, a low one {low}.",
+    }
+    return dataclasses.replace(
+        spec,
+        activation=activation,
+        multi_label=False,
+        binary=True,
+        labels=found.labels,
+        reasons={**spec.reasons, **reasons},
+        warnings=(*spec.warnings, *warnings),
+    )
+
+
+def _chosen(spec: ModelSpec, scores: _Scores, last: Last | None) -> tuple[Activation, str, tuple[str, ...]]:
+    """The activation, why it is that one, and warnings."""
+    if spec.evidence != "given":
+        return _found(scores, last)
+    said = spec.reasons.get("activation", "")
+    if spec.activation == "softmax":
+        activation, why, _ = _found(scores, last)
+        instead = "the score is a confidence" if activation == "none" else "the sigmoid is applied"
+        return activation, why, (_NO_SOFTMAX.format(instead),)
+    if spec.activation == "sigmoid" and last == "sigmoid":
+        return "none", _CONFIDENCE, (_TWICE,)
+    outside = spec.activation == "none" and not _between(scores)
+    return spec.activation, said, (_OUTSIDE,) if outside else ()
+
+
+def _found(scores: _Scores, last: Last | None) -> tuple[Activation, str, tuple[str, ...]]:
+    """The same where nobody said anything that can be."""
+    if last == "sigmoid":
+        return "none", _CONFIDENCE, ()
+    if last == "linear":
+        return "sigmoid", _LOGIT, ()
+    if _between(scores):
+        return (
+            "none",
+            "The scores of the trial pictures lie between 0 and 1: they are confidences.",
+            (_ASSUMED,),
+        )
+    return "sigmoid", "The scores of the trial pictures are logits.", (_ASSUMED,)
+
+
+def _between(scores: _Scores) -> bool:
+    return bool(scores.min() >= 0 and scores.max() <= 1)

@@ -1,0 +1,172 @@
+"""A model of one score is one of two classes wherever it is met: answers, lists, evaluations and the page."""
+
+import io
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+
+from predictor.app import create_app
+from predictor.config import Settings
+from tools import endings
+from tools.sample_models import preprocessing
+
+LABELS = b'{"cold": 0, "warm": 1}'
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """An application with a model that ends in a sigmoid and one that ends in a logit, which say the same."""
+    app = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", workers=1))
+    for name, model in {"sigmoid": endings.sigmoid(), "logit": endings.logit()}.items():
+        response = upload(
+            app.test_client(), model, name=name, labels=(io.BytesIO(LABELS), "class_indices.json")
+        )
+        assert response.status_code == 200, response.get_json()
+    yield app
+    app.extensions["predictor"].close()
+
+
+def upload(client: FlaskClient, model: bytes, **fields: Any) -> Any:
+    """Send a model that takes pixels from 0 to 1."""
+    beside = {"preprocessing": (io.BytesIO(json.dumps(preprocessing()).encode()), "p.json")}
+    return client.post("/upload", data={"model": (io.BytesIO(model), "m.onnx"), **beside, **fields})
+
+
+def picture(colour: tuple[int, int, int]) -> bytes:
+    """A small picture of a colour."""
+    out = io.BytesIO()
+    Image.new("RGB", (40, 40), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def answer(client: FlaskClient, colour: tuple[int, int, int], query: str) -> dict[str, Any]:
+    """What the service says of a colour."""
+    response = client.post(f"/predict?{query}", data=picture(colour), content_type="image/png")
+    return dict(response.get_json())
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "logit"])
+def test_answers(client: FlaskClient, name: str) -> None:
+    """Red, whose logit is 3, and blue, whose logit is -1, have the confidences of both classes."""
+    warm, cold = answer(client, RED, f"model={name}"), answer(client, BLUE, f"model={name}&top_k=1")
+
+    assert [(one["label"], one["index"]) for one in warm["predictions"]] == [("warm", 1), ("cold", 0)]
+    assert warm["confidence"] == pytest.approx(1 / (1 + math.exp(-3)), abs=1e-6)
+    assert sum(one["confidence"] for one in warm["predictions"]) == pytest.approx(1)
+    assert (cold["predicted_label"], len(cold["predictions"])) == ("cold", 1)
+    assert cold["confidence"] == pytest.approx(1 / (1 + math.exp(-1)), abs=1e-6)
+    assert "multi_label" not in warm
+
+
+@pytest.mark.parametrize(("name", "activation"), [("sigmoid", "none"), ("logit", "sigmoid")])
+def test_report(client: FlaskClient, name: str, activation: str) -> None:
+    """The list says two classes, and the report and the page how one score tells them apart."""
+    (version,) = client.get(f"/models/{name}").get_json()["versions"]
+    report = version["report"]
+
+    assert version["classes"] == report["classes"] == 2
+    assert (report["binary"], report["activation"], report["multi_label"]) == (True, activation, False)
+    assert report["reasons"]["classes"].endswith("a high one means warm, a low one cold.")
+    page = client.get("/upload").get_data(as_text=True)
+    assert "2 classes by one score, which the second has and the first the rest of; " in page
+    assert report["reasons"]["classes"] in page
+
+
+@pytest.mark.parametrize(("said", "expected"), [("sigmoid", 3.0), ("none", 50.0)])
+def test_said(client: FlaskClient, said: str, expected: float) -> None:
+    """An activation that comes with the model counts: taken for a confidence, a logit of 3 is a whole one."""
+    text = json.dumps({**preprocessing(), "activation": said}).encode()
+    fields = {"model": (io.BytesIO(endings.logit()), "m.onnx"), "preprocessing": (io.BytesIO(text), "p.json")}
+
+    report = client.post("/upload", data={**fields, "name": "said"}).get_json()["report"]
+
+    assert report["activation"] == said
+    assert answer(client, RED, "model=said")["confidence"] == pytest.approx(1 / (1 + math.exp(-expected)))
+
+
+def test_evaluate(client: FlaskClient) -> None:
+    """Both classes are judged, and the answers that go to the second are not all of them."""
+    files = [(io.BytesIO(picture(RED)), "set/warm/1.png"), (io.BytesIO(picture(BLUE)), "set/cold/1.png")]
+
+    report = client.post("/evaluate", data={"pictures": files, "model": "logit"}).get_json()
+
+    assert report["top1"]["value"] == 1
+    assert {(one["label"], one["pictures"]) for one in report["classes"]} == {("warm", 1), ("cold", 1)}
+
+
+def test_tune(client: FlaskClient) -> None:
+    """Preprocessings are ranked by the confidence in the right one of two classes."""
+    files = [(io.BytesIO(picture(RED)), "set/warm/1.png"), (io.BytesIO(picture(BLUE)), "set/cold/1.png")]
+
+    ranking = client.post("/tune", data={"pictures": files, "model": "sigmoid"}).get_json()
+
+    assert ranking["labelled"] is True
+    assert ranking["candidates"][0]["top1"]["value"] == 1
+    (current,) = [one for one in ranking["candidates"] if one["current"]]
+    assert current["loss"] == pytest.approx((math.log1p(math.exp(-3)) + math.log1p(math.exp(-1))) / 2)
+
+
+def test_one_label(client: FlaskClient) -> None:
+    """A single label names the class of a high score, in the report and in what a worker loads."""
+    uploaded = upload(client, endings.sigmoid(), name="only", labels=(io.BytesIO(b"warm"), "l.txt"))
+
+    assert uploaded.get_json()["report"]["classes"] == 2
+    assert answer(client, BLUE, "model=only")["predicted_label"] == "not warm"
+    assert answer(client, RED, "model=only")["predicted_label"] == "warm"
+
+
+@pytest.mark.parametrize(
+    ("body", "outputs", "words"),
+    [
+        ("label = ArgMax<axis = 1>(scores)", "int64[N,1] label", "output label (int64) holds class numbers"),
+        ("values, indices = TopK(scores, k)", "float[N,3] values, int64[N,3] indices", "output values"),
+        ("score = MatMul(colours, one) p = Softmax(score)", "float[N,1] p", "softmax over one score"),
+        ("y = Relu(scores)", "float[N,5] y", "The model has 5 classes, but 2 labels came with it."),
+    ],
+    ids=["ArgMax", "TopK", "softmax", "five"],
+)  # fmt: skip
+def test_refused(client: FlaskClient, body: str, outputs: str, words: str) -> None:
+    """What holds no scores is never served as if it did, with labels or without."""
+    model = endings.ending(f"{endings.FIVE} k = Constant<value = int64[1] {{3}}>() {body}", outputs)
+
+    problem = upload(client, model, labels=(io.BytesIO(LABELS), "class_indices.json")).get_json()
+
+    assert (problem["status"], problem["code"]) == (422, "invalid_model")
+    assert words in problem["detail"]
+    assert "int64" not in outputs or "the tensor scores, as output" in problem["detail"]
+
+
+def test_cut(client: FlaskClient, tmp_path: Path) -> None:
+    """The command that the sentence names makes a model that is taken."""
+    model = endings.ending(f"{endings.FIVE} label = ArgMax<axis = 1>(scores)", "int64[N,1] label")
+    (tmp_path / "m.onnx").write_bytes(model)
+    (command,) = re.findall(
+        r"onnx\.utils\.extract_model\((.*)\)\.$", upload(client, model).get_json()["detail"]
+    )
+
+    source, target, inputs, outputs = json.loads(f"[{command}]")
+    onnx.utils.extract_model(tmp_path / source, tmp_path / target, inputs, outputs)
+
+    assert upload(client, (tmp_path / target).read_bytes(), name="cut").get_json()["report"]["classes"] == 5
+
+
+def test_too_many_labels(client: FlaskClient) -> None:
+    """Three labels do not fit one score."""
+    labels = (io.BytesIO(b"cat\ndog\nbird"), "l.txt")
+
+    problem = upload(client, endings.sigmoid(), labels=labels).get_json()
+
+    assert (
+        problem["detail"]
+        == "The model gives one score, which tells two classes apart, but 3 labels came with it."
+    )
