@@ -28,6 +28,7 @@ from predictor.model.session import Session, load
 from predictor.model.spec import Graph, ModelSpec, Structure, Tensor
 from predictor.model.strict_json import shown
 from predictor.model.structure import examine
+from predictor.model.unloadable import explain
 from predictor.model.visible import VISIBLE
 
 _LONGEST_REASON = 500
@@ -133,7 +134,8 @@ def _load(request: Request) -> Session:
         raise Refused("load_failed", "The runtime could not load the model.") from error
     except InvalidModel as error:
         _refuse_for_memory(error)
-        raise Refused("load_failed", error.detail) from error
+        model = onnx_file.read(Path(request.model), request.limits)
+        raise Refused("load_failed", explain(model, str(error.__cause__))) from error
 
 
 def _attempt(session: Session, spec: ModelSpec) -> Outcome:

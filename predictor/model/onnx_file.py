@@ -1,4 +1,4 @@
-"""An ONNX file, read and judged without running any of it. The only user of onnx.
+"""An ONNX file, read and judged without running any of it.
 
 Two parts of a model are never served, whatever the limits: data outside its file, and operators that
 `predictor.model.operators` does not let through. Functions of the model's own are fine, for they are made of
@@ -24,6 +24,7 @@ from predictor.model.report import Limits, Refused
 
 # The runtime may prefer its own operator to a function that borrows one of these names.
 _RUNTIME_DOMAINS = re.compile(r"(ai\.onnx|com\.microsoft|com\.ms|org\.pytorch\.aten|onnxruntime)(\.|$)")
+_FILE_NAME = re.compile(r"\w[\w .()+=@-]{0,99}")
 # What protobuf can hold in one message.
 _PROTOBUF_BYTES = 2**31 - 1
 
@@ -91,6 +92,12 @@ def judge(model: Any, limits: Limits, *, allow_control_flow: bool = False) -> in
     return main.nodes + sum(body.nodes for body in bodies.values())
 
 
+def nodes(model: Any) -> Iterator[Any]:
+    """Every node of a model, those of graphs in other nodes and of its functions included."""
+    for root in (model.graph, *model.functions):
+        yield from (message for message in _messages(root) if message.DESCRIPTOR.name == "NodeProto")
+
+
 def _check_functions(functions: Sequence[Any], different: int, limits: Limits) -> None:
     if len(functions) > limits.functions:
         raise Refused("too_complex", f"The model has more than {limits.functions} functions.")
@@ -128,10 +135,17 @@ def _messages(root: Any) -> Iterator[Any]:
 
 def _check_tensor(tensor: Any) -> None:
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-        raise Refused(
-            "external_data",
-            "The model keeps data outside its file. Save it as one file, with its weights inside.",
-        )
+        raise Refused("external_data", _outside(tensor))
+
+
+def _outside(tensor: Any) -> str:
+    """Where the data is, if that is the plain name of a file, and two ways to have it inside."""
+    place = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+    name = f", in {place}, which did not come with it" if _FILE_NAME.fullmatch(place) else ""
+    return (
+        f"The model keeps data outside its file{name}. Save it as one file: torch.onnx.export(..., "
+        'external_data=False), or, where both files are, onnx.save(onnx.load("m.onnx"), "one.onnx").'
+    )
 
 
 def _take_node(body: _Body, node: Any, rules: _Rules) -> None:

@@ -229,6 +229,40 @@ def test_refused(check: Check, reason: Reason, model: bytes, words: str) -> None
     assert words in refused.detail
 
 
+def newer_format() -> bytes:
+    """A good model with the number of a format that does not exist yet."""
+    model = load_from_string(sample_models.classifier(COLOURS))
+    model.ir_version = 99
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (newer_format(), "has IR version 99, but the runtime reads versions up to"),
+        (
+            endings.ending("y = StatelessRandomUniformV2(colours)", "float[N,3] y"),
+            "no operator StatelessRandomUniformV2 in the domain ai.onnx",
+        ),
+        (
+            endings.ending("y = ai.onnx.ml.Magic(colours)", "float[N,3] y"),
+            "no operator Magic in the domain ai.onnx.ml",
+        ),
+        (
+            endings.ending("d = Cast<to = 16>(pooled) y = GlobalMaxPool(d)", "bfloat16[N,3,1,1] y"),
+            "GlobalMaxPool does not take the element type bfloat16",
+        ),
+    ],
+    ids=["format", "operator", "domain", "type"],
+)
+def test_not_loaded(check: Check, model: bytes, words: str) -> None:
+    """The sentence about a model that the runtime does not load says what in it is to blame."""
+    refused = refusal(check, model)
+
+    assert refused.reason == "load_failed"
+    assert words in refused.detail
+
+
 @pytest.mark.promise("M4", "M5")
 @pytest.mark.parametrize("trouble", ["loop", "kernel"])
 def test_endless(check: Check, tmp_path: Path, trouble: bad_models.Trouble) -> None:
@@ -261,7 +295,19 @@ def test_external_data(check: Check, tmp_path: Path, location: str) -> None:
 
     refused = refusal(check, external_models.external_data(location))
 
+    plain = location in ("weights.bin", "link", "model.onnx")
     assert refused.reason == "external_data"
+    assert (f"outside its file, in {location}, which did not come with it." in refused.detail) == plain
+    assert plain or "outside its file. Save" in refused.detail
+    assert "torch.onnx.export(..., external_data=False)" in refused.detail
+    assert 'onnx.save(onnx.load("m.onnx"), "one.onnx")' in refused.detail
+
+
+def test_external_data_of_an_exporter(check: Check) -> None:
+    """The file that an exporter wrote beside the model is named as it is called."""
+    model = external_models.external_data("My network (v2).onnx.data")
+
+    assert "outside its file, in My network (v2).onnx.data, which" in refusal(check, model).detail
 
 
 @pytest.mark.promise("M1")
