@@ -116,6 +116,8 @@ def _timed(run: Run, spec: ModelSpec, pictures: list[_Array], what: str) -> tupl
 def _judge(scores: _Array, batch: int, spec: ModelSpec) -> None:
     if scores.dtype.kind not in "fiu":
         raise Refused("class_scores", "The model must answer with numbers, a score for each class.")
+    if scores.ndim == len(spec.scores.shape) == 1:
+        scores = flat(scores)
     if scores.ndim < 2 or scores.shape[2:] not in ((), (1, 1)):
         raise Refused(
             "class_scores", "The model must answer with two axes, the pictures and their class scores."

@@ -46,7 +46,7 @@ def discover(
     pictures = complete(given, shape, seen)
     names = labels.read(labels_text, graph.metadata)
     scores, why = class_scores(graph, seen, given.output, len(names.labels) or None)
-    names = labels.fit(names, scores.shape[1])
+    names = labels.fit(names, scores.columns)
     last = seen.last.get(scores.name)
     chosen = activation.choose(given, graph.metadata, last, beside=preprocessing_text is not None)
     reasons = {
@@ -63,7 +63,7 @@ def discover(
         labels=names.labels,
         reasons=reasons if len(graph.outputs) == 1 else {**reasons, "scores": why},
         multi_label=chosen.multi_label,
-        binary=scores.shape[1] == 1,
+        binary=scores.columns == 1,
         warnings=pictures.warnings if names.reason != labels.NONE else (*pictures.warnings, labels.NONE),
         evidence=chosen.evidence,
     )
@@ -105,7 +105,7 @@ def agree(spec: ModelSpec, graph: Graph) -> None:
         raise InvalidModel("The preprocessing does not give the shape that the model's input has.")
     if spec.image.dtype != spec.preprocessing.dtype:
         raise InvalidModel("The preprocessing does not give the element type that the model's input has.")
-    scores = spec.scores.shape[1]
+    scores = spec.scores.columns
     if scores is not None and scores != (1 if spec.binary else len(spec.labels)):
         raise InvalidModel(f"The model has {scores} classes, but {len(spec.labels)} labels came with it.")
 

@@ -24,7 +24,9 @@ def class_scores(
     """
     if named is not None:
         return _named(graph, structure, named), "Named by the preprocessing."
-    fitting = [tensor for tensor in graph.outputs if _holds_scores(tensor, graph, structure)]
+    fitting = [tensor for tensor in graph.outputs if _holds_scores(tensor, graph, structure)] or [
+        tensor for tensor in graph.outputs if _holds_one(tensor, graph, structure)
+    ]
     if not fitting:
         raise InvalidModel(_none(graph, structure))
     if len(fitting) == 1:
@@ -32,10 +34,10 @@ def class_scores(
             "The only output." if len(graph.outputs) == 1 else "The only output that can hold class scores."
         )
         return fitting[0], only
-    counted = [tensor for tensor in fitting if labels is not None and tensor.shape[1] == labels]
+    counted = [tensor for tensor in fitting if labels is not None and tensor.columns == labels]
     if labels in (1, 2) and not counted:
         # One score tells two classes apart, and one label is the name of the second.
-        counted = [tensor for tensor in fitting if tensor.shape[1] == 1]
+        counted = [tensor for tensor in fitting if tensor.columns == 1]
     if len(counted) == 1:
         return counted[0], "The only output that has as many scores as there are labels."
     return _one(counted or fitting, structure)
@@ -45,7 +47,7 @@ def _named(graph: Graph, structure: Structure, name: str) -> Tensor:
     found = next((tensor for tensor in graph.outputs if tensor.name == name), None)
     if found is None:
         raise InvalidModel("output names none of the model's outputs.")
-    if not _holds_scores(found, graph, structure):
+    if not (_holds_scores(found, graph, structure) or _holds_one(found, graph, structure)):
         raise InvalidModel(
             _instead(found, graph, structure)
             or "output names an output that is no tensor of two axes, pictures and class scores."
@@ -55,6 +57,13 @@ def _named(graph: Graph, structure: Structure, name: str) -> Tensor:
 
 def _holds_scores(tensor: Tensor, graph: Graph, structure: Structure) -> bool:
     return _is_flat(tensor) and tensor.dtype in _FLOATS and _instead(tensor, graph, structure) is None
+
+
+def _holds_one(tensor: Tensor, graph: Graph, structure: Structure) -> bool:
+    """Whether an output holds one score for each picture, without an axis of its own."""
+    batch = graph.inputs[0].shape[:1] if graph.inputs else ()
+    as_long = len(tensor.shape) == 1 and tensor.shape == batch
+    return as_long and tensor.dtype in _FLOATS and _instead(tensor, graph, structure) is None
 
 
 def _is_flat(tensor: Tensor) -> bool:
@@ -67,10 +76,7 @@ def _none(graph: Graph, structure: Structure) -> str:
         if (sentence := _instead(tensor, graph, structure)) is not None:
             return sentence
     if len(graph.outputs) == 1:
-        return (
-            "The model must have one output of two axes, the class scores of a batch; [N, 1] if it gives one "
-            "score for each of N pictures."
-        )
+        return "The model must have one output of two axes, the class scores of a batch."
     return "None of the model's outputs has two axes, the pictures and their class scores."
 
 

@@ -28,6 +28,11 @@ class Tensor:
     dtype: str
     shape: tuple[int | None, ...]
 
+    @property
+    def columns(self) -> int | None:
+        """Numbers that an output holds for each picture of a batch; None if the file does not say."""
+        return 1 if len(self.shape) == 1 else self.shape[1]
+
     def to_json(self) -> dict[str, Any]:
         """Name, dtype and shape; -1 marks a free axis, as the Open Inference Protocol has it."""
         return {"name": self.name, "dtype": self.dtype, "shape": [-1 if n is None else n for n in self.shape]}
@@ -85,7 +90,7 @@ class ModelSpec:
     Attributes:
         image: the input that takes the picture.
         scores: the output that holds one score for each class, shape [batch, classes] or
-            [batch, classes, 1, 1]; a single one is that of the second of two classes.
+            [batch, classes, 1, 1]; a single one, shape [batch] or [batch, 1], is that of the second of two.
         preprocessing: how a picture becomes the input.
         activation: what is still to be applied to the scores; `none` if they are confidences already.
         labels: the classes in order of their index; empty while nothing says how many there are.

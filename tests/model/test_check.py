@@ -168,16 +168,25 @@ def test_beside_the_scores(check: Check, body: str, outputs: str) -> None:
 
 @pytest.mark.parametrize("labels", ['{"cats": 0, "dogs": 1}', "dogs", None])
 @pytest.mark.parametrize("model", [endings.sigmoid(), endings.logit()], ids=["sigmoid", "logit"])
-@pytest.mark.parametrize("axis", [b"1", b"M"], ids=["one", "unsaid"])
-def test_one_score(check: Check, model: bytes, labels: str | None, axis: bytes) -> None:
+@pytest.mark.parametrize("shape", ["float[N,1]", "float[N,M]"])
+def test_one_score(check: Check, model: bytes, labels: str | None, shape: str) -> None:
     """One score is two classes with two labels, one or none, also where only a run shows that it is one."""
-    text = printer.to_text(load_from_string(model)).replace("float[N,1]", f"float[N,{axis.decode()}]")
+    text = printer.to_text(load_from_string(model)).replace("float[N,1]", shape)
     model = parser.parse_model(text).SerializeToString()
 
     spec = check(model, **({} if labels is None else {"labels": labels})).spec
 
     assert (spec["classes"], spec["binary"], spec["multi_label"]) == (2, True, False)
     assert spec["activation"] == ("none" if b"Sigmoid" in model else "sigmoid")
+
+
+def test_one_score_without_an_axis(check: Check) -> None:
+    """What a network gives that squeezes its one score is no other than without."""
+    body = f"{endings.ONE} one_axis = Constant<value = int64[1] {{1}}>() y = Squeeze(score, one_axis)"
+
+    spec = check(endings.ending(body, "float[N] y"), labels="cats\ndogs").spec
+
+    assert (spec["classes"], spec["binary"], spec["activation"]) == (2, True, "sigmoid")
 
 
 @pytest.mark.promise("M2", "M3", "M8")

@@ -20,14 +20,20 @@ from tools import endings
 from tools.sample_models import preprocessing
 
 LABELS = b'{"cold": 0, "warm": 1}'
+SQUEEZED = f"{endings.ONE} axes = Constant<value = int64[1] {{1}}>() y = Squeeze(score, axes)"
+MODELS = {
+    "sigmoid": endings.sigmoid(),
+    "logit": endings.logit(),
+    "squeezed": endings.ending(SQUEEZED, "float[N] y"),
+}
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    """An application with a model that ends in a sigmoid and one that ends in a logit, which say the same."""
+    """An application with models that end in a sigmoid and in a logit, also without an axis of its own."""
     app = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", workers=1))
-    for name, model in {"sigmoid": endings.sigmoid(), "logit": endings.logit()}.items():
+    for name, model in MODELS.items():
         response = upload(
             app.test_client(), model, name=name, labels=(io.BytesIO(LABELS), "class_indices.json")
         )
@@ -55,7 +61,7 @@ def answer(client: FlaskClient, colour: tuple[int, int, int], query: str) -> dic
     return dict(response.get_json())
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "logit"])
+@pytest.mark.parametrize("name", MODELS)
 def test_answers(client: FlaskClient, name: str) -> None:
     """Red, whose logit is 3, and blue, whose logit is -1, have the confidences of both classes."""
     warm, cold = answer(client, RED, f"model={name}"), answer(client, BLUE, f"model={name}&top_k=1")
@@ -66,6 +72,15 @@ def test_answers(client: FlaskClient, name: str) -> None:
     assert (cold["predicted_label"], len(cold["predictions"])) == ("cold", 1)
     assert cold["confidence"] == pytest.approx(1 / (1 + math.exp(-1)), abs=1e-6)
     assert "multi_label" not in warm
+
+
+def test_many(client: FlaskClient) -> None:
+    """Pictures of one request that may run together have their own scores."""
+    files = [(io.BytesIO(picture(colour)), f"{place}.png") for place, colour in enumerate([RED, BLUE, RED])]
+
+    results = client.post("/predict?model=squeezed", data={"image": files}).get_json()["results"]
+
+    assert [one["predicted_label"] for one in results] == ["warm", "cold", "warm"]
 
 
 @pytest.mark.parametrize(("name", "activation"), [("sigmoid", "none"), ("logit", "sigmoid")])
