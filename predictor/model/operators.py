@@ -64,7 +64,4 @@ def _why_not(domain: str, name: str) -> str | None:
         return "which needs a library that is not loaded here. Export the network without it."
     if _ONE_PROCESSOR.fullmatch(domain):
         return "which is bound to one kind of processor: saved by offline optimisation; upload the original."
-    return (
-        "which the runtime does not have. Export the model with the operators of ONNX itself, ai.onnx.ml "
-        "and com.microsoft only."
-    )
+    return "which the runtime does not have. Export the model with the operators of ONNX itself only."
