@@ -3,13 +3,13 @@
 from onnx import parser
 
 ONE = "score = MatMul(colours, one)"
-"""One number for each picture: its red less its green and blue, shape [N, 1]."""
+"""One number for each image: its red less its green and blue, shape [N, 1]."""
 FIVE = "scores = MatMul(colours, five)"
-"""Five numbers for each picture, shape [N, 5]."""
+"""Five numbers for each image, shape [N, 5]."""
 
 
 def ending(body: str, outputs: str) -> bytes:
-    """A model that does something to each picture's mean `colours`, shape [N, 3].
+    """A model that does something to each image's mean `colours`, shape [N, 3].
 
     Args:
         body: what, in ONNX's textual form; it may read the weights `one` [3, 1] and `five` [3, 5].

@@ -52,7 +52,7 @@ def values(pixels: Pixels) -> npt.NDArray[np.float32]:
 
 
 def preprocessing() -> dict[str, Any]:
-    """How a picture becomes what goes in, as JSON."""
+    """How a image becomes what goes in, as JSON."""
     return {
         "size": 224,
         "resize": "crop",
@@ -68,23 +68,23 @@ def quantised(pixels: Pixels) -> bytes:
     """The network with integer operators, in a second: the form of `efficientnet-lite4-11-int8.onnx`.
 
     Args:
-        pixels: pictures that show the quantiser the range of each tensor, shape [batch, 224, 224, 3].
+        pixels: images that show the quantiser the range of each tensor, shape [batch, 224, 224, 3].
 
     Returns:
         The file, whose operators are ONNX's and the runtime's own.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quantised.onnx"
-        quantize_static(float_form(), path, _Pictures(pixels), quant_format=QuantFormat.QOperator)
+        quantize_static(float_form(), path, _Images(pixels), quant_format=QuantFormat.QOperator)
         return path.read_bytes()
 
 
-class _Pictures(CalibrationDataReader):
-    """Hands the quantiser one picture after the other."""
+class _Images(CalibrationDataReader):
+    """Hands the quantiser one image after the other."""
 
     def __init__(self, pixels: Pixels) -> None:
         self._feeds = iter([{"image": values(one[np.newaxis])} for one in pixels])
 
     def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
-        """What goes into the network for the next picture; None after the last."""
+        """What goes into the network for the next image; None after the last."""
         return next(self._feeds, None)

@@ -36,7 +36,7 @@ _TREE = """<ir_version: 8, opset_import: ["" : 17, "ai.onnx.ml" : 3]>
 
 
 def fused_classifier() -> bytes:
-    """Judges a picture by its mean colour, with operators that optimisers put in place of others."""
+    """Judges a image by its mean colour, with operators that optimisers put in place of others."""
     return _file(parser.parse_model(_FUSED))
 
 

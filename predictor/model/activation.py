@@ -92,7 +92,7 @@ def settle(spec: ModelSpec, outputs: Sequence[_Array], last: Last | None = None)
         The spec with the activation that the scores call for and, if they were missing, numbered labels.
 
     Raises:
-        InvalidModel: the scores say nothing, whatever the picture.
+        InvalidModel: the score is the same for every image.
     """
     rows = np.concatenate([flat(scores) for scores in outputs]).astype(np.float64)
     if rows.shape[1] == 1:

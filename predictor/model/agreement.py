@@ -20,7 +20,7 @@ def best(scores: npt.NDArray[Any]) -> tuple[Best, ...]:
     """The best classes of each picture.
 
     Args:
-        scores: shape [pictures, classes], all finite. A single score of each picture has the spread of all.
+        scores: shape [pictures, classes], all finite. A single score has the spread of those of all pictures.
     """
     numbers = scores.astype(np.float64)
     of_all = _range(numbers) if numbers.shape[1] == 1 else None

@@ -18,9 +18,7 @@ _MEASUREMENT = (
     "The model gives one number, which is taken for the logit of its second class. If it is a measurement, "
     "such as an age, its answers mean nothing."
 )
-_ASSUMED = (
-    "Nothing says whether the model's one score is a confidence or a logit: the trial pictures decided."
-)
+_ASSUMED = "Nothing says whether the model's one score is a confidence or a logit: the trial images decided."
 _NO_SOFTMAX = (
     "The model came with the activation softmax, which over one score is always 1: it is left out, and {}."
 )
@@ -28,7 +26,7 @@ _TWICE = (
     "The model came with the activation sigmoid, but the graph ends in one already: it is not applied again."
 )
 _OUTSIDE = (
-    "The model came with the activation none, but its score for a trial picture is not from 0 to 1; such "
+    "The model came with the activation none, but its score for a trial image is not from 0 to 1; such "
     "scores count as 0 or 1."
 )
 
@@ -38,21 +36,21 @@ def settle(spec: ModelSpec, scores: _Scores, last: Last | None) -> ModelSpec:
 
     Args:
         spec: what was known before.
-        scores: those of the trial pictures.
+        scores: those of the trial images.
         last: what the nodes show of the output.
 
     Raises:
-        InvalidModel: the score is the same for every picture, because a softmax makes it.
+        InvalidModel: the score is the same for every image, because a softmax makes it.
     """
     if last == "softmax":
         raise InvalidModel(
-            "The model ends in a softmax over one score, which is 1 for every picture. Export it with a "
+            "The model ends in a softmax over one score, which is 1 for every image. Export it with a "
             "sigmoid, or without an activation."
         )
     activation, why, warnings = _chosen(spec, scores, last)
     came = spec.reasons.get("labels", labels.NONE)
     found = labels.fit(Found(spec.labels, came), 1)
-    # Whoever sends labels knows that it is a classifier.
+    # Labels say that it is a classifier.
     if why == _LOGIT and came == labels.NONE:
         warnings = (*warnings, _MEASUREMENT)
     low, high = (label.name for label in found.labels)
@@ -96,10 +94,10 @@ def _found(scores: _Scores, last: Last | None) -> tuple[Activation, str, tuple[s
     if _between(scores):
         return (
             "none",
-            "The scores of the trial pictures lie between 0 and 1: they are confidences.",
+            "The scores of the trial images lie between 0 and 1: they are confidences.",
             (_ASSUMED,),
         )
-    return "sigmoid", "The scores of the trial pictures are logits.", (_ASSUMED,)
+    return "sigmoid", "The scores of the trial images are logits.", (_ASSUMED,)
 
 
 def _between(scores: _Scores) -> bool:

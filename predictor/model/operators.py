@@ -3,7 +3,7 @@
 ONNX's own, those of `ai.onnx.ml` and those of `com.microsoft` are part of the runtime that runs anyway: what
 tools write who quantise or optimise a network. Refused are loops, unless they are allowed; operators that run
 graphs of their own again and again, which no classifier of images needs; what is compiled for one processor
-or device, some of which is read from other files; and whatever needs a library that is not there.
+or device, some of which is read from other files; and operators of libraries that are not loaded.
 """
 
 import re

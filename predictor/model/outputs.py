@@ -60,7 +60,7 @@ def _holds_scores(tensor: Tensor, graph: Graph, structure: Structure) -> bool:
 
 
 def _holds_one(tensor: Tensor, graph: Graph, structure: Structure) -> bool:
-    """Whether an output holds one score for each picture, without an axis of its own."""
+    """Whether an output holds one score for each image, without an axis of its own."""
     batch = graph.inputs[0].shape[:1] if graph.inputs else ()
     as_long = len(tensor.shape) == 1 and tensor.shape == batch
     return as_long and tensor.dtype in _FLOATS and _instead(tensor, graph, structure) is None

@@ -30,7 +30,7 @@ class Tensor:
 
     @property
     def columns(self) -> int | None:
-        """Numbers that an output holds for each picture of a batch; None if the file does not say."""
+        """Numbers that an output holds for each image of a batch; None if the file does not say."""
         return 1 if len(self.shape) == 1 else self.shape[1]
 
     def to_json(self) -> dict[str, Any]:

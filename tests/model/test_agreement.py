@@ -31,7 +31,7 @@ def test_without_spread(scores: npt.NDArray[np.float64]) -> None:
 
 
 def test_one_score() -> None:
-    """A single score of each picture differs by a share of what lies between those of all pictures."""
+    """A single score of each image differs by a share of what lies between those of all images."""
     one = np.array([[0.0], [10.0]])
 
     assert differences(best(one), best(one + 0.1)) == []

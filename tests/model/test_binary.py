@@ -46,7 +46,7 @@ def settled(
     [
         (CONFIDENCES, "sigmoid", "none"),
         (LOGITS, "linear", "sigmoid"),
-        # A logit of the trial pictures may lie anywhere.
+        # A logit of the trial images may lie anywhere.
         (CONFIDENCES, "linear", "sigmoid"),
         (CONFIDENCES, None, "none"),
         (LOGITS, None, "sigmoid"),
@@ -124,7 +124,7 @@ def test_one_label() -> None:
 
 
 def test_softmax_over_one() -> None:
-    """A softmax over one score is 1 for every picture: such a network cannot answer."""
+    """A softmax over one score is 1 for every image: such a network cannot answer."""
     with pytest.raises(InvalidModel, match="softmax over one score"):
         settled(np.ones((4, 1)), "softmax")
 

@@ -75,14 +75,14 @@ def test_no_scores(outputs: list[Tensor], seen: Mapping[str, str], words: str) -
 
 
 def test_one_axis() -> None:
-    """One score for each picture may stand without an axis of its own, if nothing better is there."""
-    lone, pictures = Tensor("y", "float32", (None,)), Tensor("x", "float32", (None, 3, 32, 32))
+    """One score for each image may stand without an axis of its own, if nothing better is there."""
+    lone, images = Tensor("y", "float32", (None,)), Tensor("x", "float32", (None, 3, 32, 32))
     fixed, single = Tensor("y", "float32", (12,)), Tensor("x", "float32", (1, 3, 32, 32))
 
     def taken(image: Tensor, *outputs: Tensor) -> str:
         return class_scores(Graph((image,), outputs), Structure(), None, None)[0].name
 
-    assert taken(pictures, lone) == "y"
-    assert taken(pictures, lone, SCORES) == "scores"
+    assert taken(images, lone) == "y"
+    assert taken(images, lone, SCORES) == "scores"
     with pytest.raises(InvalidModel, match="two axes"):
         taken(single, fixed)

@@ -48,8 +48,8 @@ def upload(client: FlaskClient, model: bytes, **fields: Any) -> Any:
     return client.post("/upload", data={"model": (io.BytesIO(model), "m.onnx"), **beside, **fields})
 
 
-def picture(colour: tuple[int, int, int]) -> bytes:
-    """A small picture of a colour."""
+def image(colour: tuple[int, int, int]) -> bytes:
+    """A small image of a colour."""
     out = io.BytesIO()
     Image.new("RGB", (40, 40), colour).save(out, "PNG")
     return out.getvalue()
@@ -57,7 +57,7 @@ def picture(colour: tuple[int, int, int]) -> bytes:
 
 def answer(client: FlaskClient, colour: tuple[int, int, int], query: str) -> dict[str, Any]:
     """What the service says of a colour."""
-    response = client.post(f"/predict?{query}", data=picture(colour), content_type="image/png")
+    response = client.post(f"/predict?{query}", data=image(colour), content_type="image/png")
     return dict(response.get_json())
 
 
@@ -75,8 +75,8 @@ def test_answers(client: FlaskClient, name: str) -> None:
 
 
 def test_many(client: FlaskClient) -> None:
-    """Pictures of one request that may run together have their own scores."""
-    files = [(io.BytesIO(picture(colour)), f"{place}.png") for place, colour in enumerate([RED, BLUE, RED])]
+    """Images of one request that may run together have their own scores."""
+    files = [(io.BytesIO(image(colour)), f"{place}.png") for place, colour in enumerate([RED, BLUE, RED])]
 
     results = client.post("/predict?model=squeezed", data={"image": files}).get_json()["results"]
 
@@ -112,7 +112,7 @@ def test_said(client: FlaskClient, said: str, expected: float) -> None:
 
 def test_evaluate(client: FlaskClient) -> None:
     """Both classes are judged, and the answers that go to the second are not all of them."""
-    files = [(io.BytesIO(picture(RED)), "set/warm/1.png"), (io.BytesIO(picture(BLUE)), "set/cold/1.png")]
+    files = [(io.BytesIO(image(RED)), "set/warm/1.png"), (io.BytesIO(image(BLUE)), "set/cold/1.png")]
 
     report = client.post("/evaluate", data={"pictures": files, "model": "logit"}).get_json()
 
@@ -122,7 +122,7 @@ def test_evaluate(client: FlaskClient) -> None:
 
 def test_tune(client: FlaskClient) -> None:
     """Preprocessings are ranked by the confidence in the right one of two classes."""
-    files = [(io.BytesIO(picture(RED)), "set/warm/1.png"), (io.BytesIO(picture(BLUE)), "set/cold/1.png")]
+    files = [(io.BytesIO(image(RED)), "set/warm/1.png"), (io.BytesIO(image(BLUE)), "set/cold/1.png")]
 
     ranking = client.post("/tune", data={"pictures": files, "model": "sigmoid"}).get_json()
 
