@@ -26,6 +26,7 @@ def test_allowed(domain: str, name: str) -> None:
     check(domain, name, loops=False)
 
 
+@pytest.mark.promise("M9")
 @pytest.mark.parametrize(
     ("domain", "name", "words"),
     [
@@ -70,6 +71,7 @@ def test_loops(name: str) -> None:
     assert refused.value.reason == "control_flow"
 
 
+@pytest.mark.promise("M9")
 def test_operators_that_hold_graphs() -> None:
     """The runtime has no operator with a graph of its own, to be run again and again, that is let through."""
     holding = {

@@ -117,6 +117,7 @@ def test_run_that_waits_for_a_processor(folder: Path) -> None:
     assert words(folder) == ""
 
 
+@pytest.mark.promise("G1")
 def test_starving_run(folder: Path) -> None:
     """So is a real run that has to leave its processor to another process."""
     core = min(os.sched_getaffinity(0))
