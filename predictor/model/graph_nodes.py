@@ -9,9 +9,13 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from predictor.model.operators import ONNX
-
 Array = npt.NDArray[np.float64]
+
+ONNX = ("", "ai.onnx")
+"""The names of the domain of ONNX's own operators."""
+
+RUNTIME = "com.microsoft"
+"""The domain of the runtime's own operators."""
 
 STEPS = 64
 """Nodes after which a walk along the graph ends."""

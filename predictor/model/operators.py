@@ -8,13 +8,8 @@ or device, some of which is read from other files; and operators of libraries th
 
 import re
 
+from predictor.model.graph_nodes import ONNX, RUNTIME
 from predictor.model.report import Refused
-
-ONNX = ("", "ai.onnx")
-"""The names of the domain of ONNX's own operators."""
-
-RUNTIME = "com.microsoft"
-"""The domain of the runtime's own operators."""
 
 LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})
 """Operators of ONNX itself whose run time no trial can foretell."""

@@ -11,9 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from predictor.model.graph_nodes import STEPS, Nodes, attribute, nodes_of
+from predictor.model.graph_nodes import ONNX, RUNTIME, STEPS, Nodes, attribute, nodes_of
 from predictor.model.graph_path import Path, walk
-from predictor.model.operators import ONNX, RUNTIME
 from predictor.model.spec import Last, Structure
 
 _LINEAR = {

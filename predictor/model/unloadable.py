@@ -12,7 +12,8 @@ from typing import Any
 import onnx
 
 from predictor.model import onnx_file
-from predictor.model.operators import ONNX, shown
+from predictor.model.graph_nodes import ONNX
+from predictor.model.operators import shown
 
 _UNKNOWN = "The runtime could not load the model."
 _CONVERT = "Convert the model to float32 before it is exported."

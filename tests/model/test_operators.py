@@ -3,7 +3,8 @@
 import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
-from predictor.model.operators import LOOPS, REPEATING, RUNTIME, check
+from predictor.model.graph_nodes import RUNTIME
+from predictor.model.operators import LOOPS, REPEATING, check
 from predictor.model.report import Refused
 
 

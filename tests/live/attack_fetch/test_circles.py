@@ -10,6 +10,8 @@ from tests.live.attack_fetch.inside import SECONDS
 from tests.live.attack_fetch.places import FULL, OWN
 from tests.live.attack_fetch.world import World
 
+pytestmark = pytest.mark.slow
+
 OPEN, CLOSED, SILENT = "10.9.9.9", "10.254.0.1", FULL
 
 

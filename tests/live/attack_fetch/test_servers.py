@@ -9,6 +9,8 @@ from tests.live.attack_fetch.inside import SECONDS
 from tests.live.attack_fetch.places import OTHER_PORTS, PUBLIC
 from tests.live.attack_fetch.world import World
 
+pytestmark = pytest.mark.slow
+
 MEGA = 1_000_000
 SLOW = [
     "http://pub.test/slow/silence", "http://pub.test/slow/status", "http://pub.test/slow/header",

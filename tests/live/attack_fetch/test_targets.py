@@ -10,6 +10,8 @@ from tests.live.attack_fetch.places import HIDDEN, OPENED, OTHER_PORTS, PUBLIC
 from tests.live.attack_fetch.spellings import sample
 from tests.live.attack_fetch.world import Answer, World
 
+pytestmark = pytest.mark.slow
+
 INNER = ("127.0.0.1", "10.9.9.9", "169.254.169.254", "0.0.0.0")
 REFUSALS = {"invalid_request", "fetch_blocked"}
 NOTHING_THERE = {"fetch_failed"}  # a name that nobody knows
