@@ -1,7 +1,6 @@
 """How many threads of this worker may compute at the same time."""
 
-from predictor import slots
-from predictor.slots import SharedNumbers
+from predictor.slots import SharedNumbers, own
 
 
 class ComputeSlots:
@@ -29,7 +28,7 @@ class ComputeSlots:
         self._share = share
         self._total = total
         self._workers = workers
-        self._slot = slots.own() if slot is None else slot
+        self._slot = own() if slot is None else slot
         self._shared = SharedNumbers() if shared is None else shared
         self._tell(0)
 

@@ -163,8 +163,7 @@ def _batcher(device: Device, settings: Settings) -> Batcher:
     if device.kind == "cuda":
         return Batcher(ComputeSlots(1), threads=1, preparers=settings.slots)
     workers = settings.workers or cores()
-    shared = ComputeSlots(settings.slots, cores(), workers, shared=slots.computing)
-    return Batcher(shared, threads=cores())
+    return Batcher(ComputeSlots(settings.slots, cores(), workers, shared=slots.computing), threads=cores())
 
 
 def _spec(session: Session, version: ModelVersion) -> ModelSpec:
