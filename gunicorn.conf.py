@@ -13,11 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from predictor import lifetime, logs
-from predictor.announce import announcement
+from predictor import logs
 from predictor.config import SHORT_TOKEN, Settings, cores
 from predictor.errors import ConfigError
-from predictor.slots import SLOT_VARIABLE, release
+from predictor.server import lifetime
+from predictor.server.announce import announcement
+from predictor.shared import SLOT_VARIABLE, release
 from predictor.store.file_system import unfit
 
 # From glibc's malloc.h.
@@ -47,11 +48,11 @@ def _default_workers() -> int:
 
 wsgi_app = "predictor.wsgi:app"
 bind = _settings.bind
-worker_class = "predictor.gthread.BalancedThreadWorker"
+worker_class = "predictor.server.worker.BalancedThreadWorker"
 workers = _settings.workers or _default_workers()
 # A picture that waits for its turn holds a thread; whatever waits, there are threads for everything else.
 threads = _settings.threads + _settings.max_queue
-logger_class = "predictor.gthread.ServerLogger"
+logger_class = "predictor.server.worker.ServerLogger"
 # The workers read their number from here, to share the cores between them.
 os.environ["PREDICTOR_WORKERS"] = str(workers)
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from predictor.config import BUNDLED_MODEL
+from predictor.discovery.discover import discover
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
 from predictor.model.device import Device
-from predictor.model.discover import discover
 from predictor.model.scores import rank
 from predictor.model.session import load
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from predictor.config import BUNDLED_MODEL, cores
+from predictor.discovery.discover import discover
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
 from predictor.model.device import choose
-from predictor.model.discover import discover
 from predictor.model.scores import rank
 from predictor.model.session import Session, load
 from predictor.model.spec import ModelSpec

@@ -28,14 +28,14 @@ from predictor.app import create_app
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
+from predictor.inference.prediction import Encoded, Options, Outcome
+from predictor.metrics import FOLDER_VARIABLE
 from predictor.model.device import Device
 from predictor.model.scores import Ranked, as_ranked, rank
 from predictor.model.session import load
-from predictor.runtime.metrics import FOLDER_VARIABLE
-from predictor.runtime.prediction import Encoded, Options, Outcome
 from predictor.runtime.worker import Worker
-from predictor.slots import SLOT_VARIABLE
-from predictor.web import answers, hooks
+from predictor.shared import SLOT_VARIABLE
+from predictor.web import answers, middleware
 from predictor.web.flask_app import LeanFlask
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3")) * 7
@@ -125,7 +125,7 @@ def _count(worker: Worker) -> None:
 def calls(app: Flask, worker: Worker, data: bytes) -> Pieces:
     """Whole requests, as the server calls the application."""
     plain, lean, hooked = _hello(Flask("plain")), _hello(LeanFlask("lean")), LeanFlask("hooked")
-    hooks.init_app(hooked, worker.metrics)
+    middleware.init_app(hooked, worker.metrics)
     _hello(hooked)
     number = itertools.count()
     return {

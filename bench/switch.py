@@ -19,7 +19,7 @@ import requests
 
 from bench.run import PICTURE, running
 from predictor.config import BUNDLED_MODEL
-from predictor.model.discover import LABELS
+from predictor.discovery.discover import LABELS
 from tests.live.load import Sent
 from tests.live.service import Service
 from tests.live.steady import steady

@@ -5,7 +5,7 @@ from flask import Flask
 from predictor.config import Settings
 from predictor.runtime.worker import Worker
 from predictor.shipped import shipped
-from predictor.web import api, evaluations, hooks, hosts, models, models_page, ops, pages, problems
+from predictor.web import api, errors, evaluations, hosts, middleware, models, models_page, ops, pages
 from predictor.web.flask_app import LeanFlask
 
 
@@ -14,14 +14,14 @@ def create_app(settings: Settings) -> Flask:
     app = LeanFlask("predictor", template_folder=shipped("templates"), static_folder=shipped("static"))
     worker = Worker(settings)
     app.extensions["predictor"] = worker
-    hooks.init_app(app, worker.metrics)
+    middleware.init_app(app, worker.metrics)
     hosts.init_app(app, settings.trusted_hosts)
-    problems.init_app(app)
+    errors.init_app(app)
     worker.cache.init_app(app)
     worker.exporter.init_app(app)
     for room in (pages, models_page, api, models, evaluations, ops):
         app.register_blueprint(room.blueprint(worker))
-    problems.show_on(app, models.NAME, lambda problem: models_page.render(worker, problem=problem))
-    problems.show_on(app, evaluations.NAME, lambda problem: evaluations.render(worker, problem=problem))
+    errors.show_on(app, models.NAME, lambda problem: models_page.render(worker, problem=problem))
+    errors.show_on(app, evaluations.NAME, lambda problem: evaluations.render(worker, problem=problem))
     ops.describe_metrics(app)
     return app

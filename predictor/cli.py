@@ -16,13 +16,13 @@ from predictor import __version__
 from predictor.bulk import rows
 from predictor.config import BUNDLED_MODEL, Settings, defaults, documented
 from predictor.errors import PredictorError
-from predictor.evaluation import archive, drawn, printed
+from predictor.evaluation import archive, html_report, printed
 from predictor.evaluation.classes import Classes
 from predictor.evaluation.evaluate import evaluate
-from predictor.evaluation.judge import Progress
 from predictor.evaluation.local import LocalModel, opened
 from predictor.evaluation.pictures import Picture, labelled, on_disk, unlabelled
 from predictor.evaluation.remote import Remote
+from predictor.evaluation.runner import Progress
 from predictor.evaluation.tune import Tuner, sample
 from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits
@@ -239,7 +239,7 @@ def _write(report: dict[str, Any], about: str, given: Mapping[str, Any]) -> None
     if given["json_path"] is not None:
         _save(given["json_path"], json.dumps(report, indent=1) + "\n")
     if given["html_path"] is not None:
-        _save(given["html_path"], drawn.page(report, about=about))
+        _save(given["html_path"], html_report.page(report, about=about))
 
 
 def _save(path: Path, text: str) -> None:

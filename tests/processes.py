@@ -11,6 +11,6 @@ def trials(folder: Path) -> list[int]:
             command, where = (process / "cmdline").read_bytes(), (process / "cwd").readlink()
         except OSError:
             continue
-        if b"predictor.model.check" in command and where.is_relative_to(folder.resolve()):
+        if b"predictor.checking.check" in command and where.is_relative_to(folder.resolve()):
             found.append(int(process.name))
     return found

@@ -7,46 +7,32 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "predictor"
-GROUND = {
-    f"predictor.{name}"
-    for name in (
-        "announce",
-        "config",
-        "errors",
-        "logs",
-        "gthread",
-        "lifetime",
-        "problem",
-        "readers",
-        "refusals",
-        "shipped",
-        "slots",
-    )
-}
-# Each room may import itself, the ground, and the rooms named here.
+# Each folder may import itself, the ground, and the folders named here; nobody imports `server`.
 MAY_IMPORT = {
     "image": set[str](),
-    "model": {"image"},
-    "evaluation": {"model", "image"},
-    "store": {"model", "image"},
     "fetch": set[str](),
-    "runtime": {"store", "evaluation", "model", "image", "fetch"},
-    "web": {"runtime", "store", "evaluation", "model", "image", "fetch"},
-    "app": {"web", "runtime", "store", "model", "image", "fetch"},
-    "wsgi": {"app"},
+    "model": {"image"},
+    "discovery": {"model", "image"},
+    "checking": {"discovery", "model", "image"},
+    "store": {"model", "image"},
+    "server": {"store", "model"},
+    "evaluation": {"checking", "discovery", "model", "image"},
     "bulk": {"evaluation", "model", "image"},
-    "cli": {"bulk", "evaluation", "model", "image", "fetch"},
-    "__main__": {"cli"},
+    "inference": {"store", "discovery", "model", "image", "fetch"},
+    "runtime": {"inference", "evaluation", "store", "checking", "discovery", "model", "image", "fetch"},
+    "web": {"runtime", "inference", "evaluation", "store", "checking", "model", "image", "fetch"},
 }
 SOLE_USERS = {
     "requests": {"predictor.fetch.client"},
     "onnxruntime": {"predictor.model.session"},
     "pynvml": {"predictor.model.device"},
-    "flask_caching": {"predictor.runtime.cache", "predictor.runtime.cache_backend"},
+    "flask_caching": {"predictor.inference.cache", "predictor.inference.cache_sqlite"},
     "fcntl": {"predictor.store.lock"},
+    "multipart": {"predictor.web.forms"},
 }
 PURE = {"numpy", "PIL", "predictor"}
 VAGUE = re.compile(r"utils?|helpers?|common|managers?|misc")
+PACKAGES = {".".join(path.parent.relative_to(PACKAGE.parent).parts) for path in PACKAGE.glob("*/__init__.py")}
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -67,21 +53,59 @@ def imports(module: str) -> set[str]:
 
 
 def room(module: str) -> str:
-    """The room that a module stands in."""
-    return module.split(".")[1] if "." in module else ""
+    """The folder that a module stands in; empty for those that stand in none."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 2 or module in PACKAGES else ""
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_nobody_reaches_up(module: str) -> None:
-    """A module imports only its own room, the ground and the rooms below."""
-    if module in GROUND or module == "predictor":
-        allowed = set[str]()
-    else:
-        allowed = MAY_IMPORT[room(module)] | {room(module)}
+def inner(module: str) -> set[str]:
+    """What a module imports of this package."""
+    return {name for name in imports(module) if name.startswith("predictor")}
 
-    inner = {name for name in imports(module) if name.startswith("predictor.")} - GROUND
 
-    assert {room(name) for name in inner} <= allowed
+def test_folders() -> None:
+    """Each folder has its row in the plan, and each row its folder."""
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+
+    assert folders == MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_nobody_reaches_up(folder: str) -> None:
+    """A folder imports only itself, the folders below, and files that stand on the ground."""
+    below = MAY_IMPORT[folder] | {folder}
+    modules = [module for module in MODULES if room(module) == folder]
+
+    found = {(module, name) for module in modules for name in inner(module)}
+
+    assert {pair for pair in found if room(pair[1]) and room(pair[1]) not in below} == set()
+    assert {pair for pair in found if not room(pair[1]) and pair[1] not in ground()} == set()
+
+
+def ground() -> set[str]:
+    """The files outside of folders that import no folder."""
+    flat = {module for module in MODULES if not room(module)}
+    return {module for module in flat if not any(room(name) for name in inner(module))}
+
+
+def test_plan_has_an_order() -> None:
+    """The plan itself goes down: no folder may import, through others, itself."""
+    left = dict(MAY_IMPORT)
+    while lowest := [folder for folder, below in left.items() if not below & left.keys()]:
+        for folder in lowest:
+            del left[folder]
+
+    assert left == {}
+
+
+def test_nobody_imports_the_server() -> None:
+    """What runs inside gunicorn is named to gunicorn; the service does not know of it."""
+    assert [
+        module
+        for module in MODULES
+        if room(module) != "server"
+        and "predictor.server" in {name.rsplit(".", 1)[0] for name in inner(module)}
+    ] == []
 
 
 def test_no_cycles() -> None:

@@ -10,7 +10,7 @@ from flask import Flask
 
 from predictor import cli, errors
 from predictor.config import Settings, documented, variable
-from predictor.runtime.metrics import Metrics
+from predictor.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
 MAKEFILE = (ROOT / "Makefile").read_text()

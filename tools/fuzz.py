@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 _API, _UPLOADS = (f"tests/live/test_fuzz.py::{test}" for test in ("test_schemathesis", "test_mutants"))
-_MODELS = "tests/model/test_mutants.py"
+_MODELS = "tests/checking/test_mutants.py"
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def nothing(*_: object) -> None:
 
 def refusals() -> None:
     """Gunicorn answers what is not HTTP, and looks for the rest of a body, in its own way."""
-    from predictor.gthread import BalancedThreadWorker
+    from predictor.server.worker import BalancedThreadWorker
 
     inherit(BalancedThreadWorker, "handle_error")
     inherit(BalancedThreadWorker, "_keepalive_after")
@@ -49,7 +49,7 @@ def refusals() -> None:
 
 def let_go() -> None:
     """A worker with more connections than its share keeps them."""
-    from predictor.gthread import BalancedThreadWorker
+    from predictor.server.worker import BalancedThreadWorker
 
     def never(_worker: object) -> bool:
         return False
@@ -59,7 +59,7 @@ def let_go() -> None:
 
 def linger() -> None:
     """A thread gives its connection back after each request."""
-    from predictor.gthread import BalancedThreadWorker
+    from predictor.server.worker import BalancedThreadWorker
 
     def never(_worker: object, _connection: object) -> bool:
         return False
@@ -69,40 +69,40 @@ def linger() -> None:
 
 def patience() -> None:
     """A worker with more connections than another does not wait before it accepts one."""
-    from predictor import gthread
+    from predictor.server import worker
 
-    replace(gthread, "_YIELD_SECONDS", 0.0)
+    replace(worker, "_YIELD_SECONDS", 0.0)
 
 
 def pauses() -> None:
     """A worker that replaces a dead one is started at once, however many have died. For gunicorn's master."""
-    from predictor import lifetime
+    from predictor.server import lifetime
 
     replace(lifetime, "_DEATHS", 1 << 30)
 
 
 def emptying() -> None:
     """A worker that stops leaves the connections that wait in the kernel's queue."""
-    from predictor.lifetime import PatientWorker
+    from predictor.server.lifetime import PatientWorker
 
     inherit(PatientWorker, "set_accept_enabled")
 
 
 def lending() -> None:
     """A worker never computes on the cores of others."""
-    from predictor.runtime import loaded
-    from predictor.runtime.compute_slots import ComputeSlots
+    from predictor.inference import loader
+    from predictor.inference.compute_slots import ComputeSlots
 
     def share(share: int, _total: int, workers: int, **options: Any) -> ComputeSlots:
         return ComputeSlots(share, 0, workers, **options)
 
-    replace(loaded, "ComputeSlots", share)
+    replace(loader, "ComputeSlots", share)
 
 
 def pairs() -> None:
     """Each run of the model has one image."""
+    from predictor.inference.loader import Loader
     from predictor.runtime import worker
-    from predictor.runtime.loaded import Loader
 
     class Single(Loader):
         def __init__(self, device: Any, settings: Any, **options: Any) -> None:
@@ -113,9 +113,9 @@ def pairs() -> None:
 
 def weights() -> None:
     """Each worker loads the model's weights for itself."""
+    from predictor.inference.shared_weights import Optimised
     from predictor.model.device import Device
     from predictor.model.session import load
-    from predictor.runtime.optimised import Optimised
 
     def own(_optimised: object, version: Any) -> Any:
         return load(version.path, Device("cpu"))
@@ -136,8 +136,8 @@ def lookups() -> None:
     """The present request and the labelled counters are looked up each time."""
     from flask import request
 
-    from predictor.runtime.metrics import Metrics
-    from predictor.web import api, hooks
+    from predictor.metrics import Metrics
+    from predictor.web import api, middleware
 
     def count(metrics: Metrics, labels: tuple[str, str, int], seconds: float) -> None:
         metrics.requests.labels(*labels).inc()
@@ -146,7 +146,7 @@ def lookups() -> None:
     def counter(_metrics: object, metric: Any, labels: tuple[str, ...]) -> Any:
         return metric.labels(*labels)
 
-    for module in (api, hooks):
+    for module in (api, middleware):
         replace(module, "present", lambda: request)
     replace(Metrics, "count_request", count)
     replace(Metrics, "_counter", counter)
@@ -156,11 +156,10 @@ def metrics() -> None:
     """prometheus_client opens its own files, still named by the worker's slot, at their first use."""
     from prometheus_client import values
 
-    from predictor import slots
-    from predictor.runtime import metrics
+    from predictor import metrics, shared
 
     def own() -> bool:
-        replace(values, "ValueClass", values.MultiProcessValue(slots.own))
+        replace(values, "ValueClass", values.MultiProcessValue(shared.own))
         return True
 
     replace(metrics, "_claim_files", own)
@@ -175,22 +174,22 @@ def rest() -> None:
 
 def gently() -> None:
     """A worker loads a model with the weight of its thread, not in the scheduler's idle class."""
-    from predictor.runtime import loaded
+    from predictor.inference import loader
 
     def at_once(call: Callable[[], Any], _otherwise: object = None) -> Any:
         return call()
 
-    replace(loaded, "gently", at_once)
+    replace(loader, "gently", at_once)
 
 
 def check() -> None:
     """The process that tries an upload runs like any other, not in the scheduler's idle class."""
-    from predictor.model import child
+    from predictor.checking import process
 
     def never(_process: int) -> bool:
         return False
 
-    replace(child, "_stand_back", never)
+    replace(process, "_stand_back", never)
 
 
 def lanes() -> None:

@@ -8,7 +8,7 @@ from bench.soak.judge import Events, Tally, in_flight, lost_by_kill, tally
 from bench.soak.load import Sent
 from bench.soak.mix import KINDS
 from bench.soak.watch import Sample, by_minute, files, slope
-from predictor.runtime.cache_backend import MAX_ENTRIES
+from predictor.inference.cache_sqlite import MAX_ENTRIES
 from tests.live.service import Service
 
 _WARM_MINUTES = 5

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from predictor.errors import FetchError, ImageError, InvalidRequest, PredictorError
-from predictor.evaluation.judge import in_parallel
 from predictor.evaluation.pictures import Picture
+from predictor.evaluation.runner import in_parallel
 
 Predict = Callable[[bytes], list[dict[str, Any]]]
 """From the bytes of an image to its classes, the most confident first, each as in the API's `predictions`."""

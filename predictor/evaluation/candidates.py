@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from predictor.discovery.configs.families import CAFFE_MEAN, CLIP, HALF, IMAGENET, SCALE
 from predictor.image.preprocess import Channels, Preprocessing, Resize
 from predictor.image.resize import Interpolation
-from predictor.model.configs.families import CAFFE_MEAN, CLIP, HALF, IMAGENET, SCALE
 
 _NEUTRAL = ((0.0,) * 3, (1.0,) * 3)
 _Numbers = tuple[tuple[float, ...], tuple[float, ...]]

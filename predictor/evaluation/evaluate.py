@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from predictor.evaluation.classes import Classes
-from predictor.evaluation.judge import Classify, Judged, Progress, judged
 from predictor.evaluation.pictures import Picture
 from predictor.evaluation.report import evaluation
+from predictor.evaluation.runner import Classify, Judged, Progress, judged
 
 
 def evaluate(

@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from predictor.checking.report import Request
+from predictor.checking.runner import try_model
 from predictor.config import Settings
+from predictor.discovery.discover import recalled
 from predictor.errors import InvalidRequest
-from predictor.evaluation.judge import TOP, Answer
 from predictor.evaluation.pictures import Picture
+from predictor.evaluation.runner import TOP, Answer
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
 from predictor.model.device import Device
-from predictor.model.discover import recalled
 from predictor.model.labels import Label
-from predictor.model.report import Request
 from predictor.model.scores import Ranked, described, flat, rank
 from predictor.model.session import Session, load
 from predictor.model.spec import ModelSpec
-from predictor.model.trial import try_model
 
 _MODEL, _LABELS, _PREPROCESSING = "model.onnx", "labels", "preprocessing"
 

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import urllib3
 
 from predictor.errors import InvalidImage, InvalidRequest, NotReady
-from predictor.evaluation.judge import TOP, Answer
 from predictor.evaluation.pictures import Picture
+from predictor.evaluation.runner import TOP, Answer
 from predictor.model.labels import Label
 
 _ALL = 1_000_000

@@ -6,8 +6,8 @@ from typing import Any
 
 from predictor.errors import InvalidRequest
 from predictor.evaluation.classes import Classes
-from predictor.evaluation.judge import TOP, Answer, Judged
 from predictor.evaluation.measures import Share, calibration, histogram, milliseconds
+from predictor.evaluation.runner import TOP, Answer, Judged
 
 _MOST_PAIRS = 50
 _MOST_PROBLEMS = 100

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from predictor.errors import InvalidRequest, PredictorError
 from predictor.evaluation.candidates import Candidate, geometries, values
 from predictor.evaluation.classes import Classes
-from predictor.evaluation.judge import TOP, Progress, in_parallel
 from predictor.evaluation.measures import Share, sign_test
 from predictor.evaluation.pictures import Picture
+from predictor.evaluation.runner import TOP, Progress, in_parallel
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import Preprocessing, to_tensor
 from predictor.model.scores import rank

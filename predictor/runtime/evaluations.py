@@ -10,14 +10,14 @@ from predictor.config import Settings
 from predictor.errors import ModelConflict, Overloaded, PredictorError
 from predictor.evaluation.classes import Classes
 from predictor.evaluation.evaluate import evaluate
-from predictor.evaluation.judge import TOP, Answer, Classify, Progress
 from predictor.evaluation.pictures import Picture
+from predictor.evaluation.runner import TOP, Answer, Classify, Progress
 from predictor.evaluation.tune import Tuner
 from predictor.image.decode import Limits
-from predictor.runtime.engine import Engine
-from predictor.runtime.loaded import LoadedModel
-from predictor.runtime.prediction import Encoded, Options, Outcome
-from predictor.store.durable import storing
+from predictor.inference.engine import Engine
+from predictor.inference.loader import LoadedModel
+from predictor.inference.prediction import Encoded, Options, Outcome
+from predictor.store.atomic import storing
 from predictor.store.lock import locked
 
 _TRIES = 100

@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from predictor import slots
+from predictor import shared
 from predictor.config import cores
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
-from predictor.runtime.live import Live, Models
-from predictor.runtime.loaded import LoadedModel
+from predictor.inference.active_models import Live, Models
+from predictor.inference.loader import LoadedModel
+from predictor.store.commit import Switch
 from predictor.store.lock import locked
+from predictor.store.members import Member
 from predictor.store.publish import Publisher
 from predictor.store.registry import ModelVersion
-from predictor.store.roster import Member
-from predictor.store.switch import Switch
 
 _FOLLOW_SECONDS = 0.02
 _GUARD_SECONDS = 0.5
@@ -173,7 +173,7 @@ class Follower:
     @contextmanager
     def _lane(self) -> Iterator[None]:
         """Load beside few others, so that on a machine of several cores half of them are left to requests."""
-        lane = slots.own() % max(1, cores() // 2)
+        lane = shared.own() % max(1, cores() // 2)
         with contextlib.ExitStack() as held:
             with contextlib.suppress(TimeoutError, OSError):
                 held.enter_context(locked(self._registry.data / f"load-{lane}.lock", _LANE_SECONDS))

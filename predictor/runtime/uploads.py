@@ -11,20 +11,20 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from predictor import slots
+from predictor import shared
+from predictor.checking.report import Limits, Refused, Report, Request
+from predictor.checking.runner import try_model
 from predictor.config import Settings, cores
+from predictor.discovery.configs import own
 from predictor.errors import ModelConflict, ModelNotFound, PredictorError
-from predictor.model.configs import own
-from predictor.model.report import Limits, Refused, Report, Request
-from predictor.model.trial import try_model
-from predictor.runtime.metrics import Metrics
+from predictor.metrics import Metrics
 from predictor.runtime.rest import Rest
-from predictor.store.durable import storing
+from predictor.store.atomic import storing
+from predictor.store.commit import Switch
 from predictor.store.lock import locked
 from predictor.store.manifest import LABELS, MODEL, PREPROCESSING, described
 from predictor.store.publish import Publisher, now
 from predictor.store.registry import ModelVersion
-from predictor.store.switch import Switch
 
 _CHECK_LOCK_SECONDS = 10.0
 
@@ -74,7 +74,7 @@ class Uploads:
         # One check at a time on a machine: each may use a core and much memory.
         self._lock = switch.registry.data / "check.lock"
         workers = settings.workers or cores()
-        self._rest = Rest(switch.registry.data / "check.last", lambda: sum(slots.answers.of(workers)))
+        self._rest = Rest(switch.registry.data / "check.last", lambda: sum(shared.answers.of(workers)))
 
     def take(self, receive: Callable[[Path], Received]) -> ModelVersion:
         """Receive, check and publish a model; all workers serve it when this returns.

@@ -10,29 +10,29 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from predictor.checking.report import Report, Request
+from predictor.checking.runner_gpu import try_on
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.fetch.client import Fetcher
+from predictor.inference.active_models import Live
+from predictor.inference.cache import Cache, cache_folder
+from predictor.inference.engine import Engine
+from predictor.inference.loader import LoadedModel, Loader
+from predictor.inference.model_cache import Shelf
+from predictor.inference.watchdog import Watchdog
+from predictor.metrics import Metrics, exporter
 from predictor.model.device import Device, choose, memory
-from predictor.model.report import Report, Request
 from predictor.model.session import load
-from predictor.model.trial_gpu import try_on
-from predictor.runtime.cache import Cache, cache_folder
-from predictor.runtime.engine import Engine
 from predictor.runtime.evaluations import Evaluations
-from predictor.runtime.live import Live
-from predictor.runtime.loaded import LoadedModel, Loader
-from predictor.runtime.metrics import Metrics, exporter
 from predictor.runtime.reload import Follower
-from predictor.runtime.shelf import Shelf
 from predictor.runtime.uploads import Uploads
-from predictor.runtime.watchdog import Watchdog
+from predictor.store.commit import Switch
 from predictor.store.lock import locked
+from predictor.store.members import Member, Roster
 from predictor.store.publish import Publisher
 from predictor.store.registry import ModelVersion, Registry
-from predictor.store.roster import Member, Roster
 from predictor.store.stamp import Stamp
-from predictor.store.switch import Switch
 
 _LOCK_SECONDS = 60.0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor.errors import NotReady
-from predictor.store.durable import write_whole
+from predictor.store.atomic import write_whole
 
 MODEL, LABELS, PREPROCESSING = "model.onnx", "labels", "preprocessing"
 """The files of a version."""

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from predictor.errors import InvalidModel, ModelConflict, ModelNotFound
-from predictor.store.durable import move_folder, remove
+from predictor.store.atomic import move_folder, remove
+from predictor.store.commit import LOCK_SECONDS, Switch
 from predictor.store.manifest import MODEL, Manifest
+from predictor.store.members import Dead
 from predictor.store.registry import ModelVersion, Registry
-from predictor.store.roster import Dead
 from predictor.store.state import Death, Event, Name, State
-from predictor.store.switch import LOCK_SECONDS, Switch
 
 KEPT = 5
 """Versions of a name that are kept, besides the live one and the one that ships with the service."""

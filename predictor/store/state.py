@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor.errors import StorageFull
-from predictor.store.durable import write_whole
+from predictor.store.atomic import write_whole
 
 _POINTER, _COPY = "state.json", "state.copy.json"
 _EVENTS = 100

@@ -3,11 +3,11 @@
 import base64
 from typing import Any
 
-from predictor.image.restore import png
+from predictor.image.tensor_to_image import png
+from predictor.inference.loader import LoadedModel
+from predictor.inference.prediction import Prediction, Trace
 from predictor.model.scores import described
 from predictor.model.spec import ModelSpec
-from predictor.runtime.loaded import LoadedModel
-from predictor.runtime.prediction import Prediction, Trace
 from predictor.web.schemas import model_json
 
 

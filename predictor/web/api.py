@@ -18,14 +18,14 @@ from predictor.errors import (
     Unauthorized,
     UnsupportedImage,
 )
-from predictor.runtime.prediction import Outcome
+from predictor.inference.prediction import Outcome
 from predictor.runtime.worker import Worker
-from predictor.web import answers, callers, inputs, schemas
+from predictor.web import answers, deadline, inputs, schemas
 from predictor.web.auth import require_token
+from predictor.web.errors import problem_json
 from predictor.web.flask_app import as_json
-from predictor.web.hooks import present, surrounding
+from predictor.web.middleware import present, surrounding
 from predictor.web.openapi import BINARY, operation
-from predictor.web.problems import problem_json
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -37,7 +37,7 @@ def blueprint(worker: Worker) -> Blueprint:
     @operation(
         tag="Prediction",
         query=schemas.Options,
-        headers=callers.Headers,
+        headers=deadline.Headers,
         bodies={
             "application/json": schemas.PredictRequest,
             "multipart/form-data": schemas.FileRequest,
@@ -61,7 +61,7 @@ def blueprint(worker: Worker) -> Blueprint:
         asked = present()
         require_token(asked, settings.predict_tokens)
         sent = inputs.read(asked, settings)
-        outcome = worker.engine.predict(sent.pictures, sent.options, callers.caller(asked, settings))
+        outcome = worker.engine.predict(sent.pictures, sent.options, deadline.caller(asked, settings))
         surrounding().phases = outcome.phases.seconds
         return as_json(_body(outcome, many=sent.many))
 

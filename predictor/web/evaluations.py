@@ -29,18 +29,18 @@ from predictor.errors import (
     Unauthorized,
 )
 from predictor.evaluation import archive
-from predictor.evaluation.judge import Progress
 from predictor.evaluation.pictures import Files, Picture, labelled
+from predictor.evaluation.runner import Progress
 from predictor.evaluation.tune import sample
+from predictor.inference.gently import let_pictures_pass
+from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step
-from predictor.runtime.gently import let_pictures_pass
-from predictor.runtime.loaded import LoadedModel
 from predictor.runtime.worker import Worker
-from predictor.store.durable import storing
-from predictor.web import callers, evaluation_schemas, forms, schemas
+from predictor.store.atomic import storing
+from predictor.web import deadline, evaluation_schemas, forms, schemas
 from predictor.web.auth import require_admin
+from predictor.web.errors import problem_json, wants_page
 from predictor.web.openapi import TEXT, operation
-from predictor.web.problems import problem_json, wants_page
 
 NAME = "evaluations"
 """The blueprint's name."""
@@ -165,7 +165,7 @@ def _begun(worker: Worker, work: Work, limit: int | None, held: ExitStack) -> It
 def _waited_for(steps: Iterator[Step]) -> Iterator[Step]:
     """The same, as long as the sender of the request waits for them."""
     for step in steps:
-        callers.waits(request)
+        deadline.waits(request)
         yield step
 
 
@@ -191,7 +191,7 @@ def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
             between=partial(let_pictures_pass, settings.workers or cores()),
         )
     body = schemas.check(evaluation_schemas.EvaluationRequest, fields, strict=False)
-    pictures = labelled(_files(files, settings.max_image_bytes), partial(callers.waits, request))
+    pictures = labelled(_files(files, settings.max_image_bytes), partial(deadline.waits, request))
     return _Asked(body.model, body.version, sample(pictures, body.limit or limit or len(pictures)))
 
 

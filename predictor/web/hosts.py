@@ -7,7 +7,7 @@ from flask import Flask, request
 from werkzeug.sansio.utils import host_is_trusted
 
 from predictor.errors import InvalidRequest
-from predictor.web.hooks import present
+from predictor.web.middleware import present
 
 # Probes and Prometheus know no name, only an address. Nothing in these answers depends on it, and an address
 # is no name that somebody else's DNS could have led here.

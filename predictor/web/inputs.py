@@ -13,7 +13,7 @@ from predictor.config import Settings
 from predictor.errors import InvalidRequest, PredictorError, UnsupportedImage
 from predictor.image import foreign
 from predictor.image.decode import sniff
-from predictor.runtime.prediction import Encoded, Options, Picture, Remote
+from predictor.inference.prediction import Encoded, Options, Picture, Remote
 from predictor.web import forms, schemas
 
 _URLENCODED = "application/x-www-form-urlencoded"

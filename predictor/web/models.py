@@ -19,9 +19,9 @@ from predictor.runtime.worker import Worker
 from predictor.store.registry import ModelVersion
 from predictor.web import model_schemas, models_page, schemas, uploads
 from predictor.web.auth import require_admin
+from predictor.web.errors import wants_page
 from predictor.web.listing import model_json, models_json
 from predictor.web.openapi import operation
-from predictor.web.problems import wants_page
 
 NAME = "models"
 """The blueprint's name."""

@@ -8,12 +8,12 @@ from flask import Blueprint, Response, current_app, jsonify, render_template, re
 
 from predictor import __version__
 from predictor.errors import PredictorError
-from predictor.runtime.prediction import Encoded, Picture
+from predictor.inference.prediction import Encoded, Picture
 from predictor.runtime.worker import Worker
-from predictor.web import answers, callers, inputs, openapi, schemas
+from predictor.web import answers, deadline, inputs, openapi, schemas
 from predictor.web.auth import require_token
-from predictor.web.hooks import surrounding
-from predictor.web.problems import problem_json
+from predictor.web.errors import problem_json
+from predictor.web.middleware import surrounding
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -83,7 +83,9 @@ def _predicted(worker: Worker) -> dict[str, Any]:
     start = time.perf_counter()
     require_token(request, worker.settings.predict_tokens)
     sent = inputs.read(request, worker.settings)
-    outcome = worker.engine.predict(sent.pictures[:1], sent.options, callers.caller(request, worker.settings))
+    outcome = worker.engine.predict(
+        sent.pictures[:1], sent.options, deadline.caller(request, worker.settings)
+    )
     surrounding().phases = outcome.phases.seconds
     first = outcome.results[0]
     if isinstance(first, PredictorError):

@@ -9,7 +9,7 @@ from flask import Request
 
 from predictor.config import MEGA, Settings, cores
 from predictor.errors import InvalidRequest, ModelTooLarge
-from predictor.runtime.gently import let_pictures_pass
+from predictor.inference.gently import let_pictures_pass
 from predictor.runtime.uploads import Received
 from predictor.store.manifest import LABELS, MODEL, PREPROCESSING
 from predictor.web import forms, model_schemas, schemas

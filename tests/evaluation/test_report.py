@@ -4,8 +4,8 @@ import pytest
 
 from predictor.errors import InvalidRequest
 from predictor.evaluation.classes import Classes
-from predictor.evaluation.judge import Answer, Judged
 from predictor.evaluation.report import evaluation
+from predictor.evaluation.runner import Answer, Judged
 from predictor.model.labels import numbered
 
 CLASSES = Classes(numbered(7))

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from predictor.errors import InvalidRequest
-from predictor.evaluation.judge import Progress
 from predictor.evaluation.pictures import Picture
+from predictor.evaluation.runner import Progress
 from predictor.evaluation.tune import Tuner, sample
 from predictor.image.decode import Limits
 from predictor.image.preprocess import Preprocessing

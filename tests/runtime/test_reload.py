@@ -10,15 +10,15 @@ import pytest
 
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import InvalidModel, NotReady, PredictorError
-from predictor.runtime.live import Live
-from predictor.runtime.loaded import LoadedModel
+from predictor.inference.active_models import Live
+from predictor.inference.loader import LoadedModel
 from predictor.runtime.reload import Follower
+from predictor.store.commit import Switch
 from predictor.store.manifest import MODEL, described
+from predictor.store.members import Roster
 from predictor.store.publish import Publisher
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
-from predictor.store.roster import Roster
 from predictor.store.stamp import Stamp
-from predictor.store.switch import Switch
 
 
 class FakeWorker:

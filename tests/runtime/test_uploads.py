@@ -9,18 +9,18 @@ from pathlib import Path
 import prometheus_client
 import pytest
 
+from predictor.checking.report import Best, OnGpu, Refused, Report, Request
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import InvalidRequest, ModelConflict, ModelNotFound, PredictorError, StorageFull
-from predictor.model.report import Best, OnGpu, Refused, Report, Request
+from predictor.metrics import Metrics
 from predictor.runtime import uploads as module
-from predictor.runtime.metrics import Metrics
 from predictor.runtime.uploads import Received, Uploads, report_json
+from predictor.store.commit import Switch
 from predictor.store.manifest import LABELS, MODEL
+from predictor.store.members import Roster
 from predictor.store.publish import Publisher
 from predictor.store.registry import Registry
-from predictor.store.roster import Roster
 from predictor.store.stamp import Stamp
-from predictor.store.switch import Switch
 
 REPORT = Report(
     spec={"classes": 3, "warnings": ["The labels are missing."]},

@@ -9,12 +9,12 @@ import pytest
 
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import PredictorError
+from predictor.store.commit import Switch
 from predictor.store.manifest import MODEL, described
+from predictor.store.members import Roster
 from predictor.store.publish import Publisher
 from predictor.store.registry import ModelVersion, Registry
-from predictor.store.roster import Roster
 from predictor.store.stamp import Stamp
-from predictor.store.switch import Switch
 
 
 class Store:

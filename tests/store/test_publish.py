@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, StorageFull
+from predictor.store.members import Dead
 from predictor.store.registry import DEFAULT
-from predictor.store.roster import Dead
 
 
 def live(store: Any, name: str = DEFAULT) -> int | None:

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from predictor.runtime.admission import Caller
+from predictor.inference.admission import Caller
 from tests.web import encoded
 
 Post = Callable[..., TestResponse]

@@ -13,11 +13,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from predictor.checking.report import OnGpu, Report, Request
+from predictor.checking.runner import try_model
 from predictor.config import BUNDLED_MODEL
+from predictor.discovery.discover import LABELS
 from predictor.model.device import Device
-from predictor.model.discover import LABELS
-from predictor.model.report import OnGpu, Report, Request
-from predictor.model.trial import try_model
 from predictor.runtime.worker import Worker
 from tests.web import encoded
 

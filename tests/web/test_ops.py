@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 import predictor.runtime.worker
 from predictor.config import cores
-from predictor.runtime.admission import Caller
+from predictor.inference.admission import Caller
 
 
 def test_health(client: FlaskClient) -> None:

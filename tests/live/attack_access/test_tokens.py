@@ -15,7 +15,7 @@ from tools.sample_models import classifier
 
 pytestmark = pytest.mark.live
 JPEG = {"Content-Type": "image/jpeg"}
-CHECK = b"predictor.model.check"
+CHECK = b"predictor.checking.check"
 
 
 def bearer(token: str) -> dict[str, str]:

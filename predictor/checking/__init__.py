@@ -1,0 +1,1 @@
+"""The disposable process that tries an upload."""

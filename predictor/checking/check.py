@@ -1,0 +1,215 @@
+"""`python -m predictor.checking.check`: the disposable process that tries an uploaded model.
+
+It reads one `Request` as JSON from standard input and writes one line of JSON to standard output: a `Report`
+with `"ok": true`, or `"ok": false` with a sentence for the uploader as `reason` and a word of `REASONS` as
+`code`. An answer counts only with exit code 0. Whatever else happens here - a crash in native code, no
+memory, no end - is for `predictor.checking.runner` to see from outside. On a GPU, another line comes first,
+once CUDA works, so that an end before it is known not to be the model's fault.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from predictor.checking import onnx_rules
+from predictor.checking.parity import best
+from predictor.checking.report import BEGUN, Limits, Reason, Refused, Report, Request
+from predictor.checking.sandbox import abandoned, confine
+from predictor.checking.smoke_test import Outcome, attempt
+from predictor.checking.unloadable import explain
+from predictor.config import BUNDLED_MODEL
+from predictor.discovery.activation import settle
+from predictor.discovery.discover import discover
+from predictor.discovery.structure import examine
+from predictor.errors import Internal, InvalidModel, NotReady
+from predictor.model.cuda_visible import VISIBLE
+from predictor.model.device import Device, memory
+from predictor.model.session import Session, load
+from predictor.model.spec import Graph, ModelSpec, Structure, Tensor
+from predictor.model.strict_json import shown
+
+_LONGEST_REASON = 500
+_MEMORY: tuple[Reason, str] = ("memory", "The model needs more memory than a check may use.")
+# How the runtime and CUDA name a failed allocation; the third is one over the limit of the GPU's memory.
+_OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "Available memory of", "out of memory")
+
+
+def main() -> None:
+    """Answer the one request on standard input."""
+    # A library that prints to standard output must not spoil the answer.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answer:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        request = Request.from_json(json.load(sys.stdin))
+        confine(request.limits, _size(request), request.provider)
+        if abandoned(answer.fileno()):
+            return
+        if request.provider == "cuda":
+            _start_cuda(request)
+            print(BEGUN, file=answer, flush=True)
+        answer.write(json.dumps(reply(request), allow_nan=False) + "\n")
+
+
+def reply(request: Request) -> dict[str, Any]:
+    """Check a model; refusals, want of memory and names that are no text become an answer too."""
+    try:
+        return {"ok": True, **check(request).to_json()}
+    except Refused as refused:
+        return _no(refused.reason, refused.detail)
+    except MemoryError:
+        return _no(*_MEMORY)
+    except UnicodeDecodeError:
+        return _no("not_onnx", "A name or a text in the model is not in UTF-8.")
+
+
+def check(request: Request) -> Report:
+    """Read a model, load it and run it on pictures that are made up.
+
+    Raises:
+        Refused: it cannot be served; the sentence says why.
+    """
+    nodes, structure = _examined(Path(request.model), request)
+    used = _gpu_memory(request)
+    started = time.perf_counter()
+    session = _load(request)
+    load_seconds = time.perf_counter() - started
+    spec = _spec(session.graph, structure, request)
+    outcome = _attempt(session, spec)
+    return Report(
+        spec=_settled(spec, outcome, structure).to_json(),
+        nodes=nodes,
+        load_seconds=_rounded(load_seconds),
+        run_seconds=_rounded(outcome.alone.seconds),
+        batch=outcome.together.batch,
+        batch_seconds=_rounded(outcome.together.seconds),
+        memory_bytes=_most_memory(),
+        warnings=outcome.warnings,
+        best=best(outcome.scores),
+        gpu_bytes=_rise(used, _gpu_memory(request)),
+    )
+
+
+def _start_cuda(request: Request) -> None:
+    """Load the model that ships with the service, which is known to load, on the GPU."""
+    try:
+        load(BUNDLED_MODEL, _device(request))
+    except (InvalidModel, NotReady) as error:
+        sys.exit(error.detail)
+
+
+def _device(request: Request) -> Device:
+    if request.provider == "cpu":
+        return Device("cpu")
+    return Device("cuda", os.environ.get(VISIBLE), "The GPU")
+
+
+def _size(request: Request) -> int:
+    return Path(request.model).stat().st_size
+
+
+def _gpu_memory(request: Request) -> int | None:
+    """Bytes of the GPU's memory that are in use, by whomever."""
+    report = memory(_device(request))
+    return None if report is None else report[0]
+
+
+def _rise(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else max(0, after - before)
+
+
+def _examined(path: Path, request: Request) -> tuple[int, Structure]:
+    """Judge the file; what was read of it is gone before the runtime reads it again."""
+    model = onnx_rules.read(path, request.limits)
+    nodes = onnx_rules.judge(model, request.limits, allow_control_flow=request.allow_control_flow)
+    return nodes, examine(model)
+
+
+def _load(request: Request) -> Session:
+    gpu_bytes = request.limits.memory_for(_size(request))
+    try:
+        return load(Path(request.model), _device(request), gpu_bytes=gpu_bytes)
+    except NotReady as error:
+        raise Refused("load_failed", "The runtime could not load the model.") from error
+    except InvalidModel as error:
+        _refuse_for_memory(error)
+        model = onnx_rules.read(Path(request.model), request.limits)
+        raise Refused("load_failed", explain(model, str(error.__cause__))) from error
+
+
+def _attempt(session: Session, spec: ModelSpec) -> Outcome:
+    try:
+        return attempt(lambda batch: session.run(batch, spec.names), spec)
+    except Internal as error:
+        _refuse_for_memory(error)
+        raise Refused("run_failed", "The model loads, but fails when it is run.") from error
+
+
+def _settled(spec: ModelSpec, outcome: Outcome, structure: Structure) -> ModelSpec:
+    try:
+        return settle(spec, [outcome.scores], structure.last.get(spec.scores.name))
+    except InvalidModel as error:
+        raise Refused("class_scores", error.detail) from error
+
+
+def _refuse_for_memory(error: Exception) -> None:
+    if any(word in str(error.__cause__) for word in _OUT_OF_MEMORY):
+        raise Refused(*_MEMORY) from error
+
+
+def _spec(graph: Graph, structure: Structure, request: Request) -> ModelSpec:
+    _check_tensors(graph)
+    labels = _text(request.labels, "labels", request.limits)
+    preprocessing = _text(request.preprocessing, "preprocessing", request.limits)
+    try:
+        return discover(graph, labels, preprocessing, structure)
+    except InvalidModel as error:
+        raise Refused("unclear", error.detail) from error
+
+
+def _check_tensors(graph: Graph) -> None:
+    if not any(len(tensor.shape) == 4 for tensor in graph.inputs):
+        raise Refused("image_input", "The model has no input for pictures, which has four axes.")
+    for tensor in graph.outputs:
+        if "(" in tensor.dtype:
+            raise Refused("class_scores", _no_numbers(tensor))
+
+
+def _no_numbers(tensor: Tensor) -> str:
+    of = "maps" if "map(" in tensor.dtype else "texts" if "string" in tensor.dtype else "something else"
+    sentence = f"The model must answer with numbers, a score for each class; {shown(tensor.name)} holds {of}."
+    return f"{sentence} Convert it again with the option zipmap=False." if of == "maps" else sentence
+
+
+def _text(name: str | None, what: Reason, limits: Limits) -> str | None:
+    if name is None:
+        return None
+    path = Path(name)
+    if path.stat().st_size > limits.companion_bytes:
+        raise Refused(what, f"The {what} file is larger than {limits.companion_bytes / 1e6:g} MB.")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Refused(what, f"The {what} file is not text in UTF-8.") from error
+
+
+def _most_memory() -> int:
+    """The peak of this program's resident memory, in bytes; getrusage would count the parent's as well."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+
+
+def _rounded(seconds: float) -> float:
+    """At least a microsecond, so that a rate can be had from it."""
+    return max(round(seconds, 6), 1e-6)
+
+
+def _no(reason: Reason, sentence: str) -> dict[str, Any]:
+    return {"ok": False, "code": reason, "reason": sentence[:_LONGEST_REASON]}
+
+
+if __name__ == "__main__":
+    main()
+    # The answer is written: to take the libraries down in order would only take time.
+    os._exit(0)

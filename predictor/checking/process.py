@@ -1,0 +1,213 @@
+"""A process that may crash, hang or grow without harm to this one: how it is run, and what is heard of it.
+
+It gets nothing of this process but a request: no environment, no descriptors, no open locks.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from predictor.checking.report import Request
+from predictor.errors import Internal, NotReady
+from predictor.model.stopwatch import of_process
+
+MOST_ANSWER = 64 * 1024
+"""Bytes of an answer that are read, but for one more that shows that it is too long."""
+_MOST_COMPLAINT = 8 * 1024
+_CHUNK = 64 * 1024
+_POLL_SECONDS = 0.02
+# How often it is looked how long a process has worked.
+_LOOK_SECONDS = 0.25
+# A process that in this time had a processor for less than this share of it, though it wanted one, starves.
+_STARVING_SECONDS, _STARVING_SHARE = 5.0, 0.25
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the process ended: what it wrote, and its exit code, or None if its time was up."""
+
+    answer: bytes
+    complaint: bytes
+    code: int | None
+
+
+def run(folder: Path, request: Request, command: Sequence[str], environment: Mapping[str, str]) -> Ending:
+    """Have a process do what is asked, and see how it ends.
+
+    Raises:
+        Internal: it could not be started.
+        NotReady: the machine is so busy that the process did not come to its end.
+    """
+    deadline = time.monotonic() + request.limits.wall_seconds
+    ending = _attempt(folder, request, command, environment, _Turn(deadline, idle=True))
+    if ending is None:
+        log.warning("The machine is so busy that the check of a model gets a share of its own")
+        ending = _attempt(folder, request, command, environment, _Turn(deadline, idle=False))
+    return ending or Ending(b"", b"", None)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """By when a process must have ended, and whether it runs only when nothing else wants the processor."""
+
+    deadline: float
+    idle: bool
+
+
+def _attempt(
+    folder: Path, request: Request, command: Sequence[str], environment: Mapping[str, str], turn: _Turn
+) -> Ending | None:
+    """Run the process once; None if it was given up because it hardly got a processor."""
+    process = _start(folder, command, environment)
+    try:
+        idle = turn.idle and _stand_back(process.pid)
+        _ask(process, request)
+        heard = _Heard(process)
+        in_time = _listened(process, heard, request.limits.seconds, dataclasses.replace(turn, idle=idle))
+        if in_time is None:
+            return None
+    finally:
+        code = _end(process)
+    return Ending(bytes(heard.answer), bytes(heard.complaint), code if in_time else None)
+
+
+def _stand_back(process: int) -> bool:
+    """Give a process the processor only when nobody else wants it; whether that could be done.
+
+    From the first moment: to load the libraries costs as much as most models do. In the scheduler's idle
+    class a process gives way at once, which one with a mere weight (nice) does not. Without privileges there
+    is no way back, so one that starves has to begin again.
+    """
+    try:
+        os.sched_setscheduler(process, os.SCHED_IDLE, os.sched_param(0))
+    except OSError:
+        return False
+    return True
+
+
+def _listened(process: subprocess.Popen[bytes], heard: "_Heard", seconds: float, turn: _Turn) -> bool | None:
+    """Whether the process ended in so many seconds of work; None as soon as it hardly had a processor.
+
+    Raises:
+        NotReady: the turn is over by the clock, though the process has not worked for so long.
+    """
+    watch = of_process(process.pid)
+    since, before = time.monotonic(), watch.seconds()
+    while not heard.listen(time.monotonic() + _LOOK_SECONDS):
+        now, worked = time.monotonic(), watch.seconds()
+        if worked > seconds:
+            return False
+        if now > turn.deadline:
+            raise NotReady("The machine is too busy to try the model; try again later.")
+        if now - since > _STARVING_SECONDS:
+            if turn.idle and worked - before < _STARVING_SHARE * (now - since):
+                return None
+            since, before = now, worked
+    return True
+
+
+def _start(folder: Path, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE
+    try:
+        return subprocess.Popen(  # noqa: S603 - the command is a constant of this module
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            bufsize=0,
+            close_fds=True,
+            # A session of its own would be one that the scheduler treats as the service's equal.
+            process_group=0,
+        )
+    except OSError as error:
+        log.exception("The process that tries a model could not be started")
+        raise Internal("The model could not be tried.") from error
+
+
+def _ask(process: subprocess.Popen[bytes], request: Request) -> None:
+    """Send the request, which is far smaller than what a pipe holds, so that this never waits."""
+    assert process.stdin is not None  # noqa: S101 - opened by _start
+    try:
+        with process.stdin as stream:
+            stream.write(json.dumps(request.to_json()).encode())
+    except BrokenPipeError:
+        log.info("The process that tries a model ended before it was asked")
+
+
+class _Heard:
+    """What a process writes, read until the ends of both streams or the process's, or until it is too long.
+
+    What the process started may hold the streams open, so that their ends are not to be waited for.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.answer, self.complaint = bytearray(), bytearray()
+        self._process = process
+        self._open = {
+            process.stdout: (self.answer, MOST_ANSWER + 1),
+            process.stderr: (self.complaint, _MOST_COMPLAINT),
+        }
+
+    def listen(self, deadline: float) -> bool:
+        """Read on; whether the process has ended, or written too much, before the time was up."""
+        with selectors.DefaultSelector() as selector:
+            for stream, kept in self._open.items():
+                selector.register(stream or -1, selectors.EVENT_READ, kept)
+            while selector.get_map() and not self._too_long:
+                if (left := deadline - time.monotonic()) <= 0:
+                    return False
+                # What a process wrote before it ended is there once it has ended.
+                ended = _exited(self._process)
+                ready = selector.select(0 if ended else min(left, _POLL_SECONDS))
+                if ended and not ready:
+                    break
+                for key, _ in ready:
+                    self._read(selector, key)
+        return self._too_long or self._ended(deadline)
+
+    @property
+    def _too_long(self) -> bool:
+        return len(self.answer) > MOST_ANSWER
+
+    def _read(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+        chunk = os.read(key.fd, _CHUNK)
+        kept, most = key.data
+        kept += chunk[: most - len(kept)]
+        if not chunk:
+            selector.unregister(key.fileobj)
+            del self._open[key.fileobj]  # type: ignore[arg-type]
+
+    def _ended(self, deadline: float) -> bool:
+        """Whether the process ends in time."""
+        while not _exited(self._process):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+
+
+def _exited(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process has ended. It is not reaped, so that its number still belongs to its group."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """End the process, if it still runs, and all that it started; its exit code."""
+    os.killpg(process.pid, signal.SIGKILL)
+    code = process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+    return code

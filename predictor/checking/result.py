@@ -1,0 +1,102 @@
+"""What is believed of a process that tried a model: a whole answer of the expected form, if it ended well."""
+
+import json
+import logging
+import math
+import signal
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from predictor.checking.process import MOST_ANSWER, Ending
+from predictor.checking.report import Best, Reason, Refused, Report
+
+_Words = tuple[Reason, str]
+_TOO_LONG: _Words = ("time", "The model takes too long: its check did not end in time.")
+_TOO_MUCH_MEMORY: _Words = ("memory", "The model needs more memory than a check may use.")
+_CRASHED: _Words = ("crashed", "The model crashed the runtime while it was tried.")
+_NO_ANSWER: _Words = ("no_answer", "The check of the model ended without a result.")
+_BY_SIGNAL: dict[int, tuple[Reason, str]] = {
+    signal.SIGXCPU: _TOO_LONG,
+    signal.SIGALRM: _TOO_LONG,
+    signal.SIGKILL: _TOO_MUCH_MEMORY,
+}
+
+log = logging.getLogger(__name__)
+
+
+class _No(pydantic.BaseModel, extra="forbid", strict=True):
+    ok: Literal[False]
+    code: Reason
+    reason: Annotated[str, pydantic.Field(min_length=1, max_length=500)]
+
+
+_Some = pydantic.Field(min_length=1)
+
+
+class _Best(pydantic.BaseModel, extra="forbid"):
+    classes: Annotated[tuple[pydantic.NonNegativeInt, ...], _Some]
+    scores: Annotated[tuple[float, ...], _Some]
+    spread: pydantic.NonNegativeFloat
+
+
+class _Yes(pydantic.BaseModel, extra="forbid"):
+    ok: Literal[True]
+    spec: dict[str, pydantic.JsonValue]
+    nodes: pydantic.NonNegativeInt
+    load_seconds: pydantic.PositiveFloat
+    run_seconds: pydantic.PositiveFloat
+    batch: pydantic.PositiveInt
+    batch_seconds: pydantic.PositiveFloat
+    memory_bytes: pydantic.NonNegativeInt
+    warnings: list[str]
+    best: list[_Best] = []
+    gpu_bytes: pydantic.NonNegativeInt | None = None
+
+
+_ANSWER: pydantic.TypeAdapter[_Yes | _No] = pydantic.TypeAdapter(
+    Annotated[_Yes | _No, pydantic.Field(discriminator="ok")]
+)
+
+
+def judged(ending: Ending, heading: bytes = b"") -> Report:
+    """The report of a process, which follows a heading in what it wrote.
+
+    Raises:
+        Refused: there is none, or it says so.
+    """
+    try:
+        return _judged(ending, heading)
+    except Refused as refused:
+        log.warning("A model was refused (%s); its check wrote: %r", refused.reason, ending.complaint)
+        raise
+
+
+def _judged(ending: Ending, heading: bytes) -> Report:
+    if ending.code is None:
+        raise Refused(*_TOO_LONG)
+    if len(ending.answer) > MOST_ANSWER:
+        raise Refused(*_NO_ANSWER)
+    if ending.code < 0:
+        raise Refused(*_BY_SIGNAL.get(-ending.code, _CRASHED))
+    if ending.code > 0:
+        raise Refused(*_NO_ANSWER)
+    return _believed(ending.answer.removeprefix(heading))
+
+
+def _believed(answer: bytes) -> Report:
+    try:
+        read = _ANSWER.validate_python(json.loads(answer, parse_constant=_finite, parse_float=_finite))
+    except (ValueError, RecursionError) as error:
+        raise Refused(*_NO_ANSWER) from error
+    if isinstance(read, _No):
+        raise Refused(read.code, read.reason)
+    fields: dict[str, Any] = read.model_dump(exclude={"ok"})
+    best = tuple(Best(**one) for one in fields["best"])
+    return Report(**{**fields, "warnings": tuple(fields["warnings"]), "best": best})
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is not a finite number")
+    return value

@@ -1,0 +1,156 @@
+"""Run a model on pictures that are made up, and judge what it answers."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from predictor.checking.report import Refused
+from predictor.image.preprocess import to_tensor
+from predictor.model.label_lines import MOST
+from predictor.model.scores import flat
+from predictor.model.spec import ModelSpec
+
+_Array = npt.NDArray[Any]
+Run = Callable[[_Array], _Array]
+"""Pictures, shape [batch, ...] -> their class scores."""
+
+_SEED = 20_240_229
+# Runs of pictures together; the first finds memory for the second.
+_TOGETHER = 2
+# Kernels may sum in another order for another batch, in half precision most of all.
+_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The best time of the runs with one size of batch."""
+
+    batch: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of the runs.
+
+    Attributes:
+        scores: those of the pictures alone, shape [pictures, classes].
+        alone: the time for one picture, or for the graph's fixed batch.
+        together: the time for the largest batch that was tried; the same if the batch is fixed.
+        warnings: sentences for the uploader.
+    """
+
+    scores: _Array
+    alone: Timing
+    together: Timing
+    warnings: tuple[str, ...]
+
+
+def attempt(run: Run, spec: ModelSpec) -> Outcome:
+    """Run zeros, ones, noise and a picture, alone and, if the batch axis is free, all together.
+
+    Args:
+        run: runs the model.
+        spec: how to feed it and what it answers.
+
+    Raises:
+        Refused: an answer is not one finite score for each class of each picture.
+    """
+    samples = _samples(spec)
+    size = 1 if spec.batch is None else spec.batch
+    singles = [_timed(run, spec, [sample] * size, what) for what, sample in samples.items()]
+    all_ = list(samples.values()) if spec.batch is None else []
+    batches = [_timed(run, spec, all_, "pictures together") for _ in range(_TOGETHER) if all_]
+    alone = Timing(size, min(seconds for _, seconds in singles))
+    together = Timing(len(all_), min(seconds for _, seconds in batches)) if batches else alone
+    scores = np.concatenate([scores[:1] for scores, _ in singles])
+    return Outcome(scores, alone, together, tuple(_warnings(scores, [scores for scores, _ in batches])))
+
+
+def photograph() -> Image.Image:
+    """A picture with the smooth areas, edges and grain of a photograph, always the same, 320 x 240 pixels."""
+    y, x = np.mgrid[0:240, 0:320]
+    sky = np.stack([90 + y / 3, 140 + y / 4, 230 - y / 5], axis=-1)
+    ground = np.stack([60 + 20 * np.sin(x / 7), 110 + 25 * np.sin((x + y) / 11), 40 + y / 8], axis=-1)
+    pixels = np.where((y > 140 + 15 * np.sin(x / 40))[..., np.newaxis], ground, sky)
+    pixels[(x - 200) ** 2 + (y - 120) ** 2 < 55**2] = (200, 120, 50)
+    pixels += np.random.default_rng(_SEED).normal(0, 6, pixels.shape)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def _samples(spec: ModelSpec) -> dict[str, _Array]:
+    shape, dtype = spec.preprocessing.shape, np.dtype(spec.preprocessing.dtype)
+    picture = to_tensor(photograph(), spec.preprocessing)
+    return {
+        "zeros": np.zeros(shape, dtype),
+        "ones": np.ones(shape, dtype),
+        "noise": _noise(shape, dtype),
+        "a photograph": picture,
+    }
+
+
+def _noise(shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
+    generator = np.random.default_rng(_SEED)
+    if dtype.kind == "f":
+        return generator.standard_normal(shape).astype(dtype)
+    range_ = np.iinfo(dtype)
+    return np.asarray(generator.integers(range_.min, range_.max, shape, dtype, endpoint=True))
+
+
+def _timed(run: Run, spec: ModelSpec, pictures: list[_Array], what: str) -> tuple[_Array, float]:
+    batch = np.stack(pictures)
+    started = time.perf_counter()
+    scores = run(batch)
+    seconds = time.perf_counter() - started
+    _judge(scores, len(batch), spec)
+    if not np.isfinite(scores).all():
+        raise Refused("not_finite", f"The model's scores for {what} are not all finite numbers.")
+    return flat(scores), seconds
+
+
+def _judge(scores: _Array, batch: int, spec: ModelSpec) -> None:
+    if scores.dtype.kind not in "fiu":
+        raise Refused("class_scores", "The model must answer with numbers, a score for each class.")
+    if scores.ndim == len(spec.scores.shape) == 1:
+        scores = flat(scores)
+    if scores.ndim < 2 or scores.shape[2:] not in ((), (1, 1)):
+        raise Refused(
+            "class_scores", "The model must answer with two axes, the pictures and their class scores."
+        )
+    (given, classes), labels = scores.shape[:2], len(spec.labels)
+    if given != batch:
+        sentence = f"The model must give scores for each picture: {batch} came in, {given} went out."
+        raise Refused("class_scores", sentence)
+    if classes > MOST:
+        raise Refused("class_count", f"A model may have {MOST} classes at most.")
+    # One score tells two classes apart, and a single label may be the name of the second.
+    fitting = {1} if spec.binary else {labels or classes, 1 if labels <= 2 else labels}
+    if classes not in fitting:
+        sentence = f"The model gives {classes} class scores, but {labels} labels came with it."
+        raise Refused("class_count", sentence)
+
+
+def _warnings(alone: _Array, together: list[_Array]) -> list[str]:
+    """Compare the answers for single pictures with each other and with those for all of them together.
+
+    Args:
+        alone: the scores of each picture, shape [pictures, classes].
+        together: the same from runs with all pictures.
+    """
+    warnings = []
+    if (alone == alone[0]).all():
+        warnings.append("The model gives the same scores for pictures that differ.")
+    if not all(_close(alone, scores) for scores in together):
+        warnings.append("The model's scores for a picture depend on the pictures beside it.")
+    return warnings
+
+
+def _close(one: _Array, other: _Array) -> bool:
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    spread = max(float(np.ptp(one)), 1e-6)
+    return bool(np.abs(one - other).max() <= _TOLERANCE * spread)

@@ -1,0 +1,137 @@
+"""What is still to be applied to a model's scores, by its nodes and by what it answers."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from predictor.discovery import binary
+from predictor.discovery.configs.given import Given
+from predictor.errors import InvalidModel
+from predictor.model.labels import numbered
+from predictor.model.scores import flat
+from predictor.model.spec import ACTIVATIONS, Activation, Evidence, Last, ModelSpec
+
+KEY = "predictor.activation"
+"""The metadata key of this service's own word for it."""
+
+_Array = npt.NDArray[Any]
+# Half precision rounds each of many probabilities.
+_TOLERANCE = 0.01
+_TWICE = "The scores are probabilities already, but the model came with the activation softmax."
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """An activation, whether confidences are independent, why, and how sure that is."""
+
+    activation: Activation
+    multi_label: bool
+    reason: str
+    evidence: Evidence
+
+
+def choose(given: Given, metadata: Mapping[str, str], last: Last | None, *, beside: bool) -> Chosen:
+    """The activation as far as it is known before a trial.
+
+    Args:
+        given: what was said about the model.
+        metadata: the model's metadata.
+        last: what `Structure.last` says of the output.
+        beside: whether `given` came beside the model, and so wins over its metadata.
+
+    Raises:
+        InvalidModel: the metadata's word is none that is known.
+    """
+    said = _said(given) if beside or KEY not in metadata else None
+    if said is not None:
+        return said
+    if KEY in metadata:
+        return Chosen(
+            _known(metadata[KEY]), metadata[KEY] == "sigmoid", "Read from the model's metadata.", "given"
+        )
+    return _said(given) or _seen(last)
+
+
+def _said(given: Given) -> Chosen | None:
+    if given.activation is None:
+        return None
+    return Chosen(given.activation, bool(given.multi_label), f"Read from {given.source}.", "given")
+
+
+def _known(name: str) -> Activation:
+    for activation in ACTIVATIONS:
+        if activation == name:
+            return activation
+    raise InvalidModel(f"The metadata {KEY} must be one of {', '.join(ACTIVATIONS)}.")
+
+
+def _seen(last: Last | None) -> Chosen:
+    if last == "softmax":
+        return Chosen("none", multi_label=False, reason="The graph ends in a softmax.", evidence="seen")
+    if last == "sigmoid":
+        reason = "The graph ends in a sigmoid: each class has a confidence of its own."
+        return Chosen("none", multi_label=True, reason=reason, evidence="seen")
+    if last == "linear":
+        reason = "The graph ends in a linear layer: its scores are logits."
+        return Chosen("softmax", multi_label=False, reason=reason, evidence="seen")
+    return Chosen("softmax", False, "Nothing says what the scores are: logits are assumed.", "assumed")
+
+
+def settle(spec: ModelSpec, outputs: Sequence[_Array], last: Last | None = None) -> ModelSpec:
+    """What is known of a model once it has been tried.
+
+    Args:
+        spec: what was known before.
+        outputs: the scores for trial pictures, each of shape [batch, classes] or [batch, classes, 1, 1].
+        last: what `Structure.last` says of the output.
+
+    Returns:
+        The spec with the activation that the scores call for and, if they were missing, numbered labels.
+
+    Raises:
+        InvalidModel: the score is the same for every image.
+    """
+    rows = np.concatenate([flat(scores) for scores in outputs]).astype(np.float64)
+    if rows.shape[1] == 1:
+        return binary.settle(spec, rows, last)
+    if not spec.labels:
+        spec = dataclasses.replace(spec, labels=numbered(rows.shape[1]))
+    probabilities = _sum_to_one(rows)
+    if spec.evidence == "given":
+        twice = probabilities and spec.activation == "softmax"
+        return dataclasses.replace(spec, warnings=(*spec.warnings, _TWICE)) if twice else spec
+    if probabilities:
+        return _with(
+            spec, "none", multi_label=False, reason="The scores of the trial pictures are probabilities."
+        )
+    if spec.evidence == "assumed" and _between(rows):
+        reason = (
+            "The scores of the trial pictures lie between 0 and 1, but do not sum to 1: they are independent."
+        )
+        return _with(spec, "none", multi_label=True, reason=reason)
+    if spec.evidence == "assumed":
+        return _with(
+            spec, "softmax", multi_label=False, reason="The scores of the trial pictures are logits."
+        )
+    return spec
+
+
+def _with(spec: ModelSpec, activation: Activation, *, multi_label: bool, reason: str) -> ModelSpec:
+    return dataclasses.replace(
+        spec,
+        activation=activation,
+        multi_label=multi_label,
+        reasons={**spec.reasons, "activation": reason},
+    )
+
+
+def _sum_to_one(rows: npt.NDArray[np.float64]) -> bool:
+    # A row may go below zero by what rounding leaves.
+    return bool(rows.min() >= -1e-6 and np.abs(rows.sum(axis=1) - 1).max() <= _TOLERANCE)
+
+
+def _between(rows: npt.NDArray[np.float64]) -> bool:
+    return bool(rows.min() >= 0 and rows.max() <= 1)

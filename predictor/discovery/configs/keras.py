@@ -1,0 +1,58 @@
+"""Keras: the mode of `preprocess_input`, alone or with arguments of it and of `load_img`.
+
+The three modes are those of `keras.applications.imagenet_utils.preprocess_input`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from predictor.discovery.configs.families import CAFFE_MEAN, HALF, IMAGENET, SCALE
+from predictor.discovery.configs.given import Given
+from predictor.discovery.configs.record import Record
+
+_MODES: dict[str, dict[str, Any]] = {
+    "tf": {"channels": "RGB", "scale": SCALE, "mean": HALF[0], "std": HALF[1]},
+    "caffe": {"channels": "BGR", "scale": 1.0, "mean": CAFFE_MEAN, "std": (1.0,)},
+    "torch": {"channels": "RGB", "scale": SCALE, "mean": IMAGENET[0], "std": IMAGENET[1]},
+}
+_FILTERS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
+_KNOWN = ("mode", "data_format", "target_size", "interpolation", "keep_aspect_ratio")
+_LAYOUTS = {"channels_first": "NCHW", "channels_last": "NHWC"}
+_HOW_RESIZED = (
+    "The mode of Keras says nothing of the size: pictures are stretched to the size of the input "
+    "with the filter bilinear."
+)
+
+
+def is_keras(value: Mapping[str, Any]) -> bool:
+    """Whether an object has a mode of Keras."""
+    return "mode" in value
+
+
+def read(value: Mapping[str, Any]) -> Given:
+    """Read a mode with arguments.
+
+    Raises:
+        ValueError: a field is unknown or wrong.
+    """
+    record = Record(value, _KNOWN)
+    mode = record.text("mode", "caffe", _MODES)
+    if record.flag("keep_aspect_ratio", False):
+        raise record.wrong("keep_aspect_ratio", "must not be true: it is not known here")
+    values = {**_MODES[mode], "resize": "stretch"}
+    if "data_format" in record:
+        values["layout"] = _LAYOUTS[record.text("data_format", "", _LAYOUTS)]
+    sized = "target_size" in record
+    if sized:
+        sides = record.sides("target_size")
+        values["size"] = sides[0], sides[-1]
+    # What load_img does if nothing else is asked of it.
+    values["interpolation"] = record.text("interpolation", "nearest" if sized else "bilinear", _FILTERS)
+    names = {"layout": "data_format", "size": "target_size"}
+    return Given(f"the mode {mode} of Keras", values, names, warnings=() if sized else (_HOW_RESIZED,))
+
+
+def from_text(text: str) -> Given | None:
+    """Read the name of a mode; None if it is none."""
+    name = text.strip().lower()
+    return read({"mode": name}) if name in _MODES else None

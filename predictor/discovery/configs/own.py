@@ -1,0 +1,92 @@
+"""This service's own small JSON, which `docs/preprocessing.schema.json` describes."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from predictor.discovery.configs.given import Given
+from predictor.discovery.configs.record import Record
+from predictor.image.fields import pair
+from predictor.model import strict_json
+from predictor.model.spec import ACTIVATIONS
+
+_NUMBERS = ("mean", "std")
+_TEXTS = ("resize", "interpolation", "channels", "layout", "dtype", "rounding")
+_SCORES = ("output", "activation")
+FIELDS = ("size", "resize_to", "crop_pct", *_TEXTS, "scale", *_NUMBERS, "fill", *_SCORES)
+"""The fields that the JSON may have; none of them must be there."""
+
+
+def read(value: Mapping[str, Any], source: str) -> Given:
+    """Read the JSON. What it leaves out is to be found elsewhere.
+
+    Raises:
+        ValueError: a field is unknown or wrong, or contradicts another.
+    """
+    record = Record(value, FIELDS)
+    values: dict[str, Any] = {name: record.get(name) for name in _TEXTS if name in record}
+    if "crop_pct" in record:
+        if "resize_to" in record:
+            raise record.wrong("crop_pct", "contradicts resize_to: only one of them may stand")
+        values["crop_pct"] = record.part("crop_pct", 1.0)
+    for name in ("size", "resize_to", "fill"):
+        if name in record:
+            values[name] = _sides(record, name)
+    values |= _normalisation(record)
+    return Given(
+        source,
+        values,
+        literal=True,
+        output=record.text("output", "") if "output" in record else None,
+        activation=_activation(record),
+        multi_label=record.get("activation") == "sigmoid" if "activation" in record else None,
+    )
+
+
+def continued(text: str, before: str | None) -> str:
+    """A preprocessing that takes another one's place, with what that one said of the scores.
+
+    Only this service's own form speaks of the scores; whatever else `text` is stays as it stands.
+
+    Args:
+        text: what somebody said now.
+        before: what was said before, if anything was.
+    """
+    new, old = _own(text), _own(before or "")
+    if new is None or old is None:
+        return text
+    return json.dumps({name: old[name] for name in _SCORES if name in old} | new)
+
+
+def _own(text: str) -> dict[str, Any] | None:
+    """A JSON object of no fields but ours; None if the text is none."""
+    try:
+        value = strict_json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and value.keys() <= set(FIELDS) else None
+
+
+def _sides(record: Record, name: str) -> Any:
+    value = record.get(name)
+    if name == "fill":
+        return tuple(value) if isinstance(value, list) else (value,) * 3
+    if name == "size":
+        height, width = pair(name, value) if isinstance(value, list) else (value, value)
+        return record.as_side(name, height), record.as_side(name, width)
+    return pair(name, value) if isinstance(value, list) else value
+
+
+def _normalisation(record: Record) -> dict[str, Any]:
+    """Scale, mean and std: all of them as soon as one is there."""
+    if not any(name in record for name in ("scale", *_NUMBERS)):
+        return {}
+    neutral = {"mean": (0.0,), "std": (1.0,)}
+    numbers = {name: record.numbers(name, neutral[name]) for name in _NUMBERS}
+    return {"scale": record.get("scale", 1.0), **numbers}
+
+
+def _activation(record: Record) -> Any:
+    if "activation" not in record:
+        return None
+    return record.text("activation", "", ACTIVATIONS)

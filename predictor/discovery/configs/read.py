@@ -1,0 +1,102 @@
+"""Whatever somebody uploads or writes into a model's metadata about its pictures -> `Given`."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from predictor.discovery.configs import (
+    huggingface,
+    keras,
+    openvino,
+    own,
+    timm,
+    torchvision,
+    ultralytics,
+    windows,
+)
+from predictor.discovery.configs.given import Given
+from predictor.errors import InvalidModel
+from predictor.model import strict_json
+
+PREPROCESSING = "predictor.preprocessing"
+"""The metadata key of this service's own JSON."""
+
+BESIDE = "the file that came with the model"
+
+_METADATA = "the model's metadata"
+# Other keys whose value is a configuration as it would lie beside the model.
+_VAGUE = "preprocessing"
+_FILES = ("preprocessor_config.json", "preprocessor_config", "pretrained_cfg", _VAGUE)
+
+Size = tuple[int | None, int | None]
+
+
+def from_text(text: str, wanted: Size, source: str = BESIDE) -> Given:
+    """Read a file about the preprocessing, whichever tool's form it has.
+
+    Args:
+        text: the file.
+        wanted: height and width that the graph's input has, None where they are free.
+        source: where the text was, for this service's own form.
+
+    Raises:
+        ValueError: the form is not known, or a field is unknown or wrong; the sentence names it.
+    """
+    for known in (keras.from_text, torchvision.from_text):
+        if (given := known(text)) is not None:
+            return given
+    value = strict_json.loads(text)
+    if isinstance(value, str):
+        return _from_name(value)
+    if not isinstance(value, dict):
+        raise ValueError("It must be a JSON object.")  # noqa: TRY004 - one error for every bad form
+    return _from_object(value, wanted, source)
+
+
+def _from_name(name: str) -> Given:
+    for known in (keras.from_text, torchvision.from_text):
+        if (given := known(name)) is not None:
+            return given
+    raise ValueError(
+        f"{strict_json.shown(name)} is no name that is known here: tf, caffe, torch, IMAGENET1K_V1 ..."
+    )
+
+
+def _from_object(value: dict[str, Any], wanted: Size, source: str) -> Given:
+    inner = value.get("image_processor")
+    if isinstance(inner, dict):
+        value = inner
+    if timm.is_timm(value):
+        return timm.read(value, wanted)
+    if huggingface.is_preprocessor(value):
+        return huggingface.read(value)
+    if keras.is_keras(value):
+        return keras.read(value)
+    if torchvision.is_preset(value):
+        return torchvision.read(value)
+    if "id2label" in value or "model_type" in value:
+        raise ValueError("id2label stands in a model's config.json; preprocessor_config.json is needed here.")
+    return own.read(value, source)
+
+
+def from_metadata(metadata: Mapping[str, str], wanted: Size) -> Given | None:
+    """Read what a model's metadata say about its pictures; None if they say nothing.
+
+    Raises:
+        InvalidModel: they say it in a way that cannot be used; the sentence names the field.
+    """
+    for key in (PREPROCESSING, *_FILES):
+        if key in metadata and (key != _VAGUE or metadata[key].lstrip().startswith("{")):
+            with blaming(f"The metadata {key}"):
+                return from_text(metadata[key], wanted, _METADATA)
+    with blaming("The model's metadata"):
+        return openvino.read(metadata) or ultralytics.read(metadata) or windows.read(metadata)
+
+
+@contextlib.contextmanager
+def blaming(what: str) -> Iterator[None]:
+    """Turn a ValueError into InvalidModel; its sentence then says what cannot be used."""
+    try:
+        yield
+    except ValueError as error:
+        raise InvalidModel(f"{what} cannot be used: {error}") from error

@@ -1,0 +1,132 @@
+"""An ONNX file's own words, what its nodes show and what came beside it -> ModelSpec.
+
+What came beside the file wins over its metadata, metadata win over what the nodes show, and that wins over
+stated defaults. Each choice has a reason, and each default a warning.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from predictor.discovery import activation
+from predictor.discovery.configs.given import NOTHING, Given
+from predictor.discovery.configs.huggingface import is_multi_label
+from predictor.discovery.configs.read import PREPROCESSING, blaming, from_metadata, from_text
+from predictor.discovery.input_layout import Frame, frame, image_input
+from predictor.discovery.outputs import class_scores
+from predictor.discovery.resolve import complete
+from predictor.errors import InvalidModel
+from predictor.model import labels
+from predictor.model.spec import NOTHING_SEEN, Graph, ModelSpec, Structure
+
+LABELS, ACTIVATION = labels.KEY, activation.KEY
+__all__ = ["ACTIVATION", "LABELS", "PREPROCESSING", "agree", "discover", "recalled"]
+
+
+def discover(
+    graph: Graph,
+    labels_text: str | None = None,
+    preprocessing_text: str | None = None,
+    structure: Structure | None = None,
+) -> ModelSpec:
+    """Find out how to feed a model and read its answer.
+
+    Args:
+        graph: what the file says of itself.
+        labels_text: labels that came beside the file, in any form that `labels.parse` reads.
+        preprocessing_text: the preprocessing that came beside it, in any form that `configs.read` reads.
+        structure: what its nodes show; None where nobody looked.
+
+    Raises:
+        InvalidModel: the graph is no image classifier, or what was said cannot be used or contradicts it.
+    """
+    seen = structure or NOTHING_SEEN
+    image = image_input(graph)
+    shape = frame(image, seen)
+    given = _given(preprocessing_text, labels_text, graph.metadata, shape)
+    pictures = complete(given, shape, seen)
+    names = labels.read(labels_text, graph.metadata)
+    scores, why = class_scores(graph, seen, given.output, len(names.labels) or None)
+    names = labels.fit(names, scores.columns)
+    last = seen.last.get(scores.name)
+    chosen = activation.choose(given, graph.metadata, last, beside=preprocessing_text is not None)
+    reasons = {
+        "preprocessing": _reason(given, beside=preprocessing_text is not None),
+        "activation": chosen.reason,
+        "labels": names.reason,
+        **pictures.reasons,
+    }
+    spec = ModelSpec(
+        image=image,
+        scores=scores,
+        preprocessing=pictures.preprocessing,
+        activation=chosen.activation,
+        labels=names.labels,
+        reasons=reasons if len(graph.outputs) == 1 else {**reasons, "scores": why},
+        multi_label=chosen.multi_label,
+        binary=scores.columns == 1,
+        warnings=pictures.warnings if names.reason != labels.NONE else (*pictures.warnings, labels.NONE),
+        evidence=chosen.evidence,
+    )
+    agree(spec, graph)
+    return spec
+
+
+def recalled(report: Mapping[str, Any], labels_text: str | None, graph: Graph) -> ModelSpec:
+    """What the check of a model found out, for its graph that is loaded again.
+
+    Args:
+        report: the check's report.
+        labels_text: labels that came beside the file.
+        graph: what the file says of itself.
+
+    Raises:
+        InvalidModel: they contradict each other.
+    """
+    classes = report.get("classes")
+    # Before one score told two classes apart, it was reported as one class.
+    if report.get("binary") or classes == 1:
+        report = {**report, "binary": True, "classes": 2, "multi_label": False}
+        classes = 1
+    spec = ModelSpec.from_json(report, labels.find(labels_text, graph.metadata, classes).labels)
+    agree(spec, graph)
+    return spec
+
+
+def agree(spec: ModelSpec, graph: Graph) -> None:
+    """Make sure that a spec fits the tensors of a graph.
+
+    Raises:
+        InvalidModel: they contradict each other.
+    """
+    if spec.image not in graph.inputs or spec.scores not in graph.outputs:
+        raise InvalidModel("The model's tensors are not those that its check has seen.")
+    wanted = spec.preprocessing.shape
+    if any(n is not None and n != m for n, m in zip(spec.image.shape[1:], wanted, strict=True)):
+        raise InvalidModel("The preprocessing does not give the shape that the model's input has.")
+    if spec.image.dtype != spec.preprocessing.dtype:
+        raise InvalidModel("The preprocessing does not give the element type that the model's input has.")
+    scores = spec.scores.columns
+    if scores is not None and scores != (1 if spec.binary else len(spec.labels)):
+        raise InvalidModel(f"The model has {scores} classes, but {len(spec.labels)} labels came with it.")
+
+
+def _given(text: str | None, labels_text: str | None, metadata: Mapping[str, str], shape: Frame) -> Given:
+    """What was said about the pictures, and about the scores."""
+    size = shape.height, shape.width
+    if text is None:
+        given = from_metadata(metadata, size) or NOTHING
+    else:
+        with blaming("The preprocessing"):
+            given = from_text(text, size)
+    if given.activation is None and any(map(is_multi_label, (labels_text, metadata.get("config.json")))):
+        return dataclasses.replace(given, activation="sigmoid", multi_label=True)
+    return given
+
+
+def _reason(given: Given, *, beside: bool) -> str:
+    if given == NOTHING:
+        return "Nothing came with the model: what the graph does not show is assumed."
+    if given.literal:
+        return labels.BESIDE if beside else labels.IN_METADATA
+    return f"Read from {given.source}" + (", which came with the model." if beside else ".")

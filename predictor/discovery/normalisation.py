@@ -1,0 +1,133 @@
+"""How pixels are scaled and shifted, by what was said and what the graph does itself."""
+
+from dataclasses import dataclass
+
+from predictor.discovery.configs.families import HALF, IMAGENET, SCALE
+from predictor.discovery.configs.given import Given
+from predictor.discovery.input_layout import Frame
+from predictor.model.spec import Structure
+
+_Numbers = tuple[float, ...]
+
+# Beyond this no network's first layer gets values, unless they were left as pixels.
+_LARGEST = 5.0
+# A picture's darkest and brightest values are this far apart at least.
+_SMALLEST = 0.5
+# Means of pixels from 0 to 255 are above this; those of pixels from 0 to 1 never are.
+_PIXEL_MEAN = 20.0
+# Part of the distance from black to white by which two normalisations may differ and be the same.
+_ALIKE = 0.005
+# The pixels that graphs expect: our factor, the brightest value, and words.
+_PIXELS = ((1.0, 255.0, "0 to 255"), (SCALE, 1.0, "0 to 1"))
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """A value of the tensor is `(pixel * scale - mean) / std`; one number stands for all channels."""
+
+    scale: float
+    mean: _Numbers
+    std: _Numbers
+    reason: str = ""
+    warning: str = ""
+
+
+def normalisation(given: Given, frame: Frame, structure: Structure) -> Normalisation:
+    """The scale, mean and std of a model's pictures; what the graph does itself is not done twice.
+
+    Raises:
+        ValueError: what was said cannot be used.
+    """
+    if "scale" in given.values:
+        said = Normalisation(given.values["scale"], given.values["mean"], given.values["std"])
+        return said if given.literal else _left(said, given, frame, structure)
+    if frame.dtype in ("uint8", "int8"):
+        reason = f"The input is {frame.dtype}: it takes the pixels as they are."
+        return Normalisation(1.0, (0.0,), (1.0,), reason)
+    return _by_graph(structure) or _by_default(frame)
+
+
+def _left(said: Normalisation, given: Given, frame: Frame, structure: Structure) -> Normalisation:
+    """What is left to do of a normalisation that a network was trained with."""
+    if frame.dtype in ("uint8", "int8"):
+        reason = f"The input is {frame.dtype}: the normalisation of {given.source} is left to the graph."
+        return Normalisation(1.0, (0.0,), (1.0,), reason)
+    if structure.factor is None or structure.offset is None:
+        return said
+    wanted = _ends(*_line(said, given.name("std")), 255.0)
+    for scale, brightest, what in _PIXELS:
+        if _alike(wanted, _ends(structure.factor, structure.offset, brightest)):
+            reason = f"The graph does the normalisation of {given.source} itself, on pixels from {what}."
+            return Normalisation(scale, (0.0,), (1.0,), reason)
+    if _expected(structure) is None:
+        return said
+    warning = f"The graph normalises its input in another way than {given.source} says; both are done."
+    return Normalisation(said.scale, said.mean, said.std, "", warning)
+
+
+def _line(said: Normalisation, name: str) -> tuple[_Numbers, _Numbers]:
+    """Factor and offset of each channel."""
+    if 0 in said.std:
+        raise ValueError(f"{name} must be above 0.")
+    pairs = _pairs(said.mean, said.std)
+    return tuple(said.scale / std for _, std in pairs), tuple(-mean / std for mean, std in pairs)
+
+
+def _ends(factor: _Numbers, offset: _Numbers, brightest: float) -> list[tuple[float, float]]:
+    """What becomes of black and white in each channel."""
+    return [(shift, brightest * one + shift) for one, shift in _pairs(factor, offset)]
+
+
+def _pairs(one: _Numbers, other: _Numbers) -> list[tuple[float, float]]:
+    channels = max(len(one), len(other))
+    wide = (numbers * channels if len(numbers) == 1 else numbers for numbers in (one, other))
+    return list(zip(*wide, strict=False))
+
+
+def _alike(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> bool:
+    channels = max(len(one), len(other))
+    both = zip(*(ends * channels if len(ends) == 1 else ends for ends in (one, other)), strict=False)
+    return all(
+        abs(mine - theirs) <= _ALIKE * (abs(black - white) or 1.0)
+        for (black, white), others in both
+        for mine, theirs in zip((black, white), others, strict=True)
+    )
+
+
+def _by_graph(structure: Structure) -> Normalisation | None:
+    expected = _expected(structure)
+    if expected is None:
+        return None
+    scale, what = expected
+    return Normalisation(
+        scale, (0.0,), (1.0,), f"The graph normalises its input itself, and does so for pixels from {what}."
+    )
+
+
+def _expected(structure: Structure) -> tuple[float, str] | None:
+    """Which pixels a graph expects that normalises them itself, by what becomes of black and white."""
+    if structure.factor is None or structure.offset is None:
+        return None
+    for scale, brightest, what in _PIXELS:
+        ends = _ends(structure.factor, structure.offset, brightest)
+        apart = min(abs(black - white) for black, white in ends)
+        if apart >= _SMALLEST and max(abs(end) for pair in ends for end in pair) <= _LARGEST:
+            return scale, what
+    return (1.0, "0 to 255") if min(map(abs, structure.offset)) > _PIXEL_MEAN else None
+
+
+def _by_default(frame: Frame) -> Normalisation:
+    if frame.depth == 1:
+        return _assumed(Normalisation(SCALE, (0.0,), (1.0,)), "values from 0 to 1 are assumed")
+    if frame.layout == "NHWC":
+        return _assumed(
+            Normalisation(SCALE, *HALF), "values from -1 to 1 are assumed, as Keras often has them"
+        )
+    return _assumed(
+        Normalisation(SCALE, *IMAGENET), "the mean and standard deviation of ImageNet are assumed"
+    )
+
+
+def _assumed(one: Normalisation, what: str) -> Normalisation:
+    sentence = f"Nothing says how pixels are scaled: {what}."
+    return Normalisation(one.scale, one.mean, one.std, sentence, sentence)

@@ -1,0 +1,149 @@
+"""What was said about a model's pictures, what its graph shows, and stated defaults -> `Preprocessing`."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from predictor.discovery.configs.given import Given
+from predictor.discovery.configs.read import blaming
+from predictor.discovery.input_layout import Frame
+from predictor.discovery.normalisation import Normalisation, normalisation
+from predictor.image.preprocess import Preprocessing
+from predictor.model.spec import Structure
+from predictor.model.strict_json import shown
+
+_SIDE = 224
+_CROP_PCT = 0.875
+
+
+@dataclass
+class _Draft:
+    """A preprocessing as it grows, with a reason for each choice that nobody made in words."""
+
+    values: dict[str, Any]
+    reasons: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def assume(self, what: str, sentence: str) -> None:
+        self.reasons[what] = sentence
+        self.warnings.append(sentence)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A preprocessing, the reasons for what nobody said in words, and warnings."""
+
+    preprocessing: Preprocessing
+    reasons: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+def complete(given: Given, frame: Frame, structure: Structure) -> Completed:
+    """Put together what was said and what was seen, and fill in the rest by stated defaults.
+
+    Raises:
+        InvalidModel: what was said is wrong, or contradicts the graph; the sentence names the field.
+    """
+    draft = _Draft(dict(given.values), warnings=list(given.warnings))
+    what = (
+        "The preprocessing" if given.source.startswith("the file") else f"The preprocessing of {given.source}"
+    )
+    with blaming(what):
+        _form(draft, given, frame)
+        _size(draft, given, frame)
+        _normalise(draft, given, normalisation(given, frame, structure))
+        _resize(draft, frame)
+        try:
+            preprocessing = Preprocessing(**draft.values)
+        except ValueError as error:
+            raise ValueError(_renamed(str(error), given)) from error
+    return Completed(preprocessing, draft.reasons, tuple(draft.warnings))
+
+
+def _form(draft: _Draft, given: Given, frame: Frame) -> None:
+    """Layout, element type and channels, which the graph prescribes."""
+    for name, fixed in (("layout", frame.layout), ("dtype", frame.dtype)):
+        if draft.values.setdefault(name, fixed) != fixed:
+            said = shown(draft.values[name])
+            raise ValueError(f"{given.name(name)} is {said}, but the model's input is {fixed}.")
+    if not given.literal or "layout" not in given.values:
+        draft.reasons["layout"] = frame.reason
+    usual = "L" if frame.depth == 1 else "RGB"
+    if "channels" not in draft.values and frame.depth == 3:
+        draft.reasons["channels"] = "Nothing says otherwise: red comes first."
+    channels = draft.values.setdefault("channels", usual)
+    if not given.literal and channels == "RGB" and frame.depth == 1:
+        # Other tools speak of colours even where the network is for grey pictures.
+        draft.values["channels"] = channels = "L"
+    if channels in ("RGB", "BGR", "L") and (channels == "L") != (frame.depth == 1):
+        raise ValueError(
+            f"{given.name('channels')} is {channels}, but the model's input has {frame.depth} channels."
+        )
+
+
+def _size(draft: _Draft, given: Given, frame: Frame) -> None:
+    fixed = frame.height, frame.width
+    height, width = draft.values.pop("size", None) or (frame.height or _SIDE, frame.width or _SIDE)
+    for said, needed in zip((height, width), fixed, strict=True):
+        if needed is not None and said != needed:
+            raise ValueError(
+                f"{given.name('size')} asks for {height} x {width}, but the model's input is "
+                f"{fixed[0] or 'any'} x {fixed[1] or 'any'} (height x width)."
+            )
+    if None in fixed and "size" not in given.values:
+        draft.assume("size", f"The model takes any size: {height} x {width} is assumed.")
+    elif "size" not in given.values:
+        draft.reasons["size"] = "Read from the shape of the model's input."
+    draft.values |= {"height": height, "width": width}
+
+
+def _normalise(draft: _Draft, given: Given, found: Normalisation) -> None:
+    depth = 1 if draft.values["channels"] == "L" else 3
+    for name, numbers in (("mean", found.mean), ("std", found.std)):
+        draft.values[name] = numbers * depth if len(numbers) == 1 else numbers
+        if len(draft.values[name]) != depth:
+            raise ValueError(f"{given.name(name)} must have {depth} number{'s' if depth > 1 else ''}.")
+    draft.values["scale"] = found.scale
+    if found.reason:
+        draft.reasons["normalisation"] = found.reason
+    if found.warning:
+        draft.warnings.append(found.warning)
+
+
+def _resize(draft: _Draft, frame: Frame) -> None:
+    values = draft.values
+    part = values.pop("crop_pct", None)
+    # Channels come last in what was made with TensorFlow, whose tools stretch pictures.
+    keras = frame.layout == "NHWC"
+    if "resize" not in values and "resize_to" not in values and part is None:
+        values |= {"resize": "stretch"} if keras else {"resize": "crop"}
+        values.setdefault("interpolation", "bilinear")
+        part = None if keras else _CROP_PCT
+        draft.assume("resize", f"Nothing says how pictures are resized: {_told(values, part)}.")
+    resize = values.setdefault("resize", "crop")
+    if "resize_to" not in values and (part is not None or resize != "stretch"):
+        values["resize_to"] = _before_cut(values, part or (_CROP_PCT if resize == "crop" else 1.0))
+    if "interpolation" not in values:
+        values["interpolation"] = "bilinear"
+        draft.assume("interpolation", "Nothing says which filter resizes pictures: bilinear is assumed.")
+
+
+def _before_cut(values: dict[str, Any], part: float) -> int | tuple[int, int]:
+    height, width = values["height"], values["width"]
+    sides = math.floor(height / part), math.floor(width / part)
+    return sides[0] if height == width and values["resize"] != "stretch" else sides
+
+
+def _told(values: dict[str, Any], part: float | None) -> str:
+    size = f"{values['height']} x {values['width']}"
+    if part is None:
+        return f"they are stretched to {size}"
+    short = math.floor(min(values["height"], values["width"]) / part)
+    return f"the short side becomes {short} pixels and the middle, {size}, is cut out"
+
+
+def _renamed(sentence: str, given: Given) -> str:
+    """A sentence about one of our fields, with the name that its source gives it."""
+    name, _, rest = sentence.partition(" ")
+    own = "size" if name in ("height", "width") else name
+    return f"{given.name(own)} {rest}" if own in given.names or own == "size" else sentence

@@ -1,0 +1,151 @@
+"""What the nodes of a graph show of its pictures and its scores. Uses onnx, so workers do not import it.
+
+From the picture's input it follows the one path of operators that change no pixel's place: types, axes,
+scales and shifts. From each output it goes back through operators that change no value; those that quantisers
+and optimisers put in their place, in the runtime's own domain, count as well. It trusts nothing: what it does
+not know ends the walk, and constants are read only if they are tiny.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from predictor.discovery.graph_nodes import ONNX, RUNTIME, STEPS, Nodes, attribute, nodes_of
+from predictor.discovery.graph_path import Path, walk
+from predictor.model.spec import Last, Structure
+
+_LINEAR = {
+    "Gemm",
+    "MatMul",
+    "Conv",
+    "LogSoftmax",
+    "QLinearMatMul",
+    "QLinearConv",
+    "QGemm",
+    "FusedMatMul",
+    "MatMulNBits",
+    "DynamicQuantizeMatMul",
+    "MatMulIntegerToFloat",
+}
+_INTEGER = {"MatMulInteger", "ConvInteger"}
+# They hold a layer and what follows it, which their attribute `activation` names.
+_FUSED = {"FusedGemm", "FusedConv"}
+_ENDINGS: dict[str, Last] = {
+    "Softmax": "softmax",
+    "BiasSoftmax": "softmax",
+    "QLinearSoftmax": "softmax",
+    "Sigmoid": "sigmoid",
+    "HardSigmoid": "sigmoid",
+    "QLinearSigmoid": "sigmoid",
+}
+_SAME_SCORES = {
+    "Identity",
+    "Cast",
+    "Dropout",
+    "Flatten",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "QuantizeLinear",
+    "DequantizeLinear",
+}
+_MEANS = {
+    "GlobalAveragePool",
+    "ReduceMean",
+    "AveragePool",
+    "QLinearGlobalAveragePool",
+    "QLinearReduceMean",
+    "QLinearAveragePool",
+}
+_CHOOSING = {"ArgMax", "TopK", "QuantizeLinear"}
+# Where the two tensors of an addition stand among its inputs.
+_ADDITIONS = {"Add": (0, 1), "QLinearAdd": (0, 3)}
+
+
+def examine(model: Any) -> Structure:
+    """What the nodes of an `onnx.ModelProto` show."""
+    graph = model.graph
+    nodes = nodes_of(graph)
+    pictures = [one.name for one in graph.input if one.name not in nodes.tensors]
+    path = walk(nodes, pictures[0]) if len(pictures) == 1 else Path()
+    layouts: dict[int | None, Literal["NCHW", "NHWC"]] = {1: "NCHW", 3: "NHWC"}
+    finite = path.seen and bool(np.isfinite(path.factor).all() and np.isfinite(path.offset).all())
+    endings = {one.name: _ending(nodes, one.name) for one in graph.output}
+    chosen = {one.name: _chosen(nodes, one.name) for one in graph.output}
+    return Structure(
+        layout=layouts.get(path.channel_axis),
+        channels=path.channels,
+        factor=tuple(path.factor.tolist()) if finite else None,
+        offset=tuple(path.offset.tolist()) if finite else None,
+        last={name: ending for name, ending in endings.items() if ending is not None},
+        chosen={name: scores for name, scores in chosen.items() if scores is not None},
+    )
+
+
+def _chosen(nodes: Nodes, name: str) -> str | None:
+    """The tensor of scores that an output tells only the best classes of, or has integers in place of."""
+    for _ in range(STEPS):
+        node = nodes.writers.get(name)
+        if node is None or node.domain not in (*ONNX, RUNTIME) or not node.input:
+            return None
+        if node.op_type in _CHOOSING:
+            return str(node.input[0])
+        if node.op_type not in _SAME_SCORES | _ENDINGS.keys() or node.op_type == "DequantizeLinear":
+            return None
+        name = str(node.input[0])
+    return None
+
+
+def _ending(nodes: Nodes, name: str) -> Last | None:
+    for _ in range(STEPS):
+        node = nodes.writers.get(name)
+        if node is None or node.domain not in (*ONNX, RUNTIME) or not node.input:
+            return None
+        if (kind := _kind(nodes, node)) is not None:
+            return kind
+        following = _before(nodes, node)
+        if following is None:
+            return None
+        name = following
+    return None
+
+
+def _kind(nodes: Nodes, node: Any) -> Last | None:
+    """What kind of scores a node makes; None if it makes none, but hands on those of another."""
+    if node.op_type in _FUSED:
+        activation = attribute(node, "activation")
+        return "linear" if activation is None else _ENDINGS.get(activation.s.decode(errors="replace"))
+    if node.op_type in _LINEAR or _is_scaled(nodes.writers, node):
+        return "linear"
+    return "softmax" if _is_softmax(nodes.writers, node) else _ENDINGS.get(node.op_type)
+
+
+def _before(nodes: Nodes, node: Any) -> str | None:
+    """Where the scores of a node come from, if it leaves their meaning alone."""
+    if node.op_type in _SAME_SCORES or node.op_type in _MEANS:
+        return str(node.input[0])
+    if node.op_type in _ADDITIONS:
+        # A bias is a constant of any size.
+        added = [node.input[place] for place in _ADDITIONS[node.op_type] if place < len(node.input)]
+        others = [name for name in added if name not in nodes.tensors]
+        return str(others[0]) if len(others) == 1 else None
+    return None
+
+
+def _is_scaled(writers: Mapping[str, Any], node: Any) -> bool:
+    """Whether a node gives the integers of a dynamically quantised layer their scale back."""
+    casts = [writers.get(name) for name in node.input] if node.op_type == "Mul" else []
+    cast = [name for one in casts if one is not None and one.op_type == "Cast" for name in one.input]
+    return any(name in writers and writers[name].op_type in _INTEGER for name in cast)
+
+
+def _is_softmax(writers: Mapping[str, Any], node: Any) -> bool:
+    """Whether a node divides an exponential by its sum."""
+    if node.op_type != "Div" or len(node.input) != 2:
+        return False
+    over, under = (writers.get(name) for name in node.input)
+    if over is None or under is None or over.op_type != "Exp" or under.op_type != "ReduceSum":
+        return False
+    return bool(under.input) and under.input[0] == node.input[0]

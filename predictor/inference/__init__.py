@@ -1,0 +1,1 @@
+"""Images in, ranked classes out: engine, batches, cache, loaded models."""

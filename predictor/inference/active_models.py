@@ -1,0 +1,89 @@
+"""The models that serve in this worker, and those that are ready to take their place."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from predictor.errors import NotReady, PredictorError
+from predictor.inference.loader import LoadedModel
+from predictor.store.stamp import Stamp
+
+Models = Mapping[str, LoadedModel]
+
+
+@dataclass(frozen=True)
+class _Set:
+    """The live models by name, as one change of the store has them."""
+
+    serial: int
+    models: Models
+
+
+class Live:
+    """What each request takes its model from.
+
+    Args:
+        stamp: says which change serves.
+
+    Attributes:
+        problem: why no model can serve; None if one can.
+    """
+
+    def __init__(self, stamp: Stamp) -> None:
+        self._stamp = stamp
+        self._serving = _Set(0, {})
+        self._prepared: _Set | None = None
+        self._lock = threading.Lock()
+        self.problem: PredictorError | None = NotReady("No model is loaded yet.")
+
+    def models(self) -> Models:
+        """The live models, by the stamp at this moment.
+
+        Raises:
+            NotReady: this worker has nothing to serve, or a change took effect that it has not loaded.
+        """
+        serving = self._serving
+        if serving.serial != self._stamp.live:
+            serving = self._advanced()
+        if self.problem is not None:
+            raise self.problem
+        return serving.models
+
+    @property
+    def serving(self) -> Models:
+        """The models that served last."""
+        return self._serving.models
+
+    @property
+    def behind(self) -> bool:
+        """Whether a change took effect that this worker does not serve."""
+        return self._serving.serial != self._stamp.live
+
+    def prepare(self, serial: int, models: Models) -> None:
+        """Keep models ready for the moment at which a change takes effect."""
+        with self._lock:
+            self._prepared = _Set(serial, models)
+
+    def forget(self) -> bool:
+        """Drop what was prepared for a change that was taken back; whether there was any."""
+        with self._lock:
+            # It may have taken effect in this very moment.
+            if self._prepared is None or self._prepared.serial == self._stamp.live:
+                return False
+            self._prepared = None
+        return True
+
+    def adopt(self, serial: int, models: Models) -> None:
+        """Serve models from now on."""
+        self._serving = _Set(serial, models)
+        self.problem = None
+
+    def _advanced(self) -> _Set:
+        with self._lock:
+            live = self._stamp.live
+            if self._prepared is not None and self._prepared.serial == live:
+                self.adopt(live, self._prepared.models)
+                self._prepared = None
+            elif self._serving.serial != live:
+                raise self.problem or NotReady("This worker is loading the model that was made live.")
+            return self._serving

@@ -1,0 +1,112 @@
+"""Which pictures a worker takes on, and which it gives up.
+
+What cannot be answered in time is refused at once, so that the caller can go elsewhere and what was taken on
+is not slowed down: the number of waiting pictures is bounded, and a picture whose caller would have left, or
+has left, does not run.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from predictor import shared
+from predictor.config import Settings, cores
+from predictor.errors import Overloaded
+
+# Shares of the places of all workers: from the first on the service says that it is not ready, and again that
+# it is below the second. Between them it says what it said before, so that it does not waver.
+_HIGH, _LOW = 0.75, 0.5
+# Whoever waits less than this has hardly had the time to leave.
+_LEAVE_SECONDS = 0.1
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever waits for an answer.
+
+    Attributes:
+        patience: seconds that it waits, from `since` on; None if it waits as long as it takes.
+        gone: whether it has left already.
+        since: when its request had come, by the monotonic clock.
+    """
+
+    patience: float | None = None
+    gone: Callable[[], bool] = _never
+    since: float = field(default_factory=time.monotonic)
+
+    def waits(self, seconds: float = 0.0) -> bool:
+        """Whether it still waits now, and in so many seconds."""
+        waited = time.monotonic() - self.since
+        if self.patience is not None and waited + seconds > self.patience:
+            return False
+        return waited < _LEAVE_SECONDS or not self.gone()
+
+
+class Admission:
+    """Counts the pictures that were accepted and not yet answered.
+
+    Args:
+        settings: how many may wait in a worker.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._most = settings.max_queue
+        self._share = settings.slots
+        self._workers = settings.workers or cores()
+        self._slot = shared.own()
+        self._accepted = 0
+        self._crowded = False
+        self._lock = threading.Lock()
+        self._tell(0)
+
+    @contextmanager
+    def places(self, images: int, seconds: float, caller: Caller) -> Iterator[None]:
+        """Have room for a request's pictures; who finds nobody waiting has it for any number of them.
+
+        Args:
+            images: how many pictures.
+            seconds: what a picture takes a core.
+            caller: who waits for them.
+
+        Raises:
+            Overloaded: too many pictures are waiting, or so many that the answer would come too late.
+        """
+        with self._lock:
+            wait = self._accepted * seconds / self._share
+            if self._accepted and self._accepted + images > self._most:
+                raise Overloaded("Too many pictures are waiting.", retry_after=_whole(wait))
+            if not caller.waits(wait):
+                raise Overloaded("The answer would come after its deadline.", retry_after=_whole(wait))
+            self._tell(self._accepted + images)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._tell(self._accepted - images)
+
+    @property
+    def waiting(self) -> int:
+        """How many pictures all workers together have accepted and not yet answered."""
+        return sum(shared.waiting.of(self._workers))
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many pictures wait in all workers together that new ones should go elsewhere."""
+        share = self.waiting / (self._most * self._workers)
+        self._crowded = share >= (_LOW if self._crowded else _HIGH)
+        return self._crowded
+
+    def _tell(self, accepted: int) -> None:
+        self._accepted = accepted
+        shared.waiting.put(self._slot, accepted)
+
+
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))

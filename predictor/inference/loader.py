@@ -1,0 +1,206 @@
+"""One model version loaded in this worker: its spec, and what runs it."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from predictor import shared
+from predictor.config import Settings, cores
+from predictor.discovery.discover import discover, recalled
+from predictor.inference.batcher import Array, Batcher, Check, Finish, Job, Prepare, Runner
+from predictor.inference.compute_slots import ComputeSlots
+from predictor.inference.gently import gently
+from predictor.inference.shared_weights import Optimised
+from predictor.inference.watchdog import Watchdog
+from predictor.model.device import Device
+from predictor.model.session import Session, Stop, load
+from predictor.model.spec import ModelSpec
+from predictor.store import manifest
+from predictor.store.registry import ModelVersion
+
+_TRIALS = 3
+_NO_MORE = 1.02
+_LONG_SECONDS = 0.5
+
+_Run = Callable[[Array], Array]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that is ready to run.
+
+    Attributes:
+        version: which model this is.
+        spec: how to feed it and how to read its answer.
+        provider: the execution provider that the session uses, as the session says.
+        bytes: size of its file.
+        runner: the model itself.
+        batcher: has its images wait, and runs them.
+    """
+
+    version: ModelVersion
+    spec: ModelSpec
+    provider: str
+    bytes: int
+    runner: Runner
+    batcher: Batcher
+
+    def job(self, prepare: Prepare, finish: Finish, check: Check) -> Job:
+        """An image that `submit` is to run with this model."""
+        return Job(self.runner, prepare, finish, check)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Have images prepared and run in their turn."""
+        self.batcher.submit(jobs)
+
+    def scores(self, tensor: Array) -> Array:
+        """Run one image that is prepared already.
+
+        Args:
+            tensor: without a batch axis.
+
+        Returns:
+            Its scores, shape [classes].
+        """
+        job = Job(self.runner, lambda: tensor, lambda scores: scores)
+        self.submit([job])
+        found: Array = job.future.result().value
+        return found
+
+
+class Loader:
+    """Loads models on this worker's device and warms them up.
+
+    Args:
+        device: where to run them.
+        settings: limits.
+        folder: where a version's files lie, or those that are made of it.
+        observe: told the size of each batch.
+        watchdog: watches the runs.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        settings: Settings,
+        *,
+        folder: Callable[[ModelVersion], Path],
+        observe: Callable[[int], None],
+        watchdog: Watchdog,
+    ) -> None:
+        self._device = device
+        self._settings = settings
+        self._observe = observe
+        self._watchdog = watchdog
+        self._optimised = Optimised(folder, self._answer)
+        self._batcher = _batcher(device, settings)
+
+    def load(self, version: ModelVersion) -> LoadedModel:
+        """Load a version and warm it up.
+
+        Raises:
+            InvalidModel: the file is no image classifier that can be served.
+            NotReady: the device cannot be used.
+        """
+        with self._watchdog.loading(version.key):
+            session = gently(lambda: self._session(version), lambda: load(version.path, self._device))
+            spec = _spec(session, version)
+        run = _filled(self._watched(session, spec, version), spec.batch)
+        largest, seconds = self._largest_batch(run, spec)
+        runner = Runner(run, max_batch=largest, seconds=seconds, observe=self._observe)
+        return LoadedModel(
+            version, spec, session.provider, version.path.stat().st_size, runner, self._batcher
+        )
+
+    def close(self) -> None:
+        """Run nothing more."""
+        self._batcher.close()
+
+    def _session(self, version: ModelVersion) -> Session:
+        if self._device.kind == "cuda":
+            return load(version.path, self._device)
+        return self._optimised.session(version)
+
+    def _answer(self, session: Session, version: ModelVersion) -> Array:
+        """What a session makes of noise that is always the same."""
+        spec = _spec(session, version)
+        shape = (spec.batch or 1, *spec.preprocessing.shape)
+        noise = np.random.default_rng(0).integers(0, 256, shape).astype(spec.preprocessing.dtype)
+        return self._watched(session, spec, version)(noise)
+
+    def _watched(self, session: Session, spec: ModelSpec, version: ModelVersion) -> _Run:
+        def run(batch: Array) -> Array:
+            stop = Stop()
+            with self._watchdog.watching(version.key, stop):
+                return session.run(batch, spec.names, stop)
+
+        return run
+
+    def _largest_batch(self, run: _Run, spec: ModelSpec) -> tuple[int, float]:
+        """How many pictures run together at most, and the seconds of one alone.
+
+        On a CPU two, if each then costs no more than alone: larger batches gain a processor nothing further,
+        and hold memory for good. What counts is the thread's own time, whatever else the machine does.
+        """
+        most, cpu = self._settings.max_batch, self._device.kind == "cpu"
+        clock = time.thread_time if cpu else time.perf_counter
+        sizes = [1, 2] if cpu and most > 1 and spec.batch is None else [1]
+        alone, *together = gently(lambda: _seconds_per_image(run, spec, sizes, clock))
+        if spec.batch is not None:
+            return spec.batch, alone
+        if not cpu:
+            return most, alone
+        return 2 if together and together[0] < _NO_MORE * alone else 1, alone
+
+
+def _batcher(device: Device, settings: Settings) -> Batcher:
+    if device.kind == "cuda":
+        return Batcher(ComputeSlots(1), threads=1, preparers=settings.slots)
+    workers = settings.workers or cores()
+    return Batcher(ComputeSlots(settings.slots, cores(), workers, shared=shared.computing), threads=cores())
+
+
+def _spec(session: Session, version: ModelVersion) -> ModelSpec:
+    """What the check of an upload found out; the model that ships with the service says it itself."""
+    graph, names = session.graph, version.companion(manifest.LABELS)
+    if version.manifest is None:
+        return discover(graph)
+    return recalled(version.manifest.report, names, graph)
+
+
+def _filled(run: _Run, fixed: int | None) -> _Run:
+    """Give a model of fixed batch size the pictures that it wants, blank ones after the real ones."""
+    if fixed is None:
+        return run
+
+    def filled(batch: Array) -> Array:
+        blank = np.zeros((fixed - len(batch), *batch.shape[1:]), batch.dtype)
+        return run(np.concatenate([batch, blank]))[: len(batch)]
+
+    return filled
+
+
+def _seconds_per_image(
+    run: _Run, spec: ModelSpec, sizes: Sequence[int], clock: Callable[[], float]
+) -> list[float]:
+    """The best of a few runs of blank pictures, for batches of each size.
+
+    The first runs find memory and kernels for the others. A model that takes long is tried once.
+    """
+    preprocessing, seconds = spec.preprocessing, list[list[float]]()
+    blanks = [np.zeros((size, *preprocessing.shape), preprocessing.dtype) for size in sizes]
+    while len(seconds) < _TRIALS and sum(map(sum, seconds)) < _LONG_SECONDS:
+        seconds.append([_seconds(run, blank, clock) / len(blank) for blank in blanks])
+    return [min(of_size) for of_size in zip(*seconds, strict=True)]
+
+
+def _seconds(run: _Run, batch: Array, clock: Callable[[], float]) -> float:
+    start = clock()
+    run(batch)
+    return clock() - start

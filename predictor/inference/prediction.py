@@ -1,0 +1,112 @@
+"""What a prediction is made of: pictures and options in, answers and times out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from predictor.errors import PredictorError
+from predictor.inference.batcher import Array
+from predictor.inference.loader import LoadedModel
+from predictor.model.labels import Label
+from predictor.model.scores import Ranked
+from predictor.store.registry import DEFAULT
+
+PHASES = ("fetch", "queue", "decode", "preprocess", "infer")
+"""The phases of a picture's work, in their order."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A picture as the bytes of its file."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A picture to be fetched from an address."""
+
+    url: str
+
+
+Picture = Encoded | Remote | PredictorError
+"""What a request holds in one place: a picture, or the reason why there is none."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a request may choose.
+
+    Attributes:
+        top_k: how many classes to give.
+        model: the model's name.
+        version: its version; None for the live one.
+        debug: whether the answer is to say how it came about; such an answer is always a new one.
+        fresh: whether the answer is neither to be looked up nor to be kept.
+    """
+
+    top_k: int = 5
+    model: str = DEFAULT
+    version: int | None = None
+    debug: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How an answer came about.
+
+    Attributes:
+        tensor: what went into the model, without a batch axis.
+        phases: the times of this picture.
+    """
+
+    tensor: Array
+    phases: "Phases"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one picture.
+
+    Attributes:
+        ranked: class indices with their confidences, the most confident first.
+        labels: all classes of the model.
+        cached: whether the model did not run for this answer.
+        trace: how it came about, if that was asked for.
+    """
+
+    ranked: Ranked
+    labels: tuple[Label, ...]
+    cached: bool
+    trace: Trace | None = None
+
+
+@dataclass
+class Phases:
+    """Seconds spent on a picture, by phase; for many pictures, the sum of theirs."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, phase: str, seconds: float) -> None:
+        """Count seconds to a phase."""
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+
+    @contextmanager
+    def measure(self, phase: str) -> Iterator[None]:
+        """Count the time of a block to a phase."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(phase, time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a request: the model that answered, and for each picture its answer or error."""
+
+    model: LoadedModel
+    results: tuple[Prediction | PredictorError, ...]
+    phases: Phases

@@ -1,0 +1,1 @@
+"""What runs inside gunicorn: the worker class, its start and end, its answers to malformed HTTP."""

@@ -1,0 +1,132 @@
+"""How workers begin and end: not in a storm of starts, and without leaving a client that has connected.
+
+A worker that dies costs the start of another, and a start costs a core for seconds. Where each dies before it
+was of use, as when the graphics driver is broken, the next ones wait longer and longer before they load the
+application. A worker that was of use is replaced at once, however it ended.
+"""
+
+import contextlib
+import mmap
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.workers.gthread import ThreadWorker
+
+from predictor.shared import answers, endings
+
+EXIT_CODE = 71
+"""Of a worker that could not load the application although another one could; gunicorn stops for 3 and 4."""
+# So many deaths in so many seconds are a storm; after so many seconds without any it is over.
+_DEATHS, _WINDOW_SECONDS = 3, 60.0
+# Between the starts of workers in a storm: five in its first minute, then fewer.
+_PAUSES = (2.0, 4.0, 8.0, 16.0)
+# A worker that answered so many requests was of use.
+_USEFUL = 5
+_IN_PEACE = 1
+_STEP_SECONDS = 0.5
+
+# Whether any worker ever loaded the application, in memory that is made before the fork.
+_loaded = memoryview(mmap.mmap(-1, 1))
+
+
+class Starts:
+    """Says when each worker may load the application; for gunicorn's master.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._deaths: list[float] = []
+        self._storm = 0
+        self._latest = 0.0
+
+    def prepare(self, worker: Any) -> None:
+        """Tell a worker that is about to be forked when to load: `due`, by the clock."""
+        now = worker.due = self._clock()
+        answers.put(worker.slot, 0)
+        endings.put(worker.slot, 0)
+        self._forget(now)
+        if self._storm or len(self._deaths) >= _DEATHS:
+            worker.due = max(now, self._latest) + _PAUSES[min(self._storm, len(_PAUSES) - 1)]
+            self._storm += 1
+        self._latest = worker.due
+
+    def ended(self, worker: Any) -> None:
+        """Learn of a worker's end, before its slot is released."""
+        if endings.at(worker.slot) != _IN_PEACE and answers.at(worker.slot) < _USEFUL:
+            self._deaths.append(self._clock())
+
+    def _forget(self, now: float) -> None:
+        self._deaths = [death for death in self._deaths if now - death < _WINDOW_SECONDS]
+        if not self._deaths:
+            self._storm = 0
+
+
+def answered(worker: Any, request: Any) -> None:  # noqa: ARG001 (gunicorn's hook)
+    """Count an answer, after each request."""
+    answers.put(worker.slot, answers.at(worker.slot) + 1)
+
+
+def leave(worker: Any) -> None:
+    """Let the master know that the end of a worker, which it is about to see, is nothing to worry about."""
+    endings.put(worker.slot, _IN_PEACE)
+
+
+class PatientWorker(ThreadWorker):
+    """A threaded worker that begins when it is due, and answers all who connected before it ends."""
+
+    alive: bool
+    slot: int = 0
+    due: float = 0.0
+
+    def load_wsgi(self) -> None:
+        """Load the application when the time has come; failing at that must not stop the other workers.
+
+        Signals are heeded meanwhile, which they are not yet in gunicorn's hook after the fork.
+        """
+        while self.alive and (left := self.due - time.monotonic()) > 0:
+            self.notify()
+            time.sleep(min(left, _STEP_SECONDS))
+            self.alive &= self.is_parent_alive()
+        if not self.alive:
+            leave(self)
+            sys.exit(0)
+        try:
+            super().load_wsgi()
+        except Exception:
+            # A service that never loaded may as well not start.
+            if not _loaded[0]:
+                raise
+            self.log.exception("The application could not be loaded; another worker will try again")
+            sys.exit(EXIT_CODE)
+        _loaded[0] = 1
+
+    def run(self) -> None:
+        """Answer requests until told to stop."""
+        super().run()
+        leave(self)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Accept connections, or no more; at the end, those that the kernel has accepted for us first.
+
+        A worker that stops would keep its listening socket open until its last request is answered, and the
+        kernel would go on accepting connections that nobody answers.
+        """
+        super().set_accept_enabled(enabled)
+        if not (enabled or self.alive):
+            for listener in (one for one in self.sockets if one.sock is not None):
+                self._empty(listener)
+                listener.close()
+
+    def _empty(self, listener: Any) -> None:
+        """Accept whoever waits, as far as there is room."""
+        before = -1
+        with contextlib.suppress(OSError):
+            listener.setblocking(False)
+            while before < self.nr_conns < self.worker_connections:
+                before = self.nr_conns
+                self.accept(listener)

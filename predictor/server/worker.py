@@ -1,0 +1,116 @@
+"""Gunicorn's threaded worker, with connections that stay with their thread and spread over the workers.
+
+Gunicorn passes a kept-alive connection from thread to thread for every request, and whichever worker
+wakes first accepts a burst of new connections alone and keeps them. Where each request keeps a core
+busy, both cost throughput: the first a few wake-ups a request, the second the cores of idle workers.
+"""
+
+import os
+import select
+import time
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn.glogging import Logger
+from gunicorn.http.errors import ParseException
+from gunicorn.util import write_nonblock
+
+from predictor.server.lifetime import PatientWorker
+from predictor.server.refusals import refusal
+from predictor.shared import connections
+
+# How long a thread waits for the next request of its connection before it gives the connection back.
+_LINGER_MILLISECONDS = 20
+# How long a worker with more connections than another lets that one accept first.
+_YIELD_SECONDS = 0.002
+# How long a connection that was let go may need until the workers' numbers show where it is now.
+_MOVE_SECONDS = 0.1
+
+
+class BalancedThreadWorker(PatientWorker):
+    """The worker class of `gunicorn.conf.py`; its `slot` is given before the fork."""
+
+    _moves_next = 0.0
+
+    def accept(self, listener: Any) -> None:
+        """Accept a connection, unless a worker with fewer connections does so first."""
+        if self.nr_conns > self._fewest():
+            time.sleep(_YIELD_SECONDS)
+        super().accept(listener)
+        self._publish()
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wait for connections and requests, and tell the other workers how many there are here."""
+        self._publish()
+        super().wait_for_and_dispatch_events(timeout)
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a connection's requests, one after the other, as long as they follow closely."""
+        while True:
+            outcome = super().handle(conn)
+            if outcome is not True or not self._follows(conn):
+                return outcome
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer a request; a worker with more than its share lets the client connect anew."""
+        if self._lets_go():
+            req.force_close()
+        return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
+        """Refuse what could not be read as a request."""
+        request_id = os.urandom(16).hex()
+        status, answer = refusal(exc, request_id)
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log.error("A request failed, request id %s", request_id, exc_info=exc)
+        else:
+            self.log.warning("Refused with %d, request id %s: %s", status, request_id, type(exc).__name__)
+        # The client may have left.
+        with suppress(OSError):
+            write_nonblock(client, answer)
+
+    def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
+        """Whether a connection can take another request; the rest of a body that is no HTTP ends it.
+
+        Its request is answered by then: a refusal would be taken for the answer to the next one.
+        """
+        try:
+            return bool(super()._keepalive_after(conn, keepalive))
+        except ParseException:
+            return False
+
+    def _follows(self, conn: Any) -> bool:
+        """Whether the next request comes soon; waited for only while there is a thread for everybody."""
+        if conn.is_http2 or not self.alive or self.nr_conns > self.cfg.threads:
+            return False
+        if conn.parser.unreader.buf.getvalue():
+            return True
+        poll = select.poll()
+        poll.register(conn.sock, select.POLLIN)
+        return bool(poll.poll(_LINGER_MILLISECONDS))
+
+    def _lets_go(self) -> bool:
+        """Whether a connection should go to another worker; one at a time, lest all of them go at once."""
+        if self.nr_conns <= self._fewest() + 1 or (now := time.monotonic()) < self._moves_next:
+            return False
+        self._moves_next = now + _MOVE_SECONDS
+        return True
+
+    def _fewest(self) -> int:
+        """The connections of the worker that has the fewest."""
+        return min(connections.of(self.cfg.workers), default=self.nr_conns)
+
+    def _publish(self) -> None:
+        """Tell the others; one that accepts no more is nobody to compare with."""
+        if self.alive:
+            connections.put(self.slot, self.nr_conns)
+        else:
+            connections.release(self.slot)
+
+
+class ServerLogger(Logger):
+    """Gunicorn's logger without its access log: the service writes a line of its own for each request."""
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Do nothing, at no cost."""

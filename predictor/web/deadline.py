@@ -1,0 +1,78 @@
+"""Who waits for an answer, and for how long."""
+
+import socket
+from functools import partial
+
+from flask import Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from predictor.config import Settings
+from predictor.errors import InvalidRequest
+from predictor.inference.admission import Caller
+
+DEADLINE = "X-Request-Deadline-Ms"
+MAX_MILLISECONDS = 3_600_000
+
+
+class Headers(BaseModel):
+    """Headers that a prediction heeds."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    deadline: int | None = Field(
+        None,
+        alias="X-Request-Deadline-Ms",
+        ge=1,
+        le=MAX_MILLISECONDS,
+        description="Milliseconds after which nobody waits for the answer: a picture that cannot be begun by "
+        "then is refused instead of run.",
+    )
+
+
+def caller(request: Request, settings: Settings) -> Caller:
+    """The caller of a request.
+
+    Raises:
+        InvalidRequest: it names a deadline that is none.
+    """
+    patience = settings.deadline_seconds
+    if (given := request.headers.get(DEADLINE)) is not None:
+        patience = _milliseconds(given) / 1000
+    connection = _connection(request)
+    if connection is None:
+        return Caller(patience)
+    return Caller(patience, partial(_has_left, connection))
+
+
+def waits(request: Request) -> None:
+    """See that somebody still waits for the answer to a request whose body has been read.
+
+    Raises:
+        InvalidRequest: the other end has closed the connection.
+    """
+    connection = _connection(request)
+    if connection is not None and _has_left(connection):
+        raise InvalidRequest("The request was given up: its sender has closed the connection.")
+
+
+def _connection(request: Request) -> socket.socket | None:
+    connection: socket.socket | None = request.environ.get("gunicorn.socket")
+    return connection
+
+
+def _milliseconds(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_MILLISECONDS and len(text) < 9):
+        raise InvalidRequest(f"{DEADLINE} must be a whole number from 1 to {MAX_MILLISECONDS}.")
+    return int(text)
+
+
+def _has_left(connection: socket.socket) -> bool:
+    """Whether the other end has closed the connection."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except ValueError:  # an encrypted connection cannot be looked into like that
+        return False
+    except OSError:
+        return True

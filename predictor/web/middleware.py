@@ -1,0 +1,94 @@
+"""Before and after each request: its id, its time, its log line, its metrics."""
+
+import logging
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask, Request, Response, g, request
+
+from predictor import logs
+from predictor.metrics import Metrics
+
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+log = logging.getLogger("predictor.request")
+
+
+@dataclass
+class Surrounding:
+    """What the hooks know of a request, and what a view tells them.
+
+    Attributes:
+        request_id: the caller's id, or a new one.
+        phases: seconds of each phase of a prediction.
+        start: when the request began, by the performance counter.
+    """
+
+    request_id: str
+    phases: dict[str, float] = field(default_factory=dict)
+    start: float = field(default_factory=time.perf_counter)
+
+
+def init_app(app: Flask, metrics: Metrics) -> None:
+    """Surround every request of the application."""
+
+    @app.before_request
+    def begin() -> None:
+        given = present().headers.get("X-Request-ID", "")
+        state = Surrounding(given if _ID.fullmatch(given) else os.urandom(16).hex())
+        g.surrounding = state
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        asked = present()
+        state = surrounding()
+        seconds = time.perf_counter() - state.start
+        headers = response.headers
+        headers["X-Request-ID"] = state.request_id
+        if state.phases:
+            headers["Server-Timing"] = server_timing(state.phases)
+        _count(metrics, asked, response.status_code, seconds)
+        logs.write(log, "request", _fields(asked, response.status_code, seconds, state))
+        return response
+
+
+def present() -> Request:
+    """The present request itself: each attribute of Flask's `request` is a look at the context."""
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    return asked
+
+
+def surrounding() -> Surrounding:
+    """What is known of the present request; a request refused before its first hook gets an id here."""
+    state: Surrounding | None = g.get("surrounding")
+    if state is None:
+        state = g.surrounding = Surrounding(os.urandom(16).hex())
+    return state
+
+
+def server_timing(phases: dict[str, float]) -> str:
+    """The header's value: each phase with its milliseconds, as the Server Timing standard writes it."""
+    return ", ".join(f"{phase};dur={1000 * seconds:.2f}" for phase, seconds in phases.items())
+
+
+def _count(metrics: Metrics, asked: Request, status: int, seconds: float) -> None:
+    # Only names that the service itself gave become labels: a client may send any method and path.
+    method = asked.method if asked.method in _METHODS else "other"
+    metrics.count_request((method, asked.endpoint or "none", status), seconds)
+
+
+def _fields(asked: Request, status: int, seconds: float, state: Surrounding) -> dict[str, Any]:
+    fields = {
+        "request_id": state.request_id,
+        "method": asked.method[:20],
+        "path": asked.path[:200],
+        "status": status,
+        "milliseconds": round(1000 * seconds, 2),
+        "remote": asked.remote_addr,
+    }
+    for phase, spent in state.phases.items():
+        fields[f"{phase}_ms"] = round(1000 * spent, 2)
+    return fields

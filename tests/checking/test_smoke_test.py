@@ -1,0 +1,138 @@
+"""A model is run on made-up pictures, and what it answers is judged."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from predictor.checking.report import Refused
+from predictor.checking.smoke_test import Run, attempt, photograph
+from predictor.image.preprocess import Preprocessing
+from predictor.model.labels import numbered
+from predictor.model.spec import ModelSpec, Tensor
+
+Array = npt.NDArray[Any]
+CLASSES = 3
+
+
+def spec(batch: int | None = None, classes: int = CLASSES) -> ModelSpec:
+    """A model of small pictures."""
+    return ModelSpec(
+        image=Tensor("x", "float32", (batch, 3, 4, 4)),
+        scores=Tensor("y", "float32", (batch, None)),
+        preprocessing=Preprocessing(4, 4, resize="stretch", layout="NCHW", dtype="float32"),
+        activation="softmax",
+        labels=numbered(classes),
+    )
+
+
+def colours(batch: Array) -> Array:
+    """A sound model: the mean of each channel."""
+    return np.asarray(batch.mean(axis=(2, 3)))
+
+
+def reason(run: Run, **of: int) -> str:
+    """Why a model is refused, in one word."""
+    with pytest.raises(Refused) as error:
+        attempt(run, spec(**of))
+    return error.value.reason
+
+
+def test_free_batch() -> None:
+    """Each picture is run alone, and all of them together."""
+    sizes: list[int] = []
+
+    def run(batch: Array) -> Array:
+        sizes.append(len(batch))
+        return colours(batch)
+
+    outcome = attempt(run, spec())
+
+    assert sizes == [1, 1, 1, 1, 4, 4]
+    assert (outcome.alone.batch, outcome.together.batch) == (1, 4)
+    assert outcome.scores.shape == (4, CLASSES)
+    assert outcome.warnings == ()
+
+
+def test_fixed_batch() -> None:
+    """A batch of fixed size is filled, and there is no other."""
+    sizes: list[int] = []
+
+    def run(batch: Array) -> Array:
+        sizes.append(len(batch))
+        return colours(batch)
+
+    outcome = attempt(run, spec(batch=2))
+
+    assert sizes == [2, 2, 2, 2]
+    assert outcome.together == outcome.alone
+    assert outcome.scores.shape == (4, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("run", "word"),
+    [
+        (lambda batch: np.full((len(batch), CLASSES), np.nan), "not_finite"),
+        (lambda batch: np.where(batch.std() > 1, np.inf, 0) * np.ones((len(batch), CLASSES)), "not_finite"),
+        (lambda batch: np.zeros((len(batch), CLASSES + 1)), "class_count"),
+        (lambda batch: np.zeros(len(batch)), "class_scores"),
+        (lambda batch: np.zeros((len(batch), CLASSES, 7, 7)), "class_scores"),
+        (lambda batch: np.zeros((len(batch) + 1, CLASSES)), "class_scores"),
+        (lambda batch: np.full((len(batch), CLASSES), "cat"), "class_scores"),
+        (lambda _: np.zeros((1, CLASSES)), "class_scores"),
+    ],
+)
+def test_refused(run: Callable[[Array], Array], word: str) -> None:
+    """Anything but one finite score for each class of each picture is refused."""
+    assert reason(run) == word
+
+
+def test_flat_and_unlabelled() -> None:
+    """Scores may have two more axes of length one, and without labels any number of classes will do."""
+    outcome = attempt(lambda batch: np.asarray(batch.mean(axis=(2, 3), keepdims=True)), spec(classes=0))
+
+    assert outcome.scores.shape == (4, 3)
+
+
+@pytest.mark.parametrize("classes", [0, 1, 2])
+def test_one_score(classes: int) -> None:
+    """One score is one of two classes, with both their labels, one or none."""
+    assert attempt(lambda batch: batch.mean(axis=(1, 2, 3))[:, None], spec(classes=classes)).scores.shape == (
+        4,
+        1,
+    )
+
+
+def test_one_score_and_more_labels() -> None:
+    """One score does not tell three classes apart, and a graph that tells of one score gives one."""
+    binary = dataclasses.replace(spec(classes=2), binary=True)
+
+    assert reason(lambda batch: batch.mean(axis=(1, 2, 3))[:, None], classes=3) == "class_count"
+    with pytest.raises(Refused):
+        attempt(lambda batch: np.asarray(batch.mean(axis=(2, 3)))[:, :2], binary)
+
+
+def test_too_many_classes() -> None:
+    """Without labels there is an end to what may be numbered."""
+    assert reason(lambda batch: np.ones((len(batch), 100_001)), classes=0) == "class_count"
+
+
+def test_warnings() -> None:
+    """Scores that never change, and such as depend on the other pictures, are pointed out."""
+    constant = attempt(lambda batch: np.tile([1.0, 2.0, 3.0], (len(batch), 1)), spec())
+    mixed = attempt(lambda batch: colours(batch) - batch.mean(), spec())
+
+    assert constant.warnings == ("The model gives the same scores for pictures that differ.",)
+    assert mixed.warnings == ("The model's scores for a picture depend on the pictures beside it.",)
+
+
+def test_photograph() -> None:
+    """The made-up photograph is always the same, and has colours, edges and grain."""
+    pixels = np.asarray(photograph())
+
+    assert np.array_equal(pixels, np.asarray(photograph()))
+    assert pixels.shape == (240, 320, 3)
+    assert pixels.std(axis=(0, 1)).min() > 20

@@ -1,0 +1,69 @@
+"""What a graph's last nodes show of its scores, in the forms that exporters and quantisers write."""
+
+import pytest
+from onnx import load_from_string, parser
+
+from predictor.discovery.structure import examine
+from tools import endings
+
+HEAD = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]> g (float[N,3,8,8] x) => (float[N,4] y)'
+SCALES = "scale = Constant<value = float {0.1}>() zero = Constant<value = uint8 {0}>()"
+WEIGHT = "weight = Constant<value = float[3,4] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}>()"
+Q = "q = QuantizeLinear(f, scale, zero)"
+QW = "qw = QuantizeLinear(weight, scale, zero)"
+S = "scale, zero"
+PRODUCT = "m = QLinearMatMul(q, scale, zero, qw, scale, zero, scale, zero)"
+DEQUANTISE = "y = DequantizeLinear(r, scale, zero)"
+
+
+@pytest.mark.parametrize(
+    ("body", "last"),
+    [
+        ("l = MatMul(f, weight) y = Softmax(l)", "softmax"),
+        ("l = MatMul(f, weight) y = Sigmoid(l)", "sigmoid"),
+        ("y = MatMul(f, weight)", "linear"),
+        ("l = MatMul(f, weight) y = Relu(l)", None),
+        (f"{Q} r = com.microsoft.QLinearSoftmax(q, {S}, {S}) {DEQUANTISE}", "softmax"),
+        (f"{Q} r = com.microsoft.QLinearSigmoid(q, {S}, {S}) {DEQUANTISE}", "sigmoid"),
+        (f"{Q} {QW} r = com.microsoft.QGemm(q, {S}, qw, {S}, bias, {S}) {DEQUANTISE}", "linear"),
+        (f"{Q} {QW} {PRODUCT} r = com.microsoft.QLinearAdd(m, {S}, shift, {S}, {S}) {DEQUANTISE}", "linear"),
+        (f"{Q} {QW} m = MatMulInteger(q, qw) c = Cast<to = 1>(m) y = Mul(c, scale)", "linear"),
+        ("y = com.microsoft.FusedMatMul(f, weight)", "linear"),
+        ("y = com.microsoft.FusedGemm(f, weight)", "linear"),
+        ('y = com.microsoft.FusedGemm<activation = "Sigmoid">(f, weight)', "sigmoid"),
+        ('y = com.microsoft.FusedGemm<activation = "Relu">(f, weight)', None),
+        ("y = example.org.Softmax(f)", None),
+    ],
+)  # fmt: skip
+def test_last(body: str, last: str | None) -> None:
+    """The kind of the last layer is seen through what quantisers put around it."""
+    shift = (
+        "bias = Constant<value = int32[4] {1, 2, 3, 4}>() shift = Constant<value = uint8[4] {1, 2, 3, 4}>()"
+    )
+    text = f"{HEAD} {{ {SCALES} {WEIGHT} {shift} p = GlobalAveragePool(x) f = Flatten(p) {body} }}"
+
+    assert examine(parser.parse_model(text)).last.get("y") == last
+
+
+@pytest.mark.parametrize(
+    ("body", "outputs", "chosen"),
+    [
+        ("y = ArgMax<axis = 1>(scores)", "int64[N,1] y", {"y": "scores"}),
+        ("m = ArgMax<axis = 1, keepdims = 0>(scores) y = Cast<to = 1>(m)", "float[N] y", {"y": "scores"}),
+        ("s = Softmax(scores) y = ArgMax<axis = 1>(s)", "int64[N,1] y", {"y": "s"}),
+        (
+            "k = Constant<value = int64[1] {3}>() best, y = TopK(scores, k) v = Softmax(best)",
+            "float[N,3] v, int64[N,3] y",
+            {"v": "scores", "y": "scores"},
+        ),
+        (f"{SCALES} y = QuantizeLinear(scores, scale, zero)", "uint8[N,5] y", {"y": "scores"}),
+        (f"{SCALES} q = QuantizeLinear(scores, scale, zero) y = DequantizeLinear(q, scale, zero)",
+         "float[N,5] y", {}),
+        ("y = Softmax(scores)", "float[N,5] y", {}),
+    ],
+)  # fmt: skip
+def test_chosen(body: str, outputs: str, chosen: dict[str, str]) -> None:
+    """The tensor with the scores is found from which an output has the best classes only."""
+    model = load_from_string(endings.ending(f"{endings.FIVE} {body}", outputs))
+
+    assert examine(model).chosen == chosen

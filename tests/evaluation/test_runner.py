@@ -1,0 +1,115 @@
+"""Pictures are classified a few at a time, in order, and no failure ends the rest."""
+
+import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from predictor.errors import InvalidImage
+from predictor.evaluation.classes import Classes
+from predictor.evaluation.pictures import Picture
+from predictor.evaluation.runner import Answer, in_parallel, judged
+from predictor.model.labels import Label
+
+CLASSES = Classes((Label("cat"), Label("dog")))
+
+
+def classify(data: bytes) -> Answer:
+    """Takes the first byte for the answer."""
+    if not data:
+        raise InvalidImage("The picture is empty.")
+    return Answer([(data[0], 0.9), (1 - data[0], 0.1)], 0.01)
+
+
+def test_judged() -> None:
+    """Each picture has its truth and its answer, or the reason why it has none."""
+    pictures = [
+        Picture("a", ("cat",), lambda: b"\0"),
+        Picture("b", ("lion",), lambda: b"\1"),
+        Picture("c", ("dog",), lambda: b""),
+        Picture("d", (), lambda: b"\1"),
+    ]
+
+    found = list(judged(pictures, CLASSES, classify, threads=3))
+
+    assert [(one.name, one.truth, one.problem) for one in found] == [
+        ("a", 0, None),
+        ("b", None, "lion names no class of the model."),
+        ("c", 1, "The picture is empty."),
+        ("d", None, None),
+    ]
+    assert [one.answer.ranked[0][0] if one.answer else None for one in found] == [0, 1, None, 1]
+
+
+def test_order_and_width() -> None:
+    """Results come in order although work overlaps, and never more than the threads work at a time."""
+    working, most, lock = 0, 0, threading.Lock()
+    meeting = threading.Barrier(3)
+
+    def work(number: int) -> int:
+        nonlocal working, most
+        with lock:
+            working += 1
+            most = max(most, working)
+        meeting.wait(10)
+        with lock:
+            working -= 1
+        return number
+
+    assert list(in_parallel(work, range(30), 3)) == list(range(30))
+    assert most == 3
+
+
+def test_stops_with_its_reader() -> None:
+    """What nobody waits for any more is not begun."""
+    begun: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        yield from range(1000)
+
+    results = in_parallel(begun.append, numbers(), 2)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+
+    assert len(begun) < 10
+
+
+@dataclass(eq=False)
+class Thing:
+    """What is worked on."""
+
+    number: int
+
+
+def test_nothing_is_left_to_do() -> None:
+    """What waits for a thread when the reader stops is given up; what is at work comes to its end."""
+    begun, done = list[int](), list[int]()
+    at_work, given_up, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def watched(thing: Thing) -> Thing:
+        weakref.finalize(thing, given_up.set)
+        return thing
+
+    def things() -> Iterator[Thing]:
+        yield Thing(0)
+        yield Thing(1)
+        yield watched(Thing(2))
+
+    def work(thing: Thing) -> None:
+        begun.append(thing.number)
+        if thing.number == 1:
+            at_work.set()
+            assert go_on.wait(60)
+        done.append(thing.number)
+
+    results = in_parallel(work, things(), 1)
+    next(results)
+    assert at_work.wait(60)
+    closing = threading.Thread(target=results.close)  # type: ignore[attr-defined]
+    closing.start()
+    dropped = given_up.wait(20)
+    go_on.set()
+    closing.join(60)
+
+    assert dropped
+    assert begun == done == [0, 1]

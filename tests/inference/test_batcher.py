@@ -1,0 +1,371 @@
+"""Images of different requests run together, each gets its own answer, and none waits for ever."""
+
+import gc
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from predictor.errors import Internal, InvalidImage, Overloaded
+from predictor.inference.batcher import Batcher, Job, Prepare, Runner
+from predictor.inference.compute_slots import ComputeSlots
+
+Array = npt.NDArray[Any]
+Make = Callable[..., Batcher]
+
+
+class Model:
+    """A model whose runs wait for `gate`, so that a queue builds up behind the first.
+
+    The score of an image is the image's own number, doubled.
+    """
+
+    def __init__(self, max_batch: int = 32) -> None:
+        self.gate = threading.Event()
+        self.started = threading.Event()
+        self.sizes: list[int] = []
+        self.running = 0
+        self.most_running = 0
+        self.lock = threading.Lock()
+        self.runner = Runner(self.run, max_batch=max_batch, seconds=1.0, observe=self.sizes.append)
+
+    def run(self, batch: Array) -> Array:
+        """Double the images; fail on a batch that holds a negative number."""
+        with self.lock:
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+        self.started.set()
+        assert self.gate.wait(30)
+        with self.lock:
+            self.running -= 1
+        if (batch < 0).any():
+            raise Internal("negative")
+        return batch * 2
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Build batchers, by default with one thread."""
+    with ExitStack() as made:
+
+        def build(slots: ComputeSlots | None = None, threads: int = 1, preparers: int = 0) -> Batcher:
+            batcher = Batcher(slots or ComputeSlots(threads), threads, preparers)
+            made.callback(batcher.close)
+            return batcher
+
+        yield build
+
+
+def image(number: int) -> Prepare:
+    """What makes an image of one pixel."""
+    return lambda: np.array([number])
+
+
+def broken() -> Array:
+    """What makes no image."""
+    raise InvalidImage("This one is damaged.")
+
+
+def score(scores: Array) -> int:
+    """The only score of an image."""
+    return int(scores[0])
+
+
+def jobs_of(*asked: tuple[Model, Prepare]) -> list[Job]:
+    """A job for each."""
+    return [Job(model.runner, prepare, score) for model, prepare in asked]
+
+
+def queue_up(batcher: Batcher, jobs: list[Job], model: Model) -> None:
+    """Have the first image run until the model's gate opens, and the others wait behind it."""
+    batcher.submit(jobs[:1])
+    assert model.started.wait(30)
+    for job in jobs[1:]:
+        batcher.submit([job])
+
+
+def results(jobs: list[Job]) -> list[Any]:
+    """Each image's answer, or the code of its error."""
+    return [
+        error.code if (error := job.future.exception(30)) else job.future.result().value  # type: ignore[attr-defined]
+        for job in jobs
+    ]
+
+
+def test_one_image(make: Make) -> None:
+    """An image alone runs at once, in a batch of one."""
+    model = Model()
+    model.gate.set()
+    (job,) = jobs_of((model, image(21)))
+
+    make().submit([job])
+    run = job.future.result(30)
+
+    assert run.value == 42
+    assert run.queued >= 0
+    assert run.ran >= 0
+    assert model.sizes == [1]
+
+
+def test_waiting_images_run_together(make: Make) -> None:
+    """What waits while the model is busy runs in one batch, and each image gets its own answer."""
+    model = Model()
+    jobs = jobs_of(*((model, image(number)) for number in range(12)))
+
+    queue_up(make(), jobs, model)
+    model.gate.set()
+
+    assert results(jobs) == [2 * number for number in range(12)]
+    assert model.sizes == [1, 11]
+
+
+def test_largest_batch(make: Make) -> None:
+    """No run has more images than allowed; what is left runs next."""
+    model = Model(max_batch=4)
+    jobs = jobs_of(*((model, image(number)) for number in range(12)))
+
+    queue_up(make(), jobs, model)
+    model.gate.set()
+
+    assert results(jobs) == [2 * number for number in range(12)]
+    assert model.sizes == [1, 4, 4, 3]
+
+
+def test_images_of_one_request(make: Make) -> None:
+    """Images that come together run together from the first run on."""
+    model = Model(max_batch=8)
+    model.gate.set()
+    jobs = jobs_of(*((model, image(number)) for number in range(16)))
+
+    make().submit(jobs)
+
+    assert results(jobs) == [2 * number for number in range(16)]
+    assert model.sizes == [8, 8]
+
+
+def test_each_free_core_has_its_part(make: Make) -> None:
+    """Two images that come together run on two free cores rather than in one batch."""
+    model = Model(max_batch=2)
+    jobs = jobs_of((model, image(1)), (model, image(2)))
+
+    make(threads=2).submit(jobs)
+    wait_for(lambda: model.running == 2)
+    model.gate.set()
+
+    assert results(jobs) == [2, 4]
+
+
+def test_broken_image(make: Make) -> None:
+    """An image that cannot be prepared gets its error, in whichever place, and is in no batch."""
+    model = Model()
+    makers = [image(0), broken, image(1), broken, broken, image(2), image(3), broken]
+    jobs = jobs_of(*((model, maker) for maker in makers))
+
+    queue_up(make(), jobs, model)
+    model.gate.set()
+
+    bad = InvalidImage.code
+    assert results(jobs) == [0, bad, 2, bad, bad, 4, 6, bad]
+    assert model.sizes == [1, 3]
+
+
+def test_not_needed(make: Make) -> None:
+    """An image whose answer is not needed any more is neither prepared nor run."""
+    model, prepared = Model(), list[int]()
+
+    def leave() -> None:
+        raise Overloaded
+
+    def prepare() -> Array:
+        prepared.append(1)
+        return np.array([1])
+
+    model.gate.set()
+    job = Job(model.runner, prepare, score, leave)
+    make().submit([job])
+
+    assert results([job]) == ["overloaded"]
+    assert (prepared, model.sizes) == ([], [])
+
+
+def test_models_do_not_mix(make: Make) -> None:
+    """Images that wait for different models never run together, and each model has its runs."""
+    first, second = Model(), Model()
+    jobs = jobs_of(*(((first, second)[number % 2], image(number)) for number in range(9)))
+
+    queue_up(make(), jobs, first)
+    second.gate.set()
+    first.gate.set()
+
+    assert results(jobs) == [2 * number for number in range(9)]
+    assert (first.sizes, second.sizes) == ([1, 4], [4])
+
+
+def test_slots(make: Make) -> None:
+    """As many runs happen at the same time as there are slots, and no more."""
+    model = Model(max_batch=1)
+    jobs = jobs_of(*((model, image(number)) for number in range(6)))
+
+    make(ComputeSlots(2), threads=4).submit(jobs)
+    wait_for(lambda: model.running == 2)
+    model.gate.set()
+
+    assert results(jobs) == [0, 2, 4, 6, 8, 10]
+    assert model.most_running == 2
+
+
+def test_prepared_ahead(make: Make) -> None:
+    """With threads that prepare, images are made while another runs, and then run together."""
+    model, made = Model(max_batch=8), list[int]()
+
+    def prepare(number: int) -> Prepare:
+        def make_it() -> Array:
+            made.append(number)
+            return np.array([number])
+
+        return make_it
+
+    jobs = jobs_of(*((model, prepare(number)) for number in range(8)))
+    queue_up(make(preparers=2), jobs, model)
+    wait_for(lambda: len(made) == 8)
+    model.gate.set()
+
+    assert results(jobs) == [2 * number for number in range(8)]
+    assert sum(model.sizes) == 8
+    assert model.most_running == 1
+
+
+def test_failed_run(make: Make) -> None:
+    """A failure reaches the images of its own run, and those behind it run."""
+    model = Model(max_batch=2)
+    jobs = jobs_of(*((model, image(number)) for number in (0, -1, 2, 3, 4)))
+
+    queue_up(make(), jobs, model)
+    model.gate.set()
+
+    assert results(jobs) == [0, "internal", "internal", 6, 8]
+
+
+def test_unexpected_failures(make: Make) -> None:
+    """Whatever preparing, running or ranking raises, the image has an error without its words."""
+    model = Model()
+    model.gate.set()
+
+    def fail(*_: object) -> Array:
+        raise RuntimeError("/secret")
+
+    failing = Runner(fail, max_batch=2, seconds=1.0, observe=lambda _: None)
+    jobs = [
+        Job(model.runner, fail, score),
+        Job(failing, image(1), score),
+        Job(model.runner, image(1), fail),
+        Job(model.runner, image(2), score),
+    ]
+    make().submit(jobs)
+
+    assert results(jobs) == ["internal", "internal", "internal", 4]
+    assert "secret" not in str(jobs[0].future.exception())
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_wrong_number_of_answers(make: Make, rows: int) -> None:
+    """A model that gives too few or too many rows answers for no image."""
+    runner = Runner(lambda _: np.zeros((rows, 1)), max_batch=2, seconds=1.0, observe=lambda _: None)
+    jobs = [Job(runner, image(number), score) for number in (1, 2)]
+
+    make().submit(jobs)
+
+    assert results(jobs) == ["internal", "internal"]
+
+
+def test_learns(make: Make) -> None:
+    """What an image took lately is known, whatever was measured at first."""
+    model = Model(max_batch=1)
+    model.gate.set()
+    jobs = jobs_of(*((model, image(1)) for _ in range(100)))
+    make().submit(jobs)
+    results(jobs)
+
+    assert 0 < model.runner.seconds_per_image < 0.5
+
+
+def test_learns_from_runs_only(make: Make) -> None:
+    """A run that failed, and images that cannot be prepared, say nothing of what an image takes."""
+    model = Model()
+    model.gate.set()
+    jobs = jobs_of((model, image(-1)), (model, broken))
+    batcher = make()
+    for job in jobs:
+        batcher.submit([job])
+        results([job])
+
+    assert model.runner.seconds_per_image == 1.0
+
+
+@pytest.mark.parametrize("outcome", ["answer", "error"])
+def test_nothing_is_kept(make: Make, outcome: str) -> None:
+    """Once an image has its answer or its error, its bytes are in memory no more."""
+    held = np.zeros(3)
+    known = weakref.ref(held)
+    model, batcher = Model(), make()
+    model.gate.set()
+
+    def prepare(held: Array = held) -> Array:
+        if outcome == "error":
+            raise InvalidImage(f"{held.shape}")
+        return held
+
+    gc.disable()
+    try:
+        job = Job(model.runner, prepare, score)
+        batcher.submit([job])
+        results([job])
+        del prepare, held, job
+        wait_for(lambda: known() is None)
+    finally:
+        gc.enable()
+
+
+def test_closed(make: Make) -> None:
+    """The threads of a closed batcher end."""
+    before = threading.active_count()
+    batcher = make(threads=3)
+    batcher.close()
+
+    wait_for(lambda: threading.active_count() <= before)
+
+
+def test_many_threads(make: Make) -> None:
+    """Under load from many threads each image gets its own answer."""
+    models = [Model(max_batch=5), Model(max_batch=3)]
+    for model in models:
+        model.gate.set()
+    batcher = make(threads=2)
+
+    def ask(number: int) -> int:
+        (job,) = jobs_of((models[number % 2], image(number)))
+        batcher.submit([job])
+        found: int = job.future.result(30).value
+        return found
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(2000)))
+
+    assert answers == [2 * number for number in range(2000)]
+    assert max(models[0].sizes) <= 5
+    assert max(models[1].sizes) <= 3
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something holds, for as long as a busy machine may need."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

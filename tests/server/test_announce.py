@@ -1,0 +1,56 @@
+"""The service says once, when it is ready, where to open it."""
+
+import logging
+import os
+
+import pytest
+
+from predictor.server.announce import Announcement, url
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged."""
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_once_all_are_ready(caplog: pytest.LogCaptureFixture) -> None:
+    """The last worker says it, none before it, and none that takes the place of another later."""
+    caplog.set_level(logging.INFO)
+    announcement = Announcement()
+
+    announcement.ready(1, 2, "127.0.0.1:8080")
+    announcement.ready(1, 2, "127.0.0.1:8080")
+    assert said(caplog) == []
+    announcement.ready(0, 2, "127.0.0.1:8080")
+    announcement.ready(0, 2, "127.0.0.1:8080")
+
+    assert said(caplog) == ["Ready: open http://127.0.0.1:8080/"]
+
+
+def test_workers_share_it(caplog: pytest.LogCaptureFixture) -> None:
+    """What a worker says after the fork is known to the others."""
+    caplog.set_level(logging.INFO)
+    announcement = Announcement()
+    if (child := os.fork()) == 0:
+        announcement.ready(0, 2, "127.0.0.1:8080")
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    announcement.ready(1, 2, "127.0.0.1:8080")
+
+    assert said(caplog) == ["Ready: open http://127.0.0.1:8080/"]
+
+
+@pytest.mark.parametrize(
+    ("bind", "shown"),
+    [
+        ("127.0.0.1:8080", "http://127.0.0.1:8080/"),
+        ("0.0.0.0:80", "http://127.0.0.1:80/"),
+        ("[::]:8080", "http://[::1]:8080/"),
+        ("models.internal:9000", "http://models.internal:9000/"),
+        ("unix:/run/predictor.sock", None),
+    ],
+)
+def test_url(bind: str, shown: str | None) -> None:
+    """A service on every address is opened by loopback; one on a Unix socket has no URL."""
+    assert url(bind) == shown

@@ -1,0 +1,75 @@
+"""Connections are spread over the workers by what each of them has."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from predictor.server.worker import BalancedThreadWorker
+from predictor.shared import release
+
+
+@pytest.fixture(autouse=True)
+def empty() -> Iterator[None]:
+    """No worker has told its connections before or after a test."""
+    yield
+    for slot in range(4):
+        release(slot)
+
+
+def worker(slot: int, connections: int) -> BalancedThreadWorker:
+    """A worker that has told how many connections it has, without a process of its own."""
+    made = BalancedThreadWorker.__new__(BalancedThreadWorker)
+    made.alive = True
+    made.slot, made.nr_conns, made.cfg = slot, connections, SimpleNamespace(workers=2, threads=4)
+    made._publish()
+    return made
+
+
+def test_fewest() -> None:
+    """Every worker sees who has the fewest connections."""
+    first, second = worker(0, 5), worker(1, 2)
+
+    assert first._fewest() == 2
+    assert second._fewest() == 2
+
+
+def test_alone() -> None:
+    """A worker that is alone has the fewest itself, and never waits for others."""
+    assert worker(0, 5)._fewest() == 5
+
+
+def test_released() -> None:
+    """The connections of a worker that is gone no longer count."""
+    first, _ = worker(0, 5), worker(1, 2)
+    release(1)
+
+    assert first._fewest() == 5
+
+
+def test_stopping() -> None:
+    """A worker that accepts no more is not one to which others leave new connections."""
+    first, second = worker(0, 5), worker(1, 1)
+    second.alive = False
+    second._publish()
+
+    assert first._fewest() == 5
+
+
+def test_lets_go() -> None:
+    """A worker with more than its share lets connections go one by one, and keeps what is its share."""
+    first, second = worker(0, 6), worker(1, 2)
+
+    let_go = [first._lets_go() for _ in range(3)]
+    first._moves_next = 0.0
+
+    assert let_go == [True, False, False]
+    assert first._lets_go()
+    assert not second._lets_go()
+
+
+def test_keeps_its_share() -> None:
+    """One connection more than another worker has is nothing that could be spread better."""
+    first, _ = worker(0, 3), worker(1, 2)
+
+    assert not first._lets_go()
