@@ -5,13 +5,11 @@ has. A worker that replaces a dead one takes its slot and counts on, so totals s
 number of files stays bounded, however often workers are replaced.
 """
 
-import glob
-import json
 import logging
 import os
 import struct
-import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily
-from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
@@ -34,10 +31,6 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64)
 # prometheus_client's files, one for each kind of metric; the series of a worker take a tenth of this.
 _FILES = ("counter", "histogram", "gauge_livemostrecent")
 _FILE_BYTES = 1 << 20
-# What an entry of such a file takes besides its key, at most: a length, padding, two numbers.
-_ENTRY_BYTES = 32
-# How long a full disk is not asked for more room.
-_FULL_SECONDS = 10.0
 _DAMAGE = (RuntimeError, struct.error, ValueError, OSError)
 
 Version = tuple[str, int, str]
@@ -77,9 +70,16 @@ class Metrics:
             ("device", "kind"), registry=registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
 
+        # `labels` checks its arguments and takes a lock, which costs more than the counting itself.
+        self._requests, self._request_seconds = (
+            cache(self.requests.labels),
+            cache(self.request_seconds.labels),
+        )
+        self._images, self._cache_requests = cache(self.images.labels), cache(self.cache_requests.labels)
         self._changes(registry)
-        self._counted = dict[tuple[str, str, int], tuple[Counter, Histogram]]()
-        self._counters = dict[tuple[Counter, tuple[str, ...]], Counter]()
+        # A series that is made now opens its file now, which may be gone later.
+        for result in ("hit", "miss", "shared", "error"):
+            self.cache_requests.labels(result)
 
     def _changes(self, registry: CollectorRegistry) -> None:
         self.swaps = Counter(
@@ -96,64 +96,21 @@ class Metrics:
         )  # fmt: skip
 
     def count_request(self, labels: tuple[str, str, int], seconds: float) -> None:
-        """Count a request by its method, endpoint and status, of which there are few combinations."""
-        if (counted := self._counted.get(labels)) is None:
-            counted = self.requests.labels(*labels), self.request_seconds.labels(*labels)
-            self._counted[labels] = counted
-        counted[0].inc()
-        counted[1].observe(seconds)
+        """Count a request by its method, endpoint and status."""
+        self._requests(*labels).inc()
+        self._request_seconds(*labels).observe(seconds)
 
     def count_image(self, model: str, version: int, outcome: str) -> None:
-        """Count a picture by the version that answered, and what came of it."""
-        self._counter(self.images, (model, str(version), outcome)).inc()
+        """Count an image by the version that answered, and what came of it."""
+        self._images(model, version, outcome).inc()
 
     def count_cache(self, result: str) -> None:
         """Count a look-up in the cache: hit, miss, shared or error."""
-        self._counter(self.cache_requests, (result,)).inc()
-
-    def _counter(self, metric: Counter, labels: tuple[str, ...]) -> Counter:
-        """The counter of some labels; the metric itself would check them, and look them up under a lock."""
-        key = (metric, labels)
-        if (found := self._counters.get(key)) is None:
-            found = self._counters[key] = metric.labels(*labels)
-        return found
+        self._cache_requests(result).inc()
 
     def observe_step(self, step: str, seconds: float) -> None:
         """Count the time of a step of a change of models."""
         self.swap_seconds.labels(step).observe(seconds)
-
-
-class _RoomyDict(MmapedDict):
-    """A file of values that is mapped into memory, and grows only where the disk has room for it.
-
-    A series for which there is none is known to nobody: a write to it would end the process.
-    """
-
-    _full_until = 0.0
-
-    def read_value(self, key: str) -> tuple[float, float]:
-        """The value and the time of a series."""
-        if key in self._positions or self._has_room(key):
-            value: tuple[float, float] = super().read_value(key)
-            return value
-        return 0.0, 0.0
-
-    def write_value(self, key: str, value: float, timestamp: float) -> None:
-        """Set the value and the time of a series."""
-        if key in self._positions or self._has_room(key):
-            super().write_value(key, value, timestamp)
-
-    def _has_room(self, key: str) -> bool:
-        if self._used + len(key.encode()) + _ENTRY_BYTES <= self._capacity:
-            return True
-        if time.monotonic() < self._full_until:
-            return False
-        try:
-            os.posix_fallocate(self._f.fileno(), 0, 2 * self._capacity)
-        except OSError:
-            self._full_until = time.monotonic() + _FULL_SECONDS
-            return False
-        return True
 
 
 class _AtThisMoment(Collector):
@@ -176,16 +133,15 @@ class _AtThisMoment(Collector):
         return [live, queue]
 
 
-class _TolerantCollector(MultiProcessCollector):
+class _AllWorkers(Collector):
     """Adds up the files that can be read: a killed worker may have left a damaged one, or all may be gone."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._path = os.environ[FOLDER_VARIABLE]
-        registry.register(self)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def collect(self) -> Iterable[Any]:
-        files = glob.glob(os.path.join(self._path, "*.db"))  # noqa: PTH118, PTH207 (the base class's form)
-        merged: Iterable[Any] = self.merge([file for file in files if _readable(file)], accumulate=True)
+        files = [str(file) for file in self._folder.glob("*.db")]
+        merged: Iterable[Any] = MultiProcessCollector.merge([file for file in files if _readable(file)])
         return merged
 
 
@@ -223,7 +179,7 @@ def _exporting(
             registry = self.registry
             if issubclass(base, GunicornInternalPrometheusMetrics):
                 registry = CollectorRegistry()
-                _TolerantCollector(registry)
+                registry.register(_AllWorkers(Path(os.environ[FOLDER_VARIABLE])))
                 registry.register(moment)
             encode, content_type = choose_encoder(accept_header or "")
             wanted = registry.restricted_registry(names) if names else registry
@@ -233,46 +189,43 @@ def _exporting(
 
 
 def _claim_files() -> bool:
-    """Make this worker's files, named by its slot, with all the room that they will need.
+    """Make this worker's files, named by its slot, with the room that they will need.
 
-    They are mapped into memory, where a write for which the disk has no room ends the process: room is
-    had beforehand, or the worker counts for itself. Damaged files of the slot's former owner are removed,
-    for opening one would end this worker, too.
+    They are mapped into memory, where a write for which the disk has no room ends the process: room is had
+    beforehand, or the worker counts for itself. Damaged files of the slot's former owner are removed, for
+    opening one would end this worker, too.
 
     Returns:
         Whether the files can be used.
     """
     slot = os.environ.get(SLOT_VARIABLE, str(os.getpid()))
-    folder = Path(os.environ[FOLDER_VARIABLE])
     try:
-        files = {str(file): _opened(file) for file in (folder / f"{kind}_{slot}.db" for kind in _FILES)}
+        for kind in _FILES:
+            _reserve(Path(os.environ[FOLDER_VARIABLE], f"{kind}_{slot}.db"))
     except OSError as error:
         log.error("Metrics are not added up over the workers: %s", error.strerror)
         prometheus_client.values.ValueClass = prometheus_client.values.MutexValue
         return False
-    # Otherwise each is opened at its first use, when its folder may be gone.
-    prometheus_client.values.MmapedDict = lambda name: files.get(name) or _RoomyDict(name)  # type: ignore[attr-defined]
     prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: slot)
     return True
 
 
-def _opened(file: Path) -> _RoomyDict:
-    """A file, made if need be, with its room."""
+def _reserve(file: Path) -> None:
+    """Have room for a file, which is made if need be."""
     if file.exists() and not _readable(str(file)):
         log.warning("A damaged file of metrics was removed")
         file.unlink(missing_ok=True)
     with file.open("ab") as opened:
         os.posix_fallocate(opened.fileno(), 0, _FILE_BYTES)
-    return _RoomyDict(str(file))
 
 
 def _readable(file: str) -> bool:
     try:
         with Path(file).open("rb") as opened:
+            # The library opens a file whose length is wrong, and fails later.
             (used,) = struct.unpack("i", opened.read(4))
             size = os.fstat(opened.fileno()).st_size
-        for key, _, _, _ in MmapedDict.read_all_values_from_file(file):
-            json.loads(key)
+        MultiProcessCollector.merge([file])
     except _DAMAGE:
         return False
     return bool(0 <= used <= size)

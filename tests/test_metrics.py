@@ -88,27 +88,10 @@ def _grown(folder: Path) -> str:
 
 
 def test_more_series_than_foreseen(folder: Path) -> None:
-    """More series than the files were made for take more room, beforehand as well."""
+    """More series than the files were made for are counted as well."""
     shown = _grown(folder)
 
     assert shown.count("predictor_images_total{") == 20_000
-    size = (folder / "counter_0.db").stat()
-    assert size.st_blocks * 512 >= size.st_size > 1 << 20
-
-
-@pytest.mark.promise("G10")
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_more_series_than_the_disk_takes(folder: Path) -> None:
-    """Series for which the disk has no room are left out; the process lives and counts the others."""
-    size = "size=3584k"  # three files of 1 MB, and half a megabyte
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)], check=False).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
-        shown = _grown(folder)
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-    assert 1000 < shown.count("predictor_images_total{") < 20_000
     assert 'predictor_cache_requests_total{result="hit"} 2.0' in shown
 
 

@@ -13,7 +13,7 @@
 It reads the picture and answers with as much JSON as a prediction is.
 """
 
-import contextlib
+from types import SimpleNamespace
 from typing import Any
 
 from flask import Flask, jsonify, request
@@ -44,9 +44,19 @@ _ANSWER: dict[str, Any] = {
     "cached": True,
 }
 
+
+class _Stand:
+    """Stands for the worker's objects."""
+
+    live = SimpleNamespace(problem=None)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 app = Flask("hello")
-# gunicorn.conf.py closes what stands here when a worker ends.
-app.extensions["predictor"] = contextlib.ExitStack()
+# The hooks of gunicorn ask what stands here whether it is ready, and close it.
+app.extensions["predictor"] = _Stand()
 
 
 @app.post("/predict")

@@ -61,7 +61,12 @@ def left_over(service: Service) -> Left:
     versions = list((service.data / "models" / "default").glob("*/model.onnx"))
     cache = sum(path.stat().st_size for path in files(service.data / "cache")) / 1e6
     return Left(
-        many("incoming"), many("workers"), many("metrics"), len(versions), cache, len(service.workers())
+        many("incoming"),
+        many("workers"),
+        len(files(service.metrics)),
+        len(versions),
+        cache,
+        len(service.workers()),
     )
 
 

@@ -73,10 +73,8 @@ class Watch:
             resident_mb(self._eldest),
             sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in watched),
             sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in watched),
-            sum(
-                len(files(self._service.data / folder))
-                for folder in ("incoming", "workers", "metrics", "cache")
-            ),
+            sum(len(files(self._service.data / folder)) for folder in ("incoming", "workers", "cache"))
+            + len(files(self._service.metrics)),
         )
 
 

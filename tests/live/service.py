@@ -76,6 +76,13 @@ class Service:
         return self._process.pid
 
     @property
+    def metrics(self) -> Path:
+        """The folder in which the workers add up their metrics."""
+        places = (Path("/dev/shm"), self.data / "metrics")
+        (folder,) = (one for place in places for one in place.glob(f"image-prediction-*-{self.master}-*"))
+        return folder
+
+    @property
     def alive(self) -> bool:
         """Whether the master runs."""
         return self._process is not None and self._process.poll() is None

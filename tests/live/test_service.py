@@ -162,7 +162,7 @@ def test_killed_worker(tmp_path: Path, cat: Path) -> None:
         sample = 'predictor_images_total{model="default",outcome="ok",version="1"}'
         eventually(lambda: counted(service, sample) == 40)
         assert counted(service, "predictor_queue_images") == 0
-        files = list((service.data / "metrics" / str(service.master)).iterdir())
+        files = list(service.metrics.iterdir())
         assert len({file.stem.rsplit("_", 1)[-1] for file in files}) <= 3
 
 
@@ -170,7 +170,7 @@ def test_killed_worker(tmp_path: Path, cat: Path) -> None:
 def test_damaged_metrics(tmp_path: Path) -> None:
     """Empty and damaged files of a killed worker spoil neither `/metrics` nor the worker that follows."""
     with Service(tmp_path / "data") as service:
-        folder = service.data / "metrics" / str(service.master)
+        folder = service.metrics
         victim = min(service.workers())
         (folder / "counter_7.db").write_bytes(b"")
         (folder / "histogram_8.db").write_bytes(b"\x01\x02")
@@ -247,4 +247,4 @@ def test_second_server_on_the_same_data(tmp_path: Path) -> None:
 
         assert counted(first, sample) == 1
         assert counted(second, sample) == 0
-        assert len(list((tmp_path / "data" / "metrics").iterdir())) == 2
+        assert first.metrics != second.metrics

@@ -53,7 +53,7 @@ TRICKS = [
     "jar:http://127.0.0.1!/", "netdoc:///etc/passwd", "dict://127.0.0.1:6379/CONFIG%20SET%20dir%20/",
     "gopher://127.0.0.1:6379/_save", "sftp://pub.test:22/", "tftp://pub.test:69/x",
     "ldap://localhost:389/%0astats%0aquit", "ftp://pub.test/cat.jpg", "unix:///run/docker.sock",
-    "http+unix://%2Frun%2Fdocker.sock/info", "data:image/png;base64,AAAA", "javascript:alert(1)",
+    "http+unix://%2Frun%2Fdocker.sock/info", "javascript:alert(1)",
 ]  # fmt: skip
 HEADERS = ["Host", "User-Agent", "Accept", "Accept-Encoding", "Connection"]
 

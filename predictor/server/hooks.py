@@ -1,0 +1,141 @@
+"""What gunicorn calls when it starts, forks, replaces and stops workers.
+
+The master loads neither the application nor onnxruntime: each worker builds its own session after the fork,
+so nothing about a model can stop the master.
+"""
+
+import contextlib
+import ctypes
+import gc
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from predictor.config import SHORT_TOKEN, Settings, cores
+from predictor.errors import ConfigError
+from predictor.server import memory_files
+from predictor.server.announce import announcement
+from predictor.server.lifetime import Starts
+from predictor.shared import SLOT_VARIABLE, release
+from predictor.store.file_system import unfit
+
+# From glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+
+
+def read_settings() -> Settings:
+    """The settings; a value that cannot be used ends the process in one sentence."""
+    try:
+        settings = Settings.from_environment()
+    except ConfigError as error:
+        sys.exit(f"Configuration: {error.detail}")
+    if kind := unfit(settings.data):
+        sys.exit(
+            f"Configuration: PREDICTOR_DATA={settings.data} lies on a file system of type {kind}, whose file "
+            "locks and shared memory cannot order the workers; choose a folder on a disk of this machine."
+        )
+    return settings
+
+
+def worker_count(settings: Settings) -> int:
+    """How many workers to start, which they read from their environment, to share the cores between them."""
+    count = settings.workers or _default_workers(settings)
+    os.environ["PREDICTOR_WORKERS"] = str(count)
+    return count
+
+
+def _default_workers(settings: Settings) -> int:
+    """One worker for each core; on a machine with GPUs, at most four for each of them."""
+    if settings.device == "cpu":
+        return cores()
+    from predictor.model.device import count
+
+    gpus = min(count(), 1) if settings.device.startswith("cuda:") else count()
+    return min(cores(), 4 * gpus) if gpus else cores()
+
+
+class Hooks:
+    """The hooks of one server; each has the name of the gunicorn setting that it is for.
+
+    Args:
+        settings: of the service.
+        workers: how many workers there are.
+    """
+
+    def __init__(self, settings: Settings, workers: int) -> None:
+        self._settings = settings
+        self._workers = workers
+        self._starts = Starts()
+
+    def on_starting(self, server: Any) -> None:
+        """Warn of weak tokens, and make the folder of this server's metrics."""
+        for name in self._settings.weak:
+            server.log.warning("%s has fewer than %d characters and could be guessed", name, SHORT_TOKEN)
+        # A look-up of a name that nobody waits for any more ends soon after; an operator's choice goes first.
+        os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:3")
+        # A folder that was inherited belongs to another server.
+        os.environ.pop(memory_files.FOLDER_VARIABLE, None)
+        if folder := memory_files.make_metrics(self._settings.data, self._workers):
+            os.environ[memory_files.FOLDER_VARIABLE] = str(folder)
+        else:
+            server.log.error("Metrics are not added up over the workers: no folder can be made for them")
+
+    def pre_fork(self, server: Any, worker: Any) -> None:
+        """Give the worker its time to start, and the smallest slot that no living worker has."""
+        taken = {other.slot for other in server.WORKERS.values()}
+        worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+        self._starts.prepare(worker)
+
+    def post_fork(self, _server: Any, worker: Any) -> None:
+        """Keep memory in one pool, and tell the metrics their slot.
+
+        Nothing slow may stand here: until the worker has its own signal handlers, a request to stop is lost.
+        """
+        _one_memory_pool()
+        os.environ[SLOT_VARIABLE] = str(worker.slot)
+
+    def post_worker_init(self, worker: Any) -> None:
+        """Take what stays out of the collector's sight, give back what the start needed, and be ready."""
+        gc.collect()
+        gc.freeze()
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
+        if worker.wsgi.extensions["predictor"].live.problem is None:
+            announcement.ready(worker.slot, worker.cfg.workers, worker.cfg.bind[0])
+
+    def worker_exit(self, _server: Any, worker: Any) -> None:
+        """Let a worker that ends well leave nothing behind."""
+        app = getattr(worker, "wsgi", None)
+        if app is not None:
+            app.extensions["predictor"].close()
+
+    def child_exit(self, _server: Any, worker: Any) -> None:
+        """Drop what only a living worker may show; its counts stay."""
+        # First what is learnt from its numbers, then they are forgotten.
+        self._starts.ended(worker)
+        release(worker.slot)
+        if memory_files.FOLDER_VARIABLE in os.environ:
+            from prometheus_client.multiprocess import mark_process_dead
+
+            # What is raised here would stop the master.
+            with contextlib.suppress(OSError):
+                mark_process_dead(worker.slot)
+
+    def on_exit(self, _server: Any) -> None:
+        """Remove this server's metrics."""
+        if folder := os.environ.get(memory_files.FOLDER_VARIABLE):
+            memory_files.remove_metrics(Path(folder))
+
+
+def _one_memory_pool() -> None:
+    """Have all threads share one pool of freed memory; glibc would keep one for each of many threads.
+
+    What is as large as a model's weights is mapped by itself, so that its memory comes back with the model:
+    by default a first large block would make the pool take all that follow, and keep the holes they leave.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        malloc = ctypes.CDLL(None)
+        malloc.mallopt(_M_ARENA_MAX, 1)
+        malloc.mallopt(_M_MMAP_THRESHOLD, 4 << 20)
+        malloc.mallopt(_M_TRIM_THRESHOLD, 16 << 20)

@@ -1,0 +1,77 @@
+"""What a server keeps in memory as files: heartbeats, and the metrics that its workers add up."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable by which prometheus_client finds the folder."""
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 (the folder in it is private)
+# Three files of a megabyte for each worker, twice as many while workers are replaced.
+_BYTES_PER_WORKER = 6 << 20
+
+
+def heartbeats() -> str | None:
+    """A folder for gunicorn's heartbeat files: a busy disk must not make a worker look dead.
+
+    Returns:
+        The folder; None for gunicorn's own choice, where no file can be made in memory.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=_MEMORY):
+            return str(_MEMORY)
+    except OSError:
+        return None
+
+
+def make_metrics(data: Path, workers: int, memory: Path = _MEMORY) -> Path | None:
+    """Make the folder of this server's metrics, and remove those that dead servers left.
+
+    The files are mapped into memory, where a write for which a full disk has no room ends the process: so
+    they lie in memory where there is enough of it.
+
+    Args:
+        data: the folder of the service, used where there is no memory for files.
+        workers: how many workers write.
+        memory: a file system in memory.
+
+    Returns:
+        The folder; None if none can be made.
+    """
+    for parent in (memory, data / "metrics"):
+        try:
+            if parent is not memory:
+                parent.mkdir(parents=True, exist_ok=True)
+            elif shutil.disk_usage(parent).free < workers * _BYTES_PER_WORKER:
+                continue
+            for left in _left_behind(parent):
+                shutil.rmtree(left, ignore_errors=True)
+            return Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-", dir=parent)).resolve()
+        except OSError:
+            continue
+    return None
+
+
+def remove_metrics(folder: Path) -> None:
+    """Remove the folder of a server's metrics."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _left_behind(parent: Path) -> Iterator[Path]:
+    prefix = _prefix()
+    for folder in parent.glob(f"{prefix}*"):
+        server = folder.name.removeprefix(prefix).partition("-")[0]
+        if server == str(os.getpid()) or not Path("/proc", server).exists():
+            yield folder
+
+
+def _prefix() -> str:
+    """What the names of all servers begin with that see the same process ids."""
+    try:
+        namespace = str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        namespace = "0"
+    return f"image-prediction-{namespace}-"
