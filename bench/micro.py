@@ -36,7 +36,7 @@ from predictor.model.session import load
 from predictor.runtime.worker import Worker
 from predictor.shared import SLOT_VARIABLE
 from predictor.web import answers, middleware
-from predictor.web.flask_app import LeanFlask
+from predictor.web.flask_app import ServiceFlask
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3")) * 7
 _TURN_SECONDS = 0.03
@@ -124,7 +124,7 @@ def _count(worker: Worker) -> None:
 
 def calls(app: Flask, worker: Worker, data: bytes) -> Pieces:
     """Whole requests, as the server calls the application."""
-    plain, lean, hooked = _hello(Flask("plain")), _hello(LeanFlask("lean")), LeanFlask("hooked")
+    plain, lean, hooked = _hello(Flask("plain")), _hello(ServiceFlask("lean")), ServiceFlask("hooked")
     middleware.init_app(hooked, worker.metrics)
     _hello(hooked)
     number = itertools.count()

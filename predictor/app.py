@@ -6,12 +6,12 @@ from predictor.config import Settings
 from predictor.runtime.worker import Worker
 from predictor.shipped import shipped
 from predictor.web import api, errors, evaluations, hosts, middleware, models, models_page, ops, pages
-from predictor.web.flask_app import LeanFlask
+from predictor.web.flask_app import ServiceFlask
 
 
 def create_app(settings: Settings) -> Flask:
     """Build the application of one worker process: its models, its cache, its routes."""
-    app = LeanFlask("predictor", template_folder=shipped("templates"), static_folder=shipped("static"))
+    app = ServiceFlask("predictor", template_folder=shipped("templates"), static_folder=shipped("static"))
     worker = Worker(settings)
     app.extensions["predictor"] = worker
     middleware.init_app(app, worker.metrics)

@@ -1,6 +1,5 @@
 """Log lines: JSON objects, or plain text, on standard output; the same for the server and the service."""
 
-import contextlib
 import logging
 import os
 import time
@@ -20,18 +19,9 @@ logging.logMultiprocessing = False
 
 
 def write(log: logging.Logger, message: str, fields: Mapping[str, Any]) -> None:
-    """Write a line with fields at level INFO, without the cost of finding out who called.
-
-    Where lines are JSON, no record is made either: one for each request would cost as much as its line.
-    """
-    if not log.isEnabledFor(logging.INFO):
-        return
-    handlers = logging.root.handlers
-    if len(handlers) == 1 and isinstance(handlers[0], LineHandler) and handlers[0].plain:
-        handlers[0].line(_json(time.time(), "info", log.name, message, fields))
-        return
-    record = log.makeRecord(log.name, logging.INFO, "", 0, message, (), None, None, {FIELDS: fields})
-    log.handle(record)
+    """Write a line with fields at level INFO, without the cost of finding out who called."""
+    if log.isEnabledFor(logging.INFO):
+        log.handle(log.makeRecord(log.name, logging.INFO, "", 0, message, (), None, None, {FIELDS: fields}))
 
 
 def _iso(seconds: float) -> str:
@@ -54,16 +44,6 @@ class LineHandler(logging.Handler):
         except Exception:  # noqa: BLE001 (a handler never raises: whoever logs must not fail)
             self.handleError(record)
 
-    @property
-    def plain(self) -> bool:
-        """Whether a line is its fields as JSON, and all lines are written."""
-        return type(self.formatter) is JsonFormatter and not self.filters
-
-    def line(self, line: bytes) -> None:
-        """Write a line that is made already; one that cannot be written is dropped."""
-        with contextlib.suppress(OSError):
-            os.write(1, line + b"\n")
-
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, the record's fields, the exception."""
@@ -73,20 +53,15 @@ class JsonFormatter(logging.Formatter):
         fields: Mapping[str, Any] = getattr(record, FIELDS, {})
         if record.exc_info:
             fields = {**fields, "exception": self.formatException(record.exc_info)}
-        level, message = record.levelname.lower(), record.getMessage()
-        return _json(record.created, level, record.name, message, fields).decode()
-
-
-def _json(created: float, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> bytes:
-    line = {
-        "time": _iso(created),
-        "level": level,
-        "logger": logger,
-        "process": os.getpid(),
-        "message": message,
-        **fields,
-    }
-    return to_json(line, fallback=str)
+        line = {
+            "time": _iso(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "process": os.getpid(),
+            "message": record.getMessage(),
+            **fields,
+        }
+        return to_json(line, fallback=str).decode()
 
 
 class TextFormatter(logging.Formatter):

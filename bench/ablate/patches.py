@@ -123,48 +123,6 @@ def weights() -> None:
     replace(Optimised, "session", own)
 
 
-def lean() -> None:
-    """Responses take Werkzeug's ordinary way, and log lines that of `logging`."""
-    from predictor.logs import LineHandler
-    from predictor.web.flask_app import LeanResponse
-
-    inherit(LeanResponse, "__call__")
-    replace(LineHandler, "plain", False)
-
-
-def lookups() -> None:
-    """The present request and the labelled counters are looked up each time."""
-    from flask import request
-
-    from predictor.metrics import Metrics
-    from predictor.web import api, middleware
-
-    def count(metrics: Metrics, labels: tuple[str, str, int], seconds: float) -> None:
-        metrics.requests.labels(*labels).inc()
-        metrics.request_seconds.labels(*labels).observe(seconds)
-
-    def counter(_metrics: object, metric: Any, labels: tuple[str, ...]) -> Any:
-        return metric.labels(*labels)
-
-    for module in (api, middleware):
-        replace(module, "present", lambda: request)
-    replace(Metrics, "count_request", count)
-    replace(Metrics, "_counter", counter)
-
-
-def metrics() -> None:
-    """prometheus_client opens its own files, still named by the worker's slot, at their first use."""
-    from prometheus_client import values
-
-    from predictor import metrics, shared
-
-    def own() -> bool:
-        replace(values, "ValueClass", values.MultiProcessValue(shared.own))
-        return True
-
-    replace(metrics, "_claim_files", own)
-
-
 def rest() -> None:
     """Changes of models follow each other without a pause."""
     from predictor.runtime.rest import Rest

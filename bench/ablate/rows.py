@@ -42,7 +42,6 @@ _OWN_WORKER = (
 )  # fmt: skip
 _REQUEST = (
     patches.lending, patches.pairs, patches.weights,
-    patches.lean, patches.lookups, patches.metrics,
 )  # fmt: skip
 _STANDING_BACK = (patches.rest, patches.gently, patches.lanes, patches.image_first)
 
@@ -74,9 +73,6 @@ ROWS = (
     Row("lending", "no lending of cores", "rate", (patches.lending,)),
     Row("pairs", "never two images in one run", "rate form", (patches.pairs,)),
     Row("weights", "weights not shared", "rate", (patches.weights,)),
-    Row("lean", "no lean response, no second log path", "rate cached", (patches.lean,)),
-    Row("lookups", "no kept look-ups of request and counters", "cached", (patches.lookups,)),
-    Row("metrics", "no metrics files opened beforehand", "rate cached", (patches.metrics,)),
     Row(
         "everything",
         "everything on the path of a request off",

@@ -263,22 +263,27 @@ class Engine:
 
     def _begin(self, asked: _Asked, data: bytes) -> _Begun:
         """Look an image up; what fails here fails when its answer is asked for."""
-        job = asked.model.job(partial(self._tensor, asked, data), asked.rank, asked.check)
         try:
-            return self._looked_up(asked, data, job)
+            return self._looked_up(asked, data)
         except Exception as error:  # noqa: BLE001 (raised again in `_finish`)
-            job.future.set_exception(error)
-            return _Begun(run=job.future)
+            failed = Future[Run]()
+            failed.set_exception(error)
+            return _Begun(run=failed)
 
-    def _looked_up(self, asked: _Asked, data: bytes, job: Job) -> _Begun:
+    def _looked_up(self, asked: _Asked, data: bytes) -> _Begun:
         if not (self._cache.enabled and asked.cacheable):
+            job = self._job(asked, data)
             return _Begun(run=job.future, job=job)
         key = asked.key_of(_sha256(data))
         while (known := self._cache.known(key, asked.read)) is None:
+            job = self._job(asked, data)
             run = self._cache.share(key, job.future, lambda run: run.value)
             if run is not None:
                 return _Begun(run=run, job=job, key=key) if run is job.future else _Begun(run=run)
         return _Begun(known=known)
+
+    def _job(self, asked: _Asked, data: bytes) -> Job:
+        return asked.model.job(partial(self._tensor, asked, data), asked.rank, asked.check)
 
     def _finish(self, asked: _Asked, data: bytes, begun: _Begun) -> Prediction:
         """Wait for an image's answer, and keep it."""

@@ -23,7 +23,7 @@ from predictor.runtime.worker import Worker
 from predictor.web import answers, deadline, inputs, schemas
 from predictor.web.auth import require_token
 from predictor.web.errors import problem_json
-from predictor.web.flask_app import as_json
+from predictor.web.flask_app import JsonResponse
 from predictor.web.middleware import present, surrounding
 from predictor.web.openapi import BINARY, operation
 
@@ -63,7 +63,7 @@ def blueprint(worker: Worker) -> Blueprint:
         sent = inputs.read(asked, settings)
         outcome = worker.engine.predict(sent.pictures, sent.options, deadline.caller(asked, settings))
         surrounding().phases = outcome.phases.seconds
-        return as_json(_body(outcome, many=sent.many))
+        return JsonResponse(_body(outcome, many=sent.many))
 
     return api
 
