@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 SLOT_VARIABLE = "WORKER_SLOT"
 """The environment variable that tells a worker its slot."""
+DUE_VARIABLE = "WORKER_DUE"
+"""The environment variable that tells a worker when to load the application, by the monotonic clock."""
 _SLOTS = 1024
 _NOBODY = -1
 
@@ -40,6 +42,8 @@ class SharedNumbers:
         self.put(slot, _NOBODY)
 
 
+loaded = memoryview(mmap.mmap(-1, 1))
+"""1 once any worker has loaded the application."""
 connections = SharedNumbers()
 """Connections that each worker has."""
 computing = SharedNumbers()

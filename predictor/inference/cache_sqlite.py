@@ -68,7 +68,7 @@ class SqliteCache(BaseCache):
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         """Keep a value for `timeout` seconds, and drop the oldest beyond the bound."""
-        expires = time.time() + self._normalize_timeout(timeout)
+        expires = time.time() + (self.default_timeout if timeout is None else timeout)
         connection = self._connection()
         # Each write takes the next id, so the ids' distance bounds the number of rows without counting.
         newest = connection.execute(

@@ -17,7 +17,7 @@ from predictor.errors import ConfigError
 from predictor.server import memory_files
 from predictor.server.announce import announcement
 from predictor.server.lifetime import Starts
-from predictor.shared import SLOT_VARIABLE, release
+from predictor.shared import DUE_VARIABLE, SLOT_VARIABLE, release
 from predictor.store.file_system import unfit
 
 # From glibc's malloc.h.
@@ -55,6 +55,10 @@ def _default_workers(settings: Settings) -> int:
     return min(cores(), 4 * gpus) if gpus else cores()
 
 
+# The slots of this master's workers. It stays when gunicorn reads its configuration again.
+_taken = set[int]()
+
+
 class Hooks:
     """The hooks of one server; each has the name of the gunicorn setting that it is for.
 
@@ -81,19 +85,20 @@ class Hooks:
         else:
             server.log.error("Metrics are not added up over the workers: no folder can be made for them")
 
-    def pre_fork(self, server: Any, worker: Any) -> None:
+    def pre_fork(self, _server: Any, worker: Any) -> None:
         """Give the worker its time to start, and the smallest slot that no living worker has."""
-        taken = {other.slot for other in server.WORKERS.values()}
-        worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+        worker.slot = next(slot for slot in range(len(_taken) + 1) if slot not in _taken)
+        _taken.add(worker.slot)
         self._starts.prepare(worker)
 
     def post_fork(self, _server: Any, worker: Any) -> None:
-        """Keep memory in one pool, and tell the metrics their slot.
+        """Keep memory in one pool, and tell the worker its slot and when to load the application.
 
         Nothing slow may stand here: until the worker has its own signal handlers, a request to stop is lost.
         """
         _one_memory_pool()
         os.environ[SLOT_VARIABLE] = str(worker.slot)
+        os.environ[DUE_VARIABLE] = str(worker.due)
 
     def post_worker_init(self, worker: Any) -> None:
         """Take what stays out of the collector's sight, give back what the start needed, and be ready."""
@@ -114,6 +119,7 @@ class Hooks:
         """Drop what only a living worker may show; its counts stay."""
         # First what is learnt from its numbers, then they are forgotten.
         self._starts.ended(worker)
+        _taken.discard(worker.slot)
         release(worker.slot)
         if memory_files.FOLDER_VARIABLE in os.environ:
             from prometheus_client.multiprocess import mark_process_dead

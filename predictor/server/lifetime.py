@@ -2,12 +2,10 @@
 
 A worker that dies costs the start of another, and a start costs a core for seconds. Where each dies before it
 was of use, as when the graphics driver is broken, the next ones wait longer and longer before they load the
-application. A worker that was of use is replaced at once, however it ended.
+application, which `predictor.wsgi` does. A worker that was of use is replaced at once, however it ended.
 """
 
 import contextlib
-import mmap
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +14,6 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from predictor.shared import answers, endings
 
-EXIT_CODE = 71
-"""Of a worker that could not load the application although another one could; gunicorn stops for 3 and 4."""
 # So many deaths in so many seconds are a storm; after so many seconds without any it is over.
 _DEATHS, _WINDOW_SECONDS = 3, 60.0
 # Between the starts of workers in a storm: five in its first minute, then fewer.
@@ -25,10 +21,6 @@ _PAUSES = (2.0, 4.0, 8.0, 16.0)
 # A worker that answered so many requests was of use.
 _USEFUL = 5
 _IN_PEACE = 1
-_STEP_SECONDS = 0.5
-
-# Whether any worker ever loaded the application, in memory that is made before the fork.
-_loaded = memoryview(mmap.mmap(-1, 1))
 
 
 class Starts:
@@ -77,33 +69,10 @@ def leave(worker: Any) -> None:
 
 
 class PatientWorker(ThreadWorker):
-    """A threaded worker that begins when it is due, and answers all who connected before it ends."""
+    """A threaded worker that answers all who connected before it ends."""
 
     alive: bool
     slot: int = 0
-    due: float = 0.0
-
-    def load_wsgi(self) -> None:
-        """Load the application when the time has come; failing at that must not stop the other workers.
-
-        Signals are heeded meanwhile, which they are not yet in gunicorn's hook after the fork.
-        """
-        while self.alive and (left := self.due - time.monotonic()) > 0:
-            self.notify()
-            time.sleep(min(left, _STEP_SECONDS))
-            self.alive &= self.is_parent_alive()
-        if not self.alive:
-            leave(self)
-            sys.exit(0)
-        try:
-            super().load_wsgi()
-        except Exception:
-            # A service that never loaded may as well not start.
-            if not _loaded[0]:
-                raise
-            self.log.exception("The application could not be loaded; another worker will try again")
-            sys.exit(EXIT_CODE)
-        _loaded[0] = 1
 
     def run(self) -> None:
         """Answer requests until told to stop."""

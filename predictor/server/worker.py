@@ -14,7 +14,6 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
-from gunicorn.util import write_nonblock
 
 from predictor.server.lifetime import PatientWorker
 from predictor.server.refusals import refusal
@@ -24,6 +23,8 @@ from predictor.shared import connections
 _LINGER_MILLISECONDS = 20
 # How long a worker with more connections than another lets that one accept first.
 _YIELD_SECONDS = 0.002
+# How long a client may take to receive a refusal, which fits into the buffers of its connection.
+_ANSWER_SECONDS = 1.0
 # How long a connection that was let go may need until the workers' numbers show where it is now.
 _MOVE_SECONDS = 0.1
 
@@ -68,7 +69,8 @@ class BalancedThreadWorker(PatientWorker):
             self.log.warning("Refused with %d, request id %s: %s", status, request_id, type(exc).__name__)
         # The client may have left.
         with suppress(OSError):
-            write_nonblock(client, answer)
+            client.settimeout(_ANSWER_SECONDS)
+            client.sendall(answer)
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
         """Whether a connection can take another request; the rest of a body that is no HTTP ends it.

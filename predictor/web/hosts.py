@@ -11,7 +11,7 @@ from predictor.web.middleware import present
 
 # Probes and Prometheus know no name, only an address. Nothing in these answers depends on it, and an address
 # is no name that somebody else's DNS could have led here.
-_BY_ADDRESS = frozenset({"ops.healthz", "ops.readyz", "prometheus_metrics"})
+_BY_ADDRESS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 def init_app(app: Flask, trusted: tuple[str, ...]) -> None:
@@ -34,7 +34,7 @@ def init_app(app: Flask, trusted: tuple[str, ...]) -> None:
 
 
 def _probe(host: str) -> bool:
-    return request.endpoint in _BY_ADDRESS and _is_address(host)
+    return request.path in _BY_ADDRESS and _is_address(host)
 
 
 def _is_address(host: str) -> bool:

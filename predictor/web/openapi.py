@@ -4,6 +4,7 @@ Each view says with `operation` what it takes and gives; the document walks the 
 can be missing from it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -100,7 +101,7 @@ def _place(rule: Rule, described: Operation) -> tuple[int, str]:
 
 
 def _path(rule: Rule) -> str:
-    return "".join(f"{{{part}}}" if dynamic else part for dynamic, part in rule._trace).lstrip("|")  # noqa: SLF001
+    return re.sub(r"<(?:[^:>]*:)?([^>]*)>", r"{\1}", rule.rule)
 
 
 def _operation(rule: Rule, view: Callable[..., Any], described: Operation) -> dict[str, Any]:

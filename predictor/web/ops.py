@@ -44,7 +44,9 @@ def blueprint(worker: Worker) -> Blueprint:
 def describe_metrics(app: Flask) -> None:
     """Put the exporter's route into the OpenAPI document."""
     describe_foreign(
-        app.view_functions["prometheus_metrics"],
+        next(
+            app.view_functions[rule.endpoint] for rule in app.url_map.iter_rules() if rule.rule == "/metrics"
+        ),
         "Give the metrics of all workers, past and present, in Prometheus' text format.",
         tag="Operating",
         answers={"text/plain": TEXT},

@@ -1,5 +1,6 @@
 """Starts the real service: gunicorn with its configuration file, in a process of its own."""
 
+import itertools
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,14 +17,20 @@ import requests
 
 ROOT = Path(__file__).parent.parent.parent
 START_SECONDS = 60
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+
+
+# Below the ports that the kernel gives to outgoing connections; tests that run beside these have others.
+_PORTS = itertools.cycle(range(FIRST := 20_000 + 2_000 * int(_WORKER.removeprefix("gw")), FIRST + 2_000))
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of loopback that nobody uses at this moment, and no other test gets soon."""
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is always a next port")
 
 
 class Service:
