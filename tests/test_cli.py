@@ -18,6 +18,7 @@ from werkzeug.serving import make_server
 import predictor
 from predictor.cli import main
 from predictor.config import defaults, documented
+from tests.patience import PATIENCE
 from tools.sample_models import classifier
 
 COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
@@ -51,7 +52,7 @@ def url(app: Flask) -> Iterator[str]:
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
-    thread.join(10)
+    thread.join(PATIENCE)
 
 
 def run(*words: object) -> Result:

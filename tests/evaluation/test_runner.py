@@ -10,6 +10,7 @@ from predictor.evaluation.classes import Classes
 from predictor.evaluation.pictures import Picture
 from predictor.evaluation.runner import Answer, in_parallel, judged
 from predictor.model.labels import Label
+from tests.patience import PATIENCE
 
 CLASSES = Classes((Label("cat"), Label("dog")))
 
@@ -51,7 +52,7 @@ def test_order_and_width() -> None:
         with lock:
             working += 1
             most = max(most, working)
-        meeting.wait(10)
+        meeting.wait(PATIENCE)
         with lock:
             working -= 1
         return number
@@ -99,17 +100,17 @@ def test_nothing_is_left_to_do() -> None:
         begun.append(thing.number)
         if thing.number == 1:
             at_work.set()
-            assert go_on.wait(60)
+            assert go_on.wait(PATIENCE)
         done.append(thing.number)
 
     results = in_parallel(work, things(), 1)
     next(results)
-    assert at_work.wait(60)
+    assert at_work.wait(PATIENCE)
     closing = threading.Thread(target=results.close)  # type: ignore[attr-defined]
     closing.start()
-    dropped = given_up.wait(20)
+    dropped = given_up.wait(PATIENCE)
     go_on.set()
-    closing.join(60)
+    closing.join(PATIENCE)
 
     assert dropped
     assert begun == done == [0, 1]

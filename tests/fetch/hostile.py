@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-PATIENCE = 20.0  # how long a hostile server goes on; it knows then that its client had no deadline
+PATIENCE = 200.0  # how long a hostile server goes on; it knows then that its client had no deadline
 PICTURE = bytes(range(256)) * 400
 
 Script = Callable[[socket.socket, bytes], None]

@@ -55,7 +55,7 @@ def serve() -> Iterator[Serve]:
         server.close()
 
 
-def fetcher(*servers: Server, seconds: float = 10.0, max_bytes: int = 1_000_000) -> Fetcher:
+def fetcher(*servers: Server, seconds: float = PATIENCE, max_bytes: int = 1_000_000) -> Fetcher:
     """A Fetcher that may reach these servers and nothing else on this machine."""
     return Fetcher(
         allow=tuple(f"127.0.0.1:{server.port}" for server in servers), seconds=seconds, max_bytes=max_bytes
@@ -561,7 +561,7 @@ def test_negative_chunk(serve: Serve) -> None:
     """A chunk size below 0 ends the download at once; it would be read without limit."""
     server = serve(drips(CHUNKED + b"-1\r\n", bytes(4096)))
     with pytest.raises(FetchFailed, match="broke off"):
-        fetcher(server, seconds=2).fetch(server.url)
+        fetcher(server, seconds=PATIENCE).fetch(server.url)
 
 
 # The deadline.
@@ -599,7 +599,8 @@ def test_deadline_holds_after_a_cut_redirect(serve: Serve) -> None:
     away = drips(b"HTTP/1.1 302 Found\r\nLocation: /flood\r\nX: ", b"x")
     server = serve(lambda connection, head: (flood if path_of(head) == "/flood" else away)(connection, head))
     with pytest.raises(FetchTimeout):
-        fetcher(server, seconds=SECONDS).fetch(server.url)
+        # Enough to connect on a busy machine.
+        fetcher(server, seconds=5 * SECONDS).fetch(server.url)
     assert server.connections == 1
     assert not server.outlasted
 
@@ -636,7 +637,8 @@ def test_black_hole_costs_two_seconds() -> None:
 def test_deadline_is_for_one_download(serve: Serve) -> None:
     """A download that timed out leaves nothing behind that could end the next one."""
     server = serve(redirects("", tail=SLOW["body"]))
-    shared = fetcher(server, seconds=SECONDS)
+    # Enough for a whole picture on a busy machine.
+    shared = fetcher(server, seconds=10 * SECONDS)
     with pytest.raises(FetchTimeout):
         shared.fetch(server.url)
     assert shared.fetch(f"http://127.0.0.1:{server.port}/end") == PICTURE
@@ -673,7 +675,7 @@ def trusting(authority: trustme.CA, tmp_path: Path) -> Callable[..., Fetcher]:
     """Makes a Fetcher that trusts the authority and takes every name for this machine."""
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
 
-    def make(seconds: float = 10.0) -> Fetcher:
+    def make(seconds: float = PATIENCE) -> Fetcher:
         return Fetcher(
             allow=("127.0.0.0/8",),
             seconds=seconds,

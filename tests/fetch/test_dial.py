@@ -11,6 +11,7 @@ import pytest
 from predictor.errors import FetchBlocked, FetchFailed, FetchTimeout
 from predictor.fetch.addresses import AllowList
 from predictor.fetch.dial import BLOCKED, MAX_LOOKUPS, UNKNOWN, UNREACHABLE, Answer, Deadline, Dialer
+from tests.patience import PATIENCE
 
 Listen = Callable[[str, int], socket.socket]
 
@@ -171,7 +172,7 @@ def test_black_hole(listen: Listen) -> None:
 
     def resolve(host: str, port: int) -> Sequence[Answer]:
         begun.append(host)
-        answered.wait(60)
+        answered.wait(PATIENCE)
         return names(host, port)
 
     dialer = Dialer(AllowList.parse(["hole.test"]), resolve)

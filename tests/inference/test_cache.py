@@ -15,6 +15,7 @@ from predictor.config import Settings
 from predictor.errors import InvalidImage
 from predictor.inference.cache import RECENT, Cache, cache_folder
 from predictor.inference.cache_sqlite import SqliteCache
+from tests.patience import PATIENCE
 
 
 class Counted:
@@ -31,7 +32,7 @@ class Counted:
         """Give the value."""
         self.calls += 1
         self.started.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(PATIENCE)
         if isinstance(self.value, Exception):
             raise self.value
         return self.value
@@ -130,9 +131,9 @@ def test_computed_once(make_cache: Callable[..., Cache]) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         futures = [pool.submit(answer, cache, "key", compute, as_kept) for _ in range(8)]
-        assert compute.started.wait(10)
+        assert compute.started.wait(PATIENCE)
         compute.gate.set()
-        answers = [future.result(10)[0] for future in futures]
+        answers = [future.result(PATIENCE)[0] for future in futures]
 
     assert answers == ["value"] * 8
     assert compute.calls == 1

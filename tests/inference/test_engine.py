@@ -31,6 +31,7 @@ from predictor.model.device import Device
 from predictor.store.members import Member
 from predictor.store.registry import Registry
 from predictor.store.stamp import Stamp
+from tests.patience import PATIENCE
 
 URL = "https://pictures.example/cat.jpg"
 
@@ -48,7 +49,7 @@ class Pictures(Fetcher):
     def fetch(self, url: str) -> bytes:
         """Give the answer of an address."""
         self.calls += 1
-        assert self.gate.wait(10)
+        assert self.gate.wait(PATIENCE)
         answer = self.answers[url]
         if isinstance(answer, Exception):
             raise answer
@@ -157,7 +158,7 @@ def test_equal_requests_at_once(make_engine: Callable[..., Engine], pictures: Pi
         while pictures.calls == 0:
             threading.Event().wait(0.001)
         pictures.gate.set()
-        answers = [future.result(20) for future in futures]
+        answers = [future.result(PATIENCE) for future in futures]
 
     assert pictures.calls == 1
     assert len({tuple(answer.ranked) for answer in answers}) == 1
@@ -352,7 +353,7 @@ def test_caller_has_left(make_engine: Callable[..., Engine], pictures: Pictures)
             threading.Event().wait(0.001)
         left.set()
         pictures.gate.set()
-        outcome = future.result(20)
+        outcome = future.result(PATIENCE)
 
     assert names(outcome.results) == ["overloaded"]
     assert "infer" not in outcome.phases.seconds

@@ -14,6 +14,7 @@ import pytest
 from predictor import shared
 from predictor.config import cores
 from predictor.inference.gently import gently, let_pictures_pass
+from tests.patience import PATIENCE
 
 
 def nicely(call: Callable[[], Any]) -> Any:
@@ -28,7 +29,7 @@ def nicely(call: Callable[[], Any]) -> Any:
             done.set_exception(error)
 
     threading.Thread(target=work).start()
-    return done.result(60)
+    return done.result(PATIENCE)
 
 
 def test_class() -> None:

@@ -15,6 +15,7 @@ from predictor.inference import watchdog
 from predictor.inference.watchdog import EXIT_CODE, Watchdog
 from predictor.model.stopwatch import Stopwatch
 from predictor.store.members import Roster
+from tests.patience import PATIENCE
 
 # Says that it has begun, and takes a processor for itself.
 SPIN = "print(flush=True)\nwhile True: pass"
@@ -56,7 +57,7 @@ def test_run_that_stops(folder: Path) -> None:
     guard = Watchdog(Roster(folder).join(), seconds=0.01, end=ended.append)
 
     with guard.watching("default/2", stopped.set):
-        assert stopped.wait(10)
+        assert stopped.wait(PATIENCE)
 
     time.sleep(0.2)
     guard.stop()
@@ -76,7 +77,7 @@ def test_run_that_never_stops(folder: Path) -> None:
 
     guard = Watchdog(Roster(folder).join(), seconds=0.01, end=end)
     with guard.watching("default/2", lambda: stops.append(1)):
-        assert ended.wait(10)
+        assert ended.wait(PATIENCE)
     guard.stop()
 
     assert set(codes) == {EXIT_CODE}
@@ -109,7 +110,7 @@ def test_run_that_waits_for_a_processor(folder: Path) -> None:
     )
 
     with guard.watching("default/2", stopped.set):
-        assert enough.wait(60)
+        assert enough.wait(PATIENCE)
     guard.stop()
 
     assert not stopped.is_set()
@@ -139,7 +140,7 @@ def test_starving_run(folder: Path) -> None:
         thread.start()
         time.sleep(1.5)
         busy.kill()
-    thread.join(60)
+    thread.join(PATIENCE)
     guard.stop()
 
     assert not stopped.is_set()

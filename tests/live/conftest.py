@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.live.service import Service
+from tests.patience import PATIENCE
 
 DATA = Path(__file__).parent.parent / "data"
 # Without a screen, as any user, and without a word to anybody outside this machine.
@@ -41,7 +42,7 @@ def picture_url() -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/cat.jpg"
         server.shutdown()
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 
 A process of its own, so that neither the service nor the test slows it down. Each request is due at its time,
 whatever became of those before it. At the end it writes one line of JSON for each: when it was due, sent and
-answered, in seconds since 1970, the status (0 without an answer) and the best label.
+answered, in seconds since 1970, the status (0 without an answer) and the best label. Before, when the first
+request was answered, it writes an empty line.
 """
 
 import http.client
@@ -14,6 +15,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from tests.patience import PATIENCE
 
 _THREADS = 24
 _MOST_SECONDS = 1800
@@ -41,6 +44,7 @@ def main() -> None:
         sender.start()
     ended = threading.Event()
     threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
+    threading.Thread(target=_say_that_it_began, args=(results,), daemon=True).start()
     start = time.time()
     for number in range(int(rate * _MOST_SECONDS)):
         moment = start + number / rate
@@ -50,8 +54,15 @@ def main() -> None:
     for _ in senders:
         due.put(None)
     for sender in senders:
-        sender.join(60)
+        sender.join(PATIENCE)
     sys.stdout.writelines(json.dumps(result) + "\n" for result in results)
+
+
+def _say_that_it_began(results: list[Sent]) -> None:
+    while not results:
+        time.sleep(0.01)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
 
 
 def _wait_for_end(ended: threading.Event) -> None:
@@ -61,7 +72,7 @@ def _wait_for_end(ended: threading.Event) -> None:
 
 def _send(url: str, picture: bytes, due: "queue.SimpleQueue[float | None]", results: list[Sent]) -> None:
     address = urlsplit(url).netloc
-    connection = http.client.HTTPConnection(address, timeout=60)
+    connection = http.client.HTTPConnection(address, timeout=PATIENCE)
     while (moment := due.get()) is not None:
         sent = time.time()
         try:

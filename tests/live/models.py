@@ -8,6 +8,7 @@ from pathlib import Path
 import requests
 
 from tests.live.service import Service
+from tests.patience import PATIENCE
 from tests.processes import trials
 from tools.sample_models import classifier
 
@@ -36,7 +37,7 @@ def labels(service: Service, cat: Path, times: int = 16) -> set[str]:
         return set(pool.map(lambda _: label(service, cat), range(times)))
 
 
-def eventually(condition: Callable[[], object], seconds: float = 30) -> float:
+def eventually(condition: Callable[[], object], seconds: float = PATIENCE) -> float:
     """Wait until a condition holds; fail if it does not within the time.
 
     Returns:

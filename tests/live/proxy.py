@@ -13,9 +13,9 @@ from types import TracebackType
 import pytest
 
 from tests.live.service import ROOT, free_port
+from tests.patience import PATIENCE
 
 FILE = ROOT / "deploy" / "nginx.conf"
-START_SECONDS = 20
 # What Debian's nginx.conf says around the file, with all paths in a folder of the test's own.
 _AROUND = """
 daemon off;
@@ -43,15 +43,18 @@ class Proxy:
         folder: what it may write to.
         upstream: the service's port on loopback.
         certificate: files of a certificate chain and its key, for which the example of TLS is switched on.
+        slowly: how many times lower the rates are at which an address may ask; any machine exceeds those.
     """
 
-    def __init__(self, folder: Path, upstream: int, certificate: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self, folder: Path, upstream: int, certificate: tuple[Path, Path] | None = None, slowly: int = 1
+    ) -> None:
         self.port = free_port()
         self.tls_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "site.conf").write_text(self._site(upstream, certificate))
+        (folder / "site.conf").write_text(_slower(self._site(upstream, certificate), slowly))
         user = "user root;" if os.geteuid() == 0 else ""
         (folder / "nginx.conf").write_text(_AROUND.format(folder=folder, user=user))
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,7 +63,7 @@ class Proxy:
         command = [_nginx(), "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
         with (self.folder / "output.log").open("wb") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
@@ -85,10 +88,10 @@ class Proxy:
             return
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(20)
+            self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(PATIENCE)
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
@@ -109,6 +112,16 @@ class Proxy:
 def _replaced(text: str, old: str, new: str) -> str:
     assert old in text
     return text.replace(old, new)
+
+
+def _slower(site: str, times: int) -> str:
+    """The file with lower rates; those of a second become those of a minute."""
+    per_minute = {"r/s": 60, "r/m": 1}
+
+    def lower(found: re.Match[str]) -> str:
+        return f"rate={int(found[1]) * per_minute[found[2]] // times}r/m;"
+
+    return site if times == 1 else re.sub(r"rate=(\d+)(r/[sm]);", lower, site)
 
 
 def installed() -> str | None:

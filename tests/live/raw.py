@@ -2,8 +2,9 @@
 
 import http.client
 import socket
-import time
 from typing import Any
+
+from tests.patience import PATIENCE
 
 OUTSIDE = "127.0.0.2"
 """An address of this machine that `deploy/nginx.conf` does not trust."""
@@ -17,7 +18,7 @@ def call(
     Returns:
         The status, the headers by their names in small letters, and the body.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(source, 0))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE, source_address=(source, 0))
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body, named)
@@ -28,24 +29,24 @@ def call(
         connection.close()
 
 
-def exchange(port: int, *pieces: bytes, seconds: float = 10.0, silence: float = 1.0) -> bytes:
+def exchange(port: int, *pieces: bytes, first: float = 20.0, silence: float = 2.0) -> bytes:
     """Send pieces one after the other, and read until the server closes or is silent for a while.
 
     Args:
         port: of loopback.
         pieces: what to send.
-        seconds: most seconds of all of it.
-        silence: seconds without a byte that mean that no more will come.
+        first: seconds without any byte that mean that none will come.
+        silence: the same once one has come.
     """
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         try:
             for piece in pieces:
                 connection.sendall(piece)
-            connection.settimeout(silence)
-            deadline = time.monotonic() + seconds
-            while time.monotonic() < deadline and (part := connection.recv(65536)):
+            connection.settimeout(first)
+            while part := connection.recv(65536):
                 received += part
+                connection.settimeout(silence)
         except (TimeoutError, ConnectionError):
             pass
     return received

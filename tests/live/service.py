@@ -15,8 +15,9 @@ from typing import Any
 
 import requests
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).parent.parent.parent
-START_SECONDS = 60
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 
 
@@ -107,31 +108,33 @@ class Service:
 
     def get(self, path: str, **arguments: Any) -> requests.Response:
         """GET a path of the service."""
-        return requests.get(self.url + path, timeout=30, **arguments)
+        return requests.get(self.url + path, timeout=PATIENCE, **arguments)
 
     def post(self, path: str, **arguments: Any) -> requests.Response:
         """POST to a path of the service."""
-        return requests.post(self.url + path, timeout=60, **arguments)
+        return requests.post(self.url + path, timeout=PATIENCE, **arguments)
 
-    def stop(self) -> None:
-        """Stop as an operator does, and if that takes too long, by force."""
+    def stop(self) -> bool:
+        """Stop as an operator does, and if that takes too long, by force; whether it stopped by itself."""
         if self._process is None or self._process.poll() is not None:
-            return
+            return True
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(30)
+            self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             for worker in self.workers():
                 os.kill(worker, signal.SIGKILL)
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(PATIENCE)
+            return False
+        return True
 
     def _everybody(self) -> bool:
         """Whether each worker has loaded its model, not only the one that was asked."""
         return not self._ready or self.log.count("Ready: model") >= int(str(self._settings["workers"]))
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         probe = "/readyz" if self._ready else "/healthz"
         while time.monotonic() < deadline:
             assert self.alive, f"the service stopped: {self.log}"
@@ -141,4 +144,4 @@ class Service:
             except requests.ConnectionError:
                 pass
             time.sleep(0.05)
-        raise TimeoutError(f"the service was not ready in {START_SECONDS} s: {self.log}")
+        raise TimeoutError(f"the service was not ready in {PATIENCE} s: {self.log}")

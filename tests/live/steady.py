@@ -10,11 +10,12 @@ from pathlib import Path
 from tests.live.load import Sent
 from tests.live.proxy import Proxy
 from tests.live.service import ROOT, Service
+from tests.patience import PATIENCE
 
 
 @contextmanager
 def steady(service: Service | Proxy, picture: Path, rate: float) -> Iterator[list[Sent]]:
-    """Send a picture again and again as long as the block lasts.
+    """Send a picture again and again as long as the block lasts, which begins with the first answer.
 
     Args:
         service: where to.
@@ -27,8 +28,10 @@ def steady(service: Service | Proxy, picture: Path, rate: float) -> Iterator[lis
     command = [sys.executable, "-m", "tests.live.load", service.url, str(rate), str(picture)]
     results = list[Sent]()
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
         try:
+            process.stdout.readline()
             yield results
         finally:
-            out, _ = process.communicate(timeout=120)
+            out, _ = process.communicate(timeout=2 * PATIENCE)
             results.extend(Sent(*json.loads(line)) for line in out.splitlines())

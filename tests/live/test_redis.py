@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from tests.live.service import Service, free_port
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.live
 JPEG = {"Content-Type": "image/jpeg"}
@@ -33,11 +34,11 @@ def server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         yield url, process
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
 def _wait(url: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             redis.Redis.from_url(url).ping()
@@ -58,7 +59,7 @@ def test_shared_between_machines(
         second = other.post("/predict", data=cat.read_bytes(), headers=JPEG).json()
         kept = redis.Redis.from_url(url).keys("predictor:*")
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE)
         # With another option, so that no worker has the answer at hand.
         third = other.post("/predict?top_k=3", data=cat.read_bytes(), headers=JPEG)
         metrics = other.get("/metrics").text

@@ -15,12 +15,13 @@ import pytest
 import requests
 
 from tests.live.service import Service
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.live
 JPEG = {"Content-Type": "image/jpeg"}
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait until a condition holds; fail if it does not within the time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -81,13 +82,13 @@ def test_connections_spread(tmp_path: Path, cat: Path) -> None:
         sessions = [requests.Session() for _ in range(6)]
         try:
             for session in sessions:
-                session.get(f"{service.url}/healthz", timeout=30)
+                session.get(f"{service.url}/healthz", timeout=PATIENCE)
         finally:
             os.kill(victim, signal.SIGCONT)
         for _ in range(5):
             for session in sessions:
                 answer = session.post(
-                    f"{service.url}/predict", data=cat.read_bytes(), headers=JPEG, timeout=30
+                    f"{service.url}/predict", data=cat.read_bytes(), headers=JPEG, timeout=PATIENCE
                 )
                 assert answer.status_code == 200
 
@@ -104,7 +105,7 @@ def test_connections_stay(tmp_path: Path, cat: Path) -> None:
     connections, requests_each = 32, 20
 
     def let_go(_: int) -> int:
-        connection, closed = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60), 0
+        connection, closed = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE), 0
         for _ in range(requests_each):
             connection.request("POST", "/predict", cat.read_bytes(), JPEG)
             answer = connection.getresponse()
@@ -201,7 +202,7 @@ def test_stop_under_load(tmp_path: Path, cat: Path) -> None:
         request.start()
         eventually(lambda: counted(service, "predictor_queue_images") > 0)
         service.stop()
-        request.join(30)
+        request.join(PATIENCE)
 
     assert statuses == [200]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from predictor.model.stopwatch import Stopwatch, of_process, of_this_thread
+from tests.patience import PATIENCE
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -73,7 +74,7 @@ def test_gone(thread: Thread) -> None:
 
 def until(watch: Stopwatch, seconds: float) -> bool:
     """Look until there are so many seconds, and not for ever."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if watch.seconds() >= seconds:
             return True
@@ -109,7 +110,7 @@ def test_thread(computes: bool) -> None:
     worker = threading.Thread(target=work)
     worker.start()
     try:
-        assert ready.wait(60)
+        assert ready.wait(PATIENCE)
         assert until(made[0], 0.3)
     finally:
         done.set()

@@ -1,6 +1,7 @@
 """Each worker follows the store: all of them serve a change at once, and nobody is left without a model."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,7 @@ from predictor.store.members import Roster
 from predictor.store.publish import Publisher
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
 from predictor.store.stamp import Stamp
+from tests.patience import PATIENCE
 
 
 class FakeWorker:
@@ -36,7 +38,7 @@ class FakeWorker:
             Stamp(data / "stamp"),
             Roster(data / "workers"),
             observe=lambda *_: None,
-            ready_seconds=20,
+            ready_seconds=PATIENCE,
         )
         self.publisher = Publisher(self.registry, self.switch)
         self.live = Live(self.switch.stamp)
@@ -90,6 +92,13 @@ def test_starts_with_what_is_live(start: Callable[[], FakeWorker]) -> None:
 
     assert (first.serving(), second.serving()) == (2, 2)
     assert second.loaded == ["default/2"]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what the worker's threads do by themselves, but not for ever."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def test_all_at_once(start: Callable[[], FakeWorker]) -> None:
@@ -190,11 +199,7 @@ def test_nothing_can_be_served(tmp_path: Path) -> None:
         worker.live.models()
 
     worker.upload()
-    deadline = threading.Event()
-    for _ in range(300):
-        if not worker.live.behind:
-            break
-        deadline.wait(0.02)
+    wait_until(lambda: not worker.live.behind)
     assert worker.serving() == 2
     worker.follower.stop()
 
@@ -206,11 +211,7 @@ def test_dead_author(start: Callable[[], FakeWorker]) -> None:
     worker.registry.write(state)
     worker.switch.stamp.announce(state.issued)
 
-    pause = threading.Event()
-    for _ in range(300):
-        if not worker.switch.under_way:
-            break
-        pause.wait(0.02)
+    wait_until(lambda: not worker.switch.under_way)
 
     assert not worker.switch.under_way
     assert worker.registry.read().pending is None

@@ -21,6 +21,7 @@ from predictor.store.members import Roster
 from predictor.store.publish import Publisher
 from predictor.store.registry import Registry
 from predictor.store.stamp import Stamp
+from tests.patience import PATIENCE
 
 REPORT = Report(
     spec={"classes": 3, "warnings": ["The labels are missing."]},
@@ -52,7 +53,7 @@ class Trials:
             self.at_once += 1
             self.most = max(self.most, self.at_once)
         self.seen.append((request, {path.name for path in folder.iterdir()}))
-        assert self.gate.wait(10)
+        assert self.gate.wait(PATIENCE)
         with self._lock:
             self.at_once -= 1
         if isinstance(self.result, Exception):
@@ -188,7 +189,7 @@ def test_too_many_at_once(uploads: Uploads, trials: Trials, monkeypatch: pytest.
             uploads.take(receiver())
         trials.gate.set()
 
-        assert first.result(10).version == 2
+        assert first.result(PATIENCE).version == 2
 
 
 def test_counted(uploads: Uploads, trials: Trials) -> None:

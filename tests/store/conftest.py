@@ -15,12 +15,13 @@ from predictor.store.members import Roster
 from predictor.store.publish import Publisher
 from predictor.store.registry import ModelVersion, Registry
 from predictor.store.stamp import Stamp
+from tests.patience import PATIENCE
 
 
 class Store:
     """All parts of a store, as one worker has them."""
 
-    def __init__(self, data: Path, ready_seconds: float = 10.0) -> None:
+    def __init__(self, data: Path, ready_seconds: float = PATIENCE) -> None:
         for name in ("models", "workers"):
             (data / name).mkdir(parents=True, exist_ok=True)
         self.data = data

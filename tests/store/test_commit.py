@@ -11,6 +11,7 @@ import pytest
 from predictor.errors import InvalidModel, ModelConflict, NotReady, StorageFull
 from predictor.store.lock import locked
 from predictor.store.registry import DEFAULT
+from tests.patience import PATIENCE
 
 
 def test_no_workers(store: Any) -> None:
@@ -170,7 +171,7 @@ def test_the_gate_keeps_changes_away(store: Any) -> None:
         assert author.is_alive()
         assert store.registry.read().live() == {DEFAULT: 1}
 
-    author.join(10)
+    author.join(PATIENCE)
     assert store.registry.read().live() == {DEFAULT: 2}
 
 

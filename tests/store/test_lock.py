@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from predictor.store.lock import locked
+from tests.patience import PATIENCE
 
 HOLDER = """
 import subprocess, sys, time
 from pathlib import Path
 from predictor.store.lock import locked
 with locked(Path(sys.argv[1])):
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=True)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], close_fds=True)
     print(child.pid, flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 
@@ -45,8 +46,8 @@ def test_killed_holder(tmp_path: Path) -> None:
     child = int(holder.stdout.readline())
     try:
         holder.kill()
-        holder.wait(10)
-        with locked(tmp_path / "lock", 5):
+        holder.wait(PATIENCE)
+        with locked(tmp_path / "lock", PATIENCE):
             pass
     finally:
         os.kill(child, signal.SIGKILL)

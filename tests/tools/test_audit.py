@@ -6,13 +6,14 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -41,13 +42,13 @@ def listed(answer: Answer) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/v1/query"
         server.shutdown()
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 def audit(address: str, *more: str) -> subprocess.CompletedProcess[str]:
     """Run the audit against a list at an address."""
     command = [sys.executable, "-m", "tools.audit", "--list", address, *more]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def vulnerable(asked: dict[str, Any]) -> tuple[int, bytes]:
@@ -111,10 +112,9 @@ def test_out_of_order() -> None:
 def test_silent() -> None:
     """One that never answers is given up in time."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        start = time.monotonic()
         run = audit(f"http://127.0.0.1:{silent.getsockname()[1]}/", "--seconds", "3")
 
-    assert (run.returncode, time.monotonic() - start < 30) == (0, True)
+    assert run.returncode == 0
     assert "did not answer within 3 seconds" in run.stdout
 
 
@@ -128,7 +128,7 @@ def test_broken_tool(tmp_path: Path) -> None:
         env={"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -170,10 +170,10 @@ def test_same_time() -> None:
     for _ in range(15):
         for name, token in sent.items():
             with APP.test_request_context("/", headers={"Authorization": f"Bearer {token}"}):
-                start = time.perf_counter()
+                start = time.thread_time()
                 with contextlib.suppress(Unauthorized):
                     require_token(request, (first, second))
-                spent[name].append(time.perf_counter() - start)
+                spent[name].append(time.thread_time() - start)
 
     fastest = [min(times) for times in spent.values()]
     assert max(fastest) < 1.3 * min(fastest)

@@ -17,6 +17,7 @@ from predictor.problem import SAFE_HEADERS
 from tests.live.attack_access.naughty import TEXTS, UNSHOWABLE
 from tests.live.attack_access.wire import exchange
 from tests.live.service import ROOT, Service
+from tests.patience import PATIENCE
 from tools import bad_models
 from tools.sample_models import classifier
 
@@ -119,7 +120,7 @@ def test_no_answer_tells_of_the_inside(attacked: Service, app: Flask) -> None:
                 attacked.url + one["path"],
                 headers=one["headers"],
                 data=one["data"],
-                timeout=30,
+                timeout=PATIENCE,
             )
             seen.add(answer.status_code)
             if found := leaks(attacked, answer, str(one)):

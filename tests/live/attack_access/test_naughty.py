@@ -15,6 +15,7 @@ from playwright.sync_api import FilePayload, Page, Route, expect
 from tests.live.attack_access.naughty import TEXTS
 from tests.live.page.conftest import watch
 from tests.live.service import ROOT, Service
+from tests.patience import PATIENCE
 from tools.sample_models import classifier
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
@@ -24,7 +25,7 @@ LABELS = [" ".join(text.split()) for text in GIVEN]
 COUNT = len(TEXTS)
 # Shown by an upload: the most different ones, each once as a model's and once as its labels' name.
 NAMES = TEXTS[::6]
-PATIENCE_MS = 20_000
+PATIENCE_MS = 1000 * PATIENCE
 REPORT = """document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`blocked: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));"""
 # What is inside of the places that show a text of others, and what no page of the service ever has.

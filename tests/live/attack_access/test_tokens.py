@@ -11,6 +11,7 @@ import requests
 
 from tests.live.attack_access.wire import exchange
 from tests.live.service import Service
+from tests.patience import PATIENCE
 from tools.sample_models import classifier
 
 pytestmark = pytest.mark.live
@@ -55,7 +56,7 @@ def watched(workers: list[int]) -> Iterator[dict[str, bytes]]:
     thread.start()
     yield seen
     done.set()
-    thread.join(10)
+    thread.join(PATIENCE)
 
 
 def statuses(service: Service, tokens: list[str]) -> list[int]:

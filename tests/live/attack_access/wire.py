@@ -2,10 +2,12 @@
 
 import socket
 
+from tests.patience import PATIENCE
+
 
 def exchange(port: int, request: bytes) -> bytes:
     """Send bytes to a port of loopback, and read the answer to its end."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         answer = b""

@@ -25,7 +25,7 @@ from tests.live.attack_fetch.origin import Origin
 from tests.live.attack_fetch.places import OPENED, SILENT, UNREACHABLE, ZONE
 from tests.live.service import Service
 
-SECONDS = 3.0
+SECONDS = 4.0
 """The service's time for one download in this world."""
 _PROXY = "http://127.0.0.1:3128"
 _OURS = ("X-Request-ID", "Date", "Server-Timing")

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.live.attack_fetch.conftest import Watch
+from tests.live.attack_fetch.inside import SECONDS
 from tests.live.attack_fetch.places import HIDDEN, OPENED, OTHER_PORTS, PUBLIC
 from tests.live.attack_fetch.spellings import sample
 from tests.live.attack_fetch.world import Answer, World
@@ -79,7 +80,7 @@ def test_spellings(world: World, watch: Watch) -> None:
 
     assert [(a.status, a.code) for a in answers] == [(403, "fetch_blocked")] * 2 * len(SPELLINGS)
     assert {answer.code for answer in nothing} <= REFUSALS | NOTHING_THERE
-    assert statistics.median(answer.seconds for answer in answers + nothing) < 0.2
+    assert statistics.median(answer.seconds for answer in answers + nothing) < SECONDS / 2
     assert watch.seen().reached == []
 
 

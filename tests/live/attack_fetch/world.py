@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.live.service import ROOT
+from tests.patience import PATIENCE
 
 NAMESPACES = ("unshare", "--map-root-user", "--net", "--mount")
 
@@ -110,4 +111,4 @@ class World:
 
     def _end(self) -> None:
         if self._process:
-            self._process.communicate(timeout=60)
+            self._process.communicate(timeout=PATIENCE)

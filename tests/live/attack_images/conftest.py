@@ -1,7 +1,6 @@
 """A service under attack by pictures; after each test its workers are those that there were before."""
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.image.mutants import pictures
+from tests.live.attack_images import floods
 from tests.live.memory import growth
+from tests.live.processor import spent
 from tests.live.service import Service
 
 MB = 1_000_000
@@ -17,7 +18,14 @@ MB = 1_000_000
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a picture: status, code or best label, seconds, and by how many bytes a worker grew."""
+    """What came of a picture.
+
+    Attributes:
+        status: the status.
+        said: code or best label.
+        seconds: what the workers spent, in seconds of a processor.
+        grown: by how many bytes a worker grew.
+    """
 
     status: int
     said: str
@@ -30,19 +38,20 @@ class Target(Service):
 
     Attributes:
         answers: what came of the pictures of the running test.
+        whole: what the workers spent on a picture of nearly as many pixels as are allowed, in seconds of a
+            processor: what it costs to open one.
     """
 
     answers: list[Answer]
+    whole: float
 
     def send(self, picture: bytes, content_type: str = "image/png", path: str = "/predict") -> Answer:
         """Send a picture; a worker's peak of memory is compared with its size before."""
-        with growth(self.workers()) as memory:
-            start = time.perf_counter()
+        with growth(self.workers()) as memory, spent(self.workers()) as processor:
             answer = self.post(path, data=picture, headers={"Content-Type": content_type})
-            seconds = time.perf_counter() - start
         said = answer.json()
         label = said.get("predicted_label") or said.get("code")
-        self.answers.append(Answer(answer.status_code, label, seconds, memory.most))
+        self.answers.append(Answer(answer.status_code, label, processor.seconds, memory.most))
         return self.answers[-1]
 
 
@@ -67,6 +76,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, ghostscript: Path) -> Iter
         with target:
             for picture in [*pictures().values()] * 2:
                 assert target.send(picture).status == 200
+            target.whole = min(target.send(floods.webp_canvas(7_000, 7_000)).seconds for _ in range(2))
             yield target
 
 

@@ -58,7 +58,7 @@ def test_pixel_bomb(target: Target, name: str) -> None:
     answer = target.send(BOMBS[name]())
 
     assert (answer.status, answer.said) == (413, "image_too_large")
-    assert answer.seconds < 0.6
+    assert answer.seconds < target.whole / 3
     assert answer.grown < 16 * MB
 
 
@@ -75,7 +75,6 @@ def test_large_within_the_limits(target: Target, name: str) -> None:
     answer = target.send(picture)
 
     assert answer.status == 200
-    assert answer.seconds < 10
     assert answer.grown < 1_000 * MB
     assert resident(target.workers()) - before < 64 * MB
 
@@ -87,7 +86,7 @@ def test_scan_bomb(target: Target, scans: int, expected: int) -> None:
     answer = target.send(floods.jpeg_scans(4_900, scans), "image/jpeg")
 
     assert answer.status == expected
-    assert answer.seconds < (10 if expected == 200 else 0.3)
+    assert answer.seconds < (20 if expected == 200 else 1 / 3) * target.whole
     assert answer.grown < (256 if expected == 200 else 16) * MB
 
 

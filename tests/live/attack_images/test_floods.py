@@ -67,5 +67,5 @@ def test_metadata_flood(target: Target, name: str) -> None:
     answer = target.send(make())
 
     assert answer.status == status
-    assert answer.seconds < 1.5
+    assert answer.seconds < target.whole
     assert answer.grown < 128 * MB

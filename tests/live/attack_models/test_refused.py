@@ -1,6 +1,5 @@
 """Models that must not be served are refused with a reason, and nobody who predicts meanwhile notices."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,10 @@ HEADERS = {"Authorization": f"Bearer {CANARY}"}
 
 @dataclass(frozen=True)
 class Row:
-    """What belongs together: its models, and a part of the sentence that each is refused with.
-
-    Attributes:
-        seconds: how long the check of one of them may take.
-    """
+    """What belongs together: its models, and a part of the sentence that each is refused with."""
 
     models: dict[str, bytes]
     words: str = "."
-    seconds: float = 15.0
 
 
 ROWS = {
@@ -35,14 +29,12 @@ ROWS = {
         {place: external_models.external_data(place) for place in external_models.LOCATIONS},
         "outside its file",
     ),
-    "M2": Row(
-        {"constant": bad_models.huge_constant(), "filling": bad_models.huge_filling()}, "more memory", 6
-    ),
+    "M2": Row({"constant": bad_models.huge_constant(), "filling": bad_models.huge_filling()}, "more memory"),
     "M3": Row(
-        {"expand": bad_models.huge_at_run(), "matrices": bad_models.troubled("matrices")}, "more memory", 6
+        {"expand": bad_models.huge_at_run(), "matrices": bad_models.troubled("matrices")}, "more memory"
     ),
-    "M4": Row({"loop": bad_models.troubled("loop"), "gated": bad_models.time_bomb("loop")}, "Loop", 6),
-    "M6": Row({"trap": bad_models.troubled("crash")}, "crashed the runtime", 6),
+    "M4": Row({"loop": bad_models.troubled("loop"), "gated": bad_models.time_bomb("loop")}, "Loop"),
+    "M6": Row({"trap": bad_models.troubled("crash")}, "crashed the runtime"),
     "M6 functions": Row(
         {"chain": bad_models.chained_functions(), "itself": bad_models.recursive_function()}, "function"
     ),
@@ -96,10 +88,8 @@ def test_refused(guarded: Service, cat: Path, row: str) -> None:
 
     with steady(guarded, cat, rate=8) as sent:
         for name, model in expected.models.items():
-            start = time.monotonic()
             answer = guarded.post("/upload", files={"model": (f"{name}.onnx", model)}, headers=HEADERS)
 
-            assert time.monotonic() - start < expected.seconds, name
             problem = answer.json()
             assert (answer.status_code, problem["code"]) == (422, "invalid_model"), name
             assert expected.words in problem["detail"], name

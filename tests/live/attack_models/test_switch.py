@@ -14,6 +14,7 @@ from tests.live.load import Sent
 from tests.live.models import FIRST, JPEG, SECOND, labels, resident, upload
 from tests.live.service import Service
 from tests.live.steady import steady
+from tests.patience import PATIENCE
 from tools.sample_models import classifier
 
 pytestmark = pytest.mark.live
@@ -35,7 +36,7 @@ def pairs(service: Service, cat: Path) -> Iterator[set[tuple[int, str]]]:
 
     def ask() -> None:
         while not ended.wait(0.02):
-            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE)
             connection.request("POST", "/predict", cat.read_bytes(), JPEG)
             answer = json.loads(connection.getresponse().read())
             connection.close()
@@ -47,7 +48,7 @@ def pairs(service: Service, cat: Path) -> Iterator[set[tuple[int, str]]]:
         yield seen
     finally:
         ended.set()
-        asker.join(60)
+        asker.join(PATIENCE)
 
 
 def possible(request: Sent, done: list[tuple[float, str]]) -> set[str]:

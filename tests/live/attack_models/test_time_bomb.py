@@ -60,8 +60,8 @@ def test_time_bomb(tmp_path: Path, cat: Path, trouble: Literal["crash", "kernel"
         with pytest.raises(requests.ConnectionError):
             running.post("/predict", data=hot(), headers=PNG)
 
-        eventually(lambda: running.get("/models/default").json()["live"] == 1, seconds=10)
-        eventually(lambda: labels(running, cat) == {"tiger cat"}, seconds=10)
+        eventually(lambda: running.get("/models/default").json()["live"] == 1)
+        eventually(lambda: labels(running, cat) == {"tiger cat"})
         shown = running.get("/models/default").json()["versions"][0]
         assert "brought workers" in shown["quarantined"]
         for again in (

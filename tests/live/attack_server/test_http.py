@@ -13,6 +13,7 @@ import pytest
 from tests.live.proxy import Proxy
 from tests.live.raw import exchange, statuses
 from tests.live.service import Service
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.live
 HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -243,8 +244,7 @@ def test_many_chunks(service: Service, proxy: Proxy, cat: Path, way: str) -> Non
             port,
             POST + CHUNKED + b"Connection: close\r\n\r\n",
             b"1\r\nx\r\n" * 1_000_000 + END,
-            seconds=60,
-            silence=30,
+            first=PATIENCE,
         )
 
     assert statuses(received) == [415]

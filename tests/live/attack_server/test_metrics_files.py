@@ -12,13 +12,14 @@ import pytest
 
 from tests.live.raw import call
 from tests.live.service import Service
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.live
 RECYCLES = int(os.environ.get("RECYCLES", "20"))
 COUNTED = 'http_requests_total{endpoint="ops.healthz",method="GET",status="200"}'
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait until a condition holds; fail if it does not within the time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,10 +18,13 @@ from predictor.config import MEGA, Settings
 from tests.live.proxy import FILE, Proxy
 from tests.live.raw import OUTSIDE, call, exchange
 from tests.live.service import Service, free_port
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.live
 SITE = FILE.read_text()
 INSIDE = "127.0.0.1"
+# So many times lower than in the file the rates are where they are to be exceeded.
+SLOWLY = 10
 FIELDS = {"type", "title", "status", "detail", "code", "request_id"}
 
 
@@ -153,13 +157,29 @@ def hasty(service: Service, tmp_path: Path) -> Iterator[Proxy]:
         yield running
 
 
+@pytest.fixture
+def strict(service: Service, tmp_path: Path) -> Iterator[Proxy]:
+    """An nginx that lets each address ask at a tenth of the rates of the file."""
+    with Proxy(tmp_path / "nginx", service.port, slowly=SLOWLY) as running:
+        yield running
+
+
+def test_rates() -> None:
+    """An address may send 50 predictions a second and 10 uploads a minute, and more for a moment."""
+    rates = re.findall(r"limit_req_zone .* zone=image_prediction_(\w+):10m rate=(\S+);", SITE)
+    bursts = re.findall(r"limit_req zone=image_prediction_(\w+) burst=(\d+) nodelay;", SITE)
+
+    assert dict(rates) == {"predict": "50r/s", "upload": "10r/m"}
+    assert dict(bursts) == {"predict": "100", "upload": "10"}
+
+
 @pytest.mark.promise("A8", "A9")
-def test_rate_of_predictions(hasty: Proxy) -> None:
+def test_rate_of_predictions(strict: Proxy) -> None:
     """An address that asks too fast gets 429 for what is too much, whoever it claims to be; others do not."""
 
     def ask(number: int, source: str = OUTSIDE) -> tuple[int, dict[str, str], bytes]:
         headers = {"X_Forwarded_For": f"10.0.0.{number % 250}", "Content_Type": "application/json"}
-        return call(hasty.port, "POST", "/predict", b"{}", source=source, **headers)
+        return call(strict.port, "POST", "/predict", b"{}", source=source, **headers)
 
     begin = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
@@ -169,8 +189,8 @@ def test_rate_of_predictions(hasty: Proxy) -> None:
 
     counts = Counter(answer[0] for answer in answers)
     assert counts.keys() == {400, 429}
-    # A burst of 100 and 50 a second.
-    assert 100 <= counts[400] <= 101 + 50 * (seconds + 1)
+    # A burst of 100, and what may be asked in this time.
+    assert 100 <= counts[400] <= 101 + 50 / SLOWLY * (seconds + 1)
     refused = [answer for answer in answers if answer[0] == 429]
     assert {problem(answer) for answer in refused} == {(429, "too_many_requests")}
     assert {answer[1]["retry-after"] for answer in refused} == {"1"}
@@ -178,24 +198,26 @@ def test_rate_of_predictions(hasty: Proxy) -> None:
 
 
 @pytest.mark.promise("A8")
-def test_rate_of_uploads(hasty: Proxy) -> None:
+def test_rate_of_uploads(strict: Proxy) -> None:
     """Uploads are counted much more narrowly."""
-    statuses = Counter(call(hasty.port, "POST", "/upload", b"", source=INSIDE)[0] for _ in range(15))
+    begin = time.monotonic()
+    statuses = Counter(call(strict.port, "POST", "/upload", b"", source=INSIDE)[0] for _ in range(15))
+    minutes = (time.monotonic() - begin) / 60
 
-    assert statuses == {403: 11, 429: 4}
+    assert statuses.keys() == {403, 429}
+    assert 11 <= statuses[403] <= 11 + 10 / SLOWLY * minutes
 
 
 @pytest.mark.promise("O1")
 def test_in_flight(hasty: Proxy, cat: Path) -> None:
     """More than can be done at a time is refused at once, with the time to come back; probes are not."""
-    picture, refused_seconds = cat.read_bytes(), list[float]()
+    picture, seconds = cat.read_bytes(), dict[int, list[float]]()
 
     def ask(number: int) -> tuple[int, dict[str, str], bytes]:
         begin = time.monotonic()
         answer = call(hasty.port, "POST", f"/predict?top_k={1 + number % 900}", picture,
                       source=f"127.0.0.{10 + number % 8}", Content_Type="image/jpeg")  # fmt: skip
-        if answer[0] == 503:
-            refused_seconds.append(time.monotonic() - begin)
+        seconds.setdefault(answer[0], []).append(time.monotonic() - begin)
         return answer
 
     with ThreadPoolExecutor(160) as pool:
@@ -209,8 +231,8 @@ def test_in_flight(hasty: Proxy, cat: Path) -> None:
     assert {problem(answer) for answer in refused} == {(503, "overloaded")}
     assert {answer[1]["retry-after"] for answer in refused} == {"1"}
     assert probes == [200] * 10
-    # All of this runs on the same cores as the service: most are refused long before one could be answered.
-    assert sorted(refused_seconds)[len(refused_seconds) // 2] < 0.5
+    # All of this runs on the same cores as the service: most are refused before most are answered.
+    assert statistics.median(seconds[503]) < statistics.median(seconds[200])
     assert call(hasty.port, "POST", "/predict", picture, Content_Type="image/jpeg")[0] == 200
 
 
@@ -222,13 +244,11 @@ def test_slow_clients(hasty: Proxy, service: Service) -> None:
     try:
         for number, dripper in enumerate(drippers):
             dripper.sendall(head if number % 2 else head + b"Content-Length: 1000\r\n\r\n")
-        seconds = list[float]()
         for _ in range(40):
             for dripper in drippers:
                 dripper.sendall(b"X")
-            begin = time.monotonic()
+            # Where they held what it needs, it would wait as long as they drip.
             assert call(hasty.port, "GET", "/healthz")[0] == 200
-            seconds.append(time.monotonic() - begin)
             time.sleep(0.05)
         # Nothing of theirs has reached the service: its connections are nginx's few.
         busy = connections(service.port)
@@ -236,7 +256,6 @@ def test_slow_clients(hasty: Proxy, service: Service) -> None:
         for dripper in drippers:
             dripper.close()
 
-    assert sorted(seconds)[int(0.95 * len(seconds))] < 0.3
     assert busy < 20
 
 
@@ -269,7 +288,9 @@ def test_tls(service: Service, tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(str(trusted))
 
     with Proxy(tmp_path / "nginx", service.port, certificate=(chain, key)) as secure:
-        answer = requests.get(f"https://localhost:{secure.tls_port}/readyz", verify=str(trusted), timeout=30)
+        answer = requests.get(
+            f"https://localhost:{secure.tls_port}/readyz", verify=str(trusted), timeout=PATIENCE
+        )
         plain = exchange(secure.tls_port, b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
 
     assert answer.status_code == 200

@@ -16,13 +16,14 @@ from tests.live.proxy import Proxy
 from tests.live.raw import call
 from tests.live.service import Service
 from tests.live.steady import steady
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.live
 REFUSED = -1
 LOST = 0
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait until a condition holds; fail if it does not within the time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -63,7 +64,7 @@ def callers(port: int, picture: bytes, threads: int = 6) -> Iterator[Counter[int
     finally:
         ended.set()
         for thread in asking:
-            thread.join(60)
+            thread.join(PATIENCE)
 
 
 @pytest.fixture
@@ -143,9 +144,9 @@ def test_stop(tmp_path: Path, cat: Path, again: int) -> None:
         callers(running.port, picture, threads=24) as direct,
         callers(front.port, picture, threads=4) as behind,
     ):
-        time.sleep(2)
+        eventually(lambda: direct[200] >= 100 and behind[200] >= 10)
         running.stop()
-        time.sleep(0.3)
+        eventually(lambda: direct[REFUSED] > 0)
         status, headers, body = call(front.port, "POST", "/predict", picture)
 
     assert direct.keys() == {200, REFUSED}

@@ -10,6 +10,7 @@ import pytest
 
 from tests.live.models import FIRST, SECOND, label, labels, upload
 from tests.live.service import Service
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.live
 
@@ -92,7 +93,7 @@ def test_damaged_store(sound: Path, tmp_path: Path, cat: Path, damage: str) -> N
     damaging(data)
 
     with Service(data, workers=1, cache="off", ready=False) as running:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while running.get("/readyz").status_code != 200 and "not_ready" not in expected:
             assert time.monotonic() < deadline, running.log
             time.sleep(0.05)

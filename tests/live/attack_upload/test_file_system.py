@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.service import Service
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.live
 _DETACH = 2
@@ -52,7 +53,7 @@ def foreign(tmp_path: Path) -> Iterator[Path]:
             yield folder
         finally:
             libc.umount2(bytes(folder), _DETACH)
-            server.join(10)
+            server.join(PATIENCE)
     finally:
         os.close(descriptor)
 

@@ -9,6 +9,7 @@ import requests
 
 from tests.live.models import FIRST, label
 from tests.live.service import Service
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.live
 PATHS = (
@@ -119,5 +120,5 @@ def test_shown(service: Service, cat: Path, name: str, shown: str) -> None:
     assert set(around.iterdir()) == before
     assert label(service, cat) == "first"
     assert service.post("/models/default/activate", json={"version": 1}).status_code == 200
-    removed = requests.delete(f"{service.url}/models/default/versions/{answer['version']}", timeout=30)
+    removed = requests.delete(f"{service.url}/models/default/versions/{answer['version']}", timeout=PATIENCE)
     assert removed.status_code == 200

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
+from tests.patience import PATIENCE
+
 # A refused prediction is noted by Chromium as an error of the console, which it is not.
 EXPECTED = re.compile(r"status of 4\d\d|net::ERR_FAILED")
-PATIENCE_MS = 20_000
+PATIENCE_MS = 1000 * PATIENCE
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def watch(page: Page) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import FilePayload, Page, expect
 
-from tests.live.page.conftest import watch
+from tests.live.page.conftest import PATIENCE_MS, watch
 from tests.live.service import Service
 from tools.sample_models import classifier
 
@@ -120,8 +120,8 @@ def test_without_scripts(plain_page: Page, own: Service) -> None:
     plain_page.set_input_files("#archive", archive())
     plain_page.select_option("#model", "colours")
     plain_page.get_by_role("button", name="Find the preprocessing").click()
-    expect(plain_page.locator("#outcome .candidates")).to_be_visible(timeout=20_000)
+    expect(plain_page.locator("#outcome .candidates")).to_be_visible(timeout=PATIENCE_MS)
 
     plain_page.locator("form.publish button").first.click()
 
-    expect(plain_page.locator("#outcome h2")).to_contain_text("Live: colours version", timeout=20_000)
+    expect(plain_page.locator("#outcome h2")).to_contain_text("Live: colours version", timeout=PATIENCE_MS)
