@@ -29,6 +29,8 @@ DAMAGED = "The multipart form is damaged or incomplete."
 
 _FIELD_BYTES = 100_000
 _CHUNK_BYTES = 64 << 10
+# A field or a file may have a long name; what it is good for is decided where the field is known.
+_HEADER_BYTES = 256 << 10
 _MAX_PARTS = 1_000
 _BINARY = "application/octet-stream"
 # RFC 5987; urllib3 before 2.0 names files that way, although RFC 7578 forbids it.
@@ -158,7 +160,8 @@ def _parts(
 ) -> Iterator[Part]:
     """Each part, complete, with where its content was written to."""
     part: Part | None = None
-    with PushMultipartParser(boundary, max_segment_count=max_parts) as parser:
+    parser = PushMultipartParser(boundary, max_segment_count=max_parts, max_header_size=_HEADER_BYTES)
+    with parser:
         for event in parser.parse_blocking(read, _CHUNK_BYTES):
             if isinstance(event, MultipartSegment):
                 part = event, destination(event)

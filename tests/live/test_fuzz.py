@@ -33,6 +33,10 @@ def test_schemathesis(service: Service, tmp_path: Path) -> None:
     command = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
     assert command
     examples = fuzzing.examples(60)
+    # A caller may name a deadline of a millisecond, which a busy machine cannot keep.
+    (tmp_path / "schemathesis.toml").write_text(
+        '[checks.not_a_server_error]\nexpected-statuses = ["2xx", "3xx", "4xx", 503]\n'
+    )
 
     run = subprocess.run(
         [
