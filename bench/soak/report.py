@@ -169,7 +169,7 @@ def _about_files(soaked: Soaked) -> Iterator[Promise]:
         yield f"{field} stay as they were: {more:+.0f} from the first third to the last", more <= most
     left = soaked.left
     yield f"no upload is left behind: {left.incoming} files", left.incoming == 0
-    # A page and an empty file for each worker's last words; three files of metrics.
+    # A record and an empty file for each worker's crash report; three files of metrics.
     yield (
         f"the dead leave no pages: {left.workers} files, {left.living} workers",
         left.workers <= 2 * left.living + 2,

@@ -23,7 +23,7 @@ from predictor.errors import PredictorError
 from predictor.inference.batcher import Array
 from predictor.model.device import Device
 from predictor.model.session import RUNTIME, WEIGHTS, Session, load, load_optimised
-from predictor.store.atomic import sync, write_whole
+from predictor.store.atomic import atomic_write, sync
 from predictor.store.lock import locked
 from predictor.store.manifest import digest
 from predictor.store.registry import ModelVersion
@@ -166,7 +166,7 @@ class _Place:
         return [path for path in (self.model, self.model.with_suffix(WEIGHTS)) if path.exists()]
 
     def _tell(self, fact: str, value: object) -> None:
-        write_whole(self._facts, json.dumps({fact: value}).encode())
+        atomic_write(self._facts, json.dumps({fact: value}).encode())
 
     def _read(self, fact: str) -> Any:
         try:

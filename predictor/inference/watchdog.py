@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from predictor.model.stopwatch import Stopwatch, of_this_thread
-from predictor.store.members import Member
+from predictor.store.members import WorkerRecord
 
 EXIT_CODE = 70
 """Of a worker that ended itself; gunicorn stops for 3 and 4."""
@@ -38,7 +38,7 @@ class Watchdog:
     """Watches this worker's native calls.
 
     Args:
-        member: this worker's page, where what runs is seen from outside.
+        record: this worker's heartbeat record, where what runs is seen from outside.
         seconds: how long a call may take.
         end: ends the process.
         stopwatch: gives what measures the calling thread.
@@ -46,12 +46,12 @@ class Watchdog:
 
     def __init__(
         self,
-        member: Member,
+        record: WorkerRecord,
         seconds: float,
         end: Callable[[int], object] = os._exit,
         stopwatch: Callable[[], Stopwatch] = of_this_thread,
     ) -> None:
-        self._member = member
+        self._record = record
         self._seconds = seconds
         self._end = end
         self._stopwatch = stopwatch
@@ -70,14 +70,14 @@ class Watchdog:
         call = _Call(model, stop, self._stopwatch().seconds)
         self._known[id(call)] = call
         try:
-            with self._member.running(model):
+            with self._record.running(model):
                 yield
         finally:
             del self._known[id(call)]
 
     def loading(self, model: str) -> AbstractContextManager[None]:
         """Let it be seen from outside that a model is loaded; a load takes as long as it takes."""
-        return self._member.running(model)
+        return self._record.running(model)
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -90,9 +90,9 @@ class Watchdog:
 
     def _check(self, call: _Call, seconds: float) -> None:
         if seconds > self._seconds + _GRACE_SECONDS:
-            words = f"A run took longer than {self._seconds:g} s and did not stop."
-            log.error("This worker ends itself: %s (%s)", words, call.model)
-            self._member.say(words)
+            reason = f"A run took longer than {self._seconds:g} s and did not stop."
+            log.error("This worker ends itself: %s (%s)", reason, call.model)
+            self._record.report_crash(reason)
             self._end(EXIT_CODE)
         elif seconds > self._seconds and not call.stopped:
             log.error("A run of %s takes longer than %g s and is asked to stop", call.model, self._seconds)

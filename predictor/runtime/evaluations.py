@@ -17,7 +17,7 @@ from predictor.image.decode import Limits
 from predictor.inference.engine import Engine
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import Encoded, Options, Outcome
-from predictor.store.atomic import storing
+from predictor.store.atomic import storage_errors
 from predictor.store.lock import locked
 
 _TRIES = 100
@@ -94,7 +94,7 @@ class Evaluations:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         try:
-            with storing(), locked(self._lock, 0):
+            with storage_errors(), locked(self._lock, 0):
                 yield
         except TimeoutError as error:
             raise ModelConflict("Another evaluation is under way; try again when it has ended.") from error

@@ -14,9 +14,9 @@ from predictor.config import cores
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.inference.active_models import Live, Models
 from predictor.inference.loader import LoadedModel
-from predictor.store.commit import Switch
+from predictor.store.commit import ModelTransactions
 from predictor.store.lock import locked
-from predictor.store.members import Member
+from predictor.store.members import WorkerRecord
 from predictor.store.publish import Publisher
 from predictor.store.registry import ModelVersion
 
@@ -42,12 +42,14 @@ class Follower:
     Args:
         switch: the protocol of changes.
         publisher: for what the dead left.
-        member: this worker's page.
+        member: this worker's heartbeat record.
         live: what requests take their models from.
         load: loads and warms up a version.
     """
 
-    def __init__(self, switch: Switch, publisher: Publisher, member: Member, live: Live, load: Load) -> None:
+    def __init__(
+        self, switch: ModelTransactions, publisher: Publisher, member: WorkerRecord, live: Live, load: Load
+    ) -> None:
         self._switch = switch
         self._registry = switch.registry
         self._stamp = switch.stamp
@@ -100,7 +102,7 @@ class Follower:
     def follow(self) -> None:
         """Prepare what is announced, switch to what took effect, drop what was taken back."""
         # Read first: whoever announces a change has let every earlier one take effect.
-        announced, before = self._stamp.announced, self._live.serving
+        announced, before = self._stamp.preparing, self._live.serving
         with contextlib.suppress(PredictorError):
             self._live.models()
         if self._live.behind:
@@ -116,7 +118,7 @@ class Follower:
 
     def guard(self) -> None:
         """End what a dead author left, and look after workers that were brought down."""
-        if self._switch.under_way:
+        if self._switch.in_progress:
             self._switch.recover()
         self._mourn(seconds=0)
 
@@ -167,7 +169,7 @@ class Follower:
         """Let no change take effect; where the data folder cannot be used there is none."""
         with contextlib.ExitStack() as held:
             with contextlib.suppress(StorageFull):
-                held.enter_context(self._switch.gate())
+                held.enter_context(self._switch.commit_lock())
             yield
 
     @contextmanager
@@ -181,7 +183,7 @@ class Follower:
 
     def _mourn(self, seconds: float) -> None:
         with contextlib.suppress(ModelConflict, StorageFull):
-            self._publisher.mourn(seconds)
+            self._publisher.handle_crashes(seconds)
 
     def _repeat(self, work: Callable[[], None], pause: float) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

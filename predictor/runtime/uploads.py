@@ -19,8 +19,8 @@ from predictor.discovery.configs import own
 from predictor.errors import ModelConflict, ModelNotFound, PredictorError
 from predictor.metrics import Metrics
 from predictor.runtime.rest import Rest
-from predictor.store.atomic import storing
-from predictor.store.commit import Switch
+from predictor.store.atomic import storage_errors
+from predictor.store.commit import ModelTransactions
 from predictor.store.lock import locked
 from predictor.store.manifest import LABELS, MODEL, PREPROCESSING, described
 from predictor.store.publish import Publisher, now
@@ -51,7 +51,7 @@ class Uploads:
 
     Args:
         settings: limits.
-        switch: where uploads lie until they are versions.
+        transactions: where uploads lie until they are versions.
         publisher: makes them versions.
         metrics: counters.
         try_model: tries a model in a process of its own.
@@ -60,21 +60,21 @@ class Uploads:
     def __init__(
         self,
         settings: Settings,
-        switch: Switch,
+        transactions: ModelTransactions,
         publisher: Publisher,
         metrics: Metrics,
         try_model: Try = try_model,
     ) -> None:
         self._limits = Limits(model_bytes=settings.max_model_bytes)
         self._allow_loops = settings.allow_loops == "on"
-        self._switch = switch
+        self._transactions = transactions
         self._publisher = publisher
         self._metrics = metrics
         self._try = try_model
         # One check at a time on a machine: each may use a core and much memory.
-        self._lock = switch.registry.data / "check.lock"
+        self._lock = transactions.registry.data / "check.lock"
         workers = settings.workers or cores()
-        self._rest = Rest(switch.registry.data / "check.last", lambda: sum(shared.answers.of(workers)))
+        self._rest = Rest(transactions.registry.data / "check.last", lambda: sum(shared.answers.of(workers)))
 
     def take(self, receive: Callable[[Path], Received]) -> ModelVersion:
         """Receive, check and publish a model; all workers serve it when this returns.
@@ -88,8 +88,8 @@ class Uploads:
             StorageFull: there is no room.
             NotReady: the machine is too busy to try it, or a worker could not load it in time.
         """
-        with self._switch.incoming.receiving() as folder:
-            with self._timed("receive"), storing():
+        with self._transactions.staging.new_folder() as folder:
+            with self._timed("receive"), storage_errors():
                 received = receive(folder)
             report, began = self._checked(folder, received)
             manifest = described(folder, received.files, by=received.by, created=now())
@@ -111,7 +111,7 @@ class Uploads:
             ModelNotFound: there is no such name or version.
             InvalidModel: its files are damaged, or the preprocessing does not fit them.
         """
-        registry = self._switch.registry
+        registry = self._transactions.registry
         number = version or registry.name(name).live
         if number is None:
             raise ModelNotFound("No version of the model is live.")
@@ -142,7 +142,7 @@ class Uploads:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         try:
-            with storing(), locked(self._lock, _CHECK_LOCK_SECONDS):
+            with storage_errors(), locked(self._lock, _CHECK_LOCK_SECONDS):
                 self._rest.wait()
                 yield
         except TimeoutError as error:

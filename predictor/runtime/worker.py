@@ -27,9 +27,9 @@ from predictor.model.session import load
 from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
-from predictor.store.commit import Switch
+from predictor.store.commit import ModelTransactions
 from predictor.store.lock import locked
-from predictor.store.members import Member, Roster
+from predictor.store.members import WorkerRecord, WorkerRegistry
 from predictor.store.publish import Publisher
 from predictor.store.registry import ModelVersion, Registry
 from predictor.store.stamp import Stamp
@@ -49,7 +49,7 @@ class Worker:
         metrics: counters and histograms.
         exporter: the owner of `/metrics`.
         registry: the models on disk.
-        switch: the protocol of changes.
+        transactions: changes of live versions.
         publisher: changes models.
         uploads: takes uploads.
         evaluations: says how well models do.
@@ -63,18 +63,18 @@ class Worker:
         self.registry = Registry(settings.data, BUNDLED_MODEL)
         self.exporter = exporter(self._refresh, self._live_versions, lambda: self.engine.admission.waiting)
         self.metrics = Metrics(self.exporter.registry)
-        self.switch = Switch(
+        self.transactions = ModelTransactions(
             self.registry,
             Stamp(settings.data / "stamp"),
-            Roster(settings.data / "workers"),
+            WorkerRegistry(settings.data / "workers"),
             observe=self.metrics.observe_step,
         )
-        self.publisher = Publisher(self.registry, self.switch)
-        self.uploads = Uploads(settings, self.switch, self.publisher, self.metrics, self._try)
-        self.live = Live(self.switch.stamp)
+        self.publisher = Publisher(self.registry, self.transactions)
+        self.uploads = Uploads(settings, self.transactions, self.publisher, self.metrics, self._try)
+        self.live = Live(self.transactions.stamp)
         self.cache = Cache(settings, self.metrics.count_cache)
         self.device: Device | None = None
-        self._member: Member | None = None
+        self._record: WorkerRecord | None = None
         self._watchdog: Watchdog | None = None
         self._follower: Follower | None = None
         self._loader: Loader | None = None
@@ -92,11 +92,11 @@ class Worker:
 
     def _start(self) -> None:
         try:
-            member = self._joined()
+            record = self._registered()
             with self._loading_alone():
                 self.device = self._chosen()
                 log.info("Device: %s. %s", self.device.name, self.device.reason)
-                self._follow(self.device, member)
+                self._follow(self.device, record)
         except PredictorError as error:
             log.error("Not ready: %s", error.detail)
             self.live.problem = NotReady(error.detail)
@@ -114,19 +114,19 @@ class Worker:
                 return Device("cpu", reason=f"The CPU is used. {error.detail}")
         return device
 
-    def _joined(self) -> Member:
+    def _registered(self) -> WorkerRecord:
         with ExitStack() as held:
             try:
-                held.enter_context(self.switch.gate())
+                held.enter_context(self.transactions.commit_lock())
             except StorageFull:
                 log.warning("The data folder cannot be written; no model can be changed")
-            self._member = self.switch.roster.join()
-        # A crash in native code leaves a trace of its thread among the last words.
-        faulthandler.enable(self._member.words, all_threads=False)
-        return self._member
+            self._record = self.transactions.workers.register()
+        # A crash in native code leaves a trace of its thread in the crash report.
+        faulthandler.enable(self._record.crash_file, all_threads=False)
+        return self._record
 
-    def _follow(self, device: Device, member: Member) -> None:
-        self._watchdog = Watchdog(member, self.settings.run_seconds)
+    def _follow(self, device: Device, record: WorkerRecord) -> None:
+        self._watchdog = Watchdog(record, self.settings.run_seconds)
         observe = self.metrics.batch_size.observe
         self._loader = Loader(
             device,
@@ -135,21 +135,21 @@ class Worker:
             observe=observe,
             watchdog=self._watchdog,
         )
-        self._follower = Follower(self.switch, self.publisher, member, self.live, self._load)
+        self._follower = Follower(self.transactions, self.publisher, record, self.live, self._load)
         self._follower.start()
         for model in self.live.serving.values():
             version = model.version
             log.info("Ready: model %s version %d on %s", version.name, version.version, model.provider)
 
     def close(self) -> None:
-        """Stop following the store, and go from the roster in peace."""
+        """Stop following the store, and deregister this worker."""
         for part in (self._follower, self._watchdog):
             if part is not None:
                 part.stop()
         if self._loader is not None:
             self._loader.close()
-        if self._member is not None:
-            self._member.leave()
+        if self._record is not None:
+            self._record.deregister()
 
     def _try(self, folder: Path, request: Request) -> Report:
         """Try an upload on what this worker uses; the others of the machine use the same kind of device."""

@@ -14,7 +14,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def storing() -> Iterator[None]:
+def storage_errors() -> Iterator[None]:
     """Translate what a disk says into what a caller may know.
 
     Raises:
@@ -30,7 +30,7 @@ def storing() -> Iterator[None]:
         raise StorageFull("The service cannot write to its data folder; nothing was changed.") from error
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def atomic_write(path: Path, data: bytes) -> None:
     """Replace a file: a reader sees the old or the new content, and so does the next start.
 
     Only one process at a time may write a file. What it leaves if it dies is taken by the next one.
@@ -39,7 +39,7 @@ def write_whole(path: Path, data: bytes) -> None:
         StorageFull: there is no room; the old content stays. After any other outcome the new one is there.
     """
     fresh = path.with_name(f".{path.name}.new")
-    with storing():
+    with storage_errors():
         try:
             with fresh.open("wb") as file:
                 file.write(data)
@@ -59,7 +59,7 @@ def move_folder(folder: Path, target: Path) -> None:
     Raises:
         StorageFull: there is no room; the folder stays where it was.
     """
-    with storing():
+    with storage_errors():
         for path in (*folder.iterdir(), folder):
             sync(path)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor.errors import NotReady
-from predictor.store.atomic import write_whole
+from predictor.store.atomic import atomic_write
 
 MODEL, LABELS, PREPROCESSING = "model.onnx", "labels", "preprocessing"
 """The files of a version."""
@@ -46,7 +46,7 @@ class Manifest:
         Raises:
             StorageFull: there is no room.
         """
-        write_whole(folder / _MANIFEST, json.dumps(dataclasses.asdict(self), indent=1).encode())
+        atomic_write(folder / _MANIFEST, json.dumps(dataclasses.asdict(self), indent=1).encode())
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -87,14 +87,14 @@ def described(folder: Path, names: Mapping[str, str], *, by: str | None, created
         model=names[MODEL],
         labels=names.get(LABELS),
         preprocessing=names.get(PREPROCESSING),
-        digest=_together(files),
+        digest=_combined_digest(files),
         files=files,
         created=created,
         by=by,
     )
 
 
-def _together(files: Mapping[str, Mapping[str, Any]]) -> str:
+def _combined_digest(files: Mapping[str, Mapping[str, Any]]) -> str:
     if len(files) == 1:
         return str(files[MODEL]["digest"])
     lines = "".join(f"{name} {files[name]['digest']}\n" for name in sorted(files))

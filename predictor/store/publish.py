@@ -8,9 +8,9 @@ from pathlib import Path
 
 from predictor.errors import InvalidModel, ModelConflict, ModelNotFound
 from predictor.store.atomic import move_folder, remove
-from predictor.store.commit import LOCK_SECONDS, Switch
+from predictor.store.commit import LOCK_SECONDS, ModelTransactions
 from predictor.store.manifest import MODEL, Manifest
-from predictor.store.members import Dead
+from predictor.store.members import CrashedWorker
 from predictor.store.registry import ModelVersion, Registry
 from predictor.store.state import Death, Event, Name, State
 
@@ -32,12 +32,12 @@ class Publisher:
 
     Args:
         registry: the models on disk.
-        switch: lets changes take effect.
+        transactions: make changes take effect.
     """
 
-    def __init__(self, registry: Registry, switch: Switch) -> None:
+    def __init__(self, registry: Registry, transactions: ModelTransactions) -> None:
         self._registry = registry
-        self._switch = switch
+        self._transactions = transactions
 
     def upload(self, name: str, folder: Path, manifest: Manifest) -> ModelVersion:
         """Make the files in a folder the next version of a name, and have it served.
@@ -45,7 +45,7 @@ class Publisher:
         Raises:
             ModelConflict: the model is that of a quarantined version.
         """
-        with self._switch.alone() as state:
+        with self._transactions.exclusive() as state:
             known = state.names.get(name, Name())
             self._refuse_quarantined(name, known, manifest)
             version = self._next_number(name, known)
@@ -54,7 +54,7 @@ class Publisher:
                 manifest.write(folder)
                 move_folder(folder, target)
                 added = dataclasses.replace(known, last=version, versions=(*known.versions, version))
-                self._switch.to(state, name, added.switched(version, _event("upload", version)))
+                self._transactions.commit(state, name, added.switched(version, _event("upload", version)))
             except BaseException:
                 remove(target)
                 raise
@@ -68,13 +68,13 @@ class Publisher:
             ModelNotFound: there is no such name or version.
             ModelConflict: it is quarantined.
         """
-        with self._switch.alone() as state:
+        with self._transactions.exclusive() as state:
             known = _present(state, name, version)
             if version in known.quarantined:
                 raise ModelConflict(f"Version {version} is quarantined: {known.quarantined[version]}")
             if version != known.live:
                 self._registry.version(name, version).verify()
-                self._switch.to(state, name, known.switched(version, _event("activate", version)))
+                self._transactions.commit(state, name, known.switched(version, _event("activate", version)))
         return self._registry.version(name, version)
 
     def rollback(self, name: str) -> ModelVersion:
@@ -84,12 +84,12 @@ class Publisher:
             ModelNotFound: there is no such name.
             ModelConflict: there is no version before this one.
         """
-        with self._switch.alone() as state:
+        with self._transactions.exclusive() as state:
             known = _known(state, name)
             if (version := known.before()) is None:
                 raise ModelConflict("No version was live before this one, or it is no longer there.")
             self._registry.version(name, version).verify()
-            self._switch.to(state, name, known.returned(version, _event("rollback", version)))
+            self._transactions.commit(state, name, known.returned(version, _event("rollback", version)))
         return self._registry.version(name, version)
 
     def delete(self, name: str, version: int) -> None:
@@ -99,7 +99,7 @@ class Publisher:
             ModelNotFound: there is no such name or version.
             ModelConflict: it is live, or ships with the service.
         """
-        with self._switch.alone() as state:
+        with self._transactions.exclusive() as state:
             known = _present(state, name, version)
             if version == known.live:
                 raise ModelConflict("The live version cannot be removed; make another one live first.")
@@ -109,7 +109,7 @@ class Publisher:
 
     def quarantine(self, name: str, version: int, why: str) -> None:
         """Keep a bad version from serving again; if it is live, the one before it is put back."""
-        with self._switch.alone() as state:
+        with self._transactions.exclusive() as state:
             known = _known(state, name)
             if not known.good(version) or self._registry.permanent(name, version):
                 return
@@ -119,22 +119,22 @@ class Publisher:
                 self._registry.write(state.replaced(name, marked))
             else:
                 after = marked.returned(marked.before(), _event("quarantine", version))
-                self._switch.to(state, name, after)
+                self._transactions.commit(state, name, after)
 
-    def mourn(self, seconds: float = LOCK_SECONDS) -> None:
-        """Look after workers that native code brought down; a version with too many deaths is quarantined.
+    def handle_crashes(self, seconds: float = LOCK_SECONDS) -> None:
+        """Process crashed workers; quarantine a version that has brought down too many.
 
         Args:
             seconds: how long to wait for another change to end.
         """
-        with self._switch.alone(seconds) as state:
-            with self._switch.gate():
-                dead = self._switch.roster.bury()
-            if not dead:
+        with self._transactions.exclusive(seconds) as state:
+            with self._transactions.commit_lock():
+                crashed = self._transactions.workers.reap()
+            if not crashed:
                 return
-            mourning = _with_deaths(state, dead)
-            self._registry.write(mourning)
-        for name, known in mourning.names.items():
+            counted = _with_deaths(state, crashed)
+            self._registry.write(counted)
+        for name, known in counted.names.items():
             for version in {death.version for death in known.deaths}:
                 if sum(death.version == version for death in known.deaths) >= DEATHS:
                     self.quarantine(name, version, "It brought workers of the service down.")
@@ -170,15 +170,17 @@ class Publisher:
                 remove(self._registry.folder(name, version))
 
 
-def _with_deaths(state: State, dead: list[Dead]) -> State:
+def _with_deaths(state: State, crashed: list[CrashedWorker]) -> State:
     """With the deaths of the last minutes; older ones are forgotten."""
     present = time.time()
-    for one in dead:
+    for one in crashed:
         for key in one.running:
             name, _, version = key.rpartition("/")
             if name not in state.names or not version.isdecimal():
                 continue
-            log.error("A worker was brought down while it ran version %s of %s: %s", version, name, one.words)
+            log.error(
+                "A worker was brought down while it ran version %s of %s: %s", version, name, one.crash_reason
+            )
             known = state.names[name]
             recent = [death for death in known.deaths if death.time > present - DEATH_SECONDS]
             deaths = (*recent, Death(int(version), present))

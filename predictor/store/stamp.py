@@ -1,7 +1,7 @@
-"""The version stamp: two numbers in memory that all workers of a machine share.
+"""The stamp, a shared serial: two numbers in memory that all workers of a machine share.
 
 `live` is the number of the change that serves: each request compares it with what its worker serves, which
-costs a memory read. `announced` is the number of the change that workers are to prepare; it equals `live`
+costs a memory read. `preparing` is the number of the change that workers are to prepare; it equals `live`
 when there is none. The durable truth is the store's state; the stamp only says when it takes effect.
 """
 
@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 
 _BYTES = 4096
-_LIVE, _ANNOUNCED = 0, 1
-# No number that was ever announced is nearly as large.
+_LIVE, _PREPARING = 0, 1
+# No serial that was ever used is nearly as large.
 _DAMAGED = 2**62
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Stamp:
             memory = mmap.mmap(-1, _BYTES)
             self.shared = False
         self._numbers = memoryview(memory).cast("Q")
-        if max(self.live, self.announced) >= _DAMAGED:
+        if max(self.live, self.preparing) >= _DAMAGED:
             log.error("The stamp is damaged; it begins anew")
             self.commit(0)
 
@@ -45,18 +45,18 @@ class Stamp:
         return self._numbers[_LIVE]
 
     @property
-    def announced(self) -> int:
+    def preparing(self) -> int:
         """The number of the change that is to be prepared, or that of the one that serves."""
-        return self._numbers[_ANNOUNCED]
+        return self._numbers[_PREPARING]
 
-    def announce(self, serial: int) -> None:
+    def prepare(self, serial: int) -> None:
         """Have every worker prepare a change."""
-        self._numbers[_ANNOUNCED] = serial
+        self._numbers[_PREPARING] = serial
 
     def commit(self, serial: int) -> None:
         """Have every worker serve a change, from its next request on."""
         self._numbers[_LIVE] = serial
-        self._numbers[_ANNOUNCED] = serial
+        self._numbers[_PREPARING] = serial
 
 
 def _shared(path: Path) -> mmap.mmap:

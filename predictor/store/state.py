@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor.errors import StorageFull
-from predictor.store.atomic import write_whole
+from predictor.store.atomic import atomic_write
 
 _POINTER, _COPY = "state.json", "state.copy.json"
 _EVENTS = 100
@@ -101,7 +101,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Pending:
-    """A change that is announced and not yet decided: with `serial`, `name` would serve `version`."""
+    """A change that is prepared and not yet committed: with `serial`, `name` would serve `version`."""
 
     serial: int
     name: str
@@ -113,8 +113,8 @@ class State:
     """All of it.
 
     Attributes:
-        serial: the number of the last change of a live version; each is announced under a number of its own.
-        issued: the highest number that was announced, whatever came of it.
+        serial: the number of the last change of a live version; each is prepared under a number of its own.
+        issued: the highest number that was prepared, whatever came of it.
     """
 
     serial: int = 1
@@ -130,8 +130,8 @@ class State:
         """With another value for a name."""
         return dataclasses.replace(self, names={**self.names, name: value})
 
-    def announcing(self, name: str, version: int | None) -> "State":
-        """With a change announced under a new number."""
+    def with_pending(self, name: str, version: int | None) -> "State":
+        """With a pending change, under a new number."""
         serial = max(self.issued, self.serial) + 1
         return dataclasses.replace(self, issued=serial, pending=Pending(serial, name, version))
 
@@ -175,9 +175,9 @@ def write(folder: Path, state: State) -> None:
     """
     text = json.dumps(state.to_json())
     data = json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "state": text}).encode()
-    write_whole(folder / _POINTER, data)
+    atomic_write(folder / _POINTER, data)
     with contextlib.suppress(StorageFull):
-        write_whole(folder / _COPY, data)
+        atomic_write(folder / _COPY, data)
 
 
 def read(folder: Path) -> State | None:

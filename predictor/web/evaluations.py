@@ -36,7 +36,7 @@ from predictor.inference.gently import let_pictures_pass
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step
 from predictor.runtime.worker import Worker
-from predictor.store.atomic import storing
+from predictor.store.atomic import storage_errors
 from predictor.web import deadline, evaluation_schemas, forms, schemas
 from predictor.web.auth import require_admin
 from predictor.web.errors import problem_json, wants_page
@@ -153,7 +153,7 @@ def _answer(worker: Worker, work: Work, limit: int | None) -> Response:
 
 def _begun(worker: Worker, work: Work, limit: int | None, held: ExitStack) -> Iterator[Step]:
     """Receive the pictures and begin, so that what forbids all of it is said by the answer's status."""
-    folder = held.enter_context(worker.switch.incoming.receiving())
+    folder = held.enter_context(worker.transactions.staging.new_folder())
     asked = _received(worker, folder, limit)
     model = worker.engine.model(asked.model, asked.version)
     steps = held.enter_context(closing(work(model, asked.pictures)))
@@ -178,7 +178,7 @@ class _Asked:
 
 def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
     settings = worker.settings
-    with storing():
+    with storage_errors():
         fields, files = forms.receive(
             request,
             folder,

@@ -36,7 +36,7 @@ def test_nothing_loaded(stamp: Stamp) -> None:
 
 def test_announced(live: Live, stamp: Stamp) -> None:
     """What is announced and prepared does not serve yet."""
-    stamp.announce(2)
+    stamp.prepare(2)
     live.prepare(2, {"default": NEW})
 
     assert live.models() == {"default": OLD}

@@ -28,7 +28,7 @@ from predictor.inference.prediction import Encoded, Options, Picture, Prediction
 from predictor.inference.watchdog import Watchdog
 from predictor.metrics import Metrics
 from predictor.model.device import Device
-from predictor.store.members import Member
+from predictor.store.members import WorkerRecord
 from predictor.store.registry import Registry
 from predictor.store.stamp import Stamp
 from tests.patience import PATIENCE
@@ -59,7 +59,7 @@ class Pictures(Fetcher):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     """The bundled model, loaded on the CPU."""
-    watchdog, folder = Watchdog(Member(None), seconds=30), tmp_path_factory.mktemp("version")
+    watchdog, folder = Watchdog(WorkerRecord(None), seconds=30), tmp_path_factory.mktemp("version")
     loader = Loader(
         Device("cpu"),
         Settings(workers=cores()),

@@ -14,7 +14,7 @@ import pytest
 from predictor.inference import watchdog
 from predictor.inference.watchdog import EXIT_CODE, Watchdog
 from predictor.model.stopwatch import Stopwatch
-from predictor.store.members import Roster
+from predictor.store.members import WorkerRegistry
 from tests.patience import PATIENCE
 
 # Says that it has begun, and takes a processor for itself.
@@ -37,9 +37,9 @@ def words(folder: Path) -> str:
 
 
 def test_quick_run(folder: Path) -> None:
-    """A run that ends in time is left alone, and is seen on the worker's page while it is at work."""
+    """A run that ends in time is left alone, and is seen on the worker's record while it is at work."""
     stopped = threading.Event()
-    guard = Watchdog(Roster(folder).join(), seconds=30)
+    guard = Watchdog(WorkerRegistry(folder).register(), seconds=30)
 
     with guard.watching("default/2", stopped.set):
         page = next(path for path in folder.iterdir() if not path.suffix)
@@ -54,7 +54,7 @@ def test_quick_run(folder: Path) -> None:
 def test_run_that_stops(folder: Path) -> None:
     """A run that heeds the request to stop costs nothing but itself."""
     stopped, ended = threading.Event(), list[int]()
-    guard = Watchdog(Roster(folder).join(), seconds=0.01, end=ended.append)
+    guard = Watchdog(WorkerRegistry(folder).register(), seconds=0.01, end=ended.append)
 
     with guard.watching("default/2", stopped.set):
         assert stopped.wait(PATIENCE)
@@ -75,7 +75,7 @@ def test_run_that_never_stops(folder: Path) -> None:
         codes.append(code)
         ended.set()
 
-    guard = Watchdog(Roster(folder).join(), seconds=0.01, end=end)
+    guard = Watchdog(WorkerRegistry(folder).register(), seconds=0.01, end=end)
     with guard.watching("default/2", lambda: stops.append(1)):
         assert ended.wait(PATIENCE)
     guard.stop()
@@ -106,7 +106,10 @@ def test_run_that_waits_for_a_processor(folder: Path) -> None:
     looks, enough = list[int](), threading.Event()
     stopped, ended = threading.Event(), list[int]()
     guard = Watchdog(
-        Roster(folder).join(), seconds=0.01, end=ended.append, stopwatch=lambda: Still(looks, enough)
+        WorkerRegistry(folder).register(),
+        seconds=0.01,
+        end=ended.append,
+        stopwatch=lambda: Still(looks, enough),
     )
 
     with guard.watching("default/2", stopped.set):
@@ -123,7 +126,7 @@ def test_starving_run(folder: Path) -> None:
     """So is a real run that has to leave its processor to another process."""
     core = min(os.sched_getaffinity(0))
     stopped, ended = threading.Event(), list[int]()
-    guard = Watchdog(Roster(folder).join(), seconds=0.5, end=ended.append)
+    guard = Watchdog(WorkerRegistry(folder).register(), seconds=0.5, end=ended.append)
 
     def run() -> None:
         with guard.watching("default/2", stopped.set):
@@ -150,7 +153,7 @@ def test_starving_run(folder: Path) -> None:
 def test_load(folder: Path) -> None:
     """A load is seen on the page, but takes as long as it takes."""
     ended = list[int]()
-    guard = Watchdog(Roster(folder).join(), seconds=0.01, end=ended.append)
+    guard = Watchdog(WorkerRegistry(folder).register(), seconds=0.01, end=ended.append)
 
     with guard.loading("default/3"):
         page = next(path for path in folder.iterdir() if not path.suffix)

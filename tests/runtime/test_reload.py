@@ -14,9 +14,9 @@ from predictor.errors import InvalidModel, NotReady, PredictorError
 from predictor.inference.active_models import Live
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.reload import Follower
-from predictor.store.commit import Switch
+from predictor.store.commit import ModelTransactions
 from predictor.store.manifest import MODEL, described
-from predictor.store.members import Roster
+from predictor.store.members import WorkerRegistry
 from predictor.store.publish import Publisher
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
 from predictor.store.stamp import Stamp
@@ -33,20 +33,20 @@ class FakeWorker:
 
     def __init__(self, data: Path) -> None:
         self.registry = Registry(data, BUNDLED_MODEL)
-        self.switch = Switch(
+        self.transactions = ModelTransactions(
             self.registry,
             Stamp(data / "stamp"),
-            Roster(data / "workers"),
+            WorkerRegistry(data / "workers"),
             observe=lambda *_: None,
             ready_seconds=PATIENCE,
         )
-        self.publisher = Publisher(self.registry, self.switch)
-        self.live = Live(self.switch.stamp)
+        self.publisher = Publisher(self.registry, self.transactions)
+        self.live = Live(self.transactions.stamp)
         self.broken: dict[str, Exception] = {}
         self.loaded: list[str] = []
-        with self.switch.gate():
-            self.member = self.switch.roster.join()
-        self.follower = Follower(self.switch, self.publisher, self.member, self.live, self._load)
+        with self.transactions.commit_lock():
+            self.record = self.transactions.workers.register()
+        self.follower = Follower(self.transactions, self.publisher, self.record, self.live, self._load)
 
     def serving(self, name: str = DEFAULT) -> int:
         """The version that a request would get."""
@@ -54,7 +54,7 @@ class FakeWorker:
 
     def upload(self, name: str = DEFAULT, content: bytes = b"model") -> int:
         """Publish a file as a model."""
-        with self.switch.incoming.receiving() as folder:
+        with self.transactions.staging.new_folder() as folder:
             (folder / MODEL).write_bytes(content)
             manifest = described(folder, {MODEL: "my.onnx"}, by=None, created="")
             return self.publisher.upload(name, folder, manifest).version
@@ -207,12 +207,16 @@ def test_nothing_can_be_served(tmp_path: Path) -> None:
 def test_dead_author(start: Callable[[], FakeWorker]) -> None:
     """A change whose author died is taken back by those who live."""
     worker = start()
-    state = worker.registry.read().announcing(DEFAULT, 1)
+    state = worker.registry.read().with_pending(DEFAULT, 1)
     worker.registry.write(state)
-    worker.switch.stamp.announce(state.issued)
+    worker.transactions.stamp.prepare(state.issued)
 
-    wait_until(lambda: not worker.switch.under_way)
+    pause = threading.Event()
+    for _ in range(300):
+        if not worker.transactions.in_progress:
+            break
+        pause.wait(0.02)
 
-    assert not worker.switch.under_way
+    assert not worker.transactions.in_progress
     assert worker.registry.read().pending is None
     assert worker.serving() == 1

@@ -15,9 +15,9 @@ from predictor.errors import InvalidRequest, ModelConflict, ModelNotFound, Predi
 from predictor.metrics import Metrics
 from predictor.runtime import uploads as module
 from predictor.runtime.uploads import Received, Uploads, report_json
-from predictor.store.commit import Switch
+from predictor.store.commit import ModelTransactions
 from predictor.store.manifest import LABELS, MODEL
-from predictor.store.members import Roster
+from predictor.store.members import WorkerRegistry
 from predictor.store.publish import Publisher
 from predictor.store.registry import Registry
 from predictor.store.stamp import Stamp
@@ -74,10 +74,13 @@ def uploads(tmp_path: Path, trials: Trials) -> Uploads:
         (tmp_path / name).mkdir()
     registry = Registry(tmp_path, BUNDLED_MODEL)
     metrics = Metrics(prometheus_client.CollectorRegistry())
-    switch = Switch(
-        registry, Stamp(tmp_path / "stamp"), Roster(tmp_path / "workers"), observe=metrics.observe_step
+    transactions = ModelTransactions(
+        registry,
+        Stamp(tmp_path / "stamp"),
+        WorkerRegistry(tmp_path / "workers"),
+        observe=metrics.observe_step,
     )
-    return Uploads(Settings(data=tmp_path), switch, Publisher(registry, switch), metrics, trials)
+    return Uploads(Settings(data=tmp_path), transactions, Publisher(registry, transactions), metrics, trials)
 
 
 def receiver(content: bytes = b"model", *, labels: bytes | None = None) -> Callable[[Path], Received]:

@@ -9,9 +9,9 @@ import pytest
 
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import PredictorError
-from predictor.store.commit import Switch
+from predictor.store.commit import ModelTransactions
 from predictor.store.manifest import MODEL, described
-from predictor.store.members import Roster
+from predictor.store.members import WorkerRegistry
 from predictor.store.publish import Publisher
 from predictor.store.registry import ModelVersion, Registry
 from predictor.store.stamp import Stamp
@@ -27,20 +27,20 @@ class Store:
         self.data = data
         self.registry = Registry(data, BUNDLED_MODEL)
         self.stamp = Stamp(data / "stamp")
-        self.roster = Roster(data / "workers")
+        self.workers = WorkerRegistry(data / "workers")
         self.steps: list[str] = []
-        self.switch = Switch(
+        self.transactions = ModelTransactions(
             self.registry,
             self.stamp,
-            self.roster,
+            self.workers,
             observe=lambda step, _: self.steps.append(step),
             ready_seconds=ready_seconds,
         )
-        self.publisher = Publisher(self.registry, self.switch)
+        self.publisher = Publisher(self.registry, self.transactions)
 
     def upload(self, content: bytes = b"model", name: str = "default") -> ModelVersion:
         """Publish a file as a model."""
-        with self.switch.incoming.receiving() as folder:
+        with self.transactions.staging.new_folder() as folder:
             (folder / MODEL).write_bytes(content)
             manifest = described(
                 folder, {MODEL: "my.onnx"}, by="127.0.0.1", created="2026-01-01T00:00:00+00:00"
@@ -64,23 +64,23 @@ class Follower(threading.Thread):
         self._store = store
         self._refusal = refusal
         self._stuck = stuck
-        self.member = store.roster.join()
+        self.record = store.workers.register()
         self.seen: list[int] = []
         self.ended = threading.Event()
-        with store.switch.gate():
-            self.member.serve(store.stamp.live)
+        with store.transactions.commit_lock():
+            self.record.serve(store.stamp.live)
 
     def run(self) -> None:
         """Follow until told to end."""
         stamp = self._store.stamp
         while not self.ended.wait(0.002):
             self.seen.append(stamp.live)
-            if self._stuck or stamp.announced == stamp.live:
+            if self._stuck or stamp.preparing == stamp.live:
                 continue
             if self._refusal is None:
-                self.member.ready(stamp.announced)
+                self.record.ready(stamp.preparing)
             else:
-                self.member.refuse(stamp.announced, self._refusal)
+                self.record.refuse(stamp.preparing, self._refusal)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def _die_at(number: int, writing: int) -> None:
 
     # What changes without an audit event.
     os.fsync = first(os.fsync)
-    Stamp.announce = first(Stamp.announce)  # type: ignore[method-assign]
+    Stamp.prepare = first(Stamp.prepare)  # type: ignore[method-assign]
     Stamp.commit = first(Stamp.commit)  # type: ignore[method-assign]
     sys.addaudithook(heard)
 

@@ -19,7 +19,7 @@ def test_no_workers(store: Any) -> None:
     version = store.upload()
 
     assert (version.version, store.registry.read().live()) == (2, {DEFAULT: 2})
-    assert store.stamp.live == store.stamp.announced == store.registry.read().serial
+    assert store.stamp.live == store.stamp.preparing == store.registry.read().serial
     assert store.steps == ["switch"]
 
 
@@ -45,13 +45,13 @@ def test_one_refuses(store: Any, follow: Callable[..., Any], error: Exception) -
 
     assert str(caught.value) == str(error)
     assert store.registry.read().live() == {DEFAULT: 1}
-    assert store.stamp.live == store.stamp.announced == before
+    assert store.stamp.live == store.stamp.preparing == before
     assert store.folders() == []
 
 
 def test_one_is_stuck(store: Any, follow: Callable[..., Any]) -> None:
     """A worker that never gets ready keeps the change from all when the time is up."""
-    store.switch._ready_seconds = 0.2
+    store.transactions._ready_seconds = 0.2
     follow()
     follow(stuck=True)
 
@@ -59,14 +59,14 @@ def test_one_is_stuck(store: Any, follow: Callable[..., Any]) -> None:
         store.upload()
 
     assert store.registry.read().live() == {DEFAULT: 1}
-    assert not store.switch.under_way
+    assert not store.transactions.in_progress
     assert store.registry.read().pending is None
 
 
 def test_a_worker_that_starts_does_not_count(store: Any, follow: Callable[..., Any]) -> None:
     """A worker that answers no requests yet is not waited for."""
     follow()
-    starting = store.roster.join()
+    starting = store.workers.register()
 
     store.upload()
 
@@ -82,7 +82,7 @@ def test_numbers_are_not_used_twice(store: Any, follow: Callable[..., Any]) -> N
     first = store.registry.read().issued
     refusing.ended.set()
     refusing.join()
-    refusing.member.leave()
+    refusing.record.deregister()
 
     store.upload()
 
@@ -95,17 +95,17 @@ class TestDeadAuthors:
     def test_after_the_announcement(self, store: Any) -> None:
         """An announced change is taken back, with its folder."""
         state = store.registry.read()
-        announced = state.announcing(DEFAULT, 2)
+        announced = state.with_pending(DEFAULT, 2)
         (store.data / "models" / DEFAULT / "2").mkdir(parents=True)
         store.registry.write(announced)
-        store.stamp.announce(announced.issued)
-        assert store.switch.under_way
+        store.stamp.prepare(announced.issued)
+        assert store.transactions.in_progress
 
-        store.switch.recover()
+        store.transactions.recover()
 
         assert store.registry.read().live() == {DEFAULT: 1}
         assert store.registry.read().pending is None
-        assert not store.switch.under_way
+        assert not store.transactions.in_progress
         assert store.folders() == []
 
     def test_before_the_stamp(self, store: Any) -> None:
@@ -114,14 +114,14 @@ class TestDeadAuthors:
         state = store.registry.read()
         after = dataclasses.replace(state.names[DEFAULT], live=1)
         store.registry.write(dataclasses.replace(state.replaced(DEFAULT, after), serial=9, issued=9))
-        store.stamp.announce(9)
+        store.stamp.prepare(9)
 
-        with store.switch.gate():
+        with store.transactions.commit_lock():
             assert store.stamp.live == 9
 
-        store.switch.recover()
+        store.transactions.recover()
         assert store.registry.read().live() == {DEFAULT: 1}
-        assert not store.switch.under_way
+        assert not store.transactions.in_progress
 
     def test_before_the_announcement(self, store: Any) -> None:
         """A folder that no state ever knew is swept away before the next change."""
@@ -139,32 +139,32 @@ class TestDeadAuthors:
         left.mkdir(parents=True)
         (left / "part-0").write_bytes(b"half")
 
-        with store.switch.incoming.receiving() as folder:
-            store.switch.recover()
+        with store.transactions.staging.new_folder() as folder:
+            store.transactions.recover()
             assert folder.is_dir()
 
         assert list((store.data / "incoming").iterdir()) == []
 
     def test_a_living_author_is_left_alone(self, store: Any) -> None:
         """Nobody ends the change of an author who is at work."""
-        with store.switch.alone() as state:
-            announced = state.announcing(DEFAULT, 2)
+        with store.transactions.exclusive() as state:
+            announced = state.with_pending(DEFAULT, 2)
             store.registry.write(announced)
-            store.stamp.announce(announced.issued)
-            store.switch.recover()
+            store.stamp.prepare(announced.issued)
+            store.transactions.recover()
 
-            assert store.switch.under_way
+            assert store.transactions.in_progress
 
 
 def test_one_author_at_a_time(store: Any) -> None:
     """A second author waits, and gives up with a conflict."""
-    with store.switch.alone(), pytest.raises(ModelConflict), store.switch.alone(0.05):
+    with store.transactions.exclusive(), pytest.raises(ModelConflict), store.transactions.exclusive(0.05):
         pass
 
 
 def test_the_gate_keeps_changes_away(store: Any) -> None:
     """While a worker begins to serve nothing takes effect."""
-    with store.switch.gate():
+    with store.transactions.commit_lock():
         author = threading.Thread(target=store.upload, daemon=True)
         author.start()
         author.join(0.2)
@@ -200,5 +200,9 @@ def test_unusable_folder(store: Any, tmp_path: Path) -> None:
 
 def test_locks_are_files(store: Any) -> None:
     """Another process that holds the publish lock is waited for like a thread."""
-    with locked(store.data / "publish.lock"), pytest.raises(ModelConflict), store.switch.alone(0.05):
+    with (
+        locked(store.data / "publish.lock"),
+        pytest.raises(ModelConflict),
+        store.transactions.exclusive(0.05),
+    ):
         pass

@@ -80,7 +80,7 @@ def _following(store: Store, followed: bool) -> Iterator[None]:
     finally:
         follower.ended.set()
         follower.join()
-        follower.member.leave()
+        follower.record.deregister()
 
 
 AFTERWARDS = {
@@ -113,12 +113,12 @@ def test_killed_before_each_step(
             found = {content(reader) for reader in readers}
             assert found <= {b"third", AFTERWARDS[change]}, step
             assert len(found) == 1, step
-            with store.switch.gate():
+            with store.transactions.commit_lock():
                 assert store.stamp.live == store.registry.read().serial, step
             assert {content(reader) for reader in readers} == found, step
 
-            store.switch.recover()
-            assert not store.switch.under_way, step
+            store.transactions.recover()
+            assert not store.transactions.in_progress, step
             assert {content(reader) for reader in readers} == found, step
             store.upload(b"another")
         assert {content(reader) for reader in readers} == {b"another"}, step

@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 
 from predictor.errors import InvalidModel, NotReady
-from predictor.store.members import Dead, Member, Report, Roster
+from predictor.store.members import CrashedWorker, WorkerRecord, WorkerRegistry, WorkerStatus
 
 _WORKER = """
 import ctypes, faulthandler, os, sys, time
 from pathlib import Path
-from predictor.store.members import Roster
-member = Roster(Path(sys.argv[1])).join()
-member.serve(3)
-member.ready(4)
-faulthandler.enable(member.words)
-with member.running("default/2"):
+from predictor.store.members import WorkerRegistry
+record = WorkerRegistry(Path(sys.argv[1])).register()
+record.serve(3)
+record.ready(4)
+faulthandler.enable(record.crash_file)
+with record.running("default/2"):
     if sys.argv[2] == "crash":
         ctypes.string_at(0)
     if sys.argv[2] == "words":
-        member.say("It ended itself.")
+        record.report_crash("It ended itself.")
         os._exit(70)
     if sys.argv[2] == "killed":
         os.kill(os.getpid(), 9)
@@ -61,40 +61,40 @@ def end(folder: Path, how: str) -> None:
 
 def test_living(folder: Path, other: "subprocess.Popen[str]") -> None:
     """A living worker's report is read as long as it lives, and not a moment longer."""
-    roster = Roster(folder)
+    workers = WorkerRegistry(folder)
 
-    assert [(report.serving, report.ready) for report in roster.living()] == [(3, 4)]
+    assert [(report.serving, report.ready) for report in workers.statuses()] == [(3, 4)]
 
     other.kill()
     other.wait()
-    assert roster.living() == []
+    assert workers.statuses() == []
 
 
 def test_reports(folder: Path) -> None:
     """What a worker says of itself is what others read."""
-    roster = Roster(folder)
-    member = roster.join()
-    assert [report.serving for report in roster.living()] == [0]
+    workers = WorkerRegistry(folder)
+    record = workers.register()
+    assert [report.serving for report in workers.statuses()] == [0]
 
-    member.serve(4)
-    member.ready(5)
-    member.refuse(6, InvalidModel("No."))
-    (report,) = roster.living()
-    assert isinstance(report, Report)
+    record.serve(4)
+    record.ready(5)
+    record.refuse(6, InvalidModel("No."))
+    (report,) = workers.statuses()
+    assert isinstance(report, WorkerStatus)
     assert (report.serving, report.ready, report.refused) == (4, 5, 6)
     assert isinstance(report.refusal, InvalidModel)
     assert report.refusal.detail == "No."
 
-    member.refuse(7, NotReady("ä" * 2000))
-    (report,) = roster.living()
+    record.refuse(7, NotReady("ä" * 2000))
+    (report,) = workers.statuses()
     assert isinstance(report.refusal, NotReady)
     assert report.refusal.detail.startswith("ä" * 500)
 
 
 def test_leaves_in_peace(folder: Path) -> None:
     """A worker that ends well leaves nothing to look after."""
-    member = Roster(folder).join()
-    member.leave()
+    record = WorkerRegistry(folder).register()
+    record.deregister()
 
     assert list(folder.iterdir()) == []
 
@@ -103,14 +103,14 @@ def test_leaves_in_peace(folder: Path) -> None:
 def test_brought_down(folder: Path, how: str, word: str) -> None:
     """A worker that native code brings down, or that ends itself, is told once, with what it ran."""
     end(folder, how)
-    roster = Roster(folder)
+    workers = WorkerRegistry(folder)
 
-    (dead,) = roster.bury()
+    (dead,) = workers.reap()
 
-    assert isinstance(dead, Dead)
+    assert isinstance(dead, CrashedWorker)
     assert dead.running == {"default/2"}
-    assert word in dead.words
-    assert roster.bury() == []
+    assert word in dead.crash_reason
+    assert workers.reap() == []
     assert list(folder.iterdir()) == []
 
 
@@ -118,48 +118,48 @@ def test_brought_down(folder: Path, how: str, word: str) -> None:
 def test_other_ends(folder: Path, how: str) -> None:
     """Killed from outside, or brought down while no model was at work: no model is to blame."""
     end(folder, how)
-    roster = Roster(folder)
+    workers = WorkerRegistry(folder)
 
-    assert roster.bury() == []
+    assert workers.reap() == []
     assert list(folder.iterdir()) == []
 
 
 def test_the_living_are_not_buried(folder: Path, other: "subprocess.Popen[str]") -> None:
     """A living worker keeps its page."""
-    roster = Roster(folder)
+    workers = WorkerRegistry(folder)
 
-    assert roster.bury() == []
-    assert len(roster.living()) == 1
+    assert workers.reap() == []
+    assert len(workers.statuses()) == 1
 
 
 def test_many_runs(folder: Path) -> None:
     """More runs at once than a page has lines are all run, and each line is free again."""
-    member = Roster(folder).join()
-    runs = [member.running(f"default/{number}") for number in range(60)]
+    record = WorkerRegistry(folder).register()
+    runs = [record.running(f"default/{number}") for number in range(60)]
     for run in runs:
         run.__enter__()
     for run in runs:
         run.__exit__(None, None, None)
 
-    assert len(member._free) == 48
+    assert len(record._free) == 48
 
 
 def test_no_folder(tmp_path: Path) -> None:
     """A worker that cannot have a page works on without one."""
-    roster = Roster(tmp_path / "missing")
-    member = roster.join()
-    member.serve(1)
-    with member.running("default/1"):
-        member.say("Nobody hears this.")
-    member.leave()
+    workers = WorkerRegistry(tmp_path / "missing")
+    record = workers.register()
+    record.serve(1)
+    with record.running("default/1"):
+        record.report_crash("Nobody hears this.")
+    record.deregister()
 
-    assert roster.living() == []
-    assert isinstance(member, Member)
+    assert workers.statuses() == []
+    assert isinstance(record, WorkerRecord)
 
 
 def test_page_has_its_room(folder: Path) -> None:
     """The page takes its room at once: a later want of it would end the worker."""
-    Roster(folder).join()
+    WorkerRegistry(folder).register()
     page = next(
         path for path in folder.iterdir() if path.name.startswith(f"{os.getpid()}-") and not path.suffix
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, StorageFull
-from predictor.store.members import Dead
+from predictor.store.members import CrashedWorker
 from predictor.store.registry import DEFAULT
 
 
@@ -136,9 +136,9 @@ class TestQuarantine:
 
     def die(self, store: Any, monkeypatch: pytest.MonkeyPatch, *running: str) -> None:
         """Have a worker found dead."""
-        dead = [Dead(frozenset(running), "Segmentation fault")]
-        monkeypatch.setattr(store.roster, "bury", lambda: [dead.pop()] if dead else [])
-        store.publisher.mourn()
+        dead = [CrashedWorker(frozenset(running), "Segmentation fault")]
+        monkeypatch.setattr(store.workers, "reap", lambda: [dead.pop()] if dead else [])
+        store.publisher.handle_crashes()
 
     @pytest.mark.promise("M7")
     def test_second_death(

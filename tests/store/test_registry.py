@@ -92,7 +92,7 @@ def test_digest_covers_all_files(store: Any) -> None:
     """The same model with other labels is another version; alone it has its file's own digest."""
     digests = []
     for labels in (None, b"a\nb", b"b\na"):
-        with store.switch.incoming.receiving() as folder:
+        with store.transactions.staging.new_folder() as folder:
             (folder / MODEL).write_bytes(b"model")
             names = {MODEL: "my.onnx"}
             if labels is not None:
@@ -107,7 +107,7 @@ def test_digest_covers_all_files(store: Any) -> None:
 
 def test_companions(store: Any) -> None:
     """The text of a file that came with a model is given; a byte order mark is no part of it."""
-    with store.switch.incoming.receiving() as folder:
+    with store.transactions.staging.new_folder() as folder:
         (folder / MODEL).write_bytes(b"model")
         (folder / LABELS).write_bytes(b"\xef\xbb\xbfcat\n")
         names = {MODEL: "my.onnx", LABELS: "labels.txt"}

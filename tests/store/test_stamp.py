@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from predictor.store.stamp import Stamp
 stamp = Stamp(Path(sys.argv[1]))
-print(stamp.live, stamp.announced)
+print(stamp.live, stamp.preparing)
 stamp.commit(8)
 """
 
@@ -20,20 +20,20 @@ def test_starts_at_nothing(tmp_path: Path) -> None:
     """A fresh stamp says that nothing was ever changed."""
     stamp = Stamp(tmp_path / "stamp")
 
-    assert (stamp.shared, stamp.live, stamp.announced) == (True, 0, 0)
+    assert (stamp.shared, stamp.live, stamp.preparing) == (True, 0, 0)
 
 
 def test_other_process(tmp_path: Path) -> None:
     """What one process announces another sees, and the reverse, without opening anything again."""
     stamp = Stamp(tmp_path / "stamp")
     stamp.commit(6)
-    stamp.announce(7)
+    stamp.prepare(7)
 
     command = [sys.executable, "-c", _OTHER, str(tmp_path / "stamp")]
     seen = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     assert seen.split() == ["6", "7"]
-    assert (stamp.live, stamp.announced) == (8, 8)
+    assert (stamp.live, stamp.preparing) == (8, 8)
 
 
 def test_has_its_room(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_damaged(tmp_path: Path) -> None:
 
     stamp = Stamp(tmp_path / "stamp")
 
-    assert (stamp.live, stamp.announced) == (0, 0)
+    assert (stamp.live, stamp.preparing) == (0, 0)
 
 
 def test_no_folder(tmp_path: Path) -> None:

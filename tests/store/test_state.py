@@ -114,11 +114,11 @@ class TestRollback:
 
 def test_numbers_only_grow() -> None:
     """A change is announced under a number that no other had, whatever came of those."""
-    first = FULL.announcing("default", 3)
+    first = FULL.with_pending("default", 3)
 
     assert first.pending == Pending(10, "default", 3)
-    assert first.announcing("dogs", 1).pending == Pending(11, "dogs", 1)
-    assert State(serial=30, issued=2).announcing("dogs", 1).issued == 31
+    assert first.with_pending("dogs", 1).pending == Pending(11, "dogs", 1)
+    assert State(serial=30, issued=2).with_pending("dogs", 1).issued == 31
 
 
 def test_history_is_bounded() -> None:
