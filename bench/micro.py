@@ -28,7 +28,7 @@ from predictor.app import create_app
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
-from predictor.inference.prediction import Encoded, Options, Outcome
+from predictor.inference.prediction import EncodedImage, Options, Outcome
 from predictor.metrics import FOLDER_VARIABLE
 from predictor.model.device import Device
 from predictor.model.scores import Ranked, as_ranked, rank
@@ -71,14 +71,14 @@ def pictures(worker: Worker, data: bytes) -> Pieces:
         "run of the model, with its queue and its watchdog": lambda: model.scores(tensor),
         "rank the scores": lambda: rank(scores, model.spec.activation, 5),
         BARE: bare,
-        "all of these, by the engine": lambda: engine.predict([Encoded(data)], Options(fresh=True)),
+        "all of these, by the engine": lambda: engine.predict([EncodedImage(data)], Options(fresh=True)),
     }
 
 
 def parts(app: Flask, worker: Worker, data: bytes) -> Pieces:
     """What the service itself does for a request, piece by piece."""
-    metrics, outcome = worker.metrics, worker.engine.predict([Encoded(data)], Options())
-    worker.engine.predict([Encoded(data)], Options())
+    metrics, outcome = worker.metrics, worker.engine.predict([EncodedImage(data)], Options())
+    worker.engine.predict([EncodedImage(data)], Options())
     digest = hashlib.sha256(data).hexdigest()
     key = f"answer:{outcome.model.version.digest}:5:{digest}"
 
@@ -94,7 +94,7 @@ def parts(app: Flask, worker: Worker, data: bytes) -> Pieces:
         "digest of the picture": lambda: hashlib.sha256(data).hexdigest(),
         "find an answer in the cache": find,
         "keep an answer in the cache": lambda: worker.cache.keep("answer:", kept),
-        "a known picture, by the engine": lambda: worker.engine.predict([Encoded(data)], Options()),
+        "a known picture, by the engine": lambda: worker.engine.predict([EncodedImage(data)], Options()),
         "the answer as a dictionary": lambda: _answer(outcome),
         "the dictionary as a response": lambda: app.json.response(body),
         "count a request (2 metrics)": lambda: _count(worker),

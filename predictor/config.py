@@ -106,8 +106,8 @@ class Settings:
         )
 
     @property
-    def slots(self) -> int:
-        """Pictures that a worker computes at the same time; all workers together use the cores."""
+    def concurrency(self) -> int:
+        """Images that a worker computes at the same time; all workers together use the cores."""
         return max(1, cores() // (self.workers or cores()))
 
     @classmethod

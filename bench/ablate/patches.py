@@ -113,14 +113,14 @@ def pairs() -> None:
 
 def weights() -> None:
     """Each worker loads the model's weights for itself."""
-    from predictor.inference.shared_weights import Optimised
+    from predictor.inference.shared_weights import SharedWeights
     from predictor.model.device import Device
     from predictor.model.session import load
 
-    def own(_optimised: object, version: Any) -> Any:
+    def own(_weights: object, version: Any) -> Any:
         return load(version.path, Device("cpu"))
 
-    replace(Optimised, "session", own)
+    replace(SharedWeights, "session", own)
 
 
 def rest() -> None:

@@ -19,8 +19,8 @@ class _Set:
     models: Models
 
 
-class Live:
-    """What each request takes its model from.
+class ActiveModels:
+    """The active models, from which each request takes its own.
 
     Args:
         stamp: says which change serves.
@@ -44,7 +44,7 @@ class Live:
         """
         serving = self._serving
         if serving.serial != self._stamp.live:
-            serving = self._advanced()
+            serving = self._activated()
         if self.problem is not None:
             raise self.problem
         return serving.models
@@ -55,7 +55,7 @@ class Live:
         return self._serving.models
 
     @property
-    def behind(self) -> bool:
+    def outdated(self) -> bool:
         """Whether a change took effect that this worker does not serve."""
         return self._serving.serial != self._stamp.live
 
@@ -73,16 +73,16 @@ class Live:
             self._prepared = None
         return True
 
-    def adopt(self, serial: int, models: Models) -> None:
+    def activate(self, serial: int, models: Models) -> None:
         """Serve models from now on."""
         self._serving = _Set(serial, models)
         self.problem = None
 
-    def _advanced(self) -> _Set:
+    def _activated(self) -> _Set:
         with self._lock:
             live = self._stamp.live
             if self._prepared is not None and self._prepared.serial == live:
-                self.adopt(live, self._prepared.models)
+                self.activate(live, self._prepared.models)
                 self._prepared = None
             elif self._serving.serial != live:
                 raise self.problem or NotReady("This worker is loading the model that was made live.")

@@ -19,8 +19,8 @@ from predictor.errors import Overloaded
 # Shares of the places of all workers: from the first on the service says that it is not ready, and again that
 # it is below the second. Between them it says what it said before, so that it does not waver.
 _HIGH, _LOW = 0.75, 0.5
-# Whoever waits less than this has hardly had the time to leave.
-_LEAVE_SECONDS = 0.1
+# Before this a client has hardly had the time to disconnect.
+_DISCONNECT_SECONDS = 0.1
 
 
 def _never() -> bool:
@@ -28,25 +28,25 @@ def _never() -> bool:
 
 
 @dataclass(frozen=True)
-class Caller:
-    """Whoever waits for an answer.
+class Deadline:
+    """Until when the answer to a request is wanted.
 
     Attributes:
-        patience: seconds that it waits, from `since` on; None if it waits as long as it takes.
-        gone: whether it has left already.
-        since: when its request had come, by the monotonic clock.
+        timeout: seconds from `since` on; None if the client waits as long as it takes.
+        disconnected: whether the client has left already.
+        since: when the request had come, by the monotonic clock.
     """
 
-    patience: float | None = None
-    gone: Callable[[], bool] = _never
+    timeout: float | None = None
+    disconnected: Callable[[], bool] = _never
     since: float = field(default_factory=time.monotonic)
 
-    def waits(self, seconds: float = 0.0) -> bool:
-        """Whether it still waits now, and in so many seconds."""
+    def still_wanted(self, seconds: float = 0.0) -> bool:
+        """Whether the client still waits now, and in so many seconds."""
         waited = time.monotonic() - self.since
-        if self.patience is not None and waited + seconds > self.patience:
+        if self.timeout is not None and waited + seconds > self.timeout:
             return False
-        return waited < _LEAVE_SECONDS or not self.gone()
+        return waited < _DISCONNECT_SECONDS or not self.disconnected()
 
 
 class Admission:
@@ -57,8 +57,8 @@ class Admission:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._most = settings.max_queue
-        self._share = settings.slots
+        self._max_waiting = settings.max_queue
+        self._share = settings.concurrency
         self._workers = settings.workers or cores()
         self._slot = shared.own()
         self._accepted = 0
@@ -67,23 +67,25 @@ class Admission:
         self._tell(0)
 
     @contextmanager
-    def places(self, images: int, seconds: float, caller: Caller) -> Iterator[None]:
-        """Have room for a request's pictures; who finds nobody waiting has it for any number of them.
+    def reserve(self, images: int, seconds: float, deadline: Deadline) -> Iterator[None]:
+        """Reserve places for a request's images; a worker on which none waits takes any number of them.
 
         Args:
-            images: how many pictures.
-            seconds: what a picture takes a core.
-            caller: who waits for them.
+            images: how many.
+            seconds: what an image takes a core.
+            deadline: until when the answer is wanted.
 
         Raises:
             Overloaded: too many pictures are waiting, or so many that the answer would come too late.
         """
         with self._lock:
             wait = self._accepted * seconds / self._share
-            if self._accepted and self._accepted + images > self._most:
-                raise Overloaded("Too many pictures are waiting.", retry_after=_whole(wait))
-            if not caller.waits(wait):
-                raise Overloaded("The answer would come after its deadline.", retry_after=_whole(wait))
+            if self._accepted and self._accepted + images > self._max_waiting:
+                raise Overloaded("Too many pictures are waiting.", retry_after=_whole_seconds(wait))
+            if not deadline.still_wanted(wait):
+                raise Overloaded(
+                    "The answer would come after its deadline.", retry_after=_whole_seconds(wait)
+                )
             self._tell(self._accepted + images)
         try:
             yield
@@ -99,7 +101,7 @@ class Admission:
     @property
     def crowded(self) -> bool:
         """Whether so many pictures wait in all workers together that new ones should go elsewhere."""
-        share = self.waiting / (self._most * self._workers)
+        share = self.waiting / (self._max_waiting * self._workers)
         self._crowded = share >= (_LOW if self._crowded else _HIGH)
         return self._crowded
 
@@ -108,5 +110,5 @@ class Admission:
         shared.waiting.put(self._slot, accepted)
 
 
-def _whole(seconds: float) -> int:
+def _whole_seconds(seconds: float) -> int:
     return max(1, math.ceil(seconds))

@@ -20,20 +20,20 @@ from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import to_tensor
 from predictor.image.thumbnail import thumbnail
-from predictor.inference.active_models import Live
-from predictor.inference.admission import Admission, Caller
+from predictor.inference.active_models import ActiveModels
+from predictor.inference.admission import Admission, Deadline
 from predictor.inference.batcher import Array, Job, Run
 from predictor.inference.cache import Cache
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import (
     PHASES,
-    Encoded,
+    EncodedImage,
+    ImageSource,
+    ImageUrl,
     Options,
     Outcome,
     Phases,
-    Picture,
     Prediction,
-    Remote,
     Trace,
 )
 from predictor.metrics import Metrics
@@ -46,12 +46,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     """What one image is asked for, and its times so far."""
 
     model: LoadedModel
     options: Options
-    caller: Caller
+    deadline: Deadline
     phases: Phases = field(default_factory=Phases)
 
     @property
@@ -61,7 +61,7 @@ class _Asked:
 
     def check(self) -> None:
         """Raise Overloaded if by now nobody waits for the answer."""
-        if not self.caller.waits():
+        if not self.deadline.still_wanted():
             raise Overloaded("The answer would come after its deadline.")
 
     def key_of(self, digest: str) -> str:
@@ -118,7 +118,7 @@ class Engine:
         metrics: Metrics,
         fetcher: Fetcher,
         *,
-        live: Live,
+        live: ActiveModels,
         other: Callable[[str, int], LoadedModel],
     ) -> None:
         self._cache = cache
@@ -129,10 +129,10 @@ class Engine:
         self._url_seconds = settings.cache_seconds
         self.admission = Admission(settings)
         # Downloads wait side by side: there is a thread for each picture that may be accepted.
-        most = max(settings.max_queue, settings.max_batch)
-        self._pool = ThreadPoolExecutor(most, thread_name_prefix="picture")
-        self._previews = threading.Semaphore(settings.slots)
-        self._live = live
+        max_downloads = max(settings.max_queue, settings.max_batch)
+        self._pool = ThreadPoolExecutor(max_downloads, thread_name_prefix="picture")
+        self._previews = threading.Semaphore(settings.concurrency)
+        self._active = live
         self._other = other
 
     def model(self, name: str = DEFAULT, version: int | None = None) -> LoadedModel:
@@ -142,48 +142,50 @@ class Engine:
             NotReady: nothing is loaded; the sentence says why.
             ModelNotFound: no model has that name and version.
         """
-        model = self._live.models().get(name)
+        model = self._active.models().get(name)
         if version is not None and (model is None or version != model.version.version):
             return self._other(name, version)
         if model is None:
             raise ModelNotFound("No model has that name, or no version of it can serve.")
         return model
 
-    def predict(self, pictures: Sequence[Picture], options: Options, caller: Caller | None = None) -> Outcome:
-        """Say what is on each picture; one bad picture never fails the others.
+    def predict(
+        self, images: Sequence[ImageSource], options: Options, deadline: Deadline | None = None
+    ) -> Outcome:
+        """Say what is on each image; one bad image never fails the others.
 
         Args:
-            pictures: what to look at.
+            images: what to look at.
             options: what was chosen.
-            caller: who waits; by default somebody who waits as long as it takes.
+            deadline: until when the answer is wanted; by default however long it takes.
 
         Raises:
             NotReady: no model can answer.
             ModelNotFound: no model has the name and version asked for.
             Overloaded: too many pictures are waiting.
         """
-        caller = caller or Caller()
+        deadline = deadline or Deadline()
         model = self.model(options.model, options.version)
-        asked = [_Asked(model, options, caller) for _ in pictures]
-        with self.admission.places(len(pictures), model.runner.seconds_per_image, caller):
-            answers = self._answers(asked, pictures)
+        asked = [_Request(model, options, deadline) for _ in images]
+        with self.admission.reserve(len(images), model.runner.seconds_per_image, deadline):
+            answers = self._answers(asked, images)
             results = [self._attempt(one, answer) for one, answer in zip(asked, answers, strict=True)]
         return Outcome(model, tuple(results), self._observed([one.phases for one in asked]))
 
-    def _answers(self, asked: Sequence[_Asked], pictures: Sequence[Picture]) -> list[Answer]:
+    def _answers(self, asked: Sequence[_Request], images: Sequence[ImageSource]) -> list[Answer]:
         """Begin with all images: downloads go side by side, and what is here already runs together."""
-        if len(pictures) == 1 and isinstance(pictures[0], Remote):
-            return [partial(self._remote, asked[0], pictures[0].url)]
+        if len(images) == 1 and isinstance(images[0], ImageUrl):
+            return [partial(self._remote, asked[0], images[0].url)]
         answers, jobs = list[Answer](), list[Job]()
-        for one, picture in zip(asked, pictures, strict=True):
-            if isinstance(picture, Remote):
-                answers.append(self._pool.submit(self._remote, one, picture.url).result)
-            elif isinstance(picture, Encoded):
-                begun = self._begin(one, picture.data)
+        for one, image in zip(asked, images, strict=True):
+            if isinstance(image, ImageUrl):
+                answers.append(self._pool.submit(self._remote, one, image.url).result)
+            elif isinstance(image, EncodedImage):
+                begun = self._begin(one, image.data)
                 jobs += [begun.job] if begun.job else []
-                answers.append(partial(self._finish, one, picture.data, begun))
+                answers.append(partial(self._finish, one, image.data, begun))
             else:
-                answers.append(partial(_fail, picture))
+                answers.append(partial(_fail, image))
         if jobs:
             asked[0].model.submit(jobs)
         return answers
@@ -207,7 +209,7 @@ class Engine:
                     total.add(phase, seconds)
         return total
 
-    def _attempt(self, asked: _Asked, answer: Answer) -> Prediction | PredictorError:
+    def _attempt(self, asked: _Request, answer: Answer) -> Prediction | PredictorError:
         result: Prediction | PredictorError
         try:
             result = answer()
@@ -222,7 +224,7 @@ class Engine:
         self._metrics.count_image(version.name, version.version, outcome)
         return result
 
-    def _remote(self, asked: _Asked, url: str) -> Prediction:
+    def _remote(self, asked: _Request, url: str) -> Prediction:
         """Answer for a URL, once for all who ask the same at the same time."""
         if not asked.cacheable:
             return self._encoded(asked, self._fetched(asked, url))
@@ -233,7 +235,7 @@ class Engine:
                 prediction, shared = self._cache.once(asked.key_of(url_key), answer)
             except Overloaded as error:
                 # It may be another caller who waits no longer, and whose answer this one shared.
-                if not asked.caller.waits():
+                if not asked.deadline.still_wanted():
                     raise
                 error.bare()
                 continue
@@ -241,7 +243,7 @@ class Engine:
                 self._metrics.count_cache("shared")
             return replace(prediction, cached=True) if shared else prediction
 
-    def _known_or_fetched(self, asked: _Asked, url: str, url_key: str) -> Prediction:
+    def _known_or_fetched(self, asked: _Request, url: str, url_key: str) -> Prediction:
         """What a URL's image was a short while ago may be answered already; else it is fetched."""
         digest = self._cache.find(url_key, _as_digest)
         if digest is not None and (kept := self._cache.known(asked.key_of(digest), asked.read)):
@@ -251,17 +253,17 @@ class Engine:
         self._cache.keep(url_key, _sha256(data), self._url_seconds)
         return self._encoded(asked, data)
 
-    def _fetched(self, asked: _Asked, url: str) -> bytes:
+    def _fetched(self, asked: _Request, url: str) -> bytes:
         with asked.phases.measure("fetch"):
             return self._fetcher.fetch(url)
 
-    def _encoded(self, asked: _Asked, data: bytes) -> Prediction:
+    def _encoded(self, asked: _Request, data: bytes) -> Prediction:
         begun = self._begin(asked, data)
         if begun.job:
             asked.model.submit([begun.job])
         return self._finish(asked, data, begun)
 
-    def _begin(self, asked: _Asked, data: bytes) -> _Begun:
+    def _begin(self, asked: _Request, data: bytes) -> _Begun:
         """Look an image up; what fails here fails when its answer is asked for."""
         try:
             return self._looked_up(asked, data)
@@ -270,7 +272,7 @@ class Engine:
             failed.set_exception(error)
             return _Begun(run=failed)
 
-    def _looked_up(self, asked: _Asked, data: bytes) -> _Begun:
+    def _looked_up(self, asked: _Request, data: bytes) -> _Begun:
         if not (self._cache.enabled and asked.cacheable):
             job = self._job(asked, data)
             return _Begun(run=job.future, job=job)
@@ -282,10 +284,10 @@ class Engine:
                 return _Begun(run=run, job=job, key=key) if run is job.future else _Begun(run=run)
         return _Begun(known=known)
 
-    def _job(self, asked: _Asked, data: bytes) -> Job:
+    def _job(self, asked: _Request, data: bytes) -> Job:
         return asked.model.job(partial(self._tensor, asked, data), asked.rank, asked.check)
 
-    def _finish(self, asked: _Asked, data: bytes, begun: _Begun) -> Prediction:
+    def _finish(self, asked: _Request, data: bytes, begun: _Begun) -> Prediction:
         """Wait for an image's answer, and keep it."""
         if begun.run is None:
             self._metrics.count_cache("hit")
@@ -294,7 +296,7 @@ class Engine:
             run = begun.run.result()
         except Overloaded as error:
             # It may be another caller who waits no longer, and whose answer this one shared.
-            if begun.job or not asked.caller.waits():
+            if begun.job or not asked.deadline.still_wanted():
                 raise
             error.bare()
             return self._encoded(asked, data)
@@ -303,7 +305,7 @@ class Engine:
             return _prediction(asked.model, run.value, cached=True)
         return self._computed(asked, run, begun.job, begun.key)
 
-    def _computed(self, asked: _Asked, run: Run, job: Job, key: str | None) -> Prediction:
+    def _computed(self, asked: _Request, run: Run, job: Job, key: str | None) -> Prediction:
         asked.phases.add("queue", run.queued)
         asked.phases.add("infer", run.ran)
         if key is not None:
@@ -314,7 +316,7 @@ class Engine:
             return replace(prediction, trace=Trace(job.tensor, asked.phases))
         return prediction
 
-    def _tensor(self, asked: _Asked, data: bytes) -> Array:
+    def _tensor(self, asked: _Request, data: bytes) -> Array:
         preprocessing = asked.model.spec.preprocessing
         start = time.perf_counter()
         image = decode(data, self._limits, preprocessing.shortest)

@@ -14,7 +14,7 @@ from predictor.discovery.discover import discover, recalled
 from predictor.inference.batcher import Array, Batcher, Check, Finish, Job, Prepare, Runner
 from predictor.inference.compute_slots import ComputeSlots
 from predictor.inference.gently import gently
-from predictor.inference.shared_weights import Optimised
+from predictor.inference.shared_weights import SharedWeights
 from predictor.inference.watchdog import Watchdog
 from predictor.model.device import Device
 from predictor.model.session import Session, Stop, load
@@ -98,7 +98,7 @@ class Loader:
         self._settings = settings
         self._observe = observe
         self._watchdog = watchdog
-        self._optimised = Optimised(folder, self._answer)
+        self._shared_weights = SharedWeights(folder, self._answer)
         self._batcher = _batcher(device, settings)
 
     def load(self, version: ModelVersion) -> LoadedModel:
@@ -125,7 +125,7 @@ class Loader:
     def _session(self, version: ModelVersion) -> Session:
         if self._device.kind == "cuda":
             return load(version.path, self._device)
-        return self._optimised.session(version)
+        return self._shared_weights.session(version)
 
     def _answer(self, session: Session, version: ModelVersion) -> Array:
         """What a session makes of noise that is always the same."""
@@ -161,9 +161,11 @@ class Loader:
 
 def _batcher(device: Device, settings: Settings) -> Batcher:
     if device.kind == "cuda":
-        return Batcher(ComputeSlots(1), threads=1, preparers=settings.slots)
+        return Batcher(ComputeSlots(1), threads=1, preparers=settings.concurrency)
     workers = settings.workers or cores()
-    return Batcher(ComputeSlots(settings.slots, cores(), workers, shared=shared.computing), threads=cores())
+    return Batcher(
+        ComputeSlots(settings.concurrency, cores(), workers, shared=shared.computing), threads=cores()
+    )
 
 
 def _spec(session: Session, version: ModelVersion) -> ModelSpec:

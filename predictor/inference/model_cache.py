@@ -7,21 +7,21 @@ from collections.abc import Callable
 from predictor.inference.loader import LoadedModel
 from predictor.store.registry import ModelVersion
 
-SHELF_BYTES = 500_000_000
-"""Size of the files of all models on the shelf; one model may be there whatever its size."""
+MODEL_CACHE_BYTES = 500_000_000
+"""Size of the files of all models in the cache; one model may be there whatever its size."""
 
 _Key = tuple[str, int, str]
 
 
-class Shelf:
-    """The least recently used go first.
+class ModelCache:
+    """An LRU cache of loaded models.
 
     Args:
         load: loads a version.
         room: size of the files of all models together, in bytes.
     """
 
-    def __init__(self, load: Callable[[ModelVersion], LoadedModel], room: int = SHELF_BYTES) -> None:
+    def __init__(self, load: Callable[[ModelVersion], LoadedModel], room: int = MODEL_CACHE_BYTES) -> None:
         self._load = load
         self._room = room
         self._models: OrderedDict[_Key, LoadedModel] = OrderedDict()

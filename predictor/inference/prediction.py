@@ -17,21 +17,21 @@ PHASES = ("fetch", "queue", "decode", "preprocess", "infer")
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A picture as the bytes of its file."""
+class EncodedImage:
+    """An image as the bytes of its file."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
-class Remote:
-    """A picture to be fetched from an address."""
+class ImageUrl:
+    """An image to be fetched from a URL."""
 
     url: str
 
 
-Picture = Encoded | Remote | PredictorError
-"""What a request holds in one place: a picture, or the reason why there is none."""
+ImageSource = EncodedImage | ImageUrl | PredictorError
+"""What a request holds in one place: an image, or the reason why there is none."""
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ from predictor.store.lock import locked
 from predictor.store.manifest import digest
 from predictor.store.registry import ModelVersion
 
-WORTH_BYTES = 4_000_000
+MIN_BYTES = 4_000_000
 """Smaller files are not worth two more."""
-AGAIN_SECONDS = 600.0
+RETRY_SECONDS = 600.0
 """Whoever writes may fail, or die of it; only after this time it is tried again."""
 # Half precision doubles; the rest is for whoever else writes to the disk.
 _ROOM = 8
@@ -41,13 +41,13 @@ _CPU_FACTS = ("vendor_id", "cpu family", "model", "model name", "flags", "Featur
 log = logging.getLogger(__name__)
 
 
-class Optimised:
+class SharedWeights:
     """Sessions on the CPU that share the memory of their weights with those of other workers.
 
     Args:
         folder: where a version's files lie.
         answer: a session's answer to a fixed input; both sessions of a version must give the same.
-        worth: bytes of the smallest file for which it is done.
+        min_bytes: size of the smallest file for which it is done.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Optimised:
         folder: Callable[[ModelVersion], Path],
         answer: Callable[[Session, ModelVersion], Array],
         *,
-        worth: int = WORTH_BYTES,
+        min_bytes: int = MIN_BYTES,
     ) -> None:
         self._folder = folder
         self._answer = answer
-        self._worth = worth
+        self._min_bytes = min_bytes
         self._name = f"optimised-{_kind()}"
 
     def session(self, version: ModelVersion) -> Session:
@@ -69,8 +69,8 @@ class Optimised:
             InvalidModel: the runtime cannot load it.
         """
         try:
-            if version.path.stat().st_size >= self._worth:
-                place = _Place(self._folder(version) / self._name)
+            if version.path.stat().st_size >= self._min_bytes:
+                place = _Folder(self._folder(version) / self._name)
                 if (shared := place.session() or self._written(version, place)) is not None:
                     return shared
                 log.info("Each worker has the weights of %s for itself", version.key)
@@ -78,12 +78,12 @@ class Optimised:
             log.warning("Each worker has the weights of %s for itself: %s", version.key, type(error).__name__)
         return load(version.path, _CPU)
 
-    def _written(self, version: ModelVersion, place: "_Place") -> Session | None:
+    def _written(self, version: ModelVersion, place: "_Folder") -> Session | None:
         """Write a version down, unless another worker just did or that failed a short while ago."""
         # The folder of an uploaded version is there, or the version is being removed.
         place.folder.mkdir(parents=version.manifest is None, exist_ok=True)
         with locked(place.folder / "lock", _LOCK_SECONDS):
-            if (shared := place.session()) is not None or place.tried():
+            if (shared := place.session()) is not None or place.attempted():
                 return shared
             room = _ROOM * version.path.stat().st_size
             if shutil.disk_usage(place.folder).free < room:
@@ -103,7 +103,7 @@ class Optimised:
         return shared
 
 
-class _Place:
+class _Folder:
     """The folder of one optimised model. Its facts say whether it is whole, and they are written last."""
 
     def __init__(self, folder: Path) -> None:
@@ -125,10 +125,10 @@ class _Place:
             log.warning("An optimised graph is damaged and is not used")
         return None
 
-    def tried(self) -> bool:
+    def attempted(self) -> bool:
         """Whether somebody began a short while ago and did not come to an end."""
         begun = self._read("begun")
-        return isinstance(begun, int | float) and 0 <= time.time() - begun < AGAIN_SECONDS
+        return isinstance(begun, int | float) and 0 <= time.time() - begun < RETRY_SECONDS
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -139,7 +139,7 @@ class _Place:
         for path in self.folder.parent.glob("optimised-*"):
             if path != self.folder:
                 shutil.rmtree(path, ignore_errors=True)
-        self._tell("begun", time.time())
+        self._write("begun", time.time())
         # Other workers may have these mapped: written over in place, they would end with a bus error.
         self._remove()
         try:
@@ -152,7 +152,7 @@ class _Place:
         """Let others use what was written, now that it is on the disk."""
         for path in self._files():
             sync(path)
-        self._tell("files", {path.name: digest(path) for path in self._files()})
+        self._write("files", {path.name: digest(path) for path in self._files()})
 
     def bytes(self) -> int:
         """The size of what was written."""
@@ -165,7 +165,7 @@ class _Place:
     def _files(self) -> list[Path]:
         return [path for path in (self.model, self.model.with_suffix(WEIGHTS)) if path.exists()]
 
-    def _tell(self, fact: str, value: object) -> None:
+    def _write(self, fact: str, value: object) -> None:
         atomic_write(self._facts, json.dumps({fact: value}).encode())
 
     def _read(self, fact: str) -> Any:

@@ -16,7 +16,7 @@ from predictor.evaluation.tune import Tuner
 from predictor.image.decode import Limits
 from predictor.inference.engine import Engine
 from predictor.inference.loader import LoadedModel
-from predictor.inference.prediction import Encoded, Options, Outcome
+from predictor.inference.prediction import EncodedImage, Options, Outcome
 from predictor.store.atomic import storage_errors
 from predictor.store.lock import locked
 
@@ -42,7 +42,7 @@ class Evaluations:
         self._engine = engine
         self._lock = lock
         # One more than can be computed at a time, so that the next picture is read and decoded meanwhile.
-        self._threads = settings.slots + 1
+        self._threads = settings.concurrency + 1
         self._limits = Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
 
     def evaluate(self, model: LoadedModel, pictures: Sequence[Picture]) -> Generator[Step, None, None]:
@@ -86,10 +86,10 @@ class Evaluations:
         """Let the requests of others go first where too many are waiting."""
         for _ in range(_TRIES):
             try:
-                return self._engine.predict([Encoded(data)], options)
+                return self._engine.predict([EncodedImage(data)], options)
             except Overloaded:
                 time.sleep(_PAUSE_SECONDS)
-        return self._engine.predict([Encoded(data)], options)
+        return self._engine.predict([EncodedImage(data)], options)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from predictor import shared
 from predictor.config import cores
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
-from predictor.inference.active_models import Live, Models
+from predictor.inference.active_models import ActiveModels, Models
 from predictor.inference.loader import LoadedModel
 from predictor.store.commit import ModelTransactions
 from predictor.store.lock import locked
@@ -48,7 +48,12 @@ class Follower:
     """
 
     def __init__(
-        self, switch: ModelTransactions, publisher: Publisher, member: WorkerRecord, live: Live, load: Load
+        self,
+        switch: ModelTransactions,
+        publisher: Publisher,
+        member: WorkerRecord,
+        live: ActiveModels,
+        load: Load,
     ) -> None:
         self._switch = switch
         self._registry = switch.registry
@@ -94,7 +99,7 @@ class Follower:
                 continue
             with self._gate():
                 if serial == self._stamp.live:
-                    self._live.adopt(serial, {name: model for name, model in models.items() if model})
+                    self._live.activate(serial, {name: model for name, model in models.items() if model})
                     self._member.serve(serial)
                     return
         raise NotReady("The models change too often to be loaded.")
@@ -105,7 +110,7 @@ class Follower:
         announced, before = self._stamp.preparing, self._live.serving
         with contextlib.suppress(PredictorError):
             self._live.models()
-        if self._live.behind:
+        if self._live.outdated:
             self.catch_up()
         if announced not in {self._stamp.live, self._handled}:
             self._prepare(announced)

@@ -15,11 +15,11 @@ from predictor.checking.runner_gpu import try_on
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.fetch.client import Fetcher
-from predictor.inference.active_models import Live
+from predictor.inference.active_models import ActiveModels
 from predictor.inference.cache import Cache, cache_folder
 from predictor.inference.engine import Engine
 from predictor.inference.loader import LoadedModel, Loader
-from predictor.inference.model_cache import Shelf
+from predictor.inference.model_cache import ModelCache
 from predictor.inference.watchdog import Watchdog
 from predictor.metrics import Metrics, exporter
 from predictor.model.device import Device, choose, memory
@@ -71,7 +71,7 @@ class Worker:
         )
         self.publisher = Publisher(self.registry, self.transactions)
         self.uploads = Uploads(settings, self.transactions, self.publisher, self.metrics, self._try)
-        self.live = Live(self.transactions.stamp)
+        self.live = ActiveModels(self.transactions.stamp)
         self.cache = Cache(settings, self.metrics.count_cache)
         self.device: Device | None = None
         self._record: WorkerRecord | None = None
@@ -87,7 +87,7 @@ class Worker:
         fetcher = Fetcher(
             allow=settings.fetch_allow, seconds=settings.fetch_seconds, max_bytes=settings.max_image_bytes
         )
-        self._shelf = Shelf(self._load)
+        self._model_cache = ModelCache(self._load)
         return Engine(settings, self.cache, self.metrics, fetcher, live=self.live, other=self._other)
 
     def _start(self) -> None:
@@ -164,7 +164,7 @@ class Worker:
         """A version that is not live."""
         if why := self.registry.name(name).quarantined.get(version):
             raise ModelConflict(f"Version {version} is quarantined: {why}")
-        return self._shelf.get(self.registry.version(name, version))
+        return self._model_cache.get(self.registry.version(name, version))
 
     def _live_versions(self) -> list[tuple[str, int, str]]:
         """Name, number and digest of the versions that serve."""

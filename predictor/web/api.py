@@ -61,7 +61,7 @@ def blueprint(worker: Worker) -> Blueprint:
         asked = present()
         require_token(asked, settings.predict_tokens)
         sent = inputs.read(asked, settings)
-        outcome = worker.engine.predict(sent.pictures, sent.options, deadline.caller(asked, settings))
+        outcome = worker.engine.predict(sent.images, sent.options, deadline.of_request(asked, settings))
         surrounding().phases = outcome.phases.seconds
         return JsonResponse(_body(outcome, many=sent.many))
 

@@ -1,4 +1,4 @@
-"""Who waits for an answer, and for how long."""
+"""Until when the answer to a request is wanted, and whether its client is still connected."""
 
 import socket
 from functools import partial
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from predictor.config import Settings
 from predictor.errors import InvalidRequest
-from predictor.inference.admission import Caller
+from predictor.inference.admission import Deadline
 
 DEADLINE = "X-Request-Deadline-Ms"
 MAX_MILLISECONDS = 3_600_000
@@ -29,29 +29,29 @@ class Headers(BaseModel):
     )
 
 
-def caller(request: Request, settings: Settings) -> Caller:
-    """The caller of a request.
+def of_request(request: Request, settings: Settings) -> Deadline:
+    """The deadline of a request.
 
     Raises:
         InvalidRequest: it names a deadline that is none.
     """
-    patience = settings.deadline_seconds
+    timeout = settings.deadline_seconds
     if (given := request.headers.get(DEADLINE)) is not None:
-        patience = _milliseconds(given) / 1000
+        timeout = _milliseconds(given) / 1000
     connection = _connection(request)
     if connection is None:
-        return Caller(patience)
-    return Caller(patience, partial(_has_left, connection))
+        return Deadline(timeout)
+    return Deadline(timeout, partial(_disconnected, connection))
 
 
-def waits(request: Request) -> None:
-    """See that somebody still waits for the answer to a request whose body has been read.
+def check_connected(request: Request) -> None:
+    """Check that the client still waits for the answer to a request whose body has been read.
 
     Raises:
         InvalidRequest: the other end has closed the connection.
     """
     connection = _connection(request)
-    if connection is not None and _has_left(connection):
+    if connection is not None and _disconnected(connection):
         raise InvalidRequest("The request was given up: its sender has closed the connection.")
 
 
@@ -66,7 +66,7 @@ def _milliseconds(text: str) -> int:
     return int(text)
 
 
-def _has_left(connection: socket.socket) -> bool:
+def _disconnected(connection: socket.socket) -> bool:
     """Whether the other end has closed the connection."""
     try:
         return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""

@@ -165,7 +165,7 @@ def _begun(worker: Worker, work: Work, limit: int | None, held: ExitStack) -> It
 def _waited_for(steps: Iterator[Step]) -> Iterator[Step]:
     """The same, as long as the sender of the request waits for them."""
     for step in steps:
-        deadline.waits(request)
+        deadline.check_connected(request)
         yield step
 
 
@@ -191,7 +191,7 @@ def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
             between=partial(let_pictures_pass, settings.workers or cores()),
         )
     body = schemas.check(evaluation_schemas.EvaluationRequest, fields, strict=False)
-    pictures = labelled(_files(files, settings.max_image_bytes), partial(deadline.waits, request))
+    pictures = labelled(_files(files, settings.max_image_bytes), partial(deadline.check_connected, request))
     return _Asked(body.model, body.version, sample(pictures, body.limit or limit or len(pictures)))
 
 

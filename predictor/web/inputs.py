@@ -13,7 +13,7 @@ from predictor.config import Settings
 from predictor.errors import InvalidRequest, PredictorError, UnsupportedImage
 from predictor.image import foreign
 from predictor.image.decode import sniff
-from predictor.inference.prediction import Encoded, Options, Picture, Remote
+from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl, Options
 from predictor.web import forms, schemas
 
 _URLENCODED = "application/x-www-form-urlencoded"
@@ -30,14 +30,14 @@ _FORMS_TAKEN = (
 
 @dataclass(frozen=True)
 class PredictInput:
-    """The pictures of a request in the order sent.
+    """The images of a request in the order sent.
 
     Attributes:
-        pictures: at least one.
+        images: at least one.
         many: whether the request was of a form that is answered with a list.
     """
 
-    pictures: list[Picture]
+    images: list[ImageSource]
     many: bool
     options: Options
 
@@ -54,7 +54,7 @@ def read(request: Request, settings: Settings) -> PredictInput:
     """
     request.max_content_length = settings.max_body_bytes
     found = _from_form(request) if request.mimetype == forms.MULTIPART else _from_body(request)
-    if len(found.pictures) > settings.max_batch:
+    if len(found.images) > settings.max_batch:
         raise InvalidRequest(f"At most {settings.max_batch} images may come in one request.")
     return found
 
@@ -74,16 +74,16 @@ def _from_body(request: Request) -> PredictInput:
 
 
 def _image(request: Request, data: bytes) -> PredictInput:
-    return PredictInput([Encoded(data)], many=False, options=_options(request))
+    return PredictInput([EncodedImage(data)], many=False, options=_options(request))
 
 
 def _from_json(request: Request, data: bytes) -> PredictInput:
     body: schemas.PredictRequest = schemas.parse(data, schemas.PredictRequest)
-    pictures, many = _named_pictures(body)
-    return PredictInput(pictures, many, _options(request, body))
+    images, many = _named_images(body)
+    return PredictInput(images, many, _options(request, body))
 
 
-def _named_pictures(body: schemas.PredictRequest) -> tuple[list[Picture], bool]:
+def _named_images(body: schemas.PredictRequest) -> tuple[list[ImageSource], bool]:
     given = [way for way in schemas.WAYS if getattr(body, way) is not None]
     if len(given) != 1:
         raise InvalidRequest(f"Give exactly one of {', '.join(schemas.WAYS)}.")
@@ -96,16 +96,16 @@ def _named_pictures(body: schemas.PredictRequest) -> tuple[list[Picture], bool]:
 def _from_form(request: Request) -> PredictInput:
     contents = [(file, file.read()) for file in request.files.getlist(forms.IMAGE)]
     # A browser sends an empty file without a name for a field in which nothing was chosen.
-    pictures: list[Picture] = [Encoded(data) for file, data in contents if file.filename or data]
+    images: list[ImageSource] = [EncodedImage(data) for file, data in contents if file.filename or data]
     if stray := sorted(set(request.files) - {forms.IMAGE}):
         raise InvalidRequest(f"{schemas.shown(stray[0])}: the field of an image is named image.")
     body: schemas.FormRequest = schemas.check(schemas.FormRequest, _texts(request.form), strict=False)
     texts = [_from_url(body.image_url)] if body.image_url else []
     texts += [_base64(body.image)] if body.image else []
-    if bool(pictures) + len(texts) != 1:
+    if bool(images) + len(texts) != 1:
         raise InvalidRequest("Give either files named image or an image_url.")
-    pictures += texts
-    return PredictInput(pictures, len(pictures) > 1, _options(request, body))
+    images += texts
+    return PredictInput(images, len(images) > 1, _options(request, body))
 
 
 def _body(request: Request) -> bytes:
@@ -144,9 +144,9 @@ def _texts(values: MultiDict[str, str]) -> dict[str, Any]:
     return {name: texts[0] if len(texts) == 1 else texts for name, texts in values.lists()}
 
 
-def _from_url(text: str) -> Picture:
+def _from_url(text: str) -> ImageSource:
     """The picture of an address; data: URLs come here, too, since other services take them so."""
-    return _base64(text) if _is_data_url(text) else Remote(text)
+    return _base64(text) if _is_data_url(text) else ImageUrl(text)
 
 
 def _is_data_url(text: str) -> bool:
@@ -154,7 +154,7 @@ def _is_data_url(text: str) -> bool:
     return text[:5].lower() == "data:"
 
 
-def _base64(text: str) -> Picture:
+def _base64(text: str) -> ImageSource:
     """The picture of a base64 text or data: URL, or the error of that one picture.
 
     Padding may be missing, and the alphabet may be the URL-safe one (RFC 4648 section 5).
@@ -168,7 +168,7 @@ def _base64(text: str) -> Picture:
         return InvalidRequest("image takes base64 or a data: URL; a URL goes into image_url.")
     text = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
     try:
-        return Encoded(binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True))
+        return EncodedImage(binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True))
     except ValueError:
         return _bad_base64()
 

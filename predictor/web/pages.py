@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app, jsonify, render_template, re
 
 from predictor import __version__
 from predictor.errors import PredictorError
-from predictor.inference.prediction import Encoded, Picture
+from predictor.inference.prediction import EncodedImage, ImageSource
 from predictor.runtime.worker import Worker
 from predictor.web import answers, deadline, inputs, openapi, schemas
 from predictor.web.auth import require_token
@@ -84,7 +84,7 @@ def _predicted(worker: Worker) -> dict[str, Any]:
     require_token(request, worker.settings.predict_tokens)
     sent = inputs.read(request, worker.settings)
     outcome = worker.engine.predict(
-        sent.pictures[:1], sent.options, deadline.caller(request, worker.settings)
+        sent.images[:1], sent.options, deadline.of_request(request, worker.settings)
     )
     surrounding().phases = outcome.phases.seconds
     first = outcome.results[0]
@@ -93,12 +93,12 @@ def _predicted(worker: Worker) -> dict[str, Any]:
     answer = answers.answer_json(first, outcome.model)
     answer["milliseconds"] = 1000 * (time.perf_counter() - start)
     answer["phases"] = {phase: 1000 * seconds for phase, seconds in outcome.phases.seconds.items()}
-    answer["preview"] = _preview(sent.pictures[0], worker)
+    answer["preview"] = _preview(sent.images[0], worker)
     return {"result": answer}
 
 
-def _preview(picture: Picture, worker: Worker) -> str | None:
+def _preview(picture: ImageSource, worker: Worker) -> str | None:
     """A small copy of a sent file; a picture from an address is shown from there by the browser."""
-    if not isinstance(picture, Encoded):
+    if not isinstance(picture, EncodedImage):
         return None
     return "data:image/jpeg;base64," + base64.b64encode(worker.engine.preview(picture.data)).decode()

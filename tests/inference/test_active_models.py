@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from predictor.errors import NotReady
-from predictor.inference.active_models import Live
+from predictor.inference.active_models import ActiveModels
 from predictor.store.stamp import Stamp
 
 OLD, NEW = cast("Any", "the old model"), cast("Any", "the new model")
@@ -21,20 +21,20 @@ def stamp(tmp_path: Path) -> Stamp:
 
 
 @pytest.fixture
-def live(stamp: Stamp) -> Live:
+def live(stamp: Stamp) -> ActiveModels:
     """A worker that serves the old model."""
-    made = Live(stamp)
-    made.adopt(1, {"default": OLD})
+    made = ActiveModels(stamp)
+    made.activate(1, {"default": OLD})
     return made
 
 
 def test_nothing_loaded(stamp: Stamp) -> None:
     """Before anything is loaded nothing serves."""
     with pytest.raises(NotReady, match="No model"):
-        Live(stamp).models()
+        ActiveModels(stamp).models()
 
 
-def test_announced(live: Live, stamp: Stamp) -> None:
+def test_announced(live: ActiveModels, stamp: Stamp) -> None:
     """What is announced and prepared does not serve yet."""
     stamp.prepare(2)
     live.prepare(2, {"default": NEW})
@@ -42,17 +42,17 @@ def test_announced(live: Live, stamp: Stamp) -> None:
     assert live.models() == {"default": OLD}
 
 
-def test_switch(live: Live, stamp: Stamp) -> None:
+def test_switch(live: ActiveModels, stamp: Stamp) -> None:
     """From the moment the stamp says so the prepared models serve, with no further call."""
     live.prepare(2, {"default": NEW})
     stamp.commit(2)
 
     assert live.models() == {"default": NEW}
-    assert not live.behind
+    assert not live.outdated
     assert not live.forget()
 
 
-def test_not_taken_back(live: Live, stamp: Stamp) -> None:
+def test_not_taken_back(live: ActiveModels, stamp: Stamp) -> None:
     """What was prepared for a change that has just taken effect is not dropped, whoever asks for it first."""
     live.prepare(2, {"default": NEW})
     stamp.commit(2)
@@ -61,7 +61,7 @@ def test_not_taken_back(live: Live, stamp: Stamp) -> None:
     assert live.models() == {"default": NEW}
 
 
-def test_taken_back(live: Live, stamp: Stamp) -> None:
+def test_taken_back(live: ActiveModels, stamp: Stamp) -> None:
     """What was prepared for a change that was taken back is dropped, and never serves."""
     live.prepare(2, {"default": NEW})
     assert live.forget()
@@ -69,10 +69,10 @@ def test_taken_back(live: Live, stamp: Stamp) -> None:
 
     with pytest.raises(NotReady, match="is loading"):
         live.models()
-    assert live.behind
+    assert live.outdated
 
 
-def test_other_number(live: Live, stamp: Stamp) -> None:
+def test_other_number(live: ActiveModels, stamp: Stamp) -> None:
     """What was prepared for one change does not serve for another, nor does the old model."""
     live.prepare(2, {"default": NEW})
     stamp.commit(3)
@@ -80,11 +80,11 @@ def test_other_number(live: Live, stamp: Stamp) -> None:
     with pytest.raises(NotReady):
         live.models()
 
-    live.adopt(3, {"default": NEW})
+    live.activate(3, {"default": NEW})
     assert live.models() == {"default": NEW}
 
 
-def test_problem(live: Live) -> None:
+def test_problem(live: ActiveModels) -> None:
     """A worker that cannot serve says why."""
     live.problem = NotReady("The device is gone.")
 

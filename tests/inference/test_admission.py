@@ -9,9 +9,9 @@ import pytest
 from predictor import shared
 from predictor.config import Settings
 from predictor.errors import Overloaded
-from predictor.inference.admission import Admission, Caller
+from predictor.inference.admission import Admission, Deadline
 
-PATIENT = Caller()
+PATIENT = Deadline()
 
 
 @pytest.fixture(autouse=True)
@@ -33,20 +33,20 @@ def test_bound() -> None:
     """Pictures are counted, not requests; past the bound a request is refused, and later accepted again."""
     door = admission()
 
-    with door.places(6, 1.0, PATIENT):
+    with door.reserve(6, 1.0, PATIENT):
         assert door.waiting == 6
-        with pytest.raises(Overloaded), door.places(3, 1.0, PATIENT):
+        with pytest.raises(Overloaded), door.reserve(3, 1.0, PATIENT):
             pass
-        with door.places(2, 1.0, PATIENT):
+        with door.reserve(2, 1.0, PATIENT):
             pass
     assert door.waiting == 0
-    with door.places(3, 1.0, PATIENT):
+    with door.reserve(3, 1.0, PATIENT):
         pass
 
 
 def test_first_is_accepted() -> None:
     """A request that finds nobody waiting is accepted however many pictures it has."""
-    with admission().places(9, 1.0, PATIENT):
+    with admission().reserve(9, 1.0, PATIENT):
         pass
 
 
@@ -54,7 +54,7 @@ def test_retry_after() -> None:
     """When to come back is what waits, times what a picture takes, in whole seconds."""
     door = admission(workers=10_000)
 
-    with door.places(8, 0.7, PATIENT), pytest.raises(Overloaded) as refused, door.places(1, 0.7, PATIENT):
+    with door.reserve(8, 0.7, PATIENT), pytest.raises(Overloaded) as refused, door.reserve(1, 0.7, PATIENT):
         pass
 
     assert refused.value.retry_after == 6
@@ -64,10 +64,10 @@ def test_too_late() -> None:
     """A picture that would be begun after its caller's deadline is refused at once; a shorter wait is not."""
     door = admission(workers=10_000)
 
-    with door.places(4, 0.5, PATIENT):
-        with pytest.raises(Overloaded, match="deadline"), door.places(1, 0.5, Caller(patience=1.5)):
+    with door.reserve(4, 0.5, PATIENT):
+        with pytest.raises(Overloaded, match="deadline"), door.reserve(1, 0.5, Deadline(timeout=1.5)):
             pass
-        with door.places(1, 0.5, Caller(patience=2.5)):
+        with door.reserve(1, 0.5, Deadline(timeout=2.5)):
             pass
 
 
@@ -77,7 +77,7 @@ def test_crowded() -> None:
     seen = []
 
     for images in (5, 6, 5, 4, 3, 5):
-        with door.places(images, 1.0, PATIENT):
+        with door.reserve(images, 1.0, PATIENT):
             seen.append(door.crowded)
 
     assert seen == [False, True, True, True, False, False]
@@ -86,7 +86,7 @@ def test_crowded() -> None:
 def test_crowded_together() -> None:
     """What waits in other workers counts, too."""
     door = admission(workers=2)
-    with door.places(6, 1.0, PATIENT):
+    with door.reserve(6, 1.0, PATIENT):
         assert not door.crowded
         shared.waiting.put(1, 6)
 
@@ -95,9 +95,9 @@ def test_crowded_together() -> None:
 
 def test_patience() -> None:
     """A caller waits until its time is over."""
-    assert Caller(patience=60).waits()
-    assert not Caller(patience=60).waits(61)
-    assert not Caller(patience=1, since=time.monotonic() - 2).waits()
+    assert Deadline(timeout=60).still_wanted()
+    assert not Deadline(timeout=60).still_wanted(61)
+    assert not Deadline(timeout=1, since=time.monotonic() - 2).still_wanted()
 
 
 def test_gone() -> None:
@@ -108,9 +108,9 @@ def test_gone() -> None:
         asked.append(time.monotonic())
         return True
 
-    assert Caller(gone=gone).waits()
+    assert Deadline(disconnected=gone).still_wanted()
     assert asked == []
-    assert not Caller(gone=gone, since=time.monotonic() - 1).waits()
+    assert not Deadline(disconnected=gone, since=time.monotonic() - 1).still_wanted()
 
 
 def test_many_threads() -> None:
@@ -119,7 +119,7 @@ def test_many_threads() -> None:
 
     def come_and_go() -> None:
         for _ in range(200):
-            with door.places(1, 0.0, PATIENT):
+            with door.reserve(1, 0.0, PATIENT):
                 pass
 
     threads = [threading.Thread(target=come_and_go) for _ in range(8)]

@@ -18,13 +18,13 @@ from PIL import Image
 from predictor.config import BUNDLED_MODEL, Settings, cores
 from predictor.errors import FetchFailed, InvalidImage, ModelNotFound, NotReady, PredictorError
 from predictor.fetch.client import Fetcher
-from predictor.inference.active_models import Live
-from predictor.inference.admission import Caller
+from predictor.inference.active_models import ActiveModels
+from predictor.inference.admission import Deadline
 from predictor.inference.batcher import Runner
 from predictor.inference.cache import Cache, cache_folder
 from predictor.inference.engine import Engine
 from predictor.inference.loader import LoadedModel, Loader
-from predictor.inference.prediction import Encoded, Options, Picture, Prediction, Remote
+from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl, Options, Prediction
 from predictor.inference.watchdog import Watchdog
 from predictor.metrics import Metrics
 from predictor.model.device import Device
@@ -88,8 +88,8 @@ def make_engine(tmp_path: Path, pictures: Pictures, model: LoadedModel) -> Calla
         metrics = Metrics(prometheus_client.CollectorRegistry())
         cache = cache_class(chosen, metrics.count_cache)
         cache.init_app(Flask("test"))
-        live = Live(Stamp(tmp_path / "stamp"))
-        live.adopt(0, {"default": model})
+        live = ActiveModels(Stamp(tmp_path / "stamp"))
+        live.activate(0, {"default": model})
         return Engine(chosen, cache, metrics, pictures, live=live, other=no_other)
 
     return make
@@ -100,7 +100,7 @@ def no_other(name: str, version: int) -> LoadedModel:
     raise ModelNotFound(f"{name} has no version {version}.")
 
 
-def first(engine: Engine, picture: Picture, **options: object) -> Prediction:
+def first(engine: Engine, picture: ImageSource, **options: object) -> Prediction:
     """The answer for one picture, or its error."""
     result = engine.predict([picture], Options(**options)).results[0]  # type: ignore[arg-type]
     if isinstance(result, PredictorError):
@@ -120,7 +120,7 @@ def test_address_and_bytes_agree(make_engine: Callable[..., Engine], cat: Path) 
     """A picture from an address is answered like its bytes, and is known when its bytes come again."""
     engine = make_engine()
 
-    fetched, sent = first(engine, Remote(URL)), first(engine, Encoded(cat.read_bytes()))
+    fetched, sent = first(engine, ImageUrl(URL)), first(engine, EncodedImage(cat.read_bytes()))
 
     assert fetched.ranked == sent.ranked
     assert (fetched.cached, sent.cached) == (False, True)
@@ -130,10 +130,10 @@ def test_address_is_asked_once(make_engine: Callable[..., Engine], pictures: Pic
     """Within its time an address is not fetched again; with other options its picture is."""
     engine = make_engine()
 
-    first(engine, Remote(URL))
-    assert first(engine, Remote(URL)).cached
+    first(engine, ImageUrl(URL))
+    assert first(engine, ImageUrl(URL)).cached
     assert pictures.calls == 1
-    assert len(first(engine, Remote(URL), top_k=2).ranked) == 2
+    assert len(first(engine, ImageUrl(URL), top_k=2).ranked) == 2
     assert pictures.calls == 2
 
 
@@ -141,8 +141,8 @@ def test_address_time_is_over(make_engine: Callable[..., Engine], pictures: Pict
     """With no time to reuse an address it is fetched each time, but the model does not run again."""
     engine = make_engine(cache_seconds=0)
 
-    first(engine, Remote(URL))
-    again = first(engine, Remote(URL))
+    first(engine, ImageUrl(URL))
+    again = first(engine, ImageUrl(URL))
 
     assert again.cached
     assert pictures.calls == 2
@@ -154,7 +154,7 @@ def test_equal_requests_at_once(make_engine: Callable[..., Engine], pictures: Pi
     pictures.gate.clear()
 
     with ThreadPoolExecutor(6) as pool:
-        futures = [pool.submit(first, engine, Remote(URL)) for _ in range(6)]
+        futures = [pool.submit(first, engine, ImageUrl(URL)) for _ in range(6)]
         while pictures.calls == 0:
             threading.Event().wait(0.001)
         pictures.gate.set()
@@ -178,11 +178,11 @@ def test_kept_otherwise(
     tmp_path: Path, make_engine: Callable[..., Engine], cat: Path, kept: str, picture: str, many: bool
 ) -> None:
     """A value of another form in the cache is neither served nor an error: the answer takes its place."""
-    asked: list[Picture] = [Encoded(cat.read_bytes()) if picture == "bytes" else Remote(URL)]
-    asked += [Encoded(cat.read_bytes() + b"more")] * many
+    asked: list[ImageSource] = [EncodedImage(cat.read_bytes()) if picture == "bytes" else ImageUrl(URL)]
+    asked += [EncodedImage(cat.read_bytes() + b"more")] * many
     options = Options(top_k=1)
     # Two threads that make the store at the same moment stand in each other's way.
-    first(make_engine(), Encoded(png(1)))
+    first(make_engine(), EncodedImage(png(1)))
     answers = make_engine().predict(asked, options).results
     with sqlite3.connect(cache_folder(Settings(data=tmp_path)) / "answers.sqlite3") as connection:
         changed = connection.execute("UPDATE answers SET value = ?", (kept,)).rowcount
@@ -199,7 +199,7 @@ def test_cache_off(make_engine: Callable[..., Engine], cat: Path) -> None:
     """With the cache off, nothing is remembered."""
     engine = make_engine(cache="off")
 
-    assert not any(first(engine, Encoded(cat.read_bytes())).cached for _ in range(2))
+    assert not any(first(engine, EncodedImage(cat.read_bytes())).cached for _ in range(2))
 
 
 def test_many(make_engine: Callable[..., Engine], cat: Path, pictures: Pictures) -> None:
@@ -209,7 +209,13 @@ def test_many(make_engine: Callable[..., Engine], cat: Path, pictures: Pictures)
     cats = cat.read_bytes()
 
     results = engine.predict(
-        [Encoded(cats), Encoded(b"x"), Remote("https://broken.example/"), InvalidImage("?"), Encoded(cats)],
+        [
+            EncodedImage(cats),
+            EncodedImage(b"x"),
+            ImageUrl("https://broken.example/"),
+            InvalidImage("?"),
+            EncodedImage(cats),
+        ],
         Options(),
     ).results
 
@@ -235,9 +241,9 @@ def test_many_run_together(make_engine: Callable[..., Engine], model: LoadedMode
     """Images of a request run together, without those that have an answer or an error."""
     model, sizes = observed(model)
     engine = make_engine(cache=cache, model=model)
-    new = [Encoded(png(shade)) for shade in range(2 * cores())]
+    new = [EncodedImage(png(shade)) for shade in range(2 * cores())]
 
-    results = engine.predict([Encoded(b"x"), *new, Encoded(b"y")], Options()).results
+    results = engine.predict([EncodedImage(b"x"), *new, EncodedImage(b"y")], Options()).results
     again = [engine.predict([picture], Options(fresh=True)).results[0] for picture in new]
 
     assert names(results) == ["unsupported_image", *names(again), "unsupported_image"]
@@ -250,7 +256,7 @@ def test_many_equal(make_engine: Callable[..., Engine], model: LoadedModel) -> N
     model, sizes = observed(model)
     engine = make_engine(model=model)
 
-    results = engine.predict([Encoded(png(7))] * 4 * cores(), Options()).results
+    results = engine.predict([EncodedImage(png(7))] * 4 * cores(), Options()).results
 
     assert len(set(names(results))) == 1
     assert sum(sizes) == 1
@@ -260,7 +266,7 @@ def test_many_known(make_engine: Callable[..., Engine], model: LoadedModel) -> N
     """Of many pictures only those run whose answer is not known."""
     model, sizes = observed(model)
     engine = make_engine(model=model)
-    known, new = [Encoded(png(shade)) for shade in (3, 4)]
+    known, new = [EncodedImage(png(shade)) for shade in (3, 4)]
     first(engine, known)
 
     results = engine.predict([known, new] * cores(), Options()).results
@@ -283,7 +289,7 @@ def test_many_with_broken_cache(make_engine: Callable[..., Engine]) -> None:
     """An unexpected failure of the cache is that of each picture, not of the request."""
     engine = make_engine(cache_class=Broken)
 
-    results = engine.predict([Encoded(png(shade)) for shade in range(2 * cores())], Options()).results
+    results = engine.predict([EncodedImage(png(shade)) for shade in range(2 * cores())], Options()).results
 
     assert names(results) == ["internal"] * 2 * cores()
 
@@ -293,7 +299,7 @@ def test_unexpected_failure(make_engine: Callable[..., Engine], cat: Path, pictu
     engine = make_engine()
     pictures.answers[URL] = RuntimeError("/secret/path")
 
-    results = engine.predict([Remote(URL), Encoded(cat.read_bytes())], Options()).results
+    results = engine.predict([ImageUrl(URL), EncodedImage(cat.read_bytes())], Options()).results
 
     assert names(results) == ["internal", "tiger cat"]
     assert "secret" not in str(results[0])
@@ -303,7 +309,7 @@ def test_phases(make_engine: Callable[..., Engine], cat: Path) -> None:
     """The time of each phase is kept, in the order of the work."""
     engine = make_engine()
 
-    phases = engine.predict([Remote(URL)], Options()).phases.seconds
+    phases = engine.predict([ImageUrl(URL)], Options()).phases.seconds
 
     assert list(phases) == ["fetch", "queue", "decode", "preprocess", "infer"]
     assert all(seconds >= 0 for seconds in phases.values())
@@ -315,18 +321,18 @@ def test_unknown_model(make_engine: Callable[..., Engine]) -> None:
 
     for options in (Options(model="other"), Options(version=7)):
         with pytest.raises(ModelNotFound):
-            engine.predict([Encoded(b"")], options)
+            engine.predict([EncodedImage(b"")], options)
 
 
 def test_nothing_loaded(tmp_path: Path, pictures: Pictures) -> None:
     """Before a model is loaded, the engine says so."""
     settings = Settings(data=tmp_path, cache="off")
     metrics = Metrics(prometheus_client.CollectorRegistry())
-    live = Live(Stamp(tmp_path / "stamp"))
+    live = ActiveModels(Stamp(tmp_path / "stamp"))
     engine = Engine(settings, Cache(settings, lambda _: None), metrics, pictures, live=live, other=no_other)
 
     with pytest.raises(NotReady):
-        engine.predict([Encoded(b"")], Options())
+        engine.predict([EncodedImage(b"")], Options())
 
 
 def test_places_are_free_again(make_engine: Callable[..., Engine], cat: Path) -> None:
@@ -335,7 +341,7 @@ def test_places_are_free_again(make_engine: Callable[..., Engine], cat: Path) ->
 
     for data in (b"", b"text", cat.read_bytes()):
         for _ in range(2):
-            engine.predict([Encoded(data)], Options())
+            engine.predict([EncodedImage(data)], Options())
 
     assert not engine.admission.crowded
 
@@ -344,11 +350,11 @@ def test_caller_has_left(make_engine: Callable[..., Engine], pictures: Pictures)
     """A picture whose caller has left while it was fetched is not run."""
     engine = make_engine(cache="off")
     left = threading.Event()
-    caller = Caller(gone=left.is_set, since=time.monotonic() - 1)
+    caller = Deadline(disconnected=left.is_set, since=time.monotonic() - 1)
     pictures.gate.clear()
 
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(engine.predict, [Remote(URL)], Options(), caller)
+        future = pool.submit(engine.predict, [ImageUrl(URL)], Options(), caller)
         while pictures.calls == 0:
             threading.Event().wait(0.001)
         left.set()
@@ -364,14 +370,14 @@ def test_other_caller_has_left(make_engine: Callable[..., Engine], pictures: Pic
     engine = make_engine()
     left = threading.Event()
     # Nobody can know yet that the first has left: only when its image would run.
-    impatient, patient = Caller(gone=left.is_set, since=time.monotonic() - 1), Caller()
+    impatient, patient = Deadline(disconnected=left.is_set, since=time.monotonic() - 1), Deadline()
     pictures.gate.clear()
 
     with ThreadPoolExecutor(2) as pool:
-        asked = [pool.submit(engine.predict, [Remote(URL)], Options(), impatient)]
+        asked = [pool.submit(engine.predict, [ImageUrl(URL)], Options(), impatient)]
         while pictures.calls == 0:
             threading.Event().wait(0.001)
-        asked.append(pool.submit(engine.predict, [Remote(URL)], Options(), patient))
+        asked.append(pool.submit(engine.predict, [ImageUrl(URL)], Options(), patient))
         threading.Event().wait(0.2)
         left.set()
         pictures.gate.set()

@@ -9,7 +9,7 @@ import pytest
 
 from predictor.errors import InvalidModel
 from predictor.inference.loader import LoadedModel
-from predictor.inference.model_cache import Shelf
+from predictor.inference.model_cache import ModelCache
 from predictor.store.registry import ModelVersion
 
 
@@ -40,10 +40,10 @@ class Loads:
 def test_once() -> None:
     """A version is loaded once, however many ask at the same time."""
     loads = Loads()
-    shelf = Shelf(loads)
+    cache = ModelCache(loads)
 
     with ThreadPoolExecutor(8) as pool:
-        models = list(pool.map(lambda _: shelf.get(version(1)), range(32)))
+        models = list(pool.map(lambda _: cache.get(version(1)), range(32)))
 
     assert len(set(map(id, models))) == 1
     assert loads.loaded == ["default/1"]
@@ -52,9 +52,9 @@ def test_once() -> None:
 def test_least_recently_used_goes() -> None:
     """Where there is no room the version that was asked for longest ago goes."""
     loads = Loads()
-    shelf = Shelf(loads, room=20)
+    cache = ModelCache(loads, room=20)
     for number in (1, 2, 1, 3, 1, 2):
-        shelf.get(version(number))
+        cache.get(version(number))
 
     assert loads.loaded == ["default/1", "default/2", "default/3", "default/2"]
 
@@ -62,9 +62,9 @@ def test_least_recently_used_goes() -> None:
 def test_larger_than_the_shelf() -> None:
     """One model is kept whatever its size."""
     loads = Loads(size=100)
-    shelf = Shelf(loads, room=20)
+    cache = ModelCache(loads, room=20)
     for _ in range(3):
-        shelf.get(version(1))
+        cache.get(version(1))
 
     assert loads.loaded == ["default/1"]
 
@@ -72,18 +72,18 @@ def test_larger_than_the_shelf() -> None:
 def test_names_are_told_apart() -> None:
     """The same number of another name is another model."""
     loads = Loads()
-    shelf = Shelf(loads)
+    cache = ModelCache(loads)
 
-    assert shelf.get(version(1)) is not shelf.get(version(1, "dogs"))
+    assert cache.get(version(1)) is not cache.get(version(1, "dogs"))
 
 
 def test_broken() -> None:
     """A version that does not load is tried again when it is asked for again."""
     loads = Loads()
-    shelf = Shelf(loads)
+    cache = ModelCache(loads)
     loads.broken = True
     with pytest.raises(InvalidModel):
-        shelf.get(version(1))
+        cache.get(version(1))
     loads.broken = False
 
-    assert shelf.get(version(1)).version == version(1)
+    assert cache.get(version(1)).version == version(1)

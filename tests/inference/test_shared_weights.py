@@ -13,7 +13,7 @@ from predictor.config import BUNDLED_MODEL
 from predictor.errors import Internal, InvalidModel
 from predictor.inference import shared_weights
 from predictor.inference.batcher import Array
-from predictor.inference.shared_weights import Optimised
+from predictor.inference.shared_weights import SharedWeights
 from predictor.model.device import Device
 from predictor.model.session import Session, load
 from predictor.store.registry import ModelVersion
@@ -42,11 +42,11 @@ def written(version: ModelVersion) -> Path:
 
 
 @pytest.fixture
-def make(version: ModelVersion) -> Callable[..., Optimised]:
+def make(version: ModelVersion) -> Callable[..., SharedWeights]:
     """Build what writes beside the version."""
 
-    def build(answer: Callable[[Session, ModelVersion], Array] = answer, **options: int) -> Optimised:
-        return Optimised(lambda _: version.path.parent, answer, **options)
+    def build(answer: Callable[[Session, ModelVersion], Array] = answer, **options: int) -> SharedWeights:
+        return SharedWeights(lambda _: version.path.parent, answer, **options)
 
     return build
 
@@ -66,7 +66,7 @@ def mapped(pid: int, file: Path) -> tuple[int, int]:
     return resident, own
 
 
-def test_same_answers(version: ModelVersion, make: Callable[..., Optimised]) -> None:
+def test_same_answers(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """Who writes and who reads what was written give, bit by bit, the answers of the model's own file."""
     expected = load(version.path, Device("cpu")).run(PICTURE)
 
@@ -76,7 +76,7 @@ def test_same_answers(version: ModelVersion, make: Callable[..., Optimised]) -> 
     assert sessions[1].graph == load(version.path, Device("cpu")).graph
 
 
-def test_shared(version: ModelVersion, make: Callable[..., Optimised]) -> None:
+def test_shared(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """The weights are pages of one file, which running the model does not copy."""
     sessions = [make().session(version) for _ in range(2)]
     for session in sessions:
@@ -89,7 +89,7 @@ def test_shared(version: ModelVersion, make: Callable[..., Optimised]) -> None:
     assert own == 0
 
 
-def test_read_without_the_original(version: ModelVersion, make: Callable[..., Optimised]) -> None:
+def test_read_without_the_original(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """The second session is made from what was written, not from the model's own file."""
     make().session(version)
     expected = load(version.path, Device("cpu")).run(PICTURE)
@@ -100,7 +100,7 @@ def test_read_without_the_original(version: ModelVersion, make: Callable[..., Op
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.weights", "facts.json"])
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
-def test_damaged(version: ModelVersion, make: Callable[..., Optimised], name: str, damage: str) -> None:
+def test_damaged(version: ModelVersion, make: Callable[..., SharedWeights], name: str, damage: str) -> None:
     """What is damaged is not used, and written anew."""
     expected = make().session(version).run(PICTURE)
     path = written(version) / name
@@ -122,7 +122,7 @@ def test_damaged(version: ModelVersion, make: Callable[..., Optimised], name: st
 @pytest.mark.parametrize(
     "facts", [None, b"{", b"[]", b'{"begun": "x"}', b'{"files": ["model.onnx"]}', b'{"files": {"a": 1}}']
 )
-def test_written_anew(version: ModelVersion, make: Callable[..., Optimised], facts: bytes | None) -> None:
+def test_written_anew(version: ModelVersion, make: Callable[..., SharedWeights], facts: bytes | None) -> None:
     """Where its facts are damaged it is written anew, and who has the old one mapped keeps it."""
     first = make().session(version)
     expected, weights = first.run(PICTURE), written(version) / "model.weights"
@@ -140,7 +140,7 @@ def test_written_anew(version: ModelVersion, make: Callable[..., Optimised], fac
     assert np.array_equal(second.run(PICTURE), expected)
 
 
-def test_unexpected(version: ModelVersion, make: Callable[..., Optimised]) -> None:
+def test_unexpected(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """Whatever fails, the version's own file is loaded."""
 
     def fail(_: Session, __: ModelVersion) -> Array:
@@ -149,7 +149,7 @@ def test_unexpected(version: ModelVersion, make: Callable[..., Optimised]) -> No
     assert make(fail).session(version).run(PICTURE).shape == make().session(version).run(PICTURE).shape
 
 
-def test_other_answers(version: ModelVersion, make: Callable[..., Optimised]) -> None:
+def test_other_answers(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """An optimised graph that answers differently is not used, by nobody and for a while."""
     calls = list[Session]()
 
@@ -167,7 +167,7 @@ def test_other_answers(version: ModelVersion, make: Callable[..., Optimised]) ->
 
 
 def test_whoever_began_may_have_died(
-    version: ModelVersion, make: Callable[..., Optimised], monkeypatch: pytest.MonkeyPatch
+    version: ModelVersion, make: Callable[..., SharedWeights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a process began and did not come to an end, it is tried again only after a time."""
     make().session(version)
@@ -177,14 +177,14 @@ def test_whoever_began_may_have_died(
 
     make().session(version)
     soon = json.loads(facts.read_text())
-    monkeypatch.setattr(shared_weights, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(shared_weights, "RETRY_SECONDS", 0.0)
     make().session(version)
 
     assert "begun" in soon
     assert json.loads(facts.read_text()) == begun
 
 
-def test_many_at_once(version: ModelVersion, make: Callable[..., Optimised]) -> None:
+def test_many_at_once(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """Of those who load at the same time one writes, and all share what it wrote."""
     answers = list[Session]()
 
@@ -200,15 +200,15 @@ def test_many_at_once(version: ModelVersion, make: Callable[..., Optimised]) -> 
     assert all(np.array_equal(session.run(PICTURE), expected) for session in sessions)
 
 
-def test_small(version: ModelVersion, make: Callable[..., Optimised]) -> None:
+def test_small(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """A small file is loaded as it is."""
-    make(worth=version.path.stat().st_size + 1).session(version)
+    make(min_bytes=version.path.stat().st_size + 1).session(version)
 
     assert list(version.path.parent.iterdir()) == [version.path]
 
 
 def test_no_room(
-    version: ModelVersion, make: Callable[..., Optimised], monkeypatch: pytest.MonkeyPatch
+    version: ModelVersion, make: Callable[..., SharedWeights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the disk is nearly full nothing is written, and the model loads."""
     usage = type("Usage", (), {"free": version.path.stat().st_size})
@@ -219,7 +219,7 @@ def test_no_room(
 
 
 def test_too_large(
-    version: ModelVersion, make: Callable[..., Optimised], monkeypatch: pytest.MonkeyPatch
+    version: ModelVersion, make: Callable[..., SharedWeights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights that are much larger than the model's file are not kept."""
     monkeypatch.setattr(shared_weights, "_ROOM", 2)
@@ -228,7 +228,7 @@ def test_too_large(
     assert {path.name for path in written(version).iterdir()} == {"facts.json", "lock"}
 
 
-def test_failure_leaves_nothing(version: ModelVersion, make: Callable[..., Optimised]) -> None:
+def test_failure_leaves_nothing(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """Where the attempt fails on its way, the model loads and no half-written file stays."""
 
     def fail(*_: object) -> Array:
@@ -238,7 +238,7 @@ def test_failure_leaves_nothing(version: ModelVersion, make: Callable[..., Optim
     assert {path.name for path in written(version).iterdir()} == {"facts.json", "lock"}
 
 
-def test_unwritable(version: ModelVersion, make: Callable[..., Optimised]) -> None:
+def test_unwritable(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """Where nothing can be written, the model loads."""
     hindrance = version.path.parent / make()._name
     hindrance.write_text("no folder")
@@ -246,7 +246,7 @@ def test_unwritable(version: ModelVersion, make: Callable[..., Optimised]) -> No
     assert make().session(version).run(PICTURE).shape == (2, 1000)
 
 
-def test_bad_model(version: ModelVersion, make: Callable[..., Optimised]) -> None:
+def test_bad_model(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """A file that the runtime cannot load is said to be one, as without all this."""
     version.path.write_bytes(bytes(5_000_000))
 
@@ -255,7 +255,7 @@ def test_bad_model(version: ModelVersion, make: Callable[..., Optimised]) -> Non
 
 
 def test_other_processor(
-    version: ModelVersion, make: Callable[..., Optimised], monkeypatch: pytest.MonkeyPatch
+    version: ModelVersion, make: Callable[..., SharedWeights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a change of the runtime or the processor it is written anew, and the old one goes."""
     make().session(version)
@@ -270,7 +270,10 @@ def test_other_processor(
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_kinds(
-    tmp_path: Path, dtype: sample_models.DType, layout: sample_models.Layout, make: Callable[..., Optimised]
+    tmp_path: Path,
+    dtype: sample_models.DType,
+    layout: sample_models.Layout,
+    make: Callable[..., SharedWeights],
 ) -> None:
     """Models of every type and layout answer the same."""
     path = tmp_path / "model.onnx"
@@ -278,7 +281,7 @@ def test_kinds(
     small = ModelVersion("small", 1, path, "sha256:1")
     shape = (1, 3, 32, 32) if layout == "NCHW" else (1, 32, 32, 3)
     picture = np.random.default_rng(0).integers(0, 100, shape).astype(dtype)
-    sessions = [make(lambda session, _: session.run(picture), worth=0).session(small) for _ in range(2)]
+    sessions = [make(lambda session, _: session.run(picture), min_bytes=0).session(small) for _ in range(2)]
 
     expected = load(path, Device("cpu")).run(picture)
 

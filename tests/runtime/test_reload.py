@@ -11,7 +11,7 @@ import pytest
 
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import InvalidModel, NotReady, PredictorError
-from predictor.inference.active_models import Live
+from predictor.inference.active_models import ActiveModels
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.reload import Follower
 from predictor.store.commit import ModelTransactions
@@ -41,7 +41,7 @@ class FakeWorker:
             ready_seconds=PATIENCE,
         )
         self.publisher = Publisher(self.registry, self.transactions)
-        self.live = Live(self.transactions.stamp)
+        self.live = ActiveModels(self.transactions.stamp)
         self.broken: dict[str, Exception] = {}
         self.loaded: list[str] = []
         with self.transactions.commit_lock():
@@ -199,7 +199,7 @@ def test_nothing_can_be_served(tmp_path: Path) -> None:
         worker.live.models()
 
     worker.upload()
-    wait_until(lambda: not worker.live.behind)
+    wait_until(lambda: not worker.live.outdated)
     assert worker.serving() == 2
     worker.follower.stop()
 
@@ -211,11 +211,7 @@ def test_dead_author(start: Callable[[], FakeWorker]) -> None:
     worker.registry.write(state)
     worker.transactions.stamp.prepare(state.issued)
 
-    pause = threading.Event()
-    for _ in range(300):
-        if not worker.transactions.in_progress:
-            break
-        pause.wait(0.02)
+    wait_until(lambda: not worker.transactions.in_progress)
 
     assert not worker.transactions.in_progress
     assert worker.registry.read().pending is None

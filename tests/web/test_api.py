@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from predictor.inference.admission import Caller
+from predictor.inference.admission import Deadline
 from tests.web import encoded
 
 Post = Callable[..., TestResponse]
@@ -507,7 +507,7 @@ class TestErrors:
         app = make_app(max_queue=1)
         engine = app.extensions["predictor"].engine
 
-        with engine.admission.places(1, 1.0, Caller()):
+        with engine.admission.reserve(1, 1.0, Deadline()):
             answer = app.test_client().post("/predict", data=picture, content_type="image/jpeg")
 
         assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 import predictor.runtime.worker
 from predictor.config import cores
-from predictor.inference.admission import Caller
+from predictor.inference.admission import Deadline
 
 
 def test_health(client: FlaskClient) -> None:
@@ -87,7 +87,7 @@ def test_crowded(make_app: Callable[..., Flask]) -> None:
     client = app.test_client()
     engine = app.extensions["predictor"].engine
 
-    with engine.admission.places(4 * cores(), 1.0, Caller()):
+    with engine.admission.reserve(4 * cores(), 1.0, Deadline()):
         crowded, alive = client.get("/readyz"), client.get("/healthz")
     again = client.get("/readyz")
 
