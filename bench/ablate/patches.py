@@ -147,7 +147,7 @@ def check() -> None:
     def never(_process: int) -> bool:
         return False
 
-    replace(process, "_stand_back", never)
+    replace(process, "_run_when_idle", never)
 
 
 def lanes() -> None:

@@ -17,8 +17,8 @@ from typing import Any
 from predictor.checking import onnx_rules
 from predictor.checking.parity import best
 from predictor.checking.report import BEGUN, Limits, Reason, Refused, Report, Request
-from predictor.checking.sandbox import abandoned, confine
-from predictor.checking.smoke_test import Outcome, attempt
+from predictor.checking.sandbox import abandoned, enter_sandbox
+from predictor.checking.smoke_test import SmokeTestResult, smoke_test
 from predictor.checking.unloadable import explain
 from predictor.config import BUNDLED_MODEL
 from predictor.discovery.activation import settle
@@ -31,7 +31,7 @@ from predictor.model.session import Session, load
 from predictor.model.spec import Graph, ModelSpec, Structure, Tensor
 from predictor.model.strict_json import shown
 
-_LONGEST_REASON = 500
+_MAX_REASON = 500
 _MEMORY: tuple[Reason, str] = ("memory", "The model needs more memory than a check may use.")
 # How the runtime and CUDA name a failed allocation; the third is one over the limit of the GPU's memory.
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "Available memory of", "out of memory")
@@ -43,7 +43,7 @@ def main() -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answer:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         request = Request.from_json(json.load(sys.stdin))
-        confine(request.limits, _size(request), request.provider)
+        enter_sandbox(request.limits, _size(request), request.provider)
         if abandoned(answer.fileno()):
             return
         if request.provider == "cuda":
@@ -57,11 +57,11 @@ def reply(request: Request) -> dict[str, Any]:
     try:
         return {"ok": True, **check(request).to_json()}
     except Refused as refused:
-        return _no(refused.reason, refused.detail)
+        return _failed(refused.reason, refused.detail)
     except MemoryError:
-        return _no(*_MEMORY)
+        return _failed(*_MEMORY)
     except UnicodeDecodeError:
-        return _no("not_onnx", "A name or a text in the model is not in UTF-8.")
+        return _failed("not_onnx", "A name or a text in the model is not in UTF-8.")
 
 
 def check(request: Request) -> Report:
@@ -76,17 +76,17 @@ def check(request: Request) -> Report:
     session = _load(request)
     load_seconds = time.perf_counter() - started
     spec = _spec(session.graph, structure, request)
-    outcome = _attempt(session, spec)
+    result = _smoke_test(session, spec)
     return Report(
-        spec=_settled(spec, outcome, structure).to_json(),
+        spec=_settled(spec, result, structure).to_json(),
         nodes=nodes,
         load_seconds=_rounded(load_seconds),
-        run_seconds=_rounded(outcome.alone.seconds),
-        batch=outcome.together.batch,
-        batch_seconds=_rounded(outcome.together.seconds),
-        memory_bytes=_most_memory(),
-        warnings=outcome.warnings,
-        best=best(outcome.scores),
+        run_seconds=_rounded(result.single.seconds),
+        batch=result.batched.batch,
+        batch_seconds=_rounded(result.batched.seconds),
+        memory_bytes=_peak_memory(),
+        warnings=result.warnings,
+        best=best(result.scores),
         gpu_bytes=_rise(used, _gpu_memory(request)),
     )
 
@@ -122,7 +122,7 @@ def _rise(before: int | None, after: int | None) -> int | None:
 def _examined(path: Path, request: Request) -> tuple[int, Structure]:
     """Judge the file; what was read of it is gone before the runtime reads it again."""
     model = onnx_rules.read(path, request.limits)
-    nodes = onnx_rules.judge(model, request.limits, allow_control_flow=request.allow_control_flow)
+    nodes = onnx_rules.enforce(model, request.limits, allow_control_flow=request.allow_control_flow)
     return nodes, examine(model)
 
 
@@ -138,17 +138,17 @@ def _load(request: Request) -> Session:
         raise Refused("load_failed", explain(model, str(error.__cause__))) from error
 
 
-def _attempt(session: Session, spec: ModelSpec) -> Outcome:
+def _smoke_test(session: Session, spec: ModelSpec) -> SmokeTestResult:
     try:
-        return attempt(lambda batch: session.run(batch, spec.names), spec)
+        return smoke_test(lambda batch: session.run(batch, spec.names), spec)
     except Internal as error:
         _refuse_for_memory(error)
         raise Refused("run_failed", "The model loads, but fails when it is run.") from error
 
 
-def _settled(spec: ModelSpec, outcome: Outcome, structure: Structure) -> ModelSpec:
+def _settled(spec: ModelSpec, result: SmokeTestResult, structure: Structure) -> ModelSpec:
     try:
-        return settle(spec, [outcome.scores], structure.last.get(spec.scores.name))
+        return settle(spec, [result.scores], structure.last.get(spec.scores.name))
     except InvalidModel as error:
         raise Refused("class_scores", error.detail) from error
 
@@ -194,7 +194,7 @@ def _text(name: str | None, what: Reason, limits: Limits) -> str | None:
         raise Refused(what, f"The {what} file is not text in UTF-8.") from error
 
 
-def _most_memory() -> int:
+def _peak_memory() -> int:
     """The peak of this program's resident memory, in bytes; getrusage would count the parent's as well."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
@@ -205,8 +205,8 @@ def _rounded(seconds: float) -> float:
     return max(round(seconds, 6), 1e-6)
 
 
-def _no(reason: Reason, sentence: str) -> dict[str, Any]:
-    return {"ok": False, "code": reason, "reason": sentence[:_LONGEST_REASON]}
+def _failed(reason: Reason, sentence: str) -> dict[str, Any]:
+    return {"ok": False, "code": reason, "reason": sentence[:_MAX_REASON]}
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def read(path: Path, limits: Limits) -> Any:
     return model
 
 
-def judge(model: Any, limits: Limits, *, allow_control_flow: bool = False) -> int:
+def enforce(model: Any, limits: Limits, *, allow_control_flow: bool = False) -> int:
     """Judge a model by what stands in its file.
 
     Args:

@@ -1,4 +1,4 @@
-"""A process that may crash, hang or grow without harm to this one: how it is run, and what is heard of it.
+"""A process that may crash, hang or grow without harm to this one: how it is run, and what it writes.
 
 It gets nothing of this process but a request: no environment, no descriptors, no open locks.
 """
@@ -19,9 +19,9 @@ from predictor.checking.report import Request
 from predictor.errors import Internal, NotReady
 from predictor.model.stopwatch import of_process
 
-MOST_ANSWER = 64 * 1024
-"""Bytes of an answer that are read, but for one more that shows that it is too long."""
-_MOST_COMPLAINT = 8 * 1024
+MAX_STDOUT = 64 * 1024
+"""Bytes of standard output that are read, but for one more that shows that it is too long."""
+_MAX_STDERR = 8 * 1024
 _CHUNK = 64 * 1024
 _POLL_SECONDS = 0.02
 # How often it is looked how long a process has worked.
@@ -33,15 +33,17 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How the process ended: what it wrote, and its exit code, or None if its time was up."""
+class ProcessResult:
+    """What the process wrote, and its exit code, or None if its time was up."""
 
-    answer: bytes
-    complaint: bytes
+    stdout: bytes
+    stderr: bytes
     code: int | None
 
 
-def run(folder: Path, request: Request, command: Sequence[str], environment: Mapping[str, str]) -> Ending:
+def run(
+    folder: Path, request: Request, command: Sequence[str], environment: Mapping[str, str]
+) -> ProcessResult:
     """Have a process do what is asked, and see how it ends.
 
     Raises:
@@ -49,11 +51,11 @@ def run(folder: Path, request: Request, command: Sequence[str], environment: Map
         NotReady: the machine is so busy that the process did not come to its end.
     """
     deadline = time.monotonic() + request.limits.wall_seconds
-    ending = _attempt(folder, request, command, environment, _Turn(deadline, idle=True))
-    if ending is None:
+    result = _run(folder, request, command, environment, _Turn(deadline, idle=True))
+    if result is None:
         log.warning("The machine is so busy that the check of a model gets a share of its own")
-        ending = _attempt(folder, request, command, environment, _Turn(deadline, idle=False))
-    return ending or Ending(b"", b"", None)
+        result = _run(folder, request, command, environment, _Turn(deadline, idle=False))
+    return result or ProcessResult(b"", b"", None)
 
 
 @dataclass(frozen=True)
@@ -64,24 +66,24 @@ class _Turn:
     idle: bool
 
 
-def _attempt(
+def _run(
     folder: Path, request: Request, command: Sequence[str], environment: Mapping[str, str], turn: _Turn
-) -> Ending | None:
+) -> ProcessResult | None:
     """Run the process once; None if it was given up because it hardly got a processor."""
     process = _start(folder, command, environment)
     try:
-        idle = turn.idle and _stand_back(process.pid)
-        _ask(process, request)
-        heard = _Heard(process)
-        in_time = _listened(process, heard, request.limits.seconds, dataclasses.replace(turn, idle=idle))
+        idle = turn.idle and _run_when_idle(process.pid)
+        _send(process, request)
+        output = _Output(process)
+        in_time = _finished(process, output, request.limits.seconds, dataclasses.replace(turn, idle=idle))
         if in_time is None:
             return None
     finally:
         code = _end(process)
-    return Ending(bytes(heard.answer), bytes(heard.complaint), code if in_time else None)
+    return ProcessResult(bytes(output.stdout), bytes(output.stderr), code if in_time else None)
 
 
-def _stand_back(process: int) -> bool:
+def _run_when_idle(process: int) -> bool:
     """Give a process the processor only when nobody else wants it; whether that could be done.
 
     From the first moment: to load the libraries costs as much as most models do. In the scheduler's idle
@@ -95,7 +97,9 @@ def _stand_back(process: int) -> bool:
     return True
 
 
-def _listened(process: subprocess.Popen[bytes], heard: "_Heard", seconds: float, turn: _Turn) -> bool | None:
+def _finished(
+    process: subprocess.Popen[bytes], output: "_Output", seconds: float, turn: _Turn
+) -> bool | None:
     """Whether the process ended in so many seconds of work; None as soon as it hardly had a processor.
 
     Raises:
@@ -103,7 +107,7 @@ def _listened(process: subprocess.Popen[bytes], heard: "_Heard", seconds: float,
     """
     watch = of_process(process.pid)
     since, before = time.monotonic(), watch.seconds()
-    while not heard.listen(time.monotonic() + _LOOK_SECONDS):
+    while not output.read(time.monotonic() + _LOOK_SECONDS):
         now, worked = time.monotonic(), watch.seconds()
         if worked > seconds:
             return False
@@ -136,7 +140,7 @@ def _start(folder: Path, command: Sequence[str], environment: Mapping[str, str])
         raise Internal("The model could not be tried.") from error
 
 
-def _ask(process: subprocess.Popen[bytes], request: Request) -> None:
+def _send(process: subprocess.Popen[bytes], request: Request) -> None:
     """Send the request, which is far smaller than what a pipe holds, so that this never waits."""
     assert process.stdin is not None  # noqa: S101 - opened by _start
     try:
@@ -146,21 +150,21 @@ def _ask(process: subprocess.Popen[bytes], request: Request) -> None:
         log.info("The process that tries a model ended before it was asked")
 
 
-class _Heard:
+class _Output:
     """What a process writes, read until the ends of both streams or the process's, or until it is too long.
 
     What the process started may hold the streams open, so that their ends are not to be waited for.
     """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.answer, self.complaint = bytearray(), bytearray()
+        self.stdout, self.stderr = bytearray(), bytearray()
         self._process = process
         self._open = {
-            process.stdout: (self.answer, MOST_ANSWER + 1),
-            process.stderr: (self.complaint, _MOST_COMPLAINT),
+            process.stdout: (self.stdout, MAX_STDOUT + 1),
+            process.stderr: (self.stderr, _MAX_STDERR),
         }
 
-    def listen(self, deadline: float) -> bool:
+    def read(self, deadline: float) -> bool:
         """Read on; whether the process has ended, or written too much, before the time was up."""
         with selectors.DefaultSelector() as selector:
             for stream, kept in self._open.items():
@@ -179,7 +183,7 @@ class _Heard:
 
     @property
     def _too_long(self) -> bool:
-        return len(self.answer) > MOST_ANSWER
+        return len(self.stdout) > MAX_STDOUT
 
     def _read(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
         chunk = os.read(key.fd, _CHUNK)

@@ -1,4 +1,4 @@
-"""What is believed of a process that tried a model: a whole answer of the expected form, if it ended well."""
+"""The result of a check from its process: a whole answer of the expected form, if the exit code is 0."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from predictor.checking.process import MOST_ANSWER, Ending
+from predictor.checking.process import MAX_STDOUT, ProcessResult
 from predictor.checking.report import Best, Reason, Refused, Report
 
 _Words = tuple[Reason, str]
@@ -25,7 +25,9 @@ _BY_SIGNAL: dict[int, tuple[Reason, str]] = {
 log = logging.getLogger(__name__)
 
 
-class _No(pydantic.BaseModel, extra="forbid", strict=True):
+class CheckFailed(pydantic.BaseModel, extra="forbid", strict=True):
+    """What a check answers of a model that it refuses."""
+
     ok: Literal[False]
     code: Reason
     reason: Annotated[str, pydantic.Field(min_length=1, max_length=500)]
@@ -40,7 +42,9 @@ class _Best(pydantic.BaseModel, extra="forbid"):
     spread: pydantic.NonNegativeFloat
 
 
-class _Yes(pydantic.BaseModel, extra="forbid"):
+class CheckPassed(pydantic.BaseModel, extra="forbid"):
+    """What a check answers of a model that passed: a `Report`."""
+
     ok: Literal[True]
     spec: dict[str, pydantic.JsonValue]
     nodes: pydantic.NonNegativeInt
@@ -54,42 +58,42 @@ class _Yes(pydantic.BaseModel, extra="forbid"):
     gpu_bytes: pydantic.NonNegativeInt | None = None
 
 
-_ANSWER: pydantic.TypeAdapter[_Yes | _No] = pydantic.TypeAdapter(
-    Annotated[_Yes | _No, pydantic.Field(discriminator="ok")]
+_STDOUT: pydantic.TypeAdapter[CheckPassed | CheckFailed] = pydantic.TypeAdapter(
+    Annotated[CheckPassed | CheckFailed, pydantic.Field(discriminator="ok")]
 )
 
 
-def judged(ending: Ending, heading: bytes = b"") -> Report:
+def parse_result(result: ProcessResult, heading: bytes = b"") -> Report:
     """The report of a process, which follows a heading in what it wrote.
 
     Raises:
         Refused: there is none, or it says so.
     """
     try:
-        return _judged(ending, heading)
+        return _parse_result(result, heading)
     except Refused as refused:
-        log.warning("A model was refused (%s); its check wrote: %r", refused.reason, ending.complaint)
+        log.warning("A model was refused (%s); its check wrote: %r", refused.reason, result.stderr)
         raise
 
 
-def _judged(ending: Ending, heading: bytes) -> Report:
-    if ending.code is None:
+def _parse_result(result: ProcessResult, heading: bytes) -> Report:
+    if result.code is None:
         raise Refused(*_TOO_LONG)
-    if len(ending.answer) > MOST_ANSWER:
+    if len(result.stdout) > MAX_STDOUT:
         raise Refused(*_NO_ANSWER)
-    if ending.code < 0:
-        raise Refused(*_BY_SIGNAL.get(-ending.code, _CRASHED))
-    if ending.code > 0:
+    if result.code < 0:
+        raise Refused(*_BY_SIGNAL.get(-result.code, _CRASHED))
+    if result.code > 0:
         raise Refused(*_NO_ANSWER)
-    return _believed(ending.answer.removeprefix(heading))
+    return _parse_stdout(result.stdout.removeprefix(heading))
 
 
-def _believed(answer: bytes) -> Report:
+def _parse_stdout(stdout: bytes) -> Report:
     try:
-        read = _ANSWER.validate_python(json.loads(answer, parse_constant=_finite, parse_float=_finite))
+        read = _STDOUT.validate_python(json.loads(stdout, parse_constant=_finite, parse_float=_finite))
     except (ValueError, RecursionError) as error:
         raise Refused(*_NO_ANSWER) from error
-    if isinstance(read, _No):
+    if isinstance(read, CheckFailed):
         raise Refused(read.code, read.reason)
     fields: dict[str, Any] = read.model_dump(exclude={"ok"})
     best = tuple(Best(**one) for one in fields["best"])

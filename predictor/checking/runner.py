@@ -7,7 +7,7 @@ from pathlib import Path
 import predictor
 from predictor.checking.process import run
 from predictor.checking.report import Report, Request
-from predictor.checking.result import judged
+from predictor.checking.result import parse_result
 
 COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.checking.check")
 """Starts the check; without the working folder, in which the upload lies, among the places of modules."""
@@ -35,4 +35,4 @@ def try_model(folder: Path, request: Request, *, command: Sequence[str] = COMMAN
         Internal: the process could not be started.
         NotReady: the machine is too busy.
     """
-    return judged(run(folder, request, command, ENVIRONMENT))
+    return parse_result(run(folder, request, command, ENVIRONMENT))

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from predictor.checking.parity import differences
-from predictor.checking.process import Ending, run
+from predictor.checking.process import ProcessResult, run
 from predictor.checking.report import BEGUN, OnGpu, Refused, Report, Request
-from predictor.checking.result import judged
+from predictor.checking.result import parse_result
 from predictor.checking.runner import COMMAND, ENVIRONMENT, try_model
 from predictor.model.device import Device, visible_environment
 
@@ -43,10 +43,10 @@ def try_on(
     report = try_model(folder, request, command=command)
     if device is None or device.kind == "cpu":
         return report
-    ending = run(folder, dataclasses.replace(request, provider="cuda"), command, environment(device))
-    if not ending.answer.startswith(_HEADING):
-        return _warned(report, [_untried(ending)])
-    return _with_gpu(report, _tried(ending), device)
+    result = run(folder, dataclasses.replace(request, provider="cuda"), command, environment(device))
+    if not result.stdout.startswith(_HEADING):
+        return _warned(report, [_cuda_failed(result)])
+    return _with_gpu(report, _gpu_report(result), device)
 
 
 def environment(device: Device, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -55,15 +55,15 @@ def environment(device: Device, inherited: Mapping[str, str] = os.environ) -> di
     return {**ENVIRONMENT, **passed_on, **visible_environment(device)}
 
 
-def _untried(ending: Ending) -> str:
-    log.warning("A model could not be tried on the GPU; its check wrote: %r", ending.complaint)
-    why = "CUDA did not start in time" if ending.code is None else "CUDA could not be started"
+def _cuda_failed(result: ProcessResult) -> str:
+    log.warning("A model could not be tried on the GPU; its check wrote: %r", result.stderr)
+    why = "CUDA did not start in time" if result.code is None else "CUDA could not be started"
     return f"The model could not be tried on the GPU: {why} in its check."
 
 
-def _tried(ending: Ending) -> Report:
+def _gpu_report(result: ProcessResult) -> Report:
     try:
-        return judged(ending, _HEADING)
+        return parse_result(result, _HEADING)
     except Refused as refused:
         raise Refused(refused.reason, f"On the GPU: {refused.detail}") from refused
 

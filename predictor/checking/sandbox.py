@@ -18,7 +18,7 @@ _CUDA_DESCRIPTORS = 1024
 _CUDA_FILE_BYTES = 1_000_000
 
 
-def confine(limits: Limits, file_bytes: int, provider: Provider = "cpu") -> None:
+def enter_sandbox(limits: Limits, file_bytes: int, provider: Provider = "cpu") -> None:
     """Give up network, privileges, files, new processes and much memory or time, and let others go first.
 
     Some of it is done twice, for a machine may forbid leaving the network, a superuser has no limit of
@@ -29,10 +29,10 @@ def confine(limits: Limits, file_bytes: int, provider: Provider = "cpu") -> None
         file_bytes: size of the model.
         provider: what the model is to be tried on.
     """
-    _leave(_NEW_USER | _NEW_NETWORK)
+    _unshare(_NEW_USER | _NEW_NETWORK)
     # The thread that started this process waits for it, so that it ends before only with its own process.
-    _control(_END_WITH_PARENT, signal.SIGKILL)
-    _control(_NO_NEW_PRIVILEGES, 1)
+    _prctl(_END_WITH_PARENT, signal.SIGKILL)
+    _prctl(_NO_NEW_PRIVILEGES, 1)
     os.nice(_NICENESS)
     # The process ends itself even if its parent's end passed unseen.
     signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1)
@@ -76,19 +76,19 @@ def _limit_processor(seconds: int) -> None:
 def abandoned(pipe: int) -> bool:
     """Whether nobody is there to read what is written to a pipe.
 
-    A parent that ended before `confine` tied this process to its life has left no other sign.
+    A parent that ended before `enter_sandbox` tied this process to its life has left no other sign.
     """
     poll = select.poll()
     poll.register(pipe, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-def _leave(namespaces: int) -> None:
+def _unshare(namespaces: int) -> None:
     """Leave the namespaces of the given kinds for empty ones, as unshare(2) does where it is allowed."""
     ctypes.CDLL(None).unshare(ctypes.c_int(namespaces))
 
 
-def _control(option: int, value: int) -> None:
+def _prctl(option: int, value: int) -> None:
     unused = (ctypes.c_ulong(0),) * 3
     ctypes.CDLL(None).prctl(ctypes.c_int(option), ctypes.c_ulong(value), *unused)
 

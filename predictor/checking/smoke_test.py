@@ -21,7 +21,7 @@ Run = Callable[[_Array], _Array]
 
 _SEED = 20_240_229
 # Runs of pictures together; the first finds memory for the second.
-_TOGETHER = 2
+_BATCH_RUNS = 2
 # Kernels may sum in another order for another batch, in half precision most of all.
 _TOLERANCE = 0.02
 
@@ -35,23 +35,23 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SmokeTestResult:
     """What came of the runs.
 
     Attributes:
-        scores: those of the pictures alone, shape [pictures, classes].
-        alone: the time for one picture, or for the graph's fixed batch.
-        together: the time for the largest batch that was tried; the same if the batch is fixed.
+        scores: those of the images alone, shape [images, classes].
+        single: the time for one image, or for the graph's fixed batch.
+        batched: the time for the largest batch that was tried; the same if the batch is fixed.
         warnings: sentences for the uploader.
     """
 
     scores: _Array
-    alone: Timing
-    together: Timing
+    single: Timing
+    batched: Timing
     warnings: tuple[str, ...]
 
 
-def attempt(run: Run, spec: ModelSpec) -> Outcome:
+def smoke_test(run: Run, spec: ModelSpec) -> SmokeTestResult:
     """Run zeros, ones, noise and a picture, alone and, if the batch axis is free, all together.
 
     Args:
@@ -65,11 +65,13 @@ def attempt(run: Run, spec: ModelSpec) -> Outcome:
     size = 1 if spec.batch is None else spec.batch
     singles = [_timed(run, spec, [sample] * size, what) for what, sample in samples.items()]
     all_ = list(samples.values()) if spec.batch is None else []
-    batches = [_timed(run, spec, all_, "pictures together") for _ in range(_TOGETHER) if all_]
+    batches = [_timed(run, spec, all_, "pictures together") for _ in range(_BATCH_RUNS) if all_]
     alone = Timing(size, min(seconds for _, seconds in singles))
     together = Timing(len(all_), min(seconds for _, seconds in batches)) if batches else alone
     scores = np.concatenate([scores[:1] for scores, _ in singles])
-    return Outcome(scores, alone, together, tuple(_warnings(scores, [scores for scores, _ in batches])))
+    return SmokeTestResult(
+        scores, alone, together, tuple(_warnings(scores, [scores for scores, _ in batches]))
+    )
 
 
 def photograph() -> Image.Image:
@@ -107,13 +109,13 @@ def _timed(run: Run, spec: ModelSpec, pictures: list[_Array], what: str) -> tupl
     started = time.perf_counter()
     scores = run(batch)
     seconds = time.perf_counter() - started
-    _judge(scores, len(batch), spec)
+    _check_scores(scores, len(batch), spec)
     if not np.isfinite(scores).all():
         raise Refused("not_finite", f"The model's scores for {what} are not all finite numbers.")
     return flat(scores), seconds
 
 
-def _judge(scores: _Array, batch: int, spec: ModelSpec) -> None:
+def _check_scores(scores: _Array, batch: int, spec: ModelSpec) -> None:
     if scores.dtype.kind not in "fiu":
         raise Refused("class_scores", "The model must answer with numbers, a score for each class.")
     if scores.ndim == len(spec.scores.shape) == 1:
@@ -122,9 +124,9 @@ def _judge(scores: _Array, batch: int, spec: ModelSpec) -> None:
         raise Refused(
             "class_scores", "The model must answer with two axes, the pictures and their class scores."
         )
-    (given, classes), labels = scores.shape[:2], len(spec.labels)
-    if given != batch:
-        sentence = f"The model must give scores for each picture: {batch} came in, {given} went out."
+    (count, classes), labels = scores.shape[:2], len(spec.labels)
+    if count != batch:
+        sentence = f"The model must give scores for each picture: {batch} came in, {count} went out."
         raise Refused("class_scores", sentence)
     if classes > MOST:
         raise Refused("class_count", f"A model may have {MOST} classes at most.")

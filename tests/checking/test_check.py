@@ -415,9 +415,9 @@ PROBE = """
 import json, os, resource, socket, sys, threading
 before = os.readlink("/proc/self/ns/net")
 from predictor.checking import landlock
-from predictor.checking.sandbox import confine
+from predictor.checking.sandbox import enter_sandbox
 from predictor.checking.report import Limits
-confine(Limits(), 1000, sys.argv[2])
+enter_sandbox(Limits(), 1000, sys.argv[2])
 
 def fails(attempt):
     try:

@@ -177,7 +177,7 @@ def test_gives_way(tmp_path: Path) -> None:
 
     ending = run(tmp_path, Request(model="model.onnx"), (sys.executable, "-c", code), ENVIRONMENT)
 
-    assert ending.complaint == str(os.SCHED_IDLE).encode()
+    assert ending.stderr == str(os.SCHED_IDLE).encode()
 
 
 def test_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

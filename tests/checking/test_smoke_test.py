@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from predictor.checking.report import Refused
-from predictor.checking.smoke_test import Run, attempt, photograph
+from predictor.checking.smoke_test import Run, photograph, smoke_test
 from predictor.image.preprocess import Preprocessing
 from predictor.model.labels import numbered
 from predictor.model.spec import ModelSpec, Tensor
@@ -37,7 +37,7 @@ def colours(batch: Array) -> Array:
 def reason(run: Run, **of: int) -> str:
     """Why a model is refused, in one word."""
     with pytest.raises(Refused) as error:
-        attempt(run, spec(**of))
+        smoke_test(run, spec(**of))
     return error.value.reason
 
 
@@ -49,10 +49,10 @@ def test_free_batch() -> None:
         sizes.append(len(batch))
         return colours(batch)
 
-    outcome = attempt(run, spec())
+    outcome = smoke_test(run, spec())
 
     assert sizes == [1, 1, 1, 1, 4, 4]
-    assert (outcome.alone.batch, outcome.together.batch) == (1, 4)
+    assert (outcome.single.batch, outcome.batched.batch) == (1, 4)
     assert outcome.scores.shape == (4, CLASSES)
     assert outcome.warnings == ()
 
@@ -65,10 +65,10 @@ def test_fixed_batch() -> None:
         sizes.append(len(batch))
         return colours(batch)
 
-    outcome = attempt(run, spec(batch=2))
+    outcome = smoke_test(run, spec(batch=2))
 
     assert sizes == [2, 2, 2, 2]
-    assert outcome.together == outcome.alone
+    assert outcome.batched == outcome.single
     assert outcome.scores.shape == (4, CLASSES)
 
 
@@ -92,7 +92,7 @@ def test_refused(run: Callable[[Array], Array], word: str) -> None:
 
 def test_flat_and_unlabelled() -> None:
     """Scores may have two more axes of length one, and without labels any number of classes will do."""
-    outcome = attempt(lambda batch: np.asarray(batch.mean(axis=(2, 3), keepdims=True)), spec(classes=0))
+    outcome = smoke_test(lambda batch: np.asarray(batch.mean(axis=(2, 3), keepdims=True)), spec(classes=0))
 
     assert outcome.scores.shape == (4, 3)
 
@@ -100,7 +100,9 @@ def test_flat_and_unlabelled() -> None:
 @pytest.mark.parametrize("classes", [0, 1, 2])
 def test_one_score(classes: int) -> None:
     """One score is one of two classes, with both their labels, one or none."""
-    assert attempt(lambda batch: batch.mean(axis=(1, 2, 3))[:, None], spec(classes=classes)).scores.shape == (
+    assert smoke_test(
+        lambda batch: batch.mean(axis=(1, 2, 3))[:, None], spec(classes=classes)
+    ).scores.shape == (
         4,
         1,
     )
@@ -112,7 +114,7 @@ def test_one_score_and_more_labels() -> None:
 
     assert reason(lambda batch: batch.mean(axis=(1, 2, 3))[:, None], classes=3) == "class_count"
     with pytest.raises(Refused):
-        attempt(lambda batch: np.asarray(batch.mean(axis=(2, 3)))[:, :2], binary)
+        smoke_test(lambda batch: np.asarray(batch.mean(axis=(2, 3)))[:, :2], binary)
 
 
 def test_too_many_classes() -> None:
@@ -122,8 +124,8 @@ def test_too_many_classes() -> None:
 
 def test_warnings() -> None:
     """Scores that never change, and such as depend on the other pictures, are pointed out."""
-    constant = attempt(lambda batch: np.tile([1.0, 2.0, 3.0], (len(batch), 1)), spec())
-    mixed = attempt(lambda batch: colours(batch) - batch.mean(), spec())
+    constant = smoke_test(lambda batch: np.tile([1.0, 2.0, 3.0], (len(batch), 1)), spec())
+    mixed = smoke_test(lambda batch: colours(batch) - batch.mean(), spec())
 
     assert constant.warnings == ("The model gives the same scores for pictures that differ.",)
     assert mixed.warnings == ("The model's scores for a picture depend on the pictures beside it.",)
