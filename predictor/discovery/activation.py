@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from predictor.discovery import binary
-from predictor.discovery.configs.given import Given
+from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.errors import InvalidModel
 from predictor.model.labels import numbered
 from predictor.model.scores import flat
@@ -33,32 +33,34 @@ class Chosen:
     evidence: Evidence
 
 
-def choose(given: Given, metadata: Mapping[str, str], last: Last | None, *, beside: bool) -> Chosen:
+def choose(
+    declared: DeclaredPreprocessing, metadata: Mapping[str, str], last: Last | None, *, beside: bool
+) -> Chosen:
     """The activation as far as it is known before a trial.
 
     Args:
-        given: what was said about the model.
+        declared: what was declared about the model.
         metadata: the model's metadata.
         last: what `Structure.last` says of the output.
-        beside: whether `given` came beside the model, and so wins over its metadata.
+        beside: whether `declared` came beside the model, and so wins over its metadata.
 
     Raises:
         InvalidModel: the metadata's word is none that is known.
     """
-    said = _said(given) if beside or KEY not in metadata else None
-    if said is not None:
-        return said
+    stated = _declared(declared) if beside or KEY not in metadata else None
+    if stated is not None:
+        return stated
     if KEY in metadata:
         return Chosen(
             _known(metadata[KEY]), metadata[KEY] == "sigmoid", "Read from the model's metadata.", "given"
         )
-    return _said(given) or _seen(last)
+    return _declared(declared) or _seen(last)
 
 
-def _said(given: Given) -> Chosen | None:
-    if given.activation is None:
+def _declared(declared: DeclaredPreprocessing) -> Chosen | None:
+    if declared.activation is None:
         return None
-    return Chosen(given.activation, bool(given.multi_label), f"Read from {given.source}.", "given")
+    return Chosen(declared.activation, bool(declared.multi_label), f"Read from {declared.source}.", "given")
 
 
 def _known(name: str) -> Activation:

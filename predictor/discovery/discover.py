@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from predictor.discovery import activation
-from predictor.discovery.configs.given import NOTHING, Given
+from predictor.discovery.configs.declared import EMPTY, DeclaredPreprocessing
 from predictor.discovery.configs.huggingface import is_multi_label
-from predictor.discovery.configs.read import PREPROCESSING, blaming, from_metadata, from_text
-from predictor.discovery.input_layout import Frame, frame, image_input
+from predictor.discovery.configs.read import PREPROCESSING, as_invalid_model, from_metadata, from_text
+from predictor.discovery.input_layout import InputLayout, image_input, input_layout
 from predictor.discovery.outputs import class_scores
-from predictor.discovery.resolve import complete
+from predictor.discovery.resolve import resolve
 from predictor.errors import InvalidModel
 from predictor.model import labels
 from predictor.model.spec import NOTHING_SEEN, Graph, ModelSpec, Structure
@@ -42,30 +42,30 @@ def discover(
     """
     seen = structure or NOTHING_SEEN
     image = image_input(graph)
-    shape = frame(image, seen)
-    given = _given(preprocessing_text, labels_text, graph.metadata, shape)
-    pictures = complete(given, shape, seen)
+    layout = input_layout(image, seen)
+    declared = _declared(preprocessing_text, labels_text, graph.metadata, layout)
+    resolved = resolve(declared, layout, seen)
     names = labels.read(labels_text, graph.metadata)
-    scores, why = class_scores(graph, seen, given.output, len(names.labels) or None)
+    scores, why = class_scores(graph, seen, declared.output, len(names.labels) or None)
     names = labels.fit(names, scores.columns)
     last = seen.last.get(scores.name)
-    chosen = activation.choose(given, graph.metadata, last, beside=preprocessing_text is not None)
+    chosen = activation.choose(declared, graph.metadata, last, beside=preprocessing_text is not None)
     reasons = {
-        "preprocessing": _reason(given, beside=preprocessing_text is not None),
+        "preprocessing": _reason(declared, beside=preprocessing_text is not None),
         "activation": chosen.reason,
         "labels": names.reason,
-        **pictures.reasons,
+        **resolved.reasons,
     }
     spec = ModelSpec(
         image=image,
         scores=scores,
-        preprocessing=pictures.preprocessing,
+        preprocessing=resolved.preprocessing,
         activation=chosen.activation,
         labels=names.labels,
         reasons=reasons if len(graph.outputs) == 1 else {**reasons, "scores": why},
         multi_label=chosen.multi_label,
         binary=scores.columns == 1,
-        warnings=pictures.warnings if names.reason != labels.NONE else (*pictures.warnings, labels.NONE),
+        warnings=resolved.warnings if names.reason != labels.NONE else (*resolved.warnings, labels.NONE),
         evidence=chosen.evidence,
     )
     agree(spec, graph)
@@ -111,22 +111,24 @@ def agree(spec: ModelSpec, graph: Graph) -> None:
         raise InvalidModel(f"The model has {scores} classes, but {len(spec.labels)} labels came with it.")
 
 
-def _given(text: str | None, labels_text: str | None, metadata: Mapping[str, str], shape: Frame) -> Given:
+def _declared(
+    text: str | None, labels_text: str | None, metadata: Mapping[str, str], layout: InputLayout
+) -> DeclaredPreprocessing:
     """What was said about the pictures, and about the scores."""
-    size = shape.height, shape.width
+    size = layout.height, layout.width
     if text is None:
-        given = from_metadata(metadata, size) or NOTHING
+        declared = from_metadata(metadata, size) or EMPTY
     else:
-        with blaming("The preprocessing"):
-            given = from_text(text, size)
-    if given.activation is None and any(map(is_multi_label, (labels_text, metadata.get("config.json")))):
-        return dataclasses.replace(given, activation="sigmoid", multi_label=True)
-    return given
+        with as_invalid_model("The preprocessing"):
+            declared = from_text(text, size)
+    if declared.activation is None and any(map(is_multi_label, (labels_text, metadata.get("config.json")))):
+        return dataclasses.replace(declared, activation="sigmoid", multi_label=True)
+    return declared
 
 
-def _reason(given: Given, *, beside: bool) -> str:
-    if given == NOTHING:
+def _reason(declared: DeclaredPreprocessing, *, beside: bool) -> str:
+    if declared == EMPTY:
         return "Nothing came with the model: what the graph does not show is assumed."
-    if given.literal:
+    if declared.exact:
         return labels.BESIDE if beside else labels.IN_METADATA
-    return f"Read from {given.source}" + (", which came with the model." if beside else ".")
+    return f"Read from {declared.source}" + (", which came with the model." if beside else ".")

@@ -12,8 +12,8 @@ _DEPTHS = (1, 3)
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What the input of a graph prescribes.
+class InputLayout:
+    """The layout that the input of a graph prescribes.
 
     Attributes:
         layout: channels last or first.
@@ -43,7 +43,7 @@ def image_input(graph: Graph) -> Tensor:
     return graph.inputs[0]
 
 
-def frame(image: Tensor, structure: Structure) -> Frame:
+def input_layout(image: Tensor, structure: Structure) -> InputLayout:
     """Find the form of an input by its shape and, where that leaves it open, by the graph's nodes.
 
     Raises:
@@ -57,7 +57,7 @@ def frame(image: Tensor, structure: Structure) -> Frame:
             if depth not in _DEPTHS:
                 raise InvalidModel(f"The model's input has {depth} channels; pictures have 1 or 3.")
             _check_sides(sides)
-            return Frame(layout, depth, sides[0], sides[1], dtype, reason)
+            return InputLayout(layout, depth, sides[0], sides[1], dtype, reason)
     accepted = ", ".join(get_args(DType))
     raise InvalidModel(f"The model's input has an element type other than {accepted}.")
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.families import HALF, IMAGENET, SCALE
-from predictor.discovery.configs.given import Given
-from predictor.discovery.input_layout import Frame
+from predictor.discovery.input_layout import InputLayout
 from predictor.model.spec import Structure
 
 _Numbers = tuple[float, ...]
@@ -32,45 +32,49 @@ class Normalisation:
     warning: str = ""
 
 
-def normalisation(given: Given, frame: Frame, structure: Structure) -> Normalisation:
+def normalisation(
+    declared: DeclaredPreprocessing, layout: InputLayout, structure: Structure
+) -> Normalisation:
     """The scale, mean and std of a model's pictures; what the graph does itself is not done twice.
 
     Raises:
         ValueError: what was said cannot be used.
     """
-    if "scale" in given.values:
-        said = Normalisation(given.values["scale"], given.values["mean"], given.values["std"])
-        return said if given.literal else _left(said, given, frame, structure)
-    if frame.dtype in ("uint8", "int8"):
-        reason = f"The input is {frame.dtype}: it takes the pixels as they are."
+    if "scale" in declared.values:
+        stated = Normalisation(declared.values["scale"], declared.values["mean"], declared.values["std"])
+        return stated if declared.exact else _remaining(stated, declared, layout, structure)
+    if layout.dtype in ("uint8", "int8"):
+        reason = f"The input is {layout.dtype}: it takes the pixels as they are."
         return Normalisation(1.0, (0.0,), (1.0,), reason)
-    return _by_graph(structure) or _by_default(frame)
+    return _by_graph(structure) or _by_default(layout)
 
 
-def _left(said: Normalisation, given: Given, frame: Frame, structure: Structure) -> Normalisation:
+def _remaining(
+    stated: Normalisation, declared: DeclaredPreprocessing, layout: InputLayout, structure: Structure
+) -> Normalisation:
     """What is left to do of a normalisation that a network was trained with."""
-    if frame.dtype in ("uint8", "int8"):
-        reason = f"The input is {frame.dtype}: the normalisation of {given.source} is left to the graph."
+    if layout.dtype in ("uint8", "int8"):
+        reason = f"The input is {layout.dtype}: the normalisation of {declared.source} is left to the graph."
         return Normalisation(1.0, (0.0,), (1.0,), reason)
     if structure.factor is None or structure.offset is None:
-        return said
-    wanted = _ends(*_line(said, given.name("std")), 255.0)
+        return stated
+    wanted = _ends(*_line(stated, declared.name("std")), 255.0)
     for scale, brightest, what in _PIXELS:
         if _alike(wanted, _ends(structure.factor, structure.offset, brightest)):
-            reason = f"The graph does the normalisation of {given.source} itself, on pixels from {what}."
+            reason = f"The graph does the normalisation of {declared.source} itself, on pixels from {what}."
             return Normalisation(scale, (0.0,), (1.0,), reason)
     if _expected(structure) is None:
-        return said
-    warning = f"The graph normalises its input in another way than {given.source} says; both are done."
-    return Normalisation(said.scale, said.mean, said.std, "", warning)
+        return stated
+    warning = f"The graph normalises its input in another way than {declared.source} says; both are done."
+    return Normalisation(stated.scale, stated.mean, stated.std, "", warning)
 
 
-def _line(said: Normalisation, name: str) -> tuple[_Numbers, _Numbers]:
+def _line(stated: Normalisation, name: str) -> tuple[_Numbers, _Numbers]:
     """Factor and offset of each channel."""
-    if 0 in said.std:
+    if 0 in stated.std:
         raise ValueError(f"{name} must be above 0.")
-    pairs = _pairs(said.mean, said.std)
-    return tuple(said.scale / std for _, std in pairs), tuple(-mean / std for mean, std in pairs)
+    pairs = _pairs(stated.mean, stated.std)
+    return tuple(stated.scale / std for _, std in pairs), tuple(-mean / std for mean, std in pairs)
 
 
 def _ends(factor: _Numbers, offset: _Numbers, brightest: float) -> list[tuple[float, float]]:
@@ -116,10 +120,10 @@ def _expected(structure: Structure) -> tuple[float, str] | None:
     return (1.0, "0 to 255") if min(map(abs, structure.offset)) > _PIXEL_MEAN else None
 
 
-def _by_default(frame: Frame) -> Normalisation:
-    if frame.depth == 1:
+def _by_default(layout: InputLayout) -> Normalisation:
+    if layout.depth == 1:
         return _assumed(Normalisation(SCALE, (0.0,), (1.0,)), "values from 0 to 1 are assumed")
-    if frame.layout == "NHWC":
+    if layout.layout == "NHWC":
         return _assumed(
             Normalisation(SCALE, *HALF), "values from -1 to 1 are assumed, as Keras often has them"
         )

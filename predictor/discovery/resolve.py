@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from predictor.discovery.configs.given import Given
-from predictor.discovery.configs.read import blaming
-from predictor.discovery.input_layout import Frame
+from predictor.discovery.configs.declared import DeclaredPreprocessing
+from predictor.discovery.configs.read import as_invalid_model
+from predictor.discovery.input_layout import InputLayout
 from predictor.discovery.normalisation import Normalisation, normalisation
 from predictor.image.preprocess import Preprocessing
 from predictor.model.spec import Structure
@@ -30,7 +30,7 @@ class _Draft:
 
 
 @dataclass(frozen=True)
-class Completed:
+class Resolved:
     """A preprocessing, the reasons for what nobody said in words, and warnings."""
 
     preprocessing: Preprocessing
@@ -38,71 +38,73 @@ class Completed:
     warnings: tuple[str, ...]
 
 
-def complete(given: Given, frame: Frame, structure: Structure) -> Completed:
+def resolve(declared: DeclaredPreprocessing, layout: InputLayout, structure: Structure) -> Resolved:
     """Put together what was said and what was seen, and fill in the rest by stated defaults.
 
     Raises:
         InvalidModel: what was said is wrong, or contradicts the graph; the sentence names the field.
     """
-    draft = _Draft(dict(given.values), warnings=list(given.warnings))
+    draft = _Draft(dict(declared.values), warnings=list(declared.warnings))
     what = (
-        "The preprocessing" if given.source.startswith("the file") else f"The preprocessing of {given.source}"
+        "The preprocessing"
+        if declared.source.startswith("the file")
+        else f"The preprocessing of {declared.source}"
     )
-    with blaming(what):
-        _form(draft, given, frame)
-        _size(draft, given, frame)
-        _normalise(draft, given, normalisation(given, frame, structure))
-        _resize(draft, frame)
+    with as_invalid_model(what):
+        _form(draft, declared, layout)
+        _size(draft, declared, layout)
+        _normalise(draft, declared, normalisation(declared, layout, structure))
+        _resize(draft, layout)
         try:
             preprocessing = Preprocessing(**draft.values)
         except ValueError as error:
-            raise ValueError(_renamed(str(error), given)) from error
-    return Completed(preprocessing, draft.reasons, tuple(draft.warnings))
+            raise ValueError(_renamed(str(error), declared)) from error
+    return Resolved(preprocessing, draft.reasons, tuple(draft.warnings))
 
 
-def _form(draft: _Draft, given: Given, frame: Frame) -> None:
+def _form(draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout) -> None:
     """Layout, element type and channels, which the graph prescribes."""
-    for name, fixed in (("layout", frame.layout), ("dtype", frame.dtype)):
+    for name, fixed in (("layout", layout.layout), ("dtype", layout.dtype)):
         if draft.values.setdefault(name, fixed) != fixed:
-            said = shown(draft.values[name])
-            raise ValueError(f"{given.name(name)} is {said}, but the model's input is {fixed}.")
-    if not given.literal or "layout" not in given.values:
-        draft.reasons["layout"] = frame.reason
-    usual = "L" if frame.depth == 1 else "RGB"
-    if "channels" not in draft.values and frame.depth == 3:
+            stated = shown(draft.values[name])
+            raise ValueError(f"{declared.name(name)} is {stated}, but the model's input is {fixed}.")
+    if not declared.exact or "layout" not in declared.values:
+        draft.reasons["layout"] = layout.reason
+    usual = "L" if layout.depth == 1 else "RGB"
+    if "channels" not in draft.values and layout.depth == 3:
         draft.reasons["channels"] = "Nothing says otherwise: red comes first."
     channels = draft.values.setdefault("channels", usual)
-    if not given.literal and channels == "RGB" and frame.depth == 1:
+    if not declared.exact and channels == "RGB" and layout.depth == 1:
         # Other tools speak of colours even where the network is for grey pictures.
         draft.values["channels"] = channels = "L"
-    if channels in ("RGB", "BGR", "L") and (channels == "L") != (frame.depth == 1):
+    if channels in ("RGB", "BGR", "L") and (channels == "L") != (layout.depth == 1):
         raise ValueError(
-            f"{given.name('channels')} is {channels}, but the model's input has {frame.depth} channels."
+            f"{declared.name('channels')} is {channels}, but the model's input has {layout.depth} channels."
         )
 
 
-def _size(draft: _Draft, given: Given, frame: Frame) -> None:
-    fixed = frame.height, frame.width
-    height, width = draft.values.pop("size", None) or (frame.height or _SIDE, frame.width or _SIDE)
-    for said, needed in zip((height, width), fixed, strict=True):
-        if needed is not None and said != needed:
+def _size(draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout) -> None:
+    fixed = layout.height, layout.width
+    height, width = draft.values.pop("size", None) or (layout.height or _SIDE, layout.width or _SIDE)
+    for stated, needed in zip((height, width), fixed, strict=True):
+        if needed is not None and stated != needed:
             raise ValueError(
-                f"{given.name('size')} asks for {height} x {width}, but the model's input is "
+                f"{declared.name('size')} asks for {height} x {width}, but the model's input is "
                 f"{fixed[0] or 'any'} x {fixed[1] or 'any'} (height x width)."
             )
-    if None in fixed and "size" not in given.values:
+    if None in fixed and "size" not in declared.values:
         draft.assume("size", f"The model takes any size: {height} x {width} is assumed.")
-    elif "size" not in given.values:
+    elif "size" not in declared.values:
         draft.reasons["size"] = "Read from the shape of the model's input."
     draft.values |= {"height": height, "width": width}
 
 
-def _normalise(draft: _Draft, given: Given, found: Normalisation) -> None:
+def _normalise(draft: _Draft, declared: DeclaredPreprocessing, found: Normalisation) -> None:
     depth = 1 if draft.values["channels"] == "L" else 3
     for name, numbers in (("mean", found.mean), ("std", found.std)):
         draft.values[name] = numbers * depth if len(numbers) == 1 else numbers
         if len(draft.values[name]) != depth:
-            raise ValueError(f"{given.name(name)} must have {depth} number{'s' if depth > 1 else ''}.")
+            raise ValueError(f"{declared.name(name)} must have {depth} number{'s' if depth > 1 else ''}.")
     draft.values["scale"] = found.scale
     if found.reason:
         draft.reasons["normalisation"] = found.reason
@@ -110,11 +112,11 @@ def _normalise(draft: _Draft, given: Given, found: Normalisation) -> None:
         draft.warnings.append(found.warning)
 
 
-def _resize(draft: _Draft, frame: Frame) -> None:
+def _resize(draft: _Draft, layout: InputLayout) -> None:
     values = draft.values
     part = values.pop("crop_pct", None)
     # Channels come last in what was made with TensorFlow, whose tools stretch pictures.
-    keras = frame.layout == "NHWC"
+    keras = layout.layout == "NHWC"
     if "resize" not in values and "resize_to" not in values and part is None:
         values |= {"resize": "stretch"} if keras else {"resize": "crop"}
         values.setdefault("interpolation", "bilinear")
@@ -142,8 +144,12 @@ def _told(values: dict[str, Any], part: float | None) -> str:
     return f"the short side becomes {short} pixels and the middle, {size}, is cut out"
 
 
-def _renamed(sentence: str, given: Given) -> str:
+def _renamed(sentence: str, declared: DeclaredPreprocessing) -> str:
     """A sentence about one of our fields, with the name that its source gives it."""
     name, _, rest = sentence.partition(" ")
-    own = "size" if name in ("height", "width") else name
-    return f"{given.name(own)} {rest}" if own in given.names or own == "size" else sentence
+    field_name = "size" if name in ("height", "width") else name
+    return (
+        f"{declared.name(field_name)} {rest}"
+        if field_name in declared.names or field_name == "size"
+        else sentence
+    )

@@ -3,7 +3,7 @@
 From the picture's input it follows the one path of operators that change no pixel's place: types, axes,
 scales and shifts. From each output it goes back through operators that change no value; those that quantisers
 and optimisers put in their place, in the runtime's own domain, count as well. It trusts nothing: what it does
-not know ends the walk, and constants are read only if they are tiny.
+not know ends the prefix, and constants are read only if they are tiny.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from predictor.discovery.graph_nodes import ONNX, RUNTIME, STEPS, Nodes, attribute, nodes_of
-from predictor.discovery.graph_path import Path, walk
+from predictor.discovery.graph_prefix import PrefixTransform, follow_prefix
 from predictor.model.spec import Last, Structure
 
 _LINEAR = {
@@ -69,16 +69,16 @@ def examine(model: Any) -> Structure:
     graph = model.graph
     nodes = nodes_of(graph)
     pictures = [one.name for one in graph.input if one.name not in nodes.tensors]
-    path = walk(nodes, pictures[0]) if len(pictures) == 1 else Path()
+    prefix = follow_prefix(nodes, pictures[0]) if len(pictures) == 1 else PrefixTransform()
     layouts: dict[int | None, Literal["NCHW", "NHWC"]] = {1: "NCHW", 3: "NHWC"}
-    finite = path.seen and bool(np.isfinite(path.factor).all() and np.isfinite(path.offset).all())
+    finite = prefix.seen and bool(np.isfinite(prefix.factor).all() and np.isfinite(prefix.offset).all())
     endings = {one.name: _ending(nodes, one.name) for one in graph.output}
     chosen = {one.name: _chosen(nodes, one.name) for one in graph.output}
     return Structure(
-        layout=layouts.get(path.channel_axis),
-        channels=path.channels,
-        factor=tuple(path.factor.tolist()) if finite else None,
-        offset=tuple(path.offset.tolist()) if finite else None,
+        layout=layouts.get(prefix.channel_axis),
+        channels=prefix.channels,
+        factor=tuple(prefix.factor.tolist()) if finite else None,
+        offset=tuple(prefix.offset.tolist()) if finite else None,
         last={name: ending for name, ending in endings.items() if ending is not None},
         chosen={name: scores for name, scores in chosen.items() if scores is not None},
     )

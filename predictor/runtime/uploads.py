@@ -15,7 +15,7 @@ from predictor import shared
 from predictor.checking.report import Limits, Refused, Report, Request
 from predictor.checking.runner import try_model
 from predictor.config import Settings, cores
-from predictor.discovery.configs import own
+from predictor.discovery.configs import native
 from predictor.errors import ModelConflict, ModelNotFound, PredictorError
 from predictor.metrics import Metrics
 from predictor.runtime.rest import Rest
@@ -163,7 +163,7 @@ def _revised(base: ModelVersion, text: str, folder: Path, by: str | None) -> Rec
         shown[LABELS] = base.manifest.labels
         shutil.copyfile(base.path.with_name(LABELS), folder / LABELS)
     before = base.companion(PREPROCESSING)
-    (folder / PREPROCESSING).write_text(own.continued(text, before), encoding="utf-8")
+    (folder / PREPROCESSING).write_text(native.continued(text, before), encoding="utf-8")
     return Received(base.name, {**shown, PREPROCESSING: "preprocessing.json"}, by)
 
 

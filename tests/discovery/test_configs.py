@@ -13,8 +13,8 @@ from PIL import Image
 
 from predictor.discovery.configs.read import from_metadata, from_text
 from predictor.discovery.discover import discover
-from predictor.discovery.input_layout import frame
-from predictor.discovery.resolve import complete
+from predictor.discovery.input_layout import input_layout
+from predictor.discovery.resolve import resolve
 from predictor.errors import InvalidModel
 from predictor.image.preprocess import Preprocessing, to_tensor
 from predictor.model.spec import NOTHING_SEEN, Graph, Tensor
@@ -54,8 +54,8 @@ def text_of(name: str) -> str:
 
 def preprocessing(text: str, *shape: int | None, dtype: str = "float32") -> Preprocessing:
     """What a configuration means for an input of a shape."""
-    form = frame(Tensor("x", dtype, shape), NOTHING_SEEN)
-    return complete(from_text(text, (form.height, form.width)), form, NOTHING_SEEN).preprocessing
+    form = input_layout(Tensor("x", dtype, shape), NOTHING_SEEN)
+    return resolve(from_text(text, (form.height, form.width)), form, NOTHING_SEEN).preprocessing
 
 
 def refused(text: str, *shape: int | None, dtype: str = "float32") -> str:
@@ -335,10 +335,10 @@ def metadata(name: str) -> dict[str, str]:
 
 def by_metadata(value: dict[str, str], *shape: int | None) -> Preprocessing:
     """What metadata mean for an input of a shape."""
-    form = frame(Tensor("x", "float32", shape), NOTHING_SEEN)
+    form = input_layout(Tensor("x", "float32", shape), NOTHING_SEEN)
     given = from_metadata(value, (form.height, form.width))
     assert given is not None
-    return complete(given, form, NOTHING_SEEN).preprocessing
+    return resolve(given, form, NOTHING_SEEN).preprocessing
 
 
 def test_ultralytics() -> None:

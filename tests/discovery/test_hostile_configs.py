@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
-from predictor.discovery.configs import huggingface, keras, openvino, own, timm, torchvision
+from predictor.discovery.configs import huggingface, keras, native, openvino, timm, torchvision
 from predictor.discovery.discover import discover
 from predictor.errors import InvalidModel
 from predictor.image.preprocess import to_tensor
@@ -28,7 +28,7 @@ METADATA = [
 ] + [{"model_info model_type": "Classification", "model_info labels": "a b"}]
 FIELDS = sorted(
     {
-        *own.FIELDS,
+        *native.FIELDS,
         *huggingface._USED,
         *keras._KNOWN,
         *timm._USED,
@@ -166,7 +166,7 @@ def test_metadata(tensor: Tensor, start: dict[str, str], changes: dict[str, str]
     check(tensor, None, {**start, **changes})
 
 
-@given(value=some.dictionaries(some.sampled_from(own.FIELDS), VALUES.filter(lambda one: one is not None)))
+@given(value=some.dictionaries(some.sampled_from(native.FIELDS), VALUES.filter(lambda one: one is not None)))
 def test_schema(value: dict[str, Any]) -> None:
     """What the JSON Schema of this service's own form forbids, the service refuses."""
     try:

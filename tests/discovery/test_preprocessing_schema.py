@@ -7,7 +7,7 @@ from typing import Any, get_args
 import jsonschema_rs
 import pytest
 
-from predictor.discovery.configs.own import FIELDS
+from predictor.discovery.configs.native import FIELDS
 from predictor.discovery.discover import discover
 from predictor.errors import InvalidModel
 from predictor.image import preprocess, resize

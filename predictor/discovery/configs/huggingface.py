@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.families import CLIP, HALF, IMAGENET, SCALE, Triple
-from predictor.discovery.configs.given import Given
 from predictor.discovery.configs.record import Record
 from predictor.image.resize import Interpolation
 from predictor.model import strict_json
@@ -127,7 +127,7 @@ def is_multi_label(text: str | None) -> bool:
     return isinstance(value, dict) and value.get("problem_type") == "multi_label_classification"
 
 
-def read(value: Mapping[str, Any]) -> Given:
+def read(value: Mapping[str, Any]) -> DeclaredPreprocessing:
     """Read a `preprocessor_config.json`.
 
     Raises:
@@ -147,7 +147,7 @@ def read(value: Mapping[str, Any]) -> Given:
     names = _NAMES | {"size": "crop_size" if values["cropped"] else "size"}
     del values["cropped"]
     source = "preprocessor_config.json" + (f" of {kind}ImageProcessor" if kind else "")
-    return Given(source, values, names)
+    return DeclaredPreprocessing(source, values, names)
 
 
 def _kind(value: Mapping[str, Any]) -> str:

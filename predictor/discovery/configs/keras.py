@@ -6,8 +6,8 @@ The three modes are those of `keras.applications.imagenet_utils.preprocess_input
 from collections.abc import Mapping
 from typing import Any
 
+from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.families import CAFFE_MEAN, HALF, IMAGENET, SCALE
-from predictor.discovery.configs.given import Given
 from predictor.discovery.configs.record import Record
 
 _MODES: dict[str, dict[str, Any]] = {
@@ -29,7 +29,7 @@ def is_keras(value: Mapping[str, Any]) -> bool:
     return "mode" in value
 
 
-def read(value: Mapping[str, Any]) -> Given:
+def read(value: Mapping[str, Any]) -> DeclaredPreprocessing:
     """Read a mode with arguments.
 
     Raises:
@@ -49,10 +49,12 @@ def read(value: Mapping[str, Any]) -> Given:
     # What load_img does if nothing else is asked of it.
     values["interpolation"] = record.text("interpolation", "nearest" if sized else "bilinear", _FILTERS)
     names = {"layout": "data_format", "size": "target_size"}
-    return Given(f"the mode {mode} of Keras", values, names, warnings=() if sized else (_HOW_RESIZED,))
+    return DeclaredPreprocessing(
+        f"the mode {mode} of Keras", values, names, warnings=() if sized else (_HOW_RESIZED,)
+    )
 
 
-def from_text(text: str) -> Given | None:
+def from_text(text: str) -> DeclaredPreprocessing | None:
     """Read the name of a mode; None if it is none."""
     name = text.strip().lower()
     return read({"mode": name}) if name in _MODES else None

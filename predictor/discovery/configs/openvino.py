@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from predictor.discovery.configs.given import Given
+from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.record import Record
 
 PREFIX = "model_info"
@@ -52,7 +52,7 @@ def fields(metadata: Mapping[str, str]) -> dict[str, str]:
     return {words[1]: value for words, value in parts if len(words) == 2 and words[0] == PREFIX}
 
 
-def read(metadata: Mapping[str, str]) -> Given | None:
+def read(metadata: Mapping[str, str]) -> DeclaredPreprocessing | None:
     """Read `model_info`; None if there is none.
 
     Raises:
@@ -82,7 +82,7 @@ def read(metadata: Mapping[str, str]) -> Given | None:
         values["crop_pct"] = 1.0
     if resize == "fit":
         values["fill"] = (_pad(record),) * 3
-    return Given(
+    return DeclaredPreprocessing(
         "model_info in the model's metadata",
         values,
         {name: f"{PREFIX}.{own}" for name, own in _NAMES.items()},

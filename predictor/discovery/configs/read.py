@@ -1,4 +1,4 @@
-"""Whatever somebody uploads or writes into a model's metadata about its pictures -> `Given`."""
+"""Whatever somebody uploads or writes into a model's metadata about its images -> `DeclaredPreprocessing`."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -7,14 +7,14 @@ from typing import Any
 from predictor.discovery.configs import (
     huggingface,
     keras,
+    native,
     openvino,
-    own,
     timm,
     torchvision,
     ultralytics,
     windows,
 )
-from predictor.discovery.configs.given import Given
+from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.errors import InvalidModel
 from predictor.model import strict_json
 
@@ -31,7 +31,7 @@ _FILES = ("preprocessor_config.json", "preprocessor_config", "pretrained_cfg", _
 Size = tuple[int | None, int | None]
 
 
-def from_text(text: str, wanted: Size, source: str = BESIDE) -> Given:
+def from_text(text: str, wanted: Size, source: str = BESIDE) -> DeclaredPreprocessing:
     """Read a file about the preprocessing, whichever tool's form it has.
 
     Args:
@@ -43,8 +43,8 @@ def from_text(text: str, wanted: Size, source: str = BESIDE) -> Given:
         ValueError: the form is not known, or a field is unknown or wrong; the sentence names it.
     """
     for known in (keras.from_text, torchvision.from_text):
-        if (given := known(text)) is not None:
-            return given
+        if (declared := known(text)) is not None:
+            return declared
     value = strict_json.loads(text)
     if isinstance(value, str):
         return _from_name(value)
@@ -53,16 +53,16 @@ def from_text(text: str, wanted: Size, source: str = BESIDE) -> Given:
     return _from_object(value, wanted, source)
 
 
-def _from_name(name: str) -> Given:
+def _from_name(name: str) -> DeclaredPreprocessing:
     for known in (keras.from_text, torchvision.from_text):
-        if (given := known(name)) is not None:
-            return given
+        if (declared := known(name)) is not None:
+            return declared
     raise ValueError(
         f"{strict_json.shown(name)} is no name that is known here: tf, caffe, torch, IMAGENET1K_V1 ..."
     )
 
 
-def _from_object(value: dict[str, Any], wanted: Size, source: str) -> Given:
+def _from_object(value: dict[str, Any], wanted: Size, source: str) -> DeclaredPreprocessing:
     inner = value.get("image_processor")
     if isinstance(inner, dict):
         value = inner
@@ -76,10 +76,10 @@ def _from_object(value: dict[str, Any], wanted: Size, source: str) -> Given:
         return torchvision.read(value)
     if "id2label" in value or "model_type" in value:
         raise ValueError("id2label stands in a model's config.json; preprocessor_config.json is needed here.")
-    return own.read(value, source)
+    return native.read(value, source)
 
 
-def from_metadata(metadata: Mapping[str, str], wanted: Size) -> Given | None:
+def from_metadata(metadata: Mapping[str, str], wanted: Size) -> DeclaredPreprocessing | None:
     """Read what a model's metadata say about its pictures; None if they say nothing.
 
     Raises:
@@ -87,14 +87,14 @@ def from_metadata(metadata: Mapping[str, str], wanted: Size) -> Given | None:
     """
     for key in (PREPROCESSING, *_FILES):
         if key in metadata and (key != _VAGUE or metadata[key].lstrip().startswith("{")):
-            with blaming(f"The metadata {key}"):
+            with as_invalid_model(f"The metadata {key}"):
                 return from_text(metadata[key], wanted, _METADATA)
-    with blaming("The model's metadata"):
+    with as_invalid_model("The model's metadata"):
         return openvino.read(metadata) or ultralytics.read(metadata) or windows.read(metadata)
 
 
 @contextlib.contextmanager
-def blaming(what: str) -> Iterator[None]:
+def as_invalid_model(what: str) -> Iterator[None]:
     """Turn a ValueError into InvalidModel; its sentence then says what cannot be used."""
     try:
         yield

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.families import IMAGENET, SCALE
-from predictor.discovery.configs.given import Given
 from predictor.discovery.configs.record import Record
 
 _OUTER = "pretrained_cfg"
@@ -59,7 +59,7 @@ def is_timm(value: Mapping[str, Any]) -> bool:
     return _OUTER in value or ("input_size" in value and not {"size", "target_size"} & value.keys())
 
 
-def read(value: Mapping[str, Any], wanted: tuple[int | None, int | None]) -> Given:
+def read(value: Mapping[str, Any], wanted: tuple[int | None, int | None]) -> DeclaredPreprocessing:
     """Read one of timm's configurations.
 
     Args:
@@ -90,7 +90,7 @@ def read(value: Mapping[str, Any], wanted: tuple[int | None, int | None]) -> Giv
     if values["resize"] == "fit":
         values["fill"] = _fill(values["mean"])
     names = {"size": f"{prefix}input_size", "channels": "input_size", "resize_to": "crop_pct"}
-    return Given("timm's configuration", values, names)
+    return DeclaredPreprocessing("timm's configuration", values, names)
 
 
 def _is_test_size(record: Record, wanted: tuple[int | None, int | None]) -> bool:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.families import IMAGENET, SCALE
-from predictor.discovery.configs.given import Given
 from predictor.discovery.configs.record import Record
 from predictor.model import strict_json
 
@@ -26,7 +26,7 @@ def is_preset(value: Mapping[str, Any]) -> bool:
     return "resize_size" in value or "crop_size" in value
 
 
-def read(value: Mapping[str, Any]) -> Given:
+def read(value: Mapping[str, Any]) -> DeclaredPreprocessing:
     """Read the preset's arguments.
 
     Raises:
@@ -47,10 +47,10 @@ def read(value: Mapping[str, Any]) -> Given:
         "mean": record.numbers("mean", IMAGENET[0]),
         "std": record.numbers("std", IMAGENET[1]),
     }
-    return Given(_SOURCE, values, {"size": "crop_size", "resize_to": "resize_size"})
+    return DeclaredPreprocessing(_SOURCE, values, {"size": "crop_size", "resize_to": "resize_size"})
 
 
-def from_text(text: str) -> Given | None:
+def from_text(text: str) -> DeclaredPreprocessing | None:
     """Read the name of a weights entry, or the preset as it prints itself; None if it is neither.
 
     Raises:
@@ -66,7 +66,7 @@ def from_text(text: str) -> Given | None:
         }
         mean, std = IMAGENET
         source = f"the name {name.upper()} of torchvision's weights"
-        return Given(source, {**values, "scale": SCALE, "mean": mean, "std": std})
+        return DeclaredPreprocessing(source, {**values, "scale": SCALE, "mean": mean, "std": std})
     printed = _PRINTED.fullmatch(text.strip())
     return None if printed is None else read(dict(map(_argument, _ARGUMENT.findall(printed["arguments"]))))
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.families import SCALE
-from predictor.discovery.configs.given import Given
 from predictor.image.fields import MAX_SIDE
 from predictor.model.strict_json import shown
 
@@ -16,7 +16,7 @@ _MARKS = ("task", "imgsz")
 _SIZE = re.compile(r"\s*[\[(]?\s*(\d{1,5})\s*(?:,\s*(\d{1,5})\s*)?[\])]?\s*")
 
 
-def read(metadata: Mapping[str, str]) -> Given | None:
+def read(metadata: Mapping[str, str]) -> DeclaredPreprocessing | None:
     """Read the metadata; None if Ultralytics did not write it.
 
     Raises:
@@ -37,7 +37,9 @@ def read(metadata: Mapping[str, str]) -> Given | None:
         "mean": (0.0,),
         "std": (1.0,),
     }
-    return Given("the metadata that Ultralytics wrote", values, {"size": "imgsz", "resize_to": "imgsz"})
+    return DeclaredPreprocessing(
+        "the metadata that Ultralytics wrote", values, {"size": "imgsz", "resize_to": "imgsz"}
+    )
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -8,8 +8,8 @@ Pillow's default filter.
 from collections.abc import Mapping
 from typing import Any
 
+from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.families import HALF, SCALE
-from predictor.discovery.configs.given import Given
 from predictor.model.strict_json import shown
 
 _FORMAT, _RANGE, _GAMMA = "Image.BitmapPixelFormat", "Image.NominalPixelRange", "Image.ColorSpaceGamma"
@@ -24,7 +24,7 @@ _RANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def read(metadata: Mapping[str, str]) -> Given | None:
+def read(metadata: Mapping[str, str]) -> DeclaredPreprocessing | None:
     """Read the image properties; None if there are none.
 
     Raises:
@@ -43,7 +43,9 @@ def read(metadata: Mapping[str, str]) -> Given | None:
     values |= _one(_RANGE, found, _RANGES) if _RANGE in found else _RANGES["nominalrange_0_255"]
     names = {"channels": _FORMAT, "scale": _RANGE, "mean": _RANGE, "std": _RANGE}
     warning = "The image properties of ONNX do not say how pictures are resized: they are stretched."
-    return Given("the image properties in the model's metadata", values, names, warnings=(warning,))
+    return DeclaredPreprocessing(
+        "the image properties in the model's metadata", values, names, warnings=(warning,)
+    )
 
 
 def _one(key: str, found: Mapping[str, str], choices: Mapping[str, Any]) -> Any:

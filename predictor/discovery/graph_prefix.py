@@ -12,8 +12,8 @@ _SAME = {"Identity", "Cast", "Dropout", "Pad", "QuantizeLinear", "Clip"}
 
 
 @dataclass
-class Path:
-    """How far the walk from the input has come.
+class PrefixTransform:
+    """What a graph does to its input before the first layer that learns, as far as it was followed.
 
     Attributes:
         axes: for each axis of the present tensor, which axis of the input it is.
@@ -41,36 +41,36 @@ class Path:
         self.factor, self.offset = self.factor * factor, self.offset * factor + offset
 
 
-def walk(nodes: Nodes, name: str) -> Path:
+def follow_prefix(nodes: Nodes, name: str) -> PrefixTransform:
     """Follow a graph's input as far as only types, axes, scales and shifts change."""
-    path = Path()
+    prefix = PrefixTransform()
     for _ in range(STEPS):
         node = nodes.next(name)
-        if node is None or not node.output or not _step(nodes, path, node, name):
+        if node is None or not node.output or not _step(nodes, prefix, node, name):
             break
         name = node.output[0]
-    return path
+    return prefix
 
 
-def _step(nodes: Nodes, path: Path, node: Any, name: str) -> bool:
-    """Take a node into the path; False if the walk ends with it."""
+def _step(nodes: Nodes, prefix: PrefixTransform, node: Any, name: str) -> bool:
+    """Take a node into the prefix; False if the prefix ends with it."""
     if node.op_type in _SAME:
         return str(node.input[0]) == name
     take = _STEPS.get(node.op_type)
-    return take is not None and take(nodes, path, node, name)
+    return take is not None and take(nodes, prefix, node, name)
 
 
-def _take_transposition(_nodes: Nodes, path: Path, node: Any, _name: str) -> bool:
+def _take_transposition(_nodes: Nodes, prefix: PrefixTransform, node: Any, _name: str) -> bool:
     order = attribute(node, "perm")
     if order is None or sorted(order.ints) != [0, 1, 2, 3]:
         return False
-    path.axes = [path.axes[axis] for axis in order.ints]
+    prefix.axes = [prefix.axes[axis] for axis in order.ints]
     return True
 
 
-def _take_convolution(nodes: Nodes, path: Path, node: Any, _name: str) -> bool:
-    """A convolution learns, so it ends the path; its second axis has the channels."""
-    path.channel_axis = path.axes[1]
+def _take_convolution(nodes: Nodes, prefix: PrefixTransform, node: Any, _name: str) -> bool:
+    """A convolution learns, so it ends the prefix; its second axis has the channels."""
+    prefix.channel_axis = prefix.axes[1]
     weights, group = node.input[1] if len(node.input) > 1 else "", attribute(node, "group")
     for _ in range(4):
         if weights in nodes.tensors or weights not in nodes.writers:
@@ -78,27 +78,27 @@ def _take_convolution(nodes: Nodes, path: Path, node: Any, _name: str) -> bool:
         weights = next(iter(nodes.writers[weights].input), "")
     dims: Sequence[int] = nodes.tensors[weights].dims if weights in nodes.tensors else ()
     if len(dims) == 4:
-        path.channels = int(dims[1]) * (group.i if group is not None else 1)
+        prefix.channels = int(dims[1]) * (group.i if group is not None else 1)
     return False
 
 
-def _take_arithmetic(nodes: Nodes, path: Path, node: Any, name: str) -> bool:
+def _take_arithmetic(nodes: Nodes, prefix: PrefixTransform, node: Any, name: str) -> bool:
     if len(node.input) != 2:
         return False
     first = node.input[0] == name
     constant = nodes.constant(node.input[1] if first else node.input[0])
     if constant is None or (not first and node.op_type in ("Sub", "Div")):
         return False
-    numbers = _by_channel(path, constant)
+    numbers = _by_channel(prefix, constant)
     if numbers is None or (node.op_type == "Div" and not numbers.all()):
         return False
     one, zero = np.ones_like(numbers), np.zeros_like(numbers)
     line = {"Sub": (one, -numbers), "Add": (one, numbers), "Mul": (numbers, zero)}
-    path.apply(*(line[node.op_type] if node.op_type in line else (1 / numbers, zero)))
+    prefix.apply(*(line[node.op_type] if node.op_type in line else (1 / numbers, zero)))
     return True
 
 
-def _by_channel(path: Path, constant: Array) -> Array | None:
+def _by_channel(prefix: PrefixTransform, constant: Array) -> Array | None:
     """A constant's number for each channel, or for all; None if it differs along other axes."""
     if constant.size == 1:
         return constant.reshape(1)
@@ -107,35 +107,35 @@ def _by_channel(path: Path, constant: Array) -> Array | None:
     if (
         len(long) != 1
         or constant.ndim > 4
-        or path.axes[place] not in (1, 3)
-        or not _fits(path, constant.size)
+        or prefix.axes[place] not in (1, 3)
+        or not _fits(prefix, constant.size)
     ):
         return None
-    path.channel_axis = path.axes[place]
+    prefix.channel_axis = prefix.axes[place]
     return constant.reshape(-1)
 
 
-def _fits(path: Path, channels: int) -> bool:
-    return channels == 3 and path.factor.size in (1, 3) and path.offset.size in (1, 3)
+def _fits(prefix: PrefixTransform, channels: int) -> bool:
+    return channels == 3 and prefix.factor.size in (1, 3) and prefix.offset.size in (1, 3)
 
 
-def _take_batch_normalisation(nodes: Nodes, path: Path, node: Any, _name: str) -> bool:
+def _take_batch_normalisation(nodes: Nodes, prefix: PrefixTransform, node: Any, _name: str) -> bool:
     constants = [nodes.constant(name) for name in node.input[1:5]]
     epsilon = attribute(node, "epsilon")
     scale, bias, mean, variance = constants if len(constants) == 4 else (None,) * 4
     if scale is None or bias is None or mean is None or variance is None:
         return False
     sizes = {one.size for one in (scale, bias, mean, variance)}
-    if len(sizes) != 1 or not (sizes == {1} or _fits(path, scale.size)) or path.axes[1] not in (1, 3):
+    if len(sizes) != 1 or not (sizes == {1} or _fits(prefix, scale.size)) or prefix.axes[1] not in (1, 3):
         return False
-    path.channel_axis = path.axes[1]
+    prefix.channel_axis = prefix.axes[1]
     with np.errstate(all="ignore"):
         factor = scale.ravel() / np.sqrt(variance.ravel() + (1e-5 if epsilon is None else epsilon.f))
-        path.apply(factor, bias.ravel() - mean.ravel() * factor)
+        prefix.apply(factor, bias.ravel() - mean.ravel() * factor)
     return True
 
 
-def _take_dequantisation(nodes: Nodes, path: Path, node: Any, _name: str) -> bool:
+def _take_dequantisation(nodes: Nodes, prefix: PrefixTransform, node: Any, _name: str) -> bool:
     """Integers become numbers; right after a quantisation that only undoes it."""
     before = nodes.writers.get(node.input[0])
     if before is not None and before.op_type == "QuantizeLinear":
@@ -144,11 +144,11 @@ def _take_dequantisation(nodes: Nodes, path: Path, node: Any, _name: str) -> boo
     zero = nodes.constant(node.input[2]) if len(node.input) > 2 else np.zeros(1)
     if scale is None or zero is None or scale.size != 1 or zero.size != 1:
         return False
-    path.apply(scale.reshape(1), -zero.reshape(1) * scale.reshape(1))
+    prefix.apply(scale.reshape(1), -zero.reshape(1) * scale.reshape(1))
     return True
 
 
-def _take_reversal(nodes: Nodes, path: Path, node: Any, _name: str) -> bool:
+def _take_reversal(nodes: Nodes, prefix: PrefixTransform, node: Any, _name: str) -> bool:
     """Whether a node turns red-green-blue around, and nothing else."""
     inputs = list(node.input)
     if node.op_type == "Gather":
@@ -165,14 +165,14 @@ def _take_reversal(nodes: Nodes, path: Path, node: Any, _name: str) -> bool:
             places = [
                 place for place, step in zip(places, steps.ravel().tolist(), strict=False) if step == -1
             ]
-    if not turned or len(places) != 1 or not -4 <= places[0] < 4 or path.axes[places[0]] not in (1, 3):
+    if not turned or len(places) != 1 or not -4 <= places[0] < 4 or prefix.axes[places[0]] not in (1, 3):
         return False
-    path.channel_axis = path.axes[places[0]]
-    path.backwards = not path.backwards
+    prefix.channel_axis = prefix.axes[places[0]]
+    prefix.backwards = not prefix.backwards
     return True
 
 
-_STEPS: dict[str, Callable[[Nodes, Path, Any, str], bool]] = {
+_STEPS: dict[str, Callable[[Nodes, PrefixTransform, Any, str], bool]] = {
     "Conv": _take_convolution,
     "Transpose": _take_transposition,
     "Gather": _take_reversal,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from predictor.discovery.configs.given import Given
+from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.record import Record
 from predictor.image.fields import pair
 from predictor.model import strict_json
@@ -17,7 +17,7 @@ FIELDS = ("size", "resize_to", "crop_pct", *_TEXTS, "scale", *_NUMBERS, "fill", 
 """The fields that the JSON may have; none of them must be there."""
 
 
-def read(value: Mapping[str, Any], source: str) -> Given:
+def read(value: Mapping[str, Any], source: str) -> DeclaredPreprocessing:
     """Read the JSON. What it leaves out is to be found elsewhere.
 
     Raises:
@@ -33,10 +33,10 @@ def read(value: Mapping[str, Any], source: str) -> Given:
         if name in record:
             values[name] = _sides(record, name)
     values |= _normalisation(record)
-    return Given(
+    return DeclaredPreprocessing(
         source,
         values,
-        literal=True,
+        exact=True,
         output=record.text("output", "") if "output" in record else None,
         activation=_activation(record),
         multi_label=record.get("activation") == "sigmoid" if "activation" in record else None,
