@@ -21,7 +21,7 @@ from predictor.evaluation.classes import Classes
 from predictor.evaluation.evaluate import evaluate
 from predictor.evaluation.local import LocalModel, opened
 from predictor.evaluation.pictures import Picture, labelled, on_disk, unlabelled
-from predictor.evaluation.remote import Remote
+from predictor.evaluation.remote import RemoteModel
 from predictor.evaluation.runner import Progress
 from predictor.evaluation.tune import Tuner, sample
 from predictor.fetch.client import Fetcher
@@ -126,13 +126,13 @@ def _images(words: Iterable[str]) -> list[Picture]:
     return found
 
 
-def _source(given: Mapping[str, Any]) -> LocalModel | Remote:
+def _source(given: Mapping[str, Any]) -> LocalModel | RemoteModel:
     model, labels, preprocessing = given["model"], given["labels"], given["preprocessing"]
     if given["url"] is None:
         return opened(model or BUNDLED_MODEL, labels, preprocessing)
     if model or labels or preprocessing:
         raise click.UsageError("--url goes without --model, --labels and --preprocessing.")
-    return Remote(given["url"], given["name"], given["token"])
+    return RemoteModel(given["url"], given["name"], given["token"])
 
 
 def _print(found: Iterable[rows.Row], form: str) -> bool:
@@ -162,7 +162,7 @@ def evaluate_command(
     with _told():
         chosen = _pictures(pictures, given["limit"])
         local = None if model is None else opened(model, given["labels"], given["preprocessing"])
-        source = local or Remote(url, name, token)
+        source = local or RemoteModel(url, name, token)
         steps = evaluate(chosen, Classes(source.labels(chosen)), source.classify, given["threads"])
         report = {"model": source.about} | _followed(steps)
     _say(printed.evaluation(report), report)

@@ -9,7 +9,7 @@ from typing import Any
 
 from predictor.errors import FetchError, ImageError, InvalidRequest, PredictorError
 from predictor.evaluation.pictures import Picture
-from predictor.evaluation.runner import in_parallel
+from predictor.evaluation.runner import parallel_map
 
 Predict = Callable[[bytes], list[dict[str, Any]]]
 """From the bytes of an image to its classes, the most confident first, each as in the API's `predictions`."""
@@ -44,7 +44,7 @@ def predicted(images: Iterable[Picture], predict: Predict, threads: int) -> Iter
     Raises:
         PredictorError: nothing can be predicted, whatever the image is.
     """
-    return in_parallel(lambda image: _row(image, predict), images, threads)
+    return parallel_map(lambda image: _row(image, predict), images, threads)
 
 
 def _row(image: Picture, predict: Predict) -> Row:

@@ -10,7 +10,7 @@ from predictor.evaluation.pictures import Files
 
 # By the ZIP file format specification (PKWARE's APPNOTE), sections 4.3.15 and 4.3.16.
 _LOCATOR, _END = b"PK\x06\x07", b"PK\x05\x06"
-_END_BYTES, _LOCATOR_BYTES, _MOST_COMMENT = 22, 20, 65_535
+_END_BYTES, _LOCATOR_BYTES, _MAX_COMMENT = 22, 20, 65_535
 # Of files that are compressed otherwise the library unpacks each piece whole, whatever the limit.
 _BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _OTHERS = {9: "Deflate64", zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 93: "Zstandard"}
@@ -49,7 +49,7 @@ def _refuse_long_form(path: Path) -> None:
     """The form for more than 65,534 files could make the library read a list that fills the memory."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
-        file.seek(max(0, size - _MOST_COMMENT - _END_BYTES - _LOCATOR_BYTES))
+        file.seek(max(0, size - _MAX_COMMENT - _END_BYTES - _LOCATOR_BYTES))
         tail = file.read()
     end = tail.rfind(_END)
     if end >= _LOCATOR_BYTES and tail[end - _LOCATOR_BYTES : end].startswith(_LOCATOR):

@@ -7,7 +7,7 @@ from typing import Any
 from predictor.evaluation.classes import Classes
 from predictor.evaluation.pictures import Picture
 from predictor.evaluation.report import evaluation
-from predictor.evaluation.runner import Classify, Judged, Progress, judged
+from predictor.evaluation.runner import Classify, ImageResult, Progress, classify_all
 
 
 def evaluate(
@@ -28,8 +28,8 @@ def evaluate(
         InvalidRequest: no picture has both a known class and an answer.
     """
     start = time.perf_counter()
-    found: list[Judged] = []
-    for one in judged(pictures, classes, classify, threads):
+    found: list[ImageResult] = []
+    for one in classify_all(pictures, classes, classify, threads):
         found.append(one)
         yield Progress(len(found), len(pictures))
     yield evaluation(found, classes, time.perf_counter() - start)

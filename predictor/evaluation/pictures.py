@@ -13,7 +13,7 @@ SUFFIXES = {
 }  # fmt: skip
 """What the names of pictures end in, in lower case."""
 
-MOST = 50_000
+MAX_IMAGES = 50_000
 """Pictures in one evaluation."""
 
 Read = Callable[[], bytes]
@@ -70,7 +70,7 @@ def unlabelled(path: Path) -> list[Picture]:
     return images
 
 
-def labelled(files: Files, wanted: Callable[[], None] = lambda: None) -> list[Picture]:
+def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> list[Picture]:
     """The pictures among files, with their classes.
 
     A table among the files says them. Without one the name of a picture's folder is its class; where all
@@ -78,16 +78,16 @@ def labelled(files: Files, wanted: Callable[[], None] = lambda: None) -> list[Pi
 
     Args:
         files: what reads each file.
-        wanted: called now and then; raises if nobody waits for the pictures any more.
+        still_wanted: called now and then; raises if nobody waits for the pictures any more.
 
     Raises:
         InvalidRequest: there are no pictures, or a table cannot be read.
     """
-    wanted()
+    still_wanted()
     shown = {name: read for name, read in files.items() if not _hidden(name)}
     pictures = {name: read for name, read in shown.items() if _suffix(name) in SUFFIXES}
     said = {name: shown[name] for name in sorted(shown) if _suffix(name) in tables.SUFFIXES}
-    for table, rows in tables.rows_of(said, wanted):
+    for table, rows in tables.rows_of(said, still_wanted):
         if found := _by_table(PurePosixPath(table).parent, rows, pictures):
             return _some(found)
     folders = {str(PurePosixPath(name).parent) for name in pictures}
@@ -98,8 +98,8 @@ def labelled(files: Files, wanted: Callable[[], None] = lambda: None) -> list[Pi
 def _some(pictures: list[Picture]) -> list[Picture]:
     if not pictures:
         raise InvalidRequest("There are no pictures in it.")
-    if len(pictures) > MOST:
-        raise InvalidRequest(f"At most {MOST} pictures can be evaluated at once.")
+    if len(pictures) > MAX_IMAGES:
+        raise InvalidRequest(f"At most {MAX_IMAGES} pictures can be evaluated at once.")
     return pictures
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-MOST = 10
+MAX_ROWS = 10
 """Rows of a list that are printed."""
 
 
@@ -21,7 +21,7 @@ def evaluation(report: Mapping[str, Any]) -> Iterator[str]:
         f"{'time for a picture':18} {latency['p50']:5.1f} ms  p90 {latency['p90']:.1f}, "
         f"p99 {latency['p99']:.1f}; {latency['pictures_per_second']:.1f} pictures a second"
     )
-    for pair in report["confusions"][:MOST]:
+    for pair in report["confusions"][:MAX_ROWS]:
         yield f"{pair['pictures']:6} x {pair['truth']['label']} taken for {pair['predicted']['label']}"
 
 
@@ -41,5 +41,5 @@ def problems(report: Mapping[str, Any]) -> Iterator[str]:
     """What was left out of either, and why."""
     if report["left_out"]:
         yield f"{report['left_out']} pictures left out:"
-    for one in report["problems"][:MOST]:
+    for one in report["problems"][:MAX_ROWS]:
         yield f"  {one['file']}: {one['problem']}"

@@ -16,10 +16,10 @@ from predictor.model.labels import Label
 _ALL = 1_000_000
 _SECONDS = 120.0
 _TRIES = 5
-_BUSY = 503
+_SERVICE_UNAVAILABLE = 503
 
 
-class Remote:
+class RemoteModel:
     """A model of a running service.
 
     Args:
@@ -87,7 +87,7 @@ class Remote:
             if status == 200:
                 self.about = answer["model"]
                 return answer
-            if status != _BUSY or wait is None:
+            if status != _SERVICE_UNAVAILABLE or wait is None:
                 break
             time.sleep(wait)
         problem = str(answer.get("detail", f"The service answered with status {status}."))

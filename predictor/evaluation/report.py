@@ -7,13 +7,13 @@ from typing import Any
 from predictor.errors import InvalidRequest
 from predictor.evaluation.classes import Classes
 from predictor.evaluation.measures import Share, calibration, histogram, milliseconds
-from predictor.evaluation.runner import TOP, Answer, Judged
+from predictor.evaluation.runner import TOP, Answer, ImageResult
 
-_MOST_PAIRS = 50
-_MOST_PROBLEMS = 100
+_MAX_PAIRS = 50
+_MAX_PROBLEMS = 100
 
 
-def evaluation(found: Sequence[Judged], classes: Classes, seconds: float) -> dict[str, Any]:
+def evaluation(found: Sequence[ImageResult], classes: Classes, seconds: float) -> dict[str, Any]:
     """Accuracy, confusions, calibration and latency as JSON.
 
     Args:
@@ -44,11 +44,11 @@ def evaluation(found: Sequence[Judged], classes: Classes, seconds: float) -> dic
             "pictures_per_second": len(times) / seconds,
         },
         "left_out": len(found) - len(labelled),
-        "problems": problems[:_MOST_PROBLEMS],
+        "problems": problems[:_MAX_PROBLEMS],
     }
 
 
-def _nothing(found: Sequence[Judged]) -> str:
+def _nothing(found: Sequence[ImageResult]) -> str:
     problem = next((one.problem for one in found if one.problem), "Nothing says what is on the pictures.")
     return f"No picture could be judged. The first: {problem}"
 
@@ -83,9 +83,7 @@ def _confusions(labelled: Sequence[tuple[int, Answer]], classes: Classes) -> lis
     )
     return [
         {"truth": named(truth, classes), "predicted": named(predicted, classes), "pictures": count}
-        for (truth, predicted), count in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[
-            :_MOST_PAIRS
-        ]
+        for (truth, predicted), count in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:_MAX_PAIRS]
     ]
 
 

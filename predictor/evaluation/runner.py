@@ -45,7 +45,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ImageResult:
     """What came of one picture.
 
     Attributes:
@@ -61,20 +61,20 @@ class Judged:
     problem: str | None = None
 
 
-def judged(
+def classify_all(
     pictures: Iterable[Picture], classes: Classes, classify: Classify, threads: int
-) -> Iterator[Judged]:
+) -> Iterator[ImageResult]:
     """Classify pictures, and give what came of each, in their order."""
-    return in_parallel(lambda picture: _judge(picture, classes, classify), pictures, threads)
+    return parallel_map(lambda picture: _classify(picture, classes, classify), pictures, threads)
 
 
-def in_parallel(work: Callable[[_In], _Out], things: Iterable[_In], threads: int) -> Iterator[_Out]:
+def parallel_map(work: Callable[[_In], _Out], items: Iterable[_In], threads: int) -> Iterator[_Out]:
     """Do the work for a few things at a time, and give the results in their order.
 
     Unlike with the pool's own `map`, little is submitted before it is wanted, and a reader who stops reading
     stops the work: what is at work comes to its end, and nothing else is begun.
     """
-    rest = iter(things)
+    rest = iter(items)
     with ThreadPoolExecutor(threads, thread_name_prefix="evaluation") as pool:
 
         def begun(most: int) -> Iterator[Future[_Out]]:
@@ -90,12 +90,14 @@ def in_parallel(work: Callable[[_In], _Out], things: Iterable[_In], threads: int
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _judge(picture: Picture, classes: Classes, classify: Classify) -> Judged:
+def _classify(picture: Picture, classes: Classes, classify: Classify) -> ImageResult:
     truth = classes.find(picture.truth)
     try:
         answer = classify(picture.read())
     except PredictorError as error:
-        return Judged(picture.name, truth, None, error.detail)
+        return ImageResult(picture.name, truth, None, error.detail)
     if truth is None and picture.truth:
-        return Judged(picture.name, None, answer, f"{picture.truth[0][:100]} names no class of the model.")
-    return Judged(picture.name, truth, answer)
+        return ImageResult(
+            picture.name, None, answer, f"{picture.truth[0][:100]} names no class of the model."
+        )
+    return ImageResult(picture.name, truth, answer)

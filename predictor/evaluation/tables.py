@@ -51,13 +51,13 @@ class _Bound:
 
 
 def rows_of(
-    tables: Mapping[str, Callable[[], bytes]], wanted: Callable[[], None] = lambda: None
+    tables: Mapping[str, Callable[[], bytes]], still_wanted: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[str, Iterator[Row]]]:
     """Each table with its rows; the next table is read when it is asked for.
 
     Args:
         tables: what reads each table, by its path.
-        wanted: called before each table and each thousand rows; raises if nobody waits for the rows any more.
+        still_wanted: called before each table and each thousand rows; raises if nobody waits any more.
 
     Raises:
         InvalidRequest: a table cannot be read, or there are too many tables, rows or bytes.
@@ -66,11 +66,11 @@ def rows_of(
     size = _Bound(MOST_BYTES, "bytes in the tables")
     length = _Bound(MOST_ROWS, "rows in the tables")
     for table, read in tables.items():
-        wanted()
+        still_wanted()
         number.add()
         data = _read(table, read)
         size.add(len(data))
-        yield table, _rows(data, length, wanted)
+        yield table, _rows(data, length, still_wanted)
 
 
 def _read(table: str, read: Callable[[], bytes]) -> bytes:
@@ -80,23 +80,23 @@ def _read(table: str, read: Callable[[], bytes]) -> bytes:
         raise InvalidRequest(f"The table {table[-_NAME_LENGTH:]} cannot be read: {error.detail}") from error
 
 
-def _rows(data: bytes, length: _Bound, wanted: Callable[[], None]) -> Iterator[Row]:
+def _rows(data: bytes, length: _Bound, still_wanted: Callable[[], None]) -> Iterator[Row]:
     try:
-        yield from _columns(_cells(data, length, wanted))
+        yield from _columns(_cells(data, length, still_wanted))
     except UnicodeDecodeError as error:
         raise InvalidRequest("The table is not text in UTF-8.") from error
     except csv.Error as error:
         raise InvalidRequest("The table cannot be read as CSV.") from error
 
 
-def _cells(data: bytes, length: _Bound, wanted: Callable[[], None]) -> Iterator[list[str]]:
+def _cells(data: bytes, length: _Bound, still_wanted: Callable[[], None]) -> Iterator[list[str]]:
     """The rows of a table that are not empty, the heading included."""
     text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="\n")
     separator = max(",;\t", key=text.readline().count)
     text.seek(0)
     for number, row in enumerate(csv.reader(text, delimiter=separator), 1):
         if number % _PIECE == 0:
-            wanted()
+            still_wanted()
         length.add()
         if any(row):
             yield row

@@ -13,7 +13,7 @@ from predictor.evaluation.candidates import Candidate, geometries, values
 from predictor.evaluation.classes import Classes
 from predictor.evaluation.measures import Share, sign_test
 from predictor.evaluation.pictures import Picture
-from predictor.evaluation.runner import TOP, Progress, in_parallel
+from predictor.evaluation.runner import TOP, Progress, parallel_map
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import Preprocessing, to_tensor
 from predictor.model.scores import rank
@@ -27,7 +27,7 @@ DISTINCT = 0.05
 
 # What a confidence of 0 counts as, so that one picture cannot cost an infinity.
 _LEAST = 1e-7
-_MOST_PROBLEMS = 20
+_MAX_PROBLEMS = 20
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Tuner:
     ) -> Generator[Progress, None, list[_Tried]]:
         tried = [_Tried(candidate) for candidate in candidates]
         forms = [candidate.preprocessing for candidate in candidates]
-        results = in_parallel(lambda one: self._scores(*one, forms), pictures, self.threads)
+        results = parallel_map(lambda one: self._scores(*one, forms), pictures, self.threads)
         for (picture, _), result in zip(pictures, results, strict=True):
             progress = replace(progress, done=progress.done + len(candidates))
             if isinstance(result, PredictorError):
@@ -177,7 +177,7 @@ def _ranking(ranked: Sequence[_Tried], *, labelled: bool, problems: dict[str, st
         "basis": _BASIS[labelled],
         "candidates": [_candidate(one, ranked[0], labelled=labelled) for one in ranked],
         "left_out": len(problems),
-        "problems": listed[:_MOST_PROBLEMS],
+        "problems": listed[:_MAX_PROBLEMS],
     }
 
 

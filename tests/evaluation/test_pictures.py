@@ -122,7 +122,7 @@ def test_missing_file(tree: Tree) -> None:
 
 def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is a limit to the pictures of one set."""
-    monkeypatch.setattr(module, "MOST", 2)
+    monkeypatch.setattr(module, "MAX_IMAGES", 2)
 
     with pytest.raises(InvalidRequest, match="At most 2"):
         labelled({f"cat/{n}.jpg": bytes for n in range(3)})

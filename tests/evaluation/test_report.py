@@ -5,16 +5,16 @@ import pytest
 from predictor.errors import InvalidRequest
 from predictor.evaluation.classes import Classes
 from predictor.evaluation.report import evaluation
-from predictor.evaluation.runner import Answer, Judged
+from predictor.evaluation.runner import Answer, ImageResult
 from predictor.model.labels import numbered
 
 CLASSES = Classes(numbered(7))
 
 
-def judged(truth: int | None, *ranked: int, sure: float = 0.8) -> Judged:
+def judged(truth: int | None, *ranked: int, sure: float = 0.8) -> ImageResult:
     """A picture with the classes of its answer, the best first."""
     confidences = [sure, *[(1 - sure) / 10] * (len(ranked) - 1)]
-    return Judged("a.jpg", truth, Answer(list(zip(ranked, confidences, strict=True)), 0.020))
+    return ImageResult("a.jpg", truth, Answer(list(zip(ranked, confidences, strict=True)), 0.020))
 
 
 def test_figures() -> None:
@@ -26,7 +26,7 @@ def test_figures() -> None:
         judged(2, 1, 2, 3, 4, 5),
         judged(0, 1, 0, 2, 3, 4),
         judged(None, 1, 2, 3, 4, 5),
-        Judged("bad.jpg", 3, None, "The picture is empty."),
+        ImageResult("bad.jpg", 3, None, "The picture is empty."),
     ]
 
     report = evaluation(found, CLASSES, seconds=0.5)
@@ -49,6 +49,6 @@ def test_figures() -> None:
 def test_nothing_to_judge() -> None:
     """Without a single labelled answer there is no report, and the sentence has the first reason."""
     with pytest.raises(InvalidRequest, match="lion names no class"):
-        evaluation([Judged("a.jpg", None, None, "lion names no class of the model.")], CLASSES, 1.0)
+        evaluation([ImageResult("a.jpg", None, None, "lion names no class of the model.")], CLASSES, 1.0)
     with pytest.raises(InvalidRequest, match="Nothing says what is on"):
         evaluation([judged(None, 1)], CLASSES, 1.0)

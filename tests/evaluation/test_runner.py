@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from predictor.errors import InvalidImage
 from predictor.evaluation.classes import Classes
 from predictor.evaluation.pictures import Picture
-from predictor.evaluation.runner import Answer, in_parallel, judged
+from predictor.evaluation.runner import Answer, classify_all, parallel_map
 from predictor.model.labels import Label
 from tests.patience import PATIENCE
 
@@ -31,7 +31,7 @@ def test_judged() -> None:
         Picture("d", (), lambda: b"\1"),
     ]
 
-    found = list(judged(pictures, CLASSES, classify, threads=3))
+    found = list(classify_all(pictures, CLASSES, classify, threads=3))
 
     assert [(one.name, one.truth, one.problem) for one in found] == [
         ("a", 0, None),
@@ -57,7 +57,7 @@ def test_order_and_width() -> None:
             working -= 1
         return number
 
-    assert list(in_parallel(work, range(30), 3)) == list(range(30))
+    assert list(parallel_map(work, range(30), 3)) == list(range(30))
     assert most == 3
 
 
@@ -68,7 +68,7 @@ def test_stops_with_its_reader() -> None:
     def numbers() -> Iterator[int]:
         yield from range(1000)
 
-    results = in_parallel(begun.append, numbers(), 2)
+    results = parallel_map(begun.append, numbers(), 2)
     next(results)
     results.close()  # type: ignore[attr-defined]
 
@@ -103,7 +103,7 @@ def test_nothing_is_left_to_do() -> None:
             assert go_on.wait(PATIENCE)
         done.append(thing.number)
 
-    results = in_parallel(work, things(), 1)
+    results = parallel_map(work, things(), 1)
     next(results)
     assert at_work.wait(PATIENCE)
     closing = threading.Thread(target=results.close)  # type: ignore[attr-defined]
