@@ -35,7 +35,7 @@ from predictor.model.scores import Ranked, as_ranked, rank
 from predictor.model.session import load
 from predictor.runtime.worker import Worker
 from predictor.shared import SLOT_VARIABLE
-from predictor.web import answers, middleware
+from predictor.web import middleware, serializers
 from predictor.web.flask_app import ServiceFlask
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3")) * 7
@@ -113,7 +113,7 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
     (result,) = outcome.results
     if isinstance(result, Exception):
         raise result
-    return answers.answer_json(result, outcome.model)
+    return serializers.answer_json(result, outcome.model)
 
 
 def _count(worker: Worker) -> None:

@@ -20,11 +20,11 @@ from predictor.errors import (
 )
 from predictor.inference.prediction import Outcome
 from predictor.runtime.worker import Worker
-from predictor.web import answers, deadline, inputs, schemas
+from predictor.web import deadline, inputs, schemas, serializers
 from predictor.web.auth import require_token
 from predictor.web.errors import problem_json
 from predictor.web.flask_app import JsonResponse
-from predictor.web.middleware import present, surrounding
+from predictor.web.middleware import current_context, current_request
 from predictor.web.openapi import BINARY, operation
 
 
@@ -58,11 +58,11 @@ def blueprint(worker: Worker) -> Blueprint:
         repeated files it takes many and answers `results` in the order sent, where one bad picture never
         fails the others.
         """
-        asked = present()
+        asked = current_request()
         require_token(asked, settings.predict_tokens)
         sent = inputs.read(asked, settings)
         outcome = worker.engine.predict(sent.images, sent.options, deadline.of_request(asked, settings))
-        surrounding().phases = outcome.phases.seconds
+        current_context().phases = outcome.phases.seconds
         return JsonResponse(_body(outcome, many=sent.many))
 
     return api
@@ -74,10 +74,10 @@ def _body(outcome: Outcome, *, many: bool) -> dict[str, Any]:
     result = outcome.results[0]
     if isinstance(result, PredictorError):
         raise result
-    return answers.answer_json(result, outcome.model)
+    return serializers.answer_json(result, outcome.model)
 
 
 def _result(outcome: Outcome, result: Any) -> dict[str, Any]:
     if isinstance(result, PredictorError):
         return {"error": problem_json(result)}
-    return answers.answer_json(result, outcome.model)
+    return serializers.answer_json(result, outcome.model)

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from predictor.errors import ImageTooLarge, Internal, InvalidRequest, PredictorError
 from predictor.problem import document
-from predictor.web.middleware import surrounding
+from predictor.web.middleware import current_context
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def problem_json(error: PredictorError) -> dict[str, Any]:
 
 
 def _problem(code: str, title: str, status: int, detail: str) -> dict[str, Any]:
-    return document(code, title, status, detail, surrounding().request_id)
+    return document(code, title, status, detail, current_context().request_id)
 
 
 def show_on(app: Flask, blueprint: str, page: Page) -> None:

@@ -7,7 +7,7 @@ from flask import Flask, request
 from werkzeug.sansio.utils import host_is_trusted
 
 from predictor.errors import InvalidRequest
-from predictor.web.middleware import present
+from predictor.web.middleware import current_request
 
 # Probes and Prometheus know no name, only an address. Nothing in these answers depends on it, and an address
 # is no name that somebody else's DNS could have led here.
@@ -25,7 +25,7 @@ def init_app(app: Flask, trusted: tuple[str, ...]) -> None:
 
     @app.before_request
     def check() -> None:
-        host = present().host.lower()
+        host = current_request().host.lower()
         # Werkzeug lets pass what only looks like an address, and then fails on it.
         if host.startswith("[") and not _is_address(host):
             raise InvalidRequest("The header Host is no host.")

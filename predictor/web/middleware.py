@@ -18,8 +18,8 @@ log = logging.getLogger("predictor.request")
 
 
 @dataclass
-class Surrounding:
-    """What the hooks know of a request, and what a view tells them.
+class RequestContext:
+    """The context of a request: what the hooks know of it, and what a view tells them.
 
     Attributes:
         request_id: the caller's id, or a new one.
@@ -37,14 +37,14 @@ def init_app(app: Flask, metrics: Metrics) -> None:
 
     @app.before_request
     def begin() -> None:
-        given = present().headers.get("X-Request-ID", "")
-        state = Surrounding(given if _ID.fullmatch(given) else os.urandom(16).hex())
-        g.surrounding = state
+        given = current_request().headers.get("X-Request-ID", "")
+        state = RequestContext(given if _ID.fullmatch(given) else os.urandom(16).hex())
+        g.request_context = state
 
     @app.after_request
     def end(response: Response) -> Response:
-        asked = present()
-        state = surrounding()
+        asked = current_request()
+        state = current_context()
         seconds = time.perf_counter() - state.start
         headers = response.headers
         headers["X-Request-ID"] = state.request_id
@@ -55,17 +55,17 @@ def init_app(app: Flask, metrics: Metrics) -> None:
         return response
 
 
-def present() -> Request:
-    """The present request itself: each attribute of Flask's `request` is a look at the context."""
+def current_request() -> Request:
+    """The current request itself: each attribute of Flask's `request` is a look at the context."""
     asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
     return asked
 
 
-def surrounding() -> Surrounding:
-    """What is known of the present request; a request refused before its first hook gets an id here."""
-    state: Surrounding | None = g.get("surrounding")
+def current_context() -> RequestContext:
+    """The context of the current request; a request refused before its first hook gets an id here."""
+    state: RequestContext | None = g.get("request_context")
     if state is None:
-        state = g.surrounding = Surrounding(os.urandom(16).hex())
+        state = g.request_context = RequestContext(os.urandom(16).hex())
     return state
 
 
@@ -80,7 +80,7 @@ def _count(metrics: Metrics, asked: Request, status: int, seconds: float) -> Non
     metrics.count_request((method, asked.endpoint or "none", status), seconds)
 
 
-def _fields(asked: Request, status: int, seconds: float, state: Surrounding) -> dict[str, Any]:
+def _fields(asked: Request, status: int, seconds: float, state: RequestContext) -> dict[str, Any]:
     fields = {
         "request_id": state.request_id,
         "method": asked.method[:20],

@@ -20,13 +20,13 @@ from predictor.store.registry import ModelVersion
 from predictor.web import model_schemas, models_page, schemas, uploads
 from predictor.web.auth import require_admin
 from predictor.web.errors import wants_page
-from predictor.web.listing import model_json, models_json
 from predictor.web.openapi import operation
+from predictor.web.serializers import model_json, models_json
 
 NAME = "models"
 """The blueprint's name."""
 _MAY = (Unauthorized, Forbidden)
-_MOST_WANTED = 100_000
+_MAX_BODY_BYTES = 100_000
 _CHANGE = (InvalidRequest, *_MAY, ModelNotFound, ModelConflict, InvalidModel, NotReady, StorageFull)
 
 
@@ -95,7 +95,7 @@ def _change(models: Blueprint, worker: Worker) -> None:
     def activate(name: str) -> Response:
         """Have another version serve."""
         require_admin(request, worker.settings)
-        wanted = _wanted()
+        wanted = _requested()
         publisher = worker.publisher
         version = worker.uploads.change(lambda: publisher.activate(_name(name), wanted.version))
         return _changed(worker, version)
@@ -163,10 +163,10 @@ def _name(name: str) -> str:
     return path.name
 
 
-def _wanted() -> model_schemas.ActivateRequest:
+def _requested() -> model_schemas.ActivateRequest:
     """The version to activate: JSON, or the page's form."""
     found: model_schemas.ActivateRequest
-    request.max_content_length = _MOST_WANTED
+    request.max_content_length = _MAX_BODY_BYTES
     if request.mimetype == "application/x-www-form-urlencoded":
         found = schemas.check(model_schemas.ActivateRequest, dict(request.form), strict=False)
     else:

@@ -5,8 +5,8 @@ from typing import Any
 from flask import Blueprint, render_template
 
 from predictor.runtime.worker import Worker
-from predictor.web.listing import models_json
 from predictor.web.openapi import TEXT, operation
+from predictor.web.serializers import models_json
 
 
 def blueprint(worker: Worker) -> Blueprint:

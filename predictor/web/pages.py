@@ -10,10 +10,10 @@ from predictor import __version__
 from predictor.errors import PredictorError
 from predictor.inference.prediction import EncodedImage, ImageSource
 from predictor.runtime.worker import Worker
-from predictor.web import answers, deadline, inputs, openapi, schemas
+from predictor.web import deadline, inputs, openapi, schemas, serializers
 from predictor.web.auth import require_token
 from predictor.web.errors import problem_json
-from predictor.web.middleware import surrounding
+from predictor.web.middleware import current_context
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -86,11 +86,11 @@ def _predicted(worker: Worker) -> dict[str, Any]:
     outcome = worker.engine.predict(
         sent.images[:1], sent.options, deadline.of_request(request, worker.settings)
     )
-    surrounding().phases = outcome.phases.seconds
+    current_context().phases = outcome.phases.seconds
     first = outcome.results[0]
     if isinstance(first, PredictorError):
         raise first
-    answer = answers.answer_json(first, outcome.model)
+    answer = serializers.answer_json(first, outcome.model)
     answer["milliseconds"] = 1000 * (time.perf_counter() - start)
     answer["phases"] = {phase: 1000 * seconds for phase, seconds in outcome.phases.seconds.items()}
     answer["preview"] = _preview(sent.images[0], worker)

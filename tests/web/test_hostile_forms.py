@@ -19,7 +19,7 @@ from predictor.web import forms
 Field = tuple[str, str]
 File = tuple[str, str, bytes]
 BOUNDARY = "-ab"
-MOST_BYTES, MOST_PARTS = 20_000, 6
+MAX_BYTES, MAX_PARTS = 20_000, 6
 PIECES = some.sampled_from(
     [
         b"--",
@@ -82,7 +82,7 @@ def _open_files() -> list[Path]:
 
 
 def receive(
-    body: bytes, content_type: str, at_once: int, length: int | None, most: int = MOST_BYTES
+    body: bytes, content_type: str, at_once: int, length: int | None, most: int = MAX_BYTES
 ) -> tuple[dict[str, Any], list[File]] | None:
     """Receive a form; None if it is refused. No file stays open, and none lies elsewhere."""
     environ = EnvironBuilder(method="POST").get_environ()
@@ -98,7 +98,7 @@ def receive(
             fields, files = forms.receive(
                 Request(environ),
                 folder,
-                forms.Bounds(most, MOST_PARTS, ModelTooLarge("too large")),
+                forms.Bounds(most, MAX_PARTS, ModelTooLarge("too large")),
                 field="model",
             )
         except (InvalidRequest, ModelTooLarge):
@@ -107,7 +107,7 @@ def receive(
             assert [path.name for path in Path(above).iterdir()] == ["incoming"]
             assert sum(path.stat().st_size for path in folder.iterdir()) <= most
             assert [path for path in _open_files() if path.is_relative_to(above)] == []
-        assert len(fields) + len(files) <= MOST_PARTS
+        assert len(fields) + len(files) <= MAX_PARTS
         read = [(file.field, file.filename, file.path.read_bytes()) for file in files]
         assert {file.path.parent for file in files} <= {folder}
     return fields, read
@@ -198,7 +198,7 @@ def test_pauses(tmp_path: Path) -> None:
     _, files = forms.receive(
         Request(environ),
         tmp_path,
-        forms.Bounds(2 * size, MOST_PARTS, ModelTooLarge("too large")),
+        forms.Bounds(2 * size, MAX_PARTS, ModelTooLarge("too large")),
         field="model",
         between=lambda: pauses.append(sum(file.stat().st_size for file in tmp_path.iterdir())),
     )
