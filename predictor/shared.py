@@ -1,7 +1,8 @@
-"""Numbers that the workers of one server share: one for each worker, under its slot.
+"""Numbers that the workers of one server share: one for each worker, under its index.
 
-A slot is the smallest number that no other living worker has. The memory is made when this module is
-imported, which gunicorn's master does before it starts a worker, so that all of them see the same numbers.
+The index of a worker is the smallest number that no other living worker has. The memory is made when this
+module is imported, which gunicorn's master does before it starts a worker, so that all of them see the same
+numbers.
 """
 
 import mmap
@@ -9,60 +10,60 @@ import os
 from collections.abc import Iterator
 
 SLOT_VARIABLE = "WORKER_SLOT"
-"""The environment variable that tells a worker its slot."""
+"""The environment variable that tells a worker its index."""
 DUE_VARIABLE = "WORKER_DUE"
 """The environment variable that tells a worker when to load the application, by the monotonic clock."""
-_SLOTS = 1024
-_NOBODY = -1
+_MAX_WORKERS = 1024
+_UNSET = -1
 
 
-class SharedNumbers:
+class SharedCounters:
     """A whole number of each worker; reading them costs no system call."""
 
     def __init__(self) -> None:
-        self._numbers = memoryview(mmap.mmap(-1, 4 * _SLOTS)).cast("i")
-        for slot in range(_SLOTS):
-            self._numbers[slot] = _NOBODY
+        self._numbers = memoryview(mmap.mmap(-1, 4 * _MAX_WORKERS)).cast("i")
+        for index in range(_MAX_WORKERS):
+            self._numbers[index] = _UNSET
 
-    def put(self, slot: int, number: int) -> None:
+    def set(self, index: int, number: int) -> None:
         """Tell the others a worker's number; `release` takes it back."""
-        self._numbers[slot % _SLOTS] = number
+        self._numbers[index % _MAX_WORKERS] = number
 
-    def at(self, slot: int) -> int:
+    def at(self, index: int) -> int:
         """A worker's number, also after its end until it is released; negative if it has told none."""
-        return self._numbers[slot % _SLOTS]
+        return self._numbers[index % _MAX_WORKERS]
 
     def of(self, workers: int) -> Iterator[int]:
         """The numbers of all living workers that have told one, of a server with so many workers."""
         # While workers are replaced there may be twice as many of them.
-        return (number for number in self._numbers[: 2 * workers] if number != _NOBODY)
+        return (number for number in self._numbers[: 2 * workers] if number != _UNSET)
 
-    def release(self, slot: int) -> None:
+    def release(self, index: int) -> None:
         """Forget the number of a worker that is gone."""
-        self.put(slot, _NOBODY)
+        self.set(index, _UNSET)
 
 
 loaded = memoryview(mmap.mmap(-1, 1))
 """1 once any worker has loaded the application."""
-connections = SharedNumbers()
+connections = SharedCounters()
 """Connections that each worker has."""
-computing = SharedNumbers()
+computing = SharedCounters()
 """Cores that each worker computes on."""
-waiting = SharedNumbers()
+waiting = SharedCounters()
 """Pictures that each worker has accepted and not yet answered."""
-answers = SharedNumbers()
+answers = SharedCounters()
 """Requests that each worker has answered; gunicorn's master reads them when it is dead."""
 
-endings = SharedNumbers()
+endings = SharedCounters()
 """1 of each worker that has come to its end as it should; gunicorn's master reads them when it is dead."""
 
 
-def release(slot: int) -> None:
+def release(index: int) -> None:
     """Forget all numbers of a worker that is gone; for gunicorn's master."""
     for numbers in (connections, computing, waiting, answers, endings):
-        numbers.release(slot)
+        numbers.release(index)
 
 
-def own() -> int:
-    """The slot of this process; 0 where no server gave one."""
+def worker_index() -> int:
+    """The index of this process; 0 where no server gave one."""
     return int(os.environ.get(SLOT_VARIABLE, "0"))

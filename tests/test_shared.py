@@ -3,23 +3,23 @@
 import os
 
 from predictor import shared
-from predictor.shared import SharedNumbers
+from predictor.shared import SharedCounters
 
 
 def test_told() -> None:
     """The numbers of all who have told one are seen, in the order of their slots."""
-    numbers = SharedNumbers()
-    numbers.put(2, 7)
-    numbers.put(0, 5)
+    numbers = SharedCounters()
+    numbers.set(2, 7)
+    numbers.set(0, 5)
 
     assert list(numbers.of(2)) == [5, 7]
 
 
 def test_released() -> None:
     """The number of a worker that is gone no longer counts."""
-    numbers = SharedNumbers()
-    numbers.put(0, 5)
-    numbers.put(1, 7)
+    numbers = SharedCounters()
+    numbers.set(0, 5)
+    numbers.set(1, 7)
     numbers.release(1)
 
     assert list(numbers.of(2)) == [5]
@@ -27,8 +27,8 @@ def test_released() -> None:
 
 def test_after_the_end() -> None:
     """What a worker told is read by its slot until it is released, and then nothing."""
-    numbers = SharedNumbers()
-    numbers.put(3, 41)
+    numbers = SharedCounters()
+    numbers.set(3, 41)
 
     assert numbers.at(3) == 41
     numbers.release(3)
@@ -37,18 +37,18 @@ def test_after_the_end() -> None:
 
 def test_beyond_the_table() -> None:
     """A slot beyond the table never fails a worker."""
-    numbers = SharedNumbers()
-    numbers.put(1024, 3)
+    numbers = SharedCounters()
+    numbers.set(1024, 3)
 
     assert list(numbers.of(1)) == [3]
 
 
 def test_shared_after_a_fork() -> None:
     """What a child process tells, its parent sees."""
-    numbers = SharedNumbers()
+    numbers = SharedCounters()
     child = os.fork()
     if child == 0:
-        numbers.put(1, 42)
+        numbers.set(1, 42)
         os._exit(0)
     os.waitpid(child, 0)
 
@@ -59,7 +59,7 @@ def test_release_of_all() -> None:
     """A worker that is gone leaves none of its numbers."""
     everything = (shared.connections, shared.computing, shared.waiting, shared.answers, shared.endings)
     for numbers in everything:
-        numbers.put(3, 41)
+        numbers.set(3, 41)
     assert all(41 in numbers.of(2) for numbers in everything)
 
     shared.release(3)

@@ -19,7 +19,7 @@ from tools import bad_models, external_models, runtime_models
 from tools.mutate_fields import KINDS, change_field
 from tools.sample_models import classifier
 
-_MOST_CHANGES = 3
+_MAX_CHANGES = 3
 _LONGEST = 2_000_000
 _EXPORTS = Path(__file__).parent.parent / "tests" / "data" / "exports"
 _BASES: tuple[Callable[[], bytes], ...] = (
@@ -67,7 +67,7 @@ def mutant(seed: int) -> Mutant:
     chance = random.Random(seed)  # noqa: S311 - it has to be the same each time
     content = _base(chance.randrange(len(_BASES)))
     kinds = [*_OF_BYTES, *KINDS]
-    changes = tuple(chance.choice(kinds) for _ in range(chance.randint(1, _MOST_CHANGES)))
+    changes = tuple(chance.choice(kinds) for _ in range(chance.randint(1, _MAX_CHANGES)))
     for kind in changes:
         content = _OF_BYTES[kind](content, chance) if kind in _OF_BYTES else _of_field(content, kind, chance)
     return Mutant(seed, changes, content[:_LONGEST])

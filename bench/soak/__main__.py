@@ -33,7 +33,7 @@ from tools import bad_models
 
 SHARE_OF_CAPACITY = 0.4
 # A worker is replaced after 100 000 requests at the earliest; the one that is watched must not be.
-MOST_REQUESTS = 160_000
+MAX_REQUESTS = 160_000
 MEASURE_SECONDS = 12.0
 # Until workers that were replaced, uploads and connections have come to an end.
 SETTLE_SECONDS = 5.0
@@ -204,7 +204,7 @@ def soak(minutes: float) -> Soaked:
         upload(service, variant("A")).raise_for_status()
         events.switches.append(Switch(started, time.time(), "A tiger cat"))
         most = capacity(urls, address)
-        rate = min(SHARE_OF_CAPACITY * most, MOST_REQUESTS / plan.seconds)
+        rate = min(SHARE_OF_CAPACITY * most, MAX_REQUESTS / plan.seconds)
         eldest = min(service.workers())
         trouble = Trouble(service, eldest, events)
         with Watch(service, eldest) as watch, loaded(urls, address, rate) as sent:

@@ -24,7 +24,7 @@ from bench.soak.mix import KINDS, Kind, Maker, Request
 
 _THREADS = 24
 _THREADS_AT_ONCE = 8
-_MOST_WAITING = 10_000
+_MAX_WAITING = 10_000
 _PATIENCE_SECONDS = 60
 _ONE_LINE = threading.Lock()
 
@@ -44,7 +44,7 @@ class Sent(NamedTuple):
 def main() -> None:
     """Send until standard input ends."""
     address, rate, urls = sys.argv[1], float(sys.argv[2]), sys.argv[4:]
-    due = queue.Queue[float | None](_MOST_WAITING)
+    due = queue.Queue[float | None](_MAX_WAITING)
     ended = threading.Event()
     with Path(sys.argv[3]).open("w") as results:
         senders = [

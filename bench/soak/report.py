@@ -14,13 +14,13 @@ from tests.live.service import Service
 _WARM_MINUTES = 5
 _MINUTES_TO_JUDGE = 5
 _LEAST_SHARE = 0.999
-_MOST_SLOPE_MB = 1.0
+_MAX_SLOPE_MB = 1.0
 # Connections come and go; what grows all the time grows by more than this.
 _MORE_DESCRIPTORS, _MORE_THREADS, _MORE_FILES = 16, 8, 4
-_MOST_VERSIONS = 6
-_MOST_WRONG = 5
+_MAX_VERSIONS = 6
+_MAX_WRONG = 5
 # An answer of five labels takes some 1.5 kB; what was written last lies in a log of 4 MB beside the file.
-_MOST_CACHE_MB = 40
+_MAX_CACHE_MB = 40
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _table(soaked: Soaked) -> Iterator[str]:
     for title, proxied in (("directly", False), ("behind nginx", True)):
         yield _row(title, tally([one for one in soaked.sent if one.proxied is proxied], soaked.events))
     yield _row("all", everything)
-    for one in [*everything.wrong[:_MOST_WRONG], *everything.lost[:_MOST_WRONG]]:
+    for one in [*everything.wrong[:_MAX_WRONG], *everything.lost[:_MAX_WRONG]]:
         yield f"{one.kind}: {one.status} {one.labels}, {one.answered - one.sent:.2f} s, sent {one.sent:.2f}"
 
 
@@ -153,7 +153,7 @@ def _about_memory(samples: list[Sample]) -> Iterator[Promise]:
     for title, field in (("memory", "total_mb"), ("the eldest worker's memory", "eldest_mb")):
         values = by_minute(samples, field)[_WARM_MINUTES:]
         growth = slope(values)
-        kept = growth < _MOST_SLOPE_MB if len(values) >= _MINUTES_TO_JUDGE else None
+        kept = growth < _MAX_SLOPE_MB if len(values) >= _MINUTES_TO_JUDGE else None
         yield f"{title} grows by less than 1 MB a minute after five: {growth:+.2f}", kept
 
 
@@ -177,6 +177,6 @@ def _about_files(soaked: Soaked) -> Iterator[Promise]:
     yield f"the dead leave no metrics: {left.metrics} files", left.metrics <= 3 * (left.living + 1)
     yield (
         f"the cache is bounded: {left.cache_mb:.1f} MB for {MAX_ENTRIES} answers",
-        left.cache_mb < _MOST_CACHE_MB,
+        left.cache_mb < _MAX_CACHE_MB,
     )
-    yield f"old versions go: {left.versions} kept", left.versions <= _MOST_VERSIONS
+    yield f"old versions go: {left.versions} kept", left.versions <= _MAX_VERSIONS

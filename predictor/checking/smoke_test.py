@@ -11,7 +11,7 @@ from PIL import Image
 
 from predictor.checking.report import Refused
 from predictor.image.preprocess import to_tensor
-from predictor.model.label_lines import MOST
+from predictor.model.label_lines import MAX_CLASSES
 from predictor.model.scores import flat
 from predictor.model.spec import ModelSpec
 
@@ -128,8 +128,8 @@ def _check_scores(scores: _Array, batch: int, spec: ModelSpec) -> None:
     if count != batch:
         sentence = f"The model must give scores for each picture: {batch} came in, {count} went out."
         raise Refused("class_scores", sentence)
-    if classes > MOST:
-        raise Refused("class_count", f"A model may have {MOST} classes at most.")
+    if classes > MAX_CLASSES:
+        raise Refused("class_count", f"A model may have {MAX_CLASSES} classes at most.")
     # One score tells two classes apart, and a single label may be the name of the second.
     fitting = {1} if spec.binary else {labels or classes, 1 if labels <= 2 else labels}
     if classes not in fitting:

@@ -10,11 +10,11 @@ from predictor.errors import ImageError, InvalidRequest
 
 SUFFIXES = (".csv", ".tsv")
 """What the names of tables end in, in lower case."""
-MOST_TABLES = 1000
+MAX_TABLES = 1000
 """Tables of one set."""
-MOST_ROWS = 500_000
+MAX_ROWS = 500_000
 """Rows of all tables of a set together, empty ones included."""
-MOST_BYTES = 100_000_000
+MAX_BYTES = 100_000_000
 """Bytes of all tables of a set together, unpacked."""
 
 _PIECE = 1000
@@ -62,9 +62,9 @@ def rows_of(
     Raises:
         InvalidRequest: a table cannot be read, or there are too many tables, rows or bytes.
     """
-    number = _Bound(MOST_TABLES, "tables")
-    size = _Bound(MOST_BYTES, "bytes in the tables")
-    length = _Bound(MOST_ROWS, "rows in the tables")
+    number = _Bound(MAX_TABLES, "tables")
+    size = _Bound(MAX_BYTES, "bytes in the tables")
+    length = _Bound(MAX_ROWS, "rows in the tables")
     for table, read in tables.items():
         still_wanted()
         number.add()

@@ -60,7 +60,7 @@ class Admission:
         self._max_waiting = settings.max_queue
         self._share = settings.concurrency
         self._workers = settings.workers or cores()
-        self._slot = shared.own()
+        self._index = shared.worker_index()
         self._accepted = 0
         self._crowded = False
         self._lock = threading.Lock()
@@ -107,7 +107,7 @@ class Admission:
 
     def _tell(self, accepted: int) -> None:
         self._accepted = accepted
-        shared.waiting.put(self._slot, accepted)
+        shared.waiting.set(self._index, accepted)
 
 
 def _whole_seconds(seconds: float) -> int:

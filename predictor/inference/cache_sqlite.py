@@ -15,7 +15,7 @@ from cachelib.serializers import BaseSerializer
 from flask_caching.backends.base import BaseCache
 
 MAX_ENTRIES = 10_000
-_BUSY_SECONDS = 0.05
+_LOCK_TIMEOUT_SECONDS = 0.05
 
 
 class JsonSerializer(BaseSerializer):
@@ -96,7 +96,7 @@ class SqliteCache(BaseCache):
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         # A cache may lose its last entries with the power; it must not wait for the disk.

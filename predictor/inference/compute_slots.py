@@ -1,6 +1,6 @@
 """How many threads of this worker may compute at the same time."""
 
-from predictor.shared import SharedNumbers, own
+from predictor.shared import SharedCounters, worker_index
 
 
 class ComputeSlots:
@@ -13,7 +13,7 @@ class ComputeSlots:
         share: slots that this worker may take whatever others do.
         total: slots of all workers together.
         workers: how many workers there are.
-        slot: this worker's index.
+        index: this worker's index.
         shared: where the workers tell each other how many slots they have taken.
     """
 
@@ -22,14 +22,14 @@ class ComputeSlots:
         share: int,
         total: int = 0,
         workers: int = 1,
-        slot: int | None = None,
-        shared: SharedNumbers | None = None,
+        index: int | None = None,
+        shared: SharedCounters | None = None,
     ) -> None:
         self._share = share
         self._total = total
         self._workers = workers
-        self._slot = own() if slot is None else slot
-        self._shared = SharedNumbers() if shared is None else shared
+        self._index = worker_index() if index is None else index
+        self._shared = SharedCounters() if shared is None else shared
         self._tell(0)
 
     def take(self) -> bool:
@@ -46,4 +46,4 @@ class ComputeSlots:
 
     def _tell(self, mine: int) -> None:
         self._mine = mine
-        self._shared.put(self._slot, mine)
+        self._shared.set(self._index, mine)

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-MOST = 100_000
+MAX_CLASSES = 100_000
 """Classes that a model may have."""
 
-_MOST_COLUMNS = 100
+_MAX_COLUMNS = 100
 _INDEX = re.compile(r"\d{1,9}")
 _SYNSET = re.compile(r"(n\d{8})\s+(\S.*)")
 _NUMBERED = re.compile(r"(\d{1,9})(?:\s*[:,;\t]\s*|\s+)(\S.*)")
@@ -41,8 +41,8 @@ def entries(text: str) -> list[Any]:
     lines = [line.strip() for line in text.strip("\n\r \ufeff").splitlines()]
     if not any(lines):
         raise ValueError("It has no labels.")
-    if len(lines) > MOST + 1:
-        raise ValueError(f"It has more than {MOST} lines.")
+    if len(lines) > MAX_CLASSES + 1:
+        raise ValueError(f"It has more than {MAX_CLASSES} lines.")
     if (rows := _table(lines)) is not None:
         return rows
     if "" in lines:
@@ -64,7 +64,7 @@ def _table(lines: list[str]) -> list[Any] | None:
         rows = list(csv.reader((line for line in lines if line), delimiter=delimiter, strict=True))
     except csv.Error:
         return None
-    if len(rows[0]) > _MOST_COLUMNS:
+    if len(rows[0]) > _MAX_COLUMNS:
         return None
     header = [cell.strip().lower() for cell in rows[0]]
     if len({len(row) for row in rows}) > 1:

@@ -7,7 +7,7 @@ from typing import Any
 
 from predictor.errors import InvalidModel
 from predictor.model import label_formats
-from predictor.model.label_lines import MOST, NAME_COLUMNS
+from predictor.model.label_lines import MAX_CLASSES, NAME_COLUMNS
 
 KEY = "predictor.labels"
 """The metadata key under which this service looks first."""
@@ -19,7 +19,7 @@ BESIDE = "Read from the file that came with the model."
 IN_METADATA = "Read from the model's metadata."
 NONE = "No labels came with the model: its classes are numbered."
 
-_MOST_CHARACTERS = 10_000
+_MAX_CHARACTERS = 10_000
 _OPENVINO, _OPENVINO_INFO = "model_info labels", "model_info label_info"
 # Other keys in use; their values count only if they are JSON or a dict that Python printed.
 _KEYS = (
@@ -105,8 +105,8 @@ def fit(found: Found, scores: int | None) -> Found:
     Raises:
         InvalidModel: there are not as many as there are classes, or too many of both.
     """
-    if scores is not None and scores > MOST:
-        raise InvalidModel(f"A model may have {MOST} classes at most.")
+    if scores is not None and scores > MAX_CLASSES:
+        raise InvalidModel(f"A model may have {MAX_CLASSES} classes at most.")
     if scores == 1:
         return _fit_one(found)
     labels = _without_heading(found.labels, scores) or numbered(scores or 0)
@@ -141,8 +141,8 @@ def parse(text: str) -> tuple[Label, ...]:
         entries = label_formats.entries(text)
     except ValueError as error:
         raise InvalidModel(f"The labels cannot be used: {error}") from error
-    if not 1 <= len(entries) <= MOST:
-        raise InvalidModel(f"The labels must be a list with an entry for each class, {MOST} at most.")
+    if not 1 <= len(entries) <= MAX_CLASSES:
+        raise InvalidModel(f"The labels must be a list with an entry for each class, {MAX_CLASSES} at most.")
     return tuple(_label(index, entry) for index, entry in enumerate(entries))
 
 
@@ -202,8 +202,8 @@ def _name(index: int, text: str) -> str:
     name = " ".join(text.split())
     if not name:
         raise InvalidModel(f"Label {index} is empty.")
-    if len(name) > _MOST_CHARACTERS:
-        raise InvalidModel(f"Label {index} has more than {_MOST_CHARACTERS} characters.")
+    if len(name) > _MAX_CHARACTERS:
+        raise InvalidModel(f"Label {index} has more than {_MAX_CHARACTERS} characters.")
     if not name.isprintable() and any(map(_is_hidden, name)):
         raise InvalidModel(f"Label {index} holds a character that cannot be shown.")
     return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 # The most that counts between two looks: if nobody looked for longer, this process had no processor either.
-_MOST_SECONDS = 1.0
+_MAX_SECONDS = 1.0
 _RUNNABLE = "R"
 
 
@@ -37,7 +37,7 @@ class Stopwatch:
         """
         now, (state, had) = self._clock(), self._read()
         if self._last is not None:
-            passed = min(_MOST_SECONDS, now - self._last[0])
+            passed = min(_MAX_SECONDS, now - self._last[0])
             self._seconds += min(passed, had - self._last[1]) if state == _RUNNABLE else passed
         self._last = now, had
         return self._seconds

@@ -5,7 +5,7 @@ import math
 import re
 from typing import Any
 
-_MOST_DIGITS = 100
+_MAX_DIGITS = 100
 _SHOWN = re.compile(r"[\w .,:/()+-]{1,64}")
 
 
@@ -51,8 +51,8 @@ def _not_a_number(name: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
-        raise ValueError(f"A number in it has more than {_MOST_DIGITS} digits.")
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"A number in it has more than {_MAX_DIGITS} digits.")
     return int(text)
 
 

@@ -180,7 +180,7 @@ class Follower:
     @contextmanager
     def _lane(self) -> Iterator[None]:
         """Load beside few others, so that on a machine of several cores half of them are left to requests."""
-        lane = shared.own() % max(1, cores() // 2)
+        lane = shared.worker_index() % max(1, cores() // 2)
         with contextlib.ExitStack() as held:
             with contextlib.suppress(TimeoutError, OSError):
                 held.enter_context(locked(self._registry.data / f"load-{lane}.lock", _LANE_SECONDS))

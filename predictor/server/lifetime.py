@@ -39,8 +39,8 @@ class Starts:
     def prepare(self, worker: Any) -> None:
         """Tell a worker that is about to be forked when to load: `due`, by the clock."""
         now = worker.due = self._clock()
-        answers.put(worker.slot, 0)
-        endings.put(worker.slot, 0)
+        answers.set(worker.slot, 0)
+        endings.set(worker.slot, 0)
         self._forget(now)
         if self._storm or len(self._deaths) >= _DEATHS:
             worker.due = max(now, self._latest) + _PAUSES[min(self._storm, len(_PAUSES) - 1)]
@@ -60,12 +60,12 @@ class Starts:
 
 def answered(worker: Any, request: Any) -> None:  # noqa: ARG001 (gunicorn's hook)
     """Count an answer, after each request."""
-    answers.put(worker.slot, answers.at(worker.slot) + 1)
+    answers.set(worker.slot, answers.at(worker.slot) + 1)
 
 
 def leave(worker: Any) -> None:
     """Let the master know that the end of a worker, which it is about to see, is nothing to worry about."""
-    endings.put(worker.slot, _IN_PEACE)
+    endings.set(worker.slot, _IN_PEACE)
 
 
 class PatientWorker(ThreadWorker):

@@ -106,7 +106,7 @@ class BalancedThreadWorker(PatientWorker):
     def _publish(self) -> None:
         """Tell the others; one that accepts no more is nobody to compare with."""
         if self.alive:
-            connections.put(self.slot, self.nr_conns)
+            connections.set(self.slot, self.nr_conns)
         else:
             connections.release(self.slot)
 

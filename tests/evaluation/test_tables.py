@@ -61,9 +61,9 @@ def test_one_after_the_other() -> None:
 @pytest.mark.parametrize(
     ("bound", "most", "sentence", "last"),
     [
-        ("MOST_TABLES", 3, "more than 3 tables", 3),
-        ("MOST_ROWS", 25, "more than 25 rows", 3),
-        ("MOST_BYTES", 500, "more than 500 bytes", 4),
+        ("MAX_TABLES", 3, "more than 3 tables", 3),
+        ("MAX_ROWS", 25, "more than 25 rows", 3),
+        ("MAX_BYTES", 500, "more than 500 bytes", 4),
     ],
 )
 def test_bounds(monkeypatch: pytest.MonkeyPatch, bound: str, most: int, sentence: str, last: int) -> None:

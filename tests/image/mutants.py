@@ -24,7 +24,7 @@ from predictor.image.decode import Limits, decode
 
 WIDTH, HEIGHT = 45, 31
 _LIMITS = Limits()
-_MOST_CHANGES = 8
+_MAX_CHANGES = 8
 # Numbers at which lengths, counts and sizes go wrong.
 _EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
@@ -46,7 +46,7 @@ def mutant(number: int) -> bytes:
     chance = random.Random(number)
     name = chance.choice(sorted(pictures()))
     data = bytearray(pictures()[name])
-    for _ in range(chance.randint(1, _MOST_CHANGES)):
+    for _ in range(chance.randint(1, _MAX_CHANGES)):
         _change(data, chance)
     # A decoder looks no further than to the first wrong checksum.
     return with_checksums(bytes(data)) if name.startswith("PNG") and chance.random() < 0.8 else bytes(data)

@@ -88,7 +88,7 @@ def test_crowded_together() -> None:
     door = admission(workers=2)
     with door.reserve(6, 1.0, PATIENT):
         assert not door.crowded
-        shared.waiting.put(1, 6)
+        shared.waiting.set(1, 6)
 
         assert door.crowded
 

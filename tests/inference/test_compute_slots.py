@@ -1,7 +1,7 @@
 """A worker computes on its share of the cores, and on those that other workers leave idle."""
 
 from predictor.inference.compute_slots import ComputeSlots
-from predictor.shared import SharedNumbers
+from predictor.shared import SharedCounters
 
 
 def taken(slots: ComputeSlots) -> int:
@@ -24,8 +24,8 @@ def test_idle_cores() -> None:
 
 def test_own_share_is_certain() -> None:
     """What others took of a worker's share does not keep it from working."""
-    shared = SharedNumbers()
-    greedy, late = (ComputeSlots(1, total=2, workers=2, slot=slot, shared=shared) for slot in (0, 1))
+    shared = SharedCounters()
+    greedy, late = (ComputeSlots(1, total=2, workers=2, index=slot, shared=shared) for slot in (0, 1))
 
     assert taken(greedy) == 2
     assert taken(late) == 1
@@ -33,8 +33,8 @@ def test_own_share_is_certain() -> None:
 
 def test_given_back() -> None:
     """A slot that is given back can be taken again, by other workers too."""
-    shared = SharedNumbers()
-    first, second = (ComputeSlots(1, total=2, workers=2, slot=slot, shared=shared) for slot in (0, 1))
+    shared = SharedCounters()
+    first, second = (ComputeSlots(1, total=2, workers=2, index=slot, shared=shared) for slot in (0, 1))
     assert taken(first) == 2
     first.give_back()
 

@@ -79,15 +79,15 @@ def test_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("computing", "waits"), [([0, 0], 0), ([1, 0], 3), ([1, 0, 0], 1)])
 def test_pictures_first(computing: list[int], waits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two pieces of long work, pictures that are computed get a moment, but not for ever."""
-    numbers = shared.SharedNumbers()
+    numbers = shared.SharedCounters()
     monkeypatch.setattr(shared, "computing", numbers)
     waited = list[float]()
-    numbers.put(0, computing.pop(0))
+    numbers.set(0, computing.pop(0))
 
     def sleep(seconds: float) -> None:
         waited.append(seconds)
         if len(computing) > 1:
-            numbers.put(0, computing.pop(0))
+            numbers.set(0, computing.pop(0))
 
     let_pictures_pass(2, sleep)
 

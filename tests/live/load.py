@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from tests.patience import PATIENCE
 
 _THREADS = 24
-_MOST_SECONDS = 1800
+_MAX_SECONDS = 1800
 
 
 class Sent(NamedTuple):
@@ -46,7 +46,7 @@ def main() -> None:
     threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
     threading.Thread(target=_say_that_it_began, args=(results,), daemon=True).start()
     start = time.time()
-    for number in range(int(rate * _MOST_SECONDS)):
+    for number in range(int(rate * _MAX_SECONDS)):
         moment = start + number / rate
         if ended.wait(max(0.0, moment - time.time())):
             break

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from predictor.errors import InvalidModel
-from predictor.model.label_lines import MOST
+from predictor.model.label_lines import MAX_CLASSES
 from predictor.model.labels import LONGEST, Label, find, parse
 
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -56,7 +56,7 @@ def check(text: str) -> None:
     except InvalidModel as error:
         assert_one_sentence(error.detail)
         return
-    assert 1 <= len(labels) <= MOST
+    assert 1 <= len(labels) <= MAX_CLASSES
     for label in labels:
         assert label.name
         for shown in (label.name, label.id or "", *label.synonyms):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 # More than any change has.
-_MOST_STEPS = 400
+_MAX_STEPS = 400
 
 
 class Killer:
@@ -101,7 +101,7 @@ def test_killed_before_each_step(
     prepared: Path, tmp_path: Path, killer: Killer, change: str, followed: bool
 ) -> None:
     """What serves is whole, and all agree on it; the next change is made, and no leftovers stay."""
-    for step in range(_MOST_STEPS):
+    for step in range(_MAX_STEPS):
         data = tmp_path / f"step-{step}"
         shutil.copytree(prepared, data, ignore=shutil.ignore_patterns("workers"))
         store = Store(data)

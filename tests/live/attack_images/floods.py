@@ -9,7 +9,7 @@ from PIL import Image
 from tests.image.mutants import encoded, png_chunk
 
 SIZE = (300, 200)
-_MOST_SEGMENT = 65_000
+_MAX_SEGMENT = 65_000
 
 
 def plain() -> Image.Image:
