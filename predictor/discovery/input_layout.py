@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import get_args
 
 from predictor.errors import InvalidModel
-from predictor.image.fields import MAX_SIDE
 from predictor.image.preprocess import DType, Layout
+from predictor.image.validators import MAX_SIDE
 from predictor.model.spec import Graph, Structure, Tensor
 
 _DEPTHS = (1, 3)

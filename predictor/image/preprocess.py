@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from predictor.image.fields import check_colour, check_numbers, check_side, pair, sequence
 from predictor.image.resize import (
     Edges,
     Interpolation,
@@ -19,6 +18,7 @@ from predictor.image.resize import (
     shortened,
     stretch,
 )
+from predictor.image.validators import check_colour, check_numbers, check_side, pair, sequence
 
 Resize = Literal["crop", "stretch", "fit"]
 Channels = Literal["RGB", "BGR", "L"]

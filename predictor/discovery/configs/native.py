@@ -6,7 +6,7 @@ from typing import Any
 
 from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.record import Record
-from predictor.image.fields import pair
+from predictor.image.validators import pair
 from predictor.model import strict_json
 from predictor.model.spec import ACTIVATIONS
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from predictor.image.fields import MAX_SIDE
+from predictor.image.validators import MAX_SIDE
 from predictor.model.strict_json import shown
 
 

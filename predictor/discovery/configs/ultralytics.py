@@ -9,7 +9,7 @@ from typing import Any
 
 from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.families import SCALE
-from predictor.image.fields import MAX_SIDE
+from predictor.image.validators import MAX_SIDE
 from predictor.model.strict_json import shown
 
 _MARKS = ("task", "imgsz")
