@@ -43,7 +43,7 @@ def main() -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answer:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         request = Request.from_json(json.load(sys.stdin))
-        enter_sandbox(request.limits, _size(request), request.provider)
+        enter_sandbox(request.limits, _size(request), request.provider, request.niceness)
         if abandoned(answer.fileno()):
             return
         if request.provider == "cuda":

@@ -73,7 +73,8 @@ def _run(
     process = _start(folder, command, environment)
     try:
         idle = turn.idle and _run_when_idle(process.pid)
-        _send(process, request)
+        # One that starved because it let everybody go first begins again as an equal.
+        _send(process, request if turn.idle else dataclasses.replace(request, niceness=0))
         output = _Output(process)
         in_time = _finished(process, output, request.limits.seconds, dataclasses.replace(turn, idle=idle))
         if in_time is None:

@@ -89,6 +89,7 @@ class Request:
         limits: what the check may use.
         allow_control_flow: whether the model may hold loops, so that no trial can foretell its run time.
         provider: what the model is tried on; `cuda` is the one GPU that the check sees.
+        niceness: how far the check lets others go first, by nice(2).
     """
 
     model: str
@@ -97,6 +98,7 @@ class Request:
     limits: Limits = field(default_factory=Limits)
     allow_control_flow: bool = False
     provider: Provider = "cpu"
+    niceness: int = 10
 
     def to_json(self) -> dict[str, Any]:
         """The form that `from_json` reads back."""

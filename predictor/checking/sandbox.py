@@ -13,12 +13,11 @@ from predictor.checking.report import Limits, Provider
 # Of Linux's headers sched.h and prctl.h.
 _NEW_USER, _NEW_NETWORK = 0x1000_0000, 0x4000_0000
 _END_WITH_PARENT, _NO_NEW_PRIVILEGES = 1, 38
-_NICENESS = 10
 _CUDA_DESCRIPTORS = 1024
 _CUDA_FILE_BYTES = 1_000_000
 
 
-def enter_sandbox(limits: Limits, file_bytes: int, provider: Provider = "cpu") -> None:
+def enter_sandbox(limits: Limits, file_bytes: int, provider: Provider = "cpu", niceness: int = 10) -> None:
     """Give up network, privileges, files, new processes and much memory or time, and let others go first.
 
     Some of it is done twice, for a machine may forbid leaving the network, a superuser has no limit of
@@ -28,12 +27,13 @@ def enter_sandbox(limits: Limits, file_bytes: int, provider: Provider = "cpu") -
         limits: what is left.
         file_bytes: size of the model.
         provider: what the model is to be tried on.
+        niceness: how far others go first.
     """
     _unshare(_NEW_USER | _NEW_NETWORK)
     # The thread that started this process waits for it, so that it ends before only with its own process.
     _prctl(_END_WITH_PARENT, signal.SIGKILL)
     _prctl(_NO_NEW_PRIVILEGES, 1)
-    os.nice(_NICENESS)
+    os.nice(niceness)
     # The process ends itself even if its parent's end passed unseen.
     signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1)
     _limit(resource.RLIMIT_CORE, 0)

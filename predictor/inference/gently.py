@@ -13,7 +13,7 @@ from predictor import shared
 T = TypeVar("T")
 
 # From then on the work is done with a share of its own: the machine is busy.
-_PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 2.0
 # How often it is looked whether a picture is still computed, and how long at most.
 _LOOK_SECONDS, _LOOKS = 0.001, 3
 

@@ -151,7 +151,7 @@ class Loader:
         most, cpu = self._settings.max_batch, self._device.kind == "cpu"
         clock = time.thread_time if cpu else time.perf_counter
         sizes = [1, 2] if cpu and most > 1 and spec.batch is None else [1]
-        alone, *together = gently(lambda: _seconds_per_image(run, spec, sizes, clock))
+        alone, *together = _seconds_per_image(run, spec, sizes, clock)
         if spec.batch is not None:
             return spec.batch, alone
         if not cpu:

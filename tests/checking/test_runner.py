@@ -159,6 +159,30 @@ def test_busy_machine(tmp_path: Path) -> None:
     assert report.run_seconds > 0
 
 
+def test_starving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that hardly gets a processor because it lets everybody go first begins again as an equal."""
+    monkeypatch.setattr(process, "_STARVING_SECONDS", 1.0)
+    core = min(os.sched_getaffinity(0))
+    code = f"""
+import json
+asked = json.load(sys.stdin)
+if asked["niceness"]:
+    os.sched_setaffinity(0, {{{core}}})
+    while True:
+        pass
+spec = {{"niceness": asked["niceness"], "class": os.sched_getscheduler(0)}}
+print(json.dumps(json.loads(YES) | {{"spec": spec}}))
+"""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        os.sched_setaffinity(busy.pid, {core})
+        try:
+            report = tried(tmp_path, code)
+        finally:
+            busy.kill()
+
+    assert report.spec == {"niceness": 0, "class": os.SCHED_OTHER}
+
+
 def test_no_processor(tmp_path: Path) -> None:
     """A process that is not done when the clock says so, though it may work on, is not the model's fault."""
     limits = Limits(seconds=600, wall_seconds=0.5)
