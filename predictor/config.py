@@ -29,57 +29,65 @@ def _setting(default: Any, doc: str, *, secret: bool = False, unset: str = "none
 class Settings:
     """Everything that can be set from outside; each field is the variable `PREDICTOR_<FIELD>`."""
 
-    bind: str = _setting("127.0.0.1:8080", "Address to listen on.")
+    bind: str = _setting("127.0.0.1:8080", "Address to listen on, `host:port` or `unix:/path`.")
     workers: int | None = _setting(
-        None, "Worker processes; by default one for each core, or for each GPU.", unset="by device and cores"
+        None, "Worker processes; by default one per core, or one per GPU.", unset="by device and cores"
     )
     threads: int = _setting(
-        16, "Request threads in each worker, beside those that wait for a picture's turn."
+        16, "Request threads in each worker, besides one for each image that may be queued."
     )
-    data: Path = _setting(Path("instance"), "Folder for everything the service writes.")
-    device: str = _setting("auto", "`auto`, `cpu`, `cuda` or `cuda:1`.")
-    admin_token: str | None = _setting(None, "Bearer token needed to change models.", secret=True)
-    predict_token: str | None = _setting(None, "Bearer token needed to predict, if set.", secret=True)
+    data: Path = _setting(Path("instance"), "Folder for all files that the service writes.")
+    device: str = _setting("auto", "Device that runs the model: `auto`, `cpu`, `cuda` or `cuda:1`.")
+    admin_token: str | None = _setting(None, "Bearer token required to change models.", secret=True)
+    predict_token: str | None = _setting(None, "Bearer token required to predict, if set.", secret=True)
     trusted_hosts: tuple[str, ...] = _setting(
-        (), "Names by which the service may be asked; a leading dot takes in all names below."
+        (), "Allowed `Host` headers; `.example.com` also matches subdomains."
     )
     fetch_allow: tuple[str, ...] = _setting(
-        (), "Hosts or networks, any port, that an image URL may reach although they are not public."
+        (), "Hosts or networks that an image URL may reach on any port although they are not public."
     )
-    fetch_seconds: float = _setting(10.0, "Time for the whole of one download, redirects included.")
-    cache: str = _setting("on", "`on` (shared by the machine's workers), `off`, or a `redis://` URL.")
-    cache_seconds: int = _setting(300, "How long a URL's answer is reused without asking its server again.")
-    max_image_mb: float = _setting(20.0, "Largest picture, in megabytes.")
-    max_megapixels: float = _setting(50.0, "Largest picture, in millions of pixels.")
-    max_model_mb: float = _setting(1024.0, "Largest model file, in megabytes.")
+    fetch_seconds: float = _setting(10.0, "Maximum time of a download in seconds, redirects included.")
+    cache: str = _setting(
+        "on", "Cache of answers: `on` (shared by the workers of this machine), `off`, or a `redis://` URL."
+    )
+    cache_seconds: int = _setting(
+        300, "Seconds for which the answer for a URL is reused without another request to its server."
+    )
+    max_image_mb: float = _setting(20.0, "Maximum size of an image in megabytes.")
+    max_megapixels: float = _setting(50.0, "Maximum size of an image in millions of pixels.")
+    max_model_mb: float = _setting(1024.0, "Maximum size of a model file in megabytes.")
     formats: tuple[str, ...] = _setting(
-        ("JPEG", "PNG", "WEBP", "GIF", "BMP"), "Picture formats that are opened at all."
+        ("JPEG", "PNG", "WEBP", "GIF", "BMP"), "Image formats that are accepted."
     )
-    max_batch: int = _setting(32, "Images in one request, and in one run of the model.")
-    max_queue: int = _setting(64, "Images that may wait in a worker; past it, 503.")
+    max_batch: int = _setting(32, "Maximum number of images in one request, and in one batch of the model.")
+    max_queue: int = _setting(64, "Maximum number of images in a worker's queue; further images get 503.")
     deadline_seconds: float = _setting(
         30.0,
-        "A picture that has not begun to run after this time is given up; a request may name less or more.",
+        "Seconds after which an image is refused if its run has not begun; a request may set its own.",
     )
     allow_loops: str = _setting(
-        "off", "`on` takes models with loops (`Loop`, `Scan`), whose run time no check can foresee."
+        "off", "`on` accepts models with loops (`Loop`, `Scan`), whose run time no check can predict."
     )
-    run_seconds: float = _setting(30.0, "A native call longer than this ends its worker.")
-    log: str | None = _setting(None, "Log lines as `json` or `text`.", unset="text on a terminal, else json")
+    run_seconds: float = _setting(
+        30.0, "Maximum seconds of one native call, such as a run of the model; a longer one ends its worker."
+    )
+    log: str | None = _setting(
+        None, "Format of log lines: `json` or `text`.", unset="text on a terminal, else json"
+    )
 
     @property
     def max_image_bytes(self) -> int:
-        """Largest picture in bytes."""
+        """Maximum size of an image in bytes."""
         return int(self.max_image_mb * MEGA)
 
     @property
     def max_pixels(self) -> int:
-        """Largest picture in pixels."""
+        """Maximum size of an image in pixels."""
         return int(self.max_megapixels * MEGA)
 
     @property
     def max_body_bytes(self) -> int:
-        """Largest request body for predictions, in bytes: five of the largest pictures."""
+        """Largest request body for predictions, in bytes: five images of maximum size."""
         return 5 * self.max_image_bytes
 
     @property
@@ -127,7 +135,7 @@ class Settings:
         }
         known = {variable(name): name for name in READERS}
         if unknown := sorted(given.keys() - known.keys()):
-            raise ConfigError(f"Unknown setting {unknown[0]}; known are {', '.join(sorted(known))}.")
+            raise ConfigError(f"Unknown setting {unknown[0]}; the settings are {', '.join(sorted(known))}.")
         return cls(**{known[name]: _read(name, READERS[known[name]], text) for name, text in given.items()})
 
 

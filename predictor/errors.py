@@ -29,7 +29,7 @@ from typing import ClassVar, Self
 
 
 class PredictorError(Exception):
-    """A failure with a status, a stable code and a sentence for the caller."""
+    """A failure with a status, a stable code and a message for the caller."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
@@ -37,7 +37,7 @@ class PredictorError(Exception):
 
     @property
     def detail(self) -> str:
-        """The sentence shown to the caller."""
+        """The message shown to the caller."""
         return str(self) or self.title
 
     @property
@@ -46,7 +46,7 @@ class PredictorError(Exception):
         return {}
 
     def bare(self) -> Self:
-        """This error without the frames that it came through, which hold the bytes of a refused picture.
+        """This error without its traceback, which would keep the bytes of a refused image in memory.
 
         An answer that holds an error, and the error's frames that hold the answer, would stay in memory until
         the garbage collector comes by.
@@ -56,17 +56,17 @@ class PredictorError(Exception):
 
 
 class ConfigError(PredictorError):
-    """The settings cannot be used; the sentence names the setting."""
+    """A setting cannot be used; the message names it."""
 
 
 class InvalidRequest(PredictorError):
-    """The request is not of the documented form."""
+    """The request is not in the documented form."""
 
     status, code, title = 400, "invalid_request", "Invalid request"
 
 
 class Unauthorized(PredictorError):
-    """A token is needed and none, or a wrong one, came."""
+    """The token is missing or wrong."""
 
     status, code, title = 401, "unauthorized", "Unauthorized"
 
@@ -83,17 +83,17 @@ class Forbidden(PredictorError):
 
 
 class FetchError(PredictorError):
-    """A picture could not be had from its address."""
+    """An image could not be downloaded."""
 
 
 class FetchBlocked(FetchError):
-    """The address is one that this service does not reach."""
+    """The URL leads to an address that this service does not contact."""
 
-    status, code, title = 403, "fetch_blocked", "Address not allowed"
+    status, code, title = 403, "fetch_blocked", "URL not allowed"
 
 
 class FetchFailed(FetchError):
-    """The picture's server could not be reached or did not send a picture."""
+    """The image's server could not be reached or did not send an image."""
 
     status, code, title = 502, "fetch_failed", "Download failed"
 
@@ -105,25 +105,25 @@ class FetchTimeout(FetchError):
 
 
 class ImageError(PredictorError):
-    """A picture cannot be used."""
+    """An image cannot be used."""
 
 
 class ImageTooLarge(ImageError):
-    """The picture has more bytes or pixels than allowed."""
+    """The image has more bytes or pixels than allowed."""
 
-    status, code, title = 413, "image_too_large", "Picture too large"
+    status, code, title = 413, "image_too_large", "Image too large"
 
 
 class UnsupportedImage(ImageError):
-    """The bytes are not of a picture format that this service opens."""
+    """The bytes are not in an accepted image format."""
 
-    status, code, title = 415, "unsupported_image", "Unsupported picture format"
+    status, code, title = 415, "unsupported_image", "Unsupported image format"
 
 
 class InvalidImage(ImageError):
-    """The bytes begin like a picture but are damaged or incomplete."""
+    """The bytes begin like an image but are damaged or incomplete."""
 
-    status, code, title = 422, "invalid_image", "Invalid picture"
+    status, code, title = 422, "invalid_image", "Invalid image"
 
 
 class ModelNotFound(PredictorError):
@@ -133,7 +133,7 @@ class ModelNotFound(PredictorError):
 
 
 class ModelConflict(PredictorError):
-    """Another change of the models is under way, or the change contradicts the present state."""
+    """Another change of the models is in progress, or the change contradicts the current state."""
 
     status, code, title = 409, "model_conflict", "Model conflict"
 
@@ -151,7 +151,7 @@ class InvalidModel(PredictorError):
 
 
 class Overloaded(PredictorError):
-    """Too many pictures are waiting; try again in `retry_after` seconds."""
+    """Too many images are queued; try again in `retry_after` seconds."""
 
     status, code, title = 503, "overloaded", "Overloaded"
 
@@ -166,16 +166,16 @@ class Overloaded(PredictorError):
 
 
 class NotReady(PredictorError):
-    """The service cannot predict; the sentence says why."""
+    """The service cannot predict; the message says why."""
 
     status, code, title = 503, "not_ready", "Not ready"
 
 
 class StorageFull(PredictorError):
-    """No room on the disk."""
+    """The disk is full, or the data folder cannot be written."""
 
     status, code, title = 507, "storage_full", "Storage full"
 
 
 class Internal(PredictorError):
-    """Something went wrong that is not the caller's fault; the log has the reason under the request id."""
+    """A fault of the service, not of the caller; the log has the reason under the request id."""

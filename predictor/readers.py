@@ -46,13 +46,15 @@ def _tokens(text: str) -> str | None:
 def _hosts(text: str) -> tuple[str, ...]:
     hosts = names(text.lower())
     if not all(_HOST.fullmatch(host) for host in hosts):
-        raise ValueError("host names without ports, such as api.example.com,.example.org")
+        raise ValueError(
+            "host names without ports, separated by commas, such as api.example.com,.example.org"
+        )
     return hosts
 
 
 def _formats(text: str) -> tuple[str, ...]:
     if not (formats := names(text.upper())):
-        raise ValueError("a list of picture formats such as JPEG,PNG")
+        raise ValueError("a list of image formats such as JPEG,PNG")
     return formats
 
 

@@ -187,7 +187,7 @@ function refuse(detail) {
   pending?.abort();
   repeat = null;
   busy(false);
-  fail({ title: "Picture too large", detail, code: "image_too_large" });
+  fail({ title: "Image too large", detail, code: "image_too_large" });
 }
 
 function takeAddress(text) {

@@ -47,6 +47,6 @@ def test_plain_text_file(plain: Page, text_file: FilePayload) -> None:
     plain.set_input_files("#image", text_file)
     plain.get_by_role("button", name="Predict").click()
 
-    expect(plain.locator("#answers .problem h3")).to_have_text("Unsupported picture format")
+    expect(plain.locator("#answers .problem h3")).to_have_text("Unsupported image format")
     expect(plain.locator("#answers .code code")).to_have_text("unsupported_image")
     expect(plain.locator("#form")).to_be_visible()

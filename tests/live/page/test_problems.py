@@ -35,10 +35,10 @@ def test_text_file(
     shows_cat(page)
     page.set_input_files("#image", text_file)
 
-    expect(page.locator(PROBLEM)).to_have_text("Unsupported picture format")
+    expect(page.locator(PROBLEM)).to_have_text("Unsupported image format")
     expect(page.locator("#answers .code code")).to_have_text("unsupported_image")
     expect(page.locator("#answers .request code")).to_have_text(re.compile(r"\w{8}"))
-    expect(page.locator("#announcement")).to_contain_text("Unsupported picture format")
+    expect(page.locator("#announcement")).to_contain_text("Unsupported image format")
     expect(page.locator(VERDICT)).to_have_count(0)
     expect(page.locator("#facts")).to_be_hidden()
     expect(page.locator("#caption")).to_have_text("notes.txt")
@@ -123,7 +123,7 @@ def test_file_past_limit(page: Page, cat_file: FilePayload) -> None:
     page.locator("#form").evaluate("form => { form.dataset.maxMb = '0.001'; }")
     page.set_input_files("#image", cat_file)
 
-    expect(page.locator(PROBLEM)).to_have_text("Picture too large")
+    expect(page.locator(PROBLEM)).to_have_text("Image too large")
     expect(page.locator("#answers .detail")).to_contain_text("cat.jpg")
     assert requests == []
 
