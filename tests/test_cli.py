@@ -91,7 +91,7 @@ def test_evaluate_service(url: str, tmp_path: Path, cat: Path) -> None:
     report = json.loads((tmp_path / "r.json").read_text())
     assert (report["top1"]["hits"], report["left_out"]) == (1, 1)
     assert (report["model"]["name"], report["model"]["version"]) == ("default", 1)
-    assert "bad.jpg: The JPEG picture ends before its first scan." in result.output
+    assert "bad.jpg: The JPEG image ends before its first scan." in result.output
 
 
 def test_predict(cat: Path, tmp_path: Path) -> None:
@@ -111,8 +111,9 @@ def test_predict(cat: Path, tmp_path: Path) -> None:
         for rank, label, index in (("1", "tiger cat", "282"), ("2", "Egyptian cat", "285"))
     ]
     assert {row["name"]: row["error"] for row in table if row["error"]} == {
-        str(tmp_path / "bad.jpg"): "The JPEG picture ends before its first scan.",
-        "http://127.0.0.1:9/x.jpg": "The picture's address is not one that this service may reach.",
+        str(tmp_path / "bad.jpg"): "The JPEG image ends before its first scan.",
+        "http://127.0.0.1:9/x.jpg": "The image URL is not allowed. Use http or https without a user name, "
+        "and a public host on its default port or a host that PREDICTOR_FETCH_ALLOW lists.",
         str(tmp_path / "none.png"): "The file cannot be read.",
     }
 

@@ -132,7 +132,7 @@ def _opening(entry: str) -> Opening:
         if match["host"] and is_host(match["host"]) and not _is_numeric(match["host"]):
             return Opening(host=_bare(match["host"]), port=port)
     raise ConfigError(
-        f"PREDICTOR_FETCH_ALLOW has the entry {entry!r}, which cannot be used: it must be a host, host:port, "
+        f"PREDICTOR_FETCH_ALLOW has the invalid entry {entry!r}: an entry must be a host, host:port, "
         "address, address:port, [IPv6 address]:port or network."
     )
 

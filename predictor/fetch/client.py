@@ -40,17 +40,15 @@ HEADERS = {
     "Connection": "close",
 }
 
-INVALID = (
-    f"The picture's address is not a valid http or https URL of at most {MAX_URL_CHARACTERS} characters."
-)
-MISDIRECTED = "The picture's server redirected to something that is not a valid URL."
-LOST = f"The picture's server redirected more than {MAX_REDIRECTS} times."
+INVALID = f"The image URL is not a valid http or https URL of at most {MAX_URL_CHARACTERS} characters."
+MISDIRECTED = "The server of the image URL redirected to an invalid URL."
+LOST = f"The server of the image URL redirected more than {MAX_REDIRECTS} times."
 UNTRUSTED = (
-    "No secure connection with the picture's server: its certificate or TLS version cannot be accepted."
+    "No secure connection to the server of the image URL: its certificate or TLS version is not accepted."
 )
-BROKEN = "The picture's server broke off or sent something that is not a valid HTTP answer."
-COMPRESSED = "The picture's server sent a compressed body, although it was asked not to."
-EMPTY = "The picture's server sent an empty body."
+BROKEN = "The server of the image URL closed the connection early or sent an invalid HTTP response."
+COMPRESSED = "The server of the image URL sent a compressed body, which is not accepted."
+EMPTY = "The server of the image URL sent an empty body."
 
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):(?://(?P<authority>[^/?#]*))?", re.IGNORECASE)
 _FOREIGN = (
@@ -138,7 +136,7 @@ class Fetcher:
 
     def _check_size(self, size: int) -> None:
         if size > self._max_bytes:
-            raise ImageTooLarge(f"The picture has more than {self._max_bytes} bytes.")
+            raise ImageTooLarge(f"The image has more than {self._max_bytes} bytes.")
 
 
 def _prepared(url: str) -> requests.PreparedRequest:
@@ -174,7 +172,7 @@ def _redirected(request: requests.PreparedRequest, location: str) -> requests.Pr
 
 def _check_answer(response: requests.Response) -> None:
     if response.status_code != 200:
-        raise FetchFailed(f"The picture's server answered with status {response.status_code}.")
+        raise FetchFailed(f"The server of the image URL answered with status {response.status_code}.")
     if _is_coded(response.headers, "Content-Encoding", "identity"):
         raise FetchFailed(COMPRESSED)
     if _is_coded(response.headers, "Transfer-Encoding", "chunked"):

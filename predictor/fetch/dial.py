@@ -19,10 +19,13 @@ LOOKUP_SECONDS = 2.0
 CONNECT_SECONDS = 2.0
 MAX_LOOKUPS = 32
 
-BLOCKED = "The picture's address is not one that this service may reach."
-UNKNOWN = "The name of the picture's server could not be resolved."
-UNREACHABLE = "The picture's server could not be reached."
-LATE = "The picture's server took longer than allowed."
+BLOCKED = (
+    "The image URL is not allowed. Use http or https without a user name, and a public host on its default "
+    "port or a host that PREDICTOR_FETCH_ALLOW lists."
+)
+UNKNOWN = "The host name of the image URL could not be resolved."
+UNREACHABLE = "The server of the image URL could not be reached."
+LATE = "The download of the image took longer than allowed."
 
 Answer = tuple[int, int, int, str, tuple[Any, ...]]
 Resolve = Callable[[str, int], Sequence[Answer]]

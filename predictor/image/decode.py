@@ -127,9 +127,9 @@ def decode(data: bytes, limits: Limits, shortest: int = 0) -> Image.Image:
 
 def _check_bytes(data: bytes, limits: Limits) -> None:
     if not data:
-        raise InvalidImage("The picture is empty.")
+        raise InvalidImage("The image is empty.")
     if len(data) > limits.max_bytes:
-        raise ImageTooLarge(f"The picture has more than {limits.max_bytes} bytes.")
+        raise ImageTooLarge(f"The image has more than {limits.max_bytes} bytes.")
 
 
 def _openable(name: str | None, data: bytes, limits: Limits) -> tuple[str, ...]:
@@ -165,8 +165,8 @@ def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> Image.Image:
         raise
     if image.width * image.height > limits.max_pixels or max(image.size) > MAX_SIDE:
         raise ImageTooLarge(
-            f"The picture has {image.width} x {image.height} pixels; at most {limits.max_pixels} "
-            f"pixels and {MAX_SIDE} a side are accepted."
+            f"The image has {image.width} x {image.height} pixels; at most {limits.max_pixels} "
+            f"pixels and {MAX_SIDE} pixels a side are accepted."
         )
     return image
 
@@ -185,6 +185,6 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLarge("The picture has too many pixels.") from error
+        raise ImageTooLarge("The image has too many pixels.") from error
     except _DAMAGED as error:
-        raise InvalidImage("The picture is damaged or incomplete.") from error
+        raise InvalidImage("The image is damaged or incomplete.") from error

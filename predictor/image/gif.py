@@ -20,7 +20,7 @@ def strip(data: bytes) -> tuple[bytes, bytes]:
     try:
         return _strip(data), b""
     except IndexError as error:
-        raise InvalidImage("The GIF picture is truncated.") from error
+        raise InvalidImage("The GIF image is truncated.") from error
 
 
 def _strip(data: bytes) -> bytes:
@@ -29,7 +29,7 @@ def _strip(data: bytes) -> bytes:
     pieces = _MAX_PIECES
     while (block := data[position]) != _FRAME:
         if block == _TRAILER or pieces <= 0:
-            raise InvalidImage("The GIF picture has no frame, or too many pieces before its first.")
+            raise InvalidImage("The GIF image has no frame, or too many blocks before its first frame.")
         end, pieces = (
             _extension(data, position, pieces) if block == _EXTENSION else (position + 1, pieces - 1)
         )

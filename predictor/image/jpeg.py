@@ -12,7 +12,7 @@ from predictor.errors import InvalidImage
 
 MAX_SCANS = 100
 _MAX_SEGMENTS = 4096
-_TOO_MANY = "The JPEG picture has too many segments."
+_TOO_MANY = "The JPEG image has too many segments."
 _EOI = 0xD9
 _SOS = 0xDA
 _APP1 = 0xE1
@@ -56,7 +56,7 @@ def _segment(data: bytes, position: int) -> tuple[int, int, int]:
     """Marker, start and end of the segment at or after a position."""
     found = _MARKER.search(data, position)
     if found is None or found[1][0] == _EOI:
-        raise InvalidImage("The JPEG picture ends before its first scan.")
+        raise InvalidImage("The JPEG image ends before its first scan.")
     marker, start = found[1][0], found.start()
     if marker in _ALONE:
         return marker, start, start + 2
@@ -65,7 +65,7 @@ def _segment(data: bytes, position: int) -> tuple[int, int, int]:
 
 def _end(data: bytes, start: int) -> int:
     if start + 4 > len(data):
-        raise InvalidImage("The JPEG picture is truncated.")
+        raise InvalidImage("The JPEG image is truncated.")
     return start + 2 + max(2, int.from_bytes(data[start + 2 : start + 4], "big"))
 
 
@@ -73,7 +73,7 @@ def _check_scans(data: bytes, first: int) -> None:
     # Every scan begins with FF DA, so there are never more scans than such pairs, and numpy counts these
     # in 0.2 ms per megabyte; only a picture with too many, perhaps inside a comment, is walked.
     if _pairs(data, first) > MAX_SCANS and _scans(data, first) > MAX_SCANS:
-        raise InvalidImage(f"The JPEG picture has more than {MAX_SCANS} scans.")
+        raise InvalidImage(f"The JPEG image has more than {MAX_SCANS} scans.")
 
 
 def _pairs(data: bytes, position: int) -> int:

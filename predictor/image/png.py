@@ -38,7 +38,7 @@ def strip(data: bytes) -> tuple[bytes, bytes]:
         elif name == b"eXIf":
             exif = data[position + 8 : end - 4]
         position = end
-    raise InvalidImage("The PNG picture has too many chunks.")
+    raise InvalidImage("The PNG image has too many chunks.")
 
 
 def _transparency(data: bytes, body: bytes) -> bytes:

@@ -25,7 +25,7 @@ _REASONS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
 )
 _FAILED = (
     HTTPStatus.INTERNAL_SERVER_ERROR,
-    "Something went wrong; the log has the reason under the request id.",
+    "The service failed; its log has the reason under the request id.",
 )
 
 

@@ -32,7 +32,7 @@ def require_token(request: Request, tokens: tuple[str, ...]) -> None:
     # All are compared, so that the time tells neither which one came near nor how long it is.
     known = [hmac.compare_digest(sent, _digest(token.encode())) for token in tokens]
     if scheme.lower() != "bearer" or not any(known):
-        raise Unauthorized("This needs the header Authorization: Bearer with the right token.")
+        raise Unauthorized("A valid token is required; scripts send the header Authorization: Bearer TOKEN.")
 
 
 def _digest(token: bytes) -> bytes:
@@ -52,8 +52,8 @@ def require_admin(request: Request, settings: Settings) -> None:
         require_token(request, settings.admin_tokens)
     elif not _direct(request, settings):
         raise Forbidden(
-            "Without an admin token, models may be changed only by a direct request on the machine itself. "
-            "Set PREDICTOR_ADMIN_TOKEN and send it as Authorization: Bearer."
+            "Without an admin token, only a direct request from the service's own machine may change models. "
+            "Set PREDICTOR_ADMIN_TOKEN and send the header Authorization: Bearer TOKEN."
         )
 
 
@@ -64,7 +64,7 @@ def _refuse_other_sites(request: Request) -> None:
     if site is None and origin is not None:
         site = "same-origin" if _from(origin, request.host) else "cross-site"
     if site not in {None, "same-origin", "none"}:
-        raise Forbidden("A page of another site may not change models.")
+        raise Forbidden("A page of another web site may not change models.")
 
 
 def _from(origin: str, host: str) -> bool:

@@ -52,7 +52,7 @@ def check_connected(request: Request) -> None:
     """
     connection = _connection(request)
     if connection is not None and _disconnected(connection):
-        raise InvalidRequest("The request was given up: its sender has closed the connection.")
+        raise InvalidRequest("The request was cancelled because the client closed the connection.")
 
 
 def _connection(request: Request) -> socket.socket | None:

@@ -56,10 +56,10 @@ def _handle(error: Exception) -> Response:
         return _http_error(error)
     if isinstance(error, ParseException):
         # The server reads a body while the application does, so it finds there what is wrong with it.
-        error = InvalidRequest("The request's body cannot be read.")
+        error = InvalidRequest("The request's body is malformed or incomplete.")
     if not isinstance(error, PredictorError):
         log.error("A request failed", exc_info=error)
-        error = Internal("Something went wrong; the log has the reason under the request id.")
+        error = Internal("The service failed; its log has the reason under the request id.")
     return _respond(problem_json(error.bare()), error.headers)
 
 
@@ -70,9 +70,9 @@ def _http_error(error: HTTPException) -> Response:
         return Response(status=status, headers=headers)
     default = InvalidRequest if status < 500 else Internal
     detail = {
-        404: "There is nothing at this address.",
-        405: "This address does not take that method.",
-    }.get(status, "The request cannot be understood.")
+        404: "This URL does not exist.",
+        405: "This URL does not accept this method.",
+    }.get(status, "The request is invalid.")
     problem = _problem(_HTTP_CODES.get(status, default.code), error.name, status, detail)
     return _respond(problem, headers)
 

@@ -185,7 +185,7 @@ def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
             forms.Bounds(
                 settings.max_model_bytes + _REST_BYTES,
                 _PARTS,
-                ModelTooLarge(f"The pictures may have at most {settings.max_model_mb:g} MB together."),
+                ModelTooLarge(f"The images may have at most {settings.max_model_mb:g} MB together."),
             ),
             field="pictures",
             between=partial(let_pictures_pass, settings.workers or cores()),
@@ -198,7 +198,7 @@ def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
 def _files(files: Sequence[forms.ReceivedFile], max_bytes: int) -> Files:
     """What reads each file, by the name that its sender gave it."""
     if stray := next((file.field for file in files if file.field != "pictures"), None):
-        raise InvalidRequest(f"{schemas.shown(stray)}: the files are named pictures.")
+        raise InvalidRequest(f"{schemas.shown(stray)}: name each file field pictures.")
     paths = [(file.filename[:_NAME_LENGTH], file.path) for file in files]
     if len(paths) == 1 and paths[0][0].lower().endswith(".zip"):
         return archive.files_of(paths[0][1], max_bytes)
@@ -235,7 +235,7 @@ def _told(steps: Iterator[Step], *, sheet: bool) -> Iterator[dict[str, Any]]:
         yield {"error": problem_json(error)}
     except Exception:
         log.exception("An evaluation failed")
-        yield {"error": problem_json(Internal("Something went wrong; the log has the reason."))}
+        yield {"error": problem_json(Internal("The service failed; its log has the reason."))}
 
 
 def _line(value: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from predictor.image.decode import sniff
 MULTIPART = "multipart/form-data"
 IMAGE = "image"
 """The field of an image in a form."""
-NO_BOUNDARY = "The form has no boundary: let the client set the Content-Type header itself."
+NO_BOUNDARY = "The multipart form has no boundary: let the HTTP client set the Content-Type header itself."
 DAMAGED = "The multipart form is damaged or incomplete."
 
 _FIELD_BYTES = 100_000

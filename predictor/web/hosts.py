@@ -28,9 +28,9 @@ def init_app(app: Flask, trusted: tuple[str, ...]) -> None:
         host = current_request().host.lower()
         # Werkzeug lets pass what only looks like an address, and then fails on it.
         if host.startswith("[") and not _is_address(host):
-            raise InvalidRequest("The header Host is no host.")
+            raise InvalidRequest("Invalid Host header.")
         if trusted and not host_is_trusted(host, trusted) and not _probe(host):
-            raise InvalidRequest("The service is not asked by this name: see PREDICTOR_TRUSTED_HOSTS.")
+            raise InvalidRequest("This host name is not allowed; see PREDICTOR_TRUSTED_HOSTS.")
 
 
 def _probe(host: str) -> bool:

@@ -98,7 +98,7 @@ def _from_form(request: Request) -> PredictInput:
     # A browser sends an empty file without a name for a field in which nothing was chosen.
     images: list[ImageSource] = [EncodedImage(data) for file, data in contents if file.filename or data]
     if stray := sorted(set(request.files) - {forms.IMAGE}):
-        raise InvalidRequest(f"{schemas.shown(stray[0])}: the field of an image is named image.")
+        raise InvalidRequest(f"{schemas.shown(stray[0])}: name the file field image.")
     body: schemas.FormRequest = schemas.check(schemas.FormRequest, _texts(request.form), strict=False)
     texts = [_from_url(body.image_url)] if body.image_url else []
     texts += [_base64(body.image)] if body.image else []
@@ -165,7 +165,7 @@ def _base64(text: str) -> ImageSource:
             return _bad_base64()
         text = unquote(text) if "%" in text else text
     elif text[:8].lower().startswith(("http://", "https://")):
-        return InvalidRequest("image takes base64 or a data: URL; a URL goes into image_url.")
+        return InvalidRequest("image must be base64 or a data: URL; send an http or https URL as image_url.")
     text = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
     try:
         return EncodedImage(binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True))
@@ -174,4 +174,4 @@ def _base64(text: str) -> ImageSource:
 
 
 def _bad_base64() -> PredictorError:
-    return InvalidRequest("The image is not base64, or not a data: URL in base64.")
+    return InvalidRequest("The image must be base64 or a data: URL in base64.")

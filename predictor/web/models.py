@@ -155,7 +155,7 @@ def _delete(models: Blueprint, worker: Worker) -> None:
         wanted: model_schemas.VersionPath = schemas.check(model_schemas.VersionPath, values, strict=False)
         worker.publisher.delete(wanted.name, wanted.version)
         answer = {"status": "success", "name": wanted.name, "version": wanted.version}
-        return _answer(worker, answer, message=f"Version {wanted.version} of {wanted.name} is gone.")
+        return _answer(worker, answer, message=f"Version {wanted.version} of {wanted.name} is deleted.")
 
 
 def _name(name: str) -> str:

@@ -24,9 +24,9 @@ def blueprint(worker: Worker) -> Blueprint:
         """Say whether a prediction would succeed, and where it would run."""
         model, device = worker.engine.model(), worker.device
         if device is None:
-            raise NotReady("No device was chosen yet.")
+            raise NotReady("The service is still starting; try again.")
         if worker.engine.admission.crowded:
-            raise Overloaded("Too many pictures are waiting.")
+            raise Overloaded("Too many images are queued; try again.")
         return jsonify(
             status="ready",
             model=schemas.model_json(model.version),

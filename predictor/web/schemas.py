@@ -189,7 +189,7 @@ _NAME = re.compile(r"[\w.\-\[\]]{1,64}")
 _WRONG = {
     "extra_forbidden": "is not a field that is known here",
     "missing": "is missing",
-    "string_type": "must be a text",
+    "string_type": "must be a string",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "int_type": "must be a whole number",
@@ -200,7 +200,9 @@ _WRONG = {
     "less_than_equal": "must be at most {le}",
     "list_type": "must be a list",
     "too_short": "must have at least {min_length} entry",
-    "string_pattern_mismatch": "must be 1 to 64 letters, digits, dots, hyphens or underscores, no mark first",
+    "string_pattern_mismatch": (
+        "must be 1 to 64 letters, digits, dots, hyphens or underscores, the first a letter or digit"
+    ),
 }
 
 
@@ -249,7 +251,7 @@ def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = shown(".".join(str(part) for part in first["loc"])) if first["loc"] else "The body"
-        wrong = _WRONG.get(first["type"], "is not of the documented form")
+        wrong = _WRONG.get(first["type"], "is not in the documented form")
         raise InvalidRequest(f"{where} {wrong.format(**first.get('ctx', {}))}.") from error
 
 

@@ -63,7 +63,7 @@ def revision(request: Request) -> tuple[int | None, str]:
     try:
         return query.version, request.get_data(cache=False).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidRequest("The body is not text in UTF-8.") from error
+        raise InvalidRequest("The body must be UTF-8 text.") from error
 
 
 def _kept(files: Sequence[forms.ReceivedFile], folder: Path, settings: Settings) -> dict[str, str]:
@@ -72,9 +72,9 @@ def _kept(files: Sequence[forms.ReceivedFile], folder: Path, settings: Settings)
     for file in files:
         field = file.field
         if field not in _FILES:
-            raise InvalidRequest(f"{schemas.shown(field)}: the files are named {', '.join(_FILES)}.")
+            raise InvalidRequest(f"{schemas.shown(field)}: name the file fields {', '.join(_FILES)}.")
         if _FILES[field] in shown:
-            raise InvalidRequest(f"Only one file named {field} may come.")
+            raise InvalidRequest(f"Send only one file named {field}.")
         most = settings.max_model_bytes if field == "model" else _COMPANION_BYTES
         if file.path.stat().st_size > most:
             raise ModelTooLarge(f"The file named {field} may have at most {most / MEGA:g} MB.")

@@ -26,7 +26,7 @@ def test_figures() -> None:
         judged(2, 1, 2, 3, 4, 5),
         judged(0, 1, 0, 2, 3, 4),
         judged(None, 1, 2, 3, 4, 5),
-        ImageResult("bad.jpg", 3, None, "The picture is empty."),
+        ImageResult("bad.jpg", 3, None, "The image is empty."),
     ]
 
     report = evaluation(found, CLASSES, seconds=0.5)
@@ -43,7 +43,7 @@ def test_figures() -> None:
     ] == [("class 0", "class 1", 2), ("class 1", "class 2", 1), ("class 2", "class 1", 1)]
     assert report["calibration"]["error"] == pytest.approx(0.8 - 0.2)
     assert (report["latency"]["p50"], report["latency"]["pictures_per_second"]) == (20.0, 12.0)
-    assert report["problems"] == [{"file": "bad.jpg", "problem": "The picture is empty."}]
+    assert report["problems"] == [{"file": "bad.jpg", "problem": "The image is empty."}]
 
 
 def test_nothing_to_judge() -> None:

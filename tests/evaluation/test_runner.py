@@ -18,7 +18,7 @@ CLASSES = Classes((Label("cat"), Label("dog")))
 def classify(data: bytes) -> Answer:
     """Takes the first byte for the answer."""
     if not data:
-        raise InvalidImage("The picture is empty.")
+        raise InvalidImage("The image is empty.")
     return Answer([(data[0], 0.9), (1 - data[0], 0.1)], 0.01)
 
 
@@ -36,7 +36,7 @@ def test_judged() -> None:
     assert [(one.name, one.truth, one.problem) for one in found] == [
         ("a", 0, None),
         ("b", None, "lion names no class of the model."),
-        ("c", 1, "The picture is empty."),
+        ("c", 1, "The image is empty."),
         ("d", None, None),
     ]
     assert [one.answer.ranked[0][0] if one.answer else None for one in found] == [0, 1, None, 1]

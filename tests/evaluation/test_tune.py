@@ -82,7 +82,7 @@ def test_bad_pictures() -> None:
     _, report = ranking([picture("red"), bad, picture("blue")])
 
     assert (report["pictures"], report["left_out"]) == (2, 1)
-    assert report["problems"] == [{"file": "red/bad.png", "problem": "The picture is damaged or incomplete."}]
+    assert report["problems"] == [{"file": "red/bad.png", "problem": "The image is damaged or incomplete."}]
 
 
 def test_unlabelled_among_labelled() -> None:
@@ -105,7 +105,7 @@ def test_no_labels() -> None:
 
 def test_no_pictures() -> None:
     """If none can be opened, the first one's reason is given."""
-    with pytest.raises(InvalidRequest, match="The picture is empty"):
+    with pytest.raises(InvalidRequest, match="The image is empty"):
         ranking([Picture("a.png", ("red",), bytes)])
 
 

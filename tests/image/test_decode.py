@@ -229,5 +229,5 @@ def test_decode_error_names_no_library() -> None:
     with pytest.raises(InvalidImage) as caught:
         decode(SAMPLES["PNG"][:60], LIMITS)
 
-    assert caught.value.detail == "The picture is damaged or incomplete."
+    assert caught.value.detail == "The image is damaged or incomplete."
     assert caught.value.__cause__ is not None

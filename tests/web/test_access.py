@@ -161,7 +161,7 @@ def test_pages_of_other_sites(guarded: Flask, headers: dict[str, str]) -> None:
     """Whatever a page of another site can have a browser send changes nothing, even beside a right token."""
     sent = headers | {"Authorization": f"Bearer {ADMIN}"}
 
-    forbidden = refused(guarded, 403, "another site", headers=sent)
+    forbidden = refused(guarded, 403, "another web site", headers=sent)
 
     assert forbidden == {route for route in routes(guarded) if not predicts(route)}
 

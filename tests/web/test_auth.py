@@ -84,7 +84,7 @@ def test_bound_to_loopback(bind: str) -> None:
 @pytest.mark.parametrize("token", [None, "secret"])
 def test_other_sites(environment: dict[str, str], token: str | None) -> None:
     """A form on another site changes nothing, even if the browser were to send a token."""
-    with pytest.raises(Forbidden, match="another site"):
+    with pytest.raises(Forbidden, match="another web site"):
         admit(Settings(admin_token=token), HTTP_AUTHORIZATION="Bearer secret", **environment)
 
 
@@ -127,7 +127,7 @@ def test_no_addresses(environment: dict[str, str]) -> None:
 @pytest.mark.promise("A3")
 def test_null_is_nobody() -> None:
     """A page without an origin is not taken for the page of a service whose name was not sent."""
-    with pytest.raises(Forbidden, match="another site"):
+    with pytest.raises(Forbidden, match="another web site"):
         admit(
             Settings(admin_token="secret"),
             HTTP_ORIGIN="null",

@@ -221,7 +221,7 @@ def test_bundled_model(client: FlaskClient, cat: Path) -> None:
         ("archive", {"version": "99"}, 404, "no such version"),
         ("archive", {"limit": "0"}, 400, "limit must be at least 1"),
         ("archive", {"colour": "red"}, 400, "colour is not a field"),
-        ("archive", {"labels": (io.BytesIO(b"sky"), "l.txt")}, 400, "the files are named pictures"),
+        ("archive", {"labels": (io.BytesIO(b"sky"), "l.txt")}, 400, "name each file field pictures"),
         ("strange", {}, 400, "sea names no class"),
     ],
 )

@@ -11,10 +11,10 @@ from predictor.web import schemas
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"image": 5}, "image must be a text."),
+        ({"image": 5}, "image must be a string."),
         ({"images": "a"}, "images must be a list."),
         ({"images": []}, "images must have at least 1 entry."),
-        ({"images": ["a", 5]}, "images.1 must be a text."),
+        ({"images": ["a", 5]}, "images.1 must be a string."),
         ({"top_k": 0}, "top_k must be at least 1."),
         ({"top_k": 10**9}, "top_k must be at most 1000000."),
         ({"top_k": "5"}, "top_k must be a whole number."),
@@ -22,9 +22,12 @@ from predictor.web import schemas
         ({"topk": 5}, "topk is not a field that is known here."),
         (
             {"model": "a/b"},
-            "model must be 1 to 64 letters, digits, dots, hyphens or underscores, no mark first.",
+            (
+                "model must be 1 to 64 letters, digits, dots, hyphens or underscores, "
+                "the first a letter or digit."
+            ),
         ),
-        ([], "The body is not of the documented form."),
+        ([], "The body is not in the documented form."),
         ({"<!doctype html>": 5}, "A name in the request is not a field that is known here."),
     ],
 )

@@ -131,7 +131,7 @@ def test_delete(models: Page, own: Service) -> None:
 
     old.get_by_role("button", name="Delete").click()
     models.locator("dialog").get_by_role("button", name="Delete").click()
-    expect(models.locator("#outcome")).to_contain_text("is gone")
+    expect(models.locator("#outcome")).to_contain_text("is deleted")
     expect(models.locator(".version")).to_have_count(before - 1)
     assert "one.onnx" not in own.get("/models/default").text
 
