@@ -73,30 +73,42 @@ def _together(*options: Callable[[_Command], _Command]) -> Callable[[_Command], 
 
 
 _beside_model = _together(
-    click.option("--labels", type=_FILE, help="The labels of the model, in any known form."),
-    click.option("--preprocessing", type=_FILE, help="What came with the model, in any known form."),
-    click.option("--threads", type=click.IntRange(1), default=os.cpu_count() or 1, help="Images at a time."),
+    click.option("--labels", type=_FILE, help="The labels of the model, in any supported format."),
+    click.option(
+        "--preprocessing", type=_FILE, help="The preprocessing of the model, in any supported format."
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(1),
+        default=os.cpu_count() or 1,
+        help="Images that are processed at the same time.",
+    ),
 )
 _of_service = _together(
-    click.option("--name", default="default", help="The model of the service."),
+    click.option("--name", default="default", help="Name of the model on the service."),
     click.option("--token", envvar="PREDICTOR_PREDICT_TOKEN", help="The service's bearer token."),
 )
 _of_report = _together(
     click.argument("pictures", type=click.Path(exists=True, path_type=Path)),
-    click.option("--limit", type=click.IntRange(1), help="Most pictures that are used."),
+    click.option("--limit", type=click.IntRange(1), help="Maximum number of images that are used."),
     click.option("--json", "json_path", type=_OUT, help="Write the report as JSON to this file."),
-    click.option("--html", "html_path", type=_OUT, help="Write the report as a page to this file."),
+    click.option("--html", "html_path", type=_OUT, help="Write the report as an HTML page to this file."),
 )
 
 
 @main.command()
 @click.argument("images", nargs=-1, required=True)
-@click.option("--model", type=_FILE, help="An ONNX file, in place of the bundled model.")
+@click.option("--model", type=_FILE, help="ONNX file; by default the bundled model.")
 @_beside_model
-@click.option("--url", help="A running service, in place of a model on this machine.")
+@click.option("--url", help="URL of a running service that predicts instead of this machine.")
 @_of_service
-@click.option("--top-k", type=click.IntRange(1), default=5, help="Most classes of an image.")
-@click.option("--format", "form", type=click.Choice([*rows.FORMS]), help="Default: text, or csv in a pipe.")
+@click.option("--top-k", type=click.IntRange(1), default=5, help="Maximum number of classes for each image.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([*rows.FORMS]),
+    help="Output format; by default text on a terminal, else csv.",
+)
 def predict(images: tuple[str, ...], form: str | None, **given: Any) -> None:
     """Predict the classes of images.
 
@@ -131,7 +143,7 @@ def _source(given: Mapping[str, Any]) -> LocalModel | RemoteModel:
     if given["url"] is None:
         return opened(model or BUNDLED_MODEL, labels, preprocessing)
     if model or labels or preprocessing:
-        raise click.UsageError("--url goes without --model, --labels and --preprocessing.")
+        raise click.UsageError("--url cannot be combined with --model, --labels or --preprocessing.")
     return RemoteModel(given["url"], given["name"], given["token"])
 
 
@@ -147,17 +159,17 @@ def _print(found: Iterable[rows.Row], form: str) -> bool:
 
 @main.command(name="evaluate")
 @_of_report
-@click.option("--model", type=_FILE, help="An ONNX file, in place of a service.")
+@click.option("--model", type=_FILE, help="ONNX file that runs on this machine instead of a service.")
 @_beside_model
-@click.option("--url", default="http://127.0.0.1:8080", help="A running service.")
+@click.option("--url", default="http://127.0.0.1:8080", help="URL of a running service.")
 @_of_service
 def evaluate_command(
     pictures: Path, model: Path | None, url: str, name: str, token: str | None, **given: Any
 ) -> None:
-    """Say how often a model is right, on what it is wrong, and how sure it is.
+    """Measure accuracy, confusions, calibration and latency of a model.
 
     PICTURES is a folder with a folder for each class, a ZIP file of one, or a CSV file with the columns file
-    and label. A flat folder will do where the names of the files begin with their class.
+    and label. A flat folder works if each file name begins with its class.
     """
     with _told():
         chosen = _pictures(pictures, given["limit"])
@@ -175,9 +187,9 @@ def evaluate_command(
 @_beside_model
 @click.option("--out", type=_OUT, help="Write the best preprocessing to this file, for an upload.")
 def tune_command(pictures: Path, model: Path, out: Path | None, **given: Any) -> None:
-    """Find the preprocessing that a model does best with.
+    """Find the preprocessing with which a model is most accurate.
 
-    PICTURES is what evaluate takes.
+    PICTURES is the same as for evaluate.
     """
     with _told():
         chosen = _pictures(pictures, given["limit"])

@@ -203,7 +203,7 @@ def _claim_files() -> bool:
         for kind in _FILES:
             _reserve(Path(os.environ[FOLDER_VARIABLE], f"{kind}_{slot}.db"))
     except OSError as error:
-        log.error("Metrics are not added up over the workers: %s", error.strerror)
+        log.error("Metrics are those of one worker only: %s", error.strerror)
         prometheus_client.values.ValueClass = prometheus_client.values.MutexValue
         return False
     prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: slot)
@@ -213,7 +213,7 @@ def _claim_files() -> bool:
 def _reserve(file: Path) -> None:
     """Have room for a file, which is made if need be."""
     if file.exists() and not _readable(str(file)):
-        log.warning("A damaged file of metrics was removed")
+        log.warning("A damaged metrics file was removed")
         file.unlink(missing_ok=True)
     with file.open("ab") as opened:
         os.posix_fallocate(opened.fileno(), 0, _FILE_BYTES)

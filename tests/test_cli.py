@@ -68,7 +68,7 @@ def test_evaluate_file(model: Path, pictures: Path, tmp_path: Path) -> None:
 
     assert result.exit_code == 0, result.output
     assert "top-1                33.3%  2 of 6" in result.output
-    assert "2 x blue taken for red" in result.output
+    assert "2 x blue predicted as red" in result.output
     report = json.loads(files[0].read_text())
     assert (report["top1"]["hits"], report["top5"]["hits"], report["model"]["name"]) == (2, 6, "m.onnx")
     page = files[1].read_text()
@@ -156,7 +156,7 @@ def test_predict_usage(cat: Path, model: Path) -> None:
     result = run("predict", cat, "--url", "http://127.0.0.1:1", "--model", model)
 
     assert result.exit_code == 2
-    assert "--url goes without --model" in result.output
+    assert "--url cannot be combined with --model" in result.output
 
 
 def test_serve_help() -> None:
@@ -181,8 +181,8 @@ def test_tune(model: Path, pictures: Path, tmp_path: Path) -> None:
     )
 
     assert result.exit_code == 0, result.output
-    assert "Ranked by the share of pictures that the model gets right." in result.output
-    assert "(now)" in result.output
+    assert "Ranked by the share of images that the model predicts correctly." in result.output
+    assert "(current)" in result.output
     assert run("tune", pictures, "--model", model, "--preprocessing", out).exit_code == 0
     assert "Values" in (tmp_path / "t.html").read_text()
 
@@ -190,11 +190,11 @@ def test_tune(model: Path, pictures: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("evaluate", "SET", "--url", "http://127.0.0.1:1"), "The service cannot be reached."),
-        (("predict", "SET", "--url", "http://127.0.0.1:1"), "The service cannot be reached."),
+        (("evaluate", "SET", "--url", "http://127.0.0.1:1"), "The service cannot be reached; check its URL."),
+        (("predict", "SET", "--url", "http://127.0.0.1:1"), "The service cannot be reached; check its URL."),
         (("predict", "EMPTY"), "There are no images in the folder empty."),
         (("predict", "SET", "--model", "SET/red/0.png"), "not an ONNX"),
-        (("evaluate", "EMPTY", "--model", "MODEL"), "There are no pictures in it."),
+        (("evaluate", "EMPTY", "--model", "MODEL"), "There are no images in the upload."),
         (("tune", "SET", "--model", "SET/red/0.png"), "not an ONNX"),
         (("evaluate", "SET", "--model", "MODEL", "--json", "EMPTY/no/r.json"), "cannot be written"),
     ],

@@ -61,7 +61,7 @@ def reply(request: Request) -> dict[str, Any]:
     except MemoryError:
         return _failed(*_MEMORY)
     except UnicodeDecodeError:
-        return _failed("not_onnx", "A name or a text in the model is not in UTF-8.")
+        return _failed("not_onnx", "A name or a string in the model is not UTF-8.")
 
 
 def check(request: Request) -> Report:
@@ -170,15 +170,15 @@ def _spec(graph: Graph, structure: Structure, request: Request) -> ModelSpec:
 
 def _check_tensors(graph: Graph) -> None:
     if not any(len(tensor.shape) == 4 for tensor in graph.inputs):
-        raise Refused("image_input", "The model has no input for pictures, which has four axes.")
+        raise Refused("image_input", "The model has no image input: an input of four axes.")
     for tensor in graph.outputs:
         if "(" in tensor.dtype:
             raise Refused("class_scores", _no_numbers(tensor))
 
 
 def _no_numbers(tensor: Tensor) -> str:
-    of = "maps" if "map(" in tensor.dtype else "texts" if "string" in tensor.dtype else "something else"
-    sentence = f"The model must answer with numbers, a score for each class; {shown(tensor.name)} holds {of}."
+    of = "maps" if "map(" in tensor.dtype else "strings" if "string" in tensor.dtype else "something else"
+    sentence = f"The model must give a number for each class; the output {shown(tensor.name)} holds {of}."
     return f"{sentence} Convert it again with the option zipmap=False." if of == "maps" else sentence
 
 
@@ -191,7 +191,7 @@ def _text(name: str | None, what: Reason, limits: Limits) -> str | None:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Refused(what, f"The {what} file is not text in UTF-8.") from error
+        raise Refused(what, f"The {what} file must be UTF-8 text.") from error
 
 
 def _peak_memory() -> int:

@@ -56,7 +56,7 @@ def read(path: Path, limits: Limits) -> Any:
         Refused: the file is no ONNX model, or too large; the sentence says why.
     """
     if path.stat().st_size > min(limits.model_bytes, _PROTOBUF_BYTES):
-        raise Refused("too_large", "The model's file is larger than allowed.")
+        raise Refused("too_large", "The model file is larger than allowed.")
     model = onnx.ModelProto()
     try:
         model.ParseFromString(path.read_bytes())

@@ -35,10 +35,10 @@ def differences(cpu: Sequence[Best], gpu: Sequence[Best]) -> list[str]:
         gpu: the same on the GPU.
     """
     if [len(one.scores) for one in cpu] != [len(one.scores) for one in gpu]:
-        return ["The GPU gives another number of scores than the CPU."]
+        return ["The GPU gives a different number of scores than the CPU."]
     pairs = list(zip(cpu, gpu, strict=True))
     if others := sum(_other_class(*pair) for pair in pairs):
-        return [f"The GPU finds another class than the CPU in {others} of {len(pairs)} trial pictures."]
+        return [f"The GPU predicts a different class than the CPU for {others} of {len(pairs)} test images."]
     largest = max((_difference(*pair) for pair in pairs), default=0.0)
     if largest > TOLERANCE:
         return [f"The scores on the GPU differ from those on the CPU by up to {largest:.0%} of their range."]

@@ -53,7 +53,7 @@ def run(
     deadline = time.monotonic() + request.limits.wall_seconds
     result = _run(folder, request, command, environment, _Turn(deadline, idle=True))
     if result is None:
-        log.warning("The machine is so busy that the check of a model gets a share of its own")
+        log.warning("The machine is busy: the check of a model continues at normal priority")
         result = _run(folder, request, command, environment, _Turn(deadline, idle=False))
     return result or ProcessResult(b"", b"", None)
 
@@ -113,7 +113,7 @@ def _finished(
         if worked > seconds:
             return False
         if now > turn.deadline:
-            raise NotReady("The machine is too busy to try the model; try again later.")
+            raise NotReady("The machine is too busy to check the model; try again later.")
         if now - since > _STARVING_SECONDS:
             if turn.idle and worked - before < _STARVING_SHARE * (now - since):
                 return None
@@ -137,8 +137,8 @@ def _start(folder: Path, command: Sequence[str], environment: Mapping[str, str])
             process_group=0,
         )
     except OSError as error:
-        log.exception("The process that tries a model could not be started")
-        raise Internal("The model could not be tried.") from error
+        log.exception("The process that checks a model could not be started")
+        raise Internal("The model could not be checked.") from error
 
 
 def _send(process: subprocess.Popen[bytes], request: Request) -> None:
@@ -148,7 +148,7 @@ def _send(process: subprocess.Popen[bytes], request: Request) -> None:
         with process.stdin as stream:
             stream.write(json.dumps(request.to_json()).encode())
     except BrokenPipeError:
-        log.info("The process that tries a model ended before it was asked")
+        log.info("The process that checks a model ended before it got its request")
 
 
 class _Output:

@@ -12,9 +12,9 @@ from predictor.checking.process import MAX_STDOUT, ProcessResult
 from predictor.checking.report import Best, Reason, Refused, Report
 
 _Words = tuple[Reason, str]
-_TOO_LONG: _Words = ("time", "The model takes too long: its check did not end in time.")
+_TOO_LONG: _Words = ("time", "The check of the model did not end in time; the model may be too slow.")
 _TOO_MUCH_MEMORY: _Words = ("memory", "The model needs more memory than a check may use.")
-_CRASHED: _Words = ("crashed", "The model crashed the runtime while it was tried.")
+_CRASHED: _Words = ("crashed", "The model crashed the runtime during its check.")
 _NO_ANSWER: _Words = ("no_answer", "The check of the model ended without a result.")
 _BY_SIGNAL: dict[int, tuple[Reason, str]] = {
     signal.SIGXCPU: _TOO_LONG,
@@ -72,7 +72,7 @@ def parse_result(result: ProcessResult, heading: bytes = b"") -> Report:
     try:
         return _parse_result(result, heading)
     except Refused as refused:
-        log.warning("A model was refused (%s); its check wrote: %r", refused.reason, result.stderr)
+        log.warning("A model was refused (%s); output of the check: %r", refused.reason, result.stderr)
         raise
 
 

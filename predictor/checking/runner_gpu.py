@@ -56,9 +56,9 @@ def environment(device: Device, inherited: Mapping[str, str] = os.environ) -> di
 
 
 def _cuda_failed(result: ProcessResult) -> str:
-    log.warning("A model could not be tried on the GPU; its check wrote: %r", result.stderr)
+    log.warning("A model could not be checked on the GPU; output of the check: %r", result.stderr)
     why = "CUDA did not start in time" if result.code is None else "CUDA could not be started"
-    return f"The model could not be tried on the GPU: {why} in its check."
+    return f"The model could not be checked on the GPU: {why}."
 
 
 def _gpu_report(result: ProcessResult) -> Report:

@@ -65,7 +65,7 @@ def smoke_test(run: Run, spec: ModelSpec) -> SmokeTestResult:
     size = 1 if spec.batch is None else spec.batch
     singles = [_timed(run, spec, [sample] * size, what) for what, sample in samples.items()]
     all_ = list(samples.values()) if spec.batch is None else []
-    batches = [_timed(run, spec, all_, "pictures together") for _ in range(_BATCH_RUNS) if all_]
+    batches = [_timed(run, spec, all_, "a batch of images") for _ in range(_BATCH_RUNS) if all_]
     alone = Timing(size, min(seconds for _, seconds in singles))
     together = Timing(len(all_), min(seconds for _, seconds in batches)) if batches else alone
     scores = np.concatenate([scores[:1] for scores, _ in singles])
@@ -117,23 +117,23 @@ def _timed(run: Run, spec: ModelSpec, pictures: list[_Array], what: str) -> tupl
 
 def _check_scores(scores: _Array, batch: int, spec: ModelSpec) -> None:
     if scores.dtype.kind not in "fiu":
-        raise Refused("class_scores", "The model must answer with numbers, a score for each class.")
+        raise Refused("class_scores", "The model must give a number for each class.")
     if scores.ndim == len(spec.scores.shape) == 1:
         scores = flat(scores)
     if scores.ndim < 2 or scores.shape[2:] not in ((), (1, 1)):
-        raise Refused(
-            "class_scores", "The model must answer with two axes, the pictures and their class scores."
-        )
+        raise Refused("class_scores", "The model's output must have two axes, images and class scores.")
     (count, classes), labels = scores.shape[:2], len(spec.labels)
     if count != batch:
-        sentence = f"The model must give scores for each picture: {batch} came in, {count} went out."
+        sentence = (
+            f"The model must give scores for each image: {batch} images went in, scores for {count} came out."
+        )
         raise Refused("class_scores", sentence)
     if classes > MAX_CLASSES:
-        raise Refused("class_count", f"A model may have {MAX_CLASSES} classes at most.")
+        raise Refused("class_count", f"A model may have at most {MAX_CLASSES} classes.")
     # One score tells two classes apart, and a single label may be the name of the second.
     fitting = {1} if spec.binary else {labels or classes, 1 if labels <= 2 else labels}
     if classes not in fitting:
-        sentence = f"The model gives {classes} class scores, but {labels} labels came with it."
+        sentence = f"The model has {classes} class scores, but {labels} labels came with it."
         raise Refused("class_count", sentence)
 
 
@@ -146,9 +146,9 @@ def _warnings(alone: _Array, together: list[_Array]) -> list[str]:
     """
     warnings = []
     if (alone == alone[0]).all():
-        warnings.append("The model gives the same scores for pictures that differ.")
+        warnings.append("The model gives the same scores for different images.")
     if not all(_close(alone, scores) for scores in together):
-        warnings.append("The model's scores for a picture depend on the pictures beside it.")
+        warnings.append("The model's scores for an image depend on the other images in the batch.")
     return warnings
 
 

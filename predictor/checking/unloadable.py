@@ -94,15 +94,15 @@ def _mixed_types(_model: Any, words: _Words, node: Any) -> str | None:
     one, other = _called(words["one"]), _called(words["other"])
     if one is None or other is None:
         return None
-    return f"The operator {shown(node.op_type)} gets both {one} and {other}, not one element type. {_CONVERT}"
+    return f"The operator {shown(node.op_type)} gets inputs of two types, {one} and {other}. {_CONVERT}"
 
 
 def _missing_tensor(_model: Any, _words: _Words, node: Any) -> str:
-    return f"The operator {shown(node.op_type)} reads a tensor that the file does not hold. {_AGAIN}"
+    return f"The operator {shown(node.op_type)} reads a tensor that is missing from the file. {_AGAIN}"
 
 
 def _misused(_model: Any, _words: _Words, node: Any) -> str:
-    return f"The operator {shown(node.op_type)} has inputs or attributes that it must not have. {_AGAIN}"
+    return f"The operator {shown(node.op_type)} has invalid inputs or attributes. {_AGAIN}"
 
 
 _OF_THE_FILE: tuple[tuple[str, Callable[[Any, _Words], str | None]], ...] = (

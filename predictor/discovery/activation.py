@@ -20,7 +20,7 @@ KEY = "predictor.activation"
 _Array = npt.NDArray[Any]
 # Half precision rounds each of many probabilities.
 _TOLERANCE = 0.01
-_TWICE = "The scores are probabilities already, but the model came with the activation softmax."
+_TWICE = "The activation softmax is declared, but the scores are already probabilities."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +74,12 @@ def _seen(last: Last | None) -> Chosen:
     if last == "softmax":
         return Chosen("none", multi_label=False, reason="The graph ends in a softmax.", evidence="seen")
     if last == "sigmoid":
-        reason = "The graph ends in a sigmoid: each class has a confidence of its own."
+        reason = "The graph ends in a sigmoid: each class has an independent confidence."
         return Chosen("none", multi_label=True, reason=reason, evidence="seen")
     if last == "linear":
         reason = "The graph ends in a linear layer: its scores are logits."
         return Chosen("softmax", multi_label=False, reason=reason, evidence="seen")
-    return Chosen("softmax", False, "Nothing says what the scores are: logits are assumed.", "assumed")
+    return Chosen("softmax", False, "The activation is not declared: logits are assumed.", "assumed")
 
 
 def settle(spec: ModelSpec, outputs: Sequence[_Array], last: Last | None = None) -> ModelSpec:
@@ -107,17 +107,15 @@ def settle(spec: ModelSpec, outputs: Sequence[_Array], last: Last | None = None)
         return dataclasses.replace(spec, warnings=(*spec.warnings, _TWICE)) if twice else spec
     if probabilities:
         return _with(
-            spec, "none", multi_label=False, reason="The scores of the trial pictures are probabilities."
+            spec, "none", multi_label=False, reason="The scores of the test images are probabilities."
         )
     if spec.evidence == "assumed" and _between(rows):
         reason = (
-            "The scores of the trial pictures lie between 0 and 1, but do not sum to 1: they are independent."
+            "The scores of the test images are between 0 and 1 but do not sum to 1: they are independent."
         )
         return _with(spec, "none", multi_label=True, reason=reason)
     if spec.evidence == "assumed":
-        return _with(
-            spec, "softmax", multi_label=False, reason="The scores of the trial pictures are logits."
-        )
+        return _with(spec, "softmax", multi_label=False, reason="The scores of the test images are logits.")
     return spec
 
 

@@ -15,18 +15,14 @@ _Scores = npt.NDArray[np.float64]
 _CONFIDENCE = "The graph ends in a sigmoid: its score is a confidence."
 _LOGIT = "The graph ends in a linear layer: its score is a logit."
 _MEASUREMENT = (
-    "The model gives one number, which is taken for the logit of its second class. If it is a measurement, "
-    "such as an age, its answers mean nothing."
+    "The model gives one number, which is read as the logit of its second class. If it is a measurement, "
+    "such as an age, its predictions are meaningless."
 )
-_ASSUMED = "Nothing says whether the model's one score is a confidence or a logit: the trial images decided."
-_NO_SOFTMAX = (
-    "The model came with the activation softmax, which over one score is always 1: it is left out, and {}."
-)
-_TWICE = (
-    "The model came with the activation sigmoid, but the graph ends in one already: it is not applied again."
-)
+_ASSUMED = "Whether the one score is a confidence or a logit is not declared: test images decided."
+_NO_SOFTMAX = "The declared activation softmax is always 1 for one score: softmax is not applied, and {}."
+_TWICE = "The activation sigmoid is declared, but the graph already ends in one: it is not applied again."
 _OUTSIDE = (
-    "The model came with the activation none, but its score for a trial image is not from 0 to 1; such "
+    "The activation none is declared, but the score for a test image is outside 0 to 1; such "
     "scores count as 0 or 1."
 )
 
@@ -57,7 +53,7 @@ def settle(spec: ModelSpec, scores: _Scores, last: Last | None) -> ModelSpec:
     reasons = {
         "activation": why,
         "labels": found.reason,
-        "classes": f"One score tells two classes apart: a high one means {high}, a low one {low}.",
+        "classes": f"One score separates two classes: a high score means {high}, a low score {low}.",
     }
     return dataclasses.replace(
         spec,
@@ -94,10 +90,10 @@ def _found(scores: _Scores, last: Last | None) -> tuple[Activation, str, tuple[s
     if _between(scores):
         return (
             "none",
-            "The scores of the trial images lie between 0 and 1: they are confidences.",
+            "The scores of the test images are between 0 and 1: they are confidences.",
             (_ASSUMED,),
         )
-    return "sigmoid", "The scores of the trial images are logits.", (_ASSUMED,)
+    return "sigmoid", "The scores of the test images are logits.", (_ASSUMED,)
 
 
 def _between(scores: _Scores) -> bool:

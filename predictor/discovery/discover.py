@@ -100,12 +100,12 @@ def agree(spec: ModelSpec, graph: Graph) -> None:
         InvalidModel: they contradict each other.
     """
     if spec.image not in graph.inputs or spec.scores not in graph.outputs:
-        raise InvalidModel("The model's tensors are not those that its check has seen.")
+        raise InvalidModel("The model's inputs or outputs differ from those in its check.")
     wanted = spec.preprocessing.shape
     if any(n is not None and n != m for n, m in zip(spec.image.shape[1:], wanted, strict=True)):
-        raise InvalidModel("The preprocessing does not give the shape that the model's input has.")
+        raise InvalidModel("The preprocessing gives a different shape than the model's input has.")
     if spec.image.dtype != spec.preprocessing.dtype:
-        raise InvalidModel("The preprocessing does not give the element type that the model's input has.")
+        raise InvalidModel("The preprocessing gives a different element type than the model's input has.")
     scores = spec.scores.columns
     if scores is not None and scores != (1 if spec.binary else len(spec.labels)):
         raise InvalidModel(f"The model has {scores} classes, but {len(spec.labels)} labels came with it.")
@@ -128,7 +128,7 @@ def _declared(
 
 def _reason(declared: DeclaredPreprocessing, *, beside: bool) -> str:
     if declared == EMPTY:
-        return "Nothing came with the model: what the graph does not show is assumed."
+        return "No preprocessing came with the model: values that the graph does not show are assumed."
     if declared.exact:
         return labels.BESIDE if beside else labels.IN_METADATA
     return f"Read from {declared.source}" + (", which came with the model." if beside else ".")

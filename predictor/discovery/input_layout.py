@@ -39,7 +39,7 @@ def image_input(graph: Graph) -> Tensor:
         InvalidModel: the graph has another number of inputs, or its input is no batch of pictures.
     """
     if len(graph.inputs) != 1 or len(graph.inputs[0].shape) != 4:
-        raise InvalidModel("The model must have one input of four axes, a batch of pictures.")
+        raise InvalidModel("The model must have one input of four axes, a batch of images.")
     return graph.inputs[0]
 
 
@@ -55,7 +55,7 @@ def input_layout(image: Tensor, structure: Structure) -> InputLayout:
             _, *sides = image.shape
             depth = sides.pop(0 if layout == "NCHW" else -1) or structure.channels or 3
             if depth not in _DEPTHS:
-                raise InvalidModel(f"The model's input has {depth} channels; pictures have 1 or 3.")
+                raise InvalidModel(f"The model's input has {depth} channels; images have 1 or 3.")
             _check_sides(sides)
             return InputLayout(layout, depth, sides[0], sides[1], dtype, reason)
     accepted = ", ".join(get_args(DType))
@@ -75,12 +75,12 @@ def _layout(shape: tuple[int | None, ...], structure: Structure) -> tuple[Layout
     if first != last:
         return ("NCHW" if first else "NHWC"), "Found by the input's shape."
     if shape[1] is None and shape[3] is None:
-        return "NCHW", "The input's shape leaves it open: channels are assumed to come first."
+        return "NCHW", "The input's shape allows both orders: channels are assumed to come first."
     if not (first or last):
         raise InvalidModel("The model's input must have 1 or 3 channels, as its second or its last axis.")
-    return "NCHW", "The input's shape allows both: channels are assumed to come first."
+    return "NCHW", "The input's shape allows both orders: channels are assumed to come first."
 
 
 def _check_sides(sides: list[int | None]) -> None:
     if any(side is not None and not 1 <= side <= MAX_SIDE for side in sides):
-        raise InvalidModel(f"The model's pictures must have 1 to {MAX_SIDE} pixels a side.")
+        raise InvalidModel(f"The model's input must have 1 to {MAX_SIDE} pixels a side.")

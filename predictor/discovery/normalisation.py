@@ -44,7 +44,7 @@ def normalisation(
         stated = Normalisation(declared.values["scale"], declared.values["mean"], declared.values["std"])
         return stated if declared.exact else _remaining(stated, declared, layout, structure)
     if layout.dtype in ("uint8", "int8"):
-        reason = f"The input is {layout.dtype}: it takes the pixels as they are."
+        reason = f"The input is {layout.dtype}: it takes unscaled pixels."
         return Normalisation(1.0, (0.0,), (1.0,), reason)
     return _by_graph(structure) or _by_default(layout)
 
@@ -54,7 +54,7 @@ def _remaining(
 ) -> Normalisation:
     """What is left to do of a normalisation that a network was trained with."""
     if layout.dtype in ("uint8", "int8"):
-        reason = f"The input is {layout.dtype}: the normalisation of {declared.source} is left to the graph."
+        reason = f"The input is {layout.dtype}: the graph does the normalisation of {declared.source}."
         return Normalisation(1.0, (0.0,), (1.0,), reason)
     if structure.factor is None or structure.offset is None:
         return stated
@@ -65,7 +65,7 @@ def _remaining(
             return Normalisation(scale, (0.0,), (1.0,), reason)
     if _expected(structure) is None:
         return stated
-    warning = f"The graph normalises its input in another way than {declared.source} says; both are done."
+    warning = f"The graph normalises its input differently from {declared.source}; both are applied."
     return Normalisation(stated.scale, stated.mean, stated.std, "", warning)
 
 
@@ -104,7 +104,7 @@ def _by_graph(structure: Structure) -> Normalisation | None:
         return None
     scale, what = expected
     return Normalisation(
-        scale, (0.0,), (1.0,), f"The graph normalises its input itself, and does so for pixels from {what}."
+        scale, (0.0,), (1.0,), f"The graph normalises its input itself, for pixels from {what}."
     )
 
 
@@ -124,14 +124,12 @@ def _by_default(layout: InputLayout) -> Normalisation:
     if layout.depth == 1:
         return _assumed(Normalisation(SCALE, (0.0,), (1.0,)), "values from 0 to 1 are assumed")
     if layout.layout == "NHWC":
-        return _assumed(
-            Normalisation(SCALE, *HALF), "values from -1 to 1 are assumed, as Keras often has them"
-        )
+        return _assumed(Normalisation(SCALE, *HALF), "values from -1 to 1 are assumed, as is common in Keras")
     return _assumed(
         Normalisation(SCALE, *IMAGENET), "the mean and standard deviation of ImageNet are assumed"
     )
 
 
 def _assumed(one: Normalisation, what: str) -> Normalisation:
-    sentence = f"Nothing says how pixels are scaled: {what}."
+    sentence = f"The normalisation is not declared: {what}."
     return Normalisation(one.scale, one.mean, one.std, sentence, sentence)

@@ -23,7 +23,7 @@ def class_scores(
         InvalidModel: there is none, or there are several that it could be.
     """
     if named is not None:
-        return _named(graph, structure, named), "Named by the preprocessing."
+        return _named(graph, structure, named), "The preprocessing names this output."
     fitting = [tensor for tensor in graph.outputs if _holds_scores(tensor, graph, structure)] or [
         tensor for tensor in graph.outputs if _holds_one(tensor, graph, structure)
     ]
@@ -46,11 +46,11 @@ def class_scores(
 def _named(graph: Graph, structure: Structure, name: str) -> Tensor:
     found = next((tensor for tensor in graph.outputs if tensor.name == name), None)
     if found is None:
-        raise InvalidModel("output names none of the model's outputs.")
+        raise InvalidModel("output must name one of the model's outputs.")
     if not (_holds_scores(found, graph, structure) or _holds_one(found, graph, structure)):
         raise InvalidModel(
             _instead(found, graph, structure)
-            or "output names an output that is no tensor of two axes, pictures and class scores."
+            or "output must name a tensor of two axes, images and class scores."
         )
     return found
 
@@ -77,7 +77,7 @@ def _none(graph: Graph, structure: Structure) -> str:
             return sentence
     if len(graph.outputs) == 1:
         return "The model must have one output of two axes, the class scores of a batch."
-    return "None of the model's outputs has two axes, the pictures and their class scores."
+    return "None of the model's outputs has two axes, images and class scores."
 
 
 def _instead(tensor: Tensor, graph: Graph, structure: Structure) -> str | None:
@@ -88,7 +88,7 @@ def _instead(tensor: Tensor, graph: Graph, structure: Structure) -> str | None:
     elif "int" in tensor.dtype:
         what = "class numbers, not scores"
     elif made_of is not None or _is_beside_numbers(tensor, graph, structure):
-        what = "what was chosen from the scores, not all of them"
+        what = "a selection from the scores, not all of them"
     else:
         return None
     return (
@@ -126,5 +126,5 @@ def _one(fitting: list[Tensor], structure: Structure) -> tuple[Tensor, str]:
         return logits[0], "Found by its name."
     raise InvalidModel(
         "Several outputs could hold the class scores. Name one of them as output in the preprocessing, "
-        "or send labels, whose number tells them apart."
+        "or upload labels, whose number identifies the right one."
     )

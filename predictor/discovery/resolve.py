@@ -72,7 +72,7 @@ def _form(draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout) -
         draft.reasons["layout"] = layout.reason
     usual = "L" if layout.depth == 1 else "RGB"
     if "channels" not in draft.values and layout.depth == 3:
-        draft.reasons["channels"] = "Nothing says otherwise: red comes first."
+        draft.reasons["channels"] = "The order of channels is not declared: RGB is assumed."
     channels = draft.values.setdefault("channels", usual)
     if not declared.exact and channels == "RGB" and layout.depth == 1:
         # Other tools speak of colours even where the network is for grey pictures.
@@ -121,13 +121,13 @@ def _resize(draft: _Draft, layout: InputLayout) -> None:
         values |= {"resize": "stretch"} if keras else {"resize": "crop"}
         values.setdefault("interpolation", "bilinear")
         part = None if keras else _CROP_PCT
-        draft.assume("resize", f"Nothing says how pictures are resized: {_told(values, part)}.")
+        draft.assume("resize", f"The resizing is not declared: {_told(values, part)}.")
     resize = values.setdefault("resize", "crop")
     if "resize_to" not in values and (part is not None or resize != "stretch"):
         values["resize_to"] = _before_cut(values, part or (_CROP_PCT if resize == "crop" else 1.0))
     if "interpolation" not in values:
         values["interpolation"] = "bilinear"
-        draft.assume("interpolation", "Nothing says which filter resizes pictures: bilinear is assumed.")
+        draft.assume("interpolation", "The resize filter is not declared: bilinear is assumed.")
 
 
 def _before_cut(values: dict[str, Any], part: float) -> int | tuple[int, int]:
@@ -139,9 +139,9 @@ def _before_cut(values: dict[str, Any], part: float) -> int | tuple[int, int]:
 def _told(values: dict[str, Any], part: float | None) -> str:
     size = f"{values['height']} x {values['width']}"
     if part is None:
-        return f"they are stretched to {size}"
+        return f"images are stretched to {size}"
     short = math.floor(min(values["height"], values["width"]) / part)
-    return f"the short side becomes {short} pixels and the middle, {size}, is cut out"
+    return f"the short side becomes {short} pixels and the centre, {size}, is cropped"
 
 
 def _renamed(sentence: str, declared: DeclaredPreprocessing) -> str:

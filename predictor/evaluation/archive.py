@@ -39,7 +39,7 @@ def files_of(path: Path, max_bytes: int) -> Files:
     try:
         archive = zipfile.ZipFile(path)
     except _UNREADABLE as error:
-        raise InvalidRequest("The archive is not a ZIP file that can be read.") from error
+        raise InvalidRequest("The archive is not a valid ZIP file.") from error
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     # Some tools of Windows write its own mark between folders.
     return {entry.filename.replace("\\", "/"): partial(_read, archive, entry, max_bytes) for entry in entries}
@@ -53,18 +53,18 @@ def _refuse_long_form(path: Path) -> None:
         tail = file.read()
     end = tail.rfind(_END)
     if end >= _LOCATOR_BYTES and tail[end - _LOCATOR_BYTES : end].startswith(_LOCATOR):
-        raise InvalidRequest("The archive is in the ZIP64 form; at most 65,534 files and 4 GB are taken.")
+        raise InvalidRequest("The archive is in the ZIP64 format; send at most 65,534 files and 4 GB.")
 
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int) -> bytes:
     if entry.compress_type not in _BOUNDED:
         method = _OTHERS.get(entry.compress_type, "another method")
-        raise InvalidImage(f"The file cannot be unpacked: pack it with deflate instead of {method}.")
+        raise InvalidImage(f"The file cannot be extracted: compress it with deflate instead of {method}.")
     try:
         with archive.open(entry) as file:
             data = file.read(max_bytes + 1)
     except _UNREADABLE as error:
-        raise InvalidImage("The file cannot be unpacked.") from error
+        raise InvalidImage("The file cannot be extracted: the archive is damaged.") from error
     if len(data) > max_bytes:
         raise ImageTooLarge(f"The file has more than {max_bytes} bytes.")
     return data

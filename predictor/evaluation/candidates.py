@@ -20,7 +20,7 @@ _COLOURED: tuple[tuple[str, float, _Numbers], ...] = (
     ("-1 to 1", SCALE, HALF),
     ("ImageNet mean and std", SCALE, IMAGENET),
     ("CLIP mean and std", SCALE, CLIP),
-    ("0 to 255 less the ImageNet mean", 1.0, (CAFFE_MEAN[::-1], (1.0,) * 3)),
+    ("0 to 255 minus the ImageNet mean", 1.0, (CAFFE_MEAN[::-1], (1.0,) * 3)),
 )
 # The mean and std of MNIST's pixels, and ImageNet's averages over the colours.
 _GREY: tuple[tuple[str, float, _Numbers], ...] = (
@@ -66,7 +66,7 @@ class Candidate:
         elif form.resize == "fit":
             words = f"fitted into {size}"
         else:
-            words = f"resized to {_sides(form.resize_to)}, middle {size} cut out"
+            words = f"resized to {_sides(form.resize_to)}, centre {size} cropped"
         return f"{words}, {form.interpolation}"
 
 
@@ -85,7 +85,7 @@ def values(present: Preprocessing) -> list[Candidate]:
     else:
         families = _GREY if present.depth == 1 else _COLOURED
         forms = [_normalised(present, family, order) for family in families for order in orders]
-    return _with_present(present, "as it is now", forms)
+    return _with_present(present, "current", forms)
 
 
 def geometries(best: Candidate) -> list[Candidate]:

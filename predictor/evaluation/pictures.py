@@ -49,7 +49,7 @@ def on_disk(path: Path) -> list[Picture]:
         found = sorted(file for file in path.rglob("*") if file.is_file())
         return labelled({file.relative_to(path).as_posix(): partial(_read, file) for file in found})
     if path.suffix.lower() not in tables.SUFFIXES:
-        raise InvalidRequest("Give a folder of pictures, or a CSV file with their paths and classes.")
+        raise InvalidRequest("Give a folder of images, or a CSV file with their paths and classes.")
     [(_, rows)] = tables.rows_of({path.name: partial(_read, path)})
     return _some([Picture(row.image, row.truth, partial(_read, path.parent / row.image)) for row in rows])
 
@@ -97,9 +97,9 @@ def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> l
 
 def _some(pictures: list[Picture]) -> list[Picture]:
     if not pictures:
-        raise InvalidRequest("There are no pictures in it.")
+        raise InvalidRequest("There are no images in the upload.")
     if len(pictures) > MAX_IMAGES:
-        raise InvalidRequest(f"At most {MAX_IMAGES} pictures can be evaluated at once.")
+        raise InvalidRequest(f"At most {MAX_IMAGES} images can be evaluated at once.")
     return pictures
 
 

@@ -13,24 +13,24 @@ def evaluation(report: Mapping[str, Any]) -> Iterator[str]:
         share = report[name]
         yield (
             f"{name.replace('p', 'p-'):18} {share['value']:7.1%}  {share['hits']} of {share['of']}, "
-            f"95 % between {share['low']:.1%} and {share['high']:.1%}"
+            f"95 % confidence interval {share['low']:.1%} to {share['high']:.1%}"
         )
     latency = report["latency"]
     yield f"{'calibration error':18} {report['calibration']['error']:7.3f}"
     yield (
-        f"{'time for a picture':18} {latency['p50']:5.1f} ms  p90 {latency['p90']:.1f}, "
-        f"p99 {latency['p99']:.1f}; {latency['pictures_per_second']:.1f} pictures a second"
+        f"{'latency of an image':18} p50 {latency['p50']:.1f} ms, p90 {latency['p90']:.1f}, "
+        f"p99 {latency['p99']:.1f}; {latency['pictures_per_second']:.1f} images per second"
     )
     for pair in report["confusions"][:MAX_ROWS]:
-        yield f"{pair['pictures']:6} x {pair['truth']['label']} taken for {pair['predicted']['label']}"
+        yield f"{pair['pictures']:6} x {pair['truth']['label']} predicted as {pair['predicted']['label']}"
 
 
 def ranking(report: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a ranking of preprocessings."""
     yield report["basis"]
     for one in report["candidates"]:
-        marks = " (now)" * one["current"] + " (tied)" * one.get("tied", False)
-        figure = f"{one['confidence']:6.1%} sure"
+        marks = " (current)" * one["current"] + " (tied)" * one.get("tied", False)
+        figure = f"{one['confidence']:6.1%} mean confidence"
         if report["labelled"]:
             share = one["top1"]
             figure = f"{share['value']:6.1%} ({share['low']:.1%} to {share['high']:.1%})"
@@ -40,6 +40,6 @@ def ranking(report: Mapping[str, Any]) -> Iterator[str]:
 def problems(report: Mapping[str, Any]) -> Iterator[str]:
     """What was left out of either, and why."""
     if report["left_out"]:
-        yield f"{report['left_out']} pictures left out:"
+        yield f"{report['left_out']} images left out:"
     for one in report["problems"][:MAX_ROWS]:
         yield f"  {one['file']}: {one['problem']}"

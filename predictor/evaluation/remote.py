@@ -49,7 +49,7 @@ class RemoteModel:
             InvalidRequest: none of the first pictures can be classified.
             NotReady: the service does not answer.
         """
-        problem = "There is no picture."
+        problem = "There is no image."
         for picture in pictures[:_TRIES]:
             try:
                 answer = self._ask(picture.read(), _ALL)
@@ -58,7 +58,7 @@ class RemoteModel:
                 continue
             ranked = sorted(answer["predictions"], key=lambda one: int(one["index"]))
             return tuple(Label(one["label"], one.get("id"), tuple(one.get("synonyms", ()))) for one in ranked)
-        raise InvalidRequest(f"The service can classify none of the first pictures: {problem}")
+        raise InvalidRequest(f"The service can classify none of the first images: {problem}")
 
     def classify(self, data: bytes) -> Answer:
         """Classify a picture; the time is that from the request to the answer.
@@ -100,8 +100,8 @@ class RemoteModel:
             response = self._pool.request("POST", f"{self._url}?{query}", body=data, headers=self._headers)
             body = json.loads(response.data)
         except urllib3.exceptions.HTTPError as error:
-            raise NotReady("The service cannot be reached.") from error
+            raise NotReady("The service cannot be reached; check its URL.") from error
         except ValueError as error:
-            raise NotReady("What answers there is not this service.") from error
+            raise NotReady("The server at this URL is not an image prediction service.") from error
         after = response.headers.get("Retry-After", "")
         return response.status, float(after) if after.isdecimal() else None, body

@@ -49,8 +49,8 @@ def evaluation(found: Sequence[ImageResult], classes: Classes, seconds: float) -
 
 
 def _nothing(found: Sequence[ImageResult]) -> str:
-    problem = next((one.problem for one in found if one.problem), "Nothing says what is on the pictures.")
-    return f"No picture could be judged. The first: {problem}"
+    problem = next((one.problem for one in found if one.problem), "The images have no labels.")
+    return f"No image could be evaluated. The first problem: {problem}"
 
 
 def _among(one: tuple[int, Answer]) -> bool:

@@ -98,6 +98,6 @@ def _classify(picture: Picture, classes: Classes, classify: Classify) -> ImageRe
         return ImageResult(picture.name, truth, None, error.detail)
     if truth is None and picture.truth:
         return ImageResult(
-            picture.name, None, answer, f"{picture.truth[0][:100]} names no class of the model."
+            picture.name, None, answer, f"{picture.truth[0][:100]} is not a class of the model."
         )
     return ImageResult(picture.name, truth, answer)

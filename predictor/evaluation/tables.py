@@ -46,7 +46,7 @@ class _Bound:
         self._sum += number
         if self._sum > self._most:
             raise InvalidRequest(
-                f"There are more than {self._most} {self._what}; leave out the tables that name no pictures."
+                f"There are more than {self._most} {self._what}; leave out the tables that name no images."
             )
 
 
@@ -84,9 +84,9 @@ def _rows(data: bytes, length: _Bound, still_wanted: Callable[[], None]) -> Iter
     try:
         yield from _columns(_cells(data, length, still_wanted))
     except UnicodeDecodeError as error:
-        raise InvalidRequest("The table is not text in UTF-8.") from error
+        raise InvalidRequest("The table must be UTF-8 text.") from error
     except csv.Error as error:
-        raise InvalidRequest("The table cannot be read as CSV.") from error
+        raise InvalidRequest("The table is not valid CSV.") from error
 
 
 def _cells(data: bytes, length: _Bound, still_wanted: Callable[[], None]) -> Iterator[list[str]]:

@@ -130,7 +130,9 @@ class Tuner:
                     one.scores.append(score)
             yield progress
         if not tried[0].scores:
-            raise InvalidRequest(f"No picture could be used. The first: {next(iter(problems.values()))}")
+            raise InvalidRequest(
+                f"No image could be used. The first problem: {next(iter(problems.values()))}"
+            )
         return tried
 
     def _scores(
@@ -182,10 +184,10 @@ def _ranking(ranked: Sequence[_Tried], *, labelled: bool, problems: dict[str, st
 
 
 _BASIS = {
-    True: "Ranked by the share of pictures that the model gets right.",
+    True: "Ranked by the share of images that the model predicts correctly.",
     False: (
-        "The pictures have no labels: ranked by the model's mean confidence, which is weaker evidence, "
-        "since a model can be sure and wrong."
+        "The images have no labels: ranked by the model's mean confidence, which is weaker evidence, "
+        "because a model can be confident and wrong."
     ),
 }
 

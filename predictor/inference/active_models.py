@@ -85,5 +85,5 @@ class ActiveModels:
                 self.activate(live, self._prepared.models)
                 self._prepared = None
             elif self._serving.serial != live:
-                raise self.problem or NotReady("This worker is loading the model that was made live.")
+                raise self.problem or NotReady("This worker is loading the activated model; try again.")
             return self._serving

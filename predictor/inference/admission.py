@@ -81,10 +81,10 @@ class Admission:
         with self._lock:
             wait = self._accepted * seconds / self._share
             if self._accepted and self._accepted + images > self._max_waiting:
-                raise Overloaded("Too many pictures are waiting.", retry_after=_whole_seconds(wait))
+                raise Overloaded("Too many images are queued; try again.", retry_after=_whole_seconds(wait))
             if not deadline.still_wanted(wait):
                 raise Overloaded(
-                    "The answer would come after its deadline.", retry_after=_whole_seconds(wait)
+                    "The image would not run before its deadline.", retry_after=_whole_seconds(wait)
                 )
             self._tell(self._accepted + images)
         try:

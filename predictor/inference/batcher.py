@@ -146,7 +146,7 @@ class Job:
         """Give an error to who waits, without its frames: they would keep the image's bytes in memory."""
         if not isinstance(error, PredictorError):
             log.error("An image failed", exc_info=error)
-            error = Internal("Something went wrong with this image.")
+            error = Internal("The service failed on this image; its log has the reason.")
         self.future.set_exception(error.with_traceback(None))
 
 

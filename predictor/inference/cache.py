@@ -64,7 +64,7 @@ class Cache:
             return None
         if (value := read(kept)) is None:
             self._count("error")
-            log.warning("The cache holds a value of another form, which is passed by")
+            log.warning("The cache holds a value of an unknown form, which is ignored")
         return value
 
     def keep(self, key: str, value: Any, seconds: int = ANSWER_SECONDS) -> None:
@@ -152,7 +152,7 @@ class Cache:
             self._count("error")
             # A store that is down is asked again now and then, not by every request.
             self._paused_until = time.monotonic() + _PAUSE_SECONDS
-            log.warning("The cache failed and is passed by: %s", type(error).__name__)
+            log.warning("The cache failed and is not used: %s", type(error).__name__)
             return None
 
 

@@ -30,7 +30,7 @@ class JsonSerializer(BaseSerializer):
         try:
             return None if bvalue is None else json.loads(bvalue)
         except (TypeError, RecursionError) as error:
-            raise ValueError("A value in the store is no text, or JSON that is too deep.") from error
+            raise ValueError("A value in the cache is not text, or its JSON is too deep.") from error
 
 
 class SqliteCache(BaseCache):

@@ -62,7 +62,7 @@ class _Request:
     def check(self) -> None:
         """Raise Overloaded if by now nobody waits for the answer."""
         if not self.deadline.still_wanted():
-            raise Overloaded("The answer would come after its deadline.")
+            raise Overloaded("The image would not run before its deadline.")
 
     def key_of(self, digest: str) -> str:
         """Where the answer is kept that an image of this digest has."""
@@ -146,7 +146,7 @@ class Engine:
         if version is not None and (model is None or version != model.version.version):
             return self._other(name, version)
         if model is None:
-            raise ModelNotFound("No model has that name, or no version of it can serve.")
+            raise ModelNotFound("No model has that name, or none of its versions can serve.")
         return model
 
     def predict(
@@ -218,7 +218,7 @@ class Engine:
         except Exception as error:
             log.exception("An image failed")
             error.with_traceback(None)
-            result = Internal("Something went wrong with this image.")
+            result = Internal("The service failed on this image; its log has the reason.")
         version = asked.model.version
         outcome = result.code if isinstance(result, PredictorError) else "ok"
         self._metrics.count_image(version.name, version.version, outcome)

@@ -73,9 +73,9 @@ class SharedWeights:
                 place = _Folder(self._folder(version) / self._name)
                 if (shared := place.session() or self._written(version, place)) is not None:
                     return shared
-                log.info("Each worker has the weights of %s for itself", version.key)
+                log.info("The workers do not share the weights of %s", version.key)
         except Exception as error:  # noqa: BLE001 (whatever it is, the version's own file can be loaded)
-            log.warning("Each worker has the weights of %s for itself: %s", version.key, type(error).__name__)
+            log.warning("The workers do not share the weights of %s: %s", version.key, type(error).__name__)
         return load(version.path, _CPU)
 
     def _written(self, version: ModelVersion, place: "_Folder") -> Session | None:
@@ -97,7 +97,9 @@ class SharedWeights:
                 if not np.array_equal(
                     self._answer(own, version), self._answer(shared, version), equal_nan=True
                 ):
-                    log.warning("The optimised graph of %s answers differently and is not used", version.key)
+                    log.warning(
+                        "The optimised graph of %s gives different scores and is not used", version.key
+                    )
                     return None
                 place.keep()
         return shared

@@ -90,11 +90,11 @@ class Watchdog:
 
     def _check(self, call: _Call, seconds: float) -> None:
         if seconds > self._seconds + _GRACE_SECONDS:
-            reason = f"A run took longer than {self._seconds:g} s and did not stop."
-            log.error("This worker ends itself: %s (%s)", reason, call.model)
+            reason = f"A run of the model took longer than {self._seconds:g} s and did not stop."
+            log.error("This worker exits: %s (%s)", reason, call.model)
             self._record.report_crash(reason)
             self._end(EXIT_CODE)
         elif seconds > self._seconds and not call.stopped:
-            log.error("A run of %s takes longer than %g s and is asked to stop", call.model, self._seconds)
+            log.error("A run of %s takes longer than %g s and is being stopped", call.model, self._seconds)
             call.stopped = True
             call.stop()

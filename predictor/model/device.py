@@ -133,7 +133,7 @@ def _choose_gpu(setting: str, nvml: Nvml, environment: Mapping[str, str]) -> Dev
         candidates = visible(gpus, environment)
         gpu, reason = _numbered(candidates, int(number)) if number else _emptiest(candidates, nvml)
     if numbers_unclear(gpus, environment, numbered=bool(number)):
-        reason += f" The GPUs differ and {ORDER} is not PCI_BUS_ID: numbers were read as nvidia-smi counts."
+        reason += f" The GPUs differ and {ORDER} is not PCI_BUS_ID: numbers are those of nvidia-smi."
     return Device("cuda", gpu.uuid, gpu.name, reason)
 
 
@@ -157,7 +157,7 @@ def _emptiest(candidates: Sequence[Gpu | None], nvml: Nvml) -> tuple[Gpu, str]:
     amount = f"{report.free / GB:.1f} of {report.total / GB:.1f} GB"
     reason = f"This visible GPU has the most free memory, {amount}."
     if silent := len(candidates) - len(reports):
-        reason += f" GPUs passed by because they do not report theirs: {silent}."
+        reason += f" {silent} visible GPUs do not report their memory and were skipped."
     return gpu, reason
 
 

@@ -52,15 +52,15 @@ def _printed(text: str) -> dict[int, str] | None:
     while match := _PRINTED_ENTRY.match(body, place):
         number = int(match[1])
         if number in found:
-            raise ValueError(f"Label {number} stands in it twice.")
+            raise ValueError(f"Label {number} is defined twice.")
         found[number] = match[2]
         place = match.end() + 1
         if body[match.end()] == "}":
             break
         if body[match.end()] != ",":
-            raise ValueError(f"What follows label {number} cannot be read.")
+            raise ValueError(f"The text after label {number} cannot be parsed.")
     if body[place - 1 :].strip(" \n\r\t,") not in ("}", ""):
-        raise ValueError("It cannot be read as a list of numbers and names.")
+        raise ValueError("The text is not a list of numbers and names.")
     return dict(zip(found, _unquoted(list(found.values())), strict=True))
 
 
@@ -71,7 +71,7 @@ def _unquoted(printed: list[str]) -> list[str]:
     try:
         return list(ast.literal_eval(f"[{','.join(printed)}]"))
     except (SyntaxError, ValueError) as error:
-        raise ValueError("A label has a backslash that cannot be read.") from error
+        raise ValueError("A label has an invalid backslash escape.") from error
 
 
 def _from_json(value: Any) -> list[Any]:
@@ -87,7 +87,7 @@ def _from_json_at(value: Any) -> list[Any]:
     if isinstance(value, list):
         return _from_list(value)
     if not value:
-        raise ValueError("It has no labels.")
+        raise ValueError("The list of labels is empty.")
     if all(_INDEX.fullmatch(key) for key in value) and not all(type(one) is int for one in value.values()):
         return in_order({int(key): entry for key, entry in _different(value)})
     return _by_name(value)
@@ -97,7 +97,7 @@ def _different(value: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     seen = set[int]()
     for key, entry in value.items():
         if int(key) in seen:
-            raise ValueError(f"Label {int(key)} stands in it twice.")
+            raise ValueError(f"Label {int(key)} is defined twice.")
         seen.add(int(key))
         yield key, entry
 
@@ -107,9 +107,9 @@ def _by_name(value: Mapping[str, Any]) -> list[Any]:
     for name, index in value.items():
         number = int(index) if isinstance(index, str) and _INDEX.fullmatch(index) else index
         if type(number) is not int:
-            raise ValueError(f"{strict_json.shown(name)} is neither the number of a class nor has one.")
+            raise ValueError(f"{strict_json.shown(name)} is neither a class number nor maps to one.")
         if number in found:
-            raise ValueError(f"Label {number} stands in it twice.")
+            raise ValueError(f"Label {number} is defined twice.")
         found[number] = name
     return in_order(found)
 

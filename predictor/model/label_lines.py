@@ -24,11 +24,11 @@ def in_order(found: Mapping[int, Any]) -> list[Any]:
         ValueError: the indices are not 0, 1, 2 and so on; the sentence names the first that is missing.
     """
     if not found:
-        raise ValueError("It has no labels.")
+        raise ValueError("The list of labels is empty.")
     missing = next((index for index in range(len(found)) if index not in found), None)
     if missing is not None:
         last = max(found)
-        raise ValueError(f"Label {missing} is missing, while there is one with the number {last}.")
+        raise ValueError(f"Label {missing} is missing, although label {last} is defined.")
     return [found[index] for index in range(len(found))]
 
 
@@ -40,9 +40,9 @@ def entries(text: str) -> list[Any]:
     """
     lines = [line.strip() for line in text.strip("\n\r \ufeff").splitlines()]
     if not any(lines):
-        raise ValueError("It has no labels.")
+        raise ValueError("The list of labels is empty.")
     if len(lines) > MAX_CLASSES + 1:
-        raise ValueError(f"It has more than {MAX_CLASSES} lines.")
+        raise ValueError(f"The list has more than {MAX_CLASSES} lines.")
     if (rows := _table(lines)) is not None:
         return rows
     if "" in lines:
@@ -72,7 +72,7 @@ def _table(lines: list[str]) -> list[Any] | None:
             return None
         number = next(number for number, row in enumerate(rows, 1) if len(row) != len(header))
         raise ValueError(
-            f"Line {number} has {len(rows[number - 1])} fields, but the first has {len(header)}."
+            f"Line {number} has {len(rows[number - 1])} fields, but the first line has {len(header)}."
         )
     name = _column(header, NAME_COLUMNS)
     if name is not None:
@@ -129,8 +129,8 @@ def _by_index(cells: list[str], found: list[Any], first_line: int) -> list[Any]:
     numbered = dict[int, Any]()
     for line, (cell, entry) in enumerate(zip(cells, found, strict=True), first_line):
         if not _INDEX.fullmatch(cell.strip()):
-            raise ValueError(f"Line {line} has no number of a class.")
+            raise ValueError(f"Line {line} has no class number.")
         if int(cell) in numbered:
-            raise ValueError(f"Label {int(cell)} stands in it twice.")
+            raise ValueError(f"Label {int(cell)} is defined twice.")
         numbered[int(cell)] = entry
     return in_order(numbered)

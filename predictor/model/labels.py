@@ -17,7 +17,7 @@ LONGEST = 200
 
 BESIDE = "Read from the file that came with the model."
 IN_METADATA = "Read from the model's metadata."
-NONE = "No labels came with the model: its classes are numbered."
+NONE = "No labels came with the model: classes are numbered."
 
 _MAX_CHARACTERS = 10_000
 _OPENVINO, _OPENVINO_INFO = "model_info labels", "model_info label_info"
@@ -106,7 +106,7 @@ def fit(found: Found, scores: int | None) -> Found:
         InvalidModel: there are not as many as there are classes, or too many of both.
     """
     if scores is not None and scores > MAX_CLASSES:
-        raise InvalidModel(f"A model may have {MAX_CLASSES} classes at most.")
+        raise InvalidModel(f"A model may have at most {MAX_CLASSES} classes.")
     if scores == 1:
         return _fit_one(found)
     labels = _without_heading(found.labels, scores) or numbered(scores or 0)
@@ -122,7 +122,7 @@ def _fit_one(found: Found) -> Found:
         return Found((other, *labels), f"{found.reason} The one label names the class of a high score.")
     if len(labels) != 2:
         counted = f"{len(labels)} labels came with it"
-        raise InvalidModel(f"The model gives one score, which tells two classes apart, but {counted}.")
+        raise InvalidModel(f"The model gives one score, which separates two classes, but {counted}.")
     return Found(labels, found.reason)
 
 
@@ -142,7 +142,7 @@ def parse(text: str) -> tuple[Label, ...]:
     except ValueError as error:
         raise InvalidModel(f"The labels cannot be used: {error}") from error
     if not 1 <= len(entries) <= MAX_CLASSES:
-        raise InvalidModel(f"The labels must be a list with an entry for each class, {MAX_CLASSES} at most.")
+        raise InvalidModel(f"The labels must be a list with an entry for each class, at most {MAX_CLASSES}.")
     return tuple(_label(index, entry) for index, entry in enumerate(entries))
 
 
@@ -180,12 +180,12 @@ def _label(index: int, entry: object) -> Label:
         else None
     )
     if not isinstance(entry, dict) or not isinstance(name, str):
-        raise InvalidModel(f"Label {index} must be a text, or an object with a name.")
+        raise InvalidModel(f"Label {index} must be a string, or an object with a name.")
     identifier, synonyms = entry.get("id"), entry.get("synonyms", [])
     if not isinstance(identifier, str | None):
-        raise InvalidModel(f"The id of label {index} must be a text.")
+        raise InvalidModel(f"The id of label {index} must be a string.")
     if not isinstance(synonyms, list) or not all(isinstance(one, str) for one in synonyms):
-        raise InvalidModel(f"The synonyms of label {index} must be a list of texts.")
+        raise InvalidModel(f"The synonyms of label {index} must be a list of strings.")
     others = tuple(_name(index, one) for one in synonyms)
     return Label(_name(index, name), identifier and _name(index, identifier), others)
 
@@ -205,7 +205,7 @@ def _name(index: int, text: str) -> str:
     if len(name) > _MAX_CHARACTERS:
         raise InvalidModel(f"Label {index} has more than {_MAX_CHARACTERS} characters.")
     if not name.isprintable() and any(map(_is_hidden, name)):
-        raise InvalidModel(f"Label {index} holds a character that cannot be shown.")
+        raise InvalidModel(f"Label {index} has a character that cannot be displayed.")
     return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 

@@ -30,7 +30,7 @@ def rank(scores: npt.NDArray[Any], activation: Activation, top_k: int) -> Ranked
     """
     confidences = _activate(scores.reshape(-1).astype(np.float64), activation)
     if not np.isfinite(confidences).all():
-        raise Internal("The model's answer for this picture is not a number.")
+        raise Internal("The model's scores for this image are not numbers.")
     best = _largest(confidences, top_k)
     return list(zip(best.tolist(), confidences[best].tolist(), strict=True))
 

@@ -97,7 +97,7 @@ class Session:
             return np.asarray(self._session.run([scores], {image: batch}, options)[0])
         except Exception as error:
             log.exception("The model failed on a batch of %d", len(batch))
-            raise Internal("The model failed on this picture.") from error
+            raise Internal("The model failed on this image.") from error
 
     def _output(self, name: str, batch: int) -> npt.NDArray[Any] | None:
         """Memory for an output; None if the graph does not say how much it takes."""
@@ -180,7 +180,7 @@ def load(path: Path, device: Device, *, gpu_bytes: int | None = None, write: Pat
     loaded = _loaded(path, options, _providers(device, gpu_bytes))
     # The runtime falls back to the CPU without an exception, so what counts is what it says afterwards.
     if device.kind == "cuda" and loaded.provider != _CUDA:
-        raise NotReady(f"{device.name} was chosen, but the CUDA libraries could not be loaded.")
+        raise NotReady(f"The CUDA libraries for {device.name} could not be loaded.")
     return loaded
 
 

@@ -162,7 +162,7 @@ class ModelSpec:
             )
             classes = value["classes"]
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidModel("What is known of the model is not of the expected form.") from error
+            raise InvalidModel("The stored description of the model is invalid.") from error
         if classes != len(labels):
             raise InvalidModel(f"The model has {classes} classes, but {len(labels)} labels came with it.")
         return spec

@@ -25,9 +25,9 @@ def loads(text: str) -> Any:
             parse_float=_finite,
         )
     except json.JSONDecodeError as error:
-        raise ValueError(f"It is not valid JSON, see line {error.lineno}.") from error
+        raise ValueError(f"The JSON is invalid at line {error.lineno}.") from error
     except RecursionError as error:
-        raise ValueError("It is not valid JSON: too many brackets lie inside each other.") from error
+        raise ValueError("The JSON is invalid: brackets are nested too deeply.") from error
     return value
 
 
@@ -42,22 +42,22 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         seen = set[str]()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"The field {shown(twice)} stands in it twice.")
+        raise ValueError(f"The field {shown(twice)} is defined twice.")
     return fields
 
 
 def _not_a_number(name: str) -> float:
-    raise ValueError(f"{name} is not a number that JSON knows.")
+    raise ValueError(f"{name} is not a valid JSON number.")
 
 
 def _whole(text: str) -> int:
     if len(text) > _MAX_DIGITS:
-        raise ValueError(f"A number in it has more than {_MAX_DIGITS} digits.")
+        raise ValueError(f"A number has more than {_MAX_DIGITS} digits.")
     return int(text)
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError("A number in it is too large.")
+        raise ValueError("A number is too large.")
     return value

@@ -97,4 +97,4 @@ class Evaluations:
             with storage_errors(), locked(self._lock, 0):
                 yield
         except TimeoutError as error:
-            raise ModelConflict("Another evaluation is under way; try again when it has ended.") from error
+            raise ModelConflict("Another evaluation is running; try again when it has ended.") from error

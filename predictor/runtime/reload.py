@@ -102,7 +102,7 @@ class Follower:
                     self._live.activate(serial, {name: model for name, model in models.items() if model})
                     self._member.serve(serial)
                     return
-        raise NotReady("The models change too often to be loaded.")
+        raise NotReady("The models change faster than this worker can load them; try again.")
 
     def follow(self) -> None:
         """Prepare what is announced, switch to what took effect, drop what was taken back."""
@@ -139,7 +139,9 @@ class Follower:
             self._member.refuse(serial, error)
         except Exception:
             log.exception("Version %s of %s cannot be served", pending.version, pending.name)
-            self._member.refuse(serial, NotReady("A worker could not load the model; the log says why."))
+            self._member.refuse(
+                serial, NotReady("A worker could not load the model; the log has the reason.")
+            )
         else:
             self._member.ready(serial)
 
@@ -196,8 +198,8 @@ class Follower:
             try:
                 work()
             except PredictorError as error:
-                log.error("The store cannot be followed: %s", error.detail)
+                log.error("The model store cannot be read: %s", error.detail)
                 self._stopped.wait(_AGAIN_SECONDS)
             except Exception:
-                log.exception("The store cannot be followed")
+                log.exception("The model store cannot be read")
                 self._stopped.wait(_AGAIN_SECONDS)

@@ -114,7 +114,7 @@ class Uploads:
         registry = self._transactions.registry
         number = version or registry.name(name).live
         if number is None:
-            raise ModelNotFound("No version of the model is live.")
+            raise ModelNotFound("The model has no live version.")
         base = registry.version(name, number)
         base.verify()
         return self.take(lambda folder: _revised(base, text, folder, by))
@@ -146,7 +146,7 @@ class Uploads:
                 self._rest.wait()
                 yield
         except TimeoutError as error:
-            raise ModelConflict("Other models are being checked; try again.") from error
+            raise ModelConflict("Another upload is being checked; try again.") from error
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:

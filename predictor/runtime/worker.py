@@ -102,7 +102,7 @@ class Worker:
             self.live.problem = NotReady(error.detail)
         except Exception:
             log.exception("Not ready: the model could not be loaded")
-            self.live.problem = NotReady("The model could not be loaded; the log says why.")
+            self.live.problem = NotReady("The model could not be loaded; the log has the reason.")
 
     def _chosen(self) -> Device:
         """The device that is set; where `auto` finds a GPU that the runtime cannot use, the CPU."""
@@ -119,7 +119,7 @@ class Worker:
             try:
                 held.enter_context(self.transactions.commit_lock())
             except StorageFull:
-                log.warning("The data folder cannot be written; no model can be changed")
+                log.warning("The folder PREDICTOR_DATA cannot be written; no model can be changed")
             self._record = self.transactions.workers.register()
         # A crash in native code leaves a trace of its thread in the crash report.
         faulthandler.enable(self._record.crash_file, all_threads=False)
@@ -157,7 +157,7 @@ class Worker:
 
     def _load(self, version: ModelVersion) -> LoadedModel:
         if self._loader is None:
-            raise NotReady("No device was chosen yet.")
+            raise NotReady("The service is still starting; try again.")
         return self._loader.load(version)
 
     def _other(self, name: str, version: int) -> LoadedModel:
@@ -178,7 +178,7 @@ class Worker:
             try:
                 stack.enter_context(locked(self.settings.data / "device.lock", _LOCK_SECONDS))
             except OSError:
-                log.warning("The device lock cannot be had; workers that start together may share a GPU")
+                log.warning("The device lock cannot be opened; workers that start together may share a GPU")
             yield
 
     def _refresh(self) -> None:
@@ -195,4 +195,4 @@ def _make_folders(settings: Settings) -> None:
             (settings.data / folder).mkdir(parents=True, exist_ok=True)
         cache_folder(settings).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        log.warning("The data folder cannot be used: %s", error.strerror)
+        log.warning("The folder PREDICTOR_DATA cannot be used: %s", error.strerror)

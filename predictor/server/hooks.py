@@ -32,8 +32,8 @@ def read_settings() -> Settings:
         sys.exit(f"Configuration: {error.detail}")
     if kind := unfit(settings.data):
         sys.exit(
-            f"Configuration: PREDICTOR_DATA={settings.data} lies on a file system of type {kind}, whose file "
-            "locks and shared memory cannot order the workers; choose a folder on a disk of this machine."
+            f"Configuration: PREDICTOR_DATA={settings.data} is on a file system of type {kind}, whose file "
+            "locks and shared memory do not work across processes; choose a folder on a local disk."
         )
     return settings
 
@@ -75,7 +75,9 @@ class Hooks:
     def on_starting(self, server: Any) -> None:
         """Warn of weak tokens, and make the folder of this server's metrics."""
         for name in self._settings.weak:
-            server.log.warning("%s has fewer than %d characters and could be guessed", name, SHORT_TOKEN)
+            server.log.warning(
+                "%s has fewer than %d characters and can be guessed; set a longer one", name, SHORT_TOKEN
+            )
         # A look-up of a name that nobody waits for any more ends soon after; an operator's choice goes first.
         os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:3")
         # A folder that was inherited belongs to another server.
@@ -83,7 +85,9 @@ class Hooks:
         if folder := memory_files.make_metrics(self._settings.data, self._workers):
             os.environ[memory_files.FOLDER_VARIABLE] = str(folder)
         else:
-            server.log.error("Metrics are not added up over the workers: no folder can be made for them")
+            server.log.error(
+                "Metrics are those of one worker only: the folder for shared metrics cannot be created"
+            )
 
     def pre_fork(self, _server: Any, worker: Any) -> None:
         """Give the worker its time to start, and the smallest slot that no living worker has."""

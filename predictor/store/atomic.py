@@ -26,8 +26,10 @@ def storage_errors() -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in _FULL:
-            raise StorageFull("No room is left on the disk; nothing was changed.") from error
-        raise StorageFull("The service cannot write to its data folder; nothing was changed.") from error
+            raise StorageFull("The disk is full; nothing was changed. Free space and try again.") from error
+        raise StorageFull(
+            "The service cannot write to the folder PREDICTOR_DATA; nothing was changed."
+        ) from error
 
 
 def atomic_write(path: Path, data: bytes) -> None:

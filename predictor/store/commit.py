@@ -91,13 +91,13 @@ class ModelTransactions:
             StorageFull: the data folder cannot be used.
         """
         if not self.stamp.shared:
-            raise StorageFull("The service cannot write to its data folder; nothing was changed.")
+            raise StorageFull("The service cannot write to the folder PREDICTOR_DATA; nothing was changed.")
         with contextlib.ExitStack() as held:
             try:
                 with storage_errors():
                     held.enter_context(locked(self._publish_lock_path, seconds))
             except TimeoutError as error:
-                raise ModelConflict("Another change of the models is under way; try again.") from error
+                raise ModelConflict("Another change of the models is in progress; try again.") from error
             yield self._recovered()
 
     def commit(self, state: State, name: str, after: Name) -> None:
@@ -146,7 +146,7 @@ class ModelTransactions:
             self.staging.remove_abandoned()
             found = state
             if state.pending is not None:
-                log.warning("A change of %s was taken back: its author is gone", state.pending.name)
+                log.warning("A change of %s was aborted: the worker that made it died", state.pending.name)
                 state = dataclasses.replace(state, pending=None)
             if state.serial < self.stamp.live:
                 state = dataclasses.replace(state, serial=self.stamp.live)
@@ -168,7 +168,7 @@ class ModelTransactions:
                     self.stamp.commit(serial)
                     return
             time.sleep(_POLL_SECONDS)
-        raise NotReady("Not every worker could load the model in time; nothing was changed.")
+        raise NotReady("Not every worker loaded the model in time; nothing was changed. Try again.")
 
     def _all_ready(self, serial: int) -> bool:
         """Whether every worker that answers requests could serve the change at once.

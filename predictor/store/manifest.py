@@ -68,7 +68,7 @@ def digest(path: Path) -> str:
         with path.open("rb") as file:
             return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     except OSError as error:
-        raise NotReady("The model's file cannot be read.") from error
+        raise NotReady("The model file cannot be read.") from error
 
 
 def described(folder: Path, names: Mapping[str, str], *, by: str | None, created: str) -> Manifest:

@@ -141,7 +141,7 @@ class WorkerRegistry:
         try:
             return WorkerRecord(path)
         except OSError as error:
-            log.error("This worker cannot be counted on when a model is changed: %s", error.strerror)
+            log.error("This worker cannot take part in changes of models: %s", error.strerror)
             path.unlink(missing_ok=True)
             return WorkerRecord(None)
 

@@ -87,7 +87,7 @@ class Publisher:
         with self._transactions.exclusive() as state:
             known = _known(state, name)
             if (version := known.before()) is None:
-                raise ModelConflict("No version was live before this one, or it is no longer there.")
+                raise ModelConflict("There is no earlier live version to roll back to.")
             self._registry.version(name, version).verify()
             self._transactions.commit(state, name, known.returned(version, _event("rollback", version)))
         return self._registry.version(name, version)
@@ -102,9 +102,9 @@ class Publisher:
         with self._transactions.exclusive() as state:
             known = _present(state, name, version)
             if version == known.live:
-                raise ModelConflict("The live version cannot be removed; make another one live first.")
+                raise ModelConflict("The live version cannot be deleted; activate another version first.")
             if self._registry.permanent(name, version):
-                raise ModelConflict("The version that ships with the service cannot be removed.")
+                raise ModelConflict("The version that ships with the service cannot be deleted.")
             self._drop(state, name, {version})
 
     def quarantine(self, name: str, version: int, why: str) -> None:
@@ -137,7 +137,7 @@ class Publisher:
         for name, known in counted.names.items():
             for version in {death.version for death in known.deaths}:
                 if sum(death.version == version for death in known.deaths) >= DEATHS:
-                    self.quarantine(name, version, "It brought workers of the service down.")
+                    self.quarantine(name, version, "It crashed workers of the service.")
 
     def _refuse_quarantined(self, name: str, known: Name, manifest: Manifest) -> None:
         """Keep a model out that did harm; one whose files were damaged may come again, whole."""
@@ -149,8 +149,8 @@ class Publisher:
                 continue
             if bad.manifest is not None and bad.manifest.files[MODEL] == manifest.files[MODEL]:
                 raise ModelConflict(
-                    f"The model is that of version {version}, which is quarantined: {why} "
-                    "Remove that version first to have it tried again."
+                    f"The model is the same as version {version}, which is quarantined: {why} "
+                    "Delete that version before you upload the model again."
                 )
 
     def _next_number(self, name: str, known: Name) -> int:
@@ -178,9 +178,7 @@ def _with_deaths(state: State, crashed: list[CrashedWorker]) -> State:
             name, _, version = key.rpartition("/")
             if name not in state.names or not version.isdecimal():
                 continue
-            log.error(
-                "A worker was brought down while it ran version %s of %s: %s", version, name, one.crash_reason
-            )
+            log.error("A worker crashed while it ran version %s of %s: %s", version, name, one.crash_reason)
             known = state.names[name]
             recent = [death for death in known.deaths if death.time > present - DEATH_SECONDS]
             deaths = (*recent, Death(int(version), present))

@@ -173,7 +173,7 @@ class Registry:
             present = sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
             complete = tuple(version for version in present if self._complete(folder.name, version))
             if complete:
-                log.error("The store's state is lost; %s serves version %d", folder.name, complete[-1])
+                log.error("The model store lost its state; %s serves version %d", folder.name, complete[-1])
                 known = tuple(sorted({*names.get(folder.name, Name()).versions, *complete}))
                 names[folder.name] = Name(known[-1], present[-1], known, former=known[:-1])
         return State(names=names)

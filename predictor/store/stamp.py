@@ -31,12 +31,14 @@ class Stamp:
             memory = _shared(path)
             self.shared = True
         except OSError as error:
-            log.error("The stamp cannot be had; no model can be changed: %s", error.strerror)
+            log.error(
+                "No model can be changed: the store's version counter cannot be opened: %s", error.strerror
+            )
             memory = mmap.mmap(-1, _BYTES)
             self.shared = False
         self._numbers = memoryview(memory).cast("Q")
         if max(self.live, self.preparing) >= _DAMAGED:
-            log.error("The stamp is damaged; it begins anew")
+            log.error("The store's version counter is damaged and starts again")
             self.commit(0)
 
     @property

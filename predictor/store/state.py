@@ -188,7 +188,7 @@ def read(folder: Path) -> State | None:
         except FileNotFoundError:
             continue
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            log.error("The store's %s is damaged", name)
+            log.error("The store's file %s is damaged", name)
     return None
 
 

@@ -53,7 +53,7 @@ def test_other_class() -> None:
     other[0] = CPU[0]
 
     assert differences(best(CPU), best(other)) == [
-        "The GPU finds another class than the CPU in 1 of 2 trial pictures."
+        "The GPU predicts a different class than the CPU for 1 of 2 test images."
     ]
 
 
@@ -75,5 +75,5 @@ def test_extremes() -> None:
 def test_other_form() -> None:
     """Answers that cannot be compared are pointed out, too."""
     assert differences(best(CPU), best(CPU[:, :2])) == [
-        "The GPU gives another number of scores than the CPU."
+        "The GPU gives a different number of scores than the CPU."
     ]

@@ -95,7 +95,7 @@ def test_warnings(tmp_path: Path) -> None:
     assert report.warnings == (
         "Look at this.",
         "On the GPU: Look at that.",
-        "The GPU finds another class than the CPU in 1 of 1 trial pictures.",
+        "The GPU predicts a different class than the CPU for 1 of 1 test images.",
     )
 
 
@@ -138,7 +138,7 @@ def test_machine_fault(tmp_path: Path, code: str) -> None:
     assert report.cuda is None
     assert report.warnings == (
         "Look at this.",
-        "The model could not be tried on the GPU: CUDA could not be started in its check.",
+        "The model could not be checked on the GPU: CUDA could not be started.",
     )
 
 
@@ -146,7 +146,7 @@ def test_slow_driver(tmp_path: Path) -> None:
     """A driver that does not answer is not waited for, and not held against the model either."""
     report = tried(tmp_path, "time.sleep(3600)", seconds=5.0)
 
-    assert report.warnings[-1].endswith("CUDA did not start in time in its check.")
+    assert report.warnings[-1].endswith("CUDA did not start in time.")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_real_check_without_cuda(tmp_path: Path) -> None:
     report = checked(tmp_path, classifier(["red", "green", "blue"]), failing=1)
 
     assert report.cuda is None
-    assert report.warnings[-1].endswith("CUDA could not be started in its check.")
+    assert report.warnings[-1].endswith("CUDA could not be started.")
 
 
 def test_real_check_of_a_model_that_does_not_load(tmp_path: Path) -> None:
@@ -250,6 +250,4 @@ def test_real_process(tmp_path: Path) -> None:
     assert report.spec["classes"] == 1000
     assert [len(one.classes) for one in report.best] == [5] * 4
     assert report.cuda is None
-    assert report.warnings == (
-        "The model could not be tried on the GPU: CUDA could not be started in its check.",
-    )
+    assert report.warnings == ("The model could not be checked on the GPU: CUDA could not be started.",)

@@ -127,8 +127,8 @@ def test_warnings() -> None:
     constant = smoke_test(lambda batch: np.tile([1.0, 2.0, 3.0], (len(batch), 1)), spec())
     mixed = smoke_test(lambda batch: colours(batch) - batch.mean(), spec())
 
-    assert constant.warnings == ("The model gives the same scores for pictures that differ.",)
-    assert mixed.warnings == ("The model's scores for a picture depend on the pictures beside it.",)
+    assert constant.warnings == ("The model gives the same scores for different images.",)
+    assert mixed.warnings == ("The model's scores for an image depend on the other images in the batch.",)
 
 
 def test_photograph() -> None:

@@ -66,9 +66,9 @@ def test_newer_operators(domain: str) -> None:
         (f"d = Cast<to = 16>(x) p = GlobalAveragePool(d) {LAST}",
          "GlobalAveragePool does not take the element type bfloat16. Convert"),
         (f"{ROOT} d = Cast<to = 11>(x) c = Conv(d, w) p = GlobalAveragePool(c) y = Flatten(p)",
-         "Conv gets both float64 and float32, not one"),
-        (f"{FLAT} y = Add(f, nowhere)", "The operator Add reads a tensor that the file does not hold."),
-        (f"{FLAT} y = Softmax<odd = 1>(f)", "The operator Softmax has inputs or attributes"),
+         "Conv gets inputs of two types, float64 and float32"),
+        (f"{FLAT} y = Add(f, nowhere)", "The operator Add reads a tensor that is missing from the file."),
+        (f"{FLAT} y = Softmax<odd = 1>(f)", "The operator Softmax has invalid inputs or attributes"),
     ],
 )  # fmt: skip
 def test_operator(body: str, words: str) -> None:

@@ -58,7 +58,7 @@ def test_found(scores: Scores, last: Last | None, activation: Activation) -> Non
 
     assert (spec.activation, spec.binary, spec.multi_label) == (activation, True, False)
     assert [label.name for label in spec.labels] == ["cats", "dogs"]
-    assert "a high one means dogs, a low one cats" in spec.reasons["classes"]
+    assert "a high score means dogs, a low score cats" in spec.reasons["classes"]
     assert len(spec.warnings) == (last is None)
 
 
@@ -69,11 +69,11 @@ def test_found(scores: Scores, last: Last | None, activation: Activation) -> Non
         ("sigmoid", CONFIDENCES, None, "sigmoid", None),
         ("none", CONFIDENCES, "sigmoid", "none", None),
         ("none", CONFIDENCES, "linear", "none", None),
-        ("none", LOGITS, "linear", "none", "not from 0 to 1"),
+        ("none", LOGITS, "linear", "none", "outside 0 to 1"),
         ("sigmoid", CONFIDENCES, "sigmoid", "none", "not applied again"),
-        ("softmax", LOGITS, "linear", "sigmoid", "left out, and the sigmoid is applied"),
-        ("softmax", LOGITS, None, "sigmoid", "left out, and the sigmoid is applied"),
-        ("softmax", CONFIDENCES, "sigmoid", "none", "left out, and the score is a confidence"),
+        ("softmax", LOGITS, "linear", "sigmoid", "not applied, and the sigmoid is applied"),
+        ("softmax", LOGITS, None, "sigmoid", "not applied, and the sigmoid is applied"),
+        ("softmax", CONFIDENCES, "sigmoid", "none", "not applied, and the score is a confidence"),
     ],
 )
 def test_said(

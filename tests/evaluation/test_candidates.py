@@ -29,7 +29,7 @@ def test_blue_first() -> None:
 
     assert by_name["ImageNet mean and std, BGR"].mean == (0.406, 0.456, 0.485)
     # Keras's mode caffe: https://keras.io/api/applications/ (preprocess_input, mode="caffe").
-    assert by_name["0 to 255 less the ImageNet mean, BGR"].mean == (103.939, 116.779, 123.68)
+    assert by_name["0 to 255 minus the ImageNet mean, BGR"].mean == (103.939, 116.779, 123.68)
 
 
 def test_present_in_other_words() -> None:
@@ -45,7 +45,7 @@ def test_present_of_its_own() -> None:
 
     found = values(odd)
 
-    assert (len(found), found[0]) == (13, Candidate("as it is now", odd, current=True))
+    assert (len(found), found[0]) == (13, Candidate("current", odd, current=True))
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_geometries() -> None:
     found = geometries(best)
 
     assert [one.geometry for one in found] == [
-        "resized to 256, middle 224 x 224 cut out, bicubic",
-        "resized to 235, middle 224 x 224 cut out, bicubic",
-        "resized to 224, middle 224 x 224 cut out, bicubic",
+        "resized to 256, centre 224 x 224 cropped, bicubic",
+        "resized to 235, centre 224 x 224 cropped, bicubic",
+        "resized to 224, centre 224 x 224 cropped, bicubic",
         "stretched to 224 x 224, bilinear",
         "stretched to 224 x 224, bicubic",
         "fitted into 224 x 224, bilinear",

@@ -97,7 +97,7 @@ def test_foreign_table(tree: Tree) -> None:
 
 def test_nothing(tree: Tree) -> None:
     """A folder without pictures is refused."""
-    with pytest.raises(InvalidRequest, match="no pictures"):
+    with pytest.raises(InvalidRequest, match="no images"):
         on_disk(tree({"notes.txt": ""}))
 
 
@@ -106,7 +106,7 @@ def test_no_table(tree: Tree) -> None:
     folder = tree({"notes.txt": ""})
     (folder / "bad.csv").write_bytes(b"file,label\n\xff\xfe\n")
 
-    with pytest.raises(InvalidRequest, match="folder of pictures"):
+    with pytest.raises(InvalidRequest, match="folder of images"):
         on_disk(folder / "notes.txt")
     with pytest.raises(InvalidRequest, match="UTF-8"):
         on_disk(folder / "bad.csv")

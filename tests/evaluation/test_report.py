@@ -48,7 +48,7 @@ def test_figures() -> None:
 
 def test_nothing_to_judge() -> None:
     """Without a single labelled answer there is no report, and the sentence has the first reason."""
-    with pytest.raises(InvalidRequest, match="lion names no class"):
-        evaluation([ImageResult("a.jpg", None, None, "lion names no class of the model.")], CLASSES, 1.0)
-    with pytest.raises(InvalidRequest, match="Nothing says what is on"):
+    with pytest.raises(InvalidRequest, match="lion is not a class"):
+        evaluation([ImageResult("a.jpg", None, None, "lion is not a class of the model.")], CLASSES, 1.0)
+    with pytest.raises(InvalidRequest, match="The images have no labels"):
         evaluation([judged(None, 1)], CLASSES, 1.0)

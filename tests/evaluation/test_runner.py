@@ -35,7 +35,7 @@ def test_judged() -> None:
 
     assert [(one.name, one.truth, one.problem) for one in found] == [
         ("a", 0, None),
-        ("b", None, "lion names no class of the model."),
+        ("b", None, "lion is not a class of the model."),
         ("c", 1, "The image is empty."),
         ("d", None, None),
     ]

@@ -121,7 +121,7 @@ def test_damaged() -> None:
     """A table that cannot be unpacked is refused by its name."""
 
     def read() -> bytes:
-        raise InvalidImage("The file cannot be unpacked.")
+        raise InvalidImage("The file cannot be extracted: the archive is damaged.")
 
     with pytest.raises(InvalidRequest, match=r"The table set/labels\.csv cannot be read: The file cannot"):
         list(rows_of({"set/labels.csv": read}))

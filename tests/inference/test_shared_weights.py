@@ -232,7 +232,7 @@ def test_failure_leaves_nothing(version: ModelVersion, make: Callable[..., Share
     """Where the attempt fails on its way, the model loads and no half-written file stays."""
 
     def fail(*_: object) -> Array:
-        raise Internal("The model failed on this picture.")
+        raise Internal("The model failed on this image.")
 
     assert make(fail).session(version).run(PICTURE).shape == (2, 1000)
     assert {path.name for path in written(version).iterdir()} == {"facts.json", "lock"}

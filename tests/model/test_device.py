@@ -85,7 +85,7 @@ def test_numbered_gpu() -> None:
 def test_numbers_of_different_gpus() -> None:
     """Where CUDA might count the GPUs otherwise, the reason says how they were counted."""
     nvml = FakeNvml({"GPU-a": 10, "GPU-b": 20})
-    assert "numbers were read as nvidia-smi counts" in pick("cuda:1", nvml).reason
+    assert "numbers are those of nvidia-smi" in pick("cuda:1", nvml).reason
     assert "numbers" not in pick("cuda:1", nvml, CUDA_DEVICE_ORDER="PCI_BUS_ID").reason
     assert "numbers" not in pick("auto", nvml).reason
 
@@ -105,7 +105,7 @@ def test_silent_gpu_is_passed_by() -> None:
     nvml = FakeNvml({"GPU-a": None, "GPU-b": 5}, gpus=[Gpu("GPU-a"), None, Gpu("GPU-b")])
     device = pick("auto", nvml)
     assert device.uuid == "GPU-b"
-    assert device.reason.endswith("passed by because they do not report theirs: 2.")
+    assert device.reason.endswith("2 visible GPUs do not report their memory and were skipped.")
 
 
 @pytest.mark.parametrize(

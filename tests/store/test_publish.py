@@ -155,7 +155,7 @@ class TestQuarantine:
         known = store.registry.name(DEFAULT)
         assert known.live == 1
         assert known.history[-1].action == "quarantine"
-        assert "brought workers" in known.quarantined[2]
+        assert "crashed workers" in known.quarantined[2]
         with pytest.raises(ModelConflict):
             store.publisher.activate(DEFAULT, 2)
 

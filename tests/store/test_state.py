@@ -17,7 +17,7 @@ FULL = State(
             last=4,
             versions=(1, 2, 3),
             former=(1, 2),
-            quarantined={2: "It brought workers down."},
+            quarantined={2: "It crashed workers down."},
             deaths=(Death(2, 12.5),),
             history=(Event("2026-01-01T00:00:00+00:00", "upload", 3),),
         ),

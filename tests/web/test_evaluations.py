@@ -215,14 +215,14 @@ def test_bundled_model(client: FlaskClient, cat: Path) -> None:
 @pytest.mark.parametrize(
     ("pictures", "fields", "status", "sentence"),
     [
-        ((io.BytesIO(b"a"), "notes.txt"), {}, 400, "no pictures"),
-        ((io.BytesIO(b"PK"), "a.zip"), {}, 400, "not a ZIP file"),
+        ((io.BytesIO(b"a"), "notes.txt"), {}, 400, "no images"),
+        ((io.BytesIO(b"PK"), "a.zip"), {}, 400, "not a valid ZIP file"),
         ("archive", {"model": "nothing"}, 404, "No model"),
         ("archive", {"version": "99"}, 404, "no such version"),
         ("archive", {"limit": "0"}, 400, "limit must be at least 1"),
         ("archive", {"colour": "red"}, 400, "colour is not a field"),
         ("archive", {"labels": (io.BytesIO(b"sky"), "l.txt")}, 400, "name each file field pictures"),
-        ("strange", {}, 400, "sea names no class"),
+        ("strange", {}, 400, "sea is not a class"),
     ],
 )
 def test_refused(

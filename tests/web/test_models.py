@@ -83,7 +83,7 @@ def test_gpu(client: FlaskClient, cat: Path, dogs: bytes) -> None:
 
     report = upload(client, dogs).get_json()["report"]
 
-    assert report["warnings"][-1].startswith("The model could not be tried on the GPU: ")
+    assert report["warnings"][-1].startswith("The model could not be checked on the GPU: ")
     assert "cuda" not in report
     assert label(client, cat) == "dog 282"
 

@@ -159,24 +159,24 @@ def _kind(value: Mapping[str, Any]) -> str:
         str(value[name]).removesuffix("Fast").removesuffix("ImageProcessor").removesuffix("FeatureExtractor")
     )
     if kind not in _PROCESSORS:
-        raise ValueError(f"{name} {shown(value[name])} is not one that is known here.")
+        raise ValueError(f"{name} {shown(value[name])} is not supported.")
     return kind
 
 
 def _refuse(record: Record, kind: str) -> None:
     if not record.flag("do_resize", True):
-        raise record.wrong("do_resize", "must be true: pictures come in any size")
+        raise record.wrong("do_resize", "must be true, because images have any size")
     if record.flag("do_pad", False):
-        raise record.wrong("do_pad", "must not be true: added borders are not known here")
+        raise record.wrong("do_pad", "must not be true: padding is not supported")
     for name in ("pad_size", "size_divisor"):
         if name in record:
-            raise record.wrong(name, "is not known here")
+            raise record.wrong(name, "is not supported")
     needed = (
         () if kind else ("size", *(("image_mean", "image_std") if record.flag("do_normalize", True) else ()))
     )
     for name in needed:
         if name not in record:
-            raise record.wrong(name, "is missing, as is image_processor_type")
+            raise record.wrong(name, "is missing, and image_processor_type as well")
 
 
 def _interpolation(record: Record, processor: _Processor) -> Interpolation:

@@ -19,8 +19,8 @@ _FILTERS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 _KNOWN = ("mode", "data_format", "target_size", "interpolation", "keep_aspect_ratio")
 _LAYOUTS = {"channels_first": "NCHW", "channels_last": "NHWC"}
 _HOW_RESIZED = (
-    "The mode of Keras says nothing of the size: pictures are stretched to the size of the input "
-    "with the filter bilinear."
+    "The Keras mode does not define the size: images are stretched to the size of the input "
+    "with the bilinear filter."
 )
 
 
@@ -38,7 +38,7 @@ def read(value: Mapping[str, Any]) -> DeclaredPreprocessing:
     record = Record(value, _KNOWN)
     mode = record.text("mode", "caffe", _MODES)
     if record.flag("keep_aspect_ratio", False):
-        raise record.wrong("keep_aspect_ratio", "must not be true: it is not known here")
+        raise record.wrong("keep_aspect_ratio", "must not be true: it is not supported")
     values = {**_MODES[mode], "resize": "stretch"}
     if "data_format" in record:
         values["layout"] = _LAYOUTS[record.text("data_format", "", _LAYOUTS)]
@@ -50,7 +50,7 @@ def read(value: Mapping[str, Any]) -> DeclaredPreprocessing:
     values["interpolation"] = record.text("interpolation", "nearest" if sized else "bilinear", _FILTERS)
     names = {"layout": "data_format", "size": "target_size"}
     return DeclaredPreprocessing(
-        f"the mode {mode} of Keras", values, names, warnings=() if sized else (_HOW_RESIZED,)
+        f"the Keras mode {mode}", values, names, warnings=() if sized else (_HOW_RESIZED,)
     )
 
 

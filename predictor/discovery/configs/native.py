@@ -27,7 +27,7 @@ def read(value: Mapping[str, Any], source: str) -> DeclaredPreprocessing:
     values: dict[str, Any] = {name: record.get(name) for name in _TEXTS if name in record}
     if "crop_pct" in record:
         if "resize_to" in record:
-            raise record.wrong("crop_pct", "contradicts resize_to: only one of them may stand")
+            raise record.wrong("crop_pct", "contradicts resize_to; give only one of them")
         values["crop_pct"] = record.part("crop_pct", 1.0)
     for name in ("size", "resize_to", "fill"):
         if name in record:

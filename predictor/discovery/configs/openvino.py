@@ -64,7 +64,7 @@ def read(metadata: Mapping[str, str]) -> DeclaredPreprocessing | None:
     record = Record(info, _PREPROCESSING | _IGNORED, PREFIX)
     for name in ("hierarchical", "embedded_processing"):
         if _flag(record, name):
-            raise record.wrong(name, "must not be true: it is not known here")
+            raise record.wrong(name, "must not be true: it is not supported")
     model_type = record.text("model_type", "classification").lower()
     if "classification" not in model_type:
         raise record.wrong("model_type", "must be Classification")

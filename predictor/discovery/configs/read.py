@@ -49,7 +49,7 @@ def from_text(text: str, wanted: Size, source: str = BESIDE) -> DeclaredPreproce
     if isinstance(value, str):
         return _from_name(value)
     if not isinstance(value, dict):
-        raise ValueError("It must be a JSON object.")  # noqa: TRY004 - one error for every bad form
+        raise ValueError("A JSON object is expected.")  # noqa: TRY004 - one error for every bad form
     return _from_object(value, wanted, source)
 
 
@@ -58,7 +58,7 @@ def _from_name(name: str) -> DeclaredPreprocessing:
         if (declared := known(name)) is not None:
             return declared
     raise ValueError(
-        f"{strict_json.shown(name)} is no name that is known here: tf, caffe, torch, IMAGENET1K_V1 ..."
+        f"{strict_json.shown(name)} is not supported; use a name such as tf, caffe, torch or IMAGENET1K_V1."
     )
 
 
@@ -75,7 +75,9 @@ def _from_object(value: dict[str, Any], wanted: Size, source: str) -> DeclaredPr
     if torchvision.is_preset(value):
         return torchvision.read(value)
     if "id2label" in value or "model_type" in value:
-        raise ValueError("id2label stands in a model's config.json; preprocessor_config.json is needed here.")
+        raise ValueError(
+            "A model's config.json holds no preprocessing; give preprocessor_config.json instead."
+        )
     return native.read(value, source)
 
 

@@ -46,7 +46,7 @@ class Record:
         """A text, perhaps one of a few, which are compared in lower case."""
         value = self.get(name, default)
         if not isinstance(value, str):
-            raise self.wrong(name, "must be a text")
+            raise self.wrong(name, "must be a string")
         if choices and value.lower() not in choices:
             raise self.wrong(name, f"must be one of {', '.join(choices)}")
         return value.lower() if choices else value

@@ -34,7 +34,7 @@ def read(value: Mapping[str, Any]) -> DeclaredPreprocessing:
     """
     record = Record(value, _KNOWN)
     if not record.flag("antialias", True):
-        raise record.wrong("antialias", "must be true: pictures are resized with it")
+        raise record.wrong("antialias", "must be true, because images are resized with it")
     crop = record.sides("crop_size") if "crop_size" in record else (224,)
     resize = record.sides("resize_size") if "resize_size" in record else (256,)
     values = {

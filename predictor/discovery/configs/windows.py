@@ -36,13 +36,13 @@ def read(metadata: Mapping[str, str]) -> DeclaredPreprocessing | None:
     if not found:
         return None
     if found.get(_GAMMA, "srgb") != "srgb":
-        raise ValueError(f"{_GAMMA} must be SRGB, for that is how pictures come.")
+        raise ValueError(f"{_GAMMA} must be SRGB, because images are in sRGB.")
     values: dict[str, Any] = {"resize": "stretch", "interpolation": "bicubic"}
     if _FORMAT in found:
         values["channels"] = _one(_FORMAT, found, _CHANNELS)
     values |= _one(_RANGE, found, _RANGES) if _RANGE in found else _RANGES["nominalrange_0_255"]
     names = {"channels": _FORMAT, "scale": _RANGE, "mean": _RANGE, "std": _RANGE}
-    warning = "The image properties of ONNX do not say how pictures are resized: they are stretched."
+    warning = "The image properties of ONNX do not define the resizing: images are stretched."
     return DeclaredPreprocessing(
         "the image properties in the model's metadata", values, names, warnings=(warning,)
     )
@@ -50,5 +50,5 @@ def read(metadata: Mapping[str, str]) -> DeclaredPreprocessing | None:
 
 def _one(key: str, found: Mapping[str, str], choices: Mapping[str, Any]) -> Any:
     if found[key] not in choices:
-        raise ValueError(f"{key} {shown(found[key])} is not one that is known here.")
+        raise ValueError(f"{key} {shown(found[key])} is not supported.")
     return choices[found[key]]

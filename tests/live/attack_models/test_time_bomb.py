@@ -63,7 +63,7 @@ def test_time_bomb(tmp_path: Path, cat: Path, trouble: Literal["crash", "kernel"
         eventually(lambda: running.get("/models/default").json()["live"] == 1)
         eventually(lambda: labels(running, cat) == {"tiger cat"})
         shown = running.get("/models/default").json()["versions"][0]
-        assert "brought workers" in shown["quarantined"]
+        assert "crashed workers" in shown["quarantined"]
         for again in (
             running.post("/models/default/activate", json={"version": shown["version"]}),
             upload(running, bomb, name="another.onnx"),

@@ -111,7 +111,7 @@ def test_refusals(evaluate: Page) -> None:
 
     evaluate.set_input_files("#archive", {"name": "a.zip", "mimeType": "application/zip", "buffer": b"PK"})
     evaluate.get_by_role("button", name="Evaluate", exact=True).click()
-    expect(evaluate.locator("#outcome")).to_contain_text("not a ZIP file")
+    expect(evaluate.locator("#outcome")).to_contain_text("not a valid ZIP file")
 
 
 def test_without_scripts(plain_page: Page, own: Service) -> None:
