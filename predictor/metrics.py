@@ -47,26 +47,26 @@ class Metrics:
             "http_requests", "HTTP requests.", ("method", "endpoint", "status"), registry=registry
         )
         self.request_seconds = Histogram(
-            "http_request_duration_seconds", "Time of HTTP requests.", ("method", "endpoint", "status"),
+            "http_request_duration_seconds", "Seconds of HTTP requests.", ("method", "endpoint", "status"),
             registry=registry, buckets=_SECONDS,
         )  # fmt: skip
         self.images = Counter(
-            "predictor_images", "Pictures, by outcome: ok, or the code of the error.",
+            "predictor_images", "Images, by outcome: ok, or the error code.",
             ("model", "version", "outcome"), registry=registry,
         )  # fmt: skip
         self.phase_seconds = Histogram(
-            "predictor_phase_seconds", "Time of a picture's phases.", ("phase",),
+            "predictor_phase_seconds", "Seconds of each phase of a prediction.", ("phase",),
             registry=registry, buckets=_SECONDS,
         )  # fmt: skip
         self.batch_size = Histogram(
-            "predictor_batch_size", "Pictures in one run of the model.", registry=registry, buckets=_SIZES
+            "predictor_batch_size", "Images in one batch of the model.", registry=registry, buckets=_SIZES
         )
         self.cache_requests = Counter(
-            "predictor_cache_requests", "Look-ups in the cache: hit, miss, shared or error.",
+            "predictor_cache_requests", "Cache look-ups, by result: hit, miss, shared or error.",
             ("result",), registry=registry,
         )  # fmt: skip
         self.device_memory = Gauge(
-            "predictor_device_memory_bytes", "Memory of the device in use: used and total.",
+            "predictor_device_memory_bytes", "Memory of the device in bytes: used and total.",
             ("device", "kind"), registry=registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
 
@@ -83,15 +83,15 @@ class Metrics:
 
     def _changes(self, registry: CollectorRegistry) -> None:
         self.swaps = Counter(
-            "predictor_model_swaps", "Changes of a live model, by outcome: ok, or the code of the error.",
+            "predictor_model_swaps", "Changes of the live version, by outcome: ok, or the error code.",
             ("outcome",), registry=registry,
         )  # fmt: skip
         self.checks = Counter(
-            "predictor_model_checks", "Checks of uploaded models, by outcome: ok, or why one was refused.",
+            "predictor_model_checks", "Checks of uploaded models, by outcome: ok, or the refusal's reason.",
             ("outcome",), registry=registry,
         )  # fmt: skip
         self.swap_seconds = Histogram(
-            "predictor_model_swap_seconds", "Time of the steps of a change: receive, check, switch.",
+            "predictor_model_swap_seconds", "Seconds of each step of a change: receive, check, switch.",
             ("step",), registry=registry, buckets=_LONG_SECONDS,
         )  # fmt: skip
 
@@ -122,13 +122,13 @@ class _AtThisMoment(Collector):
 
     def collect(self) -> Iterable[Any]:
         live = GaugeMetricFamily(
-            "predictor_model_live", "1 for each model version that serves.",
+            "predictor_model_live", "1 for each live model version.",
             labels=("name", "version", "digest"),
         )  # fmt: skip
         for name, version, digest in self._versions():
             live.add_metric((name, str(version), digest), 1)
         queue = GaugeMetricFamily(
-            "predictor_queue_images", "Pictures accepted and not yet answered.", value=self._waiting()
+            "predictor_queue_images", "Images in the queue or being processed.", value=self._waiting()
         )
         return [live, queue]
 

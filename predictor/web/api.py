@@ -52,11 +52,10 @@ def blueprint(worker: Worker) -> Blueprint:
         ),
     )  # fmt: skip
     def predict() -> Response:
-        """Say what is on a picture.
+        """Predict the classes of images.
 
-        Takes a picture as the address of one, in base64, as a file or as the body itself; with lists or
-        repeated files it takes many and answers `results` in the order sent, where one bad picture never
-        fails the others.
+        Send an image as a URL, in base64, as a file or as the body itself. Send lists or repeated files for
+        many images: `results` is in the order sent, and an invalid image does not fail the others.
         """
         asked = current_request()
         require_token(asked, settings.predict_tokens)

@@ -24,8 +24,8 @@ class Headers(BaseModel):
         alias="X-Request-Deadline-Ms",
         ge=1,
         le=MAX_MILLISECONDS,
-        description="Milliseconds after which nobody waits for the answer: a picture that cannot be begun by "
-        "then is refused instead of run.",
+        description="Deadline in milliseconds: an image that cannot begin to run by "
+        "then is refused with 503.",
     )
 
 

@@ -14,21 +14,21 @@ class EvaluationRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: ModelName = DEFAULT
-    version: int | None = absent("The model's version; the live one if not given.", ge=1)
-    limit: int | None = absent("Most pictures that are used, as many of each class as can be.", ge=1)
+    version: int | None = absent("The model's version; by default the live version.", ge=1)
+    limit: int | None = absent("Maximum number of images that are used, balanced between the classes.", ge=1)
 
 
 _FILES = WithJsonSchema(
     {
         "type": "array",
         "items": {"type": "string", "format": "binary"},
-        "description": "A ZIP file of class folders; or the pictures themselves, named with their folders.",
+        "description": "A ZIP file of class folders, or the images themselves, named with their folders.",
     }
 )
 
 
 class EvaluationForm(EvaluationRequest):
-    """A form with the pictures."""
+    """A form with the images."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["pictures"]})
 
@@ -36,7 +36,7 @@ class EvaluationForm(EvaluationRequest):
 
 
 class Share(BaseModel):
-    """A share of pictures, with its 95 % interval."""
+    """A share of images, with its 95 % confidence interval."""
 
     value: float
     low: float
@@ -46,14 +46,14 @@ class Share(BaseModel):
 
 
 class LeftOut(BaseModel):
-    """A picture that was left out."""
+    """An image that was left out."""
 
     file: str
     problem: str
 
 
 class PicturesReport(BaseModel):
-    """What every report says."""
+    """Fields of every report."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -64,21 +64,21 @@ class PicturesReport(BaseModel):
 
 
 class Evaluation(PicturesReport):
-    """How well a model does on labelled pictures."""
+    """Results of a model on labelled images."""
 
     top1: Share
     top5: Share
     classes: list[dict[str, Any]] = Field(description="Accuracy of each class, the worst first.")
-    confusions: list[dict[str, Any]] = Field(description="What is taken for what, the most frequent first.")
+    confusions: list[dict[str, Any]] = Field(description="Confusions, the most frequent first.")
     calibration: dict[str, Any] = Field(description="The expected calibration error and its bins.")
-    latency: dict[str, Any] = Field(description="Milliseconds of work for a picture.")
+    latency: dict[str, Any] = Field(description="Latency of an image in milliseconds.")
 
 
 class Ranking(PicturesReport):
     """Plausible preprocessings of a model, the best first."""
 
     labelled: bool = Field(
-        description="Whether labels decide; otherwise the mean confidence, which is weaker."
+        description="Whether labels decide the ranking; else the mean confidence, which is weaker evidence."
     )
     basis: str
     candidates: list[dict[str, Any]]

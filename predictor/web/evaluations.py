@@ -80,7 +80,7 @@ def _page(room: Blueprint, worker: Worker) -> None:
     @room.get("/evaluate")
     @operation(tag="Evaluation", answers={"text/html": TEXT})
     def show() -> str:
-        """Show the page on which labelled pictures are given."""
+        """Show the evaluate page."""
         return render(worker)
 
 
@@ -93,10 +93,10 @@ def _evaluate(room: Blueprint, worker: Worker) -> None:
         errors=_ERRORS,
     )
     def evaluate() -> Response:
-        """Say how well a model does on labelled pictures.
+        """Evaluate a model on labelled images.
 
-        Takes a ZIP file of class folders, or of pictures with a CSV file that says their classes, or of
-        pictures whose names begin with them. Asked for `application/x-ndjson`, it tells its progress.
+        Send a ZIP file of class folders, of images with a CSV file of their classes, or of images whose
+        names begin with their class. With `Accept: application/x-ndjson` the answer reports the progress.
         """
         return _answer(worker, worker.evaluations.evaluate, None)
 
@@ -110,10 +110,10 @@ def _tune(room: Blueprint, worker: Worker) -> None:
         errors=_ERRORS,
     )
     def tune() -> Response:
-        """Find the preprocessing that a model does best with.
+        """Find the preprocessing with which a model is most accurate.
 
-        Tries the plausible ones on the pictures, and ranks them by how many the model gets right; without
-        labels by its mean confidence. `POST /models/<name>/preprocessing` takes what it found.
+        Tries plausible preprocessings on the images and ranks them by accuracy, or without labels by mean
+        confidence. Publish the best one with `POST /models/<name>/preprocessing`.
         """
         return _answer(worker, worker.evaluations.tune, TUNED)
 

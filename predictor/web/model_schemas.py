@@ -28,11 +28,11 @@ class UploadForm(UploadRequest):
 
     model: _file("The ONNX file.") = None  # type: ignore[valid-type]
     labels: _file("The classes in order of their index, as JSON or text.") = None  # type: ignore[valid-type]
-    preprocessing: _file("How a picture becomes the model's input, as JSON.") = None  # type: ignore[valid-type]
+    preprocessing: _file("The preprocessing: how an image becomes the model's input, as JSON.") = None  # type: ignore[valid-type]
 
 
 class ActivateRequest(BaseModel):
-    """Which version is to serve."""
+    """The version to activate."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,11 +40,11 @@ class ActivateRequest(BaseModel):
 
 
 class RevisionOptions(BaseModel):
-    """Which version is revised."""
+    """The version on which the new one is based."""
 
     model_config = ConfigDict(extra="forbid")
 
-    version: int | None = absent("The version whose files are used; the live one if not given.", ge=1)
+    version: int | None = absent("The version whose files are used; by default the live version.", ge=1)
 
 
 class RevisionForm(RevisionOptions):
@@ -70,50 +70,50 @@ class OnGpu(BaseModel):
 
     device: str = Field(description="The name of the GPU.")
     load_seconds: float
-    run_seconds: float = Field(description="Time of a run with one picture.")
-    batch: int = Field(description="Pictures in the largest batch that was tried.")
-    batch_seconds: float = Field(description="Time of a run with that batch.")
-    memory_bytes: int | None = Field(
-        description="How much more of the GPU's memory was used after the runs than before the load."
-    )
+    run_seconds: float = Field(description="Seconds of a run with one image.")
+    batch: int = Field(description="Images in the largest batch of the check.")
+    batch_seconds: float = Field(description="Seconds of a run with that batch.")
+    memory_bytes: int | None = Field(description="Bytes of GPU memory that the model uses.")
 
 
 class Report(BaseModel):
-    """What was found out about a model, and how."""
+    """What the check found out about a model, and how."""
 
     model_config = ConfigDict(extra="allow")
 
     inputs: list[Tensor]
     outputs: list[Tensor]
-    preprocessing: dict[str, Any] = Field(description="How a picture becomes the model's input.")
-    activation: str = Field(description="What is applied to the scores: none, softmax or sigmoid.")
+    preprocessing: dict[str, Any] = Field(
+        description="The preprocessing: how an image becomes the model's input."
+    )
+    activation: str = Field(description="Activation that is applied to the scores: none, softmax or sigmoid.")
     binary: bool | None = Field(
-        None, description="Whether one score tells two classes apart: the second has it, the first the rest."
+        None, description="Whether one score separates two classes: it is the confidence of the second class."
     )
     classes: int
-    reasons: dict[str, str] = Field(description="For each choice, where it came from.")
+    reasons: dict[str, str] = Field(description="The reason for each choice.")
     warnings: list[str]
-    run_seconds: float | None = Field(None, description="Time of a run with one picture, on the CPU.")
-    cuda: OnGpu | None = Field(None, description="The same figures on a GPU, if the workers use one.")
+    run_seconds: float | None = Field(None, description="Seconds of a run with one image on the CPU.")
+    cuda: OnGpu | None = Field(None, description="The same figures on the GPU, if the workers use one.")
 
 
 class Uploaded(ModelRef):
-    """The version that serves now."""
+    """The version that is live now."""
 
     status: Literal["success"]
-    model: str = Field(description="The name of the model's file.")
-    labels: str | None = Field(description="The name of the labels' file; null if none came.")
+    model: str = Field(description="The name of the model file.")
+    labels: str | None = Field(description="The name of the labels file; null without labels.")
     report: Report
 
 
 class Changed(ModelRef):
-    """The version that serves now."""
+    """The version that is live now."""
 
     status: Literal["success"]
 
 
 class Deleted(BaseModel):
-    """The version is gone."""
+    """The version is deleted."""
 
     status: Literal["success"]
     name: str
@@ -127,12 +127,12 @@ class Version(BaseModel):
     digest: str
     live: bool
     created: str | None = Field(
-        description="When it was uploaded; null for the one that ships with the service."
+        description="Time of the upload; null for the version that ships with the service."
     )
-    model: str = Field(description="The name of the model's file.")
-    labels: str | None = Field(description="The name of the labels' file; null if none came.")
-    files: dict[str, dict[str, Any]] = Field(description="Digest and bytes of each file.")
-    quarantined: str | None = Field(description="Why it may not serve again; null if it may.")
+    model: str = Field(description="The name of the model file.")
+    labels: str | None = Field(description="The name of the labels file; null without labels.")
+    files: dict[str, dict[str, Any]] = Field(description="Digest and size of each file.")
+    quarantined: str | None = Field(description="Reason for the quarantine; null without one.")
     classes: int | None
     preprocessing: dict[str, Any] | None
     report: Report | None
@@ -150,8 +150,8 @@ class Model(BaseModel):
     """The versions of a model."""
 
     name: str
-    live: int | None = Field(description="The version that serves; null if none can.")
-    before: int | None = Field(description="The version that a rollback puts back; null if there is none.")
+    live: int | None = Field(description="The live version; null if no version can serve.")
+    before: int | None = Field(description="The version that a rollback activates; null without one.")
     versions: list[Version] = Field(description="The newest first.")
     history: list[Event] = Field(description="The latest change last.")
 

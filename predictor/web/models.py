@@ -50,10 +50,10 @@ def _upload(models: Blueprint, worker: Worker) -> None:
         errors=(InvalidRequest, *_MAY, ModelConflict, ModelTooLarge, InvalidModel, NotReady, StorageFull),
     )
     def upload() -> Response:
-        """Upload a model, and have it serve.
+        """Upload a model and make it live.
 
-        The model is tried in a process of its own first. A 200 answer means that every worker serves it;
-        after any other answer the former model serves everywhere.
+        A separate process checks the model first. A 200 answer means that every worker serves it; after any
+        other answer every worker still serves the previous version.
         """
         require_admin(request, worker.settings)
         version = worker.uploads.take(lambda folder: uploads.receive(request, worker.settings, folder))
@@ -93,7 +93,7 @@ def _change(models: Blueprint, worker: Worker) -> None:
         errors=_CHANGE,
     )
     def activate(name: str) -> Response:
-        """Have another version serve."""
+        """Activate another version."""
         require_admin(request, worker.settings)
         wanted = _requested()
         publisher = worker.publisher
@@ -108,7 +108,7 @@ def _change(models: Blueprint, worker: Worker) -> None:
         errors=_CHANGE,
     )
     def rollback(name: str) -> Response:
-        """Have the version serve that was live before."""
+        """Roll back to the version that was live before."""
         require_admin(request, worker.settings)
         version = worker.uploads.change(lambda: worker.publisher.rollback(_name(name)))
         return _changed(worker, version)
@@ -128,10 +128,10 @@ def _revise(models: Blueprint, worker: Worker) -> None:
         errors=(*_CHANGE, ModelTooLarge),
     )
     def preprocessing(name: str) -> Response:
-        """Have a new version serve that differs in its preprocessing only.
+        """Publish a version with another preprocessing.
 
-        Takes what could come beside a model as its preprocessing, in any of the forms. The new version has
-        the files of the live one, or of the one that is named, and is tried like any upload.
+        The body is a preprocessing file in any supported format. The new version has the files of the live
+        version, or of the given one, and is checked like any upload.
         """
         require_admin(request, worker.settings)
         base, text = uploads.revision(request)
@@ -149,7 +149,7 @@ def _delete(models: Blueprint, worker: Worker) -> None:
         errors=(InvalidRequest, *_MAY, ModelNotFound, ModelConflict, StorageFull),
     )
     def delete(name: str, version: str) -> Response:
-        """Remove a version that does not serve."""
+        """Delete a version that is not live."""
         require_admin(request, worker.settings)
         values = {"name": name, "version": version}
         wanted: model_schemas.VersionPath = schemas.check(model_schemas.VersionPath, values, strict=False)

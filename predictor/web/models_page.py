@@ -16,7 +16,7 @@ def blueprint(worker: Worker) -> Blueprint:
     @pages.get("/upload")
     @operation(tag="Models", answers={"text/html": TEXT})
     def show() -> str:
-        """Show the models, and the form for another one."""
+        """Show the models and the upload form."""
         return render(worker)
 
     return pages

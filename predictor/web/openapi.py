@@ -27,7 +27,7 @@ TAGS = ("Prediction", "Models", "Evaluation", "Operating")
 _ATTRIBUTE = "openapi_operation"
 _REF = "#/components/schemas/{model}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_DESCRIPTION = "Serves a trained ONNX image classifier: give it a picture, read what is on it."
+_DESCRIPTION = "Serves a trained ONNX image classifier: send an image and get its classes."
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ def blueprint(worker: Worker) -> Blueprint:
     @ops.get("/healthz")
     @operation(tag="Operating", answers={"application/json": schemas.Alive})
     def healthz() -> Response:
-        """Say that the process answers."""
+        """Check that the process answers."""
         return jsonify(status="alive")
 
     @ops.get("/readyz")
     @operation(tag="Operating", answers={"application/json": schemas.Ready}, errors=(NotReady, Overloaded))
     def readyz() -> Response:
-        """Say whether a prediction would succeed, and where it would run."""
+        """Check whether predictions succeed, and on which device they run."""
         model, device = worker.engine.model(), worker.device
         if device is None:
             raise NotReady("The service is still starting; try again.")
@@ -43,11 +43,10 @@ def blueprint(worker: Worker) -> Blueprint:
 
 def describe_metrics(app: Flask) -> None:
     """Put the exporter's route into the OpenAPI document."""
+    (endpoint,) = (rule.endpoint for rule in app.url_map.iter_rules() if rule.rule == "/metrics")
     describe_foreign(
-        next(
-            app.view_functions[rule.endpoint] for rule in app.url_map.iter_rules() if rule.rule == "/metrics"
-        ),
-        "Give the metrics of all workers, past and present, in Prometheus' text format.",
+        app.view_functions[endpoint],
+        "Return the metrics of all workers, past and present, in the text format of Prometheus.",
         tag="Operating",
         answers={"text/plain": TEXT},
     )

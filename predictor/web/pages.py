@@ -22,12 +22,12 @@ def blueprint(worker: Worker) -> Blueprint:
 
     @pages.get("/")
     def index() -> str:
-        """Show the page on which a picture is given."""
+        """Show the predict page."""
         return _index(worker)
 
     @pages.post("/")
     def submit() -> tuple[str, int]:
-        """Answer the page's form, for browsers without JavaScript."""
+        """Answer the form of the predict page, for browsers without JavaScript."""
         try:
             return _index(worker, **_predicted(worker)), 200
         except PredictorError as error:
@@ -41,7 +41,7 @@ def blueprint(worker: Worker) -> Blueprint:
     @pages.get("/openapi.json")
     @openapi.operation(tag="Operating", answers={"application/json": {"type": "object"}})
     def openapi_json() -> Response:
-        """Give the OpenAPI document."""
+        """Return the OpenAPI document."""
         return jsonify(_document())
 
     return pages

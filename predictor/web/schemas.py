@@ -25,14 +25,14 @@ def absent(description: str, **constraints: Any) -> Any:
 
 
 class Options(BaseModel):
-    """What a request may choose, as query arguments or as fields of the body."""
+    """Options of a request, as query arguments or as fields of the body."""
 
     model_config = ConfigDict(extra="forbid")
 
-    top_k: int | None = Field(5, ge=1, le=1_000_000, description="How many classes to give.")
+    top_k: int | None = Field(5, ge=1, le=1_000_000, description="Maximum number of classes in the answer.")
     model: ModelName | None = DEFAULT
-    version: int | None = absent("The model's version; the live one if not given.", ge=1)
-    debug: bool | None = Field(False, description="Say how the answer came about.")
+    version: int | None = absent("The model's version; by default the live version.", ge=1)
+    debug: bool | None = Field(False, description="Add details of how the answer was computed.")
 
 
 WAYS = ("image_url", "image", "image_urls", "images")
@@ -55,15 +55,15 @@ class PredictRequest(Options):
 class FormRequest(Options):
     """The text fields of a form; the images come as files named `image`."""
 
-    image_url: str | None = absent("The URL of an image, if no file comes.")
-    image: str | None = absent("An image in base64, if no file comes.")
+    image_url: str | None = absent("The URL of an image, if no file is sent.")
+    image: str | None = absent("An image in base64, if no file is sent.")
 
 
 _FILES = WithJsonSchema(
     {
         "type": "array",
         "items": {"type": "string", "format": "binary"},
-        "description": "The picture; repeated, several.",
+        "description": "The image; repeat the field for several.",
         # Shown on the page; `examples` itself would have fuzzers send this text as a picture.
         "x-examples": ["@cat.jpg"],
     }
@@ -73,12 +73,12 @@ _FILES = WithJsonSchema(
 class FileRequest(Options):
     """A form with files, or with an `image_url`."""
 
-    image_url: str | None = absent("The URL of an image, if no file comes.")
+    image_url: str | None = absent("The URL of an image, if no file is sent.")
     image: Annotated[list[Any], _FILES] = Field(default=[])
 
 
 class Score(BaseModel):
-    """One class and how sure the model is of it."""
+    """One class with its confidence."""
 
     label: str = Field(description="The name of the class.")
     index: int = Field(description="The index of the class in the model's output.")
@@ -100,42 +100,46 @@ class Tensor(BaseModel):
 
     name: str
     dtype: str
-    shape: list[int] = Field(description="Lengths of the axes; -1 where one is free.")
+    shape: list[int] = Field(description="Lengths of the axes; -1 for a variable axis.")
 
 
 class SeenInput(Tensor):
-    """What went into the model for a picture."""
+    """The tensor that the model got for an image."""
 
     minimum: float
     maximum: float
     mean: float
-    png: str = Field(description="The resized and cut picture as a data: URL, pixel for pixel.")
+    png: str = Field(description="The resized and cropped image as a data: URL.")
 
 
 class Debug(BaseModel):
-    """How an answer came about."""
+    """Details of how an answer was computed."""
 
-    preprocessing: dict[str, Any] = Field(description="How the picture became the model's input.")
-    activation: str = Field(description="What was applied to the scores: none, softmax or sigmoid.")
-    reasons: dict[str, str] = Field(description="For each choice, where it came from.")
+    preprocessing: dict[str, Any] = Field(description="The preprocessing that was applied.")
+    activation: str = Field(
+        description="Activation that was applied to the scores: none, softmax or sigmoid."
+    )
+    reasons: dict[str, str] = Field(description="The reason for each choice.")
     warnings: list[str]
     input: SeenInput
     phases: dict[str, float] = Field(description="Milliseconds of each phase.")
 
 
 class Answer(BaseModel):
-    """What is on a picture."""
+    """The prediction for an image."""
 
     predicted_label: str
     confidence: float
     predictions: list[Score] = Field(description="The most confident class first.")
     model: ModelRef
-    cached: bool = Field(description="Whether the answer was known already.")
+    cached: bool = Field(description="Whether the answer came from the cache.")
     multi_label: bool | None = Field(
         None,
         description="True where the confidences are independent, so that any number of classes may apply.",
     )
-    debug: Debug | None = Field(None, description="How the answer came about, if that was asked for.")
+    debug: Debug | None = Field(
+        None, description="Details of the computation, if the request asked for them."
+    )
 
 
 class Problem(BaseModel):
@@ -150,13 +154,13 @@ class Problem(BaseModel):
 
 
 class Failure(BaseModel):
-    """The error of one picture among many."""
+    """The error of one image among many."""
 
     error: Problem
 
 
 class Results(BaseModel):
-    """Answers in the order the pictures were sent; one bad picture never fails the others."""
+    """Answers in the order in which the images were sent; an invalid image does not fail the others."""
 
     results: list[Answer | Failure]
 
@@ -168,16 +172,16 @@ class Alive(BaseModel):
 
 
 class DeviceState(BaseModel):
-    """Where the model runs, and why there."""
+    """The device on which the model runs, and the reason."""
 
     kind: Literal["cpu", "cuda"]
     name: str
-    provider: str = Field(description="The execution provider in use, as the session says.")
+    provider: str = Field(description="The execution provider of the session.")
     reason: str
 
 
 class Ready(BaseModel):
-    """A prediction would succeed."""
+    """Predictions succeed."""
 
     status: Literal["ready"]
     model: ModelRef

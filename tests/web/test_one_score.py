@@ -91,7 +91,7 @@ def test_report(client: FlaskClient, name: str, activation: str) -> None:
 
     assert version["classes"] == report["classes"] == 2
     assert (report["binary"], report["activation"], report["multi_label"]) == (True, activation, False)
-    assert report["reasons"]["classes"].endswith("a high one means warm, a low one cold.")
+    assert report["reasons"]["classes"].endswith("a high score means warm, a low score cold.")
     page = client.get("/upload").get_data(as_text=True)
     assert "2 classes, told apart by one score; sigmoid is applied to it</p>" in page
     assert "2 classes, told apart by one score; it is a confidence already</p>" in page
@@ -184,5 +184,5 @@ def test_too_many_labels(client: FlaskClient) -> None:
 
     assert (
         problem["detail"]
-        == "The model gives one score, which tells two classes apart, but 3 labels came with it."
+        == "The model gives one score, which separates two classes, but 3 labels came with it."
     )
