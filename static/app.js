@@ -29,7 +29,7 @@ function phasesOf(response) {
 /** The problem that a refused request was answered with, or one made from the status. */
 async function problemOf(response) {
   const said = await response.json().catch(() => ({}));
-  const detail = "Something between this page and the service refused the request.";
+  const detail = "A proxy between this page and the service refused the request.";
   return { title: `Answered with status ${response.status}`, detail, request_id: response.headers.get("X-Request-ID"), ...said };
 }
 
@@ -132,7 +132,7 @@ function showPreview(pictures) {
   sources = pictures.map(({ source }) => source);
   const [{ name, source }] = pictures;
   const single = pictures.length === 1;
-  caption.textContent = single ? name : `${pictures.length} pictures`;
+  caption.textContent = single ? name : `${pictures.length} images`;
   preview.hidden = !(single && source);
   drop.classList.toggle("filled", !preview.hidden);
   if (preview.hidden) preview.removeAttribute("src");

@@ -78,7 +78,7 @@ function refusal(request) {
   try {
     return JSON.parse(request.responseText);
   } catch {
-    const detail = "Something between this page and the service refused the request.";
+    const detail = "A proxy between this page and the service refused the request.";
     return { title: `Answered with status ${request.status}`, detail };
   }
 }
@@ -129,10 +129,10 @@ function send(address) {
   const files = [...archive.files, ...folder.files];
   for (const file of files) body.append("pictures", file, file.webkitRelativePath || file.name);
   body.append("model", byId("model").value);
-  if (!files.length) return fail({ title: "No pictures", detail: "Choose a ZIP file or a folder." });
+  if (!files.length) return fail({ title: "No images", detail: "Choose a ZIP file or a folder." });
   const total = files.reduce((sum, file) => sum + file.size, 0);
   if (total > 1e6 * Number(form.dataset.maxMb)) {
-    return fail({ title: "Too much", detail: `The pictures may have at most ${form.dataset.maxMb} MB together.` });
+    return fail({ title: "Too large", detail: `The images may have at most ${form.dataset.maxMb} MB together.` });
   }
   const request = (pending = new XMLHttpRequest());
   request.open("POST", address);
@@ -145,7 +145,7 @@ function send(address) {
   });
   request.upload.addEventListener("load", () => {
     bar.removeAttribute("value");
-    stage.textContent = "Reading the pictures";
+    stage.textContent = "Reading the images";
   });
   request.addEventListener("progress", () => request.status === 200 && read(request.responseText));
   request.addEventListener("load", () => finish(request));

@@ -39,7 +39,7 @@ function fail(title, detail) {
   text.textContent = detail;
   problem.append(heading, text);
   outcome.replaceChildren(outcome.querySelector("h2"), problem);
-  outcome.querySelector("h2").textContent = "Nothing is known of the outcome";
+  outcome.querySelector("h2").textContent = "The result is unknown";
 }
 
 function finish(request) {
@@ -49,7 +49,7 @@ function finish(request) {
     token.focus();
   }
   if (!show(request.responseText)) {
-    fail(`Answered with status ${request.status}`, "Something between this page and the service refused the request.");
+    fail(`Answered with status ${request.status}`, "A proxy between this page and the service refused the request.");
   }
   if (request.status !== 401) byId("outcome").focus();
 }

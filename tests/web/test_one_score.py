@@ -93,8 +93,8 @@ def test_report(client: FlaskClient, name: str, activation: str) -> None:
     assert (report["binary"], report["activation"], report["multi_label"]) == (True, activation, False)
     assert report["reasons"]["classes"].endswith("a high score means warm, a low score cold.")
     page = client.get("/upload").get_data(as_text=True)
-    assert "2 classes, told apart by one score; sigmoid is applied to it</p>" in page
-    assert "2 classes, told apart by one score; it is a confidence already</p>" in page
+    assert "2 classes, separated by one score; sigmoid is applied to it</p>" in page
+    assert "2 classes, separated by one score; it is a confidence already</p>" in page
     assert report["reasons"]["classes"] in page
 
 
