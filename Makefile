@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # On a terminal pip shows its progress; elsewhere it is quiet.
 INSTALL = [ -t 1 ] || quiet=--quiet; $(BIN)/python -m pip install $$quiet --requirement
+# A process for each core, up to four; each takes whole files of tests. `make test PARALLEL=` has one process.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 SOURCES := predictor tools bench tests wsgi.py gunicorn.conf.py
 
 .PHONY: help setup run test test-fast check format bench ablate fuzz soak clean
@@ -17,10 +19,10 @@ run: $(VENV)/.run-ready ## Set up and serve http://127.0.0.1:8080 (PREDICTOR_BIN
 	exec $(BIN)/gunicorn
 
 test: $(VENV)/.test-ready ## Set up and run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: $(VENV)/.dev-ready ## Set up and run the tests that need no server and few processes, without fuzzing
-	$(BIN)/python -m pytest -m "not live and not browser and not fuzz and not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not live and not browser and not fuzz and not slow"
 
 check: $(VENV)/.dev-ready ## Format, lint, types and known vulnerabilities of the packages
 	$(BIN)/ruff format --check $(SOURCES)
