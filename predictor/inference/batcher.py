@@ -5,149 +5,16 @@ it prepares its images and runs them, so that a core does one thing after the ot
 prepare images while one thread runs those that are ready.
 """
 
-import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 
-from predictor.errors import Internal, PredictorError
 from predictor.inference.compute_slots import ComputeSlots
-
-Array = npt.NDArray[Any]
-Prepare = Callable[[], Array]
-"""Makes an image's tensor, without a batch axis; or raises why there is none."""
-Finish = Callable[[Array], Any]
-"""Makes an answer of an image's scores, of shape [classes]."""
-Check = Callable[[], None]
-"""Raises, right before an image would be prepared or run, why its answer is not needed any more."""
-
-# How much of the measured time is replaced by each new measurement.
-_LEARN = 0.1
-
-log = logging.getLogger(__name__)
-
-
-def _needed() -> None:
-    """Nobody has said that the answer is not needed."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What came of one image.
-
-    Attributes:
-        value: what `finish` made of its scores.
-        queued: seconds from its submission to its run, without the preparation.
-        ran: seconds that its batch ran.
-    """
-
-    value: Any
-    queued: float
-    ran: float
-
-
-class Runner:
-    """How one model is run.
-
-    Args:
-        run: takes a batch [n, ...] and gives scores [n, classes].
-        max_batch: most images in one run.
-        seconds: of an image, as far as is known yet.
-        observe: told the size of each batch.
-
-    Attributes:
-        max_batch: most images in one run.
-        seconds_per_image: to prepare and run an image, lately.
-    """
-
-    def __init__(
-        self, run: Callable[[Array], Array], *, max_batch: int, seconds: float, observe: Callable[[int], None]
-    ) -> None:
-        self._run = run
-        self._observe = observe
-        self.max_batch = max_batch
-        self.seconds_per_image = seconds
-
-    def __call__(self, batch: Array) -> Array:
-        """Run a batch.
-
-        Raises:
-            Internal: the run failed, or gave another number of scores than it was given images.
-        """
-        self._observe(len(batch))
-        scores = self._run(batch)
-        if len(scores) != len(batch):
-            raise Internal(f"The model returned {len(scores)} results for {len(batch)} images.")
-        return scores
-
-    def learn(self, seconds: float) -> None:
-        """Take note of what an image took."""
-        self.seconds_per_image += _LEARN * (seconds - self.seconds_per_image)
-
-
-@dataclass(eq=False)
-class Job:
-    """One image that is to be run.
-
-    Attributes:
-        runner: the model.
-        prepare: makes the image's tensor, in another thread.
-        finish: makes the answer of its scores, in another thread.
-        check: raises if the answer is not needed any more.
-        future: gets the image's run; or the error of `check` or `prepare`, or Internal where the run failed.
-        tensor: what `prepare` made.
-    """
-
-    runner: Runner
-    prepare: Prepare
-    finish: Finish
-    check: Check = _needed
-    future: "Future[Run]" = field(default_factory=Future)
-    tensor: Array | None = None
-    since: float = field(default_factory=time.perf_counter)
-    prepared: float = 0.0
-
-    def done(self, scores: Array, start: float, ran: float) -> None:
-        """Give the answer to who waits.
-
-        Args:
-            scores: shape [classes].
-            start: when the run began, by the performance counter.
-            ran: seconds that it took.
-        """
-        try:
-            run = Run(self.finish(scores), start - self.since - self.prepared, ran)
-        except Exception as error:  # noqa: BLE001 (raised in the thread that waits for the image)
-            self.fail(error)
-        else:
-            self.future.set_result(run)
-
-    def make(self) -> bool:
-        """Make the tensor if there is none; whether the image can be run now."""
-        try:
-            self.check()
-            if self.tensor is None:
-                start = time.perf_counter()
-                self.tensor = self.prepare()
-                self.prepared = time.perf_counter() - start
-        except Exception as error:  # noqa: BLE001 (raised in the thread that waits for the image)
-            self.fail(error)
-            return False
-        return True
-
-    def fail(self, error: Exception) -> None:
-        """Give an error to who waits, without its frames: they would keep the image's bytes in memory."""
-        if not isinstance(error, PredictorError):
-            log.error("An image failed", exc_info=error)
-            error = Internal("The service failed on this image; its log has the reason.")
-        self.future.set_exception(error.with_traceback(None))
+from predictor.inference.job import Array, Job
 
 
 class Batcher:

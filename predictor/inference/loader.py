@@ -11,9 +11,10 @@ import numpy as np
 from predictor import shared
 from predictor.config import Settings, cores
 from predictor.discovery.discover import discover, recalled
-from predictor.inference.batcher import Array, Batcher, Check, Finish, Job, Prepare, Runner
+from predictor.inference.batcher import Batcher
 from predictor.inference.compute_slots import ComputeSlots
 from predictor.inference.gently import gently
+from predictor.inference.job import Array, Check, Finish, Job, Prepare, Runner
 from predictor.inference.shared_weights import SharedWeights
 from predictor.inference.watchdog import Watchdog
 from predictor.model.device import Device

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from predictor.errors import PredictorError
-from predictor.inference.batcher import Array
+from predictor.errors import Overloaded, PredictorError
+from predictor.inference.admission import Deadline
+from predictor.inference.job import Array
 from predictor.inference.loader import LoadedModel
 from predictor.model.labels import Label
-from predictor.model.scores import Ranked
+from predictor.model.scores import Ranked, as_ranked, rank
 from predictor.store.registry import DEFAULT
 
 PHASES = ("fetch", "queue", "decode", "preprocess", "infer")
@@ -101,6 +102,39 @@ class Phases:
             yield
         finally:
             self.add(phase, time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one image is asked for, and its times so far."""
+
+    model: LoadedModel
+    options: Options
+    deadline: Deadline
+    phases: Phases = field(default_factory=Phases)
+
+    @property
+    def cacheable(self) -> bool:
+        """Whether the answer may be looked up and kept."""
+        return not (self.options.fresh or self.options.debug)
+
+    def check(self) -> None:
+        """Raise Overloaded if by now nobody waits for the answer."""
+        if not self.deadline.still_wanted():
+            raise Overloaded("The image would not run before its deadline.")
+
+    def key_of(self, digest: str) -> str:
+        """Where the answer is kept that an image of this digest has."""
+        return f"answer:{self.model.version.digest}:{self.options.top_k}:{digest}"
+
+    def read(self, kept: object) -> Ranked | None:
+        """The answer that was kept there; None if it cannot be this model's."""
+        spec = self.model.spec
+        return as_ranked(kept, len(spec.labels), spec.activation, self.options.top_k)
+
+    def rank(self, scores: Array) -> Ranked:
+        """The answer that the model's scores give, of shape [classes]."""
+        return rank(scores, self.model.spec.activation, self.options.top_k)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from predictor.errors import PredictorError
-from predictor.inference.batcher import Array
+from predictor.inference.job import Array
 from predictor.model.device import Device
 from predictor.model.session import RUNTIME, WEIGHTS, Session, load, load_optimised
 from predictor.store.atomic import atomic_write, sync

@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pytest
 
 from predictor.errors import Internal, InvalidImage, Overloaded
-from predictor.inference.batcher import Batcher, Job, Prepare, Runner
+from predictor.inference.batcher import Batcher
 from predictor.inference.compute_slots import ComputeSlots
+from predictor.inference.job import Job, Prepare, Runner
 
 Array = npt.NDArray[Any]
 Make = Callable[..., Batcher]

@@ -20,9 +20,9 @@ from predictor.errors import FetchFailed, InvalidImage, ModelNotFound, NotReady,
 from predictor.fetch.client import Fetcher
 from predictor.inference.active_models import ActiveModels
 from predictor.inference.admission import Deadline
-from predictor.inference.batcher import Runner
 from predictor.inference.cache import Cache, cache_folder
 from predictor.inference.engine import Engine
+from predictor.inference.job import Runner
 from predictor.inference.loader import LoadedModel, Loader
 from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl, Options, Prediction
 from predictor.inference.watchdog import Watchdog

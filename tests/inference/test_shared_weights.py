@@ -12,7 +12,7 @@ import pytest
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import Internal, InvalidModel
 from predictor.inference import shared_weights
-from predictor.inference.batcher import Array
+from predictor.inference.job import Array
 from predictor.inference.shared_weights import SharedWeights
 from predictor.model.device import Device
 from predictor.model.session import Session, load

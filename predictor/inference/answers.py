@@ -1,0 +1,221 @@
+"""From one image to its ranked classes: the cache, the download, the queue of the model.
+
+Equal images that are asked for at the same time are computed once.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from predictor.config import Settings
+from predictor.errors import Overloaded
+from predictor.fetch.client import Fetcher
+from predictor.image.decode import Limits, decode
+from predictor.image.preprocess import to_tensor
+from predictor.inference.cache import Cache
+from predictor.inference.job import Array, Job, Run
+from predictor.inference.loader import LoadedModel
+from predictor.inference.prediction import (
+    EncodedImage,
+    ImageSource,
+    ImageUrl,
+    Prediction,
+    Question,
+    Trace,
+)
+from predictor.model.scores import Ranked
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """An image that was looked up, and whose answer is known or on its way.
+
+    Attributes:
+        known: the answer that was kept.
+        run: where the answer comes from otherwise.
+        job: how this request has it computed; None if another request does so already.
+        key: where the answer is to be kept, if anywhere.
+    """
+
+    known: Ranked | None = None
+    run: Future[Run] | None = None
+    job: Job | None = None
+    key: str | None = None
+
+
+Answer = Callable[[], Prediction]
+"""Gives an image's answer, or raises its error."""
+
+
+class Answers:
+    """Finds or computes the answers for images.
+
+    Args:
+        settings: limits.
+        cache: answers already computed.
+        fetcher: downloads images.
+        count: told what each look-up in the cache gave: hit, miss or shared.
+    """
+
+    def __init__(
+        self, settings: Settings, cache: Cache, fetcher: Fetcher, count: Callable[[str], None]
+    ) -> None:
+        self._cache = cache
+        self._fetcher = fetcher
+        self._count = count
+        self._limits = Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
+        self._url_seconds = settings.cache_seconds
+        # Downloads wait side by side: there is a thread for each image that may be accepted.
+        max_downloads = max(settings.max_queue, settings.max_batch)
+        self._pool = ThreadPoolExecutor(max_downloads, thread_name_prefix="download")
+
+    def begin(self, asked: Sequence[Question], images: Sequence[ImageSource]) -> list[Answer]:
+        """Begin with all images of a request: downloads go side by side, and what is here runs together.
+
+        Args:
+            asked: what each image is asked for; all ask the same model.
+            images: at least one.
+
+        Returns:
+            What gives each answer, or raises its error.
+        """
+        if len(images) == 1 and isinstance(images[0], ImageUrl):
+            return [partial(self._remote, asked[0], images[0].url)]
+        answers, jobs = list[Answer](), list[Job]()
+        for one, image in zip(asked, images, strict=True):
+            if isinstance(image, ImageUrl):
+                answers.append(self._pool.submit(self._remote, one, image.url).result)
+            elif isinstance(image, EncodedImage):
+                begun = self._looked_up_or_failed(one, image.data)
+                jobs += [begun.job] if begun.job else []
+                answers.append(partial(self._finish, one, image.data, begun))
+            else:
+                answers.append(_failed(image).result)
+        if jobs:
+            asked[0].model.submit(jobs)
+        return answers
+
+    def _remote(self, asked: Question, url: str) -> Prediction:
+        """Answer for a URL, once for all who ask the same at the same time."""
+        if not asked.cacheable:
+            return self._encoded(asked, self._fetched(asked, url))
+        url_key = f"url:{_sha256(url.encode())}"
+        while True:
+            try:
+                answer = partial(self._known_or_fetched, asked, url, url_key)
+                prediction, shared = self._cache.once(asked.key_of(url_key), answer)
+            except Overloaded as error:
+                # It may be another caller who waits no longer, and whose answer this one shared.
+                if not asked.deadline.still_wanted():
+                    raise
+                error.bare()
+                continue
+            if shared:
+                self._count("shared")
+            return replace(prediction, cached=True) if shared else prediction
+
+    def _known_or_fetched(self, asked: Question, url: str, url_key: str) -> Prediction:
+        """What a URL's image was a short while ago may be answered already; else it is fetched."""
+        digest = self._cache.find(url_key, _as_digest)
+        if digest is not None and (kept := self._cache.known(asked.key_of(digest), asked.read)):
+            self._count("hit")
+            return _prediction(asked.model, kept, cached=True)
+        data = self._fetched(asked, url)
+        self._cache.keep(url_key, _sha256(data), self._url_seconds)
+        return self._encoded(asked, data)
+
+    def _fetched(self, asked: Question, url: str) -> bytes:
+        with asked.phases.measure("fetch"):
+            return self._fetcher.fetch(url)
+
+    def _encoded(self, asked: Question, data: bytes) -> Prediction:
+        begun = self._looked_up_or_failed(asked, data)
+        if begun.job:
+            asked.model.submit([begun.job])
+        return self._finish(asked, data, begun)
+
+    def _looked_up_or_failed(self, asked: Question, data: bytes) -> _Begun:
+        """Look an image up; what fails here fails when its answer is asked for."""
+        try:
+            return self._looked_up(asked, data)
+        except Exception as error:  # noqa: BLE001 (raised again in `_finish`)
+            return _Begun(run=_failed(error))
+
+    def _looked_up(self, asked: Question, data: bytes) -> _Begun:
+        if not (self._cache.enabled and asked.cacheable):
+            job = self._job(asked, data)
+            return _Begun(run=job.future, job=job)
+        key = asked.key_of(_sha256(data))
+        while (known := self._cache.known(key, asked.read)) is None:
+            job = self._job(asked, data)
+            run = self._cache.share(key, job.future, lambda run: run.value)
+            if run is not None:
+                return _Begun(run=run, job=job, key=key) if run is job.future else _Begun(run=run)
+        return _Begun(known=known)
+
+    def _job(self, asked: Question, data: bytes) -> Job:
+        return asked.model.job(partial(self._tensor, asked, data), asked.rank, asked.check)
+
+    def _finish(self, asked: Question, data: bytes, begun: _Begun) -> Prediction:
+        """Wait for an image's answer, and keep it."""
+        if begun.run is None:
+            self._count("hit")
+            return _prediction(asked.model, begun.known or [], cached=True)
+        try:
+            run = begun.run.result()
+        except Overloaded as error:
+            # It may be another caller who waits no longer, and whose answer this one shared.
+            if begun.job or not asked.deadline.still_wanted():
+                raise
+            error.bare()
+            return self._encoded(asked, data)
+        if begun.job is None:
+            self._count("shared")
+            return _prediction(asked.model, run.value, cached=True)
+        return self._computed(asked, run, begun.job, begun.key)
+
+    def _computed(self, asked: Question, run: Run, job: Job, key: str | None) -> Prediction:
+        asked.phases.add("queue", run.queued)
+        asked.phases.add("infer", run.ran)
+        if key is not None:
+            self._count("miss")
+            self._cache.keep(key, run.value)
+        prediction = _prediction(asked.model, run.value, cached=False)
+        if asked.options.debug and job.tensor is not None:
+            return replace(prediction, trace=Trace(job.tensor, asked.phases))
+        return prediction
+
+    def _tensor(self, asked: Question, data: bytes) -> Array:
+        preprocessing = asked.model.spec.preprocessing
+        start = time.perf_counter()
+        image = decode(data, self._limits, preprocessing.shortest)
+        decoded = time.perf_counter()
+        tensor = to_tensor(image, preprocessing)
+        asked.phases.add("decode", decoded - start)
+        asked.phases.add("preprocess", time.perf_counter() - decoded)
+        return tensor
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _as_digest(kept: object) -> str | None:
+    return kept if isinstance(kept, str) and _DIGEST.fullmatch(kept) else None
+
+
+def _failed(error: Exception) -> Future[Any]:
+    future = Future[Any]()
+    future.set_exception(error)
+    return future
+
+
+def _prediction(model: LoadedModel, ranked: Ranked, *, cached: bool) -> Prediction:
+    return Prediction([(index, confidence) for index, confidence in ranked], model.spec.labels, cached)
