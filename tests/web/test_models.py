@@ -101,7 +101,7 @@ def test_figures_of_a_gpu_on_the_page(client: FlaskClient, dogs: bytes) -> None:
 
     page = client.get("/upload").get_data(as_text=True)
     assert re.search(
-        r"On the GPU</dt>\s+<dd>12 ms for one image, 16 ms for 4 together, on Fake &lt;b&gt;", page
+        r"On the GPU</dt>\s+<dd>12 ms for one image, 16 ms for a batch of 4, on Fake &lt;b&gt;", page
     )
     assert "; 7.0 MB of its memory" in page
     assert client.get("/models/default").get_json()["versions"][0]["report"]["cuda"]["run_seconds"] == 0.0123
