@@ -102,16 +102,16 @@ class Engine:
         return Outcome(model, tuple(results), self._observed([one.phases for one in asked]))
 
     def preview(self, data: bytes) -> bytes:
-        """A small copy of a picture, as a JPEG; as few are made at a time as pictures are computed.
+        """A small copy of an image, as a JPEG; as few are made at a time as images are computed.
 
         Raises:
-            ImageError: the picture cannot be opened within the limits.
+            ImageError: the image cannot be opened within the limits.
         """
         with self._previews:
             return thumbnail(data, self._limits)
 
     def _observed(self, answered: Sequence[Phases]) -> Phases:
-        """Count every picture's phases; their sums, in the order in which a picture goes through them."""
+        """Count the phases of every image, and add them up in the order of the work."""
         total = Phases()
         for phase in PHASES:
             for phases in answered:

@@ -1,4 +1,4 @@
-"""A Flask request -> pictures and options, whatever form they come in."""
+"""A Flask request -> images and options, whatever form they come in."""
 
 import binascii
 import re
@@ -43,7 +43,7 @@ class PredictInput:
 
 
 def read(request: Request, settings: Settings) -> PredictInput:
-    """Read the pictures and options of a prediction request.
+    """Read the images and options of a prediction request.
 
     The bytes decide what a body is, for many clients send it with no Content-Type or with a wrong one
     (RFC 9110 section 8.3 allows a recipient to look).
@@ -145,7 +145,7 @@ def _texts(values: MultiDict[str, str]) -> dict[str, Any]:
 
 
 def _from_url(text: str) -> ImageSource:
-    """The picture of an address; data: URLs come here, too, since other services take them so."""
+    """The image of a URL; data: URLs come here, too, since other services take them so."""
     return _base64(text) if _is_data_url(text) else ImageUrl(text)
 
 
@@ -155,7 +155,7 @@ def _is_data_url(text: str) -> bool:
 
 
 def _base64(text: str) -> ImageSource:
-    """The picture of a base64 text or data: URL, or the error of that one picture.
+    """The image of a base64 text or data: URL, or the error of that one image.
 
     Padding may be missing, and the alphabet may be the URL-safe one (RFC 4648 section 5).
     """

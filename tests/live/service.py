@@ -22,7 +22,8 @@ _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 
 
 # Below the ports that the kernel gives to outgoing connections; tests that run beside these have others.
-_PORTS = itertools.cycle(range(FIRST := 20_000 + 2_000 * int(_WORKER.removeprefix("gw")), FIRST + 2_000))
+_FIRST_PORT = 20_000 + 2_000 * int(_WORKER.removeprefix("gw"))
+_PORTS = itertools.cycle(range(_FIRST_PORT, _FIRST_PORT + 2_000))
 
 
 def free_port() -> int:
