@@ -6,7 +6,6 @@ Patches import what they change only when they are applied, because gunicorn's m
 
 import dataclasses
 from collections.abc import Callable
-from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -123,23 +122,6 @@ def weights() -> None:
     replace(SharedWeights, "session", own)
 
 
-def rest() -> None:
-    """Changes of models follow each other without a pause."""
-    from predictor.runtime.rest import Rest
-
-    replace(Rest, "wait", nothing)
-
-
-def gently() -> None:
-    """A worker loads a model with the weight of its thread, not in the scheduler's idle class."""
-    from predictor.inference import loader
-
-    def at_once(call: Callable[[], Any], _otherwise: object = None) -> Any:
-        return call()
-
-    replace(loader, "gently", at_once)
-
-
 def check() -> None:
     """The process that tries an upload runs like any other, not in the scheduler's idle class."""
     from predictor.checking import process
@@ -148,21 +130,3 @@ def check() -> None:
         return False
 
     replace(process, "_run_when_idle", never)
-
-
-def lanes() -> None:
-    """All workers load a model at the same time."""
-    from predictor.runtime.reload import Follower
-
-    def free(_follower: object) -> nullcontext[None]:
-        return nullcontext()
-
-    replace(Follower, "_lane", free)
-
-
-def image_first() -> None:
-    """An upload is received without waiting for images that are computed."""
-    from predictor.web import evaluations, uploads
-
-    for module in (evaluations, uploads):
-        replace(module, "let_pictures_pass", nothing)

@@ -43,7 +43,6 @@ _OWN_WORKER = (
 _REQUEST = (
     patches.lending, patches.pairs, patches.weights,
 )  # fmt: skip
-_STANDING_BACK = (patches.rest, patches.gently, patches.lanes, patches.image_first)
 
 ROWS = (
     Row(WHOLE, "as it is", "rate cached form photograph replaced reconnect uploads"),
@@ -80,11 +79,6 @@ ROWS = (
         _REQUEST,
         settings=_STOCK,
     ),
-    Row("rest", "no rest between uploads", "uploads", (patches.rest,)),
-    Row("gently", "no load of models in the idle class", "uploads", (patches.gently,)),
-    Row("lanes", "no lanes for loads", "uploads", (patches.lanes,)),
-    Row("image_first", "no waiting of uploads for images", "uploads", (patches.image_first,)),
-    Row("no_standing_back", "these four off", "uploads", _STANDING_BACK),
     Row("check", "no check of uploads in the idle class", "uploads", (patches.check,)),
 )
 

@@ -13,7 +13,6 @@ from predictor.config import Settings, cores
 from predictor.discovery.discover import discover, recalled
 from predictor.inference.batcher import Batcher
 from predictor.inference.compute_slots import ComputeSlots
-from predictor.inference.gently import gently
 from predictor.inference.job import Array, Check, Finish, Job, Prepare, Runner
 from predictor.inference.shared_weights import SharedWeights
 from predictor.inference.watchdog import Watchdog
@@ -110,7 +109,7 @@ class Loader:
             NotReady: the device cannot be used.
         """
         with self._watchdog.loading(version.key):
-            session = gently(lambda: self._session(version), lambda: load(version.path, self._device))
+            session = self._session(version)
             spec = _spec(session, version)
         run = _filled(self._watched(session, spec, version), spec.batch)
         largest, seconds = self._largest_batch(run, spec)

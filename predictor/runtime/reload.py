@@ -9,13 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from predictor import shared
-from predictor.config import cores
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.inference.active_models import ActiveModels, Models
 from predictor.inference.loader import LoadedModel
 from predictor.store.commit import ModelTransactions
-from predictor.store.lock import locked
 from predictor.store.members import WorkerRecord
 from predictor.store.publish import Publisher
 from predictor.store.registry import ModelVersion
@@ -26,8 +23,6 @@ _ATTEMPTS = 10
 _AGAIN_SECONDS = 1.0
 # After a switch, requests that began before it may hold the old model a little longer.
 _TRIM_SECONDS = 1.0
-# A quarter of the time that a change may take.
-_LANE_SECONDS = 60.0
 # Loading shares the cores with requests, which go first.
 _NICENESS = 10
 
@@ -149,8 +144,7 @@ class Follower:
         others = {key: model for key, model in self._live.serving.items() if key != name}
         if version is None:
             return others
-        with self._lane():
-            return {**others, name: self._load(self._registry.at(name, version))}
+        return {**others, name: self._load(self._registry.at(name, version))}
 
     def _loaded(self, name: str, version: int) -> LoadedModel | None:
         """A live version; None if it is damaged and the one before it was put back.
@@ -177,15 +171,6 @@ class Follower:
         with contextlib.ExitStack() as held:
             with contextlib.suppress(StorageFull):
                 held.enter_context(self._switch.commit_lock())
-            yield
-
-    @contextmanager
-    def _lane(self) -> Iterator[None]:
-        """Load beside few others, so that on a machine of several cores half of them are left to requests."""
-        lane = shared.worker_index() % max(1, cores() // 2)
-        with contextlib.ExitStack() as held:
-            with contextlib.suppress(TimeoutError, OSError):
-                held.enter_context(locked(self._registry.data / f"load-{lane}.lock", _LANE_SECONDS))
             yield
 
     def _mourn(self, seconds: float) -> None:

@@ -11,14 +11,12 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from predictor import shared
 from predictor.checking.report import Limits, Refused, Report, Request
 from predictor.checking.runner import try_model
-from predictor.config import Settings, cores
+from predictor.config import Settings
 from predictor.discovery.configs import native
 from predictor.errors import ModelConflict, ModelNotFound, PredictorError
 from predictor.metrics import Metrics
-from predictor.runtime.rest import Rest
 from predictor.store.atomic import storage_errors
 from predictor.store.commit import ModelTransactions
 from predictor.store.lock import locked
@@ -73,8 +71,6 @@ class Uploads:
         self._try = try_model
         # One check at a time on a machine: each may use a core and much memory.
         self._lock = transactions.registry.data / "check.lock"
-        workers = settings.workers or cores()
-        self._rest = Rest(transactions.registry.data / "check.last", lambda: sum(shared.answers.of(workers)))
 
     def take(self, receive: Callable[[Path], Received]) -> ModelVersion:
         """Receive, check and publish a model; all workers serve it when this returns.
@@ -91,12 +87,10 @@ class Uploads:
         with self._transactions.staging.new_folder() as folder:
             with self._timed("receive"), storage_errors():
                 received = receive(folder)
-            report, began = self._checked(folder, received)
+            report = self._checked(folder, received)
             manifest = described(folder, received.files, by=received.by, created=now())
             complete = dataclasses.replace(manifest, report=report)
-            version = self.change(lambda: self._publisher.upload(received.name, folder, complete))
-            self._rest.took(time.monotonic() - began)
-            return version
+            return self.change(lambda: self._publisher.upload(received.name, folder, complete))
 
     def revise(self, name: str, version: int | None, text: str, by: str | None) -> ModelVersion:
         """Publish a version that differs from another one in its preprocessing only.
@@ -124,11 +118,10 @@ class Uploads:
         with _counting(self._metrics.swaps):
             return change()
 
-    def _checked(self, folder: Path, received: Received) -> tuple[Mapping[str, Any], float]:
-        """What the check found, and when it began, by the monotonic clock."""
+    def _checked(self, folder: Path, received: Received) -> Mapping[str, Any]:
+        """What the check found."""
         with _counting(self._metrics.checks), self._alone(), self._timed("check"):
-            began = time.monotonic()
-            return report_json(self._try(folder, self._request(received.files))), began
+            return report_json(self._try(folder, self._request(received.files)))
 
     def _request(self, files: Mapping[str, str]) -> Request:
         return Request(
@@ -143,7 +136,6 @@ class Uploads:
     def _alone(self) -> Iterator[None]:
         try:
             with storage_errors(), locked(self._lock, _CHECK_LOCK_SECONDS):
-                self._rest.wait()
                 yield
         except TimeoutError as error:
             raise ModelConflict("Another upload is being checked; try again.") from error

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request, stream_with_context
 
-from predictor.config import MEGA, cores
+from predictor.config import MEGA
 from predictor.errors import (
     Forbidden,
     ImageTooLarge,
@@ -32,7 +32,6 @@ from predictor.evaluation import archive
 from predictor.evaluation.pictures import Files, Picture, labelled
 from predictor.evaluation.runner import Progress
 from predictor.evaluation.tune import sample
-from predictor.inference.gently import let_pictures_pass
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step
 from predictor.runtime.worker import Worker
@@ -188,7 +187,6 @@ def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
                 ModelTooLarge(f"The images may have at most {settings.max_model_mb:g} MB together."),
             ),
             field="pictures",
-            between=partial(let_pictures_pass, settings.workers or cores()),
         )
     body = schemas.check(evaluation_schemas.EvaluationRequest, fields, strict=False)
     pictures = labelled(_files(files, settings.max_image_bytes), partial(deadline.check_connected, request))

@@ -75,7 +75,6 @@ def receive(
     bounds: Bounds,
     *,
     field: str,
-    between: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, Any], list[ReceivedFile]]:
     """Write a form's files into a folder, under names of our own.
 
@@ -84,7 +83,6 @@ def receive(
         folder: where to write.
         bounds: how much may come.
         field: the name of the files that are wanted, for those who send no form.
-        between: called before each piece of some 64 kB.
 
     Returns:
         The text fields, those given twice as lists, and the files. An empty file without a name, which is
@@ -106,11 +104,9 @@ def receive(
                 return io.BytesIO()
             return opened.enter_context((folder / f"part-{len(files)}").open("wb"))
 
-        def read(size: int) -> bytes:
-            between()
-            return request.stream.read(size)
-
-        for segment, content in _parts(read, _boundary(request.mimetype_params), bounds.parts, destination):
+        for segment, content in _parts(
+            request.stream.read, _boundary(request.mimetype_params), bounds.parts, destination
+        ):
             if isinstance(content, io.BytesIO):
                 fields.add(segment.name or "", _text(content))
                 continue

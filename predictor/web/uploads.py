@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from flask import Request
 
-from predictor.config import MEGA, Settings, cores
+from predictor.config import MEGA, Settings
 from predictor.errors import InvalidRequest, ModelTooLarge
-from predictor.inference.gently import let_pictures_pass
 from predictor.runtime.uploads import Received
 from predictor.store.manifest import LABELS, MODEL, PREPROCESSING
 from predictor.web import forms, model_schemas, schemas
@@ -39,7 +37,6 @@ def receive(request: Request, settings: Settings, folder: Path) -> Received:
             ModelTooLarge(f"The model may have at most {settings.max_model_mb:g} MB."),
         ),
         field="model",
-        between=partial(let_pictures_pass, settings.workers or cores()),
     )
     body: model_schemas.UploadRequest = schemas.check(model_schemas.UploadRequest, fields, strict=False)
     return Received(body.name, _kept(files, folder, settings), request.remote_addr)
