@@ -2,10 +2,9 @@
 
 from flask import Flask
 
-from predictor.config import Settings
+from predictor.config import Settings, shipped
 from predictor.runtime.worker import Worker
-from predictor.shipped import shipped
-from predictor.web import api, errors, evaluations, hosts, middleware, models, models_page, ops, pages
+from predictor.web import access, api, evaluations, flask_app, middleware, models, ops, pages
 from predictor.web.flask_app import ServiceFlask
 
 
@@ -15,13 +14,13 @@ def create_app(settings: Settings) -> Flask:
     worker = Worker(settings)
     app.extensions["predictor"] = worker
     middleware.init_app(app, worker.metrics)
-    hosts.init_app(app, settings.trusted_hosts)
-    errors.init_app(app)
+    access.check_hosts(app, settings.trusted_hosts)
+    flask_app.handle_errors(app)
     worker.cache.init_app(app)
     worker.exporter.init_app(app)
-    for room in (pages, models_page, api, models, evaluations, ops):
+    for room in (pages, api, models, evaluations, ops):
         app.register_blueprint(room.blueprint(worker))
-    errors.show_on(app, models.NAME, lambda problem: models_page.render(worker, problem=problem))
-    errors.show_on(app, evaluations.NAME, lambda problem: evaluations.render(worker, problem=problem))
+    flask_app.show_on(app, models.NAME, lambda problem: pages.render_models(worker, problem=problem))
+    flask_app.show_on(app, evaluations.NAME, lambda problem: evaluations.render(worker, problem=problem))
     ops.describe_metrics(app)
     return app

@@ -14,19 +14,18 @@ import click
 
 from predictor import __version__
 from predictor.bulk import rows
-from predictor.config import BUNDLED_MODEL, Settings, defaults, documented
+from predictor.config import BUNDLED_MODEL, Settings, cores, defaults, documented, shipped
 from predictor.errors import PredictorError
-from predictor.evaluation import archive, html_report, printed
-from predictor.evaluation.classes import Classes
-from predictor.evaluation.evaluate import evaluate
-from predictor.evaluation.local import LocalModel, opened
-from predictor.evaluation.pictures import Picture, labelled, on_disk, unlabelled
-from predictor.evaluation.remote import RemoteModel
+from predictor.evaluation import images
+from predictor.evaluation import report as reports
+from predictor.evaluation.images import Picture, labelled, on_disk, unlabelled
+from predictor.evaluation.predictors import LocalModel, RemoteModel, opened
+from predictor.evaluation.report import evaluate
 from predictor.evaluation.runner import Progress
+from predictor.evaluation.tables import Classes
 from predictor.evaluation.tune import Tuner, sample
 from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits
-from predictor.shipped import shipped
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -77,12 +76,7 @@ _beside_model = _together(
     click.option(
         "--preprocessing", type=_FILE, help="The preprocessing of the model, in any supported format."
     ),
-    click.option(
-        "--threads",
-        type=click.IntRange(1),
-        default=os.cpu_count() or 1,
-        help="Images that are processed at the same time.",
-    ),
+    click.option("--threads", type=click.IntRange(1), default=cores(), help="Images processed at a time."),
 )
 _of_service = _together(
     click.option("--name", default="default", help="Name of the model on the service."),
@@ -177,7 +171,7 @@ def evaluate_command(
         source = local or RemoteModel(url, name, token)
         steps = evaluate(chosen, Classes(source.labels(chosen)), source.classify, given["threads"])
         report = {"model": source.about} | _followed(steps)
-    _say(printed.evaluation(report), report)
+    _say(reports.evaluation_lines(report), report)
     _write(report, f"{source.title} on {pictures.name}", given)
 
 
@@ -194,22 +188,17 @@ def tune_command(pictures: Path, model: Path, out: Path | None, **given: Any) ->
     with _told():
         chosen = _pictures(pictures, given["limit"])
         local = opened(model, given["labels"], given["preprocessing"])
-        tuner = Tuner(local.spec, local.run, _limits(), given["threads"])
+        tuner = Tuner(local.spec, local.run, Limits.of(Settings()), given["threads"])
         report = {"model": local.about} | _followed(tuner.tune(chosen))
-    _say(printed.ranking(report), report)
+    _say(reports.ranking_lines(report), report)
     _write(report, f"{local.title} on {pictures.name}", given)
     if out is not None:
         _save(out, json.dumps(report["candidates"][0]["preprocessing"], indent=1) + "\n")
 
 
-def _limits() -> Limits:
-    settings = Settings()
-    return Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
-
-
 def _pictures(path: Path, limit: int | None) -> list[Picture]:
     if path.suffix.lower() == ".zip":
-        found = labelled(archive.files_of(path, _limits().max_bytes))
+        found = labelled(images.files_of(path, Limits.of(Settings()).max_bytes))
     else:
         found = on_disk(path)
     return sample(found, limit or len(found))
@@ -243,7 +232,7 @@ def _followed(steps: Iterator[Step]) -> dict[str, Any]:
 def _say(lines: Iterator[str], report: Mapping[str, Any]) -> None:
     for line in lines:
         click.echo(line)
-    for line in printed.problems(report):
+    for line in reports.problem_lines(report):
         click.echo(line, err=True)
 
 
@@ -251,7 +240,7 @@ def _write(report: dict[str, Any], about: str, given: Mapping[str, Any]) -> None
     if given["json_path"] is not None:
         _save(given["json_path"], json.dumps(report, indent=1) + "\n")
     if given["html_path"] is not None:
-        _save(given["html_path"], html_report.page(report, about=about))
+        _save(given["html_path"], reports.html_page(report, about=about))
 
 
 def _save(path: Path, text: str) -> None:

@@ -185,3 +185,17 @@ def _written(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return "" if value is None else str(value)
+
+
+_PACKAGE = Path(__file__).parent
+INSTALLED = (_PACKAGE / "gunicorn.conf.py").exists()
+"""Whether the package was installed from its wheel; a clone has the files beside the package."""
+
+
+def shipped(name: str) -> Path:
+    """A file or folder that ships with the service.
+
+    Args:
+        name: its path in a clone, such as `templates` or `gunicorn.conf.py`.
+    """
+    return (_PACKAGE if INSTALLED else _PACKAGE.parent) / name

@@ -27,7 +27,7 @@ SOLE_USERS = {
     "onnxruntime": {"predictor.model.session"},
     "pynvml": {"predictor.model.device"},
     "flask_caching": {"predictor.inference.cache", "predictor.inference.cache_sqlite"},
-    "fcntl": {"predictor.store.lock"},
+    "fcntl": {"predictor.store.files"},
     "multipart": {"predictor.web.forms"},
 }
 PURE = {"numpy", "PIL", "predictor"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from predictor.errors import FetchError, ImageError, InvalidRequest, PredictorError
-from predictor.evaluation.pictures import Picture
+from predictor.evaluation.images import Picture
 from predictor.evaluation.runner import parallel_map
 
 Predict = Callable[[bytes], list[dict[str, Any]]]

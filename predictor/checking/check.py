@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from predictor.checking import onnx_rules
-from predictor.checking.parity import best
 from predictor.checking.report import BEGUN, Limits, Reason, Refused, Report, Request
 from predictor.checking.sandbox import abandoned, enter_sandbox
-from predictor.checking.smoke_test import SmokeTestResult, smoke_test
+from predictor.checking.smoke_test import SmokeTestResult, best, smoke_test
 from predictor.checking.unloadable import explain
 from predictor.config import BUNDLED_MODEL
 from predictor.discovery.activation import settle

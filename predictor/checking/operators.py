@@ -9,7 +9,7 @@ or device, some of which is read from other files; and operators of libraries th
 import re
 
 from predictor.checking.report import Refused
-from predictor.discovery.graph_nodes import ONNX, RUNTIME
+from predictor.discovery.graph_prefix import ONNX, RUNTIME
 
 LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})
 """Operators of ONNX itself whose run time no trial can foretell."""

@@ -13,7 +13,7 @@ import onnx
 
 from predictor.checking import onnx_rules
 from predictor.checking.operators import shown
-from predictor.discovery.graph_nodes import ONNX
+from predictor.discovery.graph_prefix import ONNX
 
 _UNKNOWN = "The runtime could not load the model."
 _CONVERT = "Convert the model to float32 before it is exported."

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from predictor.discovery import binary
 from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.errors import InvalidModel
-from predictor.model.labels import numbered
+from predictor.model import labels
+from predictor.model.labels import Found, numbered
 from predictor.model.scores import flat
 from predictor.model.spec import ACTIVATIONS, Activation, Evidence, Last, ModelSpec
 
@@ -98,7 +98,7 @@ def settle(spec: ModelSpec, outputs: Sequence[_Array], last: Last | None = None)
     """
     rows = np.concatenate([flat(scores) for scores in outputs]).astype(np.float64)
     if rows.shape[1] == 1:
-        return binary.settle(spec, rows, last)
+        return settle_binary(spec, rows, last)
     if not spec.labels:
         spec = dataclasses.replace(spec, labels=numbered(rows.shape[1]))
     probabilities = _sum_to_one(rows)
@@ -135,3 +135,97 @@ def _sum_to_one(rows: npt.NDArray[np.float64]) -> bool:
 
 def _between(rows: npt.NDArray[np.float64]) -> bool:
     return bool(rows.min() >= 0 and rows.max() <= 1)
+
+
+_Scores = npt.NDArray[np.float64]
+
+_CONFIDENCE = "The graph ends in a sigmoid: its score is a confidence."
+_LOGIT = "The graph ends in a linear layer: its score is a logit."
+_MEASUREMENT = (
+    "The model gives one number, which is read as the logit of its second class. If it is a measurement, "
+    "such as an age, its predictions are meaningless."
+)
+_ASSUMED = "Whether the one score is a confidence or a logit is not declared: test images decided."
+_NO_SOFTMAX = "The declared activation softmax is always 1 for one score: softmax is not applied, and {}."
+_SIGMOID_TWICE = (
+    "The activation sigmoid is declared, but the graph already ends in one: it is not applied again."
+)
+_OUTSIDE = (
+    "The activation none is declared, but the score for a test image is outside 0 to 1; such "
+    "scores count as 0 or 1."
+)
+
+
+def settle_binary(spec: ModelSpec, scores: _Scores, last: Last | None) -> ModelSpec:
+    """What is known of a model of one score once it has been tried.
+
+    Args:
+        spec: what was known before.
+        scores: those of the trial images.
+        last: what the nodes show of the output.
+
+    Raises:
+        InvalidModel: the score is the same for every image, because a softmax makes it.
+    """
+    if last == "softmax":
+        raise InvalidModel(
+            "The model ends in a softmax over one score, which is 1 for every image. Export it with a "
+            "sigmoid, or without an activation."
+        )
+    activation, why, warnings = _chosen_sigmoid(spec, scores, last)
+    came = spec.reasons.get("labels", labels.NONE)
+    found = labels.fit(Found(spec.labels, came), 1)
+    # Labels say that it is a classifier.
+    if why == _LOGIT and came == labels.NONE:
+        warnings = (*warnings, _MEASUREMENT)
+    low, high = (label.name for label in found.labels)
+    reasons = {
+        "activation": why,
+        "labels": found.reason,
+        "classes": f"One score separates two classes: a high score means {high}, a low score {low}.",
+    }
+    return dataclasses.replace(
+        spec,
+        activation=activation,
+        multi_label=False,
+        binary=True,
+        labels=found.labels,
+        reasons={**spec.reasons, **reasons},
+        warnings=(*spec.warnings, *warnings),
+    )
+
+
+def _chosen_sigmoid(
+    spec: ModelSpec, scores: _Scores, last: Last | None
+) -> tuple[Activation, str, tuple[str, ...]]:
+    """The activation, why it is that one, and warnings."""
+    if spec.evidence != "given":
+        return _found_binary(scores, last)
+    said = spec.reasons.get("activation", "")
+    if spec.activation == "softmax":
+        activation, why, _ = _found_binary(scores, last)
+        instead = "the score is a confidence" if activation == "none" else "the sigmoid is applied"
+        return activation, why, (_NO_SOFTMAX.format(instead),)
+    if spec.activation == "sigmoid" and last == "sigmoid":
+        return "none", _CONFIDENCE, (_SIGMOID_TWICE,)
+    outside = spec.activation == "none" and not _between_classes(scores)
+    return spec.activation, said, (_OUTSIDE,) if outside else ()
+
+
+def _found_binary(scores: _Scores, last: Last | None) -> tuple[Activation, str, tuple[str, ...]]:
+    """The same where nobody said anything that can be."""
+    if last == "sigmoid":
+        return "none", _CONFIDENCE, ()
+    if last == "linear":
+        return "sigmoid", _LOGIT, ()
+    if _between_classes(scores):
+        return (
+            "none",
+            "The scores of the test images are between 0 and 1: they are confidences.",
+            (_ASSUMED,),
+        )
+    return "sigmoid", "The scores of the test images are logits.", (_ASSUMED,)
+
+
+def _between_classes(scores: _Scores) -> bool:
+    return bool(scores.min() >= 0 and scores.max() <= 1)

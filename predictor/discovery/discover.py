@@ -12,9 +12,8 @@ from predictor.discovery import activation
 from predictor.discovery.configs.declared import EMPTY, DeclaredPreprocessing
 from predictor.discovery.configs.huggingface import is_multi_label
 from predictor.discovery.configs.read import PREPROCESSING, as_invalid_model, from_metadata, from_text
-from predictor.discovery.input_layout import InputLayout, image_input, input_layout
-from predictor.discovery.outputs import class_scores
 from predictor.discovery.resolve import resolve
+from predictor.discovery.signature import InputLayout, class_scores, image_input, input_layout
 from predictor.errors import InvalidModel
 from predictor.model import labels
 from predictor.model.spec import NOTHING_SEEN, Graph, ModelSpec, Structure

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from predictor.discovery.configs.declared import DeclaredPreprocessing
-from predictor.discovery.configs.families import HALF, IMAGENET, SCALE
-from predictor.discovery.input_layout import InputLayout
+from predictor.discovery.configs.declared import HALF, IMAGENET, SCALE, DeclaredPreprocessing
+from predictor.discovery.signature import InputLayout
 from predictor.model.spec import Structure
 
 _Numbers = tuple[float, ...]

@@ -6,8 +6,8 @@ from typing import Any
 
 from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.read import as_invalid_model
-from predictor.discovery.input_layout import InputLayout
 from predictor.discovery.normalisation import Normalisation, normalisation
+from predictor.discovery.signature import InputLayout
 from predictor.image.preprocess import Preprocessing
 from predictor.model.spec import Structure
 from predictor.model.strict_json import shown

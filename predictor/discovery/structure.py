@@ -11,8 +11,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from predictor.discovery.graph_nodes import ONNX, RUNTIME, STEPS, Nodes, attribute, nodes_of
-from predictor.discovery.graph_prefix import PrefixTransform, follow_prefix
+from predictor.discovery.graph_prefix import (
+    ONNX,
+    RUNTIME,
+    STEPS,
+    Nodes,
+    PrefixTransform,
+    attribute,
+    follow_prefix,
+    nodes_of,
+)
 from predictor.model.spec import Last, Structure
 
 _LINEAR = {

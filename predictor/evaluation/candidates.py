@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from predictor.discovery.configs.families import CAFFE_MEAN, CLIP, HALF, IMAGENET, SCALE
+from predictor.discovery.configs.declared import CAFFE_MEAN, CLIP, HALF, IMAGENET, SCALE
 from predictor.image.preprocess import Channels, Preprocessing, Resize
 from predictor.image.resize import Interpolation
 

@@ -1,13 +1,19 @@
-"""What came of the pictures of a set -> a report."""
+"""Labelled images, classified -> a report: as JSON, as an HTML page, and as lines for a terminal."""
 
+import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
+import jinja2
+
+from predictor.config import shipped
 from predictor.errors import InvalidRequest
-from predictor.evaluation.classes import Classes
+from predictor.evaluation.images import Picture
 from predictor.evaluation.measures import Share, calibration, histogram, milliseconds
-from predictor.evaluation.runner import TOP, Answer, ImageResult
+from predictor.evaluation.runner import TOP, Answer, Classify, ImageResult, Progress, classify_all
+from predictor.evaluation.tables import Classes
 
 _MAX_PAIRS = 50
 _MAX_PROBLEMS = 100
@@ -90,3 +96,91 @@ def _confusions(labelled: Sequence[tuple[int, Answer]], classes: Classes) -> lis
 def named(index: int, classes: Classes) -> dict[str, Any]:
     """A class as the API names it."""
     return {"index": index, "label": classes.labels[index].name}
+
+
+_STYLES = ("app.css", "report.css")
+
+
+def html_page(report: dict[str, Any], *, about: str) -> str:
+    """The page of an evaluation or of a ranking.
+
+    Args:
+        report: what `report.evaluation` or `Tuner.tune` gave.
+        about: which model and which pictures, in a few words.
+    """
+    template = _templates().get_template("report_page.html")
+    style = "\n".join((shipped("static") / name).read_text() for name in _STYLES)
+    return template.render(report=report, about=about, style=style)
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    loader = jinja2.FileSystemLoader(shipped("templates"))
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+
+
+MAX_ROWS = 10
+"""Rows of a list that are printed."""
+
+
+def evaluation_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of an evaluation."""
+    for name in ("top1", "top5"):
+        share = report[name]
+        yield (
+            f"{name.replace('p', 'p-'):18} {share['value']:7.1%}  {share['hits']} of {share['of']}, "
+            f"95 % confidence interval {share['low']:.1%} to {share['high']:.1%}"
+        )
+    latency = report["latency"]
+    yield f"{'calibration error':18} {report['calibration']['error']:7.3f}"
+    yield (
+        f"{'latency of an image':18} p50 {latency['p50']:.1f} ms, p90 {latency['p90']:.1f}, "
+        f"p99 {latency['p99']:.1f}; {latency['pictures_per_second']:.1f} images per second"
+    )
+    for pair in report["confusions"][:MAX_ROWS]:
+        yield f"{pair['pictures']:6} x {pair['truth']['label']} predicted as {pair['predicted']['label']}"
+
+
+def ranking_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of a ranking of preprocessings."""
+    yield report["basis"]
+    for one in report["candidates"]:
+        marks = " (current)" * one["current"] + " (tied)" * one.get("tied", False)
+        figure = f"{one['confidence']:6.1%} mean confidence"
+        if report["labelled"]:
+            share = one["top1"]
+            figure = f"{share['value']:6.1%} ({share['low']:.1%} to {share['high']:.1%})"
+        yield f"{figure}  {one['values']}; {one['geometry']}{marks}"
+
+
+def problem_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """What was left out of either, and why."""
+    if report["left_out"]:
+        yield f"{report['left_out']} images left out:"
+    for one in report["problems"][:MAX_ROWS]:
+        yield f"  {one['file']}: {one['problem']}"
+
+
+def evaluate(
+    pictures: Sequence[Picture], classes: Classes, classify: Classify, threads: int
+) -> Iterator[Progress | dict[str, Any]]:
+    """Classify labelled pictures.
+
+    Args:
+        pictures: at least one.
+        classes: the model's classes.
+        classify: classifies one; called from several threads.
+        threads: pictures that are worked on at a time.
+
+    Yields:
+        The progress, and at last the report as JSON.
+
+    Raises:
+        InvalidRequest: no picture has both a known class and an answer.
+    """
+    start = time.perf_counter()
+    found: list[ImageResult] = []
+    for one in classify_all(pictures, classes, classify, threads):
+        found.append(one)
+        yield Progress(len(found), len(pictures))
+    yield evaluation(found, classes, time.perf_counter() - start)

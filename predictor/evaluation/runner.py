@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from predictor.errors import PredictorError
-from predictor.evaluation.classes import Classes
-from predictor.evaluation.pictures import Picture
+from predictor.evaluation.images import Picture
+from predictor.evaluation.tables import Classes
 from predictor.model.scores import Ranked
 
 TOP = 5

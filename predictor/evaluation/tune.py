@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from predictor.errors import InvalidRequest, PredictorError
 from predictor.evaluation.candidates import Candidate, geometries, values
-from predictor.evaluation.classes import Classes
+from predictor.evaluation.images import Picture
 from predictor.evaluation.measures import Share, sign_test
-from predictor.evaluation.pictures import Picture
 from predictor.evaluation.runner import TOP, Progress, parallel_map
+from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import Preprocessing, to_tensor
 from predictor.model.scores import rank

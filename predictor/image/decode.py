@@ -7,6 +7,7 @@ is decoded. Metadata is dropped before decoding, except for the EXIF orientation
 import contextlib
 import io
 import math
+import re
 import struct
 import warnings
 import zlib
@@ -15,10 +16,10 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
+from predictor.config import Settings
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
-from predictor.image import foreign, gif, jpeg, png
-from predictor.image.orientation import orientation, upright
-from predictor.image.rgb import to_rgb
+from predictor.image import formats
+from predictor.image.rgb import orientation, to_rgb, upright
 
 # JPEG, GIF and WebP cannot have a longer side; resizing costs memory in proportion to it.
 MAX_SIDE = 65_535
@@ -28,7 +29,7 @@ _DRAFT_MARGIN = 1.4
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
     ("JPEG", 0, (b"\xff\xd8\xff",)),
-    ("PNG", 0, (png.SIGNATURE,)),
+    ("PNG", 0, (formats.SIGNATURE,)),
     ("GIF", 0, (b"GIF87a", b"GIF89a")),
     ("TIFF", 0, (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
     ("AVIF", 4, (b"ftypavif", b"ftypavis")),
@@ -43,9 +44,9 @@ _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
 )
 _SIGNED = {name for name, _, _ in _SIGNATURES} | {"WEBP", "BMP"}
 _STRIP: dict[str, Callable[[bytes], tuple[bytes, bytes]]] = {
-    "JPEG": jpeg.strip,
-    "PNG": png.strip,
-    "GIF": gif.strip,
+    "JPEG": formats.strip_jpeg,
+    "PNG": formats.strip_png,
+    "GIF": formats.strip_gif,
 }
 # What Pillow's parsers have been seen to raise, and what their code can raise, on damaged bytes.
 _DAMAGED = (
@@ -83,6 +84,11 @@ class Limits:
     formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
     max_pixels: int = 50_000_000
     max_bytes: int = 20_000_000
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """The limits that are set."""
+        return cls(settings.formats, settings.max_pixels, settings.max_image_bytes)
 
 
 def sniff(data: bytes) -> str | None:
@@ -145,7 +151,7 @@ def _openable(name: str | None, data: bytes, limits: Limits) -> tuple[str, ...]:
 
 def _unsupported(data: bytes, limits: Limits) -> UnsupportedImage:
     taken = f"a supported format: {', '.join(limits.formats)}."
-    if named := foreign.describe(data):
+    if named := describe(data):
         return UnsupportedImage(f"This is {named}. Send an image of {taken}")
     return UnsupportedImage(f"The bytes are not an image of {taken}")
 
@@ -188,3 +194,38 @@ def _translated() -> Iterator[None]:
         raise ImageTooLarge("The image has too many pixels.") from error
     except _DAMAGED as error:
         raise InvalidImage("The image is damaged or incomplete.") from error
+
+
+_MARKS: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\x0a", "a JPEG XL image"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
+    (b"%PDF-", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"version https://git-lfs", "a Git LFS pointer: the file itself was not downloaded (git lfs pull)"),
+)
+_TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = (
+    (
+        re.compile(
+            rb"(?:<\?xml[^>]*>|<!--.*?-->|<!doctype svg[^>]*>|\s)*+<svg[\s>]", re.DOTALL | re.IGNORECASE
+        ),
+        "an SVG drawing",
+    ),
+    (
+        re.compile(rb"(?:<!--.*?-->|\s)*+<(?:!doctype html|html|head|body)[\s>]", re.DOTALL | re.IGNORECASE),
+        "a web page (HTML)",
+    ),
+)
+# Brands of the container that AVIF uses as well (ISO/IEC 23008-12, annex B).
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+_LOOKED_AT = 1024
+
+
+def describe(data: bytes) -> str | None:
+    """What the first bytes say that the data is, with its article; None if that is not known."""
+    begin = data[:_LOOKED_AT].removeprefix(b"\xef\xbb\xbf")
+    if begin[4:8] == b"ftyp" and begin[8:12] in _HEIC:
+        return "a HEIC image, the format of iPhones"
+    for mark, name in _MARKS:
+        if begin.startswith(mark):
+            return name
+    return next((name for pattern, name in _TEXTS if pattern.match(begin)), None)

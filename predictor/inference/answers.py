@@ -70,7 +70,7 @@ class Answers:
         self._cache = cache
         self._fetcher = fetcher
         self._count = count
-        self._limits = Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
+        self._limits = Limits.of(settings)
         self._url_seconds = settings.cache_seconds
         # Downloads wait side by side: there is a thread for each image that may be accepted.
         max_downloads = max(settings.max_queue, settings.max_batch)

@@ -12,7 +12,7 @@ from predictor.config import Settings
 from predictor.errors import Internal, ModelNotFound, PredictorError
 from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits
-from predictor.image.thumbnail import thumbnail
+from predictor.image.preview import thumbnail
 from predictor.inference.active_models import ActiveModels
 from predictor.inference.admission import Admission, Deadline
 from predictor.inference.answers import Answer, Answers
@@ -57,7 +57,7 @@ class Engine:
     ) -> None:
         self._metrics = metrics
         self._phase_seconds = {phase: metrics.phase_seconds.labels(phase) for phase in PHASES}
-        self._limits = Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
+        self._limits = Limits.of(settings)
         self._answers = Answers(settings, cache, fetcher, metrics.count_cache)
         self.admission = Admission(settings)
         self._previews = threading.Semaphore(settings.concurrency)

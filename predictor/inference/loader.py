@@ -11,8 +11,7 @@ import numpy as np
 from predictor import shared
 from predictor.config import Settings, cores
 from predictor.discovery.discover import discover, recalled
-from predictor.inference.batcher import Batcher
-from predictor.inference.compute_slots import ComputeSlots
+from predictor.inference.batcher import Batcher, ComputeSlots
 from predictor.inference.job import Array, Check, Finish, Job, Prepare, Runner
 from predictor.inference.shared_weights import SharedWeights
 from predictor.inference.watchdog import Watchdog
@@ -117,6 +116,11 @@ class Loader:
         return LoadedModel(
             version, spec, session.provider, version.path.stat().st_size, runner, self._batcher
         )
+
+    def share_weights(self, version: ModelVersion) -> None:
+        """Write a version in a form that workers on a CPU share in memory, unless it is there."""
+        if self._device.kind == "cpu":
+            self._shared_weights.write(version)
 
     def close(self) -> None:
         """Run nothing more."""

@@ -8,17 +8,16 @@ from typing import Any
 
 from predictor.config import Settings
 from predictor.errors import ModelConflict, Overloaded, PredictorError
-from predictor.evaluation.classes import Classes
-from predictor.evaluation.evaluate import evaluate
-from predictor.evaluation.pictures import Picture
+from predictor.evaluation.images import Picture
+from predictor.evaluation.report import evaluate
 from predictor.evaluation.runner import TOP, Answer, Classify, Progress
+from predictor.evaluation.tables import Classes
 from predictor.evaluation.tune import Tuner
 from predictor.image.decode import Limits
 from predictor.inference.engine import Engine
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import EncodedImage, Options, Outcome
-from predictor.store.atomic import storage_errors
-from predictor.store.lock import locked
+from predictor.store.files import locked, storage_errors
 
 _TRIES = 100
 _PAUSE_SECONDS = 0.2
@@ -43,7 +42,7 @@ class Evaluations:
         self._lock = lock
         # One more than can be computed at a time, so that the next picture is read and decoded meanwhile.
         self._threads = settings.concurrency + 1
-        self._limits = Limits(settings.formats, settings.max_pixels, settings.max_image_bytes)
+        self._limits = Limits.of(settings)
 
     def evaluate(self, model: LoadedModel, pictures: Sequence[Picture]) -> Generator[Step, None, None]:
         """Classify labelled pictures with a model, which need not be live any more by the end.

@@ -17,9 +17,8 @@ from predictor.config import Settings
 from predictor.discovery.configs import native
 from predictor.errors import ModelConflict, ModelNotFound, PredictorError
 from predictor.metrics import Metrics
-from predictor.store.atomic import storage_errors
 from predictor.store.commit import ModelTransactions
-from predictor.store.lock import locked
+from predictor.store.files import locked, storage_errors
 from predictor.store.manifest import LABELS, MODEL, PREPROCESSING, described
 from predictor.store.publish import Publisher, now
 from predictor.store.registry import ModelVersion
@@ -53,6 +52,7 @@ class Uploads:
         publisher: makes them versions.
         metrics: counters.
         try_model: tries a model in a process of its own.
+        prepare: called with each version before it is published, while its files lie in a folder of its own.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Uploads:
         publisher: Publisher,
         metrics: Metrics,
         try_model: Try = try_model,
+        prepare: Callable[[ModelVersion], None] = lambda _: None,
     ) -> None:
         self._limits = Limits(model_bytes=settings.max_model_bytes)
         self._allow_loops = settings.allow_loops == "on"
@@ -69,6 +70,7 @@ class Uploads:
         self._publisher = publisher
         self._metrics = metrics
         self._try = try_model
+        self._prepare = prepare
         # One check at a time on a machine: each may use a core and much memory.
         self._lock = transactions.registry.data / "check.lock"
 
@@ -90,6 +92,7 @@ class Uploads:
             report = self._checked(folder, received)
             manifest = described(folder, received.files, by=received.by, created=now())
             complete = dataclasses.replace(manifest, report=report)
+            self._prepare(ModelVersion(received.name, 0, folder / MODEL, complete.digest, complete))
             return self.change(lambda: self._publisher.upload(received.name, folder, complete))
 
     def revise(self, name: str, version: int | None, text: str, by: str | None) -> ModelVersion:

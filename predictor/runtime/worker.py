@@ -7,19 +7,18 @@ fails at its start stops the whole server: trouble is kept, logged and shown by 
 import faulthandler
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from predictor.checking.report import Report, Request
-from predictor.checking.runner_gpu import try_on
+from predictor.checking.runner import try_on
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.fetch.client import Fetcher
-from predictor.inference.active_models import ActiveModels
+from predictor.inference.active_models import ActiveModels, ModelCache
 from predictor.inference.cache import Cache, cache_folder
 from predictor.inference.engine import Engine
 from predictor.inference.loader import LoadedModel, Loader
-from predictor.inference.model_cache import ModelCache
 from predictor.inference.watchdog import Watchdog
 from predictor.metrics import Metrics, exporter
 from predictor.model.device import Device, choose, memory
@@ -28,7 +27,7 @@ from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
-from predictor.store.lock import locked
+from predictor.store.files import locked
 from predictor.store.members import WorkerRecord, WorkerRegistry
 from predictor.store.publish import Publisher
 from predictor.store.registry import ModelVersion, Registry
@@ -70,7 +69,9 @@ class Worker:
             observe=self.metrics.observe_step,
         )
         self.publisher = Publisher(self.registry, self.transactions)
-        self.uploads = Uploads(settings, self.transactions, self.publisher, self.metrics, self._try)
+        self.uploads = Uploads(
+            settings, self.transactions, self.publisher, self.metrics, self._try, self._share
+        )
         self.live = ActiveModels(self.transactions.stamp)
         self.cache = Cache(settings, self.metrics.count_cache)
         self.device: Device | None = None
@@ -131,10 +132,14 @@ class Worker:
         self._loader = Loader(
             device,
             self.settings,
-            folder=lambda version: self.registry.folder(version.name, version.version),
+            folder=self._folder,
             observe=observe,
             watchdog=self._watchdog,
         )
+        # What cannot be read here is dealt with by the follower.
+        with suppress(PredictorError):
+            for name, number in self.registry.read().live().items():
+                self._share(self.registry.at(name, number))
         self._follower = Follower(self.transactions, self.publisher, record, self.live, self._load)
         self._follower.start()
         for model in self.live.serving.values():
@@ -154,6 +159,16 @@ class Worker:
     def _try(self, folder: Path, request: Request) -> Report:
         """Try an upload on what this worker uses; the others of the machine use the same kind of device."""
         return try_on(folder, request, self.device)
+
+    def _folder(self, version: ModelVersion) -> Path:
+        """Where files about a version lie: beside it, or in the store for one that ships with the service."""
+        if version.manifest is None:
+            return self.registry.folder(version.name, version.version)
+        return version.path.parent
+
+    def _share(self, version: ModelVersion) -> None:
+        if self._loader is not None:
+            self._loader.share_weights(version)
 
     def _load(self, version: ModelVersion) -> LoadedModel:
         if self._loader is None:

@@ -7,6 +7,8 @@ so nothing about a model can stop the master.
 import contextlib
 import ctypes
 import gc
+import logging
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -15,7 +17,6 @@ from typing import Any
 from predictor.config import SHORT_TOKEN, Settings, cores
 from predictor.errors import ConfigError
 from predictor.server import memory_files
-from predictor.server.announce import announcement
 from predictor.server.lifetime import Starts
 from predictor.shared import DUE_VARIABLE, SLOT_VARIABLE, release
 from predictor.store.file_system import unfit
@@ -149,3 +150,43 @@ def _one_memory_pool() -> None:
         malloc.mallopt(_M_ARENA_MAX, 1)
         malloc.mallopt(_M_MMAP_THRESHOLD, 4 << 20)
         malloc.mallopt(_M_TRIM_THRESHOLD, 16 << 20)
+
+
+_SLOTS = 1024
+# Where a browser on this machine finds a service that listens on every address.
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 (compared, not bound)
+
+log = logging.getLogger(__name__)
+
+
+class Announcement:
+    """What the workers of one server share to say once that all of them are ready."""
+
+    def __init__(self) -> None:
+        self._ready = memoryview(mmap.mmap(-1, _SLOTS))
+        # One worker reads the one byte, however many try at the same moment; the others read the end.
+        self._token, write = os.pipe()
+        os.write(write, b"!")
+        os.close(write)
+
+    def ready(self, slot: int, workers: int, bind: str) -> None:
+        """Learn that a worker can predict; when it is the last of them, say where to open the service.
+
+        Args:
+            slot: the worker's.
+            workers: how many there are.
+            bind: where the server listens, as `host:port` or `unix:path`.
+        """
+        self._ready[slot % _SLOTS] = 1
+        if sum(self._ready) >= workers and os.read(self._token, 1):
+            log.info("Ready: open %s", url(bind) or bind)
+
+
+def url(bind: str) -> str | None:
+    """Where a browser on this machine opens what listens on `host:port`; None for a Unix socket."""
+    host, _, port = bind.rpartition(":")
+    return None if host == "unix" else f"http://{_LOOPBACK.get(host, host)}:{port}/"
+
+
+announcement = Announcement()
+"""That of this server."""

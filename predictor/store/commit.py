@@ -16,11 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from predictor.errors import ModelConflict, NotReady, PredictorError, StorageFull
-from predictor.store.atomic import remove, storage_errors
-from predictor.store.lock import locked
+from predictor.store.files import Staging, locked, remove, storage_errors
 from predictor.store.members import WorkerRegistry
 from predictor.store.registry import Registry
-from predictor.store.staging import Staging
 from predictor.store.stamp import Stamp
 from predictor.store.state import Name, State
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor.errors import NotReady
-from predictor.store.atomic import atomic_write
+from predictor.store.files import atomic_write
 
 MODEL, LABELS, PREPROCESSING = "model.onnx", "labels", "preprocessing"
 """The files of a version."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from predictor.errors import InvalidModel, NotReady, PredictorError
-from predictor.store.lock import hold
+from predictor.store.files import hold
 
 _RECORD_BYTES = 8192
 _NUMBERS = struct.Struct("=QQQQ")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from predictor.errors import InvalidModel, ModelConflict, ModelNotFound
-from predictor.store.atomic import move_folder, remove
 from predictor.store.commit import LOCK_SECONDS, ModelTransactions
+from predictor.store.files import move_folder, remove
 from predictor.store.manifest import MODEL, Manifest
 from predictor.store.members import CrashedWorker
 from predictor.store.registry import ModelVersion, Registry

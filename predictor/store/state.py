@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor.errors import StorageFull
-from predictor.store.atomic import atomic_write
+from predictor.store.files import atomic_write
 
 _POINTER, _COPY = "state.json", "state.copy.json"
 _EVENTS = 100

@@ -20,10 +20,9 @@ from predictor.errors import (
 )
 from predictor.inference.prediction import Outcome
 from predictor.runtime.worker import Worker
-from predictor.web import deadline, inputs, schemas, serializers
-from predictor.web.auth import require_token
-from predictor.web.errors import problem_json
-from predictor.web.flask_app import JsonResponse
+from predictor.web import inputs, middleware, schemas, serializers
+from predictor.web.access import require_token
+from predictor.web.flask_app import JsonResponse, problem_json
 from predictor.web.middleware import current_context, current_request
 from predictor.web.openapi import BINARY, operation
 
@@ -37,7 +36,7 @@ def blueprint(worker: Worker) -> Blueprint:
     @operation(
         tag="Prediction",
         query=schemas.Options,
-        headers=deadline.Headers,
+        headers=middleware.Headers,
         bodies={
             "application/json": schemas.PredictRequest,
             "multipart/form-data": schemas.FileRequest,
@@ -60,7 +59,7 @@ def blueprint(worker: Worker) -> Blueprint:
         asked = current_request()
         require_token(asked, settings.predict_tokens)
         sent = inputs.read(asked, settings)
-        outcome = worker.engine.predict(sent.images, sent.options, deadline.of_request(asked, settings))
+        outcome = worker.engine.predict(sent.images, sent.options, middleware.deadline_of(asked, settings))
         current_context().phases = outcome.phases.seconds
         return JsonResponse(_body(outcome, many=sent.many))
 

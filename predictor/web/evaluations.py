@@ -28,17 +28,17 @@ from predictor.errors import (
     StorageFull,
     Unauthorized,
 )
-from predictor.evaluation import archive
-from predictor.evaluation.pictures import Files, Picture, labelled
+from predictor.evaluation import images
+from predictor.evaluation.images import Files, Picture, labelled
 from predictor.evaluation.runner import Progress
 from predictor.evaluation.tune import sample
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step
 from predictor.runtime.worker import Worker
-from predictor.store.atomic import storage_errors
-from predictor.web import deadline, evaluation_schemas, forms, schemas
-from predictor.web.auth import require_admin
-from predictor.web.errors import problem_json, wants_page
+from predictor.store.files import storage_errors
+from predictor.web import evaluation_schemas, forms, middleware, schemas
+from predictor.web.access import require_admin
+from predictor.web.flask_app import problem_json, wants_page
 from predictor.web.openapi import TEXT, operation
 
 NAME = "evaluations"
@@ -164,7 +164,7 @@ def _begun(worker: Worker, work: Work, limit: int | None, held: ExitStack) -> It
 def _waited_for(steps: Iterator[Step]) -> Iterator[Step]:
     """The same, as long as the sender of the request waits for them."""
     for step in steps:
-        deadline.check_connected(request)
+        middleware.check_connected(request)
         yield step
 
 
@@ -189,7 +189,7 @@ def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
             field="pictures",
         )
     body = schemas.check(evaluation_schemas.EvaluationRequest, fields, strict=False)
-    pictures = labelled(_files(files, settings.max_image_bytes), partial(deadline.check_connected, request))
+    pictures = labelled(_files(files, settings.max_image_bytes), partial(middleware.check_connected, request))
     return _Asked(body.model, body.version, sample(pictures, body.limit or limit or len(pictures)))
 
 
@@ -199,7 +199,7 @@ def _files(files: Sequence[forms.ReceivedFile], max_bytes: int) -> Files:
         raise InvalidRequest(f"{schemas.shown(stray)}: name each file field pictures.")
     paths = [(file.filename[:_NAME_LENGTH], file.path) for file in files]
     if len(paths) == 1 and paths[0][0].lower().endswith(".zip"):
-        return archive.files_of(paths[0][1], max_bytes)
+        return images.files_of(paths[0][1], max_bytes)
     return {name: partial(_read, path, max_bytes) for name, path in paths}
 
 

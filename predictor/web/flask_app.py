@@ -1,15 +1,23 @@
-"""Flask as this service uses it: compact JSON, no sessions, forms by another parser, safe headers."""
+"""Flask as this service uses it: compact JSON, no sessions, forms by another parser, safe headers, errors.
 
+One handler answers all errors of the application; it chooses the form by path and Accept.
+"""
+
+import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, Response
+from flask import Flask, Request, Response, current_app, jsonify, render_template, request
 from flask.json.provider import DefaultJSONProvider
 from flask.sessions import SessionInterface, SessionMixin
+from gunicorn.http.errors import ParseException
 from pydantic_core import to_json
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from predictor.problem import SAFE_HEADERS
+from predictor.errors import ImageTooLarge, Internal, InvalidRequest, PredictorError
+from predictor.problem import SAFE_HEADERS, document
 from predictor.web.forms import FormParser
+from predictor.web.middleware import current_context
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -89,3 +97,88 @@ class ServiceFlask(Flask):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.wsgi_app = SafeHeaders(self.wsgi_app)  # type: ignore[method-assign]
+
+
+log = logging.getLogger(__name__)
+
+Page = Callable[[dict[str, Any]], str]
+_PAGES = "problem_pages"
+# Refusals of the HTTP layer itself, where the contract has no code: the standard's words.
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_image"}
+
+
+def handle_errors(app: Flask) -> None:
+    """Answer every error of the application from here."""
+    app.register_error_handler(Exception, _handle)
+
+
+def problem_json(error: PredictorError) -> dict[str, Any]:
+    """An error as RFC 9457 describes it (`schemas.Problem`)."""
+    return _problem(error.code, error.title, error.status, error.detail)
+
+
+def _problem(code: str, title: str, status: int, detail: str) -> dict[str, Any]:
+    return document(code, title, status, detail, current_context().request_id)
+
+
+def show_on(app: Flask, blueprint: str, page: Page) -> None:
+    """Have a blueprint's errors shown on a page of its own.
+
+    Args:
+        app: the application.
+        blueprint: its name.
+        page: renders the page for a problem.
+    """
+    app.extensions.setdefault(_PAGES, {})[blueprint] = page
+
+
+def _error_page(problem: dict[str, Any]) -> str:
+    return render_template("error.html", problem=problem)
+
+
+def _handle(error: Exception) -> Response:
+    if isinstance(error, RequestEntityTooLarge):
+        error = ImageTooLarge("The request is larger than allowed.")
+    if isinstance(error, HTTPException):
+        return _http_error(error)
+    if isinstance(error, ParseException):
+        # The server reads a body while the application does, so it finds there what is wrong with it.
+        error = InvalidRequest("The request's body is malformed or incomplete.")
+    if not isinstance(error, PredictorError):
+        log.error("A request failed", exc_info=error)
+        error = Internal("The service failed; its log has the reason under the request id.")
+    return _respond(problem_json(error.bare()), error.headers)
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Location"}}
+    if 300 <= status < 400:
+        return Response(status=status, headers=headers)
+    default = InvalidRequest if status < 500 else Internal
+    detail = {
+        404: "This URL does not exist.",
+        405: "This URL does not accept this method.",
+    }.get(status, "The request is invalid.")
+    problem = _problem(_HTTP_CODES.get(status, default.code), error.name, status, detail)
+    return _respond(problem, headers)
+
+
+def _respond(problem: dict[str, Any], headers: dict[str, str]) -> Response:
+    rendered = current_app.extensions.get(_PAGES, {}).get(request.blueprint, _error_page)
+    if request.path.startswith("/v2"):
+        response = jsonify(error=problem["detail"])
+    elif wants_page():
+        response = Response(rendered(problem), mimetype="text/html")
+    else:
+        response = jsonify(problem)
+        response.mimetype = "application/problem+json"
+    response.status_code = problem["status"]
+    response.headers.update(headers)
+    return response
+
+
+def wants_page() -> bool:
+    """Whether a page is wanted rather than JSON: whoever names no preference gets JSON."""
+    best = request.accept_mimetypes.best_match(["application/json", "application/problem+json", "text/html"])
+    return best == "text/html" and request.headers.get("Accept", "*/*") != "*/*"

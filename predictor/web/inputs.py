@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 
 from predictor.config import Settings
 from predictor.errors import InvalidRequest, PredictorError, UnsupportedImage
-from predictor.image import foreign
+from predictor.image import decode
 from predictor.image.decode import sniff
 from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl, Options
 from predictor.web import forms, schemas
@@ -68,7 +68,7 @@ def _from_body(request: Request) -> PredictInput:
     if request.mimetype == _URLENCODED and _FORM.match(data):
         return _from_form(request)
     declared = request.mimetype.startswith("image/") or request.mimetype in _IMAGE_TYPES
-    if declared or foreign.describe(data):
+    if declared or decode.describe(data):
         return _image(request, data)
     raise UnsupportedImage(f"The body is not an image of a known format. {_FORMS_TAKEN}")
 

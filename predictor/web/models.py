@@ -17,9 +17,9 @@ from predictor.errors import (
 )
 from predictor.runtime.worker import Worker
 from predictor.store.registry import ModelVersion
-from predictor.web import model_schemas, models_page, schemas, uploads
-from predictor.web.auth import require_admin
-from predictor.web.errors import wants_page
+from predictor.web import model_schemas, pages, schemas, uploads
+from predictor.web.access import require_admin
+from predictor.web.flask_app import wants_page
 from predictor.web.openapi import operation
 from predictor.web.serializers import model_json, models_json
 
@@ -182,5 +182,5 @@ def _changed(worker: Worker, version: ModelVersion) -> Response:
 def _answer(worker: Worker, answer: dict[str, Any], **shown: Any) -> Response:
     """JSON for a script, the page for a browser."""
     if wants_page():
-        return Response(models_page.render(worker, **shown), mimetype="text/html")
+        return Response(pages.render_models(worker, **shown), mimetype="text/html")
     return jsonify(answer)

@@ -1,11 +1,38 @@
 """For operators: is it alive, and is it ready; `/metrics` is the exporter's."""
 
+from typing import Literal
+
 from flask import Blueprint, Flask, Response, jsonify
+from pydantic import BaseModel, Field
 
 from predictor.errors import NotReady, Overloaded
 from predictor.runtime.worker import Worker
 from predictor.web import schemas
 from predictor.web.openapi import TEXT, describe_foreign, operation
+from predictor.web.schemas import ModelRef
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class DeviceState(BaseModel):
+    """The device on which the model runs, and the reason."""
+
+    kind: Literal["cpu", "cuda"]
+    name: str
+    provider: str = Field(description="The execution provider of the session.")
+    reason: str
+
+
+class Ready(BaseModel):
+    """Predictions succeed."""
+
+    status: Literal["ready"]
+    model: ModelRef
+    device: DeviceState
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -13,13 +40,13 @@ def blueprint(worker: Worker) -> Blueprint:
     ops = Blueprint("ops", __name__)
 
     @ops.get("/healthz")
-    @operation(tag="Operating", answers={"application/json": schemas.Alive})
+    @operation(tag="Operating", answers={"application/json": Alive})
     def healthz() -> Response:
         """Check that the process answers."""
         return jsonify(status="alive")
 
     @ops.get("/readyz")
-    @operation(tag="Operating", answers={"application/json": schemas.Ready}, errors=(NotReady, Overloaded))
+    @operation(tag="Operating", answers={"application/json": Ready}, errors=(NotReady, Overloaded))
     def readyz() -> Response:
         """Check whether predictions succeed, and on which device they run."""
         model, device = worker.engine.model(), worker.device

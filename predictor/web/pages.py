@@ -1,4 +1,4 @@
-"""The pages people see: the picture page, which works without JavaScript, and the documentation."""
+"""The pages: for predictions, which works without JavaScript, for models, and the documentation."""
 
 import base64
 import time
@@ -10,10 +10,12 @@ from predictor import __version__
 from predictor.errors import PredictorError
 from predictor.inference.prediction import EncodedImage, ImageSource
 from predictor.runtime.worker import Worker
-from predictor.web import deadline, inputs, openapi, schemas, serializers
-from predictor.web.auth import require_token
-from predictor.web.errors import problem_json
+from predictor.web import inputs, middleware, openapi, schemas, serializers
+from predictor.web.access import require_token
+from predictor.web.flask_app import problem_json
 from predictor.web.middleware import current_context
+from predictor.web.openapi import TEXT, operation
+from predictor.web.serializers import models_json
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -33,13 +35,19 @@ def blueprint(worker: Worker) -> Blueprint:
         except PredictorError as error:
             return _index(worker, problem=problem_json(error.bare())), error.status
 
+    @pages.get("/upload")
+    @operation(tag="Models", answers={"text/html": TEXT})
+    def upload() -> str:
+        """Show the models and the upload form."""
+        return render_models(worker)
+
     @pages.get("/docs")
     def docs() -> str:
         """Show the API's documentation."""
         return render_template("docs.html", document=_document())
 
     @pages.get("/openapi.json")
-    @openapi.operation(tag="Operating", answers={"application/json": {"type": "object"}})
+    @operation(tag="Operating", answers={"application/json": {"type": "object"}})
     def openapi_json() -> Response:
         """Return the OpenAPI document."""
         return jsonify(_document())
@@ -84,7 +92,7 @@ def _predicted(worker: Worker) -> dict[str, Any]:
     require_token(request, worker.settings.predict_tokens)
     sent = inputs.read(request, worker.settings)
     outcome = worker.engine.predict(
-        sent.images[:1], sent.options, deadline.of_request(request, worker.settings)
+        sent.images[:1], sent.options, middleware.deadline_of(request, worker.settings)
     )
     current_context().phases = outcome.phases.seconds
     first = outcome.results[0]
@@ -102,3 +110,21 @@ def _preview(picture: ImageSource, worker: Worker) -> str | None:
     if not isinstance(picture, EncodedImage):
         return None
     return "data:image/jpeg;base64," + base64.b64encode(worker.engine.preview(picture.data)).decode()
+
+
+def render_models(worker: Worker, **shown: Any) -> str:
+    """The page of models.
+
+    Args:
+        worker: whose models are shown.
+        shown: what came of a change: `uploaded`, `message` or `problem`.
+    """
+    settings = worker.settings
+    nothing = {"uploaded": None, "message": None, "problem": None}
+    return render_template(
+        "models.html",
+        models=models_json(worker.registry)["models"],
+        limits={"max_model_mb": settings.max_model_mb},
+        protected=bool(settings.admin_tokens),
+        **(nothing | shown),
+    )

@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from flask import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
@@ -163,29 +163,6 @@ class Results(BaseModel):
     """Answers in the order in which the images were sent; an invalid image does not fail the others."""
 
     results: list[Answer | Failure]
-
-
-class Alive(BaseModel):
-    """The process answers."""
-
-    status: Literal["alive"]
-
-
-class DeviceState(BaseModel):
-    """The device on which the model runs, and the reason."""
-
-    kind: Literal["cpu", "cuda"]
-    name: str
-    provider: str = Field(description="The execution provider of the session.")
-    reason: str
-
-
-class Ready(BaseModel):
-    """Predictions succeed."""
-
-    status: Literal["ready"]
-    model: ModelRef
-    device: DeviceState
 
 
 _NAME = re.compile(r"[\w.\-\[\]]{1,64}")

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from predictor.errors import InvalidModel
-from predictor.image.tensor_to_image import png
+from predictor.image.preview import png
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import Prediction, Trace
 from predictor.model.scores import described

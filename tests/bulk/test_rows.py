@@ -7,7 +7,7 @@ import pytest
 
 from predictor.bulk.rows import FORMS, Row, predicted
 from predictor.errors import InvalidImage, NotReady
-from predictor.evaluation.pictures import Picture
+from predictor.evaluation.images import Picture
 
 CLASSES = [
     {"label": 'cat, "tabby"', "index": 281, "confidence": 0.75, "id": "n02123045"},

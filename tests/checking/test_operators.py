@@ -5,7 +5,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from predictor.checking.operators import LOOPS, REPEATING, check
 from predictor.checking.report import Refused
-from predictor.discovery.graph_nodes import RUNTIME
+from predictor.discovery.graph_prefix import RUNTIME
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from predictor.checking.report import Request
 from predictor.checking.runner import try_model
-from predictor.evaluation.local import opened
+from predictor.evaluation.predictors import opened
 from tools import quantised_models
 from tools.make_reference import crop_of
 

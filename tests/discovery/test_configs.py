@@ -13,8 +13,8 @@ from PIL import Image
 
 from predictor.discovery.configs.read import from_metadata, from_text
 from predictor.discovery.discover import discover
-from predictor.discovery.input_layout import input_layout
 from predictor.discovery.resolve import resolve
+from predictor.discovery.signature import input_layout
 from predictor.errors import InvalidModel
 from predictor.image.preprocess import Preprocessing, to_tensor
 from predictor.model.spec import NOTHING_SEEN, Graph, Tensor

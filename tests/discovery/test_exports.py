@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from predictor.evaluation.local import LocalModel, opened
+from predictor.evaluation.predictors import LocalModel, opened
 from predictor.image.decode import decode
 from predictor.image.preprocess import to_tensor
 from predictor.model.scores import rank

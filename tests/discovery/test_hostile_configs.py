@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
-from predictor.discovery.configs import huggingface, keras, native, openvino, timm, torchvision
+from predictor.discovery.configs import huggingface, keras, metadata, native, timm, torchvision
 from predictor.discovery.discover import discover
 from predictor.errors import InvalidModel
 from predictor.image.preprocess import to_tensor
@@ -40,7 +40,7 @@ FIELDS = sorted(
         "shortest_edge",
     }
 )
-KEYS = [f"model_info {name}" for name in sorted(openvino._PREPROCESSING)] + [
+KEYS = [f"model_info {name}" for name in sorted(metadata._PREPROCESSING)] + [
     "task",
     "imgsz",
     "channels",

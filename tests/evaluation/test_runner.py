@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from predictor.errors import InvalidImage
-from predictor.evaluation.classes import Classes
-from predictor.evaluation.pictures import Picture
+from predictor.evaluation.images import Picture
 from predictor.evaluation.runner import Answer, classify_all, parallel_map
+from predictor.evaluation.tables import Classes
 from predictor.model.labels import Label
 from tests.patience import PATIENCE
 

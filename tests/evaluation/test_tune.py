@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from predictor.errors import InvalidRequest
-from predictor.evaluation.pictures import Picture
+from predictor.evaluation.images import Picture
 from predictor.evaluation.runner import Progress
 from predictor.evaluation.tune import Tuner, sample
 from predictor.image.decode import Limits

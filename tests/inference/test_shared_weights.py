@@ -1,9 +1,8 @@
-"""Weights are written down once as the processor wants them, and shared; else, models load anyway."""
+"""Weights are written once as the processor wants them, and shared; else, models load anyway."""
 
-import json
 import os
+import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -66,18 +65,26 @@ def mapped(pid: int, file: Path) -> tuple[int, int]:
     return resident, own
 
 
+def own_answers(version: ModelVersion) -> Array:
+    """The answers of the model's own file."""
+    return load(version.path, Device("cpu")).run(PICTURE)
+
+
 def test_same_answers(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
-    """Who writes and who reads what was written give, bit by bit, the answers of the model's own file."""
-    expected = load(version.path, Device("cpu")).run(PICTURE)
+    """What was written gives, bit by bit, the answers of the model's own file, which is not read any more."""
+    expected, graph = own_answers(version), load(version.path, Device("cpu")).graph
 
-    sessions = [make().session(version) for _ in range(2)]
+    make().write(version)
+    version.path.unlink()
+    session = make().session(version)
 
-    assert all(np.array_equal(session.run(PICTURE), expected) for session in sessions)
-    assert sessions[1].graph == load(version.path, Device("cpu")).graph
+    assert np.array_equal(session.run(PICTURE), expected)
+    assert session.graph == graph
 
 
 def test_shared(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """The weights are pages of one file, which running the model does not copy."""
+    make().write(version)
     sessions = [make().session(version) for _ in range(2)]
     for session in sessions:
         session.run(PICTURE)
@@ -89,120 +96,77 @@ def test_shared(version: ModelVersion, make: Callable[..., SharedWeights]) -> No
     assert own == 0
 
 
-def test_read_without_the_original(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
-    """The second session is made from what was written, not from the model's own file."""
-    make().session(version)
-    expected = load(version.path, Device("cpu")).run(PICTURE)
-    version.path.write_bytes(bytes(version.path.stat().st_size))
-
-    assert np.array_equal(make().session(version).run(PICTURE), expected)
-
-
-@pytest.mark.parametrize("name", ["model.onnx", "model.weights", "facts.json"])
+@pytest.mark.parametrize("name", ["model.onnx", "model.weights", "digests.json"])
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
 def test_damaged(version: ModelVersion, make: Callable[..., SharedWeights], name: str, damage: str) -> None:
-    """What is damaged is not used, and written anew."""
-    expected = make().session(version).run(PICTURE)
+    """What is damaged is not used; the next start writes it anew."""
+    expected = own_answers(version)
+    make().write(version)
     path = written(version) / name
-    content = path.read_bytes()
-    if damage == "missing":
-        path.unlink()
-    else:
-        half = len(content) // 2
+    content, half = path.read_bytes(), path.stat().st_size // 2
+    # Never in place: whoever has the file mapped would end.
+    path.unlink()
+    if damage != "missing":
         path.write_bytes(
             content[:half] if damage == "cut" else content[:half] + b"\x07" + content[half + 1 :]
         )
 
-    answers = [make().session(version).run(PICTURE) for _ in range(2)]
+    assert np.array_equal(make().session(version).run(PICTURE), expected)
+    assert mapped(os.getpid(), written(version) / "model.weights")[0] == 0
 
-    assert all(np.array_equal(found, expected) for found in answers)
-    assert (written(version) / "model.weights").stat().st_size > version.path.stat().st_size
+    make().write(version)
+    session = make().session(version)
+
+    assert np.array_equal(session.run(PICTURE), expected)
+    assert mapped(os.getpid(), written(version) / "model.weights")[0] > 0
 
 
-@pytest.mark.parametrize(
-    "facts", [None, b"{", b"[]", b'{"begun": "x"}', b'{"files": ["model.onnx"]}', b'{"files": {"a": 1}}']
-)
-def test_written_anew(version: ModelVersion, make: Callable[..., SharedWeights], facts: bytes | None) -> None:
-    """Where its facts are damaged it is written anew, and who has the old one mapped keeps it."""
+@pytest.mark.parametrize("digests", [b"{", b"[]", b"{}", b"7", b'["model.onnx"]', b'{"model.onnx": 1}'])
+def test_written_anew(version: ModelVersion, make: Callable[..., SharedWeights], digests: bytes) -> None:
+    """Where the digests are damaged it is written anew, and who has the old one mapped keeps it."""
+    make().write(version)
     first = make().session(version)
     expected, weights = first.run(PICTURE), written(version) / "model.weights"
     old = weights.stat().st_ino
     held = weights.open("rb")
-    path = written(version) / "facts.json"
-    path.unlink() if facts is None else path.write_bytes(facts)
+    (written(version) / "digests.json").write_bytes(digests)
 
-    second = make().session(version)
+    make().write(version)
 
     assert weights.stat().st_ino != old
     assert held.read(1)
     held.close()
     assert np.array_equal(first.run(PICTURE), expected)
-    assert np.array_equal(second.run(PICTURE), expected)
+    assert np.array_equal(make().session(version).run(PICTURE), expected)
 
 
-def test_unexpected(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
-    """Whatever fails, the version's own file is loaded."""
+def test_written_once(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
+    """What is there and whole stays."""
+    make().write(version)
+    before = (written(version) / "model.onnx").stat().st_ino
 
-    def fail(_: Session, __: ModelVersion) -> Array:
-        raise MemoryError
+    make().write(version)
 
-    assert make(fail).session(version).run(PICTURE).shape == make().session(version).run(PICTURE).shape
+    assert (written(version) / "model.onnx").stat().st_ino == before
 
 
 def test_other_answers(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
-    """An optimised graph that answers differently is not used, by nobody and for a while."""
+    """An optimised graph that answers differently is not kept."""
     calls = list[Session]()
 
     def differently(session: Session, _: ModelVersion) -> Array:
         calls.append(session)
         return np.array([len(calls)])
 
-    sessions = [make(differently).session(version) for _ in range(2)]
-    wrong = calls.pop()
-    del calls[:]
+    make(differently).write(version)
 
-    assert wrong not in sessions
-    assert mapped(os.getpid(), written(version) / "model.weights") == (0, 0)
-    assert {path.name for path in written(version).iterdir()} == {"facts.json", "lock"}
-
-
-def test_whoever_began_may_have_died(
-    version: ModelVersion, make: Callable[..., SharedWeights], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where a process began and did not come to an end, it is tried again only after a time."""
-    make().session(version)
-    facts = written(version) / "facts.json"
-    begun = json.loads(facts.read_text())
-    facts.write_text(json.dumps({"begun": facts.stat().st_mtime}))
-
-    make().session(version)
-    soon = json.loads(facts.read_text())
-    monkeypatch.setattr(shared_weights, "RETRY_SECONDS", 0.0)
-    make().session(version)
-
-    assert "begun" in soon
-    assert json.loads(facts.read_text()) == begun
-
-
-def test_many_at_once(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
-    """Of those who load at the same time one writes, and all share what it wrote."""
-    answers = list[Session]()
-
-    def counted(session: Session, version: ModelVersion) -> Array:
-        answers.append(session)
-        return answer(session, version)
-
-    with ThreadPoolExecutor(6) as pool:
-        sessions = list(pool.map(lambda _: make(counted).session(version), range(6)))
-
-    expected = sessions[0].run(PICTURE)
-    assert len(answers) == 2
-    assert all(np.array_equal(session.run(PICTURE), expected) for session in sessions)
+    assert len(calls) == 2
+    assert list(version.path.parent.iterdir()) == [version.path]
 
 
 def test_small(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """A small file is loaded as it is."""
-    make(min_bytes=version.path.stat().st_size + 1).session(version)
+    make(min_bytes=version.path.stat().st_size + 1).write(version)
 
     assert list(version.path.parent.iterdir()) == [version.path]
 
@@ -214,41 +178,44 @@ def test_no_room(
     usage = type("Usage", (), {"free": version.path.stat().st_size})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
 
+    make().write(version)
+
+    assert list(version.path.parent.iterdir()) == [version.path]
     assert make().session(version).run(PICTURE).shape == (2, 1000)
-    assert not (written(version) / "model.weights").exists()
 
 
-def test_too_large(
-    version: ModelVersion, make: Callable[..., SharedWeights], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [Internal("The model failed on this image."), MemoryError(), OSError()])
+def test_failure_leaves_nothing(
+    version: ModelVersion, make: Callable[..., SharedWeights], error: Exception
 ) -> None:
-    """Weights that are much larger than the model's file are not kept."""
-    monkeypatch.setattr(shared_weights, "_ROOM", 2)
-
-    assert make().session(version).run(PICTURE).shape == (2, 1000)
-    assert {path.name for path in written(version).iterdir()} == {"facts.json", "lock"}
-
-
-def test_failure_leaves_nothing(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
-    """Where the attempt fails on its way, the model loads and no half-written file stays."""
+    """Where writing fails on its way, no half-written file stays, and the model loads."""
 
     def fail(*_: object) -> Array:
-        raise Internal("The model failed on this image.")
+        raise error
 
-    assert make(fail).session(version).run(PICTURE).shape == (2, 1000)
-    assert {path.name for path in written(version).iterdir()} == {"facts.json", "lock"}
+    make(fail).write(version)
+
+    assert list(version.path.parent.iterdir()) == [version.path]
+    assert make().session(version).run(PICTURE).shape == (2, 1000)
 
 
 def test_unwritable(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """Where nothing can be written, the model loads."""
-    hindrance = version.path.parent / make()._name
-    hindrance.write_text("no folder")
+    weights = make()
+    weights.write(version)
+    place = written(version)
+    shutil.rmtree(place)
+    place.write_text("no folder")
 
-    assert make().session(version).run(PICTURE).shape == (2, 1000)
+    weights.write(version)
+
+    assert weights.session(version).run(PICTURE).shape == (2, 1000)
 
 
 def test_bad_model(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """A file that the runtime cannot load is said to be one, as without all this."""
     version.path.write_bytes(bytes(5_000_000))
+    make().write(version)
 
     with pytest.raises(InvalidModel):
         make().session(version)
@@ -258,11 +225,11 @@ def test_other_processor(
     version: ModelVersion, make: Callable[..., SharedWeights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a change of the runtime or the processor it is written anew, and the old one goes."""
-    make().session(version)
+    make().write(version)
     before = written(version)
     monkeypatch.setattr(shared_weights, "RUNTIME", "another release")
 
-    make().session(version)
+    make().write(version)
 
     assert written(version) != before
 
@@ -281,9 +248,10 @@ def test_kinds(
     small = ModelVersion("small", 1, path, "sha256:1")
     shape = (1, 3, 32, 32) if layout == "NCHW" else (1, 32, 32, 3)
     picture = np.random.default_rng(0).integers(0, 100, shape).astype(dtype)
-    sessions = [make(lambda session, _: session.run(picture), min_bytes=0).session(small) for _ in range(2)]
-
+    weights = make(lambda session, _: session.run(picture), min_bytes=0)
     expected = load(path, Device("cpu")).run(picture)
 
-    assert all(np.array_equal(session.run(picture), expected) for session in sessions)
-    assert (written(small) / "facts.json").exists()
+    weights.write(small)
+    path.unlink()
+
+    assert np.array_equal(weights.session(small).run(picture), expected)

@@ -19,7 +19,7 @@ from predictor.store.commit import ModelTransactions
 from predictor.store.manifest import LABELS, MODEL
 from predictor.store.members import WorkerRegistry
 from predictor.store.publish import Publisher
-from predictor.store.registry import Registry
+from predictor.store.registry import ModelVersion, Registry
 from predictor.store.stamp import Stamp
 from tests.patience import PATIENCE
 
@@ -67,9 +67,28 @@ def trials() -> Trials:
     return Trials()
 
 
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A version as it was before it was published, and the files that lay beside it."""
+
+    version: ModelVersion
+    files: set[str]
+
+
 @pytest.fixture
-def uploads(tmp_path: Path, trials: Trials) -> Uploads:
+def prepared() -> list[Prepared]:
+    """The versions that were to be prepared."""
+    return []
+
+
+@pytest.fixture
+def uploads(tmp_path: Path, trials: Trials, prepared: list[Prepared]) -> Uploads:
     """Uploads to a fresh store without workers."""
+
+    def prepare(version: ModelVersion) -> None:
+        prepared.append(Prepared(version, {path.name for path in version.path.parent.iterdir()}))
+        (version.path.parent / "prepared").write_text("more")
+
     for name in ("models", "workers"):
         (tmp_path / name).mkdir()
     registry = Registry(tmp_path, BUNDLED_MODEL)
@@ -80,7 +99,8 @@ def uploads(tmp_path: Path, trials: Trials) -> Uploads:
         WorkerRegistry(tmp_path / "workers"),
         observe=metrics.observe_step,
     )
-    return Uploads(Settings(data=tmp_path), transactions, Publisher(registry, transactions), metrics, trials)
+    publisher = Publisher(registry, transactions)
+    return Uploads(Settings(data=tmp_path), transactions, publisher, metrics, trials, prepare)
 
 
 def receiver(content: bytes = b"model", *, labels: bytes | None = None) -> Callable[[Path], Received]:
@@ -95,6 +115,17 @@ def receiver(content: bytes = b"model", *, labels: bytes | None = None) -> Calla
         return Received("default", files, "127.0.0.1")
 
     return receive
+
+
+def test_prepared(uploads: Uploads, prepared: list[Prepared]) -> None:
+    """What is prepared beside a version before it is published moves with it."""
+    version = uploads.take(receiver(labels=b"[]"))
+
+    (before,) = prepared
+    assert before.files == {MODEL, LABELS}
+    assert before.version.digest == version.digest
+    assert before.version.manifest == version.manifest
+    assert (version.path.parent / "prepared").read_text() == "more"
 
 
 def test_published(uploads: Uploads, trials: Trials) -> None:

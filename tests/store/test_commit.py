@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from predictor.errors import InvalidModel, ModelConflict, NotReady, StorageFull
-from predictor.store.lock import locked
+from predictor.store.files import locked
 from predictor.store.registry import DEFAULT
 from tests.patience import PATIENCE
 

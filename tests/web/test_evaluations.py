@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from predictor.runtime.worker import Worker
-from predictor.store.lock import locked
+from predictor.store.files import locked
 from tools.sample_models import classifier
 
 COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}

@@ -194,10 +194,10 @@ class Watched(io.BytesIO):
         self._folder = folder
         self.written: list[int] = []
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def readinto(self, buffer: Any, /) -> int:
         """Note it, and read."""
         self.written.append(sum(file.stat().st_size for file in self._folder.iterdir()))
-        return super().read(size)
+        return super().readinto(buffer)
 
 
 def test_written_as_it_comes(tmp_path: Path) -> None:

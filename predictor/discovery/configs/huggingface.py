@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from predictor.discovery.configs.declared import DeclaredPreprocessing
-from predictor.discovery.configs.families import CLIP, HALF, IMAGENET, SCALE, Triple
-from predictor.discovery.configs.record import Record
+from predictor.discovery.configs import declared
+from predictor.discovery.configs.declared import SCALE, DeclaredPreprocessing, Record, Triple
 from predictor.image.resize import Interpolation
 from predictor.model import strict_json
 from predictor.model.strict_json import shown
@@ -23,39 +22,15 @@ _CONVNEXT_WHOLE = 384
 _TYPES = ("image_processor_type", "feature_extractor_type")
 _USED = {
     *_TYPES,
-    "do_resize",
-    "size",
-    "resample",
-    "crop_pct",
-    "do_center_crop",
-    "crop_size",
-    "do_rescale",
-    "rescale_factor",
-    "rescale_offset",
-    "do_normalize",
-    "image_mean",
-    "image_std",
-    "include_top",
-    "do_flip_channel_order",
-    "do_pad",
-    "pad_size",
-    "size_divisor",
+    *("do_resize", "size", "resample", "crop_pct", "do_center_crop", "crop_size", "do_rescale"),
+    *("rescale_factor", "rescale_offset", "do_normalize", "image_mean", "image_std", "include_top"),
+    *("do_flip_channel_order", "do_pad", "pad_size", "size_divisor"),
 }
 # They concern other things than the values of the tensor, or repeat what the processor's type says.
 _IGNORED = {
-    "_processor_class",
-    "processor_class",
-    "_valid_processor_keys",
-    "auto_map",
-    "data_format",
-    "default_to_square",
-    "device",
-    "disable_grouping",
-    "do_convert_rgb",
-    "do_reduce_labels",
-    "input_data_format",
-    "reduce_labels",
-    "return_tensors",
+    *("_processor_class", "processor_class", "_valid_processor_keys", "auto_map", "data_format"),
+    *("default_to_square", "device", "disable_grouping", "do_convert_rgb", "do_reduce_labels"),
+    *("input_data_format", "reduce_labels", "return_tensors"),
 }
 _NAMES = {
     "interpolation": "resample",
@@ -83,29 +58,29 @@ class _Processor:
     crop_pct: float | None = None
 
 
-_CLIP = _Processor(224, False, _BICUBIC, CLIP, crop=224)
-_BEIT = _Processor(256, True, _BICUBIC, HALF, crop=224)
-_MOBILENET = _Processor(256, False, _BILINEAR, HALF, crop=224)
+_CLIP = _Processor(224, False, _BICUBIC, declared.CLIP, crop=224)
+_BEIT = _Processor(256, True, _BICUBIC, declared.HALF, crop=224)
+_MOBILENET = _Processor(256, False, _BILINEAR, declared.HALF, crop=224)
 _PROCESSORS = {
     "Beit": _BEIT,
     "Bit": _CLIP,
-    "Blip": _Processor(384, True, _BICUBIC, CLIP),
+    "Blip": _Processor(384, True, _BICUBIC, declared.CLIP),
     "CLIP": _CLIP,
     "ChineseCLIP": _CLIP,
-    "ConvNext": _Processor(384, False, _BILINEAR, HALF, crop_pct=0.875),
-    "DINOv3ViT": _Processor(224, True, _BILINEAR, IMAGENET),
+    "ConvNext": _Processor(384, False, _BILINEAR, declared.HALF, crop_pct=0.875),
+    "DINOv3ViT": _Processor(224, True, _BILINEAR, declared.IMAGENET),
     "DeiT": _BEIT,
-    "EfficientFormer": _Processor(224, True, _BICUBIC, IMAGENET, crop=224),
-    "EfficientNet": _Processor(346, True, _NEAREST, HALF),
-    "Levit": _Processor(224, False, _BICUBIC, IMAGENET, crop=224),
+    "EfficientFormer": _Processor(224, True, _BICUBIC, declared.IMAGENET, crop=224),
+    "EfficientNet": _Processor(346, True, _NEAREST, declared.HALF),
+    "Levit": _Processor(224, False, _BICUBIC, declared.IMAGENET, crop=224),
     "MobileNetV1": _MOBILENET,
     "MobileNetV2": _MOBILENET,
     "MobileViT": _Processor(224, False, _BILINEAR, None, crop=256),
-    "PoolFormer": _Processor(224, False, _BICUBIC, IMAGENET, crop=224, crop_pct=0.9),
-    "Pvt": _Processor(224, True, _BILINEAR, IMAGENET),
-    "Segformer": _Processor(512, True, _BILINEAR, IMAGENET),
-    "Siglip": _Processor(224, True, _BICUBIC, HALF),
-    "ViT": _Processor(224, True, _BILINEAR, HALF),
+    "PoolFormer": _Processor(224, False, _BICUBIC, declared.IMAGENET, crop=224, crop_pct=0.9),
+    "Pvt": _Processor(224, True, _BILINEAR, declared.IMAGENET),
+    "Segformer": _Processor(512, True, _BILINEAR, declared.IMAGENET),
+    "Siglip": _Processor(224, True, _BICUBIC, declared.HALF),
+    "ViT": _Processor(224, True, _BILINEAR, declared.HALF),
     "ViTHybrid": _CLIP,
 }
 _MARKS = {*_TYPES, "do_resize", "do_rescale", "do_normalize", "do_center_crop", "image_mean", "image_std"}
@@ -246,7 +221,7 @@ def _size(
 def _normalisation(record: Record, kind: str, processor: _Processor) -> dict[str, Any]:
     scale = record.number("rescale_factor", SCALE) if record.flag("do_rescale", True) else 1.0
     shift = 1.0 if record.flag("rescale_offset", False) and record.flag("do_rescale", True) else 0.0
-    family = processor.family or HALF
+    family = processor.family or declared.HALF
     mean, std = record.numbers("image_mean", family[0]), record.numbers("image_std", family[1])
     # EfficientNet's processor divides by the standard deviation once more.
     again = std if record.flag("include_top", kind == "EfficientNet") else (1.0,)

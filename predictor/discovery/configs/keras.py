@@ -6,9 +6,14 @@ The three modes are those of `keras.applications.imagenet_utils.preprocess_input
 from collections.abc import Mapping
 from typing import Any
 
-from predictor.discovery.configs.declared import DeclaredPreprocessing
-from predictor.discovery.configs.families import CAFFE_MEAN, HALF, IMAGENET, SCALE
-from predictor.discovery.configs.record import Record
+from predictor.discovery.configs.declared import (
+    CAFFE_MEAN,
+    HALF,
+    IMAGENET,
+    SCALE,
+    DeclaredPreprocessing,
+    Record,
+)
 
 _MODES: dict[str, dict[str, Any]] = {
     "tf": {"channels": "RGB", "scale": SCALE, "mean": HALF[0], "std": HALF[1]},

@@ -4,8 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from predictor.discovery.configs.declared import DeclaredPreprocessing
-from predictor.discovery.configs.record import Record
+from predictor.discovery.configs.declared import DeclaredPreprocessing, Record
 from predictor.image.validators import pair
 from predictor.model import strict_json
 from predictor.model.spec import ACTIVATIONS

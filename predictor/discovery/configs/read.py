@@ -4,17 +4,9 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from predictor.discovery.configs import (
-    huggingface,
-    keras,
-    native,
-    openvino,
-    timm,
-    torchvision,
-    ultralytics,
-    windows,
-)
+from predictor.discovery.configs import huggingface, keras, native, timm, torchvision
 from predictor.discovery.configs.declared import DeclaredPreprocessing
+from predictor.discovery.configs.metadata import read_openvino, read_ultralytics, read_windows
 from predictor.errors import InvalidModel
 from predictor.model import strict_json
 
@@ -92,7 +84,7 @@ def from_metadata(metadata: Mapping[str, str], wanted: Size) -> DeclaredPreproce
             with as_invalid_model(f"The metadata {key}"):
                 return from_text(metadata[key], wanted, _METADATA)
     with as_invalid_model("The model's metadata"):
-        return openvino.read(metadata) or ultralytics.read(metadata) or windows.read(metadata)
+        return read_openvino(metadata) or read_ultralytics(metadata) or read_windows(metadata)
 
 
 @contextlib.contextmanager

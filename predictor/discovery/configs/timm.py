@@ -7,9 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from predictor.discovery.configs.declared import DeclaredPreprocessing
-from predictor.discovery.configs.families import IMAGENET, SCALE
-from predictor.discovery.configs.record import Record
+from predictor.discovery.configs.declared import IMAGENET, SCALE, DeclaredPreprocessing, Record
 
 _OUTER = "pretrained_cfg"
 _FILTERS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")

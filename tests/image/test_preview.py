@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from predictor.image.preprocess import Preprocessing, to_tensor
-from predictor.image.tensor_to_image import png
+from predictor.image.preview import png
 
 IMAGENET: dict[str, Any] = {"scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 

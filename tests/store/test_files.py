@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from predictor.store.lock import locked
+from predictor.store.files import locked
 from tests.patience import PATIENCE
 
 HOLDER = """
 import subprocess, sys, time
 from pathlib import Path
-from predictor.store.lock import locked
+from predictor.store.files import locked
 with locked(Path(sys.argv[1])):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], close_fds=True)
     print(child.pid, flush=True)

@@ -12,7 +12,7 @@ from werkzeug.test import EnvironBuilder
 
 from predictor.config import Settings
 from predictor.errors import InvalidRequest
-from predictor.web.deadline import DEADLINE, of_request
+from predictor.web.middleware import DEADLINE, deadline_of
 
 
 def request(deadline: str | None = None, connection: socket.socket | None = None) -> Request:
@@ -27,7 +27,7 @@ def request(deadline: str | None = None, connection: socket.socket | None = None
 
 def test_default() -> None:
     """Without a header the setting counts."""
-    assert of_request(request(), Settings(deadline_seconds=7)).timeout == 7
+    assert deadline_of(request(), Settings(deadline_seconds=7)).timeout == 7
 
 
 @pytest.mark.parametrize(
@@ -35,21 +35,21 @@ def test_default() -> None:
 )
 def test_header(given: str, seconds: float) -> None:
     """The header overrules the setting."""
-    assert of_request(request(given), Settings()).timeout == seconds
+    assert deadline_of(request(given), Settings()).timeout == seconds
 
 
 @pytest.mark.parametrize("given", ["", "0", "-5", "1.5", "soon", "3600001", "9" * 5000, "٣", "1e3"])
 def test_wrong_header(given: str) -> None:
     """What is no number of milliseconds is refused, by the header's name."""
     with pytest.raises(InvalidRequest, match=DEADLINE):
-        of_request(request(given), Settings())
+        deadline_of(request(given), Settings())
 
 
 def test_connection() -> None:
     """A caller has left when the other end of its connection is closed, and not when it sends more."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        waiting = of_request(request(connection=ours), Settings())
+        waiting = deadline_of(request(connection=ours), Settings())
         assert not waiting.disconnected()
         theirs.send(b"POST")
         assert not waiting.disconnected()
@@ -66,7 +66,7 @@ def test_broken_connection() -> None:
     with theirs:
         ours.close()
 
-        assert of_request(request(connection=ours), Settings()).disconnected()
+        assert deadline_of(request(connection=ours), Settings()).disconnected()
 
 
 def test_answered(client: FlaskClient, cat: Path) -> None:

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from predictor.server.announce import Announcement, url
+from predictor.server.hooks import Announcement, url
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:

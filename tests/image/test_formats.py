@@ -1,7 +1,8 @@
-"""The walk over JPEG's markers: scans counted, metadata dropped."""
+"""JPEG, PNG and GIF: parts counted and bounded, metadata dropped, pixels left as they are."""
 
 import struct
 import time
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from predictor.errors import InvalidImage
 from predictor.image.decode import Limits, decode
-from predictor.image.jpeg import MAX_SCANS, strip
+from predictor.image.formats import MAX_SCANS, strip_gif, strip_jpeg, strip_png
 
 Encode = Callable[..., bytes]
 SOS = b"\xff\xda"
@@ -71,7 +72,7 @@ def test_strip_drops_metadata(progressive: bytes) -> None:
         + progressive[2:]
     )
 
-    assert strip(data) == (progressive[:2] + adobe + progressive[2:], b"Exif\0\0block")
+    assert strip_jpeg(data) == (progressive[:2] + adobe + progressive[2:], b"Exif\0\0block")
 
 
 @pytest.mark.promise("I8")
@@ -81,7 +82,7 @@ def test_strip_directory_of_terabytes(progressive: bytes) -> None:
     exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 5000) + entries
     data = progressive[:2] + _segment(0xE1, exif) + progressive[2:]
 
-    stripped, block = strip(data)
+    stripped, block = strip_jpeg(data)
 
     assert (stripped, block) == (progressive, exif)
 
@@ -90,7 +91,7 @@ def test_junk_before_a_marker(progressive: bytes) -> None:
     """Bytes between segments are skipped as decoders skip them."""
     data = progressive[:2] + b"\0" * 1000 + b"\xff\xff\xff" + progressive[2:]
 
-    assert strip(data)[0] == progressive
+    assert strip_jpeg(data)[0] == progressive
 
 
 @pytest.mark.parametrize(
@@ -106,13 +107,13 @@ def test_junk_before_a_marker(progressive: bytes) -> None:
 def test_no_scan(data: bytes) -> None:
     """A JPEG that ends before its first scan is invalid."""
     with pytest.raises(InvalidImage):
-        strip(data)
+        strip_jpeg(data)
 
 
 def test_too_many_segments(progressive: bytes) -> None:
     """A flood of small segments is refused, not walked to its end."""
     with pytest.raises(InvalidImage, match="segments"):
-        strip(progressive[:2] + _segment(0xFE, b"") * 100_000 + progressive[2:])
+        strip_jpeg(progressive[:2] + _segment(0xFE, b"") * 100_000 + progressive[2:])
 
 
 @pytest.mark.parametrize("decoy", [SOS * 200, b""])
@@ -125,8 +126,112 @@ def test_too_many_segments_between_scans(decoy: bytes, progressive: bytes) -> No
     start = time.process_time()
     if decoy:
         with pytest.raises(InvalidImage, match="segments"):
-            strip(data)
+            strip_jpeg(data)
     else:
-        strip(data)
+        strip_jpeg(data)
 
     assert time.process_time() - start < 0.5
+
+
+MakePng = Callable[..., bytes]
+ROWS = b"".join(b"\0" + bytes(range(start, start + 12)) for start in (0, 40, 80))
+
+
+def test_plain_png_unchanged(make_png: MakePng) -> None:
+    """A picture without anything else stays byte for byte."""
+    data = make_png(4, 3, (8, 2), ROWS)
+
+    assert strip_png(data) == (data, b"")
+
+
+def test_metadata_dropped(make_png: MakePng) -> None:
+    """Text, profile, animation and private chunks go; the EXIF block comes back."""
+    extra = [
+        (b"iCCP", b"name\0\0" + zlib.compress(bytes(10_000_000))),
+        (b"zTXt", b"key\0\0" + zlib.compress(bytes(10_000_000))),
+        (b"acTL", b"broken"),
+        (b"prVt", b"private"),
+        (b"eXIf", b"block"),
+    ]
+
+    assert strip_png(make_png(4, 3, (8, 2), ROWS, *extra)) == (make_png(4, 3, (8, 2), ROWS), b"block")
+
+
+def test_broken_metadata_keeps_picture(make_png: MakePng) -> None:
+    """A text chunk with a wrong checksum does not fail a good picture."""
+    data = make_png(4, 3, (8, 2), ROWS, (b"tEXt", b"key\0value")).replace(b"value", b"other")
+
+    image = decode(data, Limits())
+
+    assert np.asarray(image)[2, 0].tolist() == [80, 81, 82]
+
+
+def test_broken_header_refused(make_png: MakePng) -> None:
+    """A header whose checksum is wrong is an invalid picture."""
+    data = bytearray(make_png(4, 3, (8, 2), ROWS))
+    data[19] ^= 1
+
+    with pytest.raises(InvalidImage):
+        decode(bytes(data), Limits())
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", b"\0" * 5, b"\0" * 8])
+def test_short_colour_key_ignored(body: bytes, make_png: MakePng) -> None:
+    """A colour key of the wrong length is dropped."""
+    assert strip_png(make_png(4, 3, (8, 2), ROWS, (b"tRNS", body)))[0] == make_png(4, 3, (8, 2), ROWS)
+
+
+def test_too_many_chunks(make_png: MakePng) -> None:
+    """A flood of chunks is refused, not walked to its end."""
+    with pytest.raises(InvalidImage, match="chunks"):
+        decode(make_png(4, 3, (8, 2), ROWS, *[(b"tEXt", b"")] * 120_000), Limits())
+
+
+@pytest.fixture
+def plain(encode: Encode) -> bytes:
+    """A GIF with a transparent colour and nothing else beside its frame."""
+    image = Image.new("P", (8, 6), 1)
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    image.putpixel((3, 3), 2)
+    return encode(image, "GIF", transparency=2)
+
+
+def _frame(data: bytes) -> int:
+    return data.index(b"!\xf9")
+
+
+def test_plain_gif_unchanged(plain: bytes) -> None:
+    """A picture without comments stays byte for byte, its transparent colour too."""
+    assert strip_gif(plain) == (plain, b"")
+
+
+@pytest.mark.parametrize("block", [b"!\xfe\x03abc\0", b"!\xff\x0bNETSCAPE2.0\x03\1\0\0\0", b"\0\0"])
+def test_comments_dropped(block: bytes, plain: bytes) -> None:
+    """Comments, application blocks and stray bytes before the first frame go."""
+    at = _frame(plain)
+
+    assert strip_gif(plain[:at] + block + plain[at:])[0] == plain
+
+
+@pytest.mark.parametrize(
+    "block", [b"!\xfe" + b"\x01a" * 2_000_000 + b"\0", b"!\xfe\0" * 2_000_000, b"\0" * 2_000_000]
+)
+def test_flood_refused(block: bytes, plain: bytes) -> None:
+    """Millions of tiny pieces before the first frame are refused."""
+    at = _frame(plain)
+
+    with pytest.raises(InvalidImage, match="blocks"):
+        decode(plain[:at] + block + plain[at:], Limits())
+
+
+@pytest.mark.parametrize("length", [6, 10, 13, 20])
+def test_truncated(length: int, plain: bytes) -> None:
+    """A GIF that ends before its first frame is invalid."""
+    with pytest.raises(InvalidImage):
+        decode(plain[:length], Limits())
+
+
+def test_no_frame(plain: bytes) -> None:
+    """A GIF that says it is over before its first frame is invalid."""
+    with pytest.raises(InvalidImage, match="no frame"):
+        decode(plain[: _frame(plain)] + b";", Limits())

@@ -8,7 +8,7 @@ import pytest
 
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import InvalidModel, InvalidRequest
-from predictor.evaluation.local import opened
+from predictor.evaluation.predictors import opened
 from tools.bad_models import TEXT
 from tools.sample_models import classifier
 

@@ -1,4 +1,4 @@
-"""A model's input -> the picture that it shows, for people to look at."""
+"""Small images and inputs of models, encoded to be shown on a page."""
 
 import io
 from typing import Any
@@ -7,7 +7,23 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import Preprocessing
+
+_SIDE = 640
+
+
+def thumbnail(data: bytes, limits: Limits) -> bytes:
+    """A JPEG of at most 640 pixels a side, upright.
+
+    Raises:
+        ImageError: the picture cannot be opened within the limits.
+    """
+    image = decode(data, limits, shortest=_SIDE)
+    image.thumbnail((_SIDE, _SIDE))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=80)
+    return out.getvalue()
 
 
 def png(tensor: npt.NDArray[Any], preprocessing: Preprocessing) -> bytes:

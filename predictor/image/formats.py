@@ -1,0 +1,196 @@
+"""What is read of a file's structure before a decoder sees its bytes.
+
+JPEG: markers (ITU-T T.81, annex B). PNG: chunks (W3C PNG, third edition). GIF: blocks (GIF89a specification).
+"""
+
+import re
+import struct
+import zlib
+
+import numpy as np
+
+from predictor.errors import InvalidImage
+
+MAX_SCANS = 100
+_MAX_SEGMENTS = 4096
+_TOO_MANY = "The JPEG image has too many segments."
+_EOI = 0xD9
+_SOS = 0xDA
+_APP1 = 0xE1
+_ALONE = frozenset((0x01, 0xD8))
+# APP0 (JFIF) and APP14 (Adobe) say which colours the numbers mean; the other APPn and COM are for people.
+_METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
+_EXIF = b"Exif\0\0"
+# FF 00 is a stuffed byte, FF FF is padding, FF D0 to FF D7 restart a scan: no segment begins there.
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
+
+
+def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:
+    """The same picture without metadata before its first scan, and its EXIF block (empty if none).
+
+    Raises:
+        InvalidImage: the segments are damaged or too many, or the picture has more than 100 scans.
+    """
+    kept = [b"\xff\xd8"]
+    exif = b""
+    position = 2
+    for _ in range(_MAX_SEGMENTS):
+        marker, start, end = _segment(data, position)
+        if marker == _SOS:
+            _check_scans(data, start)
+            return _rest_behind(b"".join(kept), data, start), exif
+        segment = data[start:end]
+        if marker not in _METADATA:
+            kept.append(segment)
+        elif marker == _APP1 and not exif and segment.startswith(_EXIF, 4):
+            exif = segment[4:]
+        position = end
+    raise InvalidImage(_TOO_MANY)
+
+
+def _rest_behind(head: bytes, data: bytes, start: int) -> bytes:
+    # Most pictures are megabytes of which nothing was dropped: these are not copied.
+    return data if len(head) == start else b"".join((head, memoryview(data)[start:]))
+
+
+def _segment(data: bytes, position: int) -> tuple[int, int, int]:
+    """Marker, start and end of the segment at or after a position."""
+    found = _MARKER.search(data, position)
+    if found is None or found[1][0] == _EOI:
+        raise InvalidImage("The JPEG image ends before its first scan.")
+    marker, start = found[1][0], found.start()
+    if marker in _ALONE:
+        return marker, start, start + 2
+    return marker, start, _end(data, start)
+
+
+def _end(data: bytes, start: int) -> int:
+    if start + 4 > len(data):
+        raise InvalidImage("The JPEG image is truncated.")
+    return start + 2 + max(2, int.from_bytes(data[start + 2 : start + 4], "big"))
+
+
+def _check_scans(data: bytes, first: int) -> None:
+    # Every scan begins with FF DA, so there are never more scans than such pairs, and numpy counts these
+    # in 0.2 ms per megabyte; only a picture with too many, perhaps inside a comment, is walked.
+    if _pairs(data, first) > MAX_SCANS and _scans(data, first) > MAX_SCANS:
+        raise InvalidImage(f"The JPEG image has more than {MAX_SCANS} scans.")
+
+
+def _pairs(data: bytes, position: int) -> int:
+    """How often FF DA stands anywhere from a position on."""
+    view = np.frombuffer(data, np.uint8, offset=position)
+    return int(np.count_nonzero((view[:-1] == 0xFF) & (view[1:] == _SOS)))
+
+
+def _scans(data: bytes, position: int) -> int:
+    """Scans from a position to the end of the picture; counting stops past the limit."""
+    scans = 0
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.search(data, position)
+        if found is None or found[1][0] == _EOI or scans > MAX_SCANS:
+            return scans
+        marker = found[1][0]
+        scans += marker == _SOS
+        position = found.end() if marker in _ALONE else _end(data, found.start())
+    raise InvalidImage(_TOO_MANY)
+
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MAX_CHUNKS = 100_000
+_KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_GREY, _COLOUR, _PALETTE = 0, 2, 3
+_IHDR_BODY = 16
+
+
+def strip_png(data: bytes) -> tuple[bytes, bytes]:
+    """The same picture with only the chunks that make its pixels, and its EXIF block (empty if none).
+
+    Raises:
+        InvalidImage: the picture has more chunks than any real one.
+    """
+    kept: list[bytes | memoryview] = [SIGNATURE]
+    exif = b""
+    view = memoryview(data)
+    position = len(SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
+        if position + 8 > len(data):
+            return b"".join(kept), exif
+        length, name = struct.unpack_from(">L4s", data, position)
+        end = position + 12 + length
+        if name in _KEPT:
+            kept.append(view[position:end])
+        elif name == b"tRNS":
+            kept.append(_transparency(data, data[position + 8 : end - 4]))
+        elif name == b"eXIf":
+            exif = data[position + 8 : end - 4]
+        position = end
+    raise InvalidImage("The PNG image has too many chunks.")
+
+
+def _transparency(data: bytes, body: bytes) -> bytes:
+    """A tRNS chunk whose colour key is on the scale that decoded pixels have.
+
+    Grey of 2 and 4 bits is decoded to 8 bits and colour of 16 bits to its upper 8, the key is not.
+    """
+    depth, colour = data[_IHDR_BODY + 8], data[_IHDR_BODY + 9]
+    if colour == _PALETTE:
+        return _chunk(b"tRNS", body)
+    count = {_GREY: 1, _COLOUR: 3}.get(colour)
+    if count is None or len(body) != 2 * count:
+        return b""
+    key = struct.unpack(f">{count}H", body)
+    return _chunk(b"tRNS", struct.pack(f">{count}H", *(_scaled(value, depth, colour) for value in key)))
+
+
+def _scaled(value: int, depth: int, colour: int) -> int:
+    value &= (1 << depth) - 1
+    if depth == 16:
+        return value >> 8 if colour == _COLOUR else value
+    return value * (255 // ((1 << depth) - 1)) if depth in (2, 4) else value
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">L", len(body)) + name + body + struct.pack(">L", zlib.crc32(name + body))
+
+
+_MAX_PIECES = 100_000
+_EXTENSION, _FRAME, _TRAILER = b"!,;"
+_GRAPHIC_CONTROL = b"!\xf9"
+
+
+def strip_gif(data: bytes) -> tuple[bytes, bytes]:
+    """The same picture without comments before its first frame, and an empty EXIF block (GIF has none).
+
+    Raises:
+        InvalidImage: the picture ends before its first frame, or has too many pieces before it.
+    """
+    try:
+        return _strip(data), b""
+    except IndexError as error:
+        raise InvalidImage("The GIF image is truncated.") from error
+
+
+def _strip(data: bytes) -> bytes:
+    position = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
+    kept = [data[:position]]
+    pieces = _MAX_PIECES
+    while (block := data[position]) != _FRAME:
+        if block == _TRAILER or pieces <= 0:
+            raise InvalidImage("The GIF image has no frame, or too many blocks before its first frame.")
+        end, pieces = (
+            _extension(data, position, pieces) if block == _EXTENSION else (position + 1, pieces - 1)
+        )
+        if data[position : position + 2] == _GRAPHIC_CONTROL:
+            kept.append(data[position:end])
+        position = end
+    return b"".join((*kept, memoryview(data)[position:]))
+
+
+def _extension(data: bytes, position: int, pieces: int) -> tuple[int, int]:
+    """Where an extension block ends, and how many pieces may still follow."""
+    end = position + 2
+    while (length := data[end]) and pieces > 0:
+        end += length + 1
+        pieces -= 1
+    return end + 1, pieces - 1
