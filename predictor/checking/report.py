@@ -86,6 +86,7 @@ class Request:
         model: the ONNX file.
         labels: the labels that came with it, in place of those in its metadata.
         preprocessing: the same for the preprocessing.
+        data: files that may hold weights of the model, by the names that its uploader gave them.
         limits: what the check may use.
         allow_control_flow: whether the model may hold loops, so that no trial can foretell its run time.
         provider: what the model is tried on; `cuda` is the one GPU that the check sees.
@@ -95,6 +96,7 @@ class Request:
     model: str
     labels: str | None = None
     preprocessing: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     allow_control_flow: bool = False
     provider: Provider = "cpu"
@@ -164,6 +166,7 @@ class Report:
         batch_seconds: time of one run with that batch; the best of several.
         memory_bytes: the most memory that the check had, its interpreter and libraries included.
         warnings: sentences for the uploader.
+        adapted: sentences about what was changed in the model, so that it can be served.
         best: the best classes of each trial picture.
         gpu_bytes: memory of the GPU, if this check used one; as in `OnGpu`.
         cuda: what a second check on a GPU showed.
@@ -177,11 +180,13 @@ class Report:
     batch_seconds: float
     memory_bytes: int
     warnings: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = ()
     best: tuple[Best, ...] = ()
     gpu_bytes: int | None = None
     cuda: OnGpu | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The report for scripts, without what there is nothing to say of."""
-        found = {**dataclasses.asdict(self), "warnings": list(self.warnings)}
+        lists = {"warnings": list(self.warnings), "adapted": list(self.adapted)}
+        found = {**dataclasses.asdict(self), **lists}
         return {name: value for name, value in found.items() if value is not None}

@@ -91,6 +91,7 @@ class CheckPassed(pydantic.BaseModel, extra="forbid"):
     batch_seconds: pydantic.PositiveFloat
     memory_bytes: pydantic.NonNegativeInt
     warnings: list[str]
+    adapted: list[str] = []
     best: list[_Best] = []
     gpu_bytes: pydantic.NonNegativeInt | None = None
 
@@ -134,7 +135,8 @@ def _parse_stdout(stdout: bytes) -> Report:
         raise Refused(read.code, read.reason)
     fields: dict[str, Any] = read.model_dump(exclude={"ok"})
     best = tuple(Best(**one) for one in fields["best"])
-    return Report(**{**fields, "warnings": tuple(fields["warnings"]), "best": best})
+    lists = {name: tuple(fields[name]) for name in ("warnings", "adapted")}
+    return Report(**{**fields, **lists, "best": best})
 
 
 def _finite(text: str) -> float:
