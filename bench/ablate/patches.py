@@ -66,13 +66,6 @@ def linger() -> None:
     replace(BalancedThreadWorker, "_follows", never)
 
 
-def patience() -> None:
-    """A worker with more connections than another does not wait before it accepts one."""
-    from predictor.server import worker
-
-    replace(worker, "_YIELD_SECONDS", 0.0)
-
-
 def pauses() -> None:
     """A worker that replaces a dead one is started at once, however many have died. For gunicorn's master."""
     from predictor.server import lifetime
@@ -120,13 +113,3 @@ def weights() -> None:
         return load(version.path, Device("cpu"))
 
     replace(SharedWeights, "session", own)
-
-
-def check() -> None:
-    """The process that tries an upload runs like any other, not in the scheduler's idle class."""
-    from predictor.checking import process
-
-    def never(_process: int) -> bool:
-        return False
-
-    replace(process, "_run_when_idle", never)

@@ -38,7 +38,7 @@ class Row:
 
 _STOCK = {"worker_class": "gthread"}
 _OWN_WORKER = (
-    patches.refusals, patches.linger, patches.patience, patches.emptying,
+    patches.refusals, patches.linger, patches.emptying,
 )  # fmt: skip
 _REQUEST = (
     patches.lending, patches.pairs, patches.weights,
@@ -65,7 +65,6 @@ ROWS = (
     ),
     Row("let_go", "no letting go of connections", "replaced", (patches.let_go,)),
     Row("linger", "no thread stays with its connection", "cached replaced", (patches.linger,)),
-    Row("patience", "no waiting before a connection is accepted", "replaced", (patches.patience,)),
     Row("pauses", "no pauses between starts", "reconnect", master=(patches.pauses,)),
     Row("emptying", "no emptying of the queue at a stop", "replaced reconnect", (patches.emptying,)),
     Row("refusals", "no own refusals", "rate cached", (patches.refusals,)),
@@ -79,7 +78,6 @@ ROWS = (
         _REQUEST,
         settings=_STOCK,
     ),
-    Row("check", "no check of uploads in the idle class", "uploads", (patches.check,)),
 )
 
 

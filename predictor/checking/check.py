@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from predictor.checking import onnx_rules
-from predictor.checking.report import BEGUN, Limits, Reason, Refused, Report, Request
-from predictor.checking.sandbox import abandoned, enter_sandbox
+from predictor.checking.imported import imported, size, text
+from predictor.checking.report import BEGUN, Reason, Refused, Report, Request
+from predictor.checking.sandbox import abandoned, enter_sandbox, write_no_more
 from predictor.checking.smoke_test import SmokeTestResult, best, smoke_test
 from predictor.checking.unloadable import explain
 from predictor.config import BUNDLED_MODEL
 from predictor.discovery.activation import settle
 from predictor.discovery.discover import discover
-from predictor.discovery.structure import examine
+from predictor.discovery.signature import heads
 from predictor.errors import Internal, InvalidModel, NotReady
 from predictor.model.cuda_visible import VISIBLE
 from predictor.model.device import Device, memory
@@ -42,7 +43,7 @@ def main() -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answer:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         request = Request.from_json(json.load(sys.stdin))
-        enter_sandbox(request.limits, _size(request), request.provider, request.niceness)
+        enter_sandbox(request.limits, size(request), request.provider, writes=request.served is not None)
         if abandoned(answer.fileno()):
             return
         if request.provider == "cuda":
@@ -69,22 +70,29 @@ def check(request: Request) -> Report:
     Raises:
         Refused: it cannot be served; the sentence says why.
     """
-    nodes, structure = _examined(Path(request.model), request)
+    model = imported(request)
+    if request.provider == "cpu":
+        write_no_more()
+    structure = model.structure
     used = _gpu_memory(request)
     started = time.perf_counter()
-    session = _load(request)
+    session = _load(model.path, request)
     load_seconds = time.perf_counter() - started
     spec = _spec(session.graph, structure, request)
     result = _smoke_test(session, spec)
     return Report(
         spec=_settled(spec, result, structure).to_json(),
-        nodes=nodes,
+        nodes=model.nodes,
         load_seconds=_rounded(load_seconds),
         run_seconds=_rounded(result.single.seconds),
         batch=result.batched.batch,
         batch_seconds=_rounded(result.batched.seconds),
         memory_bytes=_peak_memory(),
         warnings=result.warnings,
+        adapted=model.adapted,
+        weights=model.weights.used,
+        heads=_heads(session.graph, structure),
+        beside=model.weights.beside,
         best=best(result.scores),
         gpu_bytes=_rise(used, _gpu_memory(request)),
     )
@@ -104,10 +112,6 @@ def _device(request: Request) -> Device:
     return Device("cuda", os.environ.get(VISIBLE), "The GPU")
 
 
-def _size(request: Request) -> int:
-    return Path(request.model).stat().st_size
-
-
 def _gpu_memory(request: Request) -> int | None:
     """Bytes of the GPU's memory that are in use, by whomever."""
     report = memory(_device(request))
@@ -118,22 +122,15 @@ def _rise(before: int | None, after: int | None) -> int | None:
     return None if before is None or after is None else max(0, after - before)
 
 
-def _examined(path: Path, request: Request) -> tuple[int, Structure]:
-    """Judge the file; what was read of it is gone before the runtime reads it again."""
-    model = onnx_rules.read(path, request.limits)
-    nodes = onnx_rules.enforce(model, request.limits, allow_control_flow=request.allow_control_flow)
-    return nodes, examine(model)
-
-
-def _load(request: Request) -> Session:
-    gpu_bytes = request.limits.memory_for(_size(request))
+def _load(path: Path, request: Request) -> Session:
+    gpu_bytes = request.limits.memory_for(size(request))
     try:
-        return load(Path(request.model), _device(request), gpu_bytes=gpu_bytes)
+        return load(path, _device(request), gpu_bytes=gpu_bytes)
     except NotReady as error:
         raise Refused("load_failed", "The runtime could not load the model.") from error
     except InvalidModel as error:
         _refuse_for_memory(error)
-        model = onnx_rules.read(Path(request.model), request.limits)
+        model = onnx_rules.read(path, request.limits)
         raise Refused("load_failed", explain(model, str(error.__cause__))) from error
 
 
@@ -159,12 +156,17 @@ def _refuse_for_memory(error: Exception) -> None:
 
 def _spec(graph: Graph, structure: Structure, request: Request) -> ModelSpec:
     _check_tensors(graph)
-    labels = _text(request.labels, "labels", request.limits)
-    preprocessing = _text(request.preprocessing, "preprocessing", request.limits)
+    labels = text(request.labels, "labels", request.limits)
+    preprocessing = text(request.preprocessing, "preprocessing", request.limits)
     try:
         return discover(graph, labels, preprocessing, structure)
     except InvalidModel as error:
         raise Refused("unclear", error.detail) from error
+
+
+def _heads(graph: Graph, structure: Structure) -> tuple[str, ...]:
+    names = tuple(tensor.name for tensor in heads(graph, structure))
+    return names if len(names) > 1 else ()
 
 
 def _check_tensors(graph: Graph) -> None:
@@ -179,18 +181,6 @@ def _no_numbers(tensor: Tensor) -> str:
     of = "maps" if "map(" in tensor.dtype else "strings" if "string" in tensor.dtype else "something else"
     sentence = f"The model must give a number for each class; the output {shown(tensor.name)} holds {of}."
     return f"{sentence} Convert it again with the option zipmap=False." if of == "maps" else sentence
-
-
-def _text(name: str | None, what: Reason, limits: Limits) -> str | None:
-    if name is None:
-        return None
-    path = Path(name)
-    if path.stat().st_size > limits.companion_bytes:
-        raise Refused(what, f"The {what} file is larger than {limits.companion_bytes / 1e6:g} MB.")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Refused(what, f"The {what} file must be UTF-8 text.") from error
 
 
 def _peak_memory() -> int:

@@ -1,6 +1,6 @@
 """An ONNX file, read and judged without running any of it.
 
-Two parts of a model are never served, whatever the limits: data outside its file, and operators that
+Two parts of a model are never served, whatever the limits: data outside its files, and operators that
 `predictor.checking.operators` does not let through. Functions of the model's own are fine, for they are made
 of the same operators. `If` is fine too, for it repeats nothing. How much memory and time the operators need
 is left to the smoke test, which runs them within limits.
@@ -21,12 +21,10 @@ import onnx
 from predictor.checking import operators
 from predictor.checking.operators import shown
 from predictor.checking.report import Limits, Refused
+from predictor.importing import external
 
 # The runtime may prefer its own operator to a function that borrows one of these names.
 _RUNTIME_DOMAINS = re.compile(r"(ai\.onnx|com\.microsoft|com\.ms|org\.pytorch\.aten|onnxruntime)(\.|$)")
-_FILE_NAME = re.compile(r"\w[\w .()+=@-]{0,99}")
-# What protobuf can hold in one message.
-_PROTOBUF_BYTES = 2**31 - 1
 
 _Function = tuple[str, str, str]
 
@@ -36,6 +34,7 @@ class _Rules:
     limits: Limits
     functions: Set[_Function]
     loops: bool
+    beside: Set[str]
 
 
 @dataclass
@@ -55,7 +54,7 @@ def read(path: Path, limits: Limits) -> Any:
     Raises:
         Refused: the file is no ONNX model, or too large; the sentence says why.
     """
-    if path.stat().st_size > min(limits.model_bytes, _PROTOBUF_BYTES):
+    if path.stat().st_size > min(limits.model_bytes, external.PROTOBUF_BYTES):
         raise Refused("too_large", "The model file is larger than allowed.")
     model = onnx.ModelProto()
     try:
@@ -69,13 +68,25 @@ def read(path: Path, limits: Limits) -> Any:
     return model
 
 
-def enforce(model: Any, limits: Limits, *, allow_control_flow: bool = False) -> int:
+def references(model: Any) -> list[Any]:
+    """The tensors of a model, wherever they stand, whose data lies in another file."""
+    return [
+        message
+        for message in _messages(model)
+        if message.DESCRIPTOR.name == "TensorProto" and external.is_external(message)
+    ]
+
+
+def enforce(
+    model: Any, limits: Limits, *, allow_control_flow: bool = False, beside: Set[str] = frozenset()
+) -> int:
     """Judge a model by what stands in its file.
 
     Args:
         model: what `read` gave.
         limits: what it may hold.
         allow_control_flow: whether loops are fine.
+        beside: names of files in which data may lie, since it was seen to lie there.
 
     Returns:
         How many operators it has, each function counted once.
@@ -85,7 +96,7 @@ def enforce(model: Any, limits: Limits, *, allow_control_flow: bool = False) -> 
     """
     functions = {(one.domain, one.name, one.overload): one for one in model.functions}
     _check_functions(model.functions, len(functions), limits)
-    rules = _Rules(limits, functions.keys(), loops=allow_control_flow)
+    rules = _Rules(limits, functions.keys(), allow_control_flow, beside)
     main = _body((model.graph, *model.training_info), rules)
     bodies = {key: _body((one,), rules) for key, one in functions.items()}
     _check_calls(main, bodies, limits)
@@ -114,7 +125,7 @@ def _body(roots: Iterable[Any], rules: _Rules) -> _Body:
         for message in _messages(root):
             kind = message.DESCRIPTOR.name
             if kind == "TensorProto":
-                _check_tensor(message)
+                _check_tensor(message, rules.beside)
             elif kind == "NodeProto":
                 _take_node(body, message, rules)
     return body
@@ -133,19 +144,9 @@ def _messages(root: Any) -> Iterator[Any]:
                 pending.extend((value,) if hasattr(value, "ListFields") else value)
 
 
-def _check_tensor(tensor: Any) -> None:
-    if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-        raise Refused("external_data", _outside(tensor))
-
-
-def _outside(tensor: Any) -> str:
-    """Where the data is, if that is the plain name of a file, and two ways to have it inside."""
-    place = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
-    name = f", in {place}, which did not come with it" if _FILE_NAME.fullmatch(place) else ""
-    return (
-        f"The model keeps data outside its file{name}. Save it as one file: torch.onnx.export(..., "
-        'external_data=False), or, where both files are, onnx.save(onnx.load("m.onnx"), "one.onnx").'
-    )
+def _check_tensor(tensor: Any, beside: Set[str]) -> None:
+    if external.is_external(tensor) and external.location(tensor) not in beside:
+        raise Refused("external_data", external.elsewhere(tensor))
 
 
 def _take_node(body: _Body, node: Any, rules: _Rules) -> None:

@@ -1,9 +1,8 @@
 """A process that may crash, hang or grow without harm to this one: how it is run, and what it writes.
 
-It gets nothing of this process but a request: no environment, no descriptors, no open locks.
+It gets nothing of this process but a request and what is written to: no environment, no open locks.
 """
 
-import dataclasses
 import json
 import logging
 import os
@@ -15,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from predictor.checking.report import Request
+from predictor.checking.report import Limits, Request
 from predictor.errors import Internal, NotReady
 from predictor.model.stopwatch import of_process
 
@@ -26,8 +25,8 @@ _CHUNK = 64 * 1024
 _POLL_SECONDS = 0.02
 # How often it is looked how long a process has worked.
 _LOOK_SECONDS = 0.25
-# A process that in this time had a processor for less than this share of it, though it wanted one, starves.
-_STARVING_SECONDS, _STARVING_SHARE = 5.0, 0.25
+# Requests go first, but on a busy machine the check must come to its end as well.
+_NICENESS = 5
 
 log = logging.getLogger(__name__)
 
@@ -42,89 +41,56 @@ class ProcessResult:
 
 
 def run(
-    folder: Path, request: Request, command: Sequence[str], environment: Mapping[str, str]
+    folder: Path,
+    request: Request,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    keep: Sequence[int] = (),
 ) -> ProcessResult:
     """Have a process do what is asked, and see how it ends.
+
+    Args:
+        folder: where it runs.
+        request: what is asked.
+        command: starts it.
+        environment: its environment.
+        keep: descriptors that it gets.
 
     Raises:
         Internal: it could not be started.
         NotReady: the machine is so busy that the process did not come to its end.
     """
-    deadline = time.monotonic() + request.limits.wall_seconds
-    result = _run(folder, request, command, environment, _Turn(deadline, idle=True))
-    if result is None:
-        log.warning("The machine is busy: the check of a model continues at normal priority")
-        result = _run(folder, request, command, environment, _Turn(deadline, idle=False))
-    return result or ProcessResult(b"", b"", None)
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """By when a process must have ended, and whether it runs only when nothing else wants the processor."""
-
-    deadline: float
-    idle: bool
-
-
-def _run(
-    folder: Path, request: Request, command: Sequence[str], environment: Mapping[str, str], turn: _Turn
-) -> ProcessResult | None:
-    """Run the process once; None if it was given up because it hardly got a processor."""
-    process = _start(folder, command, environment)
+    process = _start(folder, command, environment, keep)
     try:
-        idle = turn.idle and _run_when_idle(process.pid)
-        # One that starved because it let everybody go first begins again as an equal.
-        _send(process, request if turn.idle else dataclasses.replace(request, niceness=0))
+        _send(process, request)
         output = _Output(process)
-        in_time = _finished(process, output, request.limits.seconds, dataclasses.replace(turn, idle=idle))
-        if in_time is None:
-            return None
+        in_time = _finished(process, output, request.limits)
     finally:
         code = _end(process)
     return ProcessResult(bytes(output.stdout), bytes(output.stderr), code if in_time else None)
 
 
-def _run_when_idle(process: int) -> bool:
-    """Give a process the processor only when nobody else wants it; whether that could be done.
-
-    From the first moment: to load the libraries costs as much as most models do. In the scheduler's idle
-    class a process gives way at once, which one with a mere weight (nice) does not. Without privileges there
-    is no way back, so one that starves has to begin again.
-    """
-    try:
-        os.sched_setscheduler(process, os.SCHED_IDLE, os.sched_param(0))
-    except OSError:
-        return False
-    return True
-
-
-def _finished(
-    process: subprocess.Popen[bytes], output: "_Output", seconds: float, turn: _Turn
-) -> bool | None:
-    """Whether the process ended in so many seconds of work; None as soon as it hardly had a processor.
+def _finished(process: subprocess.Popen[bytes], output: "_Output", limits: Limits) -> bool:
+    """Whether the process ended in its seconds of work.
 
     Raises:
-        NotReady: the turn is over by the clock, though the process has not worked for so long.
+        NotReady: its time by the clock is over, though it has not worked for so long.
     """
-    watch = of_process(process.pid)
-    since, before = time.monotonic(), watch.seconds()
+    watch, deadline = of_process(process.pid), time.monotonic() + limits.wall_seconds
     while not output.read(time.monotonic() + _LOOK_SECONDS):
-        now, worked = time.monotonic(), watch.seconds()
-        if worked > seconds:
+        if watch.seconds() > limits.seconds:
             return False
-        if now > turn.deadline:
+        if time.monotonic() > deadline:
             raise NotReady("The machine is too busy to check the model; try again later.")
-        if now - since > _STARVING_SECONDS:
-            if turn.idle and worked - before < _STARVING_SHARE * (now - since):
-                return None
-            since, before = now, worked
     return True
 
 
-def _start(folder: Path, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(
+    folder: Path, command: Sequence[str], environment: Mapping[str, str], keep: Sequence[int]
+) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     try:
-        return subprocess.Popen(  # noqa: S603 - the command is a constant of this module
+        process = subprocess.Popen(  # noqa: S603 - the command is a constant of this module
             command,
             cwd=folder,
             env=environment,
@@ -132,13 +98,16 @@ def _start(folder: Path, command: Sequence[str], environment: Mapping[str, str])
             stdout=pipe,
             stderr=pipe,
             bufsize=0,
-            close_fds=True,
+            pass_fds=keep,
             # A session of its own would be one that the scheduler treats as the service's equal.
             process_group=0,
         )
+        # From the first moment: to load the libraries costs as much as most models do.
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
     except OSError as error:
         log.exception("The process that checks a model could not be started")
         raise Internal("The model could not be checked.") from error
+    return process
 
 
 def _send(process: subprocess.Popen[bytes], request: Request) -> None:

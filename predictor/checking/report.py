@@ -33,6 +33,9 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 Provider = Literal["cpu", "cuda"]
 
+SERVED = "served.onnx"
+"""The file, beside an uploaded model, of the graph that is to be served in its place."""
+
 BEGUN = "begun"
 """The first line of a check on a GPU, once CUDA works there: what fails after it is the model's doing."""
 
@@ -87,20 +90,21 @@ class Request:
         labels: the labels that came with it, in place of those in its metadata.
         preprocessing: the same for the preprocessing.
         data: files that may hold weights of the model, by the names that its uploader gave them.
+        served: descriptor of the empty file `SERVED`, to which the graph is written that is to be served in
+            place of the uploaded one; None where it is known that none is needed.
         limits: what the check may use.
         allow_control_flow: whether the model may hold loops, so that no trial can foretell its run time.
         provider: what the model is tried on; `cuda` is the one GPU that the check sees.
-        niceness: how far the check lets others go first, by nice(2).
     """
 
     model: str
     labels: str | None = None
     preprocessing: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
+    served: int | None = None
     limits: Limits = field(default_factory=Limits)
     allow_control_flow: bool = False
     provider: Provider = "cpu"
-    niceness: int = 10
 
     def to_json(self) -> dict[str, Any]:
         """The form that `from_json` reads back."""
@@ -153,6 +157,10 @@ class OnGpu:
     memory_bytes: int | None
 
 
+LISTS = ("warnings", "adapted", "weights", "heads", "beside")
+"""The fields of a report that are lists of texts."""
+
+
 @dataclass(frozen=True)
 class Report:
     """What a check found out about a model that passed.
@@ -167,6 +175,9 @@ class Report:
         memory_bytes: the most memory that the check had, its interpreter and libraries included.
         warnings: sentences for the uploader.
         adapted: sentences about what was changed in the model, so that it can be served.
+        weights: files that hold weights of the model, by the names that its uploader gave them.
+        heads: outputs that may hold class scores, if there are several; the preprocessing's `output` chooses.
+        beside: names on the disk of those that must stay beside the model.
         best: the best classes of each trial picture.
         gpu_bytes: memory of the GPU, if this check used one; as in `OnGpu`.
         cuda: what a second check on a GPU showed.
@@ -181,12 +192,15 @@ class Report:
     memory_bytes: int
     warnings: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     best: tuple[Best, ...] = ()
     gpu_bytes: int | None = None
     cuda: OnGpu | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The report for scripts, without what there is nothing to say of."""
-        lists = {"warnings": list(self.warnings), "adapted": list(self.adapted)}
+        lists = {name: list(getattr(self, name)) for name in LISTS}
         found = {**dataclasses.asdict(self), **lists}
         return {name: value for name, value in found.items() if value is not None}

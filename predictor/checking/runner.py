@@ -7,7 +7,8 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ import pydantic
 
 import predictor
 from predictor.checking.process import MAX_STDOUT, ProcessResult, run
-from predictor.checking.report import BEGUN, Best, OnGpu, Reason, Refused, Report, Request
+from predictor.checking.report import BEGUN, LISTS, SERVED, Best, OnGpu, Reason, Refused, Report, Request
 from predictor.checking.smoke_test import differences
 from predictor.model.device import Device, visible_environment
 
@@ -38,14 +39,31 @@ def try_model(folder: Path, request: Request, *, command: Sequence[str] = COMMAN
         command: what to run.
 
     Returns:
-        What was found out about the model.
+        What was found out about the model. Where another graph is to be served in its place, that is in the
+        file `SERVED` of the folder.
 
     Raises:
         Refused: the model cannot be served, or its check crashed, hung or grew; the sentence says why.
         Internal: the process could not be started.
         NotReady: the machine is too busy.
     """
-    return parse_result(run(folder, request, command, ENVIRONMENT))
+    with _served(folder) as descriptor:
+        asked = dataclasses.replace(request, served=descriptor)
+        return parse_result(run(folder, asked, command, ENVIRONMENT, keep=(descriptor,)))
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[int]:
+    """Open the file for the graph that is to be served, which stays only if there is one."""
+    path = folder / SERVED
+    try:
+        with path.open("xb") as file:
+            yield file.fileno()
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    if not path.stat().st_size:
+        path.unlink()
 
 
 _Words = tuple[Reason, str]
@@ -92,6 +110,9 @@ class CheckPassed(pydantic.BaseModel, extra="forbid"):
     memory_bytes: pydantic.NonNegativeInt
     warnings: list[str]
     adapted: list[str] = []
+    weights: list[str] = []
+    heads: list[str] = []
+    beside: list[str] = []
     best: list[_Best] = []
     gpu_bytes: pydantic.NonNegativeInt | None = None
 
@@ -135,7 +156,7 @@ def _parse_stdout(stdout: bytes) -> Report:
         raise Refused(read.code, read.reason)
     fields: dict[str, Any] = read.model_dump(exclude={"ok"})
     best = tuple(Best(**one) for one in fields["best"])
-    lists = {name: tuple(fields[name]) for name in ("warnings", "adapted")}
+    lists = {name: tuple(fields[name]) for name in LISTS}
     return Report(**{**fields, **lists, "best": best})
 
 
@@ -171,7 +192,9 @@ def try_on(
     report = try_model(folder, request, command=command)
     if device is None or device.kind == "cpu":
         return report
-    result = run(folder, dataclasses.replace(request, provider="cuda"), command, environment(device))
+    served = SERVED if (folder / SERVED).exists() else request.model
+    on_gpu = dataclasses.replace(request, model=served, data={}, provider="cuda")
+    result = run(folder, on_gpu, command, environment(device))
     if not result.stdout.startswith(_HEADING):
         return _warned(report, [_cuda_failed(result)])
     return _with_gpu(report, _gpu_report(result), device)

@@ -118,11 +118,10 @@ def _timed(run: Run, spec: ModelSpec, pictures: list[_Array], what: str) -> tupl
 def _check_scores(scores: _Array, batch: int, spec: ModelSpec) -> None:
     if scores.dtype.kind not in "fiu":
         raise Refused("class_scores", "The model must give a number for each class.")
-    if scores.ndim == len(spec.scores.shape) == 1:
-        scores = flat(scores)
-    if scores.ndim < 2 or scores.shape[2:] not in ((), (1, 1)):
+    alone = scores.ndim == len(spec.scores.shape) == 1
+    if not alone and (scores.ndim < 2 or sum(length != 1 for length in scores.shape[1:]) > 1):
         raise Refused("class_scores", "The model's output must have two axes, images and class scores.")
-    (count, classes), labels = scores.shape[:2], len(spec.labels)
+    (count, classes), labels = flat(scores).shape, len(spec.labels)
     if count != batch:
         sentence = (
             f"The model must give scores for each image: {batch} images went in, scores for {count} came out."

@@ -107,9 +107,7 @@ def class_scores(
     """
     if named is not None:
         return _named(graph, structure, named), "The preprocessing names this output."
-    fitting = [tensor for tensor in graph.outputs if _holds_scores(tensor, graph, structure)] or [
-        tensor for tensor in graph.outputs if _holds_one(tensor, graph, structure)
-    ]
+    fitting = heads(graph, structure)
     if not fitting:
         raise InvalidModel(_none(graph, structure))
     if len(fitting) == 1:
@@ -126,6 +124,13 @@ def class_scores(
     return _one(counted or fitting, structure)
 
 
+def heads(graph: Graph, structure: Structure) -> list[Tensor]:
+    """The outputs of a graph that may hold class scores."""
+    return [tensor for tensor in graph.outputs if _holds_scores(tensor, graph, structure)] or [
+        tensor for tensor in graph.outputs if _holds_one(tensor, graph, structure)
+    ]
+
+
 def _named(graph: Graph, structure: Structure, name: str) -> Tensor:
     found = next((tensor for tensor in graph.outputs if tensor.name == name), None)
     if found is None:
@@ -139,7 +144,7 @@ def _named(graph: Graph, structure: Structure, name: str) -> Tensor:
 
 
 def _holds_scores(tensor: Tensor, graph: Graph, structure: Structure) -> bool:
-    return _is_flat(tensor) and tensor.dtype in _FLOATS and _instead(tensor, graph, structure) is None
+    return tensor.is_flat and tensor.dtype in _FLOATS and _instead(tensor, graph, structure) is None
 
 
 def _holds_one(tensor: Tensor, graph: Graph, structure: Structure) -> bool:
@@ -147,10 +152,6 @@ def _holds_one(tensor: Tensor, graph: Graph, structure: Structure) -> bool:
     batch = graph.inputs[0].shape[:1] if graph.inputs else ()
     as_long = len(tensor.shape) == 1 and tensor.shape == batch
     return as_long and tensor.dtype in _FLOATS and _instead(tensor, graph, structure) is None
-
-
-def _is_flat(tensor: Tensor) -> bool:
-    return len(tensor.shape) == 2 or (len(tensor.shape) == 4 and tensor.shape[2:] == (1, 1))
 
 
 def _none(graph: Graph, structure: Structure) -> str:

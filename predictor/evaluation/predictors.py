@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import urllib3
 
-from predictor.checking.report import Request
+from predictor.checking.report import SERVED, Request
 from predictor.checking.runner import try_model
 from predictor.config import Settings
 from predictor.discovery.discover import recalled
@@ -107,10 +107,11 @@ def opened(model: Path, labels_path: Path | None, preprocessing: Path | None) ->
                 if path is not None:
                     shutil.copyfile(path, Path(folder) / name)
             report = try_model(Path(folder), _request(given))
+            served = Path(folder) / SERVED
+            session = load(served if served.exists() else model, Device("cpu"))
         text = None if labels_path is None else labels_path.read_text("utf-8-sig")
     except OSError as error:
         raise InvalidRequest("A file of the model cannot be read or copied.") from error
-    session = load(model, Device("cpu"))
     limits = Limits.of(settings)
     return LocalModel(model.name, recalled(report.spec, text, session.graph), session, limits)
 

@@ -113,9 +113,7 @@ class Loader:
         run = _filled(self._watched(session, spec, version), spec.batch)
         largest, seconds = self._largest_batch(run, spec)
         runner = Runner(run, max_batch=largest, seconds=seconds, observe=self._observe)
-        return LoadedModel(
-            version, spec, session.provider, version.path.stat().st_size, runner, self._batcher
-        )
+        return LoadedModel(version, spec, session.provider, version.bytes, runner, self._batcher)
 
     def share_weights(self, version: ModelVersion) -> None:
         """Write a version in a form that workers on a CPU share in memory, unless it is there."""

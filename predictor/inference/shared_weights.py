@@ -77,7 +77,7 @@ class SharedWeights:
         Only one process at a time may write that of a version.
         """
         try:
-            if version.path.stat().st_size >= self._min_bytes:
+            if version.bytes >= self._min_bytes:
                 target = self._folder(version) / self._name
                 if not _is_intact(target):
                     self._write(version, target)
@@ -103,7 +103,7 @@ class SharedWeights:
             InvalidModel: what would be written cannot be used.
             OSError: there is no room.
         """
-        room, model = _ROOM * version.path.stat().st_size, folder / _MODEL
+        room, model = _ROOM * version.bytes, folder / _MODEL
         if shutil.disk_usage(folder).free < room:
             raise OSError("no room")
         own = load(version.path, _CPU, write=model)

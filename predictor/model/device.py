@@ -241,5 +241,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except pynvml.NVMLError as error:
-        code = vars(error)["value"]
-        raise NoGpu(_CLAUSES.get(code, f"the NVIDIA driver answered with NVML error {code}")) from error
+        clauses = (
+            clause for code, clause in _CLAUSES.items() if isinstance(error, pynvml.nvmlExceptionClass(code))
+        )
+        other = f"the NVIDIA driver answered with {type(error).__name__}"
+        raise NoGpu(next(clauses, other)) from error

@@ -75,8 +75,8 @@ def _largest(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.intp
 
 
 def flat(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Scores of a batch as [batch, classes], for the shapes [batch, classes, 1, 1] and [batch] as well."""
-    return scores.reshape(len(scores), -1) if scores.shape[2:] == (1, 1) or scores.ndim == 1 else scores
+    """Scores of a batch as [batch, classes], whatever axes of length 1 they have besides."""
+    return scores if scores.ndim == 2 else scores.reshape(len(scores), -1)
 
 
 def described(ranked: Ranked, labels: Sequence[Label]) -> list[dict[str, Any]]:

@@ -31,7 +31,12 @@ class Tensor:
     @property
     def columns(self) -> int | None:
         """Numbers that an output holds for each image of a batch; None if the file does not say."""
-        return 1 if len(self.shape) == 1 else self.shape[1]
+        return next((length for length in self.shape[1:] if length != 1), 1)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether an output has one axis beside that of the batch, and else only axes of length 1."""
+        return len(self.shape) > 1 and sum(length != 1 for length in self.shape[1:]) <= 1
 
     def to_json(self) -> dict[str, Any]:
         """Name, dtype and shape; -1 marks a free axis, as the Open Inference Protocol has it."""
@@ -89,8 +94,8 @@ class ModelSpec:
 
     Attributes:
         image: the input that takes the picture.
-        scores: the output that holds one score for each class, shape [batch, classes] or
-            [batch, classes, 1, 1]; a single one, shape [batch] or [batch, 1], is that of the second of two.
+        scores: the output that holds one score for each class, shape [batch, classes], perhaps with more
+            axes of length 1; a single one, shape [batch] or [batch, 1], is that of the second of two.
         preprocessing: how a picture becomes the input.
         activation: what is still to be applied to the scores; `none` if they are confidences already.
         labels: the classes in order of their index; empty while nothing says how many there are.

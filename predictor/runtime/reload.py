@@ -23,8 +23,8 @@ _ATTEMPTS = 10
 _AGAIN_SECONDS = 1.0
 # After a switch, requests that began before it may hold the old model a little longer.
 _TRIM_SECONDS = 1.0
-# Loading shares the cores with requests, which go first.
-_NICENESS = 10
+# Loading shares the cores with requests, which go first, but on a busy machine it must come to its end.
+_NICENESS = 5
 
 Load = Callable[[ModelVersion], LoadedModel]
 

@@ -5,13 +5,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import Counter
 
-from predictor.checking.report import Limits, Refused, Report, Request
+from predictor.checking.report import SERVED, Limits, Refused, Report, Request
 from predictor.checking.runner import try_model
 from predictor.config import Settings
 from predictor.discovery.configs import native
@@ -19,7 +19,7 @@ from predictor.errors import ModelConflict, ModelNotFound, PredictorError
 from predictor.metrics import Metrics
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import locked, storage_errors
-from predictor.store.manifest import LABELS, MODEL, PREPROCESSING, described
+from predictor.store.manifest import LABELS, MODEL, ORIGINAL, PREPROCESSING, described
 from predictor.store.publish import Publisher, now
 from predictor.store.registry import ModelVersion
 
@@ -35,12 +35,14 @@ class Received:
     Attributes:
         name: the model that it is to be a version of.
         files: the uploader's name for each file, by its name in the folder.
+        data: names in the folder of files that may hold weights, by the uploader's names.
         by: the address that it came from.
     """
 
     name: str
     files: Mapping[str, str]
     by: str | None
+    data: Mapping[str, str] = field(default_factory=dict)
 
 
 class Uploads:
@@ -90,8 +92,9 @@ class Uploads:
             with self._timed("receive"), storage_errors():
                 received = receive(folder)
             report = self._checked(folder, received)
-            manifest = described(folder, received.files, by=received.by, created=now())
-            complete = dataclasses.replace(manifest, report=report)
+            files = _served(folder, received, report)
+            manifest = described(folder, files, by=received.by, created=now())
+            complete = dataclasses.replace(manifest, report=report_json(report))
             self._prepare(ModelVersion(received.name, 0, folder / MODEL, complete.digest, complete))
             return self.change(lambda: self._publisher.upload(received.name, folder, complete))
 
@@ -121,14 +124,15 @@ class Uploads:
         with _counting(self._metrics.swaps):
             return change()
 
-    def _checked(self, folder: Path, received: Received) -> Mapping[str, Any]:
+    def _checked(self, folder: Path, received: Received) -> Report:
         """What the check found."""
         with _counting(self._metrics.checks), self._alone(), self._timed("check"):
-            return report_json(self._try(folder, self._request(received.files)))
+            return self._try(folder, self._request(received.files, received.data))
 
-    def _request(self, files: Mapping[str, str]) -> Request:
+    def _request(self, files: Mapping[str, str], data: Mapping[str, str]) -> Request:
         return Request(
             model=MODEL,
+            data=data,
             labels=LABELS if LABELS in files else None,
             preprocessing=PREPROCESSING if PREPROCESSING in files else None,
             limits=self._limits,
@@ -150,16 +154,41 @@ class Uploads:
         self._metrics.observe_step(step, time.perf_counter() - start)
 
 
+def _served(folder: Path, received: Received, report: Report) -> dict[str, str]:
+    """Let the graph that is to be served take the model's place, and drop what is not needed.
+
+    Where more was done than to join a model with its weights, the original stays beside.
+
+    Returns:
+        The uploader's name for each file that stays, by its name in the folder.
+    """
+    files = dict(received.files)
+    if (folder / SERVED).exists():
+        if report.adapted:
+            (folder / MODEL).rename(folder / ORIGINAL)
+            files[ORIGINAL] = files[MODEL]
+        (folder / SERVED).rename(folder / MODEL)
+    for given, name in received.data.items():
+        if name in report.beside or (report.adapted and given in report.weights):
+            files[name] = given
+        else:
+            (folder / name).unlink()
+    return files
+
+
 def _revised(base: ModelVersion, text: str, folder: Path, by: str | None) -> Received:
     """Lay a version's files into a folder, with another preprocessing."""
-    shown = {MODEL: base.path.name if base.manifest is None else base.manifest.model}
-    shutil.copyfile(base.path, folder / MODEL)
-    if base.manifest is not None and base.manifest.labels is not None:
-        shown[LABELS] = base.manifest.labels
-        shutil.copyfile(base.path.with_name(LABELS), folder / LABELS)
+    shown, data, known = {MODEL: base.path.name, PREPROCESSING: "preprocessing.json"}, {}, base.manifest
+    original = base.path.with_name(ORIGINAL)
+    shutil.copyfile(original if original.exists() else base.path, folder / MODEL)
+    if known is not None:
+        shown[MODEL], data = known.model, known.weights()
+        shown |= {} if known.labels is None else {LABELS: known.labels}
+        for name in (*data.values(), *(shown.keys() & {LABELS})):
+            shutil.copyfile(base.path.with_name(name), folder / name)
     before = base.companion(PREPROCESSING)
     (folder / PREPROCESSING).write_text(native.continued(text, before), encoding="utf-8")
-    return Received(base.name, {**shown, PREPROCESSING: "preprocessing.json"}, by)
+    return Received(base.name, shown, by, data)
 
 
 @contextmanager
@@ -180,6 +209,6 @@ def report_json(report: Report) -> dict[str, Any]:
     """What was found and how: the spec, figures of the trial runs, and all warnings together."""
     spec = dict(report.spec)
     warnings = [*spec.pop("warnings", ()), *report.warnings]
-    apart = {"spec", "warnings", "best"}
-    figures = {name: value for name, value in report.to_json().items() if name not in apart}
+    apart = {"spec", "warnings", "best", "beside"}
+    figures = {name: value for name, value in report.to_json().items() if name not in apart and value != []}
     return {**spec, **figures, "warnings": warnings}

@@ -87,14 +87,15 @@ class PatientWorker(ThreadWorker):
         """
         super().set_accept_enabled(enabled)
         if not (enabled or self.alive):
-            for listener in (one for one in self.sockets if one.sock is not None):
+            for listener in self.sockets:
                 self._empty(listener)
                 listener.close()
 
     def _empty(self, listener: Any) -> None:
         """Accept whoever waits, as far as there is room."""
         before = -1
-        with contextlib.suppress(OSError):
+        # A socket that is closed already has nobody who waits.
+        with contextlib.suppress(OSError, AttributeError):
             listener.setblocking(False)
             while before < self.nr_conns < self.worker_connections:
                 before = self.nr_conns

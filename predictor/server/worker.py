@@ -24,8 +24,6 @@ from predictor.shared import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.
 _LINGER_MILLISECONDS = 20
-# How long a worker with more connections than another lets that one accept first.
-_YIELD_SECONDS = 0.002
 # How long a client may take to receive a refusal, which fits into the buffers of its connection.
 _ANSWER_SECONDS = 1.0
 # How long a connection that was let go may need until the workers' numbers show where it is now.
@@ -36,13 +34,6 @@ class BalancedThreadWorker(PatientWorker):
     """The worker class of `gunicorn.conf.py`; its `slot` is given before the fork."""
 
     _moves_next = 0.0
-
-    def accept(self, listener: Any) -> None:
-        """Accept a connection, unless a worker with fewer connections does so first."""
-        if self.nr_conns > self._fewest():
-            time.sleep(_YIELD_SECONDS)
-        super().accept(listener)
-        self._publish()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait for connections and requests, and tell the other workers how many there are here."""
@@ -87,7 +78,7 @@ class BalancedThreadWorker(PatientWorker):
 
     def _follows(self, conn: Any) -> bool:
         """Whether the next request comes soon; waited for only while there is a thread for everybody."""
-        if conn.is_http2 or not self.alive or self.nr_conns > self.cfg.threads:
+        if not self.alive or self.nr_conns > self.cfg.threads:
             return False
         if conn.parser.unreader.buf.getvalue():
             return True

@@ -12,7 +12,9 @@ from predictor.errors import NotReady
 from predictor.store.files import atomic_write
 
 MODEL, LABELS, PREPROCESSING = "model.onnx", "labels", "preprocessing"
-"""The files of a version."""
+"""The files of a version, beside which files with weights may lie."""
+ORIGINAL = "original.onnx"
+"""The model as it was uploaded, where another graph is served in its place."""
 _MANIFEST = "manifest.json"
 
 
@@ -25,7 +27,7 @@ class Manifest:
         labels: the same for the labels; None if none came.
         preprocessing: the same for the preprocessing.
         digest: `sha256:` and the digest of the model or, if other files came with it, of all digests.
-        files: digest and bytes of each file.
+        files: digest and bytes of each file, and the uploader's name for it.
         created: when, by RFC 3339.
         by: the address that the upload came from.
         report: what the check found out.
@@ -39,6 +41,11 @@ class Manifest:
     created: str
     by: str | None
     report: Mapping[str, Any] = field(default_factory=dict)
+
+    def weights(self) -> dict[str, str]:
+        """Names of the files with weights that lie beside the model, by the names that it knows them by."""
+        others = self.files.keys() - {MODEL, ORIGINAL, LABELS, PREPROCESSING}
+        return {str(self.files[name]["name"]) if ORIGINAL in self.files else name: name for name in others}
 
     def write(self, folder: Path) -> None:
         """Write it beside the files that it describes.
@@ -81,7 +88,8 @@ def described(folder: Path, names: Mapping[str, str], *, by: str | None, created
         created: when, by RFC 3339.
     """
     files = {
-        name: {"digest": digest(folder / name), "bytes": (folder / name).stat().st_size} for name in names
+        name: {"digest": digest(folder / name), "bytes": (folder / name).stat().st_size, "name": given}
+        for name, given in names.items()
     }
     return Manifest(
         model=names[MODEL],

@@ -44,6 +44,12 @@ class ModelVersion:
         """`name/version`."""
         return f"{self.name}/{self.version}"
 
+    @property
+    def bytes(self) -> int:
+        """The size of the model, with the files beside it that hold its weights."""
+        weights = () if self.manifest is None else self.manifest.weights().values()
+        return sum(path.stat().st_size for path in (self.path, *map(self.path.with_name, weights)))
+
     def companion(self, name: str) -> str | None:
         """The text of a file that came with the model; None if it did not come.
 

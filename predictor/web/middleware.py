@@ -63,7 +63,7 @@ def init_app(app: Flask, metrics: Metrics) -> None:
 
 def current_request() -> Request:
     """The current request itself: each attribute of Flask's `request` is a look at the context."""
-    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    asked: Request = request.environ["werkzeug.request"]
     return asked
 
 

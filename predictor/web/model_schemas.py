@@ -93,6 +93,12 @@ class Report(BaseModel):
     classes: int
     reasons: dict[str, str] = Field(description="The reason for each choice.")
     warnings: list[str]
+    adapted: list[str] | None = Field(
+        None, description="What was changed in the model so that it can be served; the scores stay the same."
+    )
+    heads: list[str] | None = Field(
+        None, description="Outputs that may hold class scores; `output` in the preprocessing chooses one."
+    )
     run_seconds: float | None = Field(None, description="Seconds of a run with one image on the CPU.")
     cuda: OnGpu | None = Field(None, description="The same figures on the GPU, if the workers use one.")
 

@@ -63,7 +63,7 @@ LARGE = ["MIG-eeee4444-0000-0000-0000-000000000000", "Fake GPU MIG 3g", [2 * GIB
         (
             "cuda",
             {"FAKE_NVML_INIT": "15"},
-            "PREDICTOR_DEVICE is cuda, but the NVIDIA driver answered with NVML error 15.",
+            "PREDICTOR_DEVICE is cuda, but the NVIDIA driver answered with NVMLError_GpuIsLost.",
         ),
     ],
 )

@@ -9,14 +9,14 @@ from pathlib import Path
 import prometheus_client
 import pytest
 
-from predictor.checking.report import Best, OnGpu, Refused, Report, Request
+from predictor.checking.report import SERVED, Best, OnGpu, Refused, Report, Request
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import InvalidRequest, ModelConflict, ModelNotFound, PredictorError, StorageFull
 from predictor.metrics import Metrics
 from predictor.runtime import uploads as module
 from predictor.runtime.uploads import Received, Uploads, report_json
 from predictor.store.commit import ModelTransactions
-from predictor.store.manifest import LABELS, MODEL
+from predictor.store.manifest import LABELS, MODEL, ORIGINAL
 from predictor.store.members import WorkerRegistry
 from predictor.store.publish import Publisher
 from predictor.store.registry import ModelVersion, Registry
@@ -46,6 +46,7 @@ class Trials:
         self._lock = threading.Lock()
         self.gate = threading.Event()
         self.gate.set()
+        self.served: bytes | None = None
 
     def __call__(self, folder: Path, request: Request) -> Report:
         """Try a model."""
@@ -53,6 +54,8 @@ class Trials:
             self.at_once += 1
             self.most = max(self.most, self.at_once)
         self.seen.append((request, {path.name for path in folder.iterdir()}))
+        if self.served is not None:
+            (folder / SERVED).write_bytes(self.served)
         assert self.gate.wait(PATIENCE)
         with self._lock:
             self.at_once -= 1
@@ -103,7 +106,9 @@ def uploads(tmp_path: Path, trials: Trials, prepared: list[Prepared]) -> Uploads
     return Uploads(Settings(data=tmp_path), transactions, publisher, metrics, trials, prepare)
 
 
-def receiver(content: bytes = b"model", *, labels: bytes | None = None) -> Callable[[Path], Received]:
+def receiver(
+    content: bytes = b"model", *, labels: bytes | None = None, weights: bytes | None = None
+) -> Callable[[Path], Received]:
     """Write what a request would hold."""
 
     def receive(folder: Path) -> Received:
@@ -112,7 +117,10 @@ def receiver(content: bytes = b"model", *, labels: bytes | None = None) -> Calla
         if labels is not None:
             (folder / LABELS).write_bytes(labels)
             files[LABELS] = "my.json"
-        return Received("default", files, "127.0.0.1")
+        if weights is None:
+            return Received("default", files, "127.0.0.1")
+        (folder / "data-0").write_bytes(weights)
+        return Received("default", files, "127.0.0.1", {"my.bin": "data-0"})
 
     return receive
 
@@ -126,6 +134,67 @@ def test_prepared(uploads: Uploads, prepared: list[Prepared]) -> None:
     assert before.version.digest == version.digest
     assert before.version.manifest == version.manifest
     assert (version.path.parent / "prepared").read_text() == "more"
+
+
+def files_of(version: ModelVersion) -> dict[str, bytes]:
+    """The files of a version, but for what is known of it."""
+    assert version.manifest is not None
+    paths = [version.path.with_name(name) for name in version.manifest.files]
+    version.verify()
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def test_joined(uploads: Uploads, trials: Trials) -> None:
+    """A model that was joined with its weights takes the place of both."""
+    trials.served, trials.result = b"both", dataclasses.replace(REPORT, weights=("my.bin",))
+
+    version = uploads.take(receiver(weights=b"weights"))
+
+    assert trials.seen[0][0].data == {"my.bin": "data-0"}
+    assert files_of(version) == {MODEL: b"both"}
+    assert not version.path.with_name("data-0").exists()
+    assert not version.path.with_name(ORIGINAL).exists()
+
+
+def test_adapted(uploads: Uploads, trials: Trials) -> None:
+    """Where the graph was adapted, the original stays beside, and another preprocessing begins with it."""
+    trials.served = b"adapted"
+    trials.result = dataclasses.replace(REPORT, weights=("my.bin",), adapted=("Cut.",))
+
+    version = uploads.take(receiver(weights=b"weights"))
+
+    assert files_of(version) == {MODEL: b"adapted", ORIGINAL: b"model", "data-0": b"weights"}
+    assert version.manifest is not None
+    assert version.manifest.report["adapted"] == ["Cut."]
+
+    again = uploads.revise("default", None, "{}", None)
+
+    request, _ = trials.seen[1]
+    assert request.data == {"my.bin": "data-0"}
+    assert files_of(again).items() >= {MODEL: b"adapted", ORIGINAL: b"model", "data-0": b"weights"}.items()
+
+
+def test_too_large_to_join(uploads: Uploads, trials: Trials) -> None:
+    """Weights that stay in a file of their own lie beside the model, also with another preprocessing."""
+    trials.served = b"graph"
+    trials.result = dataclasses.replace(REPORT, weights=("my.bin",), beside=("data-0",))
+
+    version = uploads.take(receiver(weights=b"weights"))
+
+    assert files_of(version) == {MODEL: b"graph", "data-0": b"weights"}
+    assert version.bytes == len(b"graph" + b"weights")
+
+    uploads.revise("default", None, "{}", None)
+
+    assert trials.seen[1][0].data == {"data-0": "data-0"}
+
+
+def test_data_that_is_not_used(uploads: Uploads) -> None:
+    """A file in which no weights lie goes."""
+    version = uploads.take(receiver(weights=b"read me"))
+
+    assert files_of(version) == {MODEL: b"model"}
+    assert not version.path.with_name("data-0").exists()
 
 
 def test_published(uploads: Uploads, trials: Trials) -> None:

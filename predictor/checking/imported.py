@@ -1,0 +1,105 @@
+"""From the files of an upload to the graph that is served: judged, joined and adapted. Uses onnx."""
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from predictor.checking import onnx_rules
+from predictor.checking.report import SERVED, Limits, Reason, Refused, Request
+from predictor.discovery.configs.read import from_text
+from predictor.discovery.structure import examine
+from predictor.errors import InvalidModel
+from predictor.importing import external
+from predictor.importing.adapt import adapt
+from predictor.importing.external import Weights
+from predictor.importing.inputs import Wanted
+from predictor.model.spec import Structure
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The model that is to be served: its file, what its nodes show, and what was done to have it."""
+
+    path: Path
+    nodes: int
+    structure: Structure
+    adapted: tuple[str, ...]
+    weights: Weights
+
+
+def imported(request: Request) -> Imported:
+    """Judge the file, and adapt it; what was read of it is gone before the runtime reads it again.
+
+    Raises:
+        Refused: it cannot be served; the sentence says why.
+    """
+    model = onnx_rules.read(Path(request.model), request.limits)
+    weights = _joined(model, request)
+    rules = partial(
+        onnx_rules.enforce,
+        model,
+        request.limits,
+        allow_control_flow=request.allow_control_flow,
+        beside=frozenset(weights.beside),
+    )
+    nodes, structure = rules(), examine(model)
+    if adapted := adapt(model, _wanted(request, structure)):
+        nodes, structure = rules(), examine(model)
+    path = Path(request.model)
+    if request.served is not None:
+        if adapted or weights.used:
+            path = _write(model, request.served)
+        os.close(request.served)
+    return Imported(path, nodes, structure, adapted, weights)
+
+
+def _joined(model: Any, request: Request) -> Weights:
+    if size(request) > request.limits.model_bytes:
+        raise Refused("too_large", "The model and its data files are larger than allowed.")
+    try:
+        return external.join(onnx_rules.references(model), request.data, Path(request.model).stat().st_size)
+    except InvalidModel as error:
+        raise Refused("external_data", error.detail) from error
+
+
+def _wanted(request: Request, structure: Structure) -> Wanted:
+    """What the preprocessing says of the image; whether it can be used at all is seen later."""
+    said = text(request.preprocessing, "preprocessing", request.limits)
+    try:
+        values = {} if said is None else from_text(said, (None, None)).values
+    except ValueError:
+        values = {}
+    return Wanted(values.get("size"), values.get("layout"), structure.channels)
+
+
+def _write(model: Any, descriptor: int) -> Path:
+    """Write the graph that is to be served to the file that was opened for it."""
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with os.fdopen(descriptor, "wb", closefd=False) as file:
+        file.write(model.SerializeToString())
+    return Path(SERVED)
+
+
+def size(request: Request) -> int:
+    """Bytes of the model's file and of all that may hold its weights."""
+    return sum(Path(file).stat().st_size for file in (request.model, *request.data.values()))
+
+
+def text(name: str | None, what: Reason, limits: Limits) -> str | None:
+    """The text of a file that came with the model; None if it did not come.
+
+    Raises:
+        Refused: it is too large, or no text.
+    """
+    if name is None:
+        return None
+    path = Path(name)
+    if path.stat().st_size > limits.companion_bytes:
+        raise Refused(what, f"The {what} file is larger than {limits.companion_bytes / 1e6:g} MB.")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Refused(what, f"The {what} file must be UTF-8 text.") from error

@@ -1,0 +1,1 @@
+"""What is uploaded -> the graph that is served: bundles of files, external weights, graphs to be adapted."""

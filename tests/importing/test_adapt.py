@@ -1,0 +1,57 @@
+"""A model is changed only where it has to be."""
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from predictor.importing.adapt import NEWEST_IR, adapt
+from predictor.importing.inputs import Wanted
+from tests.importing.graphs import image, layers, model, pixels, run, scores
+
+
+def test_nothing_to_do() -> None:
+    """What can be served as it is stays as it is."""
+    made = model(layers(), [image()], [scores()])
+    before = made.SerializeToString()
+
+    assert adapt(made, Wanted()) == ()
+    assert made.SerializeToString() == before
+
+
+def test_newer_format() -> None:
+    """A version of the format that is only a number too high is lowered."""
+    expected = run(model(layers(), [image()], [scores()]), pixels())
+    made = model(layers(), [image()], [scores()], ir_version=NEWEST_IR + 1)
+
+    (sentence,) = adapt(made, Wanted())
+
+    assert str(NEWEST_IR) in sentence
+    assert np.array_equal(run(made, pixels()), expected)
+
+
+def test_newest_format() -> None:
+    """The runtime reads the version that is called its newest, and none after it."""
+    run(model(layers(), [image()], [scores()], ir_version=NEWEST_IR), pixels())
+
+    with pytest.raises(Exception, match=f"max supported IR version: {NEWEST_IR}"):
+        run(model(layers(), [image()], [scores()], ir_version=NEWEST_IR + 1), pixels())
+
+
+def test_all_together() -> None:
+    """One model may need everything at once; adapted once, it needs nothing more."""
+    best = helper.make_node("ArgMax", ["probabilities"], ["best"], axis=1)
+    nodes = [
+        helper.make_node("Unsqueeze", ["image", "zero"], ["batch"]),
+        helper.make_node("Cast", ["batch"], ["pixels"], to=TensorProto.FLOAT),
+        *layers("pixels"),
+        best,
+    ]
+    zero = [helper.make_tensor("zero", TensorProto.INT64, [1], [0])]
+    outputs = [helper.make_tensor_value_info("best", TensorProto.INT64, (1, 1))]
+    made = model(nodes, [image(TensorProto.INT32, (3, 8, 8))], outputs, constants=zero, ir_version=99)
+
+    assert len(adapt(made, Wanted())) == 4
+
+    (found,) = run(made, pixels(1).astype(np.uint8))
+    assert found.shape == (1, 5)
+    assert adapt(made, Wanted()) == ()

@@ -1,0 +1,233 @@
+"""What follows the class scores is cut off, and the scores stay as they were, bit by bit."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from predictor.importing.outputs import add_batch, cut
+from tests.importing.graphs import CLASSES, copied, image, layers, model, pixels, run, scores
+
+NAMES = ["cat", "dog", "eel", "fox", "gnu"]
+STRINGS = TensorProto.STRING
+INTEGERS = TensorProto.INT64
+
+
+def zipmap(**labels: Any) -> Any:
+    """The node that makes a map of scores by name for each image."""
+    return helper.make_node("ZipMap", ["probabilities"], ["loss"], domain="ai.onnx.ml", **labels)
+
+
+def maps(key: int = STRINGS) -> Any:
+    """The output of that node."""
+    value = helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+    return helper.make_value_info(
+        "loss", helper.make_sequence_type_proto(helper.make_map_type_proto(key, value))
+    )
+
+
+def best() -> Any:
+    """The node that chooses the best class."""
+    return helper.make_node("ArgMax", ["probabilities"], ["best"], axis=1, keepdims=0)
+
+
+def named() -> list[Any]:
+    """Nodes that give the name of the best class."""
+    found = helper.make_node("ArrayFeatureExtractor", ["names", "best"], ["name"], domain="ai.onnx.ml")
+    return [best(), found]
+
+
+def words() -> Any:
+    """The names of the classes as a constant."""
+    return helper.make_tensor("names", STRINGS, [CLASSES], [name.encode() for name in NAMES])
+
+
+def output(name: str, kind: int, *shape: Any) -> Any:
+    """An output of whatever type."""
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def custom_vision() -> Any:
+    """Azure Custom Vision's usual form: the best name, and a map of scores by name."""
+    nodes = [*layers(), *named(), zipmap(classlabels_strings=NAMES)]
+    return model(nodes, [image()], [output("name", STRINGS, 1, "N"), maps()], constants=[words()])
+
+
+def encoded() -> Any:
+    """The best class by a node that turns its number into its name."""
+    encoder = helper.make_node(
+        "LabelEncoder",
+        ["best"],
+        ["name"],
+        domain="ai.onnx.ml",
+        keys_int64s=[2, 0, 1, 4, 3],
+        values_strings=["eel", "cat", "dog", "gnu", "fox"],
+    )
+    return model([*layers(), best(), encoder], [image()], [output("name", STRINGS, "N")])
+
+
+def topk() -> Any:
+    """The best three scores and their classes."""
+    few = helper.make_node("TopK", ["probabilities", "three"], ["values", "indices"], axis=1)
+    three = numpy_helper.from_array(np.array([3], np.int64), "three")
+    outputs = [output("values", TensorProto.FLOAT, "N", 3), output("indices", INTEGERS, "N", 3)]
+    return model([*layers(), few], [image()], outputs, constants=[three])
+
+
+def argmax() -> Any:
+    """The number of the best class alone."""
+    return model([*layers(), best()], [image()], [output("best", INTEGERS, "N")])
+
+
+def quantised() -> Any:
+    """Scores as bytes."""
+    node = helper.make_node("QuantizeLinear", ["probabilities", "step", "zero"], ["bytes"])
+    more = [
+        numpy_helper.from_array(np.float32(1 / 255), "step"),
+        numpy_helper.from_array(np.uint8(0), "zero"),
+    ]
+    return model(
+        [*layers(), node], [image()], [output("bytes", TensorProto.UINT8, "N", CLASSES)], constants=more
+    )
+
+
+def beside(kind: int) -> Any:
+    """Scores, and something else of another type."""
+    node = helper.make_node("Cast", ["best"], ["other"], to=kind)
+    outputs = [scores(), output("other", kind, "N")]
+    return model([*layers(), best(), node], [image()], outputs)
+
+
+def features_beside() -> Any:
+    """What is not scores, and the best class."""
+    outputs = [scores("features", ("N", 3)), output("best", INTEGERS, "N")]
+    return model([*layers(), best()], [image()], outputs)
+
+
+def sequence() -> Any:
+    """Scores inside a sequence."""
+    node = helper.make_node("SequenceConstruct", ["probabilities"], ["list"])
+    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    outputs = [scores(), helper.make_value_info("list", kind)]
+    return model([*layers(), node], [image()], outputs)
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (custom_vision, NAMES),
+        (encoded, NAMES),
+        (topk, []),
+        (argmax, []),
+        (quantised, []),
+        (lambda: beside(TensorProto.INT32), []),
+        (lambda: beside(TensorProto.BOOL), []),
+        (lambda: beside(INTEGERS), []),
+        (lambda: beside(TensorProto.STRING), []),
+        (features_beside, []),
+        (sequence, []),
+    ],
+    ids=[
+        *("custom_vision", "encoded", "topk", "argmax", "quantised", "int32", "bool", "int64", "string"),
+        *("features", "sequence"),
+    ],
+)
+def test_cut(make: Callable[[], Any], names: list[str]) -> None:
+    """The scores are the one output; the names that the graph knew are its metadata."""
+    before = make()
+    (expected,) = run(model(layers(), [image()], [scores()]), pixels())
+    after = copied(before)
+
+    sentences = cut(after)
+
+    assert sentences
+    assert [one.name for one in after.graph.output] == ["probabilities"]
+    assert np.array_equal(run(after, pixels())[0], expected)
+    metadata = {one.key: json.loads(one.value) for one in after.metadata_props}
+    assert metadata == ({"predictor.labels": names} if names else {})
+
+
+def test_scores_by_number() -> None:
+    """Scores in a map by number are served; the numbers are no names."""
+    made = model([*layers(), zipmap(classlabels_int64s=[0, 1, 2, 3, 4])], [image()], [maps(INTEGERS)])
+
+    cut(made)
+
+    assert [one.name for one in made.graph.output] == ["probabilities"]
+    assert not made.metadata_props
+
+
+def test_years() -> None:
+    """Numbers that classes do not have anyway are their names."""
+    years = [1980, 1990, 2000, 2010, 2020]
+    made = model([*layers(), zipmap(classlabels_int64s=years)], [image()], [maps(INTEGERS)])
+
+    cut(made)
+
+    assert made.metadata_props[0].value == '["1980", "1990", "2000", "2010", "2020"]'
+
+
+def test_own_labels_stay() -> None:
+    """Labels that a file has for this service are not replaced."""
+    made = custom_vision()
+    made.metadata_props.add(key="predictor.labels", value='["a", "b", "c", "d", "e"]')
+
+    cut(made)
+
+    assert [one.value for one in made.metadata_props] == ['["a", "b", "c", "d", "e"]']
+
+
+def test_nothing_to_cut() -> None:
+    """Where every output may hold scores, nothing changes."""
+    made = model(layers(), [image()], [scores("logits"), scores()])
+    before = made.SerializeToString()
+
+    assert cut(made) == ()
+    assert made.SerializeToString() == before
+
+
+def test_no_scores() -> None:
+    """Where nothing shows any scores, nothing changes."""
+    node = helper.make_node("Cast", ["probabilities"], ["whole"], to=INTEGERS)
+    made = model([*layers(), node], [image()], [output("whole", INTEGERS, "N", CLASSES)])
+    before = made.SerializeToString()
+
+    assert cut(made) == ()
+    assert made.SerializeToString() == before
+
+
+def test_what_is_not_needed_goes() -> None:
+    """Nodes and constants that only the other outputs needed go; what a graph inside a node reads stays."""
+    inside = helper.make_graph(
+        [helper.make_node("Identity", ["probabilities"], ["same"])], "then", [], [scores("same", ())]
+    )
+    fork = helper.make_node("If", ["yes"], ["answer"], then_branch=inside, else_branch=inside)
+    more = [words(), numpy_helper.from_array(np.array(True), "yes")]
+    chosen = helper.make_node("ArgMax", ["answer"], ["best"], axis=1, keepdims=0)
+    nodes = [*layers(), fork, chosen, named()[1]]
+    made = model(nodes, [image()], [scores("answer"), output("name", STRINGS, 1, "N")], constants=more)
+    (expected,) = run(made, pixels(), "answer")
+
+    cut(made)
+
+    assert [node.op_type for node in made.graph.node][-1] == "If"
+    assert "names" not in {one.name for one in made.graph.initializer}
+    assert np.array_equal(run(made, pixels())[0], expected)
+
+
+def test_one_image() -> None:
+    """Scores of one image without a batch axis get one."""
+    squeeze = helper.make_node("Squeeze", ["probabilities"], ["row"])
+    shape = (1, 3, 8, 8)
+    made = model([*layers(), squeeze], [image(shape=shape)], [scores("row", (CLASSES,))])
+    (expected,) = run(made, pixels(1))
+
+    assert len(add_batch(made)) == 1
+
+    (found,) = run(made, pixels(1))
+    assert found.shape == (1, CLASSES)
+    assert np.array_equal(found[0], expected)
+    assert add_batch(made) == ()
