@@ -99,26 +99,34 @@ def opened(model: Path, labels_path: Path | None, preprocessing: Path | None) ->
         InvalidModel: it cannot be served; the sentence says why.
         InvalidRequest: a file cannot be read.
     """
-    given = {_MODEL: model, _LABELS: labels_path, _PREPROCESSING: preprocessing}
-    settings = Settings()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            for name, path in given.items():
-                if path is not None:
-                    shutil.copyfile(path, Path(folder) / name)
-            report = try_model(Path(folder), _request(given))
-            served = Path(folder) / SERVED
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            report = try_model(folder, _copied(model, labels_path, preprocessing, folder))
+            served = folder / SERVED
             session = load(served if served.exists() else model, Device("cpu"))
         text = None if labels_path is None else labels_path.read_text("utf-8-sig")
     except OSError as error:
         raise InvalidRequest("A file of the model cannot be read or copied.") from error
-    limits = Limits.of(settings)
+    limits = Limits.of(Settings())
     return LocalModel(model.name, recalled(report.spec, text, session.graph), session, limits)
 
 
-def _request(given: dict[str, Path | None]) -> Request:
-    names = {name: name if path is not None else None for name, path in given.items()}
-    return Request(_MODEL, labels=names[_LABELS], preprocessing=names[_PREPROCESSING])
+def _copied(model: Path, labels: Path | None, preprocessing: Path | None, folder: Path) -> Request:
+    """Copy a model and what belongs to it into a folder, for its check."""
+    # Exporters name the file of a model's weights after the model: m.onnx.data, model.onnx_data.
+    weights = [path for path in model.parent.iterdir() if path.name.startswith(model.name) and path != model]
+    data = {path.name: f"data-{number}" for number, path in enumerate(weights)}
+    given = {_MODEL: model, _LABELS: labels, _PREPROCESSING: preprocessing}
+    copied = {name: path for name, path in given.items() if path is not None}
+    for name, path in {**copied, **dict(zip(data.values(), weights, strict=True))}.items():
+        shutil.copyfile(path, folder / name)
+    return Request(
+        _MODEL,
+        labels=_LABELS if labels is not None else None,
+        preprocessing=_PREPROCESSING if preprocessing is not None else None,
+        data=data,
+    )
 
 
 _ALL = 1_000_000

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from predictor.config import BUNDLED_MODEL
@@ -22,6 +23,18 @@ def test_bundled(cat: Path) -> None:
     assert model.labels([])[answer.ranked[0][0]].name == "tiger cat"
     assert len(answer.ranked) == 5
     assert answer.seconds > 0
+
+
+def test_weights_beside(tmp_path: Path, cat: Path) -> None:
+    """The file of a model's weights is found beside it, under the name that exporters give it."""
+    whole, path = opened(BUNDLED_MODEL, None, None), tmp_path / "my.onnx"
+    made = onnx.load(BUNDLED_MODEL)
+    onnx.save(made, path, save_as_external_data=True, location="my.onnx.data", size_threshold=0)
+
+    model = opened(path, None, None)
+
+    assert path.stat().st_size < 1_000_000
+    assert model.classify(cat.read_bytes()).ranked == whole.classify(cat.read_bytes()).ranked
 
 
 def test_companions(tmp_path: Path, cat: Path) -> None:
