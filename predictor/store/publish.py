@@ -147,7 +147,10 @@ class Publisher:
                 bad.verify()
             except (ModelNotFound, InvalidModel):
                 continue
-            if bad.manifest is not None and bad.manifest.files[MODEL] == manifest.files[MODEL]:
+            if (
+                bad.manifest is not None
+                and bad.manifest.files[MODEL]["digest"] == manifest.files[MODEL]["digest"]
+            ):
                 raise ModelConflict(
                     f"The model is the same as version {version}, which is quarantined: {why} "
                     "Delete that version before you upload the model again."
