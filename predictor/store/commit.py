@@ -104,7 +104,7 @@ class ModelTransactions:
         Args:
             state: the present state.
             name: whose live version changes.
-            after: what is to be known of the name afterwards.
+            after: what is to be known of the name afterwards; None if it is to be gone.
 
         Raises:
             InvalidModel, NotReady: a worker cannot serve it, or is not ready in time; nothing has changed.

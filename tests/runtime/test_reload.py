@@ -1,5 +1,6 @@
 """Each worker follows the store: all of them serve a change at once, and nobody is left without a model."""
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -52,12 +53,12 @@ class FakeWorker:
         """The version that a request would get."""
         return self.live.models()[name].version.version
 
-    def upload(self, name: str = DEFAULT, content: bytes = b"model") -> int:
-        """Publish a file as a model."""
+    def upload(self, name: str = DEFAULT) -> int:
+        """Publish a file as a model, one that equals no other."""
         with self.transactions.staging.new_folder() as folder:
-            (folder / MODEL).write_bytes(content)
+            (folder / MODEL).write_bytes(secrets.token_bytes(8))
             manifest = described(folder, {MODEL: "my.onnx"}, by=None, created="")
-            return self.publisher.upload(name, folder, manifest).version
+            return self.publisher.upload(name, folder, manifest).version.version
 
     def _load(self, version: ModelVersion) -> LoadedModel:
         self.loaded.append(version.key)

@@ -119,7 +119,7 @@ def receiver(content: bytes = b"model", *, labels: bytes | None = None) -> Calla
 
 def test_prepared(uploads: Uploads, prepared: list[Prepared]) -> None:
     """What is prepared beside a version before it is published moves with it."""
-    version = uploads.take(receiver(labels=b"[]"))
+    version = uploads.take(receiver(labels=b"[]")).version
 
     (before,) = prepared
     assert before.files == {MODEL, LABELS}
@@ -130,7 +130,7 @@ def test_prepared(uploads: Uploads, prepared: list[Prepared]) -> None:
 
 def test_published(uploads: Uploads, trials: Trials) -> None:
     """What passed its check is published with its report and its names."""
-    version = uploads.take(receiver(labels=b"[]"))
+    version = uploads.take(receiver(labels=b"[]")).version
 
     assert version.version == 2
     assert version.manifest is not None
@@ -140,6 +140,55 @@ def test_published(uploads: Uploads, trials: Trials) -> None:
     ((request, files),) = trials.seen
     assert (request.model, request.labels, request.preprocessing) == (MODEL, LABELS, None)
     assert files == {MODEL, LABELS}
+
+
+def test_live_already(uploads: Uploads, trials: Trials, tmp_path: Path) -> None:
+    """The files of the live version are not checked again, and make no version."""
+    first = uploads.take(receiver(labels=b"[]"))
+
+    again = uploads.take(receiver(labels=b"[]"))
+
+    assert (again.version, first.unchanged, again.unchanged) == (first.version, False, True)
+    assert len(trials.seen) == 1
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize("labels", [None, b"[1]"])
+def test_other_labels(uploads: Uploads, labels: bytes | None) -> None:
+    """The same model with other labels, or without, is another version."""
+    uploads.take(receiver(labels=b"[]"))
+
+    assert uploads.take(receiver(labels=labels)).version.version == 3
+
+
+def test_live_already_and_damaged(uploads: Uploads, trials: Trials) -> None:
+    """Where the live version's files are damaged, an upload of them is checked and takes its place."""
+    uploads.take(receiver()).version.path.write_bytes(b"rotten")
+
+    again = uploads.take(receiver())
+
+    assert (again.version.version, again.unchanged) == (3, False)
+    assert len(trials.seen) == 2
+
+
+def test_quarantined(uploads: Uploads, trials: Trials) -> None:
+    """A quarantined model is refused before it is tried again."""
+    uploads.take(receiver())
+    uploads._publisher.quarantine("default", 2, "It is bad.")
+
+    with pytest.raises(ModelConflict, match="version 2, which is quarantined"):
+        uploads.take(receiver())
+
+    assert len(trials.seen) == 1
+
+
+def test_equal_at_once(uploads: Uploads, trials: Trials) -> None:
+    """Of equal uploads that are checked at the same time one is published, and each is told its number."""
+    with ThreadPoolExecutor(4) as pool:
+        taken = list(pool.map(lambda _: uploads.take(receiver()), range(4)))
+
+    assert {published.version.version for published in taken} == {2}
+    assert [published.unchanged for published in taken].count(False) == 1
 
 
 def test_report_has_all_warnings() -> None:
@@ -205,7 +254,8 @@ def test_full_disk(uploads: Uploads, tmp_path: Path) -> None:
 def test_one_check_at_a_time(uploads: Uploads, trials: Trials) -> None:
     """Uploads that come together are checked one after the other, and each gets a version of its own."""
     with ThreadPoolExecutor(4) as pool:
-        versions = [version.version for version in pool.map(lambda _: uploads.take(receiver()), range(4))]
+        taken = pool.map(lambda number: uploads.take(receiver(b"%d" % number)), range(4))
+        versions = [published.version.version for published in taken]
 
     assert sorted(versions) == [2, 3, 4, 5]
     assert trials.most == 1
@@ -223,16 +273,17 @@ def test_too_many_at_once(uploads: Uploads, trials: Trials, monkeypatch: pytest.
             uploads.take(receiver())
         trials.gate.set()
 
-        assert first.result(PATIENCE).version == 2
+        assert first.result(PATIENCE).version.version == 2
 
 
 def test_counted(uploads: Uploads, trials: Trials) -> None:
     """Checks and changes are counted by what came of them."""
     metrics = uploads._metrics
     uploads.take(receiver())
+    uploads.take(receiver())
     trials.result = Refused("not_finite", "No.")
     with pytest.raises(PredictorError):
-        uploads.take(receiver())
+        uploads.take(receiver(b"other"))
     with pytest.raises(ModelNotFound):
         uploads.change(lambda: uploads._publisher.rollback("cats"))
 
