@@ -201,10 +201,17 @@ class Worker:
         """A version that is not live."""
         if why := self.registry.name(name).quarantined.get(version):
             raise ModelConflict(f"Version {version} is quarantined: {why}")
-        return self._model_cache.get(self.registry.version(name, version))
+        try:
+            return self._model_cache.get(self.registry.version(name, version))
+        except (PredictorError, OSError):
+            # Where it was deleted while it was loaded, that is the reason.
+            self.registry.version(name, version)
+            raise
 
     def _live_versions(self) -> list[tuple[str, int, str]]:
-        """Name, number and digest of the versions that serve."""
+        """Name, number and digest of the versions that serve at this moment."""
+        with suppress(PredictorError):
+            self.live.models()
         versions = [model.version for model in self.live.serving.values()]
         return [(version.name, version.version, version.digest) for version in versions]
 

@@ -10,7 +10,7 @@ from predictor.errors import InvalidModel, ModelConflict, ModelNotFound
 from predictor.store.commit import LOCK_SECONDS, ModelTransactions
 from predictor.store.files import move_folder, remove
 from predictor.store.manifest import MODEL, Manifest
-from predictor.store.registry import ModelVersion, Registry
+from predictor.store.registry import DEFAULT, ModelVersion, Registry
 from predictor.store.state import Event, Name, State
 
 KEPT = 5
@@ -132,10 +132,32 @@ class Publisher:
                 raise ModelConflict("The version that ships with the service cannot be deleted.")
             self._drop(state, name, {version})
 
+    def delete_name(self, name: str) -> tuple[int, ...]:
+        """Remove a name with all its versions, which no worker serves from then on.
+
+        Returns:
+            The numbers of its versions.
+
+        Raises:
+            ModelNotFound: there is no such name.
+            ModelConflict: it is `default`.
+        """
+        if name == DEFAULT:
+            raise ModelConflict(
+                "The model default cannot be deleted: it answers requests that name no model. "
+                "Delete its versions, or upload another model to it."
+            )
+        with self._transactions.exclusive() as state:
+            known = _known(state, name)
+            self._transactions.commit(state, name, None)
+            remove(self._registry.models / name)
+        return known.versions
+
     def quarantine(self, name: str, version: int, why: str) -> None:
         """Keep a bad version from serving again; if it is live, the one before it is put back."""
         with self._transactions.exclusive() as state:
-            known = _known(state, name)
+            # It may have been deleted since it did harm.
+            known = state.names.get(name, Name())
             if not known.good(version) or self._registry.permanent(name, version):
                 return
             log.error("Version %d of %s is quarantined: %s", version, name, why)

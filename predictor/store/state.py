@@ -130,9 +130,10 @@ class State:
         """The live version of each name that has one."""
         return {name: one.live for name, one in self.names.items() if one.live is not None}
 
-    def replaced(self, name: str, value: Name) -> "State":
-        """With another value for a name."""
-        return dataclasses.replace(self, names={**self.names, name: value})
+    def replaced(self, name: str, value: Name | None) -> "State":
+        """With another value for a name; with None the name is gone."""
+        others = {one: known for one, known in self.names.items() if one != name}
+        return dataclasses.replace(self, names=others if value is None else {**self.names, name: value})
 
     def with_deaths(self, crashed: Iterable[CrashedWorker]) -> "State":
         """With the versions that crashed workers ran; what is older than `DEATH_SECONDS` is forgotten."""

@@ -126,6 +126,14 @@ class Deleted(BaseModel):
     version: int
 
 
+class DeletedModel(BaseModel):
+    """The model is deleted with all its versions."""
+
+    status: Literal["success"]
+    name: str
+    versions: list[int] = Field(description="The versions that were deleted.")
+
+
 class Version(BaseModel):
     """One version of a model."""
 

@@ -157,6 +157,25 @@ def _delete(models: Blueprint, worker: Worker) -> None:
         answer = {"status": "success", "name": wanted.name, "version": wanted.version}
         return _answer(worker, answer, message=f"Version {wanted.version} of {wanted.name} is deleted.")
 
+    @models.delete("/models/<name>")
+    @operation(
+        tag="Models",
+        path=model_schemas.ModelPath,
+        answers={"application/json": model_schemas.DeletedModel},
+        errors=(InvalidRequest, *_MAY, ModelNotFound, ModelConflict, NotReady, StorageFull),
+    )
+    def delete_name(name: str) -> Response:
+        """Delete a model with all its versions, except `default`.
+
+        A 200 answer means that no worker serves it any more: predictions with it are answered with
+        `model_not_found`. After any other answer every worker still serves it.
+        """
+        require_admin(request, worker.settings)
+        wanted = _name(name)
+        versions = worker.uploads.change(lambda: worker.publisher.delete_name(wanted))
+        answer = {"status": "success", "name": wanted, "versions": versions}
+        return _answer(worker, answer, message=f"The model {wanted} is deleted.")
+
 
 def _name(name: str) -> str:
     path: model_schemas.ModelPath = schemas.check(model_schemas.ModelPath, {"name": name}, strict=False)

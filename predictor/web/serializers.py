@@ -1,10 +1,12 @@
 """Predictions and the models of a store as JSON."""
 
 import base64
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from predictor.errors import InvalidModel
+from predictor.errors import InvalidModel, ModelNotFound
 from predictor.image.preview import png
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import Prediction, Trace
@@ -53,7 +55,12 @@ def _debug_json(trace: Trace, spec: ModelSpec) -> dict[str, Any]:
 
 def models_json(worker: Worker) -> dict[str, Any]:
     """All models (`schemas.Models`)."""
-    return {"models": [model_json(worker, name) for name in sorted(worker.registry.read().names)]}
+    found = []
+    for name in sorted(worker.registry.read().names):
+        # It may be deleted meanwhile, as may a version.
+        with suppress(ModelNotFound):
+            found.append(model_json(worker, name))
+    return {"models": found}
 
 
 def model_json(worker: Worker, name: str) -> dict[str, Any]:
@@ -67,9 +74,15 @@ def model_json(worker: Worker, name: str) -> dict[str, Any]:
         "name": name,
         "live": known.live,
         "before": known.before(),
-        "versions": [_version(worker, name, known, version) for version in reversed(known.versions)],
+        "versions": list(_versions(worker, name, known)),
         "history": [asdict(event) for event in known.history],
     }
+
+
+def _versions(worker: Worker, name: str, known: Name) -> Iterator[dict[str, Any]]:
+    for version in reversed(known.versions):
+        with suppress(ModelNotFound):
+            yield _version(worker, name, known, version)
 
 
 def _version(worker: Worker, name: str, known: Name, version: int) -> dict[str, Any]:

@@ -150,6 +150,20 @@ def test_other_names_stay(start: Callable[[], FakeWorker]) -> None:
     assert worker.loaded == ["default/1", "dogs/1", "cats/1", "dogs/2"]
 
 
+def test_name_is_deleted(start: Callable[[], FakeWorker]) -> None:
+    """When a name's deletion returns, no worker gives its model to a request; the other names stay loaded."""
+    workers = [start() for _ in range(3)]
+    workers[0].upload("dogs")
+
+    workers[1].publisher.delete_name("dogs")
+
+    assert [set(worker.live.models()) for worker in workers] == [{DEFAULT}] * 3
+    assert [worker.loaded for worker in workers] == [["default/1", "dogs/1"]] * 3
+    workers[2].upload("dogs")
+    assert [worker.serving("dogs") for worker in workers] == [1] * 3
+    assert [worker.loaded[2:] for worker in workers] == [["dogs/1"]] * 3
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from predictor.config import BUNDLED_MODEL
-from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, StorageFull
+from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, NotReady, StorageFull
 from predictor.store.members import CrashedWorker
 from predictor.store.registry import DEFAULT
 
@@ -207,6 +207,67 @@ class TestDelete:
         for version in (1, 2):
             with pytest.raises(ModelConflict):
                 store.publisher.delete(DEFAULT, version)
+
+
+class TestDeleteName:
+    """A name can be removed with all its versions, except the one that always serves."""
+
+    def test_gone(self, store: Any, follow: Callable[..., Any]) -> None:
+        """The name is unknown afterwards, and leaves no files; other names stay."""
+        follow()
+        for _ in range(2):
+            store.upload(name="dogs")
+        store.upload(name="cats")
+
+        assert store.publisher.delete_name("dogs") == (1, 2)
+
+        assert store.registry.read().live() == {DEFAULT: 1, "cats": 1}
+        assert [path.name for path in (store.data / "models").iterdir()] == ["cats"]
+        with pytest.raises(ModelNotFound):
+            store.registry.name("dogs")
+        with pytest.raises(ModelNotFound):
+            store.publisher.delete_name("dogs")
+
+    def test_comes_again(self, store: Any) -> None:
+        """The name may be given again; its versions begin with 1."""
+        store.upload(b"model", "dogs")
+        store.publisher.delete_name("dogs")
+
+        again = store.publish(b"model", "dogs")
+
+        assert (again.version.version, again.unchanged) == (1, False)
+
+    def test_default(self, store: Any) -> None:
+        """The name that requests mean when they give none is kept."""
+        with pytest.raises(ModelConflict, match="default cannot be deleted"):
+            store.publisher.delete_name(DEFAULT)
+
+        assert live(store) == 1
+
+    def test_all_or_none(self, store: Any, follow: Callable[..., Any]) -> None:
+        """If one worker cannot change, all serve the name as before."""
+        version = store.upload(name="dogs")
+        follow()
+        follow(NotReady("Not now."))
+
+        with pytest.raises(NotReady):
+            store.publisher.delete_name("dogs")
+
+        assert live(store, "dogs") == 1
+        version.verify()
+
+    def test_no_live_version(self, store: Any) -> None:
+        """A name of which no version can serve is removed, too."""
+        store.upload(name="dogs")
+        store.publisher.quarantine("dogs", 1, "It is bad.")
+
+        assert store.publisher.delete_name("dogs") == (1,)
+
+    def test_quarantined_afterwards(self, store: Any) -> None:
+        """A version that is found to be bad when its name is gone changes nothing."""
+        store.publisher.quarantine("dogs", 1, "It is bad.")
+
+        assert store.registry.read().live() == {DEFAULT: 1}
 
 
 class TestQuarantine:
