@@ -104,6 +104,7 @@ function enliven() {
     button.hidden = false;
     button.addEventListener("click", () => {
       dialog.querySelector(".what").textContent = button.dataset.name;
+      dialog.querySelector(".loss").textContent = button.dataset.loss;
       dialog.onclose = () => {
         if (dialog.returnValue === "delete") send("DELETE", button.dataset.address, null);
       };

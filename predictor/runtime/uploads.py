@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import Counter
 
@@ -19,13 +19,14 @@ from predictor.errors import ModelConflict, ModelNotFound, PredictorError
 from predictor.metrics import Metrics
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import locked, storage_errors
-from predictor.store.manifest import LABELS, MODEL, ORIGINAL, PREPROCESSING, described
-from predictor.store.publish import Publisher, now
+from predictor.store.manifest import LABELS, MODEL, ORIGINAL, PREPROCESSING, Manifest, described
+from predictor.store.publish import Published, Publisher, now
 from predictor.store.registry import ModelVersion
 
 _CHECK_LOCK_SECONDS = 10.0
 
 Try = Callable[[Path, Request], Report]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,10 @@ class Uploads:
         # One check at a time on a machine: each may use a core and much memory.
         self._lock = transactions.registry.data / "check.lock"
 
-    def take(self, receive: Callable[[Path], Received]) -> ModelVersion:
+    def take(self, receive: Callable[[Path], Received]) -> Published:
         """Receive, check and publish a model; all workers serve it when this returns.
+
+        What has the files of the live version is neither checked nor published again.
 
         Args:
             receive: writes what comes into a folder.
@@ -91,14 +94,17 @@ class Uploads:
         with self._transactions.staging.new_folder() as folder:
             with self._timed("receive"), storage_errors():
                 received = receive(folder)
+            uploaded = _described(folder, received, received.files)
+            # What is joined or adapted is compared once it is what would be served.
+            if not received.data and (live := self._publisher.unchanged(received.name, uploaded)):
+                return Published(live, unchanged=True)
             report = self._checked(folder, received)
-            files = _served(folder, received, report)
-            manifest = described(folder, files, by=received.by, created=now())
+            manifest = _described(folder, received, _served(folder, received, report))
             complete = dataclasses.replace(manifest, report=report_json(report))
             self._prepare(ModelVersion(received.name, 0, folder / MODEL, complete.digest, complete))
             return self.change(lambda: self._publisher.upload(received.name, folder, complete))
 
-    def revise(self, name: str, version: int | None, text: str, by: str | None) -> ModelVersion:
+    def revise(self, name: str, version: int | None, text: str, by: str | None) -> Published:
         """Publish a version that differs from another one in its preprocessing only.
 
         Args:
@@ -119,7 +125,7 @@ class Uploads:
         base.verify()
         return self.take(lambda folder: _revised(base, text, folder, by))
 
-    def change(self, change: Callable[[], ModelVersion]) -> ModelVersion:
+    def change(self, change: Callable[[], _T]) -> _T:
         """Make a change of a live version, and count what comes of it."""
         with _counting(self._metrics.swaps):
             return change()
@@ -152,6 +158,10 @@ class Uploads:
         start = time.perf_counter()
         yield
         self._metrics.observe_step(step, time.perf_counter() - start)
+
+
+def _described(folder: Path, received: Received, files: Mapping[str, str]) -> Manifest:
+    return described(folder, files, by=received.by, created=now())
 
 
 def _served(folder: Path, received: Received, report: Report) -> dict[str, str]:

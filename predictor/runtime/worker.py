@@ -6,13 +6,16 @@ fails at its start stops the whole server: trouble is kept, logged and shown by 
 
 import faulthandler
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from predictor.checking.report import Report, Request
 from predictor.checking.runner import try_on
 from predictor.config import BUNDLED_MODEL, Settings
+from predictor.discovery.discover import discover
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.fetch.client import Fetcher
 from predictor.inference.active_models import ActiveModels, ModelCache
@@ -30,7 +33,7 @@ from predictor.store.commit import ModelTransactions
 from predictor.store.files import locked
 from predictor.store.members import WorkerRecord, WorkerRegistry
 from predictor.store.publish import Publisher
-from predictor.store.registry import ModelVersion, Registry
+from predictor.store.registry import DEFAULT, ModelVersion, Registry
 from predictor.store.stamp import Stamp
 
 _LOCK_SECONDS = 60.0
@@ -146,6 +149,25 @@ class Worker:
             version = model.version
             log.info("Ready: model %s version %d on %s", version.name, version.version, model.provider)
 
+    def report(self, version: ModelVersion) -> Mapping[str, Any]:
+        """What the check of a version found; empty if nothing is known.
+
+        The bundled model says it itself: it was not checked, so that its report has no figures of runs.
+        """
+        if version.manifest is not None:
+            return version.manifest.report
+        try:
+            return self._bundled_report
+        except PredictorError:
+            return {}
+
+    @cached_property
+    def _bundled_report(self) -> Mapping[str, Any]:
+        live = self.live.serving.get(DEFAULT)
+        if live is not None and live.version.manifest is None:
+            return live.spec.to_json()
+        return discover(load(BUNDLED_MODEL, Device("cpu")).graph).to_json()
+
     def close(self) -> None:
         """Stop following the store, and deregister this worker."""
         for part in (self._follower, self._watchdog):
@@ -179,10 +201,17 @@ class Worker:
         """A version that is not live."""
         if why := self.registry.name(name).quarantined.get(version):
             raise ModelConflict(f"Version {version} is quarantined: {why}")
-        return self._model_cache.get(self.registry.version(name, version))
+        try:
+            return self._model_cache.get(self.registry.version(name, version))
+        except (PredictorError, OSError):
+            # Where it was deleted while it was loaded, that is the reason.
+            self.registry.version(name, version)
+            raise
 
     def _live_versions(self) -> list[tuple[str, int, str]]:
-        """Name, number and digest of the versions that serve."""
+        """Name, number and digest of the versions that serve at this moment."""
+        with suppress(PredictorError):
+            self.live.models()
         versions = [model.version for model in self.live.serving.values()]
         return [(version.name, version.version, version.digest) for version in versions]
 

@@ -98,19 +98,19 @@ class ModelTransactions:
                 raise ModelConflict("Another change of the models is in progress; try again.") from error
             yield self._recovered()
 
-    def commit(self, state: State, name: str, after: Name) -> None:
+    def commit(self, state: State, name: str, after: Name | None) -> None:
         """Have all workers serve a name's new live version, or abort; the caller holds `exclusive`.
 
         Args:
             state: the present state.
             name: whose live version changes.
-            after: what is to be known of the name afterwards.
+            after: what is to be known of the name afterwards; None if it is to be gone.
 
         Raises:
             InvalidModel, NotReady: a worker cannot serve it, or is not ready in time; nothing has changed.
             StorageFull: there is no room; nothing has changed.
         """
-        prepared = state.with_pending(name, after.live)
+        prepared = state.with_pending(name, None if after is None else after.live)
         self.registry.write(prepared)
         self.stamp.prepare(prepared.issued)
         try:
@@ -154,7 +154,7 @@ class ModelTransactions:
             self.stamp.commit(self.stamp.live)
         return state
 
-    def _commit_when_ready(self, prepared: State, name: str, after: Name) -> None:
+    def _commit_when_ready(self, prepared: State, name: str, after: Name | None) -> None:
         """Wait until every serving worker is ready, and commit the change."""
         serial = prepared.issued
         committed = dataclasses.replace(prepared.replaced(name, after), serial=serial, pending=None)
@@ -181,7 +181,10 @@ class ModelTransactions:
         return all(report.ready == serial for report in serving)
 
     def _remove_unknown(self, state: State) -> None:
-        """Remove the folders of versions that the state does not know."""
+        """Remove the folders of names and versions that the state does not know."""
+        for folder in self.registry.models.glob("*"):
+            if folder.name not in state.names:
+                remove(folder)
         for folder in self.registry.models.glob("*/*"):
             known = state.names.get(folder.parent.name, Name()).versions
             if not (folder.name.isdecimal() and int(folder.name) in known):

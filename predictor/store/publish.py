@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,17 +10,28 @@ from predictor.errors import InvalidModel, ModelConflict, ModelNotFound
 from predictor.store.commit import LOCK_SECONDS, ModelTransactions
 from predictor.store.files import move_folder, remove
 from predictor.store.manifest import MODEL, Manifest
-from predictor.store.members import CrashedWorker
-from predictor.store.registry import ModelVersion, Registry
-from predictor.store.state import Death, Event, Name, State
+from predictor.store.registry import DEFAULT, ModelVersion, Registry
+from predictor.store.state import Event, Name, State
 
 KEPT = 5
 """Versions of a name that are kept, besides the live one and the one that ships with the service."""
 DEATHS = 2
-"""Workers that a version may bring down within `DEATH_SECONDS` before it is quarantined."""
-DEATH_SECONDS = 600.0
+"""Workers that a version may bring down within ten minutes before it is quarantined."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What came of an upload.
+
+    Attributes:
+        version: the version that is live now.
+        unchanged: whether it was live before with the same files, so that no new version was made.
+    """
+
+    version: ModelVersion
+    unchanged: bool = False
 
 
 class Publisher:
@@ -39,7 +50,19 @@ class Publisher:
         self._registry = registry
         self._transactions = transactions
 
-    def upload(self, name: str, folder: Path, manifest: Manifest) -> ModelVersion:
+    def unchanged(self, name: str, manifest: Manifest) -> ModelVersion | None:
+        """The live version of a name if it has the files of an upload; else None.
+
+        Its files are read from the disk: where one is damaged, the upload is to take its place.
+
+        Raises:
+            ModelConflict: the model is that of a quarantined version.
+        """
+        with self._transactions.commit_lock():
+            known = self._registry.read().names.get(name, Name())
+        return self._same(name, known, manifest)
+
+    def upload(self, name: str, folder: Path, manifest: Manifest) -> Published:
         """Make the files in a folder the next version of a name, and have it served.
 
         Raises:
@@ -47,7 +70,9 @@ class Publisher:
         """
         with self._transactions.exclusive() as state:
             known = state.names.get(name, Name())
-            self._refuse_quarantined(name, known, manifest)
+            # Another upload may have made the same files live since they were compared.
+            if (same := self._same(name, known, manifest)) is not None:
+                return Published(same, unchanged=True)
             version = self._next_number(name, known)
             target = self._registry.folder(name, version)
             try:
@@ -59,7 +84,7 @@ class Publisher:
                 remove(target)
                 raise
             self._retain(name)
-        return self._registry.version(name, version)
+            return Published(self._registry.at(name, version))
 
     def activate(self, name: str, version: int) -> ModelVersion:
         """Have another version of a name served.
@@ -107,10 +132,32 @@ class Publisher:
                 raise ModelConflict("The version that ships with the service cannot be deleted.")
             self._drop(state, name, {version})
 
+    def delete_name(self, name: str) -> tuple[int, ...]:
+        """Remove a name with all its versions, which no worker serves from then on.
+
+        Returns:
+            The numbers of its versions.
+
+        Raises:
+            ModelNotFound: there is no such name.
+            ModelConflict: it is `default`.
+        """
+        if name == DEFAULT:
+            raise ModelConflict(
+                "The model default cannot be deleted: it answers requests that name no model. "
+                "Delete its versions, or upload another model to it."
+            )
+        with self._transactions.exclusive() as state:
+            known = _known(state, name)
+            self._transactions.commit(state, name, None)
+            remove(self._registry.models / name)
+        return known.versions
+
     def quarantine(self, name: str, version: int, why: str) -> None:
         """Keep a bad version from serving again; if it is live, the one before it is put back."""
         with self._transactions.exclusive() as state:
-            known = _known(state, name)
+            # It may have been deleted since it did harm.
+            known = state.names.get(name, Name())
             if not known.good(version) or self._registry.permanent(name, version):
                 return
             log.error("Version %d of %s is quarantined: %s", version, name, why)
@@ -132,12 +179,21 @@ class Publisher:
                 crashed = self._transactions.workers.reap()
             if not crashed:
                 return
-            counted = _with_deaths(state, crashed)
+            counted = state.with_deaths(crashed)
             self._registry.write(counted)
         for name, known in counted.names.items():
             for version in {death.version for death in known.deaths}:
                 if sum(death.version == version for death in known.deaths) >= DEATHS:
                     self.quarantine(name, version, "It crashed workers of the service.")
+
+    def _same(self, name: str, known: Name, manifest: Manifest) -> ModelVersion | None:
+        """The live version if the files of a manifest are its files, whole on the disk.
+
+        Raises:
+            ModelConflict: the model is that of a quarantined version.
+        """
+        self._refuse_quarantined(name, known, manifest)
+        return None if known.live is None else self._registry.same(name, known.live, manifest)
 
     def _refuse_quarantined(self, name: str, known: Name, manifest: Manifest) -> None:
         """Keep a model out that did harm; one whose files were damaged may come again, whole."""
@@ -147,10 +203,8 @@ class Publisher:
                 bad.verify()
             except (ModelNotFound, InvalidModel):
                 continue
-            if (
-                bad.manifest is not None
-                and bad.manifest.files[MODEL]["digest"] == manifest.files[MODEL]["digest"]
-            ):
+            known_bad = {} if bad.manifest is None else bad.manifest.files[MODEL]
+            if known_bad.get("digest") == manifest.files[MODEL]["digest"]:
                 raise ModelConflict(
                     f"The model is the same as version {version}, which is quarantined: {why} "
                     "Delete that version before you upload the model again."
@@ -171,22 +225,6 @@ class Publisher:
             self._registry.write(state.replaced(name, state.names[name].without(versions)))
             for version in versions:
                 remove(self._registry.folder(name, version))
-
-
-def _with_deaths(state: State, crashed: list[CrashedWorker]) -> State:
-    """With the deaths of the last minutes; older ones are forgotten."""
-    present = time.time()
-    for one in crashed:
-        for key in one.running:
-            name, _, version = key.rpartition("/")
-            if name not in state.names or not version.isdecimal():
-                continue
-            log.error("A worker crashed while it ran version %s of %s: %s", version, name, one.crash_reason)
-            known = state.names[name]
-            recent = [death for death in known.deaths if death.time > present - DEATH_SECONDS]
-            deaths = (*recent, Death(int(version), present))
-            state = state.replaced(name, dataclasses.replace(known, deaths=deaths))
-    return state
 
 
 def _known(state: State, name: str) -> Name:

@@ -4,13 +4,14 @@ The bundled model is version 1 of `default`, so that a fresh service can predict
 to go back to; it lies in the package and is never removed.
 """
 
+import dataclasses
 import logging
 import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from predictor.errors import InvalidModel, ModelNotFound
+from predictor.errors import InvalidModel, ModelNotFound, NotReady
 from predictor.store import state
 from predictor.store.manifest import MODEL, Manifest, digest
 from predictor.store.state import Name, State
@@ -70,7 +71,7 @@ class ModelVersion:
             InvalidModel: a file is missing or is not what was uploaded.
         """
         for name, known in ({} if self.manifest is None else self.manifest.files).items():
-            path = self.path.with_name(name)
+            path = self.path if name == MODEL else self.path.with_name(name)
             try:
                 intact = path.stat().st_size == known["bytes"] and digest(path) == known["digest"]
             except OSError:
@@ -153,6 +154,18 @@ class Registry:
         except (OSError, ValueError, TypeError) as error:
             raise InvalidModel(f"A file of version {version} is missing or damaged.") from error
         return ModelVersion(name, version, self.folder(name, version) / MODEL, manifest.digest, manifest)
+
+    def same(self, name: str, version: int, manifest: Manifest) -> ModelVersion | None:
+        """A version, if the files of a manifest are its files, whole on the disk; else None."""
+        try:
+            found = self.at(name, version)
+            if found.digest == manifest.digest:
+                # By the digests of these files, not by what the version's own manifest says.
+                dataclasses.replace(found, manifest=manifest).verify()
+                return found
+        except (InvalidModel, NotReady) as error:
+            log.warning("%s/%d is no match for an upload: %s", name, version, error.detail)
+        return None
 
     def folder(self, name: str, version: int) -> Path:
         """Where a version's files lie."""

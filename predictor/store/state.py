@@ -9,16 +9,20 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from predictor.errors import StorageFull
 from predictor.store.files import atomic_write
+from predictor.store.members import CrashedWorker
 
 _POINTER, _COPY = "state.json", "state.copy.json"
 _EVENTS = 100
+DEATH_SECONDS = 600.0
+"""How long the death of a worker counts against what it ran."""
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +130,25 @@ class State:
         """The live version of each name that has one."""
         return {name: one.live for name, one in self.names.items() if one.live is not None}
 
-    def replaced(self, name: str, value: Name) -> "State":
-        """With another value for a name."""
-        return dataclasses.replace(self, names={**self.names, name: value})
+    def replaced(self, name: str, value: Name | None) -> "State":
+        """With another value for a name; with None the name is gone."""
+        others = {one: known for one, known in self.names.items() if one != name}
+        return dataclasses.replace(self, names=others if value is None else {**self.names, name: value})
+
+    def with_deaths(self, crashed: Iterable[CrashedWorker]) -> "State":
+        """With the versions that crashed workers ran; what is older than `DEATH_SECONDS` is forgotten."""
+        state, present = self, time.time()
+        for worker in crashed:
+            for key in worker.running:
+                name, _, version = key.rpartition("/")
+                if name in state.names and version.isdecimal():
+                    reason = worker.crash_reason
+                    log.error("A worker crashed while it ran version %s of %s: %s", version, name, reason)
+                    known = state.names[name]
+                    recent = [death for death in known.deaths if death.time > present - DEATH_SECONDS]
+                    deaths = (*recent, Death(int(version), present))
+                    state = state.replaced(name, dataclasses.replace(known, deaths=deaths))
+        return state
 
     def with_pending(self, name: str, version: int | None) -> "State":
         """With a pending change, under a new number."""

@@ -1,10 +1,12 @@
 """What requests and answers about models look like."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from predictor.store.registry import DEFAULT, ModelVersion
+from predictor.store.publish import Published
+from predictor.store.registry import DEFAULT
 from predictor.web.schemas import ModelName, ModelRef, Tensor, absent, model_json
 
 
@@ -110,6 +112,10 @@ class Uploaded(ModelRef):
     model: str = Field(description="The name of the model file.")
     labels: str | None = Field(description="The name of the labels file; null without labels.")
     report: Report
+    unchanged: bool = Field(
+        description="True where the live version has exactly these files already: it stays live under its "
+        "number, and no new version was made. `model`, `labels` and `report` are those of its own upload."
+    )
 
 
 class Changed(ModelRef):
@@ -124,6 +130,14 @@ class Deleted(BaseModel):
     status: Literal["success"]
     name: str
     version: int
+
+
+class DeletedModel(BaseModel):
+    """The model is deleted with all its versions."""
+
+    status: Literal["success"]
+    name: str
+    versions: list[int] = Field(description="The versions that were deleted.")
 
 
 class Version(BaseModel):
@@ -168,12 +182,14 @@ class Models(BaseModel):
     models: list[Model]
 
 
-def uploaded_json(version: ModelVersion) -> dict[str, Any]:
-    """An upload that serves (`Uploaded`)."""
-    manifest = version.manifest
-    shown = (
-        {}
-        if manifest is None
-        else {"model": manifest.model, "labels": manifest.labels, "report": manifest.report}
-    )
-    return {"status": "success", **shown, **model_json(version)}
+def uploaded_json(published: Published, report: Mapping[str, Any]) -> dict[str, Any]:
+    """An upload that serves (`Uploaded`), with the report of the version that is live."""
+    version, manifest = published.version, published.version.manifest
+    return {
+        "status": "success",
+        "model": version.path.name if manifest is None else manifest.model,
+        "labels": None if manifest is None else manifest.labels,
+        "report": report,
+        "unchanged": published.unchanged,
+        **model_json(version),
+    }

@@ -16,6 +16,7 @@ from predictor.errors import (
     Unauthorized,
 )
 from predictor.runtime.worker import Worker
+from predictor.store.publish import Published
 from predictor.store.registry import ModelVersion
 from predictor.web import model_schemas, pages, schemas, uploads
 from predictor.web.access import require_admin
@@ -53,12 +54,12 @@ def _upload(models: Blueprint, worker: Worker) -> None:
         """Upload a model and make it live.
 
         A separate process checks the model first. A 200 answer means that every worker serves it; after any
-        other answer every worker still serves the previous version.
+        other answer every worker still serves the previous version. An upload of the live version's files
+        changes nothing, and `unchanged` says so.
         """
         require_admin(request, worker.settings)
-        version = worker.uploads.take(lambda folder: uploads.receive(request, worker.settings, folder))
-        uploaded = model_schemas.uploaded_json(version)
-        return _answer(worker, uploaded, uploaded=uploaded)
+        published = worker.uploads.take(lambda folder: uploads.receive(request, worker.settings, folder))
+        return _published(worker, published)
 
 
 def _show(models: Blueprint, worker: Worker) -> None:
@@ -66,7 +67,7 @@ def _show(models: Blueprint, worker: Worker) -> None:
     @operation(tag="Models", answers={"application/json": model_schemas.Models})
     def every() -> Response:
         """List all models and their versions."""
-        return jsonify(models_json(worker.registry))
+        return jsonify(models_json(worker))
 
     @models.get("/models/<name>")
     @operation(
@@ -77,7 +78,7 @@ def _show(models: Blueprint, worker: Worker) -> None:
     )
     def one(name: str) -> Response:
         """Show a model and its versions."""
-        return jsonify(model_json(worker.registry, _name(name)))
+        return jsonify(model_json(worker, _name(name)))
 
 
 def _change(models: Blueprint, worker: Worker) -> None:
@@ -136,8 +137,7 @@ def _revise(models: Blueprint, worker: Worker) -> None:
         require_admin(request, worker.settings)
         base, text = uploads.revision(request)
         revised = worker.uploads.revise(_name(name), base, text, by=request.remote_addr)
-        uploaded = model_schemas.uploaded_json(revised)
-        return _answer(worker, uploaded, uploaded=uploaded)
+        return _published(worker, revised)
 
 
 def _delete(models: Blueprint, worker: Worker) -> None:
@@ -157,6 +157,25 @@ def _delete(models: Blueprint, worker: Worker) -> None:
         answer = {"status": "success", "name": wanted.name, "version": wanted.version}
         return _answer(worker, answer, message=f"Version {wanted.version} of {wanted.name} is deleted.")
 
+    @models.delete("/models/<name>")
+    @operation(
+        tag="Models",
+        path=model_schemas.ModelPath,
+        answers={"application/json": model_schemas.DeletedModel},
+        errors=(InvalidRequest, *_MAY, ModelNotFound, ModelConflict, NotReady, StorageFull),
+    )
+    def delete_name(name: str) -> Response:
+        """Delete a model with all its versions, except `default`.
+
+        A 200 answer means that no worker serves it any more: predictions with it are answered with
+        `model_not_found`. After any other answer every worker still serves it.
+        """
+        require_admin(request, worker.settings)
+        wanted = _name(name)
+        versions = worker.uploads.change(lambda: worker.publisher.delete_name(wanted))
+        answer = {"status": "success", "name": wanted, "versions": versions}
+        return _answer(worker, answer, message=f"The model {wanted} is deleted.")
+
 
 def _name(name: str) -> str:
     path: model_schemas.ModelPath = schemas.check(model_schemas.ModelPath, {"name": name}, strict=False)
@@ -172,6 +191,11 @@ def _requested() -> model_schemas.ActivateRequest:
     else:
         found = schemas.body(request, model_schemas.ActivateRequest)
     return found
+
+
+def _published(worker: Worker, published: Published) -> Response:
+    uploaded = model_schemas.uploaded_json(published, worker.report(published.version))
+    return _answer(worker, uploaded, uploaded=uploaded)
 
 
 def _changed(worker: Worker, version: ModelVersion) -> Response:

@@ -123,7 +123,7 @@ def render_models(worker: Worker, **shown: Any) -> str:
     nothing = {"uploaded": None, "message": None, "problem": None}
     return render_template(
         "models.html",
-        models=models_json(worker.registry)["models"],
+        models=models_json(worker)["models"],
         limits={"max_model_mb": settings.max_model_mb},
         protected=bool(settings.admin_tokens),
         **(nothing | shown),

@@ -1,16 +1,19 @@
 """Predictions and the models of a store as JSON."""
 
 import base64
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from predictor.errors import InvalidModel
+from predictor.errors import InvalidModel, ModelNotFound
 from predictor.image.preview import png
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import Prediction, Trace
 from predictor.model.scores import described
 from predictor.model.spec import ModelSpec
-from predictor.store.registry import ModelVersion, Registry
+from predictor.runtime.worker import Worker
+from predictor.store.registry import ModelVersion
 from predictor.store.state import Name
 from predictor.web import schemas
 
@@ -50,35 +53,46 @@ def _debug_json(trace: Trace, spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def models_json(registry: Registry) -> dict[str, Any]:
+def models_json(worker: Worker) -> dict[str, Any]:
     """All models (`schemas.Models`)."""
-    return {"models": [model_json(registry, name) for name in sorted(registry.read().names)]}
+    found = []
+    for name in sorted(worker.registry.read().names):
+        # It may be deleted meanwhile, as may a version.
+        with suppress(ModelNotFound):
+            found.append(model_json(worker, name))
+    return {"models": found}
 
 
-def model_json(registry: Registry, name: str) -> dict[str, Any]:
+def model_json(worker: Worker, name: str) -> dict[str, Any]:
     """One model (`schemas.Model`).
 
     Raises:
         ModelNotFound: no model has that name.
     """
-    known = registry.name(name)
+    known = worker.registry.name(name)
     return {
         "name": name,
         "live": known.live,
         "before": known.before(),
-        "versions": [_version(registry, name, known, version) for version in reversed(known.versions)],
+        "versions": list(_versions(worker, name, known)),
         "history": [asdict(event) for event in known.history],
     }
 
 
-def _version(registry: Registry, name: str, known: Name, version: int) -> dict[str, Any]:
+def _versions(worker: Worker, name: str, known: Name) -> Iterator[dict[str, Any]]:
+    for version in reversed(known.versions):
+        with suppress(ModelNotFound):
+            yield _version(worker, name, known, version)
+
+
+def _version(worker: Worker, name: str, known: Name, version: int) -> dict[str, Any]:
     described = {
         "version": version,
         "live": version == known.live,
         "quarantined": known.quarantined.get(version),
     }
     try:
-        return described | _details(registry.version(name, version))
+        return described | _details(worker, worker.registry.version(name, version))
     except InvalidModel as error:
         return described | _UNKNOWN | {"quarantined": error.detail}
 
@@ -95,17 +109,19 @@ _UNKNOWN: dict[str, Any] = {
 }
 
 
-def _details(version: ModelVersion) -> dict[str, Any]:
-    manifest = version.manifest
-    if manifest is None:
-        return _UNKNOWN | {"digest": version.digest, "model": version.path.name}
-    return {
+def _details(worker: Worker, version: ModelVersion) -> dict[str, Any]:
+    manifest, report = version.manifest, worker.report(version)
+    found = {
         "digest": version.digest,
+        "classes": report.get("classes"),
+        "preprocessing": report.get("preprocessing"),
+        "report": dict(report) or None,
+    }
+    if manifest is None:
+        return _UNKNOWN | found | {"model": version.path.name}
+    return found | {
         "created": manifest.created,
         "model": manifest.model,
         "labels": manifest.labels,
         "files": dict(manifest.files),
-        "classes": manifest.report.get("classes"),
-        "preprocessing": manifest.report.get("preprocessing"),
-        "report": dict(manifest.report),
     }

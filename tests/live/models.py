@@ -24,6 +24,11 @@ def upload(service: Service, model: bytes, name: str = "my.onnx", **data: str) -
     return service.post("/upload", files={"model": (name, model)}, data=data)
 
 
+def upload_as(service: Service, model: bytes, name: str) -> requests.Response:
+    """Send a model that is to serve under a name."""
+    return service.post("/upload", files={"model": ("my.onnx", model)}, data={"name": name})
+
+
 def label(service: Service, cat: Path, query: str = "") -> str:
     """What the service says of the cat, or the code of the error, on a connection of its own."""
     headers = JPEG | {"Connection": "close"}

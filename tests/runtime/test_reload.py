@@ -1,5 +1,6 @@
 """Each worker follows the store: all of them serve a change at once, and nobody is left without a model."""
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -52,12 +53,12 @@ class FakeWorker:
         """The version that a request would get."""
         return self.live.models()[name].version.version
 
-    def upload(self, name: str = DEFAULT, content: bytes = b"model") -> int:
-        """Publish a file as a model."""
+    def upload(self, name: str = DEFAULT) -> int:
+        """Publish a file as a model, one that equals no other."""
         with self.transactions.staging.new_folder() as folder:
-            (folder / MODEL).write_bytes(content)
+            (folder / MODEL).write_bytes(secrets.token_bytes(8))
             manifest = described(folder, {MODEL: "my.onnx"}, by=None, created="")
-            return self.publisher.upload(name, folder, manifest).version
+            return self.publisher.upload(name, folder, manifest).version.version
 
     def _load(self, version: ModelVersion) -> LoadedModel:
         self.loaded.append(version.key)
@@ -147,6 +148,20 @@ def test_other_names_stay(start: Callable[[], FakeWorker]) -> None:
         DEFAULT: 1, "dogs": 2, "cats": 1,
     }  # fmt: skip
     assert worker.loaded == ["default/1", "dogs/1", "cats/1", "dogs/2"]
+
+
+def test_name_is_deleted(start: Callable[[], FakeWorker]) -> None:
+    """When a name's deletion returns, no worker gives its model to a request; the other names stay loaded."""
+    workers = [start() for _ in range(3)]
+    workers[0].upload("dogs")
+
+    workers[1].publisher.delete_name("dogs")
+
+    assert [set(worker.live.models()) for worker in workers] == [{DEFAULT}] * 3
+    assert [worker.loaded for worker in workers] == [["default/1", "dogs/1"]] * 3
+    workers[2].upload("dogs")
+    assert [worker.serving("dogs") for worker in workers] == [1] * 3
+    assert [worker.loaded[2:] for worker in workers] == [["dogs/1"]] * 3
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def receiver(
 
 def test_prepared(uploads: Uploads, prepared: list[Prepared]) -> None:
     """What is prepared beside a version before it is published moves with it."""
-    version = uploads.take(receiver(labels=b"[]"))
+    version = uploads.take(receiver(labels=b"[]")).version
 
     (before,) = prepared
     assert before.files == {MODEL, LABELS}
@@ -148,7 +148,7 @@ def test_joined(uploads: Uploads, trials: Trials) -> None:
     """A model that was joined with its weights takes the place of both."""
     trials.served, trials.result = b"both", dataclasses.replace(REPORT, weights=("my.bin",))
 
-    version = uploads.take(receiver(weights=b"weights"))
+    version = uploads.take(receiver(weights=b"weights")).version
 
     assert trials.seen[0][0].data == {"my.bin": "data-0"}
     assert files_of(version) == {MODEL: b"both"}
@@ -161,13 +161,13 @@ def test_adapted(uploads: Uploads, trials: Trials) -> None:
     trials.served = b"adapted"
     trials.result = dataclasses.replace(REPORT, weights=("my.bin",), adapted=("Cut.",))
 
-    version = uploads.take(receiver(weights=b"weights"))
+    version = uploads.take(receiver(weights=b"weights")).version
 
     assert files_of(version) == {MODEL: b"adapted", ORIGINAL: b"model", "data-0": b"weights"}
     assert version.manifest is not None
     assert version.manifest.report["adapted"] == ["Cut."]
 
-    again = uploads.revise("default", None, "{}", None)
+    again = uploads.revise("default", None, "{}", None).version
 
     request, _ = trials.seen[1]
     assert request.data == {"my.bin": "data-0"}
@@ -179,7 +179,7 @@ def test_too_large_to_join(uploads: Uploads, trials: Trials) -> None:
     trials.served = b"graph"
     trials.result = dataclasses.replace(REPORT, weights=("my.bin",), beside=("data-0",))
 
-    version = uploads.take(receiver(weights=b"weights"))
+    version = uploads.take(receiver(weights=b"weights")).version
 
     assert files_of(version) == {MODEL: b"graph", "data-0": b"weights"}
     assert version.bytes == len(b"graph" + b"weights")
@@ -191,7 +191,7 @@ def test_too_large_to_join(uploads: Uploads, trials: Trials) -> None:
 
 def test_data_that_is_not_used(uploads: Uploads) -> None:
     """A file in which no weights lie goes."""
-    version = uploads.take(receiver(weights=b"read me"))
+    version = uploads.take(receiver(weights=b"read me")).version
 
     assert files_of(version) == {MODEL: b"model"}
     assert not version.path.with_name("data-0").exists()
@@ -199,7 +199,7 @@ def test_data_that_is_not_used(uploads: Uploads) -> None:
 
 def test_published(uploads: Uploads, trials: Trials) -> None:
     """What passed its check is published with its report and its names."""
-    version = uploads.take(receiver(labels=b"[]"))
+    version = uploads.take(receiver(labels=b"[]")).version
 
     assert version.version == 2
     assert version.manifest is not None
@@ -209,6 +209,55 @@ def test_published(uploads: Uploads, trials: Trials) -> None:
     ((request, files),) = trials.seen
     assert (request.model, request.labels, request.preprocessing) == (MODEL, LABELS, None)
     assert files == {MODEL, LABELS}
+
+
+def test_live_already(uploads: Uploads, trials: Trials, tmp_path: Path) -> None:
+    """The files of the live version are not checked again, and make no version."""
+    first = uploads.take(receiver(labels=b"[]"))
+
+    again = uploads.take(receiver(labels=b"[]"))
+
+    assert (again.version, first.unchanged, again.unchanged) == (first.version, False, True)
+    assert len(trials.seen) == 1
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize("labels", [None, b"[1]"])
+def test_other_labels(uploads: Uploads, labels: bytes | None) -> None:
+    """The same model with other labels, or without, is another version."""
+    uploads.take(receiver(labels=b"[]"))
+
+    assert uploads.take(receiver(labels=labels)).version.version == 3
+
+
+def test_live_already_and_damaged(uploads: Uploads, trials: Trials) -> None:
+    """Where the live version's files are damaged, an upload of them is checked and takes its place."""
+    uploads.take(receiver()).version.path.write_bytes(b"rotten")
+
+    again = uploads.take(receiver())
+
+    assert (again.version.version, again.unchanged) == (3, False)
+    assert len(trials.seen) == 2
+
+
+def test_quarantined(uploads: Uploads, trials: Trials) -> None:
+    """A quarantined model is refused before it is tried again."""
+    uploads.take(receiver())
+    uploads._publisher.quarantine("default", 2, "It is bad.")
+
+    with pytest.raises(ModelConflict, match="version 2, which is quarantined"):
+        uploads.take(receiver())
+
+    assert len(trials.seen) == 1
+
+
+def test_equal_at_once(uploads: Uploads, trials: Trials) -> None:
+    """Of equal uploads that are checked at the same time one is published, and each is told its number."""
+    with ThreadPoolExecutor(4) as pool:
+        taken = list(pool.map(lambda _: uploads.take(receiver()), range(4)))
+
+    assert {published.version.version for published in taken} == {2}
+    assert [published.unchanged for published in taken].count(False) == 1
 
 
 def test_report_has_all_warnings() -> None:
@@ -274,7 +323,8 @@ def test_full_disk(uploads: Uploads, tmp_path: Path) -> None:
 def test_one_check_at_a_time(uploads: Uploads, trials: Trials) -> None:
     """Uploads that come together are checked one after the other, and each gets a version of its own."""
     with ThreadPoolExecutor(4) as pool:
-        versions = [version.version for version in pool.map(lambda _: uploads.take(receiver()), range(4))]
+        taken = pool.map(lambda number: uploads.take(receiver(b"%d" % number)), range(4))
+        versions = [published.version.version for published in taken]
 
     assert sorted(versions) == [2, 3, 4, 5]
     assert trials.most == 1
@@ -292,16 +342,17 @@ def test_too_many_at_once(uploads: Uploads, trials: Trials, monkeypatch: pytest.
             uploads.take(receiver())
         trials.gate.set()
 
-        assert first.result(PATIENCE).version == 2
+        assert first.result(PATIENCE).version.version == 2
 
 
 def test_counted(uploads: Uploads, trials: Trials) -> None:
     """Checks and changes are counted by what came of them."""
     metrics = uploads._metrics
     uploads.take(receiver())
+    uploads.take(receiver())
     trials.result = Refused("not_finite", "No.")
     with pytest.raises(PredictorError):
-        uploads.take(receiver())
+        uploads.take(receiver(b"other"))
     with pytest.raises(ModelNotFound):
         uploads.change(lambda: uploads._publisher.rollback("cats"))
 

@@ -1,5 +1,6 @@
 """A store with workers that do what they are told."""
 
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from predictor.errors import PredictorError
 from predictor.store.commit import ModelTransactions
 from predictor.store.manifest import MODEL, described
 from predictor.store.members import WorkerRegistry
-from predictor.store.publish import Publisher
+from predictor.store.publish import Published, Publisher
 from predictor.store.registry import ModelVersion, Registry
 from predictor.store.stamp import Stamp
 from tests.patience import PATIENCE
@@ -38,8 +39,12 @@ class Store:
         )
         self.publisher = Publisher(self.registry, self.transactions)
 
-    def upload(self, content: bytes = b"model", name: str = "default") -> ModelVersion:
-        """Publish a file as a model."""
+    def upload(self, content: bytes | None = None, name: str = "default") -> ModelVersion:
+        """Publish a file as a model, by default one that equals no other."""
+        return self.publish(secrets.token_bytes(8) if content is None else content, name).version
+
+    def publish(self, content: bytes, name: str = "default") -> Published:
+        """Publish a file as a model, and say what came of it."""
         with self.transactions.staging.new_folder() as folder:
             (folder / MODEL).write_bytes(content)
             manifest = described(

@@ -81,9 +81,11 @@ def _quarantine(store: Store) -> None:
 
 _CHANGES: dict[str, Callable[[Store], object]] = {
     "upload": lambda store: store.upload(NEW),
+    "upload again": lambda store: store.upload(b"third"),
     "activate": lambda store: store.publisher.activate("default", 2),
     "rollback": lambda store: store.publisher.rollback("default"),
     "delete": lambda store: store.publisher.delete("default", 2),
+    "delete name": lambda store: store.publisher.delete_name("dogs"),
     "quarantine": _quarantine,
 }
 

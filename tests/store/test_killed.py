@@ -46,24 +46,34 @@ def killer() -> Iterator[Killer]:
         yield Killer(process)
 
 
-def content(store: Store) -> bytes:
-    """The file that a reader is given, which must be the one that the version's manifest tells of."""
-    live = store.registry.read().names["default"].live
-    assert live is not None
-    version = store.registry.version("default", live)
-    if version.manifest is None:
-        return b"bundled"
+Contents = tuple[bytes, bytes]
+
+
+def content(store: Store) -> Contents:
+    """The files that a reader is given for `default` and `dogs`, which must be those of their manifests.
+
+    The one of `dogs` is empty where the name is gone.
+    """
+    live = store.registry.read().live()
+    return _file(store, "default", live["default"]), _file(store, "dogs", live.get("dogs"))
+
+
+def _file(store: Store, name: str, live: int | None) -> bytes:
+    if live is None:
+        return b""
+    version = store.registry.version(name, live)
     version.verify()
     return version.path.read_bytes()
 
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Path:
-    """A store of three versions, of which the third is live."""
+    """A store of three versions, of which the third is live, and of one of another name."""
     data = tmp_path / "prepared"
     store = Store(data)
     store.upload(b"second")
     store.upload(b"third")
+    store.upload(b"dog", "dogs")
     return data
 
 
@@ -83,19 +93,27 @@ def _following(store: Store, followed: bool) -> Iterator[None]:
         follower.record.deregister()
 
 
-AFTERWARDS = {
-    "upload": NEW,
-    "activate": b"second",
-    "rollback": b"second",
-    "delete": b"third",
-    "quarantine": b"second",
+BEFORE = b"third", b"dog"
+AFTERWARDS: dict[str, Contents] = {
+    "upload": (NEW, b"dog"),
+    "upload again": BEFORE,
+    "activate": (b"second", b"dog"),
+    "rollback": (b"second", b"dog"),
+    "delete": BEFORE,
+    "delete name": (b"third", b""),
+    "quarantine": (b"second", b"dog"),
 }
 
 
 @pytest.mark.promise("U2", "U7")
 @pytest.mark.parametrize(
     ("change", "followed"),
-    [*((change, False) for change in AFTERWARDS), ("upload", True), ("rollback", True)],
+    [
+        *((change, False) for change in AFTERWARDS),
+        ("upload", True),
+        ("rollback", True),
+        ("delete name", True),
+    ],
 )
 def test_killed_before_each_step(
     prepared: Path, tmp_path: Path, killer: Killer, change: str, followed: bool
@@ -111,7 +129,7 @@ def test_killed_before_each_step(
 
             readers = store, Store(data)
             found = {content(reader) for reader in readers}
-            assert found <= {b"third", AFTERWARDS[change]}, step
+            assert found <= {BEFORE, AFTERWARDS[change]}, step
             assert len(found) == 1, step
             with store.transactions.commit_lock():
                 assert store.stamp.live == store.registry.read().serial, step
@@ -121,11 +139,13 @@ def test_killed_before_each_step(
             assert not store.transactions.in_progress, step
             assert {content(reader) for reader in readers} == found, step
             store.upload(b"another")
-        assert {content(reader) for reader in readers} == {b"another"}, step
+        (dogs,) = {dogs for _, dogs in found}
+        assert {content(reader) for reader in readers} == {(b"another", dogs)}, step
         assert list((data / "incoming").iterdir()) == [], step
         assert [path for path in data.rglob(".*") if path.is_file()] == [], step
         known = store.registry.read().names["default"].versions
         assert store.folders() == [version for version in known if version != 1], step
+        assert (data / "models" / "dogs").exists() == bool(dogs), step
         shutil.rmtree(data)
         if not killed:
             break

@@ -1,12 +1,15 @@
 """New versions, going back, removing, and keeping bad versions from serving."""
 
+import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, StorageFull
+from predictor.config import BUNDLED_MODEL
+from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, NotReady, StorageFull
 from predictor.store.members import CrashedWorker
 from predictor.store.registry import DEFAULT
 
@@ -69,6 +72,81 @@ class TestUpload:
         assert store.upload().version == 3
 
 
+class TestUnchanged:
+    """An upload of the live version's files makes no new version."""
+
+    def test_same(self, store: Any) -> None:
+        """The live version stays, nothing is written, and the answer says so."""
+        first = store.upload(b"model")
+        state = store.registry.read()
+
+        again = store.publish(b"model")
+
+        assert (again.version, again.unchanged) == (first, True)
+        assert store.registry.read() == state
+        assert store.folders() == [2]
+        assert list((store.data / "incoming").iterdir()) == []
+
+    def test_bundled(self, store: Any) -> None:
+        """The model that ships with the service is one like any other."""
+        again = store.publish(BUNDLED_MODEL.read_bytes())
+
+        assert (again.version.version, again.unchanged) == (1, True)
+        assert store.folders() == []
+
+    def test_earlier(self, store: Any) -> None:
+        """The files of a version that is not live become a new version, which is live."""
+        store.upload(b"first")
+        store.upload(b"second")
+
+        again = store.publish(b"first")
+
+        assert (again.version.version, again.unchanged) == (4, False)
+        assert live(store) == 4
+        assert store.publisher.rollback(DEFAULT).version == 3
+
+    def test_other_name(self, store: Any) -> None:
+        """Each name has its own live version."""
+        store.upload(b"model")
+
+        assert not store.publish(b"model", "dogs").unchanged
+
+    @pytest.mark.parametrize("damage", ["missing", "changed", "manifest"])
+    def test_damaged(self, store: Any, damage: str) -> None:
+        """A live version that is not whole on the disk is replaced by an upload of its files."""
+        broken = store.upload(b"model")
+        if damage == "missing":
+            broken.path.unlink()
+        elif damage == "changed":
+            broken.path.write_bytes(b"motel")
+        else:
+            (broken.path.parent / "manifest.json").write_bytes(b"{}")
+
+        again = store.publish(b"model")
+
+        assert (again.version.version, again.unchanged) == (3, False)
+        again.version.verify()
+
+    def test_believes_the_disk(self, store: Any) -> None:
+        """What a manifest says of files that are not there counts for nothing."""
+        version = store.upload(b"model")
+        path = version.path.parent / "manifest.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"files": {}}))
+        version.path.write_bytes(b"motel")
+
+        assert store.publish(b"model").version.version == 3
+
+    @pytest.mark.promise("U4")
+    def test_at_once(self, store: Any, follow: Callable[..., Any]) -> None:
+        """Of equal uploads that come at once one is published."""
+        follow()
+        with ThreadPoolExecutor(4) as pool:
+            published = list(pool.map(store.publish, [b"model"] * 8))
+
+        assert {one.version.version for one in published} == {2}
+        assert sorted(one.unchanged for one in published) == [False] + 7 * [True]
+
+
 class TestGoingBack:
     """Earlier versions can be had again."""
 
@@ -129,6 +207,67 @@ class TestDelete:
         for version in (1, 2):
             with pytest.raises(ModelConflict):
                 store.publisher.delete(DEFAULT, version)
+
+
+class TestDeleteName:
+    """A name can be removed with all its versions, except the one that always serves."""
+
+    def test_gone(self, store: Any, follow: Callable[..., Any]) -> None:
+        """The name is unknown afterwards, and leaves no files; other names stay."""
+        follow()
+        for _ in range(2):
+            store.upload(name="dogs")
+        store.upload(name="cats")
+
+        assert store.publisher.delete_name("dogs") == (1, 2)
+
+        assert store.registry.read().live() == {DEFAULT: 1, "cats": 1}
+        assert [path.name for path in (store.data / "models").iterdir()] == ["cats"]
+        with pytest.raises(ModelNotFound):
+            store.registry.name("dogs")
+        with pytest.raises(ModelNotFound):
+            store.publisher.delete_name("dogs")
+
+    def test_comes_again(self, store: Any) -> None:
+        """The name may be given again; its versions begin with 1."""
+        store.upload(b"model", "dogs")
+        store.publisher.delete_name("dogs")
+
+        again = store.publish(b"model", "dogs")
+
+        assert (again.version.version, again.unchanged) == (1, False)
+
+    def test_default(self, store: Any) -> None:
+        """The name that requests mean when they give none is kept."""
+        with pytest.raises(ModelConflict, match="default cannot be deleted"):
+            store.publisher.delete_name(DEFAULT)
+
+        assert live(store) == 1
+
+    def test_all_or_none(self, store: Any, follow: Callable[..., Any]) -> None:
+        """If one worker cannot change, all serve the name as before."""
+        version = store.upload(name="dogs")
+        follow()
+        follow(NotReady("Not now."))
+
+        with pytest.raises(NotReady):
+            store.publisher.delete_name("dogs")
+
+        assert live(store, "dogs") == 1
+        version.verify()
+
+    def test_no_live_version(self, store: Any) -> None:
+        """A name of which no version can serve is removed, too."""
+        store.upload(name="dogs")
+        store.publisher.quarantine("dogs", 1, "It is bad.")
+
+        assert store.publisher.delete_name("dogs") == (1,)
+
+    def test_quarantined_afterwards(self, store: Any) -> None:
+        """A version that is found to be bad when its name is gone changes nothing."""
+        store.publisher.quarantine("dogs", 1, "It is bad.")
+
+        assert store.registry.read().live() == {DEFAULT: 1}
 
 
 class TestQuarantine:

@@ -111,7 +111,8 @@ def test_companions(store: Any) -> None:
         (folder / MODEL).write_bytes(b"model")
         (folder / LABELS).write_bytes(b"\xef\xbb\xbfcat\n")
         names = {MODEL: "my.onnx", LABELS: "labels.txt"}
-        version = store.publisher.upload(DEFAULT, folder, described(folder, names, by=None, created=""))
+        manifest = described(folder, names, by=None, created="")
+        version = store.publisher.upload(DEFAULT, folder, manifest).version
 
     assert version.companion(LABELS) == "cat\n"
     assert version.companion("preprocessing") is None

@@ -144,6 +144,109 @@ def test_list(client: FlaskClient, dogs: bytes) -> None:
     assert [event["action"] for event in shown["history"]] == ["upload"]
 
 
+def test_bundled_is_described(make_app: Callable[..., Flask], dogs: bytes) -> None:
+    """The model that ships with the service shows what an upload of its file shows, live or not."""
+    fields = "inputs", "outputs", "preprocessing", "activation", "classes", "reasons", "warnings"
+
+    first = make_app().test_client()
+    (live,) = first.get("/models/default").get_json()["versions"]
+    upload(first, dogs)
+    second = make_app().test_client()
+    checked, idle = second.get("/models/default").get_json()["versions"]
+    page = second.get("/upload").get_data(as_text=True)
+
+    assert live == idle | {"live": True}
+    assert (live["classes"], live["created"]) == (1000, None)
+    assert live["preprocessing"] == live["report"]["preprocessing"] == checked["preprocessing"]
+    assert {name: live["report"][name] for name in fields} == {
+        name: checked["report"][name] for name in fields
+    }
+    assert page.count("<summary>Report") == 2
+
+
+def test_unchanged(client: FlaskClient, dogs: bytes) -> None:
+    """An upload of the live version's files makes no version, and the answer and the page say so."""
+    first = upload(client, dogs).get_json()
+    before = client.get("/models").get_json()
+
+    response = upload(client, dogs, name="again.onnx")
+    page = client.post(
+        "/upload", data={"model": (io.BytesIO(dogs), "dogs.onnx")}, headers={"Accept": "text/html"}
+    ).get_data(as_text=True)
+
+    assert first["unchanged"] is False
+    assert response.status_code == 200
+    assert response.get_json() == first | {"unchanged": True}
+    assert "This version was live before with the same files, so no new version was made." in page
+    assert client.get("/models").get_json() == before
+
+
+def test_bundled_unchanged(client: FlaskClient) -> None:
+    """So does an upload of the bundled model where it is live, with what is known of it."""
+    answer = upload(client, BUNDLED_MODEL.read_bytes(), name="mine.onnx").get_json()
+
+    assert (answer["version"], answer["unchanged"], answer["labels"]) == (1, True, None)
+    assert answer["model"] == "efficientnet-lite0.onnx"
+    assert answer["report"]["classes"] == 1000
+
+
+def test_revision_unchanged(client: FlaskClient, dogs: bytes) -> None:
+    """The preprocessing that the live version was published with is no new one."""
+    upload(client, dogs)
+    preprocessing = client.get("/models/default").get_json()["versions"][0]["preprocessing"]
+
+    answers = [client.post("/models/default/preprocessing", json=preprocessing).get_json() for _ in range(2)]
+
+    assert [(one["version"], one["unchanged"]) for one in answers] == [(3, False), (3, True)]
+
+
+class TestDeleteName:
+    """A name is removed with all its versions, and nothing of it is left."""
+
+    def test_gone(self, client: FlaskClient, dogs: bytes, cat: Path) -> None:
+        """Requests for it find no model, and neither lists nor metrics know it."""
+        for content in (dogs, BUNDLED_MODEL.read_bytes()):
+            client.post("/upload", data={"model": (io.BytesIO(content), "d.onnx"), "name": "dogs"})
+        assert label(client, cat, "?model=dogs&version=1") == "dog 282"
+
+        answer = client.delete("/models/dogs")
+
+        assert answer.get_json() == {"status": "success", "name": "dogs", "versions": [1, 2]}
+        for query in ("?model=dogs", "?model=dogs&version=1", "?model=dogs&version=2"):
+            assert label(client, cat, query) == "model_not_found"
+        assert label(client, cat) == "tiger cat"
+        assert [one["name"] for one in client.get("/models").get_json()["models"]] == ["default"]
+        assert code(client.get("/models/dogs")) == code(client.delete("/models/dogs")) == (
+            404, "model_not_found",
+        )  # fmt: skip
+        assert 'name="dogs"' not in client.get("/metrics").get_data(as_text=True)
+
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("default", (409, "model_conflict")),
+            ("cats", (404, "model_not_found")),
+            ("%2e%2e", (400, "invalid_request")),
+            ("a b", (400, "invalid_request")),
+        ],
+    )
+    def test_refused(self, client: FlaskClient, name: str, expected: tuple[int, str]) -> None:
+        """What cannot be removed is told, and the model that always serves stays."""
+        assert code(client.delete(f"/models/{name}")) == expected
+        assert client.get("/models/default").get_json()["live"] == 1
+
+    def test_page(self, client: FlaskClient, dogs: bytes) -> None:
+        """The page has a button for it, except at the name that always serves, and shows what came of it."""
+        client.post("/upload", data={"model": (io.BytesIO(dogs), "d.onnx"), "name": "dogs"})
+
+        page = client.get("/upload").get_data(as_text=True)
+        after = client.delete("/models/dogs", headers={"Accept": "text/html"}).get_data(as_text=True)
+
+        assert re.findall(r'data-address="(/models/[^"/]*)"', page) == ["/models/dogs"]
+        assert "The model dogs is deleted." in after
+        assert "/models/dogs" not in after
+
+
 def test_going_back(client: FlaskClient, dogs: bytes, cat: Path) -> None:
     """Rollback and activate change what serves; what is not live can be removed."""
     upload(client, dogs)

@@ -51,10 +51,11 @@ def continued(text: str, before: str | None) -> str:
         text: what somebody said now.
         before: what was said before, if anything was.
     """
-    new, old = _own(text), _own(before or "")
-    if new is None or old is None:
+    new, old = _own(text), _own(before or "") or {}
+    if new is None:
         return text
-    return json.dumps({name: old[name] for name in _SCORES if name in old} | new)
+    # In one order, so that what says the same is the same file.
+    return json.dumps({name: old[name] for name in _SCORES if name in old} | new, sort_keys=True)
 
 
 def _own(text: str) -> dict[str, Any] | None:

@@ -181,7 +181,7 @@ def test_names_of_uploads(page: Page, own: Service) -> None:
     before = outside(own)
     for number in range(0, len(NAMES) - 1, 2):
         files = {
-            "model": (NAMES[number], classifier(["a", "b"], metadata=False)),
+            "model": (NAMES[number], classifier(["a", "b"], metadata=False, seed=number)),
             "labels": (NAMES[number + 1], b"a\nb\n"),
         }
         answer = own.post("/upload", files=files, data={"name": f"names-{number % 3}"})

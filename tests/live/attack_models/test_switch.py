@@ -9,16 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.live.load import Sent
-from tests.live.models import FIRST, JPEG, SECOND, labels, resident, upload
+from tests.live.models import FIRST, JPEG, SECOND, labels, resident, upload, upload_as
 from tests.live.service import Service
 from tests.live.steady import steady
 from tests.patience import PATIENCE
 from tools.sample_models import classifier
 
 pytestmark = pytest.mark.live
-UPLOADS, ACTIVATIONS = 6, 14
+UPLOADS, ACTIVATIONS, DELETIONS = 6, 14, 3
 LARGE_MB = 20
 
 
@@ -110,6 +111,65 @@ def test_cached_answers(tmp_path: Path, cat: Path, picture_url: str) -> None:
         again = ask(service)
 
     assert (before, after, again) == (({"tiger cat"}, {True}), ({"first"}, {True}), ({"tiger cat"}, {True}))
+
+
+class Asker(threading.Thread):
+    """Asks for a model again and again, on a new connection each time.
+
+    Attributes:
+        answers: when each request was sent and when it was answered, its status, and the label or code.
+    """
+
+    def __init__(self, service: Service, cat: Path, query: str) -> None:
+        super().__init__(daemon=True)
+        self._service = service
+        self._picture = cat.read_bytes()
+        self._query = query
+        self.ended = threading.Event()
+        self.answers: list[tuple[float, float, int, str]] = []
+
+    def run(self) -> None:
+        """Ask until told to end."""
+        while not self.ended.wait(0.01):
+            sent = time.time()
+            answer = self._service.post(f"/predict?{self._query}", data=self._picture, headers=JPEG)
+            said = answer.json()
+            self.answers.append(
+                (sent, time.time(), answer.status_code, said.get("predicted_label", said.get("code")))
+            )
+
+
+@pytest.mark.promise("M12")
+def test_delete_under_load(four: Service, cat: Path) -> None:
+    """A name is deleted under load: its model answers until then, and `model_not_found` from then on."""
+    gone = (404, "model_not_found")
+    for _ in range(DELETIONS):
+        for model in (SECOND, FIRST):
+            assert upload_as(four, model, "dogs").status_code == 200
+        dogs = [Asker(four, cat, query) for query in 2 * ("model=dogs", "model=dogs&version=1")]
+        default = Asker(four, cat, "top_k=1")
+        for asker in (*dogs, default):
+            asker.start()
+        time.sleep(1)
+
+        sent = time.time()
+        answer = requests.delete(f"{four.url}/models/dogs", timeout=PATIENCE)
+        done = time.time()
+        time.sleep(0.5)
+        for asker in (*dogs, default):
+            asker.ended.set()
+            asker.join(PATIENCE)
+
+        assert answer.json() == {"status": "success", "name": "dogs", "versions": [1, 2]}
+        for asker, expected in zip(dogs, 2 * [(200, "first"), (200, "second")], strict=True):
+            before = {tuple(rest) for _, end, *rest in asker.answers if end < sent}
+            after = {tuple(rest) for start, _, *rest in asker.answers if start > done}
+            assert (before, after) == ({expected}, {gone})
+            assert {tuple(rest) for _, _, *rest in asker.answers} == {expected, gone}
+        assert {tuple(rest) for _, _, *rest in default.answers} == {(200, "tiger cat")}
+        metrics = [four.get("/metrics").text for _ in range(8)]
+        assert [text.count("predictor_model_live{") for text in metrics] == [1] * 8
+    assert not (four.data / "models" / "dogs").exists()
 
 
 @pytest.mark.promise("M13")

@@ -1,4 +1,4 @@
-"""Uploads that come at once are versions of their own, each with its own labels."""
+"""Uploads that come at once are versions of their own, each with its own labels; equal ones are one."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -53,3 +53,18 @@ def test_many_at_once(fresh: Service, cat: Path) -> None:
     assert {version: label(fresh, cat, f"?version={version}") for version in kept} == {
         version: served[version] for version in kept
     }
+
+
+@pytest.mark.promise("U4")
+def test_equal_at_once(fresh: Service, cat: Path) -> None:
+    """Of equal uploads one is published; the others are told its number, or to try again."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(lambda _: send(fresh, 0), range(AT_ONCE)))
+
+    assert {answer.status_code for answer in answers} <= {200, 409}, [answer.text for answer in answers]
+    served = [answer.json() for answer in answers if answer.status_code == 200]
+    assert {answer["version"] for answer in served} == {2}
+    assert [answer["unchanged"] for answer in served].count(False) == 1
+    assert send(fresh, 0).json()["unchanged"] is True
+    assert [event["version"] for event in fresh.get("/models/default").json()["history"]] == [2]
+    assert labels(fresh, cat) == {"upload 0"}

@@ -136,6 +136,35 @@ def test_delete(models: Page, own: Service) -> None:
     assert "one.onnx" not in own.get("/models/default").text
 
 
+def test_delete_model(models: Page, own: Service) -> None:
+    """A name is removed after a question, and not without; `default` has no button for it."""
+    models.fill("#name", "dogs")
+    send(models, model("borzoi"))
+    dogs = models.get_by_role("article", name="dogs")
+    expect(dogs).to_contain_text("version 1 is live")
+    assert models.get_by_role("button", name="Delete model").count() == 1
+
+    dogs.get_by_role("button", name="Delete model").click()
+    expect(models.locator("dialog")).to_contain_text("Delete the model dogs?")
+    expect(models.locator("dialog")).to_contain_text("All its versions are deleted")
+    models.get_by_role("button", name="Keep it").click()
+    expect(dogs).to_have_count(1)
+
+    dogs.get_by_role("button", name="Delete model").click()
+    models.locator("dialog").get_by_role("button", name="Delete").click()
+    expect(models.locator("#outcome")).to_contain_text("The model dogs is deleted.")
+    expect(dogs).to_have_count(0)
+    assert own.get("/models/dogs").status_code == 404
+
+
+def test_unchanged(models: Page) -> None:
+    """An upload of what is live already is told as such."""
+    for expected in (0, 1):
+        send(models, model("borzoi"))
+        expect(models.locator("#outcome .report")).to_be_visible()
+        expect(models.get_by_text("no new version was made")).to_have_count(expected)
+
+
 def test_keyboard(models: Page) -> None:
     """Every control is reached in order and has a name."""
     names = []
