@@ -14,7 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from predictor.checking import onnx_rules
+from predictor.checking.failed_run import explain_run
 from predictor.checking.report import BEGUN, Limits, Reason, Refused, Report, Request
 from predictor.checking.sandbox import abandoned, enter_sandbox
 from predictor.checking.smoke_test import SmokeTestResult, best, smoke_test
@@ -32,6 +35,10 @@ from predictor.model.strict_json import shown
 
 _MAX_REASON = 500
 _MEMORY: tuple[Reason, str] = ("memory", "The model needs more memory than a check may use.")
+_NO_CUDA = (
+    "The runtime could not load the model, although it loads on the CPU: CUDA could not be started for it. "
+    "Upload it again; if that fails, the service's log says why."
+)
 # How the runtime and CUDA name a failed allocation; the third is one over the limit of the GPU's memory.
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "Available memory of", "out of memory")
 
@@ -75,7 +82,7 @@ def check(request: Request) -> Report:
     session = _load(request)
     load_seconds = time.perf_counter() - started
     spec = _spec(session.graph, structure, request)
-    result = _smoke_test(session, spec)
+    result = _smoke_test(session, spec, request)
     return Report(
         spec=_settled(spec, result, structure).to_json(),
         nodes=nodes,
@@ -84,7 +91,7 @@ def check(request: Request) -> Report:
         batch=result.batched.batch,
         batch_seconds=_rounded(result.batched.seconds),
         memory_bytes=_peak_memory(),
-        warnings=result.warnings,
+        warnings=(*structure.warnings, *result.warnings),
         best=best(result.scores),
         gpu_bytes=_rise(used, _gpu_memory(request)),
     )
@@ -130,19 +137,27 @@ def _load(request: Request) -> Session:
     try:
         return load(Path(request.model), _device(request), gpu_bytes=gpu_bytes)
     except NotReady as error:
-        raise Refused("load_failed", "The runtime could not load the model.") from error
+        raise Refused("load_failed", _NO_CUDA) from error
     except InvalidModel as error:
         _refuse_for_memory(error)
         model = onnx_rules.read(Path(request.model), request.limits)
         raise Refused("load_failed", explain(model, str(error.__cause__))) from error
 
 
-def _smoke_test(session: Session, spec: ModelSpec) -> SmokeTestResult:
+def _smoke_test(session: Session, spec: ModelSpec, request: Request) -> SmokeTestResult:
+    batches = list[int]()
+
+    def run(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        batches.append(len(batch))
+        return session.run(batch, spec.names)
+
     try:
-        return smoke_test(lambda batch: session.run(batch, spec.names), spec)
+        return smoke_test(run, spec)
     except Internal as error:
         _refuse_for_memory(error)
-        raise Refused("run_failed", "The model loads, but fails when it is run.") from error
+        model = onnx_rules.read(Path(request.model), request.limits)
+        sentence = explain_run(model, str(error.__cause__), *reversed(batches[-2:]))
+        raise Refused("run_failed", sentence) from error
 
 
 def _settled(spec: ModelSpec, result: SmokeTestResult, structure: Structure) -> ModelSpec:

@@ -1,5 +1,7 @@
 """The runtime's own operators are let through, but for those that repeat or fit one processor only."""
 
+import re
+
 import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
@@ -34,6 +36,19 @@ def test_allowed(domain: str, name: str) -> None:
         *(("com.microsoft", name, "again and again") for name in sorted(REPEATING)),
         ("com.microsoft", "EPContext", "Upload the original"),
         ("com.microsoft", "Snpe", "Upload the original"),
+        *(("com.microsoft", name, "calls Python") for name in ("ATen", "PyOp", "PythonOp", "TritonOp")),
+        *(
+            ("com.microsoft", name, "talks to other processes")
+            for name in (
+                "AllReduce",
+                "AllGather",
+                "AllToAll",
+                "DistributedMatMul",
+                "NcclAllReduce",
+                "Send",
+                "Recv",
+            )
+        ),
         ("com.microsoft.nchwc", "ReorderOutput", "saved by offline optimisation; upload the original"),
         ("com.ms.internal.nhwc", "Conv", "saved by offline optimisation; upload the original"),
         ("ai.onnx.contrib", "StringUpper", "a library that is not loaded here"),
@@ -67,7 +82,7 @@ def test_loops(name: str) -> None:
     """Loops follow the setting."""
     check("", name, loops=True)
 
-    with pytest.raises(Refused, match=f"{name}. Loops are not allowed") as refused:
+    with pytest.raises(Refused, match=f"{name}. Loops are not allowed. .*PREDICTOR_ALLOW_LOOPS") as refused:
         check("ai.onnx", name, loops=False)
     assert refused.value.reason == "control_flow"
 
@@ -83,3 +98,25 @@ def test_operators_that_hold_graphs() -> None:
 
     repeating = {(RUNTIME, name) for name in REPEATING}
     assert holding == {("", "If")} | {("", name) for name in LOOPS} | repeating
+
+
+@pytest.mark.promise("M9")
+def test_operators_that_reach_out() -> None:
+    """What could name a file, a program or another machine by an attribute is not let through."""
+    reaching = re.compile(r"(^|_)(file|path|url|host|port|python|library|device)")
+    suspects = {
+        one.name
+        for one in runtime.get_all_operator_schema()
+        if one.domain in (RUNTIME, "ai.onnx.ml") and any(map(reaching.search, one.attributes))
+    }
+
+    assert {name for name in suspects if allowed(RUNTIME, name)} == set()
+
+
+def allowed(domain: str, name: str) -> bool:
+    """Whether an operator is let through."""
+    try:
+        check(domain, name, loops=False)
+    except Refused:
+        return False
+    return True
