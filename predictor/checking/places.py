@@ -75,6 +75,9 @@ def untyped(model: Any) -> str | None:
     for value in (*graph.input, *graph.output, *graph.value_info):
         if value.type.HasField("tensor_type"):
             numbers.setdefault(value.name, value.type.tensor_type.elem_type)
+    for node in onnx_rules.nodes(model):
+        held = (one.t.data_type for one in node.attribute if one.HasField("t"))
+        numbers.update(zip(node.output, held, strict=False))
     return next((name for name, number in numbers.items() if number not in _names()), None)
 
 

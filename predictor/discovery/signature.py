@@ -11,7 +11,7 @@ from predictor.model.spec import Graph, Structure, Tensor
 from predictor.model.strict_json import shown
 
 _DEPTHS = (1, 3)
-_MAX_NAMES = 3
+_MAX_NAMES = 2
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,10 @@ def image_input(graph: Graph) -> Tensor:
         raise InvalidModel(_too_many(graph.inputs))
     if len(graph.inputs) != 1 or len(graph.inputs[0].shape) != 4:
         raise InvalidModel("The model must have one input of four axes, a batch of images.")
+    if graph.inputs[0].shape[0] == 0:
+        raise InvalidModel(
+            "The model's input takes 0 images. Export it with a free batch axis, or for one image."
+        )
     return graph.inputs[0]
 
 
@@ -58,10 +62,16 @@ def _too_many(inputs: Sequence[Tensor]) -> str:
             f"{sentence}, but has {len(inputs)}: {', '.join(shown(one.name) for one in inputs[:_MAX_NAMES])}."
         )
     return (
-        f"{sentence}, but beside {shown(images[0].name)} it has {', '.join(others)}. Constants that an "
+        f"{sentence}, but beside {shown(images[0].name)} it has {others}. Constants that an "
         "exporter left there, as Keras's does for a Normalization layer, need their values in the file: "
         "for each, model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))."
     )
+
+
+def _names(tensors: Sequence[Tensor]) -> str:
+    more = len(tensors) - _MAX_NAMES
+    named = ", ".join(shown(tensor.name) for tensor in tensors[:_MAX_NAMES])
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def _holds_images(tensor: Tensor) -> bool:

@@ -3,10 +3,12 @@
 import re
 
 import pytest
+from onnx import parser
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
+from predictor.checking.onnx_rules import enforce
 from predictor.checking.operators import LOOPS, REPEATING, check
-from predictor.checking.report import Refused
+from predictor.checking.report import Limits, Refused
 from predictor.discovery.graph_prefix import RUNTIME
 
 
@@ -120,3 +122,21 @@ def allowed(domain: str, name: str) -> bool:
     except Refused:
         return False
     return True
+
+
+@pytest.mark.promise("M9")
+@pytest.mark.parametrize("name", ["EPContext", "Snpe", "PythonOp", "AllReduce", *sorted(REPEATING)])
+@pytest.mark.parametrize("place", ["graph", "branch", "function"])
+def test_refused_wherever_it_stands(name: str, place: str) -> None:
+    """An operator is refused in the graph, in a branch and in a function, whatever follows from it."""
+    call = f"y = com.microsoft.{name}(x)"
+    function = f'<domain: "my", opset_import: ["" : 17, "com.microsoft" : 1]> f (x) => (y) {{ {call} }}'
+    then = f"then_branch = t () => (float z) {{ {call} z = Relu(x) }}"
+    branch = f"on = Constant<value = bool {{1}}>() y = If(on) <{then}>"
+    body = {"graph": call, "branch": branch, "function": "y = my.f(x)"}[place]
+    head = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1, "my" : 1]>'
+    graph = f"g (float[N] x) => (float[N] y) {{ {body} }}"
+    model = parser.parse_model(f"{head} {graph} {function if place == 'function' else ''}")
+
+    with pytest.raises(Refused, match=f"The model uses the operator {name} of the domain com.microsoft, "):
+        enforce(model, Limits())

@@ -212,6 +212,14 @@ def test_weights(weights: TensorProto, words: str) -> None:
     assert words in said(damaged)
 
 
+def test_constant_of_unknown_type() -> None:
+    """A constant is named like weights."""
+    damaged = model(f"{FLAT} w = Constant<value = float[3] {{1, 2, 3}}>() y = Add(f, w)")
+    damaged.graph.node[2].attribute[0].t.data_type = 99
+
+    assert "tensor w has no element type, or" in said(damaged)
+
+
 @pytest.mark.parametrize(
     ("call", "body", "words"),
     [

@@ -43,10 +43,10 @@ def test_initializers() -> None:
 
 
 def test_more_than_are_named() -> None:
-    """Three names are enough."""
-    others = [Tensor(f"c{number}", "float32", (3,)) for number in range(9)]
+    """Two names are enough, however long they are."""
+    others = [Tensor(str(number) * 64, "float32", (3,)) for number in range(9)]
 
-    assert "it has c0, c1, c2. " in refusal(IMAGE, *others)
+    assert f"it has {others[0].name}, {others[1].name} and 7 more. " in refusal(IMAGE, *others)
 
 
 def test_several_images() -> None:
@@ -59,3 +59,8 @@ def test_several_images() -> None:
 def test_names_that_cannot_be_shown() -> None:
     """What is no name is not repeated."""
     assert "it has one whose name cannot be shown. " in refusal(IMAGE, Tensor("<b>", "float32", (3,)))
+
+
+def test_no_images() -> None:
+    """A batch of no images is nothing to try a model with."""
+    assert refusal(Tensor("image", "float32", (0, 3, 8, 8))).startswith("The model's input takes 0 images.")
