@@ -14,7 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from predictor.checking import onnx_rules
+from predictor.checking.failed_run import explain_run
 from predictor.checking.imported import imported, size, text
 from predictor.checking.report import BEGUN, Reason, Refused, Report, Request
 from predictor.checking.sandbox import abandoned, enter_sandbox, write_no_more
@@ -33,6 +36,10 @@ from predictor.model.strict_json import shown
 
 _MAX_REASON = 500
 _MEMORY: tuple[Reason, str] = ("memory", "The model needs more memory than a check may use.")
+_NO_CUDA = (
+    "The runtime could not load the model, although it loads on the CPU: CUDA could not be started for it. "
+    "Upload it again; if that fails, the service's log says why."
+)
 # How the runtime and CUDA name a failed allocation; the third is one over the limit of the GPU's memory.
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "Available memory of", "out of memory")
 
@@ -79,7 +86,7 @@ def check(request: Request) -> Report:
     session = _load(model.path, request)
     load_seconds = time.perf_counter() - started
     spec = _spec(session.graph, structure, request)
-    result = _smoke_test(session, spec)
+    result = _smoke_test(session, spec, model.path, request)
     return Report(
         spec=_settled(spec, result, structure).to_json(),
         nodes=model.nodes,
@@ -88,7 +95,7 @@ def check(request: Request) -> Report:
         batch=result.batched.batch,
         batch_seconds=_rounded(result.batched.seconds),
         memory_bytes=_peak_memory(),
-        warnings=result.warnings,
+        warnings=(*structure.warnings, *result.warnings),
         adapted=model.adapted,
         weights=model.weights.used,
         heads=_heads(session.graph, structure),
@@ -127,19 +134,27 @@ def _load(path: Path, request: Request) -> Session:
     try:
         return load(path, _device(request), gpu_bytes=gpu_bytes)
     except NotReady as error:
-        raise Refused("load_failed", "The runtime could not load the model.") from error
+        raise Refused("load_failed", _NO_CUDA) from error
     except InvalidModel as error:
         _refuse_for_memory(error)
         model = onnx_rules.read(path, request.limits)
         raise Refused("load_failed", explain(model, str(error.__cause__))) from error
 
 
-def _smoke_test(session: Session, spec: ModelSpec) -> SmokeTestResult:
+def _smoke_test(session: Session, spec: ModelSpec, path: Path, request: Request) -> SmokeTestResult:
+    batches = list[int]()
+
+    def run(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        batches.append(len(batch))
+        return session.run(batch, spec.names)
+
     try:
-        return smoke_test(lambda batch: session.run(batch, spec.names), spec)
+        return smoke_test(run, spec)
     except Internal as error:
         _refuse_for_memory(error)
-        raise Refused("run_failed", "The model loads, but fails when it is run.") from error
+        model = onnx_rules.read(path, request.limits)
+        sentence = explain_run(model, str(error.__cause__), *reversed(batches[-2:]))
+        raise Refused("run_failed", sentence) from error
 
 
 def _settled(spec: ModelSpec, result: SmokeTestResult, structure: Structure) -> ModelSpec:

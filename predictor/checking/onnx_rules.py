@@ -64,7 +64,7 @@ def read(path: Path, limits: Limits) -> Any:
     except Exception as error:
         raise Refused("not_onnx", "The file is not an ONNX model, or it is damaged or incomplete.") from error
     if not model.graph.node:
-        raise Refused("not_onnx", "The file holds no ONNX graph.")
+        raise Refused("not_onnx", "The file holds no ONNX graph with an operator. Export the model again.")
     return model
 
 
@@ -116,7 +116,10 @@ def _check_functions(functions: Sequence[Any], different: int, limits: Limits) -
         raise Refused("not_onnx", "The model has two functions of the same name.")
     for one in functions:
         if one.domain == "" or _RUNTIME_DOMAINS.match(one.domain):
-            raise Refused("operator", f"The function {shown(one.name)} has a domain that is reserved.")
+            sentence = (
+                f"The function {shown(one.name)} has a domain that is reserved. Export it under another."
+            )
+            raise Refused("operator", sentence)
 
 
 def _body(roots: Iterable[Any], rules: _Rules) -> _Body:

@@ -1,64 +1,63 @@
 """Why the runtime could not load a model, said by what stands in the model's file.
 
-The runtime's own words only point at the cause. An operator or tensor that they name counts if the file has
-it, and nothing else of them but numbers and the names of element types goes into a sentence.
+The runtime's own words only point at the cause: `predictor.checking.places` finds what they point at. Nothing
+else of them but numbers and the names of element types goes into a sentence.
 """
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any
 
-import onnx
-
-from predictor.checking import onnx_rules
+from predictor.checking import node_faults
+from predictor.checking.node_faults import AGAIN, CHECK, CONVERT
 from predictor.checking.operators import shown
+from predictor.checking.places import Words, element_type, named, opset, tensors, untyped
 from predictor.discovery.graph_prefix import ONNX
+from predictor.model import session
 
-_UNKNOWN = "The runtime could not load the model."
-_CONVERT = "Convert the model to float32 before it is exported."
-_AGAIN = "Export the model again with another opset or a newer exporter."
-# Element types that the runtime has kernels for almost everywhere.
-_USUAL = {"float32", "int64", "bool"}
-# What numpy calls otherwise than ONNX.
-_NUMPY = {"float": "float32", "double": "float64"}
-
-_Words = re.Match[str]
+# The runtime's words for what went wrong, by which they begin.
+_KINDS = {
+    "INVALID_GRAPH": "the graph breaks the rules of ONNX",
+    "INVALID_ARGUMENT": "something in the file is invalid",
+    "NOT_IMPLEMENTED": "an operator is not implemented",
+    "RUNTIME_EXCEPTION": "an operator could not be set up",
+    "INVALID_PROTOBUF": "the file is damaged",
+    "EP_FAIL": "the device could not take it",
+}
 
 
 def explain(model: Any, message: str) -> str:
-    """What in the file keeps the runtime from loading it, and what to do; else only that it could not be.
+    """What in the file keeps the runtime from loading it, and what to do; else what kind of failure it is.
 
     Args:
         model: an `onnx.ModelProto`.
         message: what the runtime said.
     """
-    return next(_explanations(model, message), _UNKNOWN)
+    return next(_explanations(model, message), None) or _unknown(message)
 
 
 def _explanations(model: Any, message: str) -> Iterator[str]:
     for pattern, of_file in _OF_THE_FILE:
         if (words := re.search(pattern, message)) and (sentence := of_file(model, words)):
             yield sentence
-    for pattern, of_node in _OF_A_NODE:
-        words = re.search(pattern, message)
-        if words and (node := _node(model, words)) and (sentence := of_node(model, words, node)):
-            yield sentence
+    yield from node_faults.sentences(model, message)
 
 
-def _newer_format(model: Any, words: _Words) -> str | None:
-    most = int(words["most"])
-    if model.ir_version <= most:
-        return None
-    return (
-        f"The model has IR version {model.ir_version}, but the runtime reads versions up to {most}. Lower "
-        f'the number: model = onnx.load("m.onnx"); model.ir_version = {most}; onnx.save(model, "lower.onnx").'
-    )
+def _unknown(message: str) -> str:
+    code = re.match(r"\[ONNXRuntimeError\] : \d+ : (\w+)", message)
+    kind = _KINDS.get(code[1], "the graph is faulty") if code else "the reason is not known"
+    if "Exception during initialization" in message:
+        kind = _KINDS["RUNTIME_EXCEPTION"]
+    return f"{session.RUNTIME} could not load the model: {kind}. {AGAIN} {CHECK}"
 
 
-def _newer_operators(model: Any, words: _Words) -> str | None:
+def _no_format(_model: Any, _words: Words) -> str:
+    return f"The model's file has no IR version, so it is damaged or not finished. {AGAIN}"
+
+
+def _newer_operators(model: Any, words: Words) -> str | None:
     most, domain = int(words["most"]), words["domain"]
-    version = max((one.version for one in model.opset_import if (one.domain or ONNX[1]) == domain), default=0)
+    version = opset(model, domain) or 0
     if version <= most:
         return None
     return (
@@ -67,93 +66,108 @@ def _newer_operators(model: Any, words: _Words) -> str | None:
     )
 
 
-def _unknown_operator(model: Any, _words: _Words, node: Any) -> str:
-    domain = node.domain or ONNX[1]
-    opset = next((f" of opset {one.version}" for one in model.opset_import if one.domain == node.domain), "")
-    return (
-        f"The runtime has no operator {shown(node.op_type)} in the domain {shown(domain)}{opset}. Export the "
-        "model with another opset, or without the layer that the operator stands for; layers that change "
-        "images at random are for training only."
-    )
+def _no_opset(model: Any, words: Words) -> str:
+    domain = shown(words["domain"] or ONNX[1])
+    found = next((one.name for one in model.functions if one.name == words["function"]), None)
+    who = "model" if found is None else f"model's function {shown(found)}"
+    return f"The {who} does not say which opset of the domain {domain} it uses. {AGAIN}"
 
 
-def _no_kernel(model: Any, _words: _Words, node: Any) -> str:
-    types = sorted({name for name in _types(model, node.op_type) if name and name not in _USUAL})
-    of = f"the element type {' or '.join(types)}" if types else "the element types that it gets"
-    return f"The runtime cannot compute the operator {shown(node.op_type)} with {of}. {_CONVERT}"
-
-
-def _wrong_type(_model: Any, words: _Words, node: Any) -> str | None:
-    called = _called(words["type"])
-    return (
-        called and f"The operator {shown(node.op_type)} does not take the element type {called}. {_CONVERT}"
-    )
-
-
-def _mixed_types(_model: Any, words: _Words, node: Any) -> str | None:
-    one, other = _called(words["one"]), _called(words["other"])
-    if one is None or other is None:
+def _unknown_type(model: Any, _words: Words) -> str | None:
+    name = untyped(model)
+    if name is None:
         return None
-    return f"The operator {shown(node.op_type)} gets inputs of two types, {one} and {other}. {_CONVERT}"
+    which = f"The tensor{named(name)}" if named(name) else "A tensor"
+    return f"{which} has no element type, or one that ONNX does not know. {AGAIN}"
 
 
-def _missing_tensor(_model: Any, _words: _Words, node: Any) -> str:
-    return f"The operator {shown(node.op_type)} reads a tensor that is missing from the file. {_AGAIN}"
+def _not_computed(_model: Any, words: Words) -> str | None:
+    type_ = element_type(words["type"])
+    return (
+        type_
+        and f"The model has tensors of the element type {type_}, which the runtime does not have. {CONVERT}"
+    )
 
 
-def _misused(_model: Any, _words: _Words, node: Any) -> str:
-    return f"The operator {shown(node.op_type)} has invalid inputs or attributes. {_AGAIN}"
+def _out_of_bounds(model: Any, _words: Words) -> str | None:
+    wrong = (one.name for one in model.graph.initializer if any(length < 0 for length in one.dims))
+    name = next(wrong, None)
+    return None if name is None else f"The weights{named(name)} have a negative length. {_ORIGINAL}"
 
 
-_OF_THE_FILE: tuple[tuple[str, Callable[[Any, _Words], str | None]], ...] = (
-    (r"max supported IR version: (?P<most>\d{1,4})", _newer_format),
-    (r"support for domain (?P<domain>[\w.]+) is till opset (?P<most>\d{1,4})", _newer_operators),
+def _sparse(model: Any, _words: Words) -> str | None:
+    if not model.graph.sparse_initializer:
+        return None
+    return f"Sparse weights of the model do not fit their shape. Store them as ordinary tensors. {CHECK}"
+
+
+def _faulty_function(model: Any, words: Words) -> str | None:
+    if words["function"] not in {one.name for one in model.functions}:
+        return None
+    name = shown(words["function"])
+    return f"The model's function {name} has an input or output that it does not use or make. {AGAIN}"
+
+
+def _miscalled_function(model: Any, _words: Words) -> str | None:
+    if not model.functions:
+        return None
+    return f"A function of the model is called with more inputs or outputs than it has. {AGAIN}"
+
+
+def _cyclic(_model: Any, _words: Words) -> str:
+    return (
+        "The model's operators read from each other in a circle, so there is no order to run them in. "
+        f"A tool that changed the graph has broken it: upload the model as it was exported. {CHECK}"
+    )
+
+
+def _of_tensor(says: str) -> Callable[[Any, Words], str | None]:
+    """A sentence about the tensor that the words name; `{}` stands for the name."""
+
+    def sentence(model: Any, words: Words) -> str | None:
+        name = words["tensor"]
+        return says.format(named(name)) if name in tensors(model) else None
+
+    return sentence
+
+
+_ORIGINAL = "Upload the model as it was exported, before a tool changed it."
+_OPSET = (
+    r"No opset (?:import|registered) for domain '?(?P<domain>[\w.]*)'?(?: in function (?P<function>\w+))?"
 )
-_DIFFERENT = r"bound to different types \(\w+\((?P<one>\w+)\) and \w+\((?P<other>\w+)\)"
-_OF_A_NODE: tuple[tuple[str, Callable[[Any, _Words, Any], str | None]], ...] = (
-    (r"No Op registered for (?P<operator>\w+) with domain_version", _unknown_operator),
-    (r"Fatal error: (?:[\w.]+:)?(?P<operator>\w+)\(-?\d+\) is not a registered", _unknown_operator),
-    (r"Could not find an implementation for (?P<operator>\w+)\(", _no_kernel),
-    (r"Type '\w+\((?P<type>\w+)\)' of .* of operator \((?P<operator>\w+)\)", _wrong_type),
-    (rf"Optype \((?P<operator>\w+)\) {_DIFFERENT}", _mixed_types),
-    (r"Node input '(?P<tensor>[^']*)' is not a graph input", _missing_tensor),
-    (r"In Node, \(\"[^\"]*\", (?P<operator>\w+), ", _misused),
-    (r"Op \((?P<operator>\w+)\) \[\w+\]", _misused),
+_MISFITS = r": \w+ .*size|: .*count| has element type| does not match| failed"
+_OF_THE_FILE: tuple[tuple[str, Callable[[Any, Words], str | None]], ...] = (
+    (r"Missing model IR version", _no_format),
+    (r"support for domain (?P<domain>[\w.]+) is till opset (?P<most>\d{1,4})", _newer_operators),
+    (rf"Missing opset in the model|{_OPSET}", _no_opset),
+    (r"tensor data type -?\d+|Tensor does not have type|invalid model\. Tensor '", _unknown_type),
+    (r"MLDataType for: \w+\((?P<type>\w+)\) is not", _not_computed),
+    (r"Out of bounds dimensions|negative dimensions", _out_of_bounds),
+    (r"[Ss]parse", _sparse),
+    (r"ONNX Schema (?P<function>\w+): failed", _faulty_function),
+    (r"function_utils::Inliner", _miscalled_function),
+    (r"the graph is not acyclic|graph have a cycle", _cyclic),
+    (
+        r"Graph output \((?P<tensor>[^)]*)\) does not exist",
+        _of_tensor(f"No operator makes the output{{}}. {_ORIGINAL}"),
+    ),
+    (
+        r"Subgraph output \((?P<tensor>[^)]*)\) is an outer scope value",
+        _of_tensor(f"A branch answers with the tensor{{}} that lies outside of it. {AGAIN}"),
+    ),
+    (
+        r"Duplicate definition\S*(?: of name| for) \((?P<tensor>[^)]*)\)",
+        _of_tensor(f"The tensor{{}} is defined twice. {_ORIGINAL}"),
+    ),
+    (
+        r"Model input \((?P<tensor>[^)]*)\) does not have type",
+        _of_tensor(f"The file does not say which element type the input{{}} has. {AGAIN}"),
+    ),
+    (
+        rf"(?:[Ii]nitializer|Deserialize tensor) '?(?P<tensor>[^' ]*)'?(?:{_MISFITS})",
+        _of_tensor(
+            f"The weights{{}} have another element type, shape or size than the graph says. {_ORIGINAL}"
+        ),
+    ),
 )
 """What to say by what the runtime's words are like; the first that fits the file counts."""
-
-
-def _node(model: Any, words: _Words) -> Any | None:
-    """The node of the file that the runtime speaks of; None if it speaks of one that it has made itself."""
-    named = words.groupdict("")
-    if "operator" in named:
-        fitting = (node for node in onnx_rules.nodes(model) if node.op_type == named["operator"])
-    else:
-        fitting = (node for node in onnx_rules.nodes(model) if named["tensor"] in node.input)
-    return next(fitting, None)
-
-
-def _types(model: Any, operator: str) -> Iterator[str | None]:
-    """The element types of what the nodes of an operator read, as far as the file says them."""
-    known = dict(_declared(model.graph))
-    for node in onnx_rules.nodes(model):
-        if node.op_type == operator:
-            yield from (known[name] for name in node.input if name in known)
-
-
-def _declared(graph: Any) -> Iterator[tuple[str, str | None]]:
-    for tensor in graph.initializer:
-        yield tensor.name, _called(_names().get(tensor.data_type, ""))
-    for value in (*graph.input, *graph.value_info):
-        yield value.name, _called(_names().get(value.type.tensor_type.elem_type, ""))
-
-
-def _called(type_: str) -> str | None:
-    """What people call an element type that ONNX knows by a name; None if it knows none of that name."""
-    return _NUMPY.get(type_, type_) if type_ in _names().values() else None
-
-
-@cache
-def _names() -> dict[int, str]:
-    """ONNX's names of its element types by their numbers."""
-    return {number: name.lower() for name, number in onnx.TensorProto.DataType.items() if number}

@@ -1,5 +1,6 @@
 """Which input of a graph takes the image and in which form, and which output holds the class scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -10,6 +11,7 @@ from predictor.model.spec import Graph, Structure, Tensor
 from predictor.model.strict_json import shown
 
 _DEPTHS = (1, 3)
+_MAX_NAMES = 2
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,40 @@ def image_input(graph: Graph) -> Tensor:
     Raises:
         InvalidModel: the graph has another number of inputs, or its input is no batch of pictures.
     """
+    if len(graph.inputs) > 1:
+        raise InvalidModel(_too_many(graph.inputs))
     if len(graph.inputs) != 1 or len(graph.inputs[0].shape) != 4:
         raise InvalidModel("The model must have one input of four axes, a batch of images.")
+    if graph.inputs[0].shape[0] == 0:
+        raise InvalidModel(
+            "The model's input takes 0 images. Export it with a free batch axis, or for one image."
+        )
     return graph.inputs[0]
+
+
+def _too_many(inputs: Sequence[Tensor]) -> str:
+    """Which inputs there are beside that for images, and what to do about constants among them."""
+    sentence = "The model must have one input, a batch of images"
+    images = [tensor for tensor in inputs if _holds_images(tensor)]
+    if len(images) != 1:
+        return f"{sentence}, but has {len(inputs)}: {_names(inputs)}."
+    others = _names([tensor for tensor in inputs if tensor not in images])
+    return (
+        f"{sentence}, but beside {shown(images[0].name)} it has {others}. Constants that an "
+        "exporter left there, as Keras's does for a Normalization layer, need their values in the file: "
+        "for each, model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))."
+    )
+
+
+def _names(tensors: Sequence[Tensor]) -> str:
+    more = len(tensors) - _MAX_NAMES
+    named = ", ".join(shown(tensor.name) for tensor in tensors[:_MAX_NAMES])
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def _holds_images(tensor: Tensor) -> bool:
+    """Whether an input has the axes of images, and not only those of a number for each channel."""
+    return len(tensor.shape) == 4 and sum(length != 1 for length in tensor.shape[1:]) >= 2
 
 
 def input_layout(image: Tensor, structure: Structure) -> InputLayout:

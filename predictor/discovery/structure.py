@@ -6,7 +6,7 @@ and optimisers put in their place, in the runtime's own domain, count as well. I
 not know ends the prefix, and constants are read only if they are tiny.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -70,6 +70,8 @@ _MEANS = {
 _CHOOSING = {"ArgMax", "TopK", "QuantizeLinear"}
 # Where the two tensors of an addition stand among its inputs.
 _ADDITIONS = {"Add": (0, 1), "QLinearAdd": (0, 3)}
+# Which input of them says whether they drop numbers.
+_DROPOUTS = {("", "Dropout"): 2, (RUNTIME, "BitmaskDropout"): 2, (RUNTIME, "BiasDropout"): 4}
 
 
 def examine(model: Any) -> Structure:
@@ -89,7 +91,49 @@ def examine(model: Any) -> Structure:
         offset=tuple(prefix.offset.tolist()) if finite else None,
         last={name: ending for name, ending in endings.items() if ending is not None},
         chosen={name: scores for name, scores in chosen.items() if scores is not None},
+        warnings=_training(model, nodes),
     )
+
+
+def _training(model: Any, nodes: Nodes) -> tuple[str, ...]:
+    """A warning if operators are in training mode, with how to export the model otherwise."""
+    found = sorted({node.op_type for node in _every_node(model) if _is_training(node, nodes)})
+    if not found:
+        return ()
+    sentence = (
+        f"The model is in training mode ({', '.join(found)}): it answers otherwise than the trained "
+        "network, or otherwise each time. Export it for inference: model.eval() and "
+        "training=TrainingMode.EVAL for torch.onnx.export, training=False for the layers of Keras."
+    )
+    return (sentence,)
+
+
+def _every_node(model: Any) -> Iterator[Any]:
+    """The nodes of a model, of its functions and of graphs in nodes."""
+    pending = [*model.graph.node, *(node for one in model.functions for node in one.node)]
+    while pending:
+        yield (node := pending.pop())
+        for held in node.attribute:
+            pending.extend(inner for graph in (held.g, *held.graphs) for inner in graph.node)
+
+
+def _is_training(node: Any, nodes: Nodes) -> bool:
+    if node.op_type == "BatchNormalization" and node.domain in ONNX:
+        mode = attribute(node, "training_mode")
+        return len([name for name in node.output if name]) > 1 or (mode is not None and mode.i != 0)
+    place = _DROPOUTS.get((node.domain if node.domain not in ONNX else "", node.op_type), len(node.input))
+    switch = nodes.constant(_source(nodes, node.input[place])) if place < len(node.input) else None
+    return switch is not None and bool(switch.any())
+
+
+def _source(nodes: Nodes, name: str) -> str:
+    """What a tensor is a copy of, as exporters that share constants write it."""
+    for _ in range(STEPS):
+        writer = nodes.writers.get(name)
+        if writer is None or writer.op_type != "Identity" or not writer.input:
+            break
+        name = str(writer.input[0])
+    return name
 
 
 def _chosen(nodes: Nodes, name: str) -> str | None:

@@ -39,7 +39,7 @@ _DTYPES = {
     "tensor(bool)": "bool",
 }
 
-RUNTIME = f"onnxruntime {onnxruntime.__version__}"
+RUNTIME = f"ONNX Runtime {onnxruntime.__version__}"
 """What runs the models, and its release."""
 WEIGHTS = ".weights"
 """How the name of the file ends that has the weights of an optimised graph."""
@@ -201,7 +201,7 @@ def _loaded(path: Path, options: onnxruntime.SessionOptions, providers: list[Any
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
         log.exception("The runtime could not load a model")
-        raise InvalidModel("The runtime could not load the model.") from error
+        raise InvalidModel("The runtime could not load the model; the service's log says why.") from error
     # A run that fails on a GPU is an error; the runtime would go on on the CPU for good, and not tell.
     session.disable_fallback()
     return Session(session)

@@ -74,6 +74,7 @@ class Structure:
         last: for each output, the kind of the operator that makes it: `softmax`, `sigmoid` or `linear`.
         chosen: for each output that tells no scores but the best classes (`ArgMax`, `TopK`) or integers that
             stand for scores, the tensor with the scores that it was made of.
+        warnings: sentences for the uploader about operators that are in training mode.
     """
 
     layout: Literal["NCHW", "NHWC"] | None = None
@@ -82,6 +83,7 @@ class Structure:
     offset: tuple[float, ...] | None = None
     last: Mapping[str, Last] = field(default_factory=dict)
     chosen: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 NOTHING_SEEN = Structure()

@@ -184,6 +184,15 @@ def test_one_score_without_an_axis(check: Check) -> None:
     assert (spec["classes"], spec["binary"], spec["activation"]) == (2, True, "sigmoid")
 
 
+def test_training_mode(check: Check) -> None:
+    """A model in training mode is served with a warning that says how to export it."""
+    half = "half = Constant<value = float {0.5}>() on = Constant<value = bool {1}>()"
+
+    report = check(endings.ending(f"{endings.FIVE} {half} y = Dropout(scores, half, on)", "float[N,5] y"))
+
+    assert [one for one in report.warnings if "in training mode (Dropout)" in one and "model.eval()" in one]
+
+
 @pytest.mark.promise("M2", "M3", "M8")
 @pytest.mark.parametrize(
     ("reason", "model", "words"),
@@ -216,7 +225,16 @@ def test_one_score_without_an_axis(check: Check) -> None:
         ("class_count", bad_models.wrong_labels_at_run(), "3 class scores, but 4 labels"),
         ("class_count", bad_models.many_classes(), "at most 100000 classes"),
         ("unclear", bad_models.many_classes(declared=True), "at most 100000 classes"),
-        ("run_failed", bad_models.failing(), "fails when it is run"),
+        (
+            "run_failed",
+            bad_models.failing(),
+            "fails when it is run with 1 image, in the operator Gather. Run it",
+        ),
+        (
+            "run_failed",
+            endings.ending("s = Constant<value = int64[2] {1, 3}>() y = Reshape(colours, s)", "float[N,3] y"),
+            "with 4 images, in the operator Reshape, which gets or makes the shape 4 x 3 and 1 x 3.",
+        ),
     ],
     ids=lambda value: "" if isinstance(value, bytes) else None,
 )

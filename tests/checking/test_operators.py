@@ -1,10 +1,14 @@
 """The runtime's own operators are let through, but for those that repeat or fit one processor only."""
 
+import re
+
 import pytest
+from onnx import parser
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
+from predictor.checking.onnx_rules import enforce
 from predictor.checking.operators import LOOPS, REPEATING, check
-from predictor.checking.report import Refused
+from predictor.checking.report import Limits, Refused
 from predictor.discovery.graph_prefix import RUNTIME
 
 
@@ -34,6 +38,19 @@ def test_allowed(domain: str, name: str) -> None:
         *(("com.microsoft", name, "again and again") for name in sorted(REPEATING)),
         ("com.microsoft", "EPContext", "Upload the original"),
         ("com.microsoft", "Snpe", "Upload the original"),
+        *(("com.microsoft", name, "calls Python") for name in ("ATen", "PyOp", "PythonOp", "TritonOp")),
+        *(
+            ("com.microsoft", name, "talks to other processes")
+            for name in (
+                "AllReduce",
+                "AllGather",
+                "AllToAll",
+                "DistributedMatMul",
+                "NcclAllReduce",
+                "Send",
+                "Recv",
+            )
+        ),
         ("com.microsoft.nchwc", "ReorderOutput", "saved by offline optimisation; upload the original"),
         ("com.ms.internal.nhwc", "Conv", "saved by offline optimisation; upload the original"),
         ("ai.onnx.contrib", "StringUpper", "a library that is not loaded here"),
@@ -67,7 +84,7 @@ def test_loops(name: str) -> None:
     """Loops follow the setting."""
     check("", name, loops=True)
 
-    with pytest.raises(Refused, match=f"{name}. Loops are not allowed") as refused:
+    with pytest.raises(Refused, match=f"{name}. Loops are not allowed. .*PREDICTOR_ALLOW_LOOPS") as refused:
         check("ai.onnx", name, loops=False)
     assert refused.value.reason == "control_flow"
 
@@ -83,3 +100,43 @@ def test_operators_that_hold_graphs() -> None:
 
     repeating = {(RUNTIME, name) for name in REPEATING}
     assert holding == {("", "If")} | {("", name) for name in LOOPS} | repeating
+
+
+@pytest.mark.promise("M9")
+def test_operators_that_reach_out() -> None:
+    """What could name a file, a program or another machine by an attribute is not let through."""
+    reaching = re.compile(r"(^|_)(file|path|url|host|port|python|library|device)")
+    suspects = {
+        one.name
+        for one in runtime.get_all_operator_schema()
+        if one.domain in (RUNTIME, "ai.onnx.ml") and any(map(reaching.search, one.attributes))
+    }
+
+    assert {name for name in suspects if allowed(RUNTIME, name)} == set()
+
+
+def allowed(domain: str, name: str) -> bool:
+    """Whether an operator is let through."""
+    try:
+        check(domain, name, loops=False)
+    except Refused:
+        return False
+    return True
+
+
+@pytest.mark.promise("M9")
+@pytest.mark.parametrize("name", ["EPContext", "Snpe", "PythonOp", "AllReduce", *sorted(REPEATING)])
+@pytest.mark.parametrize("place", ["graph", "branch", "function"])
+def test_refused_wherever_it_stands(name: str, place: str) -> None:
+    """An operator is refused in the graph, in a branch and in a function, whatever follows from it."""
+    call = f"y = com.microsoft.{name}(x)"
+    function = f'<domain: "my", opset_import: ["" : 17, "com.microsoft" : 1]> f (x) => (y) {{ {call} }}'
+    then = f"then_branch = t () => (float z) {{ {call} z = Relu(x) }}"
+    branch = f"on = Constant<value = bool {{1}}>() y = If(on) <{then}>"
+    body = {"graph": call, "branch": branch, "function": "y = my.f(x)"}[place]
+    head = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1, "my" : 1]>'
+    graph = f"g (float[N] x) => (float[N] y) {{ {body} }}"
+    model = parser.parse_model(f"{head} {graph} {function if place == 'function' else ''}")
+
+    with pytest.raises(Refused, match=f"The model uses the operator {name} of the domain com.microsoft, "):
+        enforce(model, Limits())

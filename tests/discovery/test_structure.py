@@ -67,3 +67,49 @@ def test_chosen(body: str, outputs: str, chosen: dict[str, str]) -> None:
     model = load_from_string(endings.ending(f"{endings.FIVE} {body}", outputs))
 
     assert examine(model).chosen == chosen
+
+
+TRUE, FALSE = "switch = Constant<value = bool {1}>()", "switch = Constant<value = bool {0}>()"
+HALF = "half = Constant<value = float {0.5}>()"
+BATCH_NORM = "three, three, three, three"
+BRANCHES = f"""y = If(switch) <
+    then_branch = yes () => (float a) {{ a, b, c = BatchNormalization(x, {BATCH_NORM}) }},
+    else_branch = no () => (float d) {{ d = Relu(x) }}
+>"""
+
+
+@pytest.mark.parametrize(
+    ("body", "operators"),
+    [
+        (f"y = BatchNormalization(x, {BATCH_NORM})", ""),
+        (f"y = BatchNormalization<training_mode = 0>(x, {BATCH_NORM})", ""),
+        (f"y = BatchNormalization<training_mode = 1>(x, {BATCH_NORM})", "BatchNormalization"),
+        (f"y, a, b = BatchNormalization(x, {BATCH_NORM})", "BatchNormalization"),
+        ("y = Dropout(x)", ""),
+        ("y, mask = Dropout(x)", ""),
+        (f"{HALF} {FALSE} y = Dropout(x, half, switch)", ""),
+        (f"{HALF} {TRUE} y = Dropout(x, half, switch)", "Dropout"),
+        (f"{HALF} {TRUE} copy = Identity(switch) y = Dropout(x, half, copy)", "Dropout"),
+        (f"{TRUE} y = Dropout(x, , switch)", "Dropout"),
+        (f"{HALF} {TRUE} y = com.microsoft.BiasDropout(x, x, , half, switch)", "BiasDropout"),
+        (f"{TRUE} y = example.org.Dropout(x, , switch)", ""),
+        (f"{TRUE} d = Dropout(x, , switch) y = BatchNormalization<training_mode = 1>(d, {BATCH_NORM})",
+         "BatchNormalization, Dropout"),
+        (f"{TRUE} {BRANCHES}", "BatchNormalization"),
+    ],
+)  # fmt: skip
+def test_training_mode(body: str, operators: str) -> None:
+    """Operators that learn or drop numbers are warned of, with how to export the model without."""
+    warnings = examine(parser.parse_model(f"{HEAD} {{ {body} }}")).warnings
+
+    assert len(warnings) == bool(operators)
+    assert all(f"training mode ({operators})" in one and "model.eval()" in one for one in warnings)
+
+
+def test_training_mode_in_a_function() -> None:
+    """The nodes of functions are looked at as well."""
+    body = "b = BatchNormalization<training_mode = 1>(a, a, a, a, a)"
+    function = f'<domain: "my", opset_import: ["" : 17]> f (a) => (b) {{ {body} }}'
+    model = parser.parse_model(f"{HEAD} {{ y = my.f(x) }} {function}")
+
+    assert len(examine(model).warnings) == 1
