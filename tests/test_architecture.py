@@ -29,6 +29,7 @@ SOLE_USERS = {
     "flask_caching": {"predictor.inference.cache", "predictor.inference.cache_sqlite"},
     "fcntl": {"predictor.store.files"},
     "multipart": {"predictor.web.forms"},
+    "zipfile": {"predictor.archives"},
 }
 PURE = {"numpy", "PIL", "predictor"}
 VAGUE = re.compile(r"utils?|helpers?|common|managers?|misc")
