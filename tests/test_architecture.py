@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "fetch": set[str](),
     "model": {"image"},
     "discovery": {"model", "image"},
+    "importing": {"discovery", "model"},
     "checking": {"discovery", "model", "image"},
     "store": {"model", "image"},
     "server": {"store", "model"},
@@ -20,7 +21,17 @@ MAY_IMPORT = {
     "bulk": {"evaluation", "model", "image"},
     "inference": {"store", "discovery", "model", "image", "fetch"},
     "runtime": {"inference", "evaluation", "store", "checking", "discovery", "model", "image", "fetch"},
-    "web": {"runtime", "inference", "evaluation", "store", "checking", "model", "image", "fetch"},
+    "web": {
+        "runtime",
+        "inference",
+        "evaluation",
+        "store",
+        "importing",
+        "checking",
+        "model",
+        "image",
+        "fetch",
+    },
 }
 SOLE_USERS = {
     "requests": {"predictor.fetch.client"},

@@ -167,6 +167,7 @@ class Report:
         memory_bytes: the most memory that the check had, its interpreter and libraries included.
         warnings: sentences for the uploader.
         adapted: sentences about what was changed in the model, so that it can be served.
+        data: files of `Request.data` that the model's weights were read from, by their names in the folder.
         best: the best classes of each trial picture.
         gpu_bytes: memory of the GPU, if this check used one; as in `OnGpu`.
         cuda: what a second check on a GPU showed.
@@ -181,12 +182,13 @@ class Report:
     memory_bytes: int
     warnings: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
     best: tuple[Best, ...] = ()
     gpu_bytes: int | None = None
     cuda: OnGpu | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The report for scripts, without what there is nothing to say of."""
-        lists = {"warnings": list(self.warnings), "adapted": list(self.adapted)}
+        lists = {name: list(getattr(self, name)) for name in ("warnings", "adapted", "data")}
         found = {**dataclasses.asdict(self), **lists}
         return {name: value for name, value in found.items() if value is not None}

@@ -92,6 +92,7 @@ class CheckPassed(pydantic.BaseModel, extra="forbid"):
     memory_bytes: pydantic.NonNegativeInt
     warnings: list[str]
     adapted: list[str] = []
+    data: list[str] = []
     best: list[_Best] = []
     gpu_bytes: pydantic.NonNegativeInt | None = None
 
@@ -135,7 +136,7 @@ def _parse_stdout(stdout: bytes) -> Report:
         raise Refused(read.code, read.reason)
     fields: dict[str, Any] = read.model_dump(exclude={"ok"})
     best = tuple(Best(**one) for one in fields["best"])
-    lists = {name: tuple(fields[name]) for name in ("warnings", "adapted")}
+    lists = {name: tuple(fields[name]) for name in ("warnings", "adapted", "data")}
     return Report(**{**fields, **lists, "best": best})
 
 

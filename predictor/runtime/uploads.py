@@ -3,14 +3,15 @@
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import Counter
 
+from predictor.archives import shown
 from predictor.checking.report import Limits, Refused, Report, Request
 from predictor.checking.runner import try_model
 from predictor.config import Settings
@@ -19,11 +20,15 @@ from predictor.errors import ModelConflict, ModelNotFound, PredictorError
 from predictor.metrics import Metrics
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import locked, storage_errors
-from predictor.store.manifest import LABELS, MODEL, PREPROCESSING, described
+from predictor.store.manifest import DATA, LABELS, MODEL, PREPROCESSING, described
 from predictor.store.publish import Publisher, now
 from predictor.store.registry import ModelVersion
 
 _CHECK_LOCK_SECONDS = 10.0
+
+_USES = {MODEL: "model", LABELS: "labels", PREPROCESSING: "preprocessing"}
+_NOT = "not used"
+_LISTED = 100
 
 Try = Callable[[Path, Request], Report]
 
@@ -34,13 +39,29 @@ class Received:
 
     Attributes:
         name: the model that it is to be a version of.
-        files: the uploader's name for each file, by its name in the folder.
+        files: the uploader's path for each file, by its name in the folder.
         by: the address that it came from.
+        data: the names in the folder of those that may hold weights, by their paths from the model's folder.
+        unused: the uploader's paths for what was not kept.
     """
 
     name: str
     files: Mapping[str, str]
     by: str | None
+    data: Mapping[str, str] = field(default_factory=dict)
+    unused: Sequence[str] = ()
+
+    def uses(self, read: Collection[str]) -> list[dict[str, str]]:
+        """What each file was used for, as the report says it.
+
+        Args:
+            read: the names in the folder of those that weights were read from.
+        """
+        weights = dict.fromkeys(read, "weights")
+        uses = [(path, (_USES | weights).get(name, _NOT)) for name, path in self.files.items()]
+        used = [one for one in uses if one[1] != _NOT]
+        unused = [*(one for one in uses if one[1] == _NOT), *((path, _NOT) for path in self.unused)]
+        return [*_some(used), *_some(unused)]
 
 
 class Uploads:
@@ -90,7 +111,8 @@ class Uploads:
             with self._timed("receive"), storage_errors():
                 received = receive(folder)
             report = self._checked(folder, received)
-            manifest = described(folder, received.files, by=received.by, created=now())
+            left = {name: path for name, path in received.files.items() if (folder / name).exists()}
+            manifest = described(folder, left, by=received.by, created=now())
             complete = dataclasses.replace(manifest, report=report)
             self._prepare(ModelVersion(received.name, 0, folder / MODEL, complete.digest, complete))
             return self.change(lambda: self._publisher.upload(received.name, folder, complete))
@@ -122,15 +144,19 @@ class Uploads:
             return change()
 
     def _checked(self, folder: Path, received: Received) -> Mapping[str, Any]:
-        """What the check found."""
+        """What the check found; files of weights that the model does not read are gone then."""
         with _counting(self._metrics.checks), self._alone(), self._timed("check"):
-            return report_json(self._try(folder, self._request(received.files)))
+            report = self._try(folder, self._request(received))
+        for name in set(received.data.values()) - set(report.data):
+            (folder / name).unlink()
+        return report_json(report) | {"files": received.uses(report.data)}
 
-    def _request(self, files: Mapping[str, str]) -> Request:
+    def _request(self, received: Received) -> Request:
         return Request(
             model=MODEL,
-            labels=LABELS if LABELS in files else None,
-            preprocessing=PREPROCESSING if PREPROCESSING in files else None,
+            labels=LABELS if LABELS in received.files else None,
+            preprocessing=PREPROCESSING if PREPROCESSING in received.files else None,
+            data=received.data,
             limits=self._limits,
             allow_control_flow=self._allow_loops,
         )
@@ -150,16 +176,27 @@ class Uploads:
         self._metrics.observe_step(step, time.perf_counter() - start)
 
 
+def _some(uses: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    """A list that stays short, however many files there are."""
+    more = len(uses) - _LISTED
+    rest = [{"name": f"{more} more", "use": uses[-1][1]}] if more > 0 else []
+    return [{"name": shown(name), "use": use} for name, use in uses[:_LISTED]] + rest
+
+
 def _revised(base: ModelVersion, text: str, folder: Path, by: str | None) -> Received:
     """Lay a version's files into a folder, with another preprocessing."""
-    shown = {MODEL: base.path.name if base.manifest is None else base.manifest.model}
+    names = {MODEL: base.path.name if base.manifest is None else base.manifest.model}
     shutil.copyfile(base.path, folder / MODEL)
     if base.manifest is not None and base.manifest.labels is not None:
-        shown[LABELS] = base.manifest.labels
+        names[LABELS] = base.manifest.labels
         shutil.copyfile(base.path.with_name(LABELS), folder / LABELS)
     before = base.companion(PREPROCESSING)
     (folder / PREPROCESSING).write_text(native.continued(text, before), encoding="utf-8")
-    return Received(base.name, {**shown, PREPROCESSING: "preprocessing.json"}, by)
+    data = {name: name for name in (base.manifest.files if base.manifest else ()) if name.startswith(DATA)}
+    for name in data:
+        shutil.copyfile(base.path.with_name(name), folder / name)
+    files = {**names, PREPROCESSING: "preprocessing.json", **data}
+    return Received(base.name, files, by, data)
 
 
 @contextmanager
@@ -180,6 +217,6 @@ def report_json(report: Report) -> dict[str, Any]:
     """What was found and how: the spec, figures of the trial runs, and all warnings together."""
     spec = dict(report.spec)
     warnings = [*spec.pop("warnings", ()), *report.warnings]
-    apart = {"spec", "warnings", "best"}
+    apart = {"spec", "warnings", "best", "data"}
     figures = {name: value for name, value in report.to_json().items() if name not in apart}
     return {**spec, **figures, "warnings": warnings}

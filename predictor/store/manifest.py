@@ -13,7 +13,10 @@ from predictor.store.files import atomic_write
 
 MODEL, LABELS, PREPROCESSING = "model.onnx", "labels", "preprocessing"
 """The files of a version."""
+DATA = "data-"
+"""What the names of files begin with that hold weights of a version's model beside it."""
 _MANIFEST = "manifest.json"
+_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def described(folder: Path, names: Mapping[str, str], *, by: str | None, created
 
     Args:
         folder: where they lie.
-        names: the uploader's name for each of them.
+        names: the uploader's path for each of them; its last part is shown.
         by: where the upload came from.
         created: when, by RFC 3339.
     """
@@ -84,14 +87,18 @@ def described(folder: Path, names: Mapping[str, str], *, by: str | None, created
         name: {"digest": digest(folder / name), "bytes": (folder / name).stat().st_size} for name in names
     }
     return Manifest(
-        model=names[MODEL],
-        labels=names.get(LABELS),
-        preprocessing=names.get(PREPROCESSING),
+        model=_last(names[MODEL]),
+        labels=_last(names[LABELS]) if LABELS in names else None,
+        preprocessing=_last(names[PREPROCESSING]) if PREPROCESSING in names else None,
         digest=_combined_digest(files),
         files=files,
         created=created,
         by=by,
     )
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2][:_SHOWN]
 
 
 def _combined_digest(files: Mapping[str, Mapping[str, Any]]) -> str:
