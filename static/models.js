@@ -4,12 +4,15 @@
 const byId = (id) => document.getElementById(id);
 const [form, cancel, admin, token] = ["upload", "cancel", "admin", "admin-token"].map(byId);
 const [progress, bar, stage, dialog] = ["progress", "bar", "stage", "confirm"].map(byId);
+const [several, folder, listing] = ["model-file", "folder", "chosen"].map(byId);
 const CHANGING = ["outcome", "models"];
+const LISTED = 6;
 
 let pending = null; // the request under way
+let chosen = []; // the model's files, each with its path
 
 function megabytes(bytes) {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
+  return bytes < 99950 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 function headers(request) {
@@ -67,7 +70,7 @@ function send(method, address, body) {
   request.open(method, address);
   headers(request);
   request.upload.addEventListener("progress", (event) => sent(event.loaded, event.total));
-  request.upload.addEventListener("load", () => waiting(body instanceof FormData && body.has("model")));
+  request.upload.addEventListener("load", () => waiting(body instanceof FormData && body.has("files")));
   request.addEventListener("load", () => finish(request));
   request.addEventListener("abort", () => busy(false));
   request.addEventListener("error", () => {
@@ -118,34 +121,92 @@ function enliven() {
   }
 }
 
-/** Puts dropped files where they belong, by their names. */
-function take(files) {
-  for (const file of files) {
-    const name = file.name.toLowerCase();
-    const field = name.endsWith(".onnx") ? "model-file" : /process|config/.test(name) ? "preprocessing-file" : "labels-file";
-    const transfer = new DataTransfer();
-    transfer.items.add(file);
-    byId(field).files = transfer.files;
+/** What a system puts into folders for itself is not sent. */
+function hidden(path) {
+  return path.split("/").some((part) => part.startsWith(".") || part === "__MACOSX");
+}
+
+/** Takes the place of what was chosen before: files, a folder or what was dropped. */
+function choose(files, source) {
+  chosen = files.filter(({ path }) => source === several || !hidden(path));
+  for (const input of [several, folder]) if (input !== source) input.value = "";
+  const total = chosen.reduce((sum, { file }) => sum + file.size, 0);
+  const more = chosen.length - LISTED;
+  const names = chosen.slice(0, LISTED).map(({ path }) => path).join(", ");
+  listing.hidden = !chosen.length;
+  listing.textContent = `${megabytes(total)}: ${names}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+function chosenIn(input) {
+  choose([...input.files].map((file) => ({ file, path: file.webkitRelativePath || file.name })), input);
+}
+
+/** Every file of a dropped file or folder, with its path. */
+async function* within(entry) {
+  if (entry.isFile) {
+    yield { path: entry.fullPath.replace(/^\//, ""), file: await new Promise((done, fail) => entry.file(done, fail)) };
+    return;
   }
+  const reader = entry.createReader();
+  // A reader gives a part at a time, and nothing at the end.
+  for (;;) {
+    const part = await new Promise((done, fail) => reader.readEntries(done, fail));
+    if (!part.length) return;
+    for (const inner of part) if (!hidden(inner.name)) yield* within(inner);
+  }
+}
+
+async function dropped(transfer) {
+  // The entries are gone once this has waited for anything.
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.length) return [...transfer.files].map((file) => ({ file, path: file.name }));
+  const files = [];
+  for (const entry of entries) {
+    for await (const one of within(entry)) {
+      files.push(one);
+      if (files.length > Number(form.dataset.maxFiles)) return files;
+    }
+  }
+  return files;
+}
+
+/** Why what was chosen is not sent. */
+function refusal() {
+  if (!chosen.length) return ["No model", "Choose an .onnx file, a ZIP file or a folder."];
+  if (chosen.length > Number(form.dataset.maxFiles)) return ["Too many files", `A model may have at most ${form.dataset.maxFiles} files.`];
+  const total = chosen.reduce((sum, { file }) => sum + file.size, 0);
+  if (total > 1e6 * Number(form.dataset.maxMb)) return ["Model too large", `The model may have at most ${form.dataset.maxMb} MB.`];
+  return null;
 }
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  const file = byId("model-file").files[0];
-  if (file && file.size > 1e6 * Number(form.dataset.maxMb)) {
-    fail("Model too large", `The model may have at most ${form.dataset.maxMb} MB.`);
+  const refused = refusal();
+  if (refused) {
+    fail(...refused);
     byId("outcome").querySelector("h2").textContent = "Nothing was sent";
     byId("outcome").focus();
     return;
   }
   const body = new FormData(form);
-  for (const [name, value] of [...body]) if (value instanceof File && !value.name) body.delete(name);
+  for (const [name, value] of [...body]) if (name === "files" || (value instanceof File && !value.name)) body.delete(name);
+  for (const { path, file } of chosen) body.append("files", file, path);
   send("POST", form.action, body);
 });
+for (const input of [several, folder]) {
+  input.addEventListener("change", () => chosenIn(input));
+  // A page that is shown again may have kept what was chosen.
+  if (input.files.length) chosenIn(input);
+}
+several.required = false;
+byId("folder-choice").hidden = false;
 cancel.addEventListener("click", () => pending?.abort());
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {
   event.preventDefault();
-  take(event.dataTransfer.files);
+  dropped(event.dataTransfer).then(
+    (files) => choose(files, null),
+    () => fail("Not readable", "The browser could not read what was dropped."),
+  );
 });
 enliven();

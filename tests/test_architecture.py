@@ -21,7 +21,17 @@ MAY_IMPORT = {
     "bulk": {"evaluation", "model", "image"},
     "inference": {"store", "discovery", "model", "image", "fetch"},
     "runtime": {"inference", "evaluation", "store", "checking", "discovery", "model", "image", "fetch"},
-    "web": {"runtime", "inference", "evaluation", "store", "checking", "model", "image", "fetch"},
+    "web": {
+        "runtime",
+        "inference",
+        "evaluation",
+        "store",
+        "importing",
+        "checking",
+        "model",
+        "image",
+        "fetch",
+    },
 }
 SOLE_USERS = {
     "requests": {"predictor.fetch.client"},
@@ -30,6 +40,7 @@ SOLE_USERS = {
     "flask_caching": {"predictor.inference.cache", "predictor.inference.cache_sqlite"},
     "fcntl": {"predictor.store.files"},
     "multipart": {"predictor.web.forms"},
+    "zipfile": {"predictor.archives"},
 }
 PURE = {"numpy", "PIL", "predictor"}
 VAGUE = re.compile(r"utils?|helpers?|common|managers?|misc")

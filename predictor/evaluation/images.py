@@ -1,12 +1,12 @@
 """Folders, archives and tables of pictures -> pictures with what is said of their classes."""
 
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from predictor import archives
+from predictor.archives import is_hidden
 from predictor.errors import ImageTooLarge, InvalidImage, InvalidRequest
 from predictor.evaluation import tables
 
@@ -17,6 +17,8 @@ SUFFIXES = {
 
 MAX_IMAGES = 50_000
 """Pictures in one evaluation."""
+MAX_ENTRIES = 65_534
+"""Files and folders in an archive of them; systems add files of their own."""
 
 Read = Callable[[], bytes]
 Files = Mapping[str, Read]
@@ -65,7 +67,7 @@ def unlabelled(path: Path) -> list[Picture]:
     if not path.is_dir():
         return [Picture(str(path), (), partial(_read, path))]
     found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    shown = (file for file in found if not _hidden(file.relative_to(path).as_posix()))
+    shown = (file for file in found if not is_hidden(file.relative_to(path).as_posix()))
     images = [Picture(str(file), (), partial(_read, file)) for file in shown]
     if not images:
         raise InvalidRequest(f"There are no images in the folder {path.name}.")
@@ -86,7 +88,7 @@ def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> l
         InvalidRequest: there are no pictures, or a table cannot be read.
     """
     still_wanted()
-    shown = {name: read for name, read in files.items() if not _hidden(name)}
+    shown = {name: read for name, read in files.items() if not is_hidden(name)}
     pictures = {name: read for name, read in shown.items() if _suffix(name) in SUFFIXES}
     said = {name: shown[name] for name in sorted(shown) if _suffix(name) in tables.SUFFIXES}
     for table, rows in tables.rows_of(said, still_wanted):
@@ -103,11 +105,6 @@ def _some(pictures: list[Picture]) -> list[Picture]:
     if len(pictures) > MAX_IMAGES:
         raise InvalidRequest(f"At most {MAX_IMAGES} images can be evaluated at once.")
     return pictures
-
-
-def _hidden(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
 def _suffix(name: str) -> str:
@@ -141,23 +138,6 @@ def _read(path: Path) -> bytes:
         raise InvalidImage("The file cannot be read.") from error
 
 
-# By the ZIP file format specification (PKWARE's APPNOTE), sections 4.3.15 and 4.3.16.
-_LOCATOR, _END = b"PK\x06\x07", b"PK\x05\x06"
-_END_BYTES, _LOCATOR_BYTES, _MAX_COMMENT = 22, 20, 65_535
-# Of files that are compressed otherwise the library unpacks each piece whole, whatever the limit.
-_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_OTHERS = {9: "Deflate64", zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 93: "Zstandard"}
-_UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    RuntimeError,
-    NotImplementedError,
-    OSError,
-    EOFError,
-    ValueError,
-)
-
-
 def files_of(path: Path, max_bytes: int) -> Files:
     """What reads each file of an archive.
 
@@ -166,40 +146,18 @@ def files_of(path: Path, max_bytes: int) -> Files:
         max_bytes: most bytes that a file may have when it is unpacked.
 
     Raises:
-        InvalidRequest: it is no ZIP file, or one with more files than the short form can hold.
+        InvalidRequest: it is no ZIP file, one with too many entries, or one with entries that are no plain
+            files inside of it.
     """
-    _refuse_long_form(path)
+    entries = archives.entries_of(path, MAX_ENTRIES)
+    return {entry.name: partial(_unpacked, entry, max_bytes) for entry in entries}
+
+
+def _unpacked(entry: archives.Entry, max_bytes: int) -> bytes:
     try:
-        archive = zipfile.ZipFile(path)
-    except _UNREADABLE as error:
-        raise InvalidRequest("The archive is not a valid ZIP file.") from error
-    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    # Some tools of Windows write its own mark between folders.
-    return {
-        entry.filename.replace("\\", "/"): partial(_unpacked, archive, entry, max_bytes) for entry in entries
-    }
-
-
-def _refuse_long_form(path: Path) -> None:
-    """The form for more than 65,534 files could make the library read a list that fills the memory."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - _MAX_COMMENT - _END_BYTES - _LOCATOR_BYTES))
-        tail = file.read()
-    end = tail.rfind(_END)
-    if end >= _LOCATOR_BYTES and tail[end - _LOCATOR_BYTES : end].startswith(_LOCATOR):
-        raise InvalidRequest("The archive is in the ZIP64 format; send at most 65,534 files and 4 GB.")
-
-
-def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int) -> bytes:
-    if entry.compress_type not in _BOUNDED:
-        method = _OTHERS.get(entry.compress_type, "another method")
-        raise InvalidImage(f"The file cannot be extracted: compress it with deflate instead of {method}.")
-    try:
-        with archive.open(entry) as file:
-            data = file.read(max_bytes + 1)
-    except _UNREADABLE as error:
-        raise InvalidImage("The file cannot be extracted: the archive is damaged.") from error
+        data = entry.read(max_bytes + 1)
+    except archives.Unreadable as error:
+        raise InvalidImage(error.detail) from error
     if len(data) > max_bytes:
         raise ImageTooLarge(f"The file has more than {max_bytes} bytes.")
     return data

@@ -1,25 +1,23 @@
 """An upload from its first byte to the moment at which every worker serves it, or nothing at all."""
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from prometheus_client import Counter
 
-from predictor.checking.report import SERVED, Limits, Refused, Report, Request
+from predictor.checking.report import Limits, Refused, Report, Request
 from predictor.checking.runner import try_model
 from predictor.config import Settings
-from predictor.discovery.configs import native
 from predictor.errors import ModelConflict, ModelNotFound, PredictorError
 from predictor.metrics import Metrics
+from predictor.runtime.received import Received, kept, revised
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import locked, storage_errors
-from predictor.store.manifest import LABELS, MODEL, ORIGINAL, PREPROCESSING, Manifest, described
+from predictor.store.manifest import LABELS, MODEL, PREPROCESSING, Manifest, described
 from predictor.store.publish import Published, Publisher, now
 from predictor.store.registry import ModelVersion
 
@@ -27,23 +25,6 @@ _CHECK_LOCK_SECONDS = 10.0
 
 Try = Callable[[Path, Request], Report]
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Received:
-    """What lies in an upload's folder.
-
-    Attributes:
-        name: the model that it is to be a version of.
-        files: the uploader's name for each file, by its name in the folder.
-        data: names in the folder of files that may hold weights, by the uploader's names.
-        by: the address that it came from.
-    """
-
-    name: str
-    files: Mapping[str, str]
-    by: str | None
-    data: Mapping[str, str] = field(default_factory=dict)
 
 
 class Uploads:
@@ -99,8 +80,9 @@ class Uploads:
             if not received.data and (live := self._publisher.unchanged(received.name, uploaded)):
                 return Published(live, unchanged=True)
             report = self._checked(folder, received)
-            manifest = _described(folder, received, _served(folder, received, report))
-            complete = dataclasses.replace(manifest, report=report_json(report))
+            manifest = _described(folder, received, kept(folder, received, report))
+            found = report_json(report) | {"files": received.uses(report.weights)}
+            complete = dataclasses.replace(manifest, report=found)
             self._prepare(ModelVersion(received.name, 0, folder / MODEL, complete.digest, complete))
             return self.change(lambda: self._publisher.upload(received.name, folder, complete))
 
@@ -123,7 +105,7 @@ class Uploads:
             raise ModelNotFound("The model has no live version.")
         base = registry.version(name, number)
         base.verify()
-        return self.take(lambda folder: _revised(base, text, folder, by))
+        return self.take(lambda folder: revised(base, text, folder, by))
 
     def change(self, change: Callable[[], _T]) -> _T:
         """Make a change of a live version, and count what comes of it."""
@@ -133,14 +115,14 @@ class Uploads:
     def _checked(self, folder: Path, received: Received) -> Report:
         """What the check found."""
         with _counting(self._metrics.checks), self._alone(), self._timed("check"):
-            return self._try(folder, self._request(received.files, received.data))
+            return self._try(folder, self._request(received))
 
-    def _request(self, files: Mapping[str, str], data: Mapping[str, str]) -> Request:
+    def _request(self, received: Received) -> Request:
         return Request(
             model=MODEL,
-            data=data,
-            labels=LABELS if LABELS in files else None,
-            preprocessing=PREPROCESSING if PREPROCESSING in files else None,
+            labels=LABELS if LABELS in received.files else None,
+            preprocessing=PREPROCESSING if PREPROCESSING in received.files else None,
+            data=received.data,
             limits=self._limits,
             allow_control_flow=self._allow_loops,
         )
@@ -164,43 +146,6 @@ def _described(folder: Path, received: Received, files: Mapping[str, str]) -> Ma
     return described(folder, files, by=received.by, created=now())
 
 
-def _served(folder: Path, received: Received, report: Report) -> dict[str, str]:
-    """Let the graph that is to be served take the model's place, and drop what is not needed.
-
-    Where more was done than to join a model with its weights, the original stays beside.
-
-    Returns:
-        The uploader's name for each file that stays, by its name in the folder.
-    """
-    files = dict(received.files)
-    if (folder / SERVED).exists():
-        if report.adapted:
-            (folder / MODEL).rename(folder / ORIGINAL)
-            files[ORIGINAL] = files[MODEL]
-        (folder / SERVED).rename(folder / MODEL)
-    for given, name in received.data.items():
-        if name in report.beside or (report.adapted and given in report.weights):
-            files[name] = given
-        else:
-            (folder / name).unlink()
-    return files
-
-
-def _revised(base: ModelVersion, text: str, folder: Path, by: str | None) -> Received:
-    """Lay a version's files into a folder, with another preprocessing."""
-    shown, data, known = {MODEL: base.path.name, PREPROCESSING: "preprocessing.json"}, {}, base.manifest
-    original = base.path.with_name(ORIGINAL)
-    shutil.copyfile(original if original.exists() else base.path, folder / MODEL)
-    if known is not None:
-        shown[MODEL], data = known.model, known.weights()
-        shown |= {} if known.labels is None else {LABELS: known.labels}
-        for name in (*data.values(), *(shown.keys() & {LABELS})):
-            shutil.copyfile(base.path.with_name(name), folder / name)
-    before = base.companion(PREPROCESSING)
-    (folder / PREPROCESSING).write_text(native.continued(text, before), encoding="utf-8")
-    return Received(base.name, shown, by, data)
-
-
 @contextmanager
 def _counting(counter: Counter) -> Iterator[None]:
     """Count how a block ends: ok, why a model was refused, or the code of the error."""
@@ -219,6 +164,6 @@ def report_json(report: Report) -> dict[str, Any]:
     """What was found and how: the spec, figures of the trial runs, and all warnings together."""
     spec = dict(report.spec)
     warnings = [*spec.pop("warnings", ()), *report.warnings]
-    apart = {"spec", "warnings", "best", "beside"}
+    apart = {"spec", "warnings", "best", "beside", "weights"}
     figures = {name: value for name, value in report.to_json().items() if name not in apart and value != []}
     return {**spec, **figures, "warnings": warnings}

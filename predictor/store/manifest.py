@@ -15,7 +15,10 @@ MODEL, LABELS, PREPROCESSING = "model.onnx", "labels", "preprocessing"
 """The files of a version, beside which files with weights may lie."""
 ORIGINAL = "original.onnx"
 """The model as it was uploaded, where another graph is served in its place."""
+DATA = "data-"
+"""What the names of files begin with that hold weights of a version's model beside it."""
 _MANIFEST = "manifest.json"
+_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class Manifest:
 
     def weights(self) -> dict[str, str]:
         """Names of the files with weights that lie beside the model, by the names that it knows them by."""
-        others = self.files.keys() - {MODEL, ORIGINAL, LABELS, PREPROCESSING}
-        return {str(self.files[name]["name"]) if ORIGINAL in self.files else name: name for name in others}
+        beside = [name for name in self.files if name.startswith(DATA)]
+        return {str(self.files[name]["name"]) if ORIGINAL in self.files else name: name for name in beside}
 
     def write(self, folder: Path) -> None:
         """Write it beside the files that it describes.
@@ -83,7 +86,7 @@ def described(folder: Path, names: Mapping[str, str], *, by: str | None, created
 
     Args:
         folder: where they lie.
-        names: the uploader's name for each of them.
+        names: the uploader's path for each of them; its last part is shown.
         by: where the upload came from.
         created: when, by RFC 3339.
     """
@@ -92,14 +95,18 @@ def described(folder: Path, names: Mapping[str, str], *, by: str | None, created
         for name, given in names.items()
     }
     return Manifest(
-        model=names[MODEL],
-        labels=names.get(LABELS),
-        preprocessing=names.get(PREPROCESSING),
+        model=_last(names[MODEL]),
+        labels=_last(names[LABELS]) if LABELS in names else None,
+        preprocessing=_last(names[PREPROCESSING]) if PREPROCESSING in names else None,
         digest=_combined_digest(files),
         files=files,
         created=created,
         by=by,
     )
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2][:_SHOWN]
 
 
 def _combined_digest(files: Mapping[str, Mapping[str, Any]]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request, stream_with_context
 
+from predictor.archives import is_archive
 from predictor.config import MEGA
 from predictor.errors import (
     Forbidden,
@@ -198,7 +199,7 @@ def _files(files: Sequence[forms.ReceivedFile], max_bytes: int) -> Files:
     if stray := next((file.field for file in files if file.field != "pictures"), None):
         raise InvalidRequest(f"{schemas.shown(stray)}: name each file field pictures.")
     paths = [(file.filename[:_NAME_LENGTH], file.path) for file in files]
-    if len(paths) == 1 and paths[0][0].lower().endswith(".zip"):
+    if len(paths) == 1 and (paths[0][0].lower().endswith(".zip") or is_archive(paths[0][1])):
         return images.files_of(paths[0][1], max_bytes)
     return {name: partial(_read, path, max_bytes) for name, path in paths}
 

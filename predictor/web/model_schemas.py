@@ -21,14 +21,20 @@ class UploadRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: ModelName = DEFAULT
+    file: str | None = absent(
+        "Which ONNX file is the model, if there are several: its path, or the end of it.",
+        max_length=500,
+    )
 
 
 class UploadForm(UploadRequest):
-    """A form with the files of a model."""
+    """A form with the files of a model: `model`, `files` or both."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["model"]})
-
-    model: _file("The ONNX file.") = None  # type: ignore[valid-type]
+    model: _file("The ONNX file, or a ZIP file of it and what belongs to it.") = None  # type: ignore[valid-type]
+    files: list[_file("A file.")] = Field(  # type: ignore[valid-type]
+        [],
+        description="What else belongs to the model: weights, labels, preprocessing, or all of it.",
+    )
     labels: _file("The classes in order of their index, as JSON or text.") = None  # type: ignore[valid-type]
     preprocessing: _file("The preprocessing: how an image becomes the model's input, as JSON.") = None  # type: ignore[valid-type]
 
@@ -78,6 +84,13 @@ class OnGpu(BaseModel):
     memory_bytes: int | None = Field(description="Bytes of GPU memory that the model uses.")
 
 
+class FileUse(BaseModel):
+    """What a file of an upload was used for."""
+
+    name: str = Field(description="The path of the file, as it was sent.")
+    use: Literal["model", "weights", "labels", "preprocessing", "not used"]
+
+
 class Report(BaseModel):
     """What the check found out about a model, and how."""
 
@@ -101,6 +114,7 @@ class Report(BaseModel):
     heads: list[str] | None = Field(
         None, description="Outputs that may hold class scores; `output` in the preprocessing chooses one."
     )
+    files: list[FileUse] = Field([], description="What each file of the upload was used for.")
     run_seconds: float | None = Field(None, description="Seconds of a run with one image on the CPU.")
     cuda: OnGpu | None = Field(None, description="The same figures on the GPU, if the workers use one.")
 

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, current_app, jsonify, render_template, re
 
 from predictor import __version__
 from predictor.errors import PredictorError
+from predictor.importing.unpacking import MAX_FILES
 from predictor.inference.prediction import EncodedImage, ImageSource
 from predictor.runtime.worker import Worker
 from predictor.web import inputs, middleware, openapi, schemas, serializers
@@ -124,7 +125,7 @@ def render_models(worker: Worker, **shown: Any) -> str:
     return render_template(
         "models.html",
         models=models_json(worker)["models"],
-        limits={"max_model_mb": settings.max_model_mb},
+        limits={"max_model_mb": settings.max_model_mb, "max_files": MAX_FILES},
         protected=bool(settings.admin_tokens),
         **(nothing | shown),
     )

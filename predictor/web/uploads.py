@@ -1,45 +1,55 @@
 """A multipart request -> the files of an upload."""
 
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flask import Request
 
+from predictor.archives import MAX_NAME
 from predictor.config import MEGA, Settings
 from predictor.errors import InvalidRequest, ModelTooLarge
-from predictor.runtime.uploads import Received
-from predictor.store.manifest import LABELS, MODEL, PREPROCESSING
+from predictor.importing.bundle import COMPANION_BYTES, Bundle, recognise
+from predictor.importing.unpacking import MAX_FILES, Sent, unpacked
+from predictor.runtime.received import Received
+from predictor.store.manifest import DATA, LABELS, MODEL, PREPROCESSING
 from predictor.web import forms, model_schemas, schemas
 
-_FILES = {"model": MODEL, "labels": LABELS, "preprocessing": PREPROCESSING}
-_COMPANION_BYTES = 4 * MEGA
-_REST_BYTES = MEGA // 10
-_PARTS = 20
-_SHOWN = 100
+_COMPANIONS = {"labels": LABELS, "preprocessing": PREPROCESSING}
+_FIELDS = ("model", "files", *_COMPANIONS)
+_REST_BYTES = MEGA
+_TEXT_FIELDS = 10
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def receive(request: Request, settings: Settings, folder: Path) -> Received:
     """Write an upload's files into a folder, under names of our own.
 
     Raises:
-        InvalidRequest: the form is not of the documented kind.
-        ModelTooLarge: a file has more bytes than allowed.
+        InvalidRequest: the form is not of the documented kind, or an archive in it cannot be read.
+        InvalidModel: there is no model in it.
+        ModelTooLarge: a file has more bytes than allowed, or all together have.
         OSError: the disk does not take it.
     """
-    fields, files = forms.receive(
+    fields, parts = forms.receive(
         request,
         folder,
         forms.Bounds(
-            settings.max_model_bytes + 2 * _COMPANION_BYTES + _REST_BYTES,
-            _PARTS,
-            ModelTooLarge(f"The model may have at most {settings.max_model_mb:g} MB."),
+            settings.max_model_bytes + 2 * COMPANION_BYTES + _REST_BYTES,
+            MAX_FILES + _TEXT_FIELDS,
+            ModelTooLarge(f"A model may have at most {settings.max_model_mb:g} MB and {MAX_FILES} files."),
         ),
         field="model",
     )
     body: model_schemas.UploadRequest = schemas.check(model_schemas.UploadRequest, fields, strict=False)
-    return Received(body.name, _kept(files, folder, settings), request.remote_addr)
+    sent, given = _sent(parts)
+    model = next((one.name for one in sent if one.model and not one.is_archive()), None)
+    files = unpacked(sent, folder, settings.max_model_bytes)
+    bundle = recognise(files, model=model, file=_relative(body.file or "") or None, given=given.keys())
+    named, data = _placed(folder, files, bundle, given)
+    return Received(body.name, named, request.remote_addr, data, bundle.unused)
 
 
 def revision(request: Request) -> tuple[int | None, str]:
@@ -48,7 +58,7 @@ def revision(request: Request) -> tuple[int | None, str]:
     Raises:
         InvalidRequest: the request is not of the documented kind.
     """
-    request.max_content_length = _COMPANION_BYTES
+    request.max_content_length = COMPANION_BYTES
     if request.mimetype == "application/x-www-form-urlencoded":
         form: model_schemas.RevisionForm = schemas.check(
             model_schemas.RevisionForm, dict(request.form), strict=False
@@ -63,25 +73,69 @@ def revision(request: Request) -> tuple[int | None, str]:
         raise InvalidRequest("The body must be UTF-8 text.") from error
 
 
-def _kept(files: Sequence[forms.ReceivedFile], folder: Path, settings: Settings) -> dict[str, str]:
-    """Give each file its name in the folder; the uploader's name for each is given back, to be shown."""
-    shown: dict[str, str] = {}
-    for file in files:
-        field = file.field
-        if field not in _FILES:
-            raise InvalidRequest(f"{schemas.shown(field)}: name the file fields {', '.join(_FILES)}.")
-        if _FILES[field] in shown:
+def _sent(parts: Sequence[forms.ReceivedFile]) -> tuple[list[Sent], dict[str, Sent]]:
+    """The model with what belongs to it, and the labels and preprocessing that were sent apart."""
+    sent: list[Sent] = []
+    given: dict[str, Sent] = {}
+    for part in parts:
+        field = part.field
+        if field not in _FIELDS:
+            raise InvalidRequest(f"{schemas.shown(field)}: name the file fields {', '.join(_FIELDS)}.")
+        if field != "files" and sum(other.field == field for other in parts) > 1:
             raise InvalidRequest(f"Send only one file named {field}.")
-        most = settings.max_model_bytes if field == "model" else _COMPANION_BYTES
-        if file.path.stat().st_size > most:
-            raise ModelTooLarge(f"The file named {field} may have at most {most / MEGA:g} MB.")
-        file.path.rename(folder / _FILES[field])
-        shown[_FILES[field]] = _name(file.filename) or field
-    if MODEL not in shown:
+        name = _relative(part.filename) or _last(part.filename) or field
+        one = Sent(name, part.path, model=field == "model")
+        if field in _COMPANIONS:
+            given[field] = one
+            _check_size(one, field)
+        else:
+            sent.append(one)
+    if not sent:
         raise InvalidRequest("Send a file named model.")
-    return shown
+    return sent, given
 
 
-def _name(given: str) -> str:
-    """The last part of a client's file name, fit to be shown."""
-    return _CONTROL.sub("", re.split(r"[/\\]", given)[-1])[:_SHOWN]
+def _check_size(one: Sent, field: str) -> None:
+    if one.path.stat().st_size > COMPANION_BYTES:
+        raise ModelTooLarge(f"The file named {field} may have at most {COMPANION_BYTES / MEGA:g} MB.")
+
+
+def _placed(
+    folder: Path, files: Mapping[str, Path], bundle: Bundle, given: Mapping[str, Sent]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Give each file that may be used its name in the folder, and remove the others.
+
+    Returns:
+        The uploader's name by the name in the folder, and the latter by the place that the model knows.
+    """
+    named = {MODEL: bundle.model}
+    for role, target in _COMPANIONS.items():
+        own = bundle.labels if role == "labels" else bundle.preprocessing
+        if role in given:
+            given[role].path.rename(folder / target)
+            named[target] = given[role].name
+        elif own is not None:
+            # One file may be both.
+            shutil.copyfile(files[own], folder / target)
+            named[target] = own
+    files[bundle.model].rename(folder / MODEL)
+    data = {place: f"{DATA}{number}" for number, place in enumerate(bundle.data)}
+    for place, target in data.items():
+        files[bundle.data[place]].rename(folder / target)
+        named[target] = bundle.data[place]
+    for path in files.values():
+        path.unlink(missing_ok=True)
+    return named, data
+
+
+def _relative(given: str) -> str:
+    """A client's file name as a relative path with slashes; it names the file and never leads anywhere."""
+    parts = re.split(r"[/\\]", _CONTROL.sub("", given))
+    return "/".join(part for part in parts if part not in {"", ".", ".."} and not _DRIVE.fullmatch(part))[
+        -MAX_NAME:
+    ]
+
+
+def _last(given: str) -> str:
+    """The last part of a client's file name, if it says something after all."""
+    return _CONTROL.sub("", re.split(r"[/\\]", given)[-1])

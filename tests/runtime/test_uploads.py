@@ -14,7 +14,8 @@ from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import InvalidRequest, ModelConflict, ModelNotFound, PredictorError, StorageFull
 from predictor.metrics import Metrics
 from predictor.runtime import uploads as module
-from predictor.runtime.uploads import Received, Uploads, report_json
+from predictor.runtime.received import Received
+from predictor.runtime.uploads import Uploads, report_json
 from predictor.store.commit import ModelTransactions
 from predictor.store.manifest import LABELS, MODEL, ORIGINAL
 from predictor.store.members import WorkerRegistry

@@ -2,7 +2,8 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, Literal
 
 from predictor.discovery.configs import huggingface, keras, native, timm, torchvision
 from predictor.discovery.configs.declared import DeclaredPreprocessing
@@ -19,6 +20,13 @@ _METADATA = "the model's metadata"
 # Other keys whose value is a configuration as it would lie beside the model.
 _VAGUE = "preprocessing"
 _FILES = ("preprocessor_config.json", "preprocessor_config", "pretrained_cfg", _VAGUE)
+
+_ROLES: dict[str, Literal["labels", "preprocessing", "both"]] = {
+    **dict.fromkeys(("labels.txt", "labels.json", "classes.txt", "class_indices.json"), "labels"),
+    **dict.fromkeys(("config.json",), "labels"),
+    **dict.fromkeys(("preprocessor_config.json", "preprocessing.json"), "preprocessing"),
+    **dict.fromkeys(("signature.json", "inference.yml"), "both"),
+}
 
 Size = tuple[int | None, int | None]
 
@@ -71,6 +79,16 @@ def _from_object(value: dict[str, Any], wanted: Size, source: str) -> DeclaredPr
             "A model's config.json holds no preprocessing; give preprocessor_config.json instead."
         )
     return native.read(value, source)
+
+
+def role(name: str, text: str) -> Literal["labels", "preprocessing", "both"] | None:
+    """What a file that came with a model says; None if it is not known.
+
+    Args:
+        name: the uploader's path for it.
+        text: what stands in it.
+    """
+    return _ROLES.get(PurePosixPath(name).name.lower()) if text.strip() else None
 
 
 def from_metadata(metadata: Mapping[str, str], wanted: Size) -> DeclaredPreprocessing | None:

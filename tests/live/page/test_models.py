@@ -1,5 +1,7 @@
 """A person uploads a model in a real browser, reads what was found, predicts with it, and goes back."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,7 +171,7 @@ def test_keyboard(models: Page) -> None:
     """Every control is reached in order and has a name."""
     names = []
     models.locator("#model-file").focus()
-    for _ in range(5):
+    for _ in range(7):
         names.append(
             models.evaluate(
                 "document.activeElement.labels?.[0]?.innerText ?? document.activeElement.innerText"
@@ -177,7 +179,8 @@ def test_keyboard(models: Page) -> None:
         )
         models.keyboard.press("Tab")
 
-    assert [name.split()[0] for name in names] == ["Model", "Labels", "Preprocessing", "Name", "Upload"]
+    first = ["Model", "or", "Labels", "Preprocessing", "Which", "Name", "Upload"]
+    assert [name.split()[0] for name in names] == first
 
 
 @pytest.mark.parametrize("width", [360, 768])
@@ -200,15 +203,82 @@ DROP = """(names) => {
 
 
 def test_drop(models: Page) -> None:
-    """Dropped files find their fields by their names."""
-    names = ["a.onnx", "labels.txt", "preprocessor_config.json"]
-    models.evaluate(DROP, names)
+    """Dropped files are sent together; those that were chosen before are not."""
+    models.set_input_files("#model-file", model("borzoi"))
+    expect(models.locator("#chosen")).to_contain_text("my.onnx")
 
-    chosen = [
-        models.locator(f"#{field}-file").evaluate("(input) => input.files[0]?.name")
-        for field in ("model", "labels", "preprocessing")
-    ]
-    assert chosen == names
+    models.evaluate(DROP, ["a.onnx", "labels.txt", "preprocessor_config.json"])
+
+    expect(models.locator("#chosen")).to_contain_text("a.onnx, labels.txt, preprocessor_config.json")
+    assert models.locator("#model-file").evaluate("(input) => input.files.length") == 0
+
+
+def folder_of(path: Path) -> Path:
+    """A folder as Hugging Face's tools write it, with what systems and git put into it."""
+    bare = classifier(["borzoi", "other"], winner=0, metadata=False)
+    config = {"id2label": {"0": "borzoi", "1": "other"}, "model_type": "vit"}
+    processor = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}}
+    (path / "vit" / "onnx").mkdir(parents=True)
+    (path / "vit" / ".git").mkdir()
+    (path / "vit" / ".git" / "index").write_bytes(b"no")
+    (path / "vit" / "onnx" / "model.onnx").write_bytes(bare)
+    (path / "vit" / "config.json").write_text(json.dumps(config))
+    (path / "vit" / "preprocessor_config.json").write_text(json.dumps(processor))
+    (path / "vit" / "README.md").write_text("# A model")
+    return path / "vit"
+
+
+USED = ("model: vit/onnx/model.onnx", "labels: vit/config.json", "not used: vit/README.md")
+
+
+def test_dropped_folder(models: Page, own: Service, cat_file: FilePayload, tmp_path: Path) -> None:
+    """A folder that is dropped on the page is uploaded, and the result says what each file was used for."""
+    session = models.context.new_cdp_session(models)
+    data = {"items": [], "files": [str(folder_of(tmp_path))], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 200, "data": data})
+    expect(models.locator("#chosen")).to_contain_text("vit/onnx/model.onnx")
+    expect(models.locator("#chosen")).not_to_contain_text(".git")
+
+    models.click("#upload button[type=submit]")
+
+    expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
+    for sentence in (*USED, "preprocessing: vit/preprocessor_config.json"):
+        expect(models.locator("#outcome .report")).to_contain_text(sentence)
+    assert first_label(models, own, cat_file) == "borzoi"
+
+
+def test_chosen_folder(models: Page, tmp_path: Path) -> None:
+    """So is a folder that is chosen."""
+    models.set_input_files("#folder", folder_of(tmp_path))
+    models.click("#upload button[type=submit]")
+
+    expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
+    for sentence in USED:
+        expect(models.locator("#outcome .report")).to_contain_text(sentence)
+
+
+def test_zip(models: Page, tmp_path: Path) -> None:
+    """A ZIP with two models is refused with their names, and served when one of them is chosen."""
+    folder = folder_of(tmp_path)
+    shutil.copy(folder / "onnx" / "model.onnx", folder / "onnx" / "model_quantized.onnx")
+    shutil.make_archive(str(tmp_path / "vit"), "zip", tmp_path, "vit")
+    models.set_input_files("#model-file", tmp_path / "vit.zip")
+    models.click("#upload button[type=submit]")
+    expect(models.locator("#outcome .detail")).to_contain_text("vit/onnx/model_quantized.onnx")
+
+    models.fill("#file", "model.onnx")
+    models.click("#upload button[type=submit]")
+
+    expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
+    expect(models.locator("#outcome .report")).to_contain_text(USED[0])
+
+
+def test_nothing_chosen(models: Page) -> None:
+    """Without a file nothing is sent."""
+    models.click("#upload button[type=submit]")
+
+    expect(models.locator("#outcome-title")).to_have_text("Nothing was sent")
 
 
 def test_token(browser_page: Page, tmp_path: Path) -> None:
@@ -229,6 +299,13 @@ def test_without_javascript(plain_page: Page, own: Service) -> None:
     plain_page.goto(f"{own.url}/upload")
     send(plain_page, model("borzoi"))
     expect(plain_page.locator("#outcome-title")).to_contain_text("Live: default version")
+
+    labels = file("labels.txt", b"borzoi\nsaluki\n")
+    plain_page.set_input_files(
+        "#model-file", [file("m.onnx", classifier(["a", "b"], metadata=False)), labels]
+    )
+    plain_page.click("#upload button[type=submit]")
+    expect(plain_page.locator("#outcome .report")).to_contain_text("labels: labels.txt")
 
     plain_page.get_by_role("button", name="Roll back").click()
     expect(plain_page.locator("#outcome")).to_contain_text("is live.")

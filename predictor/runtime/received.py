@@ -1,0 +1,93 @@
+"""What lies in an upload's folder: what each file is for, and which of them a version keeps."""
+
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from predictor.archives import shown
+from predictor.checking.report import SERVED, Report
+from predictor.discovery.configs import native
+from predictor.store.manifest import LABELS, MODEL, ORIGINAL, PREPROCESSING
+from predictor.store.registry import ModelVersion
+
+_USES = {MODEL: "model", LABELS: "labels", PREPROCESSING: "preprocessing"}
+_NOT = "not used"
+_LISTED = 100
+
+
+@dataclass(frozen=True)
+class Received:
+    """What lies in an upload's folder.
+
+    Attributes:
+        name: the model that it is to be a version of.
+        files: the uploader's path for each file, by its name in the folder.
+        by: the address that it came from.
+        data: the names in the folder of those that may hold weights, by their paths from the model's folder.
+        unused: the uploader's paths for what was not kept.
+    """
+
+    name: str
+    files: Mapping[str, str]
+    by: str | None
+    data: Mapping[str, str] = field(default_factory=dict)
+    unused: Sequence[str] = ()
+
+    def uses(self, weights: Collection[str]) -> list[dict[str, str]]:
+        """What each file was used for, as the report says it.
+
+        Args:
+            weights: the paths from the model's folder of those that weights were read from.
+        """
+        read = {self.data[path]: "weights" for path in weights}
+        uses = [(path, (_USES | read).get(name, _NOT)) for name, path in self.files.items()]
+        used = [one for one in uses if one[1] != _NOT]
+        unused = [*(one for one in uses if one[1] == _NOT), *((path, _NOT) for path in self.unused)]
+        return [*_some(used), *_some(unused)]
+
+
+def kept(folder: Path, received: Received, report: Report) -> dict[str, str]:
+    """Let the graph that is to be served take the model's place, and drop what is not needed.
+
+    Where more was done than to join a model with its weights, the original stays beside.
+
+    Returns:
+        The uploader's path for each file that stays, by its name in the folder.
+    """
+    files = dict(received.files)
+    if (folder / SERVED).exists():
+        if report.adapted:
+            (folder / MODEL).rename(folder / ORIGINAL)
+            files[ORIGINAL] = files[MODEL]
+        (folder / SERVED).rename(folder / MODEL)
+    for path, name in received.data.items():
+        if name in report.beside or (report.adapted and path in report.weights):
+            files[name] = path
+        else:
+            (folder / name).unlink()
+            files.pop(name, None)
+    return files
+
+
+def revised(base: ModelVersion, text: str, folder: Path, by: str | None) -> Received:
+    """Lay a version's files into a folder, with another preprocessing."""
+    names, data, known = {MODEL: base.path.name}, dict[str, str](), base.manifest
+    original = base.path.with_name(ORIGINAL)
+    shutil.copyfile(original if original.exists() else base.path, folder / MODEL)
+    if known is not None:
+        names, data = {MODEL: known.model}, known.weights()
+        names |= {} if known.labels is None else {LABELS: known.labels}
+        for name in (*data.values(), *(names.keys() & {LABELS})):
+            shutil.copyfile(base.path.with_name(name), folder / name)
+    before = base.companion(PREPROCESSING)
+    (folder / PREPROCESSING).write_text(native.continued(text, before), encoding="utf-8")
+    paths = {name: path for path, name in data.items()}
+    return Received(base.name, {**names, PREPROCESSING: "preprocessing.json", **paths}, by, data)
+
+
+def _some(uses: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    """A list that stays short, however many files there are."""
+    more = len(uses) - _LISTED
+    rest = [{"name": f"{more} more", "use": uses[-1][1]}] if more > 0 else []
+    return [{"name": shown(name), "use": use} for name, use in uses[:_LISTED]] + rest
