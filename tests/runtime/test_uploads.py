@@ -185,9 +185,11 @@ def test_too_large_to_join(uploads: Uploads, trials: Trials) -> None:
     assert files_of(version) == {MODEL: b"graph", "data-0": b"weights"}
     assert version.bytes == len(b"graph" + b"weights")
 
-    uploads.revise("default", None, "{}", None)
+    trials.result = dataclasses.replace(REPORT, weights=("data-0",), beside=("data-0",))
+    again = uploads.revise("default", None, "{}", None).version
 
     assert trials.seen[1][0].data == {"data-0": "data-0"}
+    assert files_of(again).items() >= {MODEL: b"graph", "data-0": b"weights"}.items()
 
 
 def test_data_that_is_not_used(uploads: Uploads) -> None:
