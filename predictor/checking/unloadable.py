@@ -87,7 +87,8 @@ def _unknown_type(model: Any, _words: Words) -> str | None:
     name = untyped(model)
     if name is None:
         return None
-    return f"{f'The tensor{named(name)}' if named(name) else 'A tensor'} has no element type, or one that ONNX does not know. {AGAIN}"
+    what = f"The tensor{named(name)}" if named(name) else "A tensor"
+    return f"{what} has no element type, or one that ONNX does not know. {AGAIN}"
 
 
 def _not_computed(_model: Any, words: Words) -> str | None:

@@ -56,11 +56,9 @@ def _too_many(inputs: Sequence[Tensor]) -> str:
     """Which inputs there are beside that for images, and what to do about constants among them."""
     sentence = "The model must have one input, a batch of images"
     images = [tensor for tensor in inputs if _holds_images(tensor)]
-    others = [shown(tensor.name) for tensor in inputs if tensor not in images[:1]][:_MAX_NAMES]
     if len(images) != 1:
-        return (
-            f"{sentence}, but has {len(inputs)}: {', '.join(shown(one.name) for one in inputs[:_MAX_NAMES])}."
-        )
+        return f"{sentence}, but has {len(inputs)}: {_names(inputs)}."
+    others = _names([tensor for tensor in inputs if tensor not in images])
     return (
         f"{sentence}, but beside {shown(images[0].name)} it has {others}. Constants that an "
         "exporter left there, as Keras's does for a Normalization layer, need their values in the file: "
