@@ -87,8 +87,8 @@ def _unknown_type(model: Any, _words: Words) -> str | None:
     name = untyped(model)
     if name is None:
         return None
-    what = f"The tensor{named(name)}" if named(name) else "A tensor"
-    return f"{what} has no element type, or one that ONNX does not know. {AGAIN}"
+    which = f"The tensor{named(name)}" if named(name) else "A tensor"
+    return f"{which} has no element type, or one that ONNX does not know. {AGAIN}"
 
 
 def _not_computed(_model: Any, words: Words) -> str | None:
