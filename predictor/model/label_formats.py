@@ -74,12 +74,17 @@ def _unquoted(printed: list[str]) -> list[str]:
         raise ValueError("A label has an invalid backslash escape.") from error
 
 
+def inside(value: Mapping[str, Any]) -> list[Any] | dict[str, Any] | None:
+    """The part of a tool's larger file that holds the names; None if nothing looks like it."""
+    candidates = (value.get(name) for name in _INSIDE)
+    return next((one for one in candidates if isinstance(one, list | dict) and one), None)
+
+
 def _from_json(value: Any) -> list[Any]:
     if isinstance(value, list):
         return _from_list(value)
-    for name in _INSIDE:
-        if isinstance(inner := value.get(name), list | dict) and inner:
-            return _described(_from_json_at(inner), value)
+    if (inner := inside(value)) is not None:
+        return _described(_from_json_at(inner), value)
     return _from_json_at(value)
 
 
