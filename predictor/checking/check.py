@@ -29,6 +29,7 @@ from predictor.model.device import Device, memory
 from predictor.model.session import Session, load
 from predictor.model.spec import Graph, ModelSpec, Structure, Tensor
 from predictor.model.strict_json import shown
+from predictor.model.strict_text import decoded
 
 _MAX_REASON = 500
 _MEMORY: tuple[Reason, str] = ("memory", "The model needs more memory than a check may use.")
@@ -188,9 +189,9 @@ def _text(name: str | None, what: Reason, limits: Limits) -> str | None:
     if path.stat().st_size > limits.companion_bytes:
         raise Refused(what, f"The {what} file is larger than {limits.companion_bytes / 1e6:g} MB.")
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Refused(what, f"The {what} file must be UTF-8 text.") from error
+        return decoded(path.read_bytes())
+    except ValueError as error:
+        raise Refused(what, f"The {what} file cannot be read. {error}") from error
 
 
 def _peak_memory() -> int:

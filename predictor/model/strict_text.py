@@ -1,9 +1,10 @@
-"""YAML that says one thing only: no anchors, aliases or tags, no field twice, and bounded in size and depth.
+"""The text of files that come beside a model: its encoding, and YAML that says one thing only.
 
-PyYAML splits the text into events; the value is built from these here, so that no text becomes an object,
-a date or a number of another base, and nothing recurses.
+PyYAML splits a text into events; the value is built from these here, so that no text becomes an object, a
+date or a number of another base, and nothing recurses.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +23,29 @@ _WORDS = {"true": True, "True": True, "false": False, "False": False}
 _NOTHING = ("", "~", "null", "Null", "NULL")
 
 
-def loads(text: str, *, texts: bool = False) -> Any:
+# The mark of UTF-32 begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file, without its byte order mark: UTF-16 or UTF-32 if the mark says so, else UTF-8.
+
+    Raises:
+        ValueError: the bytes are not in that encoding.
+    """
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8-sig")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError("It must be UTF-8 text, or UTF-16 text with its byte order mark.") from error
+
+
+def load_yaml(text: str, *, texts: bool = False) -> Any:
     """The value of a YAML text: dicts with texts as keys, lists, texts, numbers, true, false and None.
 
     Args:
