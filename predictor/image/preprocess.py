@@ -45,6 +45,8 @@ _FIELDS = (
     "mean",
     "std",
 )
+# A side that no image has, so that a decoder shrinks none.
+_WHOLE = 1 << 16
 # Written only where they say something, and read only where they are.
 _RARE = ("fill", "rounding")
 
@@ -66,7 +68,7 @@ class Preprocessing:
         resize_to: pixels, or height and width of an area, which the picture just covers before it is cut
             (`crop`), takes exactly before it is cut (`stretch`; one number is ignored there), or just
             fits into (`fit`; one number is a square).
-        interpolation: the filter, by Pillow's name.
+        interpolation: the filter, by Pillow's name, or `linear` for OpenCV's bilinear filter.
         channels: `RGB`, `BGR`, or `L` (grey by ITU-R BT.601 luma).
         layout: channels last or first.
         dtype: type of the tensor's values.
@@ -124,6 +126,9 @@ class Preprocessing:
     @property
     def shortest(self) -> int:
         """The short side, in pixels, below which a decoder must not shrink the picture."""
+        if self.interpolation == "linear":
+            # A filter that does not average would see other pixels.
+            return _WHOLE
         if self.resize == "stretch" and not isinstance(self.resize_to, tuple):
             return max(self.height, self.width)
         return max(self._area)

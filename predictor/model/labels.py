@@ -18,6 +18,7 @@ __all__ = [
     "NONE",
     "Found",
     "Label",
+    "background",
     "find",
     "fit",
     "numbered",
@@ -112,7 +113,8 @@ def fit(found: Found, scores: int | None) -> Found:
     if scores is not None and len(labels) != scores:
         if found.foreign:
             return _passed_over(found, scores)
-        raise InvalidModel(_other_count(labels, scores))
+        sentence = f"The model has {scores} classes, but {len(labels)} labels came with it."
+        raise InvalidModel(sentence + background(labels, scores))
     return replace(found, labels=labels)
 
 
@@ -121,17 +123,18 @@ def _passed_over(found: Found, scores: int) -> Found:
     return Found(numbered(scores), NONE, (*found.warnings, warning))
 
 
-def _other_count(labels: tuple[Label, ...], scores: int) -> str:
-    """What is wrong with the number of labels; a class for the background often makes one more."""
-    sentence = f"The model has {scores} classes, but {len(labels)} labels came with it."
+def background(labels: tuple[Label, ...], scores: int) -> str:
+    """What to do about one label too few or too many, which a class for the background often is.
+
+    Returns:
+        A sentence that follows another one, with the blank between them; empty for other numbers.
+    """
     if len(labels) == scores - 1:
-        return f"{sentence} If its first class is the background, add the label background before the others."
+        return " If its first class is the background, add the label background before the others."
     if len(labels) == scores + 1:
         first = shown(labels[0].name)
-        return (
-            f"{sentence} If the first one, {first}, is a background class that it lacks, remove that label."
-        )
-    return sentence
+        return f" If the first label, {first}, is a background class that the model lacks, remove it."
+    return ""
 
 
 def _fit_one(found: Found) -> Found:

@@ -353,7 +353,9 @@ def test_find_background() -> None:
 
     with pytest.raises(InvalidModel, match=r"1001 classes, but 1000 labels.* add the label background"):
         find(many, {}, 1001)
-    with pytest.raises(InvalidModel, match=r"1000 classes, but 1001 labels.* background.* remove that label"):
+    with pytest.raises(
+        InvalidModel, match=r"1000 classes, but 1001 labels.* background, is a background class.* remove it"
+    ):
         find(f"background\n{many}", {}, 1000)
 
 
