@@ -65,11 +65,7 @@ def discover(
         reasons=reasons if len(graph.outputs) == 1 else {**reasons, "scores": why},
         multi_label=chosen.multi_label,
         binary=scores.columns == 1,
-        warnings=(
-            *resolved.warnings,
-            *names.warnings,
-            *((labels.NONE,) if names.reason == labels.NONE else ()),
-        ),
+        warnings=(*resolved.warnings, *names.warnings),
         evidence=chosen.evidence,
     )
     agree(spec, graph)

@@ -11,7 +11,7 @@ from PIL import Image
 Interpolation = Literal["nearest", "linear", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 """A filter by Pillow's name, or `linear`: OpenCV's `INTER_LINEAR`, which does not average when it shrinks."""
 
-Rounding = Literal["even", "down"]
+Rounding = Literal["even", "down", "none"]
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
 
@@ -34,7 +34,7 @@ class Edges:
     Attributes:
         fill: the red, green and blue that are added where the picture is smaller than the cut.
         rounding: which way half a pixel goes if the margin is odd: `even` to the even number of pixels, as
-            torchvision does, `down` to the smaller one, as transformers does.
+            torchvision does, `down` to the smaller one, as transformers does. `none` is for `middle`.
     """
 
     fill: tuple[int, int, int] = (0, 0, 0)
@@ -87,6 +87,24 @@ def cut(
         min((top + height) * y, float(image.height)),
     )
     return _padded(_resize_box(image, (width, height), box, interpolation), size, edges.fill)
+
+
+def middle(image: Image.Image, area: Size, size: Size, interpolation: Interpolation) -> Image.Image:
+    """The same middle as of `cut`, resized at once and without a rounding, as Pillow's `ImageOps.fit` does.
+
+    Args:
+        image: a picture of mode RGB or L.
+        area: width and height that the whole picture would just cover.
+        size: width and height of the cut.
+        interpolation: the filter.
+    """
+    ratio = min(image.width / area[0], image.height / area[1])
+    width, height = (min(side * ratio, whole) for side, whole in zip(size, image.size, strict=True))
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    box = left, top, left + width, top + height
+    if interpolation == "linear":
+        return _linear(image, size, box)
+    return image.resize(size, _FILTERS[interpolation], box=box)
 
 
 def shortened(size: Size, shortest: int) -> Size:

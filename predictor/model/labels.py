@@ -120,7 +120,7 @@ def fit(found: Found, scores: int | None) -> Found:
 
 def _passed_over(found: Found, scores: int) -> Found:
     warning = f"The metadata have {len(found.labels)} labels, but the model has {scores} classes: {_PASSED}"
-    return Found(numbered(scores), NONE, (*found.warnings, warning))
+    return Found(numbered(scores), NONE, (*found.warnings, warning, NONE))
 
 
 def background(labels: tuple[Label, ...], scores: int) -> str:
@@ -191,7 +191,7 @@ def _in_metadata(metadata: Mapping[str, str]) -> Found:
             warnings.append(f"The metadata {key} are passed over. {error.detail}")
         else:
             return replace(found, warnings=(*warnings, *found.warnings), foreign=True)
-    return Found((), NONE, tuple(warnings))
+    return Found((), NONE, (*warnings, NONE))
 
 
 def _candidates(metadata: Mapping[str, str]) -> dict[str, str]:

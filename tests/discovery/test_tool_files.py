@@ -206,9 +206,7 @@ def test_teachable_machine(cat: Image.Image) -> None:
 
     spec = discovered(text, None, 224, 224, 3, labels=text)
 
-    tensor = to_tensor(cat, spec.preprocessing)
-    # The middle lies within half a pixel of where ImageOps.fit puts it.
-    assert np.abs(tensor - (fitted / 127.5 - 1)).mean() < 0.02
+    assert apart(cat, spec, fitted / 127.5 - 1) < 0.01
     assert [label.name for label in spec.labels] == ["cat", "dog"]
 
 
@@ -254,7 +252,7 @@ def test_silent_files(text: str) -> None:
         ("backend: pil", "backend: gpu", "ResizeImage.backend must be one of"),
         ("        size: 224", "        size: 225", "asks for 225 x 225"),
         ("scale: 1.0/255.0", "scale: exit()", "NormalizeImage.scale must be a number"),
-        ("scale: 1.0/255.0", "scale: 1/0.0", "std must be above 0|scale"),
+        ("scale: 1.0/255.0", "scale: 1/0.0", "NormalizeImage.scale must be a number"),
         ("channel_num: 3", "channel_num: 4", "channel_num must be 3"),
         ("mean: [0.485,", "mean: &a [0.485,", "anchor or an alias"),
         ("    - ResizeImage", "    - CropImage: {size: 9}\n    - ResizeImage", "before they are resized"),
@@ -265,8 +263,7 @@ def test_silent_files(text: str) -> None:
 def test_paddle_refused(old: str, new: str, named: str) -> None:
     """A step or field of an inference.yml that is unknown or wrong is named."""
     assert old in PADDLE
-    sentence = refused(PADDLE.replace(old, new))
-    assert any(part in sentence for part in named.split("|"))
+    assert named in refused(PADDLE.replace(old, new))
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from predictor.image.resize import Interpolation, crop, stretch
+from predictor.image.resize import Interpolation, crop, middle, stretch
 
 Pixels = npt.NDArray[np.uint8]
 FILTERS = [name for name in get_args(Interpolation) if name not in ("nearest", "box", "linear")]
@@ -164,3 +164,15 @@ def test_linear_by_hand() -> None:
 
     assert np.asarray(stretch(row, (3, 1), "linear")).tolist() == [[50, 125, 65]]
     assert np.asarray(stretch(row, (2, 1), "linear")).tolist() == [[100, 60]]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("interpolation", FILTERS)
+def test_middle(size: tuple[int, int], interpolation: Interpolation) -> None:
+    """Without a rounding, the middle is what Pillow's ImageOps.fit gives."""
+    image = _noise(*size)
+    fitted = ImageOps.fit(image, (224, 200), Image.Resampling[interpolation.upper()])
+
+    assert _difference(middle(image, (224, 200), (224, 200), interpolation), np.asarray(fitted)) <= 1
+    assert middle(image, (256, 256), (224, 224), "linear").size == (224, 224)
+    assert middle(image, (100, 100), (224, 224), interpolation).size == (224, 224)

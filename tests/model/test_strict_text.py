@@ -69,8 +69,8 @@ def test_texts() -> None:
         ("a: 1\na: 2", "field a is defined twice"),
         ("? [a]\n: b", "list or a mapping as the name"),
         ("- " * 1000 + "a", "20 levels"),
-        ("[" * 100_000, "20 levels"),
-        ("{a: " * 100_000, "20 levels"),
+        ("[" * 100_000, "20 levels|invalid"),
+        ("{a: " * 100_000, "20 levels|invalid"),
         ("a" * 8_000_001, "too long"),
     ],
 )

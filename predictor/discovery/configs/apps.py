@@ -74,6 +74,7 @@ def read_teachable_machine(value: Mapping[str, Any]) -> DeclaredPreprocessing:
         "scale": 1 / 127.5,
         "mean": (1.0,),
         "std": (1.0,),
+        "rounding": "none",
     }
     return DeclaredPreprocessing("Teachable Machine's metadata.json", values, {"size": "imageSize"})
 

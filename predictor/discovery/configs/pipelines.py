@@ -115,8 +115,10 @@ def _paddle_crop(steps: _Steps, fields: Mapping[str, Any], within: str) -> None:
 
 def _paddle_normalise(steps: _Steps, fields: Mapping[str, Any], within: str) -> None:
     fields = dict(fields)
-    if isinstance(fields.get("scale"), str) and (match := _FRACTION.fullmatch(fields["scale"])):
-        fields["scale"] = float(match[1]) / (float(match[2]) or 1.0)
+    # PaddleClas computes what stands there as Python, which people use for 1.0/255.0.
+    match = _FRACTION.fullmatch(str(fields.get("scale")))
+    if match and float(match[2]):
+        fields["scale"] = float(match[1]) / float(match[2])
     known = ("scale", "mean", "std", "order", "channel_num", "output_fp16")
     record = Record(fields, known, within)
     if record.get("channel_num", 3) not in (1, 3):

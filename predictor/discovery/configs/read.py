@@ -182,7 +182,7 @@ def role(name: str, text: str) -> Role | None:
 def _says_images(file: str, text: str, value: Any) -> bool:
     if isinstance(value, dict):
         inner = _inner(value)
-        own = bool(value) and value.keys() <= set(native.FIELDS)
+        own = file.endswith(".json") and bool(value) and value.keys() <= set(native.FIELDS)
         return own or any(looks(inner) for looks, _ in _TOOLS) or bool(_ABOUT_IMAGES.fullmatch(file))
     try:
         return _from_words(text) is not None or bool(_ABOUT_IMAGES.fullmatch(file))
