@@ -52,8 +52,8 @@ def entries(text: str) -> Entries:
 def _numbered(lines: list[str]) -> dict[int, str] | None:
     """The names by the numbers before them; None unless all lines have one, and the numbers are complete.
 
-    Blanks alone may stand between a number and a unit: where two names would be equal without their numbers,
-    as of `1 star` and `2 star`, the numbers belong to the names.
+    Blanks alone may stand between a number and a unit: where two names would be equal without their numbers
+    but for a plural, as of `1 star` and `2 stars`, the numbers belong to the names.
     """
     matches = [match for match in map(_NUMBERED.fullmatch, lines) if match]
     if len(matches) < len(lines) or not complete([int(match[1]) for match in matches]):
@@ -61,7 +61,8 @@ def _numbered(lines: list[str]) -> dict[int, str] | None:
     each = all(":" in match[2] for match in matches)
     names = [one[3] for one in matches]
     names = [unquoted([name])[0] for name in names] if each else unquoted(names)
-    if not any(match[2].strip() for match in matches) and len(set(names)) < len(names):
+    words = {name.casefold().removesuffix("s") for name in names}
+    if not any(match[2].strip() for match in matches) and len(words) < len(names):
         return None
     return {int(match[1]): name for match, name in zip(matches, names, strict=True)}
 

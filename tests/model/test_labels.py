@@ -105,6 +105,7 @@ def test_identifiers(text: str) -> None:
         ("3 series", "7up", "100 plus"),
         ("0 stars", "1 star", "2 stars"),
         ("1 people", "2 people"),
+        ("1 star", "2 stars"),
         ("0 a", "1 b", "c"),
         ("0 a", "2 b"),
         ("'tis", "a'"),
