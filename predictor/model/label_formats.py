@@ -27,13 +27,13 @@ _INSIDE = (
     "label2id",
     "label_list",
 )
-_PRINTED_ENTRY = re.compile(r"""\s*(\d{1,9})\s*:\s*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")\s*""")
+_PRINTED_ENTRY = re.compile(r"""\s*(\d{1,9})\s*:\s*('(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")\s*""")
 _PRINTED_START = re.compile(r"\{?\s*\d{1,9}\s*:\s*['\"]")
 _INDEX = re.compile(r"\d{1,9}")
 _COMMENT = re.compile(r"\s*(?:#|//)[^\n]*\n")
 # How a YAML file begins that is more than a list of lines: a field, or an entry that has fields.
 _YAML_START = re.compile(r"(?:---|%YAML|[A-Za-z_][\w.-]*\s*:(?:\s|$)|- )")
-_YAML_NAMES = re.compile(rf"^(?:{'|'.join(_INSIDE)})\s*:\s*(?:[\[{{#&!|>].*)?$", re.MULTILINE)
+_YAML_NAMES = re.compile(rf"^(?:{'|'.join(_INSIDE)})\s*:\s*(?:[\[{{#&*!|>].*)?$", re.MULTILINE)
 _NO_NAMES = "The file has no list of class names, such as names, labels or id2label."
 _PBTXT_START = re.compile(r"item\s*:?\s*\{")
 
@@ -80,9 +80,10 @@ def inside(value: Mapping[str, Any]) -> list[Any] | dict[str, Any] | None:
 
 
 def _read(text: str) -> Entries:
-    plain = text
-    while comment := _COMMENT.match(plain):
-        plain = plain[comment.end() :].lstrip()
+    start = 0
+    while comment := _COMMENT.match(text, start):
+        start = comment.end()
+    plain = text[start:].lstrip()
     if _PRINTED_START.match(plain) and (printed := _printed_entries(plain)) is not None:
         return printed
     if plain[:1] in ("[", "{"):

@@ -10,13 +10,14 @@ MAX_CLASSES = 100_000
 """Classes that a model may have."""
 
 _MAX_COLUMNS = 100
+_MAX_QUOTED = 20_000
 _INDEX = re.compile(r"\d{1,9}")
 _SYNSET = re.compile(r"(n\d{8})\s+(\S.*)")
 _NUMBERED = re.compile(r"(\d{1,9})(\s*[:,;\t]\s*|[.)]\s+|\s+)(\S.*)")
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*\"""")
 _ITEMS = re.compile(
     r"""[\s,;]*(?:\#[^\n]*|(?P<open>\w+\s*:?\s*\{)|(?P<close>\})|(?P<field>\w+)\s*:\s*(?P<value>"""
-    r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|[^\s,;{}'"]+))"""
+    r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|[^\s,;{}'"]+))"""
 )
 _INDEX_COLUMNS = ("index", "id", "idx", "class_id", "class_index", "label_id", "class_idx", "")
 NAME_COLUMNS = ("label", "name", "class", "class_name", "display_name", "label_name", "labels", "names")
@@ -90,7 +91,7 @@ def unquoted(names: list[str]) -> list[str]:
     """
     ends = [name.endswith(",") for name in names]
     bare = [name.rstrip(", ") for name in names] if len(names) > 1 and all(ends[:-1]) else names
-    if not all(map(_QUOTED.fullmatch, bare)):
+    if not all(len(one) <= _MAX_QUOTED and _QUOTED.fullmatch(one) for one in bare):
         return bare if all(bare) else names
     if not any("\\" in one for one in bare):
         return [one[1:-1].replace(one[0] * 2, one[0]) for one in bare]

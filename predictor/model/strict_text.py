@@ -15,6 +15,7 @@ from predictor.model.strict_json import shown
 
 _MAX_CHARACTERS = 8_000_000
 _MAX_DEPTH = 20
+_MAX_EVENTS = 1_000_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER = re.compile(
     r"[-+]?(\d{1,18}|(\d{1,18}\.\d{0,18}|\.\d{1,18})([eE][-+]?\d{1,2})?|\d{1,18}[eE][-+]?\d{1,2})"
@@ -72,8 +73,10 @@ def _built(events: Iterator[Any], *, texts: bool) -> Any:
     documents: list[Any] = []
     # Of each level that is open, the entries so far; of a mapping, keys and values in turn.
     levels = [documents]
-    for event in events:
+    for number, event in enumerate(events):
         _refuse(event)
+        if number > _MAX_EVENTS:
+            raise ValueError("The YAML has too many entries.")
         if isinstance(event, yaml.CollectionStartEvent):
             if len(levels) > _MAX_DEPTH:
                 raise ValueError(f"The YAML has more than {_MAX_DEPTH} levels.")

@@ -21,61 +21,19 @@ MEAN, STD = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
 NCHW: tuple[int | None, ...] = (None, 3, 224, 224)
 Pixels = npt.NDArray[Any]
 
-PADDLE = """
-Global:
-  inference_model_dir: ./models
-PreProcess:
-  transform_ops:
-    - DecodeImage:
-        to_rgb: True
-        channel_first: False
-    - ResizeImage:
-        resize_short: 256
-        backend: pil
-    - CropImage:
-        size: 224
-    - NormalizeImage:
-        scale: 1.0/255.0
-        mean: [0.485, 0.456, 0.406]
-        std: [0.229, 0.224, 0.225]
-        order: ''
-        channel_num: 3
-    - ToCHWImage:
-PostProcess:
-  Topk:
-    topk: 5
-    class_id_map_file: ../labels.txt
-"""
-NORMALIZE = {
-    "type": "Normalize",
-    "to_rgb": True,
-    "mean": [123.675, 116.28, 103.53],
-    "std": [58.395, 57.12, 57.375],
-}
-STEPS: list[dict[str, Any]] = [
-    {"type": "LoadImageFromFile"},
-    {"type": "Resize", "keep_ratio": True, "size": [256, -1], "backend": "pillow"},
-    {"type": "CenterCrop", "crop_size": 224},
-    NORMALIZE,
-    {"type": "ImageToTensor", "keys": ["img"]},
-    {"type": "Collect", "keys": ["img"], "meta_keys": ["ori_shape"]},
-]
-LOBE = {
-    "doc_id": "a",
-    "format": "onnx",
-    "inputs": {"Image": {"dtype": "float32", "shape": [None, 224, 224, 3], "name": "Image:0"}},
-    "outputs": {"Confidences": {"dtype": "float32", "shape": [None, 2], "name": "scores"}},
-    "classes": {"Label": ["cat", "dog"]},
-}
-TEACHABLE = {"tmVersion": "2.4.7", "modelName": "pets", "labels": ["cat", "dog"], "imageSize": 224}
-CUSTOM_VISION = {
-    "CustomVision.Metadata.Version": "1.1",
-    "CustomVision.Preprocess.TargetHeight": "200",
-    "CustomVision.Preprocess.TargetWidth": "300",
-    "Image.BitmapPixelFormat": "Bgr8",
-    "Image.ColorSpaceGamma": "SRGB",
-    "Image.NominalPixelRange": "NominalRange_0_255",
-}
+
+def read(name: str) -> Any:
+    """An object as a tool writes it."""
+    return json.loads((CONFIGS / name).read_text())
+
+
+PADDLE = (CONFIGS / "paddle_inference.yml").read_text()
+PIPELINE = read("mmdeploy_pipeline.json")
+LOBE, TEACHABLE, CUSTOM_VISION = map(
+    read, ("lobe_signature.json", "teachable_metadata.json", "customvision_properties.json")
+)
+STEPS: list[dict[str, Any]] = PIPELINE["pipeline"]["tasks"][0]["transforms"]
+NORMALIZE = STEPS[3]
 MANIFEST = {"DomainType": "Classification", "Platform": "ONNX", "ModelFileName": "model.onnx"}
 DEPLOY = {"version": "1.3.1", "task": "Classifier", "models": [{"name": "a", "net": "end2end.onnx"}]}
 MLMODEL = "artifact_path: model\nflavors:\n  onnx:\n    data: model.onnx\nmlflow_version: 3.1.0\n"
@@ -84,12 +42,8 @@ DATA_YAML = "# Pets\npath: ../pets\ntrain: train\nnc: 2\nnames:\n  0: cat\n  1: 
 
 def mmdeploy(*steps: dict[str, Any]) -> str:
     """MMDeploy's `pipeline.json` with these transforms."""
-    tasks = [
-        {"type": "Task", "module": "Transform", "name": "Preprocess", "transforms": list(steps)},
-        {"type": "Task", "module": "Net", "name": "resnet", "input_map": {"img": "input"}},
-        {"type": "Task", "module": "mmpretrain", "component": "LinearClsHead", "params": {"topk": 5}},
-    ]
-    return json.dumps({"pipeline": {"input": ["img"], "output": ["post_output"], "tasks": tasks}})
+    preprocess, *others = PIPELINE["pipeline"]["tasks"]
+    return json.dumps({"pipeline": {"tasks": [{**preprocess, "transforms": steps}, *others]}})
 
 
 @pytest.fixture(scope="module")
