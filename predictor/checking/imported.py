@@ -16,6 +16,7 @@ from predictor.importing.adapt import adapt
 from predictor.importing.external import Weights
 from predictor.importing.inputs import Wanted
 from predictor.model.spec import Structure
+from predictor.model.strict_text import decoded
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,6 @@ def text(name: str | None, what: Reason, limits: Limits) -> str | None:
     if path.stat().st_size > limits.companion_bytes:
         raise Refused(what, f"The {what} file is larger than {limits.companion_bytes / 1e6:g} MB.")
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Refused(what, f"The {what} file must be UTF-8 text.") from error
+        return decoded(path.read_bytes())
+    except ValueError as error:
+        raise Refused(what, f"The {what} file cannot be read. {error}") from error

@@ -12,6 +12,7 @@ from PIL import Image
 from predictor.checking.report import Best, Refused
 from predictor.image.preprocess import to_tensor
 from predictor.model.label_lines import MAX_CLASSES
+from predictor.model.labels import background
 from predictor.model.scores import flat
 from predictor.model.spec import ModelSpec
 
@@ -133,7 +134,7 @@ def _check_scores(scores: _Array, batch: int, spec: ModelSpec) -> None:
     fitting = {1} if spec.binary else {labels or classes, 1 if labels <= 2 else labels}
     if classes not in fitting:
         sentence = f"The model has {classes} class scores, but {labels} labels came with it."
-        raise Refused("class_count", sentence)
+        raise Refused("class_count", sentence + background(spec.labels, classes))
 
 
 def _warnings(alone: _Array, together: list[_Array]) -> list[str]:

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from predictor.discovery import activation
-from predictor.discovery.configs.declared import EMPTY, DeclaredPreprocessing
+from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.huggingface import is_multi_label
 from predictor.discovery.configs.read import PREPROCESSING, as_invalid_model, from_metadata, from_text
-from predictor.discovery.resolve import resolve
+from predictor.discovery.resolve import Resolved, resolve
 from predictor.discovery.signature import InputLayout, class_scores, image_input, input_layout
 from predictor.errors import InvalidModel
 from predictor.model import labels
@@ -42,8 +42,9 @@ def discover(
     seen = structure or NOTHING_SEEN
     image = image_input(graph)
     layout = input_layout(image, seen)
-    declared = _declared(preprocessing_text, labels_text, graph.metadata, layout)
-    resolved = resolve(declared, layout, seen)
+    declared, resolved = _resolved(
+        _declared(preprocessing_text, labels_text, graph.metadata, layout), layout, seen
+    )
     names = labels.read(labels_text, graph.metadata)
     scores, why = class_scores(graph, seen, declared.output, len(names.labels) or None)
     names = labels.fit(names, scores.columns)
@@ -64,7 +65,7 @@ def discover(
         reasons=reasons if len(graph.outputs) == 1 else {**reasons, "scores": why},
         multi_label=chosen.multi_label,
         binary=scores.columns == 1,
-        warnings=resolved.warnings if names.reason != labels.NONE else (*resolved.warnings, labels.NONE),
+        warnings=(*resolved.warnings, *names.warnings),
         evidence=chosen.evidence,
     )
     agree(spec, graph)
@@ -116,17 +117,34 @@ def _declared(
     """What was said about the pictures, and about the scores."""
     size = layout.height, layout.width
     if text is None:
-        declared = from_metadata(metadata, size) or EMPTY
+        declared = from_metadata(metadata, size)
     else:
         with as_invalid_model("The preprocessing"):
             declared = from_text(text, size)
+        if declared.silent and not declared.exact:
+            inside = from_metadata(metadata, size)
+            declared = dataclasses.replace(inside, warnings=(*declared.warnings, *inside.warnings))
     if declared.activation is None and any(map(is_multi_label, (labels_text, metadata.get("config.json")))):
         return dataclasses.replace(declared, activation="sigmoid", multi_label=True)
     return declared
 
 
+def _resolved(
+    declared: DeclaredPreprocessing, layout: InputLayout, seen: Structure
+) -> tuple[DeclaredPreprocessing, Resolved]:
+    """The preprocessing, and what was used for it: metadata of another tool that do not fit are not."""
+    try:
+        return declared, resolve(declared, layout, seen)
+    except InvalidModel as error:
+        if not declared.foreign:
+            raise
+        warning = f"{error.detail} It is passed over."
+        used = dataclasses.replace(declared, values={}, warnings=(*declared.warnings, warning))
+        return used, resolve(used, layout, seen)
+
+
 def _reason(declared: DeclaredPreprocessing, *, beside: bool) -> str:
-    if declared == EMPTY:
+    if declared.silent and not declared.exact:
         return "No preprocessing came with the model: values that the graph does not show are assumed."
     if declared.exact:
         return labels.BESIDE if beside else labels.IN_METADATA

@@ -28,6 +28,7 @@ from predictor.model.labels import Label
 from predictor.model.scores import Ranked, described, flat, rank
 from predictor.model.session import Session, load
 from predictor.model.spec import ModelSpec
+from predictor.model.strict_text import decoded
 
 _MODEL, _LABELS, _PREPROCESSING = "model.onnx", "labels", "preprocessing"
 
@@ -105,7 +106,7 @@ def opened(model: Path, labels_path: Path | None, preprocessing: Path | None) ->
             report = try_model(folder, _copied(model, labels_path, preprocessing, folder))
             served = folder / SERVED
             session = load(served if served.exists() else model, Device("cpu"))
-        text = None if labels_path is None else labels_path.read_text("utf-8-sig")
+        text = None if labels_path is None else decoded(labels_path.read_bytes())
     except OSError as error:
         raise InvalidRequest("A file of the model cannot be read or copied.") from error
     limits = Limits.of(Settings())

@@ -15,6 +15,7 @@ from predictor.image.resize import (
     covering,
     cut,
     fitting,
+    middle,
     shortened,
     stretch,
 )
@@ -45,6 +46,8 @@ _FIELDS = (
     "mean",
     "std",
 )
+# No image has this side, so that a decoder shrinks none: a filter that does not average sees each pixel.
+_WHOLE = 1 << 16
 # Written only where they say something, and read only where they are.
 _RARE = ("fill", "rounding")
 
@@ -66,7 +69,7 @@ class Preprocessing:
         resize_to: pixels, or height and width of an area, which the picture just covers before it is cut
             (`crop`), takes exactly before it is cut (`stretch`; one number is ignored there), or just
             fits into (`fit`; one number is a square).
-        interpolation: the filter, by Pillow's name.
+        interpolation: the filter, by Pillow's name, or `linear` for OpenCV's bilinear filter.
         channels: `RGB`, `BGR`, or `L` (grey by ITU-R BT.601 luma).
         layout: channels last or first.
         dtype: type of the tensor's values.
@@ -75,6 +78,7 @@ class Preprocessing:
         std: divides last, one number above 0 for each channel.
         fill: the red, green and blue, 0 to 255, that are added where the picture is smaller than its cut.
         rounding: where the cut begins if the margin is odd: half a pixel is rounded to `even` or `down`.
+            With `none` and `crop` no length is rounded: the middle is resized at once.
 
     Raises:
         ValueError: a value cannot be used; the sentence begins with its field's name.
@@ -97,7 +101,7 @@ class Preprocessing:
     def __post_init__(self) -> None:
         for name in ("height", "width"):
             check_side(name, getattr(self, name))
-        for side in self._area if isinstance(self.resize_to, tuple) else (self.resize_to,):
+        for side in self.area if isinstance(self.resize_to, tuple) else (self.resize_to,):
             check_side("resize_to", side)
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
@@ -124,12 +128,14 @@ class Preprocessing:
     @property
     def shortest(self) -> int:
         """The short side, in pixels, below which a decoder must not shrink the picture."""
+        if self.interpolation == "linear":
+            return _WHOLE
         if self.resize == "stretch" and not isinstance(self.resize_to, tuple):
             return max(self.height, self.width)
-        return max(self._area)
+        return max(self.area)
 
     @property
-    def _area(self) -> tuple[int, int]:
+    def area(self) -> tuple[int, int]:
         """Width and height that `resize_to` speaks of."""
         if isinstance(self.resize_to, tuple):
             height, width = self.resize_to
@@ -139,10 +145,10 @@ class Preprocessing:
     def resized(self, size: Size) -> Size:
         """Width and height of the picture before its middle is cut out, from those it has."""
         if self.resize == "fit":
-            return fitting(size, self._area)
+            return fitting(size, self.area)
         if not isinstance(self.resize_to, tuple):
             return shortened(size, self.resize_to) if self.resize == "crop" else (self.width, self.height)
-        return self._area if self.resize == "stretch" else covering(size, self._area)
+        return self.area if self.resize == "stretch" else covering(size, self.area)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -203,6 +209,8 @@ def to_tensor(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[A
 
 def _resized(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
     size = preprocessing.width, preprocessing.height
+    if preprocessing.rounding == "none" and preprocessing.resize == "crop":
+        return middle(image, preprocessing.area, size, preprocessing.interpolation)
     resized = preprocessing.resized(image.size)
     if resized == size and preprocessing.resize == "stretch":
         return stretch(image, size, preprocessing.interpolation)

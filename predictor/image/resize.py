@@ -2,12 +2,16 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
-Rounding = Literal["even", "down"]
+Interpolation = Literal["nearest", "linear", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+"""A filter by Pillow's name, or `linear`: OpenCV's `INTER_LINEAR`, which does not average when it shrinks."""
+
+Rounding = Literal["even", "down", "none"]
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
 
@@ -30,7 +34,7 @@ class Edges:
     Attributes:
         fill: the red, green and blue that are added where the picture is smaller than the cut.
         rounding: which way half a pixel goes if the margin is odd: `even` to the even number of pixels, as
-            torchvision does, `down` to the smaller one, as transformers does.
+            torchvision does, `down` to the smaller one, as transformers does. `none` is for `middle`.
     """
 
     fill: tuple[int, int, int] = (0, 0, 0)
@@ -38,10 +42,14 @@ class Edges:
 
 
 _PLAIN = Edges()
+# Bits of OpenCV's weights after the point.
+_BITS = 11
 
 
 def stretch(image: Image.Image, size: Size, interpolation: Interpolation) -> Image.Image:
     """The whole picture at a size (width, height), its proportions given up."""
+    if interpolation == "linear":
+        return _linear(image, size, (0.0, 0.0, float(image.width), float(image.height)))
     return image.resize(size, _FILTERS[interpolation])
 
 
@@ -81,6 +89,24 @@ def cut(
     return _padded(_resize_box(image, (width, height), box, interpolation), size, edges.fill)
 
 
+def middle(image: Image.Image, area: Size, size: Size, interpolation: Interpolation) -> Image.Image:
+    """The same middle as of `cut`, resized at once and without a rounding, as Pillow's `ImageOps.fit` does.
+
+    Args:
+        image: a picture of mode RGB or L.
+        area: width and height that the whole picture would just cover.
+        size: width and height of the cut.
+        interpolation: the filter.
+    """
+    ratio = min(image.width / area[0], image.height / area[1])
+    width, height = (min(side * ratio, whole) for side, whole in zip(size, image.size, strict=True))
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    box = left, top, left + width, top + height
+    if interpolation == "linear":
+        return _linear(image, size, box)
+    return image.resize(size, _FILTERS[interpolation], box=box)
+
+
 def shortened(size: Size, shortest: int) -> Size:
     """Width and height once the short side is `shortest`; the long side is rounded down."""
     width, height = size
@@ -115,7 +141,32 @@ def _resize_box(image: Image.Image, size: Size, box: Box, interpolation: Interpo
         # A box is kept in 32-bit numbers, which is too coarse to pick the very same source pixels.
         x, y = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]
         return image.transform(size, Image.Transform.AFFINE, (x, 0, box[0], 0, y, box[1]))
+    if interpolation == "linear":
+        return _linear(image, size, box)
     return _two_passes(image, size, box, interpolation)
+
+
+def _linear(image: Image.Image, size: Size, box: Box) -> Image.Image:
+    """Each pixel from the four that are nearest to its centre, in the fixed-point numbers of OpenCV."""
+    columns, across = _nearest_two(box[0], box[2], size[0], image.width)
+    rows, down = _nearest_two(box[1], box[3], size[1], image.height)
+    across, down = across[..., np.newaxis], down[..., np.newaxis, np.newaxis]
+    pixels = np.atleast_3d(np.asarray(image))[rows]
+    left, right = (
+        pixels.take(places, axis=2) * weights for places, weights in zip(columns, across, strict=True)
+    )
+    upper, lower = ((left + right) >> 4) * down
+    values = ((upper >> 16) + (lower >> 16) + 2) >> 2
+    return Image.fromarray(np.squeeze(values.astype(np.uint8), axis=() if image.mode == "RGB" else 2))
+
+
+def _nearest_two(start: float, end: float, count: int, length: int) -> tuple[npt.NDArray[Any], ...]:
+    """For each of `count` places along an axis, the two pixels around its centre, and their weights."""
+    centres = start + (np.arange(count) + 0.5) * ((end - start) / count) - 0.5
+    first = np.floor(centres)
+    part = np.where((first < 0) | (first >= length - 1), 0, centres - first)
+    weights = np.rint(np.stack([1 - part, part]) * 2**_BITS).astype(np.int32)
+    return np.clip(np.stack([first, first + 1]), 0, length - 1).astype(np.int32), weights
 
 
 def _two_passes(image: Image.Image, size: Size, box: Box, interpolation: Interpolation) -> Image.Image:

@@ -1,17 +1,18 @@
 """The forms in which people keep the names of a model's classes -> raw entries in order of their index.
 
-JSON (lists, index to name, name to index, and files that hold one of these) and the dict that Python
-prints are read here, CSV and plain text by `label_lines`. An entry is a text, a list or an object, as it
-stood there.
+JSON and YAML (lists, index to name, name to index, and files that hold one of these), the dict that Python
+prints and label maps in protobuf's text format are read here, CSV and plain text by `label_lines`. An entry
+is a text, a list or an object, as it stood there.
 """
 
-import ast
+import contextlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from predictor.model import label_lines, strict_json
-from predictor.model.label_lines import in_order
+from predictor.model import label_lines, strict_json, strict_text
+from predictor.model.label_lines import Entries, unquoted
 
 # Fields of larger files that hold the names, the surest first.
 _INSIDE = (
@@ -24,72 +25,161 @@ _INSIDE = (
     "categories",
     "class_to_idx",
     "label2id",
+    "label_list",
 )
-_PRINTED_ENTRY = re.compile(r"""\s*(\d{1,9})\s*:\s*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")\s*""")
+_PRINTED_ENTRY = re.compile(r"""\s*(\d{1,9})\s*:\s*('(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")\s*""")
+_PRINTED_START = re.compile(r"\{?\s*\d{1,9}\s*:\s*['\"]")
 _INDEX = re.compile(r"\d{1,9}")
+_COMMENT = re.compile(r"\s*(?:#|//)[^\n]*\n")
+# How a YAML file begins that is more than a list of lines: a field, or an entry that has fields.
+_YAML_START = re.compile(r"(?:---|%YAML|[A-Za-z_][\w.-]*\s*:(?:\s|$)|- )")
+_YAML_NAMES = re.compile(rf"^(?:{'|'.join(_INSIDE)})\s*:\s*(?:[\[{{#&*!|>].*)?$", re.MULTILINE)
+_NO_NAMES = "The file has no list of class names, such as names, labels or id2label."
+_PBTXT_START = re.compile(r"item\s*:?\s*\{")
 
 
-def entries(text: str) -> list[Any]:
-    """The entries of a labels file, whichever form it has.
+def entries(text: str) -> tuple[list[Any], int]:
+    """The entries of a labels file, whichever form it has, and the number that its first class has.
 
     Raises:
         ValueError: it has none of them, or has gaps; the sentence names the entry.
     """
-    start = text.lstrip()[:1]
-    if start == "{" and (printed := _printed(text)) is not None:
-        return in_order(printed)
-    if start in ("[", "{"):
-        return _from_json(strict_json.loads(text))
+    found = _read(text.strip("\n\r \ufeff"))
+    return (found, 0) if isinstance(found, list) else in_order(found)
+
+
+def in_order(found: Mapping[int, Any]) -> tuple[list[Any], int]:
+    """The entries by their numbers, and the first number: 0, or 1 if people counted them.
+
+    Raises:
+        ValueError: the numbers are not 0, 1, 2 and so on, or 1, 2, 3; the sentence names the first that is
+            missing.
+    """
+    if not found:
+        raise ValueError("The list of labels is empty.")
+    first = 0 if 0 in found or not label_lines.complete(found.keys()) else 1
+    missing = next((index for index in range(first, first + len(found)) if index not in found), None)
+    if missing is not None:
+        last = max(found)
+        raise ValueError(f"Label {missing} is missing, although label {last} is defined.")
+    return [found[index] for index in range(first, first + len(found))], first
+
+
+def inside(value: Mapping[str, Any]) -> list[Any] | dict[str, Any] | None:
+    """The part of a tool's larger file that holds the names; None if nothing looks like it.
+
+    Lobe has them in `classes.Label`, PaddleX in `PostProcess`, by the name of the step.
+    """
+    steps = value.get("PostProcess")
+    deeper = [one for one in steps.values() if isinstance(one, dict)] if isinstance(steps, dict) else []
+    candidates = (one.get(name) for one in (value, *deeper) for name in _INSIDE)
+    found = next((one for one in candidates if isinstance(one, list | dict) and one), None)
+    if isinstance(found, dict) and isinstance(found.get("Label"), list):
+        return list(found["Label"])
+    return found
+
+
+def _read(text: str) -> Entries:
+    start = 0
+    while comment := _COMMENT.match(text, start):
+        start = comment.end()
+    plain = text[start:].lstrip()
+    if _PRINTED_START.match(plain) and (printed := _printed_entries(plain)) is not None:
+        return printed
+    if plain[:1] in ("[", "{"):
+        return _from_value(_json_or_yaml(plain))
+    if _PBTXT_START.match(plain):
+        return label_lines.label_map(plain)
+    if _YAML_START.match(plain) and (found := _from_yaml(plain)) is not None:
+        return found
     return label_lines.entries(text)
+
+
+def _printed_entries(text: str) -> dict[int, str] | None:
+    """The entries of a printed dict, perhaps without its braces; None if the text is none."""
+    if text[0] == "{":
+        return _printed(text)
+    with contextlib.suppress(ValueError):
+        return _printed(f"{{{text}}}")
+    return None
 
 
 def _printed(text: str) -> dict[int, str] | None:
     """A dict from numbers to texts as Python prints it; None if it is none."""
-    body = text.strip()
-    if not re.match(r"\{\s*\d{1,9}\s*:\s*['\"]", body) or not body.endswith("}"):
+    if not text.endswith("}"):
         return None
     found, place = dict[int, str](), 1
-    while match := _PRINTED_ENTRY.match(body, place):
+    while match := _PRINTED_ENTRY.match(text, place):
         number = int(match[1])
         if number in found:
             raise ValueError(f"Label {number} is defined twice.")
         found[number] = match[2]
         place = match.end() + 1
-        if body[match.end()] == "}":
+        if text[match.end()] == "}":
             break
-        if body[match.end()] != ",":
+        if text[match.end()] != ",":
             raise ValueError(f"The text after label {number} cannot be parsed.")
-    if body[place - 1 :].strip(" \n\r\t,") not in ("}", ""):
+    if text[place - 1 :].strip(" \n\r\t,") not in ("}", ""):
         raise ValueError("The text is not a list of numbers and names.")
-    return dict(zip(found, _unquoted(list(found.values())), strict=True))
+    return dict(zip(found, unquoted(list(found.values())), strict=True))
 
 
-def _unquoted(printed: list[str]) -> list[str]:
-    """Texts from the form in which Python prints them; each is known to be nothing but a text in quotes."""
-    if not any("\\" in one for one in printed):
-        return [one[1:-1] for one in printed]
+def _json_or_yaml(text: str) -> Any:
+    """The value of JSON, or of the lists and mappings in brackets that YAML has besides."""
     try:
-        return list(ast.literal_eval(f"[{','.join(printed)}]"))
-    except (SyntaxError, ValueError) as error:
-        raise ValueError("A label has an invalid backslash escape.") from error
+        return strict_json.loads(text)
+    except ValueError as error:
+        if not isinstance(error.__cause__, json.JSONDecodeError):
+            raise
+        try:
+            return strict_text.load_yaml(text, texts=True)
+        except ValueError:
+            raise error from None
 
 
-def _from_json(value: Any) -> list[Any]:
+def _from_yaml(text: str) -> Entries | None:
+    """The entries of a YAML file that holds names among other things, or of one of its lists; None if none.
+
+    Raises:
+        ValueError: it does, but cannot be read.
+    """
+    surely = _YAML_NAMES.search(text) is not None or text.startswith(("---", "%YAML"))
+    try:
+        value = strict_text.load_yaml(text, texts=True)
+    except ValueError:
+        if surely:
+            raise
+        return None
+    if isinstance(value, list):
+        return _from_yaml_list(value)
+    nested = isinstance(value, dict) and any(isinstance(one, list | dict) for one in value.values())
+    return _from_value(value) if surely or nested else None
+
+
+def _from_yaml_list(value: list[Any]) -> Entries | None:
+    """Names, or mappings that have one; None for anything else, which is no YAML then but lines of text."""
+    if all(isinstance(entry, str) for entry in value):
+        return value
+    if all(isinstance(entry, dict) and {"name", "label"} & entry.keys() for entry in value):
+        return _from_list([_numbered(entry) for entry in value])
+    return None
+
+
+def _from_value(value: Any) -> Entries:
     if isinstance(value, list):
         return _from_list(value)
-    for name in _INSIDE:
-        if isinstance(inner := value.get(name), list | dict) and inner:
-            return _described(_from_json_at(inner), value)
-    return _from_json_at(value)
+    if not isinstance(value, dict):
+        raise ValueError(_NO_NAMES)  # noqa: TRY004 - one error for every bad form
+    if (inner := inside(value)) is not None:
+        return _described(_from_list(inner) if isinstance(inner, list) else _from_mapping(inner), value)
+    return _from_mapping(value)
 
 
-def _from_json_at(value: Any) -> list[Any]:
-    if isinstance(value, list):
-        return _from_list(value)
+def _from_mapping(value: Mapping[str, Any]) -> Entries:
     if not value:
         raise ValueError("The list of labels is empty.")
     if all(_INDEX.fullmatch(key) for key in value) and not all(type(one) is int for one in value.values()):
-        return in_order({int(key): entry for key, entry in _different(value)})
+        return {int(key): entry for key, entry in _different(value)}
     return _by_name(value)
 
 
@@ -102,7 +192,9 @@ def _different(value: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
         yield key, entry
 
 
-def _by_name(value: Mapping[str, Any]) -> list[Any]:
+def _by_name(value: Mapping[str, Any]) -> dict[int, Any]:
+    if any(isinstance(one, list | dict) for one in value.values()):
+        raise ValueError(_NO_NAMES)
     found = dict[int, str]()
     for name, index in value.items():
         number = int(index) if isinstance(index, str) and _INDEX.fullmatch(index) else index
@@ -111,10 +203,10 @@ def _by_name(value: Mapping[str, Any]) -> list[Any]:
         if number in found:
             raise ValueError(f"Label {number} is defined twice.")
         found[number] = name
-    return in_order(found)
+    return found
 
 
-def _from_list(value: list[Any]) -> list[Any]:
+def _from_list(value: list[Any]) -> Entries:
     """A list of entries, which may say their own indices."""
     if not value or not all(isinstance(entry, dict) for entry in value):
         return value
@@ -123,18 +215,26 @@ def _from_list(value: list[Any]) -> list[Any]:
             numbers = [entry[name] for entry in value]
             if len(set(numbers)) < len(numbers):
                 raise ValueError(f"Two labels have the same {name}.")
-            return in_order({entry[name]: _without(entry, name) for entry in value})
+            return {entry[name]: _without(entry, name) for entry in value}
     return value
+
+
+def _numbered(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of a YAML list, where numbers are texts as well, with its own number as one."""
+    counts = ("index", "id")
+    return {
+        key: int(one) if key in counts and _INDEX.fullmatch(str(one)) else one for key, one in entry.items()
+    }
 
 
 def _without(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: one for key, one in entry.items() if key != name}
 
 
-def _described(found: list[Any], value: Mapping[str, Any]) -> list[Any]:
+def _described(found: Entries, value: Mapping[str, Any]) -> Entries:
     """The fields of timm keep identifiers as names and the names as their descriptions."""
     words = value.get("label_descriptions")
-    if not isinstance(words, dict):
+    if not isinstance(words, dict) or not isinstance(found, list):
         return found
     return [
         {"name": words[one], "id": one} if isinstance(one, str) and one in words else one for one in found

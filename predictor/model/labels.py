@@ -1,25 +1,40 @@
 """Labels: every accepted format -> the model's classes in order of their index."""
 
-import unicodedata
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from predictor.errors import InvalidModel
 from predictor.model import label_formats
+from predictor.model.label import LONGEST, Label, read_entry
 from predictor.model.label_lines import MAX_CLASSES, NAME_COLUMNS
+from predictor.model.strict_json import shown
+
+__all__ = [
+    "BESIDE",
+    "IN_METADATA",
+    "KEY",
+    "LONGEST",
+    "NONE",
+    "Found",
+    "Label",
+    "background",
+    "find",
+    "fit",
+    "numbered",
+    "parse",
+    "read",
+]
 
 KEY = "predictor.labels"
 """The metadata key under which this service looks first."""
 
-LONGEST = 200
-"""Characters of a name that are kept."""
-
 BESIDE = "Read from the file that came with the model."
 IN_METADATA = "Read from the model's metadata."
 NONE = "No labels came with the model: classes are numbered."
+_PASSED = "the labels are passed over."
+_FROM_ONE = "The labels are numbered from 1: label 1 names the model's first class, whose index is 0."
 
-_MAX_CHARACTERS = 10_000
 _OPENVINO, _OPENVINO_INFO = "model_info labels", "model_info label_info"
 # Other keys in use; their values count only if they are JSON or a dict that Python printed.
 _KEYS = (
@@ -33,40 +48,23 @@ _KEYS = (
     "pretrained_cfg",
     _OPENVINO_INFO,
 )
-# Marks that turn the direction of the text around them; a page would show something else than stands there.
-_TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
-
-
-@dataclass(frozen=True)
-class Label:
-    """One class of a model.
-
-    Attributes:
-        name: what people read.
-        id: the class's identifier in its data set, such as an ImageNet synset; None if it has none.
-        synonyms: other names of the same class.
-    """
-
-    name: str
-    id: str | None = None
-    synonyms: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The form that `parse` reads back."""
-        value: dict[str, Any] = {"name": self.name}
-        if self.id is not None:
-            value["id"] = self.id
-        if self.synonyms:
-            value["synonyms"] = list(self.synonyms)
-        return value
 
 
 @dataclass(frozen=True)
 class Found:
-    """The labels of a model, and one sentence saying where they came from."""
+    """The labels of a model.
+
+    Attributes:
+        labels: in order of their index; empty if none came.
+        reason: one sentence saying where they came from.
+        warnings: sentences for the uploader.
+        foreign: whether another tool wrote them into the model, so that nobody asked for them to be used.
+    """
 
     labels: tuple[Label, ...]
     reason: str
+    warnings: tuple[str, ...] = ()
+    foreign: bool = False
 
 
 def find(text: str | None, metadata: Mapping[str, str], scores: int | None) -> Found:
@@ -86,14 +84,16 @@ def find(text: str | None, metadata: Mapping[str, str], scores: int | None) -> F
 def read(text: str | None, metadata: Mapping[str, str]) -> Found:
     """The labels that came with a model, which may be none.
 
+    What other tools wrote into the metadata and cannot be read is passed over with a warning.
+
     Raises:
-        InvalidModel: they cannot be read.
+        InvalidModel: what came beside the model, or under this service's own key, cannot be read.
     """
     if text is not None:
-        return Found(parse(text), BESIDE)
-    if (labels := _in_metadata(metadata)) is not None:
-        return Found(labels, IN_METADATA)
-    return Found((), NONE)
+        return _found(text, BESIDE)
+    if KEY in metadata:
+        return _found(metadata[KEY], IN_METADATA)
+    return _in_metadata(metadata)
 
 
 def fit(found: Found, scores: int | None) -> Found:
@@ -111,19 +111,44 @@ def fit(found: Found, scores: int | None) -> Found:
         return _fit_one(found)
     labels = _without_heading(found.labels, scores) or numbered(scores or 0)
     if scores is not None and len(labels) != scores:
-        raise InvalidModel(f"The model has {scores} classes, but {len(labels)} labels came with it.")
-    return Found(labels, found.reason)
+        if found.foreign:
+            return _passed_over(found, scores)
+        sentence = f"The model has {scores} classes, but {len(labels)} labels came with it."
+        raise InvalidModel(sentence + background(labels, scores))
+    return replace(found, labels=labels)
+
+
+def _passed_over(found: Found, scores: int) -> Found:
+    warning = f"The metadata have {len(found.labels)} labels, but the model has {scores} classes: {_PASSED}"
+    return Found(numbered(scores), NONE, (*found.warnings, warning, NONE))
+
+
+def background(labels: tuple[Label, ...], scores: int) -> str:
+    """What to do about one label too few or too many, which a class for the background often is.
+
+    Returns:
+        A sentence that follows another one, with the blank between them; empty for other numbers.
+    """
+    if len(labels) == scores - 1:
+        return " If its first class is the background, add the label background before the others."
+    if len(labels) == scores + 1:
+        first = shown(labels[0].name)
+        return f" If the first label, {first}, is a background class that the model lacks, remove it."
+    return ""
 
 
 def _fit_one(found: Found) -> Found:
     labels = _without_heading(_without_heading(found.labels, 2), 1) or numbered(2)
     if len(labels) == 1:
         other = Label(f"not {labels[0].name}"[:LONGEST])
-        return Found((other, *labels), f"{found.reason} The one label names the class of a high score.")
+        reason = f"{found.reason} The one label names the class of a high score."
+        return replace(found, labels=(other, *labels), reason=reason)
     if len(labels) != 2:
+        if found.foreign:
+            return _passed_over(found, 2)
         counted = f"{len(labels)} labels came with it"
         raise InvalidModel(f"The model gives one score, which separates two classes, but {counted}.")
-    return Found(labels, found.reason)
+    return replace(found, labels=labels)
 
 
 def _without_heading(labels: tuple[Label, ...], wanted: int | None) -> tuple[Label, ...]:
@@ -137,13 +162,18 @@ def parse(text: str) -> tuple[Label, ...]:
     Raises:
         InvalidModel: the text has none of these forms; the message names the first entry that is wrong.
     """
+    return _found(text, BESIDE).labels
+
+
+def _found(text: str, reason: str) -> Found:
     try:
-        entries = label_formats.entries(text)
+        entries, first = label_formats.entries(text)
     except ValueError as error:
         raise InvalidModel(f"The labels cannot be used: {error}") from error
     if not 1 <= len(entries) <= MAX_CLASSES:
         raise InvalidModel(f"The labels must be a list with an entry for each class, at most {MAX_CLASSES}.")
-    return tuple(_label(index, entry) for index, entry in enumerate(entries))
+    labels = tuple(read_entry(index, entry) for index, entry in enumerate(entries))
+    return Found(labels, reason, (_FROM_ONE,) if first == 1 else ())
 
 
 def numbered(classes: int) -> tuple[Label, ...]:
@@ -151,63 +181,24 @@ def numbered(classes: int) -> tuple[Label, ...]:
     return tuple(Label(f"class {index}") for index in range(classes))
 
 
-def _in_metadata(metadata: Mapping[str, str]) -> tuple[Label, ...] | None:
-    if KEY in metadata:
-        return parse(metadata[KEY])
-    for key in _KEYS:
-        if metadata.get(key, "").lstrip()[:1] in ("[", "{") and _has_labels(key, metadata[key]):
-            return parse(metadata[key])
-    if words := metadata.get(_OPENVINO, "").split():
-        return tuple(_label(index, word.replace("_", " ")) for index, word in enumerate(words))
-    return None
+def _in_metadata(metadata: Mapping[str, str]) -> Found:
+    """The labels that another tool wrote into the metadata, if they can be read."""
+    warnings = list[str]()
+    for key, text in _candidates(metadata).items():
+        try:
+            found = _found(text, IN_METADATA)
+        except InvalidModel as error:
+            warnings.append(f"The metadata {key} are passed over. {error.detail}")
+        else:
+            return replace(found, warnings=(*warnings, *found.warnings), foreign=True)
+    return Found((), NONE, (*warnings, NONE))
 
 
-def _has_labels(key: str, text: str) -> bool:
-    """Whether a value that holds other things as well holds labels too."""
-    if key not in ("config.json", "pretrained_cfg"):
-        return True
-    return '"id2label"' in text or '"label_names"' in text
-
-
-def _label(index: int, entry: object) -> Label:
-    if isinstance(entry, str):
-        return Label(_name(index, entry))
-    if isinstance(entry, list):
-        return _from_list(index, entry)
-    name = (
-        next((entry[key] for key in ("name", "label") if key in entry), None)
-        if isinstance(entry, dict)
-        else None
-    )
-    if not isinstance(entry, dict) or not isinstance(name, str):
-        raise InvalidModel(f"Label {index} must be a string, or an object with a name.")
-    identifier, synonyms = entry.get("id"), entry.get("synonyms", [])
-    if not isinstance(identifier, str | None):
-        raise InvalidModel(f"The id of label {index} must be a string.")
-    if not isinstance(synonyms, list) or not all(isinstance(one, str) for one in synonyms):
-        raise InvalidModel(f"The synonyms of label {index} must be a list of strings.")
-    others = tuple(_name(index, one) for one in synonyms)
-    return Label(_name(index, name), identifier and _name(index, identifier), others)
-
-
-def _from_list(index: int, entry: list[object]) -> Label:
-    """Keras and TorchServe put the identifier first and the name last."""
-    texts = [one for one in entry if isinstance(one, str)]
-    if not 1 <= len(texts) == len(entry) <= 2:
-        raise InvalidModel(f"Label {index} must be a name, or a list of an identifier and a name.")
-    return Label(_name(index, texts[-1]), _name(index, texts[0]) if len(texts) == 2 else None)
-
-
-def _name(index: int, text: str) -> str:
-    name = " ".join(text.split())
-    if not name:
-        raise InvalidModel(f"Label {index} is empty.")
-    if len(name) > _MAX_CHARACTERS:
-        raise InvalidModel(f"Label {index} has more than {_MAX_CHARACTERS} characters.")
-    if not name.isprintable() and any(map(_is_hidden, name)):
-        raise InvalidModel(f"Label {index} has a character that cannot be displayed.")
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
-
-
-def _is_hidden(character: str) -> bool:
-    return character in _TURNING or unicodedata.category(character) in ("Cc", "Cs")
+def _candidates(metadata: Mapping[str, str]) -> dict[str, str]:
+    """What looks like labels in the metadata, by their keys, the surest first."""
+    bracketed = {key: metadata[key] for key in _KEYS if metadata.get(key, "").lstrip()[:1] in ("[", "{")}
+    for key in ("config.json", "pretrained_cfg"):
+        if not any(f'"{name}"' in bracketed.get(key, "") for name in ("id2label", "label_names")):
+            bracketed.pop(key, None)
+    words = [word.replace("_", " ") for word in metadata.get(_OPENVINO, "").split()]
+    return bracketed | ({_OPENVINO: json.dumps(words)} if words else {})

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from predictor.errors import InvalidModel, ModelNotFound, NotReady
+from predictor.model.strict_text import decoded
 from predictor.store import state
 from predictor.store.manifest import MODEL, Manifest, digest
 from predictor.store.state import Name, State
@@ -60,8 +61,8 @@ class ModelVersion:
         if self.manifest is None or name not in self.manifest.files:
             return None
         try:
-            return self.path.with_name(name).read_text("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+            return decoded(self.path.with_name(name).read_bytes())
+        except (OSError, ValueError) as error:
             raise InvalidModel(f"The {name} of version {self.version} cannot be read.") from error
 
     def verify(self) -> None:

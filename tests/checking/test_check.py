@@ -341,6 +341,20 @@ def test_bad_companions(check: Check, name: str, text: str) -> None:
     assert refused.reason in {"unclear", "class_count", "labels", "preprocessing"}
 
 
+def test_companions_of_windows(tmp_path: Path) -> None:
+    """Labels and preprocessing in UTF-16 with its mark, as PowerShell writes them, are read."""
+    (tmp_path / "model.onnx").write_bytes(sample_models.classifier(COLOURS, metadata=False, size=16))
+    (tmp_path / "labels").write_bytes("\r\n".join(COLOURS).encode("utf-16"))
+    form = json.dumps(sample_models.preprocessing(16))
+    (tmp_path / "preprocessing").write_bytes(form.encode("utf-16"))
+    request = Request("model.onnx", labels="labels", preprocessing="preprocessing")
+
+    report = runner.try_model(tmp_path, request)
+
+    assert report.spec["classes"] == 3
+    assert report.spec["preprocessing"]["size"] == [16, 16]
+
+
 @pytest.mark.parametrize("name", ["labels", "preprocessing"])
 def test_companions_that_are_no_text(check: Check, tmp_path: Path, name: str) -> None:
     """A picture in place of labels is refused, and so is far too long a text."""

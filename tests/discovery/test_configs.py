@@ -337,7 +337,6 @@ def by_metadata(value: dict[str, str], *shape: int | None) -> Preprocessing:
     """What metadata mean for an input of a shape."""
     form = input_layout(Tensor("x", "float32", shape), NOTHING_SEEN)
     given = from_metadata(value, (form.height, form.width))
-    assert given is not None
     return resolve(given, form, NOTHING_SEEN).preprocessing
 
 
@@ -432,19 +431,30 @@ def test_image_ranges(range_: str, black: float, white: float) -> None:
         ("custom_vision", {"Image.BitmapPixelFormat": "Bgra9"}, "Image.BitmapPixelFormat bgra9"),
         ("custom_vision", {"Image.NominalPixelRange": "odd"}, "Image.NominalPixelRange odd"),
         ("custom_vision", {"Image.ColorSpaceGamma": "Linear"}, "Image.ColorSpaceGamma must be"),
-        ("custom_vision", {"predictor.preprocessing": "{"}, "predictor.preprocessing cannot be used"),
         ("custom_vision", {"preprocessor_config.json": '{"do_resize": 5}'}, "do_resize must be"),
     ],
 )
-def test_metadata_refused(name: str, change: dict[str, str], named: str) -> None:
-    """A value in the metadata that is wrong or contradicts the graph is named."""
-    graph = Graph(
-        (Tensor("x", "float32", (1, 3, 224, 224)),),
-        (Tensor("y", "float32", (1, 3)),),
-        {**metadata(name), **change},
-    )
+def test_metadata_passed_over(name: str, change: dict[str, str], named: str) -> None:
+    """A value of another tool in the metadata that is wrong or does not fit is named in a warning."""
+    spec = discover(with_metadata({**metadata(name), **change}))
 
-    with pytest.raises(InvalidModel) as error:
-        discover(graph)
+    assert [warning for warning in spec.warnings if named in warning and "passed over" in warning]
 
-    assert named in error.value.detail
+
+def test_metadata_of_another_tool() -> None:
+    """What can be read of the next tool is used, where the metadata of the first cannot be."""
+    spec = discover(with_metadata({**metadata("ultralytics"), "preprocessor_config.json": "{"}))
+
+    assert spec.preprocessing == by_metadata(metadata("ultralytics"), 1, 3, 224, 224)
+    assert [warning for warning in spec.warnings if "preprocessor_config.json is passed over" in warning]
+
+
+def test_own_metadata_refused() -> None:
+    """This service's own JSON in the metadata is used or refused."""
+    with pytest.raises(InvalidModel, match=r"predictor\.preprocessing cannot be used"):
+        discover(with_metadata({**metadata("custom_vision"), "predictor.preprocessing": "{"}))
+
+
+def with_metadata(value: dict[str, str]) -> Graph:
+    """A classifier of three classes with metadata."""
+    return Graph((Tensor("x", "float32", (1, 3, 224, 224)),), (Tensor("y", "float32", (1, 3)),), value)

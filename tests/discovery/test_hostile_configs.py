@@ -38,6 +38,19 @@ FIELDS = sorted(
         "height",
         "width",
         "shortest_edge",
+        "PreProcess",
+        "transform_ops",
+        "pipeline",
+        "tasks",
+        "transforms",
+        "inputs",
+        "Image",
+        "shape",
+        "imageSize",
+        "Image.BitmapPixelFormat",
+        "task",
+        "imgsz",
+        "flavors",
     }
 )
 KEYS = [f"model_info {name}" for name in sorted(metadata._PREPROCESSING)] + [
@@ -141,6 +154,28 @@ def test_changed_files(tensor: Tensor, config: dict[str, Any], changes: dict[str
         {**config, "pretrained_cfg": {**inner, **changes}} if inside and inner else {**config, **changes}
     )
     check(tensor, json.dumps(changed))
+
+
+def put(value: Any, at: list[int], new: Any) -> Any:
+    """A value with another one in the place to which these turnings lead."""
+    if not at or not isinstance(value, dict | list) or not value:
+        return new
+    if isinstance(value, list):
+        place = at[0] % len(value)
+        return [put(one, at[1:], new) if index == place else one for index, one in enumerate(value)]
+    name = sorted(value)[at[0] % len(value)]
+    return {**value, name: put(value[name], at[1:], new)}
+
+
+@given(
+    tensor=MODELS,
+    config=some.sampled_from(CONFIGS),
+    at=some.lists(some.integers(0, 9), max_size=7),
+    new=VALUES,
+)
+def test_changed_places(tensor: Tensor, config: dict[str, Any], at: list[int], new: Any) -> None:
+    """The same files with anything in any place, however deep."""
+    check(tensor, json.dumps(put(config, at, new)))
 
 
 @given(

@@ -5,12 +5,12 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from predictor.image.resize import Interpolation, crop, stretch
+from predictor.image.resize import Interpolation, crop, middle, stretch
 
 Pixels = npt.NDArray[np.uint8]
-FILTERS = [name for name in get_args(Interpolation) if name not in ("nearest", "box")]
+FILTERS = [name for name in get_args(Interpolation) if name not in ("nearest", "box", "linear")]
 SIZES = [
     (500, 375),
     (375, 500),
@@ -120,7 +120,7 @@ def test_crop_extreme_proportions(size: tuple[int, int], interpolation: Interpol
     assert (got == colour).all()
 
 
-@pytest.mark.parametrize("interpolation", get_args(Interpolation))
+@pytest.mark.parametrize("interpolation", [name for name in get_args(Interpolation) if name != "linear"])
 def test_stretch(interpolation: Interpolation) -> None:
     """Stretching is Pillow's resize to the size, and every filter has its own result."""
     image = _noise(90, 70)
@@ -128,3 +128,51 @@ def test_stretch(interpolation: Interpolation) -> None:
 
     assert results[interpolation] == image.resize((64, 48), Image.Resampling[interpolation.upper()]).tobytes()
     assert len(set(results.values())) == len(results)
+
+
+@pytest.mark.parametrize("size", [*SIZES, (3, 2), (1, 1)])
+def test_linear(size: tuple[int, int]) -> None:
+    """`linear` weighs the four nearest pixels, as an affine transform by Pillow does, also in grey."""
+    image = _noise(*size)
+    scales = size[0] / 256, size[1] / 224
+    whole = image.transform(
+        (256, 224),
+        Image.Transform.AFFINE,
+        (scales[0], 0, 0, 0, scales[1], 0),
+        Image.Resampling.BILINEAR,
+    )
+
+    stretched = stretch(image, (256, 224), "linear")
+
+    assert _difference(stretched, np.asarray(whole)) <= 1
+    grey = stretch(image.convert("L"), (256, 224), "linear")
+    assert (grey.mode, grey.size) == ("L", (256, 224))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_linear_crop(size: tuple[int, int]) -> None:
+    """The cut of `linear` is that of the whole image, to the last bit."""
+    image = _noise(*size)
+    whole = stretch(image, _resized(*size, 256), "linear")
+
+    assert _difference(crop(image, 256, (224, 224), "linear"), _centre(np.asarray(whole), 224, 224)) == 0
+
+
+def test_linear_by_hand() -> None:
+    """A row that is halved has means of two neighbours; reduced to a third, it has every third pixel."""
+    row = Image.fromarray(np.array([[0, 100, 200, 50, 60, 70]], np.uint8))
+
+    assert np.asarray(stretch(row, (3, 1), "linear")).tolist() == [[50, 125, 65]]
+    assert np.asarray(stretch(row, (2, 1), "linear")).tolist() == [[100, 60]]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("interpolation", FILTERS)
+def test_middle(size: tuple[int, int], interpolation: Interpolation) -> None:
+    """Without a rounding, the middle is what Pillow's ImageOps.fit gives."""
+    image = _noise(*size)
+    fitted = ImageOps.fit(image, (224, 200), Image.Resampling[interpolation.upper()])
+
+    assert _difference(middle(image, (224, 200), (224, 200), interpolation), np.asarray(fitted)) <= 1
+    assert middle(image, (256, 256), (224, 224), "linear").size == (224, 224)
+    assert middle(image, (100, 100), (224, 224), interpolation).size == (224, 224)

@@ -52,6 +52,24 @@ def test_objects() -> None:
         'tench,0\nlady\'s slipper,1\n"kite, glede",2\n',
         "label\tcount\ntench\t17\nlady's slipper\t4\nkite, glede\t9\n",
         "id;name\n0;tench\n1;lady's slipper\n2;kite, glede\n",
+        "['tench', \"lady's slipper\", 'kite, glede']",
+        "{tench: 0, 'kite, glede': 2, lady's slipper: 1}",
+        "0: 'tench',\n1: \"lady's slipper\",\n2: 'kite, glede'\n",
+        "0: 'tench', 1: 'lady\\'s slipper', 2: 'kite, glede'",
+        "'tench',\n\"lady's slipper\",\n'kite, glede',\n",
+        "0 tench\n1\tlady's slipper\n2. kite, glede\n",
+        "tench: 0\nlady's slipper: 1\nkite, glede: 2\n",
+        "- tench\n- lady's slipper\n- 'kite, glede'\n",
+        "- id: 2\n  name: kite, glede\n- id: 0\n  name: tench\n- id: 1\n  name: lady's slipper\n",
+        # Ultralytics' data.yaml.
+        "# Birds\npath: ../birds\nnc: 3\nnames:\n  0: tench\n  1: lady's slipper\n  2: kite, glede\n",
+        "nc: 3\nnames: ['tench', \"lady's slipper\", 'kite, glede']\n",
+        # PaddleX' inference.yml.
+        "PostProcess:\n  Topk:\n    topk: 5\n    label_list: [tench, lady's slipper, 'kite, glede']\n",
+        # Lobe's signature.json.
+        json.dumps({"doc_id": "a", "classes": {"Label": NAMES}}),
+        "item { id: 0 name: 'tench'}\nitem{id:1 name: \"lady's slipper\"} item: {id: 2, name: 'kite, glede'}",
+        '// Birds\n["tench", "lady\'s slipper", "kite, glede"]',
     ],
 )
 def test_names(text: str) -> None:
@@ -69,11 +87,66 @@ def test_names(text: str) -> None:
         "n01440764 tench\nn12057211 lady's slipper\nn01608432 kite, glede\n",
         'index,mid,display_name\n0,n01440764,tench\n1,n12057211,lady\'s slipper\n2,n01608432,"kite, glede"\n',
         '0,n01440764,tench\n1,n12057211,lady\'s slipper\n2,n01608432,"kite, glede"\n',
+        "".join(
+            f"# {name}\nitem {{\n  name: '{one}'\n  id: {index}\n  display_name: \"{name}\"\n"
+            "  keypoints { id: 7 }\n}\n"
+            for index, (name, one) in enumerate(zip(NAMES, SYNSETS, strict=True))
+        ),
     ],
 )
 def test_identifiers(text: str) -> None:
     """Forms that carry identifiers keep them."""
     assert parse(text) == IDENTIFIED
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("3 series", "7up", "100 plus"),
+        ("0 stars", "1 star", "2 stars"),
+        ("1 people", "2 people"),
+        ("1 star", "2 stars"),
+        ("0 a", "1 b", "c"),
+        ("0 a", "2 b"),
+        ("'tis", "a'"),
+        ('"a" b', '"c"'),
+        ("cat: 0", "dog"),
+        ("- cat", "dog"),
+        ("cat: a pet", "dog: another pet"),
+        ("item", "names"),
+    ],
+)
+def test_lines_stay(lines: tuple[str, ...]) -> None:
+    """What looks like a number, a mark or a form in some lines only is part of the names."""
+    assert parse("\n".join(lines)) == tuple(map(Label, lines))
+
+
+def test_words_of_yaml() -> None:
+    """In YAML, too, a class may be called what YAML takes for a truth value, a number or nothing."""
+    assert parse("names: [no, on, 3.10, null, 1e3]") == tuple(map(Label, ("no", "on", "3.10", "null", "1e3")))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"1": "cat", "2": "dog"}',
+        '{"cat": 1, "dog": 2}',
+        '[{"id": 2, "name": "dog"}, {"id": 1, "name": "cat"}]',
+        "{1: 'cat', 2: 'dog'}",
+        "1,cat\n2,dog\n",
+        "id,name\n1,cat\n2,dog\n",
+        "1: cat\n2: dog\n",
+        "names:\n  1: cat\n  2: dog\n",
+        "item { id: 1 name: 'cat' } item { id: 2 name: 'dog' }",
+    ],
+)
+def test_numbered_from_one(text: str) -> None:
+    """Labels that people counted from 1 are taken, and a warning says so."""
+    found = find(text, {}, 2)
+
+    assert found.labels == (Label("cat"), Label("dog"))
+    assert [warning for warning in found.warnings if "numbered from 1" in warning]
+    assert find("0: cat\n1: dog", {}, 2).warnings == ()
 
 
 def test_numbers_as_names() -> None:
@@ -128,7 +201,7 @@ def test_files(file: str, labels: tuple[str, ...]) -> None:
         ('["a", "b\\u202e"]', "Label 1 has a character"),
         ('["a", "' + "b" * 100_000 + '"]', "Label 1 has more than"),
         ('{"0": "a", "2": "b"}', "Label 1 is missing"),
-        ('{"1": "a", "2": "b"}', "Label 0 is missing"),
+        ('{"2": "a", "3": "b"}', "Label 0 is missing"),
         ('{"0": "a", "0": "b"}', "field 0 is defined twice"),
         ('{"0": "a", "00": "b"}', "Label 0 is defined twice"),
         ('{"cat": 0, "dog": 0}', "Label 0 is defined twice"),
@@ -139,7 +212,20 @@ def test_files(file: str, labels: tuple[str, ...]) -> None:
         ('{"cat": 0, "dog": true}', "dog is neither"),
         ('{"id2label": {"0": "a", "2": "b"}}', "Label 1 is missing"),
         ('[{"id": 0, "name": "a"}, {"id": 0, "name": "b"}]', "same id"),
-        ('[{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]', "Label 0 is missing"),
+        ('[{"id": 1, "name": "a"}, {"id": 3, "name": "b"}]', "Label 0 is missing"),
+        ('{"pipeline": {"tasks": []}}', "no list of class names"),
+        ('{"a": {}}', "no list of class names"),
+        ("PostProcess:\n  Topk:\n    class_id_map_file: labels.txt\n", "no list of class names"),
+        ("flavors:\n  onnx:\n    data: model.onnx\n", "no list of class names"),
+        ("names: [a, b\n", "YAML is invalid at line 2"),
+        ("names: &names [a, b]\nlabels: *names\n", "anchor or an alias"),
+        ("names:\n  0: a\n  0: b\n", "field 0 is defined twice"),
+        ("names:\n  0: a\n  2: b\n", "Label 1 is missing"),
+        ("---\nnames: !!python/name:os.system\n", "tag"),
+        ("names:\n" + "- " * 100_000, "20 levels"),
+        ("item { id: 1 name: 'a' ", "label map is damaged"),
+        ("item { id: 1 } item { id: 2 name: 'b' }", "Item 0 of the label map"),
+        ("item { id: 1 name: 'a' } item { id: 1 name: 'b' }", "same id"),
         ("{0: 'a', 0: 'b'}", "Label 0 is defined twice"),
         ("{0: 'a' 1: 'b'}", "The text after label 0"),
         ("{0: 'a', 1: b}", "not a list of numbers and names"),
@@ -234,6 +320,44 @@ def test_find_tools(file: str) -> None:
 def test_find_unrelated(metadata: dict[str, str]) -> None:
     """Metadata of the same name that hold something else are left alone."""
     assert find(None, metadata, 3).reason == NONE
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"labels": '{"a": {}}'},
+        {"names": "[1, 2]"},
+        {"classes": '{"0": "a", "2": "b"}'},
+        {"names": "{0: 'a', 1: 'b', 2: 'c', 3: 'd'}"},
+        {"model_info labels": "a b c d"},
+        {"model_info labels": "a b c\u202e"},
+    ],
+)
+def test_find_foreign(metadata: dict[str, str]) -> None:
+    """Metadata of another tool that cannot be read, or have other classes, are passed over with a warning."""
+    found = find(None, metadata, 3)
+
+    assert (found.labels, found.reason) == (numbered(3), NONE)
+    assert ["passed over" in warning for warning in found.warnings] == [True, False]
+    assert find(None, {**metadata, "config.json": '{"id2label": ["x", "y", "z"]}'}, None).labels
+
+
+def test_find_own_key() -> None:
+    """What stands under this service's own key is used or refused."""
+    with pytest.raises(InvalidModel, match="no list of class names"):
+        find(None, {"predictor.labels": '{"a": {}}'}, 2)
+
+
+def test_find_background() -> None:
+    """One label too many or too few: the sentence names the background class, and what to do."""
+    many = "\n".join(f"class of {index}" for index in range(1000))
+
+    with pytest.raises(InvalidModel, match=r"1001 classes, but 1000 labels.* add the label background"):
+        find(many, {}, 1001)
+    with pytest.raises(
+        InvalidModel, match=r"1000 classes, but 1001 labels.* background, is a background class.* remove it"
+    ):
+        find(f"background\n{many}", {}, 1000)
 
 
 def test_find_heading() -> None:

@@ -115,6 +115,8 @@ def test_companions(store: Any) -> None:
         version = store.publisher.upload(DEFAULT, folder, manifest).version
 
     assert version.companion(LABELS) == "cat\n"
+    (version.path.parent / LABELS).write_bytes("cat\r\nUhu\n".encode("utf-16"))
+    assert version.companion(LABELS) == "cat\r\nUhu\n"
     assert version.companion("preprocessing") is None
     (version.path.parent / LABELS).write_bytes(b"\xff")
     with pytest.raises(InvalidModel):

@@ -26,6 +26,8 @@ class DeclaredPreprocessing:
         activation: what is to be applied to them.
         multi_label: whether any number of classes may apply.
         warnings: sentences for the uploader.
+        foreign: whether another tool wrote it into the model, so that the model is served without it if it
+            cannot be used.
     """
 
     source: str
@@ -36,6 +38,12 @@ class DeclaredPreprocessing:
     activation: Activation | None = None
     multi_label: bool | None = None
     warnings: tuple[str, ...] = ()
+    foreign: bool = False
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing was declared of the images."""
+        return not self.values
 
     def name(self, value: str) -> str:
         """How the source calls a field."""

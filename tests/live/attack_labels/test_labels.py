@@ -35,6 +35,13 @@ HOSTILE: dict[str, tuple[int, Callable[[], str]]] = {
     "control characters": (422, lambda: json.dumps(["a", "b", "c\x1b[2J\0"])),
     "a line of a million commas": (422, lambda: "," * 1_000_000),
     "quotes that do not end": (422, lambda: "{0: 'a', 1: 'b', 2: '" + "\\'" * 1_900_000),
+    "YAML lists in lists": (422, lambda: "names:\n" + "- " * 1_900_000),
+    "YAML that refers to itself": (422, lambda: "names: &a [b, c, *a]\n"),
+    "YAML that grows": (422, lambda: "a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b, *b]\n"),
+    "YAML that calls": (422, lambda: "names: !!python/object/apply:os.abort []\n"),
+    "a million fields of YAML": (422, lambda: "names:\n" + "- a\n" * 970_000),
+    "a million comments": (422, lambda: "#\n" * 1_900_000),
+    "a label map that does not end": (422, lambda: "item {" + " name: 'a'" * 390_000),
     "bytes that are no text": (422, lambda: "a\nb\nc\udcff"),
 }
 

@@ -1,0 +1,91 @@
+"""One class of a model: its name, identifier and synonyms, from an entry of a labels file."""
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+from predictor.errors import InvalidModel
+
+LONGEST = 200
+"""Characters of a name that are kept."""
+
+_MAX_CHARACTERS = 10_000
+# Marks that turn the direction of the text around them; a page would show something else than stands there.
+_TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+
+
+@dataclass(frozen=True)
+class Label:
+    """One class of a model.
+
+    Attributes:
+        name: what people read.
+        id: the class's identifier in its data set, such as an ImageNet synset; None if it has none.
+        synonyms: other names of the same class.
+    """
+
+    name: str
+    id: str | None = None
+    synonyms: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that `parse` reads back."""
+        value: dict[str, Any] = {"name": self.name}
+        if self.id is not None:
+            value["id"] = self.id
+        if self.synonyms:
+            value["synonyms"] = list(self.synonyms)
+        return value
+
+
+def read_entry(index: int, entry: object) -> Label:
+    """The class that an entry of a labels file describes.
+
+    Args:
+        index: of the class, for the sentence of a refusal.
+        entry: a name, a list of an identifier and a name, or an object with a name.
+
+    Raises:
+        InvalidModel: the entry is none of these, or a text in it cannot be shown.
+    """
+    if isinstance(entry, str):
+        return Label(_name(index, entry))
+    if isinstance(entry, list):
+        return _from_list(index, entry)
+    name = (
+        next((entry[key] for key in ("name", "label") if key in entry), None)
+        if isinstance(entry, dict)
+        else None
+    )
+    if not isinstance(entry, dict) or not isinstance(name, str):
+        raise InvalidModel(f"Label {index} must be a string, or an object with a name.")
+    identifier, synonyms = entry.get("id"), entry.get("synonyms", [])
+    if not isinstance(identifier, str | None):
+        raise InvalidModel(f"The id of label {index} must be a string.")
+    if not isinstance(synonyms, list) or not all(isinstance(one, str) for one in synonyms):
+        raise InvalidModel(f"The synonyms of label {index} must be a list of strings.")
+    others = tuple(_name(index, one) for one in synonyms)
+    return Label(_name(index, name), identifier and _name(index, identifier), others)
+
+
+def _from_list(index: int, entry: list[object]) -> Label:
+    """Keras and TorchServe put the identifier first and the name last."""
+    texts = [one for one in entry if isinstance(one, str)]
+    if not 1 <= len(texts) == len(entry) <= 2:
+        raise InvalidModel(f"Label {index} must be a name, or a list of an identifier and a name.")
+    return Label(_name(index, texts[-1]), _name(index, texts[0]) if len(texts) == 2 else None)
+
+
+def _name(index: int, text: str) -> str:
+    name = " ".join(text.split())
+    if not name:
+        raise InvalidModel(f"Label {index} is empty.")
+    if len(name) > _MAX_CHARACTERS:
+        raise InvalidModel(f"Label {index} has more than {_MAX_CHARACTERS} characters.")
+    if not name.isprintable() and any(map(_is_hidden, name)):
+        raise InvalidModel(f"Label {index} has a character that cannot be displayed.")
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+
+
+def _is_hidden(character: str) -> bool:
+    return character in _TURNING or unicodedata.category(character) in ("Cc", "Cs")

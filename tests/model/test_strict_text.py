@@ -1,0 +1,95 @@
+"""The text of companion files: the encodings that are read, and what YAML may say."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from predictor.model.strict_text import decoded, load_yaml
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_encodings(encoding: str) -> None:
+    """A byte order mark says what the encoding is, and is no part of the text; without one it is UTF-8."""
+    assert decoded("Käuzchen\r\n鳶".encode(encoding)) == "Käuzchen\r\n鳶"
+    assert decoded("\ufeffa".encode("utf-16-be")) == "a"
+    assert decoded(b"") == ""
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"K\xe4uzchen", b"\xff\xfea", b"\xff\xfe\x00\xd8", b"\x89PNG\r\n"])
+def test_other_bytes(data: bytes) -> None:
+    """What is in no such encoding is refused in a sentence that says which may be used."""
+    with pytest.raises(
+        ValueError, match=r"^It must be UTF-8 text, or UTF-16 text with its byte order mark\.$"
+    ):
+        decoded(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: 1\nb: [1.5, -2, 1e-3, .5]\n", {"a": 1, "b": [1.5, -2, 0.001, 0.5]}),
+        ("a: true\nb: False\nc: ~\nd:\n", {"a": True, "b": False, "c": None, "d": None}),
+        # What YAML 1.1 takes for truth values, dates and numbers of other bases are texts.
+        ("[no, on, 2020-01-01, 0x10, 1:30, 1_000, .inf, '1', \"null\"]", None),
+        ("0: a\n1: {b: c}\n", {"0": "a", "1": {"b": "c"}}),
+        ("%YAML 1.1\n---\n- a # said\n- |\n  b\n  c\n", ["a", "b\nc\n"]),
+        ("'a'", "a"),
+    ],
+)
+def test_values(text: str, value: Any) -> None:
+    """Lists, mappings, texts, numbers, truth values and nothing come out as they stand."""
+    expected = value or ["no", "on", "2020-01-01", "0x10", "1:30", "1_000", ".inf", "1", "null"]
+
+    assert load_yaml(text) == expected
+
+
+def test_texts() -> None:
+    """Where texts are asked for, every scalar stays the text that it is."""
+    assert load_yaml("a: 1\nb: [no, 3.10, ~]", texts=True) == {"a": "1", "b": ["no", "3.10", "~"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "one document"),
+        ("--- a\n--- b\n", "one document"),
+        ("a: b: c", "invalid at line 1"),
+        ("a: [1,\nb", "invalid at line"),
+        ("\ta: b", "invalid at line 1"),
+        ("a\0b", "character"),
+        ("a\ud800b", "character"),
+        ("&a b", "anchor"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\n", "anchor"),
+        ("*a", "alias"),
+        ("!!python/object/apply:os.system ['true']", "tag"),
+        ("!!binary aGk=", "tag"),
+        ("a: !own {}", "tag"),
+        ("a: 1\na: 2", "field a is defined twice"),
+        ("? [a]\n: b", "list or a mapping as the name"),
+        ("- " * 1000 + "a", "20 levels"),
+        ("[" * 100_000, "20 levels|invalid"),
+        ("{a: " * 100_000, "20 levels|invalid"),
+        ("a" * 8_000_001, "too long"),
+    ],
+)
+def test_refused(text: str, named: str) -> None:
+    """What is no YAML, or more than plain values, is refused in a sentence."""
+    with pytest.raises(ValueError, match=named):
+        load_yaml(text)
+
+
+@given(
+    text=some.text(max_size=60) | some.lists(some.sampled_from("ab:-[]{},\"'#&*!|>%?\n 01.~")).map("".join)
+)
+def test_any_text(text: str) -> None:
+    """Any text is plain values or a sentence that can be shown."""
+    said = ""
+    try:
+        load_yaml(text)
+    except ValueError as error:
+        said = str(error)
+
+    assert len(said) < 200
+    assert said.isprintable()
