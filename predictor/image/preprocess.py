@@ -1,6 +1,6 @@
 """An RGB picture -> the tensor that a model expects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,6 +11,7 @@ from predictor.image.resize import (
     Edges,
     Interpolation,
     Rounding,
+    Scaled,
     Size,
     covering,
     cut,
@@ -45,6 +46,8 @@ _FIELDS = (
     "mean",
     "std",
 )
+# How many times the target size a decoder must leave, and how many pixels; bench/results/jpeg.md says why.
+_TIMES_LEFT, _PIXELS_LEFT = 4, 512
 # Written only where they say something, and read only where they are.
 _RARE = ("fill", "rounding")
 
@@ -123,10 +126,10 @@ class Preprocessing:
 
     @property
     def shortest(self) -> int:
-        """The short side, in pixels, below which a decoder must not shrink the picture."""
-        if self.resize == "stretch" and not isinstance(self.resize_to, tuple):
-            return max(self.height, self.width)
-        return max(self._area)
+        """The short side, in pixels, below which a decoder must not shrink the image."""
+        plain = self.resize == "stretch" and not isinstance(self.resize_to, tuple)
+        side = max(self.height, self.width) if plain else max(self._area)
+        return max(_PIXELS_LEFT, _TIMES_LEFT * side)
 
     @property
     def _area(self) -> tuple[int, int]:
@@ -183,25 +186,26 @@ class Preprocessing:
         return cls(height=height, width=width, **lists, **fields)
 
 
-def to_tensor(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[Any]:
-    """One picture's tensor.
+def to_tensor(image: Image.Image | Scaled, preprocessing: Preprocessing) -> npt.NDArray[Any]:
+    """One image's tensor.
 
     Args:
-        image: a picture of mode RGB.
+        image: of mode RGB.
         preprocessing: what to do with it.
 
     Returns:
         A contiguous, perhaps read-only array of `preprocessing.shape`, without a batch axis.
     """
     # Grey before the resizing, as Keras and timm load grey pictures: the rounding of the two would differ.
-    coloured = image.convert("L") if preprocessing.channels == "L" else image
+    scaled = image if isinstance(image, Scaled) else Scaled.whole(image)
+    coloured = replace(scaled, pixels=scaled.pixels.convert("L")) if preprocessing.channels == "L" else scaled
     pixels = _pixels(_resized(coloured, preprocessing), preprocessing.channels)
     if preprocessing.layout == "NCHW":
         pixels = pixels.transpose(2, 0, 1)
     return _values(np.ascontiguousarray(pixels), preprocessing)
 
 
-def _resized(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+def _resized(image: Scaled, preprocessing: Preprocessing) -> Image.Image:
     size = preprocessing.width, preprocessing.height
     resized = preprocessing.resized(image.size)
     if resized == size and preprocessing.resize == "stretch":

@@ -40,9 +40,29 @@ class Edges:
 _PLAIN = Edges()
 
 
-def stretch(image: Image.Image, size: Size, interpolation: Interpolation) -> Image.Image:
-    """The whole picture at a size (width, height), its proportions given up."""
-    return image.resize(size, _FILTERS[interpolation])
+@dataclass(frozen=True)
+class Scaled:
+    """An image whose pixels may be those of a fraction of its size.
+
+    Attributes:
+        pixels: of mode RGB.
+        size: width and height of the whole image, which need not be multiples of the fraction.
+        box: where the whole image lies among the pixels: left, top, right and bottom.
+    """
+
+    pixels: Image.Image
+    size: Size
+    box: Box
+
+    @classmethod
+    def whole(cls, image: Image.Image) -> "Scaled":
+        """An image of which all pixels are there."""
+        return cls(image, image.size, (0.0, 0.0, float(image.width), float(image.height)))
+
+
+def stretch(image: Scaled, size: Size, interpolation: Interpolation) -> Image.Image:
+    """The whole image at a size (width, height), its proportions given up."""
+    return image.pixels.resize(size, _FILTERS[interpolation], image.box)
 
 
 def crop(
@@ -62,23 +82,24 @@ def crop(
         interpolation: the filter.
         edges: what happens at the edges of the cut.
     """
-    return cut(image, shortened(image.size, shortest), size, interpolation, edges)
+    return cut(Scaled.whole(image), shortened(image.size, shortest), size, interpolation, edges)
 
 
 def cut(
-    image: Image.Image, resized: Size, size: Size, interpolation: Interpolation, edges: Edges = _PLAIN
+    image: Scaled, resized: Size, size: Size, interpolation: Interpolation, edges: Edges = _PLAIN
 ) -> Image.Image:
-    """The middle, width and height `size`, of the picture once all of it had the size `resized`."""
+    """The middle, width and height `size`, of the image once all of it had the size `resized`."""
     left, width = _window(resized[0], size[0], edges.rounding)
     top, height = _window(resized[1], size[1], edges.rounding)
-    x, y = image.width / resized[0], image.height / resized[1]
+    first_x, first_y, last_x, last_y = image.box
+    x, y = (last_x - first_x) / resized[0], (last_y - first_y) / resized[1]
     box = (
-        left * x,
-        top * y,
-        min((left + width) * x, float(image.width)),
-        min((top + height) * y, float(image.height)),
+        first_x + left * x,
+        first_y + top * y,
+        min(first_x + (left + width) * x, last_x),
+        min(first_y + (top + height) * y, last_y),
     )
-    return _padded(_resize_box(image, (width, height), box, interpolation), size, edges.fill)
+    return _padded(_resize_box(image.pixels, (width, height), box, interpolation), size, edges.fill)
 
 
 def shortened(size: Size, shortest: int) -> Size:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from predictor.image.resize import Interpolation, crop, stretch
+from predictor.image.resize import Interpolation, Scaled, crop, stretch
 
 Pixels = npt.NDArray[np.uint8]
 FILTERS = [name for name in get_args(Interpolation) if name not in ("nearest", "box")]
@@ -124,7 +124,9 @@ def test_crop_extreme_proportions(size: tuple[int, int], interpolation: Interpol
 def test_stretch(interpolation: Interpolation) -> None:
     """Stretching is Pillow's resize to the size, and every filter has its own result."""
     image = _noise(90, 70)
-    results = {name: stretch(image, (64, 48), name).tobytes() for name in get_args(Interpolation)}
+    results = {
+        name: stretch(Scaled.whole(image), (64, 48), name).tobytes() for name in get_args(Interpolation)
+    }
 
     assert results[interpolation] == image.resize((64, 48), Image.Resampling[interpolation.upper()]).tobytes()
     assert len(set(results.values())) == len(results)
