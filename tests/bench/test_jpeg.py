@@ -38,5 +38,5 @@ def test_document() -> None:
     assert "| 2 | 1 | 0.01000 | 0.0100 | 1 |" in lines
     assert "| 4 | 2 | 0.00600 | 0.0100 | 1 |" in lines
     assert "| 5 | 1 | 0.00200 | 0.0020 | 0 |" in lines
-    assert "| net 224 | 256 | 1 | 0.00100 | 0.0010 | 0 | 2 | 0.00600 | 0.0100 | 1 |" in lines
+    assert "| net 224 | 256 | 1 | 0.00100 | 0.0010 | 0 | 1 | 0.00200 | 0.0020 | 0 |" in lines
     assert "| 5 to 6 | 1 | 0.00200 | 0.0020 | 0 |" in lines

@@ -125,10 +125,10 @@ def test_json_not_an_object(value: object) -> None:
 
 
 def test_shortest() -> None:
-    """A decoder must leave 512 pixels and four times what the resize needs, be it for a crop or a stretch."""
-    assert Preprocessing().shortest == 4 * 256
+    """A decoder must leave 512 pixels and five times what the resize needs, be it for a crop or a stretch."""
+    assert Preprocessing().shortest == 5 * 256
     assert Preprocessing(32, 32, resize_to=36).shortest == 512
-    assert Preprocessing(resize="stretch", height=100, width=300).shortest == 4 * 300
+    assert Preprocessing(resize="stretch", height=100, width=300).shortest == 5 * 300
 
 
 @pytest.mark.parametrize(

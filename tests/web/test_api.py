@@ -535,7 +535,7 @@ class TestExact:
     def test_png(self, client: FlaskClient, cat: Path) -> None:
         """The answer is that for the same pixels in a format without loss."""
         jpeg, png = io.BytesIO(), io.BytesIO()
-        Image.open(cat).resize((3600, 2400)).save(jpeg, "JPEG")
+        Image.open(cat).resize((3900, 2600)).save(jpeg, "JPEG")
         Image.open(jpeg).save(png, "PNG", compress_level=1)
 
         exact = client.post("/predict", data=files(jpeg.getvalue(), exact="1")).get_json()
