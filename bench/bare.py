@@ -14,7 +14,7 @@ from pathlib import Path
 
 from predictor.config import BUNDLED_MODEL
 from predictor.discovery.discover import discover
-from predictor.image.decode import Limits, decode
+from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.model.device import Device
 from predictor.model.scores import rank
@@ -53,7 +53,7 @@ def loop(picture: bytes, seconds: float) -> Bare:
     limits = Limits()
 
     def once() -> int:
-        image = decode(picture, limits, spec.preprocessing.shortest)
+        image = decode_scaled(picture, limits, spec.preprocessing.shortest)
         scores = session.run(to_tensor(image, spec.preprocessing)[None])
         return rank(scores[0], spec.activation, 5)[0][0]
 

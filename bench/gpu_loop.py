@@ -18,7 +18,7 @@ import numpy as np
 
 from predictor.config import BUNDLED_MODEL, cores
 from predictor.discovery.discover import discover
-from predictor.image.decode import Limits, decode
+from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.model.device import choose
 from predictor.model.scores import rank
@@ -45,7 +45,7 @@ def pipeline(session: Session, spec: ModelSpec, picture: bytes, seconds: float) 
 
     def prepare() -> None:
         while True:
-            image = decode(picture, Limits(), spec.preprocessing.shortest)
+            image = decode_scaled(picture, Limits(), spec.preprocessing.shortest)
             tensors.put(to_tensor(image, spec.preprocessing))
 
     def once() -> None:
@@ -60,7 +60,7 @@ def pipeline(session: Session, spec: ModelSpec, picture: bytes, seconds: float) 
 
 def model(session: Session, spec: ModelSpec, picture: bytes, seconds: float) -> float:
     """Pictures a second of the model alone."""
-    tensor = to_tensor(decode(picture, Limits(), spec.preprocessing.shortest), spec.preprocessing)
+    tensor = to_tensor(decode_scaled(picture, Limits(), spec.preprocessing.shortest), spec.preprocessing)
     batch = np.stack([tensor] * BATCH)
     return _rate(lambda: session.run(batch, spec.names), seconds)
 

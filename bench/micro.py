@@ -26,12 +26,13 @@ from bench.run import PICTURE, RESULTS
 from predictor import logs
 from predictor.app import create_app
 from predictor.config import BUNDLED_MODEL, Settings
-from predictor.image.decode import Limits, decode
+from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
-from predictor.inference.prediction import EncodedImage, Options, Outcome
+from predictor.inference.admission import Deadline
+from predictor.inference.prediction import EncodedImage, Options, Outcome, Question
 from predictor.metrics import FOLDER_VARIABLE
 from predictor.model.device import Device
-from predictor.model.scores import Ranked, as_ranked, rank
+from predictor.model.scores import Ranked, rank
 from predictor.model.session import load
 from predictor.runtime.worker import Worker
 from predictor.shared import SLOT_VARIABLE
@@ -55,17 +56,17 @@ def pictures(worker: Worker, data: bytes) -> Pieces:
     """The phases of a picture's work, and all of it together."""
     model, limits, engine = worker.engine.model(), Limits(), worker.engine
     preprocessing = model.spec.preprocessing
-    image = decode(data, limits, preprocessing.shortest)
+    image = decode_scaled(data, limits, preprocessing.shortest)
     tensor = to_tensor(image, preprocessing)
     scores = model.scores(tensor)
     session = load(BUNDLED_MODEL, Device("cpu"))
 
     def bare() -> None:
-        image = decode(data, limits, preprocessing.shortest)
+        image = decode_scaled(data, limits, preprocessing.shortest)
         rank(session.run(to_tensor(image, preprocessing)[None])[0], model.spec.activation, 5)
 
     return {
-        "decode": lambda: decode(data, limits, preprocessing.shortest),
+        "decode": lambda: decode_scaled(data, limits, preprocessing.shortest),
         "preprocess": lambda: to_tensor(image, preprocessing),
         "run of the model": lambda: session.run(tensor[None]),
         "run of the model, with its queue and its watchdog": lambda: model.scores(tensor),
@@ -79,12 +80,11 @@ def parts(app: Flask, worker: Worker, data: bytes) -> Pieces:
     """What the service itself does for a request, piece by piece."""
     metrics, outcome = worker.metrics, worker.engine.predict([EncodedImage(data)], Options())
     worker.engine.predict([EncodedImage(data)], Options())
-    digest = hashlib.sha256(data).hexdigest()
-    key = f"answer:{outcome.model.version.digest}:5:{digest}"
+    asked = Question(outcome.model, Options(), Deadline())
+    key = asked.key_of(hashlib.sha256(data).hexdigest())
 
     def find() -> Ranked | None:
-        spec = outcome.model.spec
-        return worker.cache.find(key, lambda kept: as_ranked(kept, len(spec.labels), spec.activation, 5))
+        return worker.cache.find(key, asked.read)
 
     if (kept := find()) is None:
         raise RuntimeError("the cache does not have the answer under its key")

@@ -73,9 +73,7 @@ def _together(*options: Callable[[_Command], _Command]) -> Callable[[_Command], 
 
 _beside_model = _together(
     click.option("--labels", type=_FILE, help="The labels of the model, in any supported format."),
-    click.option(
-        "--preprocessing", type=_FILE, help="The preprocessing of the model, in any supported format."
-    ),
+    click.option("--preprocessing", type=_FILE, help="The preprocessing, in any supported format."),
     click.option("--threads", type=click.IntRange(1), default=cores(), help="Images processed at a time."),
 )
 _of_service = _together(
@@ -97,6 +95,7 @@ _of_report = _together(
 @click.option("--url", help="URL of a running service that predicts instead of this machine.")
 @_of_service
 @click.option("--top-k", type=click.IntRange(1), default=5, help="Maximum number of classes for each image.")
+@click.option("--exact", is_flag=True, help="Decode large JPEGs whole, as PREDICTOR_JPEG=exact does.")
 @click.option(
     "--format",
     "form",
@@ -134,11 +133,12 @@ def _images(words: Iterable[str]) -> list[Picture]:
 
 def _source(given: Mapping[str, Any]) -> LocalModel | RemoteModel:
     model, labels, preprocessing = given["model"], given["labels"], given["preprocessing"]
+    exact = given["exact"] or Settings.from_environment().jpeg == "exact"
     if given["url"] is None:
-        return opened(model or BUNDLED_MODEL, labels, preprocessing)
+        return opened(model or BUNDLED_MODEL, labels, preprocessing, exact=exact)
     if model or labels or preprocessing:
         raise click.UsageError("--url cannot be combined with --model, --labels or --preprocessing.")
-    return RemoteModel(given["url"], given["name"], given["token"])
+    return RemoteModel(given["url"], given["name"], given["token"], exact=exact)
 
 
 def _print(found: Iterable[rows.Row], form: str) -> bool:

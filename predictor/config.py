@@ -56,6 +56,9 @@ class Settings:
     max_image_mb: float = _setting(20.0, "Maximum size of an image in megabytes.")
     max_megapixels: float = _setting(50.0, "Maximum size of an image in millions of pixels.")
     max_model_mb: float = _setting(1024.0, "Maximum size of a model file in megabytes.")
+    jpeg: str = _setting(
+        "fast", "How JPEGs are decoded: `fast` (large ones at a fraction of their size) or `exact` (whole)."
+    )
     formats: tuple[str, ...] = _setting(
         ("JPEG", "PNG", "WEBP", "GIF", "BMP"), "Image formats that are accepted."
     )

@@ -94,6 +94,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "max_image_mb": _number(float, 0.001),
     "max_megapixels": _number(float, 0.001),
     "max_model_mb": _number(float, 0.001),
+    "jpeg": _choice({"fast", "exact"}.__contains__, "fast or exact"),
     "formats": _formats,
     "max_batch": _number(int, 1),
     "max_queue": _number(int, 1),

@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, settings
 
+from bench.photograph import photograph as photograph_of
 from predictor.app import create_app
 from predictor.config import Settings
 from tests import fuzzing
@@ -38,6 +39,12 @@ settings.load_profile("predictor")
 def cat() -> Path:
     """A photograph of a cat; its origin stands in tests/data/README.md."""
     return DATA / "cat.jpg"
+
+
+@pytest.fixture(scope="session")
+def photograph(cat: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A JPEG of 12 megapixels, as a telephone takes it."""
+    return photograph_of(cat, tmp_path_factory.mktemp("photograph") / "cat.jpg").read_bytes()
 
 
 @pytest.fixture(scope="session")

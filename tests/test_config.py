@@ -55,6 +55,7 @@ def test_reading() -> None:
         ("PREDICTOR_FORMATS", " , "),
         ("PREDICTOR_DATA", ""),
         ("PREDICTOR_LOG", "xml"),
+        ("PREDICTOR_JPEG", "whole"),
         ("PREDICTOR_ADMIN_TOKEN", ","),
         ("PREDICTOR_PREDICT_TOKEN", " , ,"),
         ("PREDICTOR_TRUSTED_HOSTS", "example.com:80"),

@@ -21,7 +21,7 @@ from predictor.discovery.discover import recalled
 from predictor.errors import InvalidImage, InvalidRequest, NotReady
 from predictor.evaluation.images import Picture
 from predictor.evaluation.runner import TOP, Answer
-from predictor.image.decode import Limits, decode
+from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.model.device import Device
 from predictor.model.labels import Label
@@ -42,12 +42,14 @@ class LocalModel:
         spec: how to feed it and how to read its answer.
         session: runs it.
         limits: of pictures.
+        exact: whether `predictions` decodes JPEGs whole; `classify` always does.
     """
 
     title: str
     spec: ModelSpec
     session: Session
     limits: Limits
+    exact: bool = False
 
     @property
     def about(self) -> dict[str, Any]:
@@ -71,7 +73,7 @@ class LocalModel:
             ImageError: it cannot be opened.
         """
         start = time.perf_counter()
-        ranked = self._ranked(data, TOP)
+        ranked = self._ranked(data, TOP, exact=True)
         return Answer(ranked, time.perf_counter() - start)
 
     def predictions(self, data: bytes, top_k: int) -> list[dict[str, Any]]:
@@ -80,21 +82,24 @@ class LocalModel:
         Raises:
             ImageError: it cannot be opened.
         """
-        return described(self._ranked(data, top_k), self.spec.labels)
+        return described(self._ranked(data, top_k, exact=self.exact), self.spec.labels)
 
-    def _ranked(self, data: bytes, top_k: int) -> Ranked:
-        image = decode(data, self.limits, self.spec.preprocessing.shortest)
+    def _ranked(self, data: bytes, top_k: int, *, exact: bool) -> Ranked:
+        image = decode_scaled(data, self.limits, 0 if exact else self.spec.preprocessing.shortest)
         scores = self.run(to_tensor(image, self.spec.preprocessing))
         return rank(scores, self.spec.activation, top_k)
 
 
-def opened(model: Path, labels_path: Path | None, preprocessing: Path | None) -> LocalModel:
+def opened(
+    model: Path, labels_path: Path | None, preprocessing: Path | None, *, exact: bool = False
+) -> LocalModel:
     """Try a model in a process of its own, as the service tries an upload, and load it.
 
     Args:
         model: the ONNX file.
         labels_path: the labels that came with it; None for those in the file.
         preprocessing: the same for the preprocessing.
+        exact: whether its `predictions` are to decode JPEGs whole.
 
     Raises:
         InvalidModel: it cannot be served; the sentence says why.
@@ -110,7 +115,7 @@ def opened(model: Path, labels_path: Path | None, preprocessing: Path | None) ->
     except OSError as error:
         raise InvalidRequest("A file of the model cannot be read or copied.") from error
     limits = Limits.of(Settings())
-    return LocalModel(model.name, recalled(report.spec, text, session.graph), session, limits)
+    return LocalModel(model.name, recalled(report.spec, text, session.graph), session, limits, exact)
 
 
 def _copied(model: Path, labels: Path | None, preprocessing: Path | None, folder: Path) -> Request:
@@ -143,17 +148,19 @@ class RemoteModel:
         url: where the service is.
         name: the model.
         token: its bearer token, if it needs one.
+        exact: whether `predictions` asks it to decode JPEGs whole; `classify` always does.
 
     Attributes:
         title: what a report is about.
         about: the version that answered last.
     """
 
-    def __init__(self, url: str, name: str, token: str | None) -> None:
+    def __init__(self, url: str, name: str, token: str | None, *, exact: bool = False) -> None:
         self.title = f"{name} of {url}"
         self.about: dict[str, Any] = {"name": name, "version": None, "digest": None}
         self._url = f"{url.rstrip('/')}/predict"
         self._name = name
+        self._exact = exact
         self._headers = {"Content-Type": "application/octet-stream"}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -169,7 +176,7 @@ class RemoteModel:
         problem = "There is no image."
         for picture in pictures[:_TRIES]:
             try:
-                answer = self._ask(picture.read(), _ALL)
+                answer = self._ask(picture.read(), _ALL, exact=True)
             except InvalidImage as error:
                 problem = error.detail
                 continue
@@ -185,7 +192,7 @@ class RemoteModel:
             NotReady: it does not answer.
         """
         start = time.perf_counter()
-        answer = self._ask(data, TOP)
+        answer = self._ask(data, TOP, exact=True)
         seconds = time.perf_counter() - start
         return Answer([(one["index"], one["confidence"]) for one in answer["predictions"]], seconds)
 
@@ -196,11 +203,11 @@ class RemoteModel:
             InvalidImage: the service refuses the image.
             NotReady: it does not answer.
         """
-        return list(self._ask(data, top_k)["predictions"])
+        return list(self._ask(data, top_k, exact=self._exact)["predictions"])
 
-    def _ask(self, data: bytes, top_k: int) -> dict[str, Any]:
+    def _ask(self, data: bytes, top_k: int, *, exact: bool) -> dict[str, Any]:
         for _ in range(_TRIES):
-            status, wait, answer = self._answer(data, top_k)
+            status, wait, answer = self._answer(data, top_k, exact=exact)
             if status == 200:
                 self.about = answer["model"]
                 return answer
@@ -210,9 +217,10 @@ class RemoteModel:
         problem = str(answer.get("detail", f"The service answered with status {status}."))
         raise InvalidImage(problem) if status in {413, 415, 422} else NotReady(problem)
 
-    def _answer(self, data: bytes, top_k: int) -> tuple[int, float | None, dict[str, Any]]:
+    def _answer(self, data: bytes, top_k: int, *, exact: bool) -> tuple[int, float | None, dict[str, Any]]:
         """Status, seconds until it may be tried again, and body."""
-        query = urlencode({"top_k": top_k, "model": self._name})
+        chosen = {"top_k": top_k, "model": self._name} | ({"exact": "true"} if exact else {})
+        query = urlencode(chosen)
         try:
             response = self._pool.request("POST", f"{self._url}?{query}", body=data, headers=self._headers)
             body = json.loads(response.data)

@@ -140,7 +140,7 @@ class Tuner:
     ) -> list[Score] | PredictorError:
         """One picture with each candidate; it is decoded once."""
         try:
-            image = decode(picture.read(), self.limits, max(form.shortest for form in forms))
+            image = decode(picture.read(), self.limits)
             return [self._score(self.run(to_tensor(image, form)), truth) for form in forms]
         except PredictorError as error:
             return error

@@ -6,7 +6,6 @@ is decoded. Metadata is dropped before decoding, except for the EXIF orientation
 
 import contextlib
 import io
-import math
 import re
 import struct
 import warnings
@@ -19,13 +18,11 @@ from PIL import Image, UnidentifiedImageError
 from predictor.config import Settings
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from predictor.image import formats
+from predictor.image.resize import Scaled
 from predictor.image.rgb import orientation, to_rgb, upright
 
 # JPEG, GIF and WebP cannot have a longer side; resizing costs memory in proportion to it.
 MAX_SIDE = 65_535
-# Twice would halve the small loss of detail, but a photograph of 12 megapixels and over 3 MB would then
-# cost more than a quarter of its full decoding.
-_DRAFT_MARGIN = 1.4
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
     ("JPEG", 0, (b"\xff\xd8\xff",)),
@@ -102,16 +99,21 @@ def sniff(data: bytes) -> str | None:
 
 
 def decode(data: bytes, limits: Limits, shortest: int = 0) -> Image.Image:
-    """Decode the first frame of a picture.
+    """The pixels that `decode_scaled` gives."""
+    return decode_scaled(data, limits, shortest).pixels
+
+
+def decode_scaled(data: bytes, limits: Limits, shortest: int = 0) -> Scaled:
+    """Decode the first frame of an image.
 
     Args:
-        data: the encoded picture.
+        data: the encoded image.
         limits: the formats and sizes that are accepted.
-        shortest: the side, in pixels, to which the caller will shrink the short side; above 0, a
-            JPEG may come at 1/2, 1/4 or 1/8 of its size, yet never below 1.4 times this side.
+        shortest: the short side, in pixels, that must be left; above 0, a JPEG may come at 1/2, 1/4 or
+            1/8 of its size, 0 decodes it whole.
 
     Returns:
-        A loaded picture of mode RGB, upright by its EXIF orientation, transparent parts white.
+        A loaded image of mode RGB, upright by its EXIF orientation, transparent parts white.
 
     Raises:
         UnsupportedImage: the bytes are of no format, or not of an accepted one.
@@ -124,11 +126,12 @@ def decode(data: bytes, limits: Limits, shortest: int = 0) -> Image.Image:
     with _translated():
         stripped, exif = _STRIP.get(name or "", _as_it_is)(data)
         image = _open(stripped, formats, limits)
-        if shortest > 0:
-            side = math.ceil(_DRAFT_MARGIN * shortest)
-            image.draft(None, (side, side))
+        whole = image.size
+        drafted = image.draft(None, (shortest, shortest)) if shortest > 0 else None
         image.load()
-        return upright(to_rgb(image), orientation(exif or _exif(image)))
+        box = (0, 0, *whole) if drafted is None else drafted[1]
+        scaled = Scaled(to_rgb(image), whole, box)
+        return upright(scaled, orientation(exif or _exif(image)))
 
 
 def _check_bytes(data: bytes, limits: Limits) -> None:

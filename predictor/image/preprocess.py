@@ -1,6 +1,6 @@
 """An RGB picture -> the tensor that a model expects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,6 +11,7 @@ from predictor.image.resize import (
     Edges,
     Interpolation,
     Rounding,
+    Scaled,
     Size,
     covering,
     cut,
@@ -35,19 +36,13 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "rounding": get_args(Rounding),
 }
 _FIELDS = (
-    "size",
-    "resize",
-    "resize_to",
-    "interpolation",
-    "channels",
-    "layout",
-    "dtype",
-    "scale",
-    "mean",
-    "std",
+    *("size", "resize", "resize_to", "interpolation", "channels", "layout", "dtype"),
+    *("scale", "mean", "std"),
 )
 # No image has this side, so that a decoder shrinks none: a filter that does not average sees each pixel.
 _WHOLE = 1 << 16
+# How many times the target size a decoder must leave, and how many pixels; bench/results/jpeg.md says why.
+_TIMES_LEFT, _PIXELS_LEFT = 5, 512
 # Written only where they say something, and read only where they are.
 _RARE = ("fill", "rounding")
 
@@ -127,12 +122,12 @@ class Preprocessing:
 
     @property
     def shortest(self) -> int:
-        """The short side, in pixels, below which a decoder must not shrink the picture."""
+        """The short side, in pixels, below which a decoder must not shrink the image."""
         if self.interpolation == "linear":
             return _WHOLE
-        if self.resize == "stretch" and not isinstance(self.resize_to, tuple):
-            return max(self.height, self.width)
-        return max(self.area)
+        plain = self.resize == "stretch" and not isinstance(self.resize_to, tuple)
+        side = max(self.height, self.width) if plain else max(self.area)
+        return max(_PIXELS_LEFT, _TIMES_LEFT * side)
 
     @property
     def area(self) -> tuple[int, int]:
@@ -189,25 +184,26 @@ class Preprocessing:
         return cls(height=height, width=width, **lists, **fields)
 
 
-def to_tensor(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[Any]:
-    """One picture's tensor.
+def to_tensor(image: Image.Image | Scaled, preprocessing: Preprocessing) -> npt.NDArray[Any]:
+    """One image's tensor.
 
     Args:
-        image: a picture of mode RGB.
+        image: of mode RGB.
         preprocessing: what to do with it.
 
     Returns:
         A contiguous, perhaps read-only array of `preprocessing.shape`, without a batch axis.
     """
     # Grey before the resizing, as Keras and timm load grey pictures: the rounding of the two would differ.
-    coloured = image.convert("L") if preprocessing.channels == "L" else image
+    scaled = image if isinstance(image, Scaled) else Scaled.whole(image)
+    coloured = replace(scaled, pixels=scaled.pixels.convert("L")) if preprocessing.channels == "L" else scaled
     pixels = _pixels(_resized(coloured, preprocessing), preprocessing.channels)
     if preprocessing.layout == "NCHW":
         pixels = pixels.transpose(2, 0, 1)
     return _values(np.ascontiguousarray(pixels), preprocessing)
 
 
-def _resized(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+def _resized(image: Scaled, preprocessing: Preprocessing) -> Image.Image:
     size = preprocessing.width, preprocessing.height
     if preprocessing.rounding == "none" and preprocessing.resize == "crop":
         return middle(image, preprocessing.area, size, preprocessing.interpolation)

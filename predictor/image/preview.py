@@ -19,7 +19,7 @@ def thumbnail(data: bytes, limits: Limits) -> bytes:
     Raises:
         ImageError: the picture cannot be opened within the limits.
     """
-    image = decode(data, limits, shortest=_SIDE)
+    image = decode(data, limits, _SIDE)
     image.thumbnail((_SIDE, _SIDE))
     out = io.BytesIO()
     image.save(out, "JPEG", quality=80)

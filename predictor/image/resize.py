@@ -46,11 +46,31 @@ _PLAIN = Edges()
 _BITS = 11
 
 
-def stretch(image: Image.Image, size: Size, interpolation: Interpolation) -> Image.Image:
-    """The whole picture at a size (width, height), its proportions given up."""
+@dataclass(frozen=True)
+class Scaled:
+    """An image whose pixels may be those of a fraction of its size.
+
+    Attributes:
+        pixels: of mode RGB.
+        size: width and height of the whole image, which need not be multiples of the fraction.
+        box: where the whole image lies among the pixels: left, top, right and bottom.
+    """
+
+    pixels: Image.Image
+    size: Size
+    box: Box
+
+    @classmethod
+    def whole(cls, image: Image.Image) -> "Scaled":
+        """An image of which all pixels are there."""
+        return cls(image, image.size, (0.0, 0.0, float(image.width), float(image.height)))
+
+
+def stretch(image: Scaled, size: Size, interpolation: Interpolation) -> Image.Image:
+    """The whole image at a size (width, height), its proportions given up."""
     if interpolation == "linear":
-        return _linear(image, size, (0.0, 0.0, float(image.width), float(image.height)))
-    return image.resize(size, _FILTERS[interpolation])
+        return _linear(image.pixels, size, image.box)
+    return image.pixels.resize(size, _FILTERS[interpolation], image.box)
 
 
 def crop(
@@ -70,41 +90,44 @@ def crop(
         interpolation: the filter.
         edges: what happens at the edges of the cut.
     """
-    return cut(image, shortened(image.size, shortest), size, interpolation, edges)
+    return cut(Scaled.whole(image), shortened(image.size, shortest), size, interpolation, edges)
 
 
 def cut(
-    image: Image.Image, resized: Size, size: Size, interpolation: Interpolation, edges: Edges = _PLAIN
+    image: Scaled, resized: Size, size: Size, interpolation: Interpolation, edges: Edges = _PLAIN
 ) -> Image.Image:
-    """The middle, width and height `size`, of the picture once all of it had the size `resized`."""
+    """The middle, width and height `size`, of the image once all of it had the size `resized`."""
     left, width = _window(resized[0], size[0], edges.rounding)
     top, height = _window(resized[1], size[1], edges.rounding)
-    x, y = image.width / resized[0], image.height / resized[1]
+    first_x, first_y, last_x, last_y = image.box
+    x, y = (last_x - first_x) / resized[0], (last_y - first_y) / resized[1]
     box = (
-        left * x,
-        top * y,
-        min((left + width) * x, float(image.width)),
-        min((top + height) * y, float(image.height)),
+        first_x + left * x,
+        first_y + top * y,
+        min(first_x + (left + width) * x, last_x),
+        min(first_y + (top + height) * y, last_y),
     )
-    return _padded(_resize_box(image, (width, height), box, interpolation), size, edges.fill)
+    return _padded(_resize_box(image.pixels, (width, height), box, interpolation), size, edges.fill)
 
 
-def middle(image: Image.Image, area: Size, size: Size, interpolation: Interpolation) -> Image.Image:
+def middle(image: Scaled, area: Size, size: Size, interpolation: Interpolation) -> Image.Image:
     """The same middle as of `cut`, resized at once and without a rounding, as Pillow's `ImageOps.fit` does.
 
     Args:
-        image: a picture of mode RGB or L.
-        area: width and height that the whole picture would just cover.
+        image: of mode RGB or L.
+        area: width and height that the whole image would just cover.
         size: width and height of the cut.
         interpolation: the filter.
     """
-    ratio = min(image.width / area[0], image.height / area[1])
+    ratio = min(image.size[0] / area[0], image.size[1] / area[1])
     width, height = (min(side * ratio, whole) for side, whole in zip(size, image.size, strict=True))
-    left, top = (image.width - width) / 2, (image.height - height) / 2
-    box = left, top, left + width, top + height
+    first_x, first_y, last_x, last_y = image.box
+    x, y = (last_x - first_x) / image.size[0], (last_y - first_y) / image.size[1]
+    left, top = first_x + x * (image.size[0] - width) / 2, first_y + y * (image.size[1] - height) / 2
+    box = left, top, left + x * width, top + y * height
     if interpolation == "linear":
-        return _linear(image, size, box)
-    return image.resize(size, _FILTERS[interpolation], box=box)
+        return _linear(image.pixels, size, box)
+    return image.pixels.resize(size, _FILTERS[interpolation], box=box)
 
 
 def shortened(size: Size, shortest: int) -> Size:

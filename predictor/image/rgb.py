@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from predictor.image.resize import Scaled
+
 _DEEP = ("I", "F")
 
 
@@ -71,6 +73,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Those that turn the columns around, those that turn the rows around, and those that then swap the two.
+_MIRRORED_ACROSS, _MIRRORED_DOWN, _SWAPPED = {2, 3, 7, 8}, {3, 4, 6, 7}, {5, 6, 7, 8}
 
 
 def orientation(exif: bytes) -> int:
@@ -97,7 +101,13 @@ def _first_directory(tiff: bytes, order: str) -> int:
     return 1
 
 
-def upright(image: Image.Image, value: int) -> Image.Image:
-    """The picture turned so that its top is up; `value` is its EXIF orientation."""
-    turn = _UPRIGHT.get(value)
-    return image if turn is None else image.transpose(turn)
+def upright(image: Scaled, value: int) -> Scaled:
+    """The image turned so that its top is up; `value` is its EXIF orientation."""
+    if (turn := _UPRIGHT.get(value)) is None:
+        return image
+    (width, height), (left, top, right, bottom) = image.pixels.size, image.box
+    across = (width - right, width - left) if value in _MIRRORED_ACROSS else (left, right)
+    down = (height - bottom, height - top) if value in _MIRRORED_DOWN else (top, bottom)
+    across, down = (down, across) if value in _SWAPPED else (across, down)
+    size = image.size[::-1] if value in _SWAPPED else image.size
+    return Scaled(image.pixels.transpose(turn), size, (across[0], down[0], across[1], down[1]))

@@ -15,7 +15,7 @@ from typing import Any
 from predictor.config import Settings
 from predictor.errors import Overloaded
 from predictor.fetch.client import Fetcher
-from predictor.image.decode import Limits, decode
+from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.inference.cache import Cache
 from predictor.inference.job import Array, Job, Run
@@ -195,7 +195,7 @@ class Answers:
     def _tensor(self, asked: Question, data: bytes) -> Array:
         preprocessing = asked.model.spec.preprocessing
         start = time.perf_counter()
-        image = decode(data, self._limits, preprocessing.shortest)
+        image = decode_scaled(data, self._limits, 0 if asked.options.exact else preprocessing.shortest)
         decoded = time.perf_counter()
         tensor = to_tensor(image, preprocessing)
         asked.phases.add("decode", decoded - start)

@@ -7,6 +7,7 @@ never mixes two in one answer.
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from predictor.config import Settings
 from predictor.errors import Internal, ModelNotFound, PredictorError
@@ -58,6 +59,7 @@ class Engine:
         self._metrics = metrics
         self._phase_seconds = {phase: metrics.phase_seconds.labels(phase) for phase in PHASES}
         self._limits = Limits.of(settings)
+        self._exact = settings.jpeg == "exact"
         self._answers = Answers(settings, cache, fetcher, metrics.count_cache)
         self.admission = Admission(settings)
         self._previews = threading.Semaphore(settings.concurrency)
@@ -95,7 +97,8 @@ class Engine:
         """
         deadline = deadline or Deadline()
         model = self.model(options.model, options.version)
-        asked = [Question(model, options, deadline) for _ in images]
+        chosen = replace(options, exact=True) if self._exact else options
+        asked = [Question(model, chosen, deadline) for _ in images]
         with self.admission.reserve(len(images), model.runner.seconds_per_image, deadline):
             answers = self._answers.begin(asked, images)
             results = [self._attempt(one, answer) for one, answer in zip(asked, answers, strict=True)]

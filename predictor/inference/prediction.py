@@ -16,6 +16,10 @@ from predictor.store.registry import DEFAULT
 PHASES = ("fetch", "queue", "decode", "preprocess", "infer")
 """The phases of a picture's work, in their order."""
 
+PIPELINE = 2
+"""The number of the way from bytes to confidences; a change of confidences raises it, and old answers in the
+cache are no longer found."""
+
 
 @dataclass(frozen=True)
 class EncodedImage:
@@ -45,6 +49,7 @@ class Options:
         version: its version; None for the live one.
         debug: whether the answer is to say how it came about; such an answer is always a new one.
         fresh: whether the answer is neither to be looked up nor to be kept.
+        exact: whether JPEGs are decoded whole, however large they are.
     """
 
     top_k: int = 5
@@ -52,6 +57,7 @@ class Options:
     version: int | None = None
     debug: bool = False
     fresh: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,8 @@ class Question:
 
     def key_of(self, digest: str) -> str:
         """Where the answer is kept that an image of this digest has."""
-        return f"answer:{self.model.version.digest}:{self.options.top_k}:{digest}"
+        way = f"{PIPELINE}-{'exact' if self.options.exact else 'fast'}"
+        return f"answer:{way}:{self.model.version.digest}:{self.options.top_k}:{digest}"
 
     def read(self, kept: object) -> Ranked | None:
         """The answer that was kept there; None if it cannot be this model's."""

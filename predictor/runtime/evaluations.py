@@ -29,7 +29,7 @@ Step = Progress | dict[str, Any]
 class Evaluations:
     """Says how well a model does on labelled pictures, and which preprocessing it does best with.
 
-    Pictures go the same way as those of requests, so that what is measured is what is served.
+    Images go the same way as those of requests, except that large JPEGs are always decoded whole.
 
     Args:
         settings: limits.
@@ -68,7 +68,7 @@ class Evaluations:
 
     def _classify(self, model: LoadedModel) -> Classify:
         version = model.version
-        options = Options(top_k=TOP, model=version.name, version=version.version, fresh=True)
+        options = Options(top_k=TOP, model=version.name, version=version.version, fresh=True, exact=True)
 
         def classify(data: bytes) -> Answer:
             outcome = self._patiently(data, options)

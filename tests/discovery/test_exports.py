@@ -6,6 +6,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,25 @@ def confidences(served: LocalModel, image: Image.Image) -> npt.NDArray[np.float6
     return np.array([confidence for _, confidence in sorted(ranked)])
 
 
+def confidences_of_pixels(served: LocalModel, image: Image.Image) -> npt.NDArray[np.float64]:
+    """What the model answers if all of an image is resized and then cut, as the tools do, by index."""
+    form = served.spec.preprocessing
+    image = image.convert("L") if form.channels == "L" else image
+    (width, height), short = image.size, form.resize_to
+    size = form.width, form.height
+    if form.resize == "crop":
+        assert isinstance(short, int)
+        size = (short * width // height, short) if width > height else (short, short * height // width)
+    whole = image.resize(size, Image.Resampling[form.interpolation.upper()])
+    left, top = round((size[0] - form.width) / 2), round((size[1] - form.height) / 2)
+    pixels = np.atleast_3d(np.asarray(whole, np.float64)[top : top + form.height, left : left + form.width])
+    pixels = pixels[:, :, ::-1] if form.channels == "BGR" else pixels
+    values = ((pixels * form.scale - form.mean) / form.std).astype(form.dtype)
+    scores = served.run(values.transpose(2, 0, 1) if form.layout == "NCHW" else values)
+    ranked = rank(scores, served.spec.activation, len(served.spec.labels))
+    return np.array([confidence for _, confidence in sorted(ranked)])
+
+
 @pytest.mark.parametrize("name", EXPORTS)
 def test_reference(name: str, tmp_path: Path, cat: Path) -> None:
     """The five best classes are the tool's own, in its order, and all confidences are within a thousandth."""
@@ -83,6 +103,19 @@ def test_preprocessing_matters(name: str, tmp_path: Path, cat: Path) -> None:
 
     assert max(apart) > 5 * TOLERANCE
     assert bare.spec.warnings
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_photograph(name: str, tmp_path: Path, photograph: bytes) -> None:
+    """A JPEG of 12 megapixels that is decoded whole is answered within a thousandth as well."""
+    served = replace(model(name, tmp_path), exact=True)
+
+    answered = served.predictions(photograph, len(served.spec.labels))
+
+    found = np.array([one["confidence"] for one in sorted(answered, key=lambda one: int(one["index"]))])
+    expected = confidences_of_pixels(served, Image.open(io.BytesIO(photograph)))
+    assert np.argsort(-found)[:5].tolist() == np.argsort(-expected)[:5].tolist()
+    assert np.abs(found - expected).max() < TOLERANCE
 
 
 def test_every_kind() -> None:

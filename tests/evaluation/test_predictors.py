@@ -59,3 +59,17 @@ def test_bad(tmp_path: Path) -> None:
         opened(tmp_path / "bad.onnx", None, None)
     with pytest.raises(InvalidRequest):
         opened(tmp_path / "gone.onnx", None, None)
+
+
+def test_large_jpeg(photograph: bytes) -> None:
+    """A large JPEG is judged whole by `classify`, and by `predictions` only if that was chosen."""
+    fast, exact = opened(BUNDLED_MODEL, None, None), opened(BUNDLED_MODEL, None, None, exact=True)
+    said = fast.classify(photograph).ranked
+
+    listed = [
+        [(one["index"], one["confidence"]) for one in model.predictions(photograph, 5)]
+        for model in (exact, fast)
+    ]
+
+    assert exact.classify(photograph).ranked == said
+    assert (listed[0] == said, listed[1] == said) == (True, False)

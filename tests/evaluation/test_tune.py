@@ -14,7 +14,7 @@ from predictor.evaluation.images import Picture
 from predictor.evaluation.runner import Progress
 from predictor.evaluation.tune import Tuner, sample
 from predictor.image.decode import Limits
-from predictor.image.preprocess import Preprocessing
+from predictor.image.preprocess import Preprocessing, to_tensor
 from predictor.model.labels import Label
 from predictor.model.spec import ModelSpec, Tensor
 
@@ -119,3 +119,17 @@ def test_sample() -> None:
     assert [one.name for one in chosen] == [one.name for one in sample(pictures, 10)]
     assert len(chosen) == 10
     assert sample(pictures, 100) == pictures
+
+
+def test_large_jpeg(photograph: bytes) -> None:
+    """Every candidate sees the pixels of the whole decoding, however large a JPEG is."""
+    seen = list[npt.NDArray[Any]]()
+
+    def run(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        seen.append(tensor)
+        return nearest(tensor)
+
+    list(Tuner(SPEC, run, Limits(), threads=1).tune([Picture("red/1.jpg", ("red",), lambda: photograph)]))
+
+    whole = to_tensor(Image.open(io.BytesIO(photograph)), SPEC.preprocessing)
+    assert any(np.array_equal(tensor, whole) for tensor in seen)

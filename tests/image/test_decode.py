@@ -205,14 +205,16 @@ def test_decode_first_frame(kind: str, encode: Encode) -> None:
 
 
 def test_decode_large_jpeg_at_reduced_scale(encode: Encode) -> None:
-    """A JPEG far larger than needed comes at the smallest scale that is 1.4 times the wanted side."""
+    """A JPEG far larger than needed comes at the smallest scale that leaves the wanted side."""
     data = encode(Image.new("RGB", (1600, 1200), "teal"), "JPEG")
+    tall = encode(Image.new("RGB", (1200, 1600), "teal"), "JPEG")
 
     assert decode(data, LIMITS).size == (1600, 1200)
-    assert decode(data, LIMITS, shortest=429).size == (1600, 1200)
-    assert decode(data, LIMITS, shortest=428).size == (800, 600)
-    assert decode(data, LIMITS, shortest=214).size == (400, 300)
+    assert decode(data, LIMITS, shortest=601).size == (1600, 1200)
+    assert decode(data, LIMITS, shortest=600).size == (800, 600)
+    assert decode(data, LIMITS, shortest=300).size == (400, 300)
     assert decode(data, LIMITS, shortest=10).size == (200, 150)
+    assert decode(tall, LIMITS, shortest=300).size == (300, 400)
 
 
 def test_decode_keeps_no_metadata(smooth: Pixels, encode: Encode) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from predictor.image.decode import Limits, decode
+from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import Preprocessing, to_tensor
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -125,9 +125,10 @@ def test_json_not_an_object(value: object) -> None:
 
 
 def test_shortest() -> None:
-    """A decoder must keep the side that the resize needs: of the crop, or the longer one of a stretch."""
-    assert Preprocessing().shortest == 256
-    assert Preprocessing(resize="stretch", height=100, width=300).shortest == 300
+    """A decoder must leave 512 pixels and five times what the resize needs, be it for a crop or a stretch."""
+    assert Preprocessing().shortest == 5 * 256
+    assert Preprocessing(32, 32, resize_to=36).shortest == 512
+    assert Preprocessing(resize="stretch", height=100, width=300).shortest == 5 * 300
 
 
 @pytest.mark.parametrize(
@@ -219,19 +220,23 @@ def test_stretch(image: Image.Image) -> None:
     assert np.array_equal(tensor, np.asarray(image.resize((80, 64), Image.Resampling.BILINEAR)))
 
 
-def test_reduced_jpeg_keeps_quality(encode: Callable[..., bytes]) -> None:
-    """A 12-megapixel JPEG decoded at reduced scale gives the tensor of a full decode within 1.5 levels."""
-    y, x = np.mgrid[0:3000, 0:4000]
-    wave = 128 + 90 * np.sin(x / 90) * np.cos(y / 70)
-    noise = np.random.default_rng(5).normal(0, 12, (3000, 4000))
-    picture = np.clip(np.stack([wave + noise, 255 - wave + noise, x / 16 + noise], -1), 0, 255).astype(
-        np.uint8
-    )
-    data = encode(Image.fromarray(picture), "JPEG", quality=90)
-    preprocessing = Preprocessing()
+# With a whole number of halves, without one, and two whose half has other proportions than the whole.
+@pytest.mark.parametrize("size", [(4000, 3000), (4001, 3001), (3873, 3098), (2846, 4217)])
+@pytest.mark.parametrize("resize", ["crop", "stretch", "fit"])
+def test_reduced_jpeg_keeps_quality(size: tuple[int, int], resize: Any, encode: Callable[..., bytes]) -> None:
+    """A 12-megapixel JPEG decoded at reduced scale gives the tensor of a full decode but for its rounding."""
+    x, y = np.meshgrid(*map(np.arange, size))
+    wave = 128 + 90 * np.sin(x / 25) * np.cos(y / 20)
+    noise = np.random.default_rng(5).normal(0, 12, x.shape)
+    pixels = np.clip(np.stack([wave + noise, 255 - wave + noise, x / 18 + noise], -1), 0, 255)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(Image.fromarray(pixels.astype(np.uint8)), "JPEG", quality=90, exif=exif)
+    preprocessing = Preprocessing(resize=resize)
 
-    reduced, full = decode(data, Limits(), preprocessing.shortest), decode(data, Limits())
+    reduced, full = (decode_scaled(data, Limits(), short) for short in (preprocessing.shortest, 0))
 
-    assert (reduced.size, full.size) == ((500, 375), (4000, 3000))
-    tensors = [to_tensor(image, preprocessing).astype(int) for image in (reduced, full)]
-    assert np.abs(tensors[0] - tensors[1]).mean() < 1.5
+    assert reduced.pixels.width < full.pixels.width
+    differences = np.abs(to_tensor(reduced, preprocessing) - to_tensor(full, preprocessing).astype(int))
+    assert differences.mean() < 0.3
+    assert differences.max() <= 3

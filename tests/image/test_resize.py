@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageOps
 
-from predictor.image.resize import Interpolation, crop, middle, stretch
+from predictor.image.resize import Interpolation, Scaled, crop, middle, stretch
 
 Pixels = npt.NDArray[np.uint8]
 FILTERS = [name for name in get_args(Interpolation) if name not in ("nearest", "box", "linear")]
@@ -124,7 +124,9 @@ def test_crop_extreme_proportions(size: tuple[int, int], interpolation: Interpol
 def test_stretch(interpolation: Interpolation) -> None:
     """Stretching is Pillow's resize to the size, and every filter has its own result."""
     image = _noise(90, 70)
-    results = {name: stretch(image, (64, 48), name).tobytes() for name in get_args(Interpolation)}
+    results = {
+        name: stretch(Scaled.whole(image), (64, 48), name).tobytes() for name in get_args(Interpolation)
+    }
 
     assert results[interpolation] == image.resize((64, 48), Image.Resampling[interpolation.upper()]).tobytes()
     assert len(set(results.values())) == len(results)
@@ -142,10 +144,10 @@ def test_linear(size: tuple[int, int]) -> None:
         Image.Resampling.BILINEAR,
     )
 
-    stretched = stretch(image, (256, 224), "linear")
+    stretched = stretch(Scaled.whole(image), (256, 224), "linear")
 
     assert _difference(stretched, np.asarray(whole)) <= 1
-    grey = stretch(image.convert("L"), (256, 224), "linear")
+    grey = stretch(Scaled.whole(image.convert("L")), (256, 224), "linear")
     assert (grey.mode, grey.size) == ("L", (256, 224))
 
 
@@ -153,7 +155,7 @@ def test_linear(size: tuple[int, int]) -> None:
 def test_linear_crop(size: tuple[int, int]) -> None:
     """The cut of `linear` is that of the whole image, to the last bit."""
     image = _noise(*size)
-    whole = stretch(image, _resized(*size, 256), "linear")
+    whole = stretch(Scaled.whole(image), _resized(*size, 256), "linear")
 
     assert _difference(crop(image, 256, (224, 224), "linear"), _centre(np.asarray(whole), 224, 224)) == 0
 
@@ -162,8 +164,8 @@ def test_linear_by_hand() -> None:
     """A row that is halved has means of two neighbours; reduced to a third, it has every third pixel."""
     row = Image.fromarray(np.array([[0, 100, 200, 50, 60, 70]], np.uint8))
 
-    assert np.asarray(stretch(row, (3, 1), "linear")).tolist() == [[50, 125, 65]]
-    assert np.asarray(stretch(row, (2, 1), "linear")).tolist() == [[100, 60]]
+    assert np.asarray(stretch(Scaled.whole(row), (3, 1), "linear")).tolist() == [[50, 125, 65]]
+    assert np.asarray(stretch(Scaled.whole(row), (2, 1), "linear")).tolist() == [[100, 60]]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -173,6 +175,9 @@ def test_middle(size: tuple[int, int], interpolation: Interpolation) -> None:
     image = _noise(*size)
     fitted = ImageOps.fit(image, (224, 200), Image.Resampling[interpolation.upper()])
 
-    assert _difference(middle(image, (224, 200), (224, 200), interpolation), np.asarray(fitted)) <= 1
-    assert middle(image, (256, 256), (224, 224), "linear").size == (224, 224)
-    assert middle(image, (100, 100), (224, 224), interpolation).size == (224, 224)
+    assert (
+        _difference(middle(Scaled.whole(image), (224, 200), (224, 200), interpolation), np.asarray(fitted))
+        <= 1
+    )
+    assert middle(Scaled.whole(image), (256, 256), (224, 224), "linear").size == (224, 224)
+    assert middle(Scaled.whole(image), (100, 100), (224, 224), interpolation).size == (224, 224)

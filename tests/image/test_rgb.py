@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from predictor.image.decode import Limits, decode
+from predictor.image.decode import Limits, decode, decode_scaled
 from predictor.image.rgb import orientation, to_rgb
 
 LIMITS = Limits(formats=("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"))
@@ -270,6 +270,32 @@ def test_upright_jpeg(value: int, shortest: int, smooth: Pixels, encode: Encode)
     turned = np.asarray(decode(encode(image, "JPEG", exif=exif), Limits(), shortest))
 
     assert np.array_equal(turned, TURNS[value](stored))
+
+
+_BOXES = {
+    1: (0, 0, 500.5, 375.5),
+    2: (0.5, 0, 501, 375.5),
+    3: (0.5, 0.5, 501, 376),
+    4: (0, 0.5, 500.5, 376),
+    5: (0, 0, 375.5, 500.5),
+    6: (0.5, 0, 376, 500.5),
+    7: (0.5, 0.5, 376, 501),
+    8: (0, 0.5, 375.5, 501),
+}
+
+
+@pytest.mark.parametrize("value", _BOXES)
+def test_reduced_box(value: int, encode: Encode) -> None:
+    """Half of an odd side ends within a pixel, which orientation may put first."""
+    exif = Image.Exif()
+    exif[0x0112] = value
+    data = encode(Image.new("RGB", (1001, 751)), "JPEG", exif=exif)
+
+    scaled = decode_scaled(data, Limits(), 300)
+
+    assert scaled.box == _BOXES[value]
+    assert scaled.size == ((1001, 751) if value < 5 else (751, 1001))
+    assert scaled.pixels.size == ((501, 376) if value < 5 else (376, 501))
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

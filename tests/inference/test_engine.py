@@ -1,5 +1,6 @@
 """A prediction goes from a picture or an address to ranked classes, and each thing is done once."""
 
+import hashlib
 import io
 import sqlite3
 import threading
@@ -193,6 +194,40 @@ def test_kept_otherwise(
     assert changed >= len(asked)
     for results, cached in ((again, False), (later, True)):
         assert results == tuple(replace(one, cached=cached) for one in answers)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("source", ["bytes", "URL"])
+def test_exact(
+    make_engine: Callable[..., Engine], pictures: Pictures, photograph: bytes, source: str
+) -> None:
+    """The answer for a large JPEG that is decoded whole and the other one never take each other's place."""
+    engine, always = make_engine(), make_engine(jpeg="exact")
+    pictures.answers[URL] = photograph
+    image: ImageSource = EncodedImage(photograph) if source == "bytes" else ImageUrl(URL)
+
+    answers = [first(engine, image, exact=exact) for exact in (False, True, False, True)]
+
+    assert [one.cached for one in answers] == [False, False, True, True]
+    assert answers[0].ranked == answers[2].ranked != answers[1].ranked == answers[3].ranked
+    assert first(always, image).ranked == answers[1].ranked
+    assert first(always, image, fresh=True).ranked == answers[1].ranked
+
+
+def test_answers_of_earlier_releases(
+    make_engine: Callable[..., Engine], tmp_path: Path, model: LoadedModel, cat: Path
+) -> None:
+    """An answer that was kept by another way from bytes to confidences is not served."""
+    engine, data = make_engine(), cat.read_bytes()
+    right = first(engine, EncodedImage(data)).ranked
+    old = f"answer:{model.version.digest}:5:{hashlib.sha256(data).hexdigest()}"
+    with sqlite3.connect(cache_folder(Settings(data=tmp_path)) / "answers.sqlite3") as connection:
+        keys = [key for (key,) in connection.execute("SELECT key FROM answers")]
+        connection.execute("UPDATE answers SET key = ?", (old,))
+
+    again = first(make_engine(), EncodedImage(data))
+
+    assert old not in keys
+    assert (again.cached, again.ranked) == (False, right)
 
 
 def test_cache_off(make_engine: Callable[..., Engine], cat: Path) -> None:

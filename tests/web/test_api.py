@@ -187,7 +187,7 @@ class TestBytesDecide:
     def test_null(self, client: FlaskClient, picture: bytes) -> None:
         """Null means not given, for options and for the ways to send an image."""
         sent = {"image": b64(picture), "image_url": None, "images": None, "image_urls": None}
-        options = dict.fromkeys(("top_k", "model", "version", "debug"))
+        options = dict.fromkeys(("top_k", "model", "version", "debug", "exact"))
 
         answer = client.post("/predict?top_k=2", json=sent | options)
 
@@ -512,6 +512,43 @@ class TestErrors:
 
         assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
         assert int(answer.headers["Retry-After"]) >= 1
+
+
+class TestExact:
+    """With `exact` a large JPEG is decoded whole."""
+
+    def test_every_form(self, client: FlaskClient, photograph: bytes) -> None:
+        """As query argument, form field or JSON field it gives another answer than without, and says so."""
+        answers = [
+            client.post("/predict", data=photograph, content_type="image/jpeg"),
+            client.post("/predict?exact=false", data=photograph, content_type="image/jpeg"),
+            client.post("/predict?exact=1", data=photograph, content_type="image/jpeg"),
+            client.post("/predict", data=files(photograph, exact="true")),
+            client.post("/predict", json={"image": b64(photograph), "exact": True}),
+        ]
+
+        confidences = [answer.get_json()["confidence"] for answer in answers]
+        assert confidences[0] == confidences[1] != confidences[2]
+        assert confidences[2:] == confidences[2:3] * 3
+        assert [answer.get_json()["cached"] for answer in answers] == [False, True, False, True, True]
+
+    def test_png(self, client: FlaskClient, cat: Path) -> None:
+        """The answer is that for the same pixels in a format without loss."""
+        jpeg, png = io.BytesIO(), io.BytesIO()
+        Image.open(cat).resize((3900, 2600)).save(jpeg, "JPEG")
+        Image.open(jpeg).save(png, "PNG", compress_level=1)
+
+        exact = client.post("/predict", data=files(jpeg.getvalue(), exact="1")).get_json()
+        plain = client.post("/predict", data=files(png.getvalue())).get_json()
+        fast = client.post("/predict", data=files(jpeg.getvalue())).get_json()
+
+        assert exact["predictions"] == plain["predictions"] != fast["predictions"]
+
+    def test_wrong(self, client: FlaskClient, picture: bytes) -> None:
+        """Anything but yes or no is refused by its name."""
+        answer = client.post("/predict?exact=perhaps", data=picture, content_type="image/jpeg")
+
+        assert (answer.status_code, answer.get_json()["detail"]) == (400, "exact must be true or false.")
 
 
 class TestDebug:

@@ -118,6 +118,18 @@ def test_evaluate(client: FlaskClient, form: str) -> None:
     assert left(client) == []
 
 
+def test_large_jpeg(client: FlaskClient, photograph: bytes) -> None:
+    """A large JPEG is decoded whole, whatever requests get by default."""
+    sent = client.post("/predict?top_k=1", data=photograph, content_type="image/jpeg").get_json()
+    exact = client.post("/predict?exact=1", data=photograph, content_type="image/jpeg").get_json()
+
+    file = (io.BytesIO(photograph), f"{exact['predicted_label']}/1.jpg")
+    report = send(client, "/evaluate", [file], model="default").get_json()
+
+    (found,) = report["calibration"]["bins"]
+    assert found["confidence"] == exact["confidence"] != sent["confidence"]
+
+
 def test_lines(client: FlaskClient) -> None:
     """Asked for lines, the answer tells its progress, and the report comes last."""
     response = send(client, "/evaluate", archive(), LINES)
