@@ -1,6 +1,5 @@
 """What was sent of a model, one file, several, a folder or a ZIP -> what each file is used for."""
 
-import codecs
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from predictor.archives import is_hidden, shown
 from predictor.config import MEGA
 from predictor.discovery.configs.read import role
 from predictor.errors import InvalidModel, InvalidRequest
+from predictor.model.strict_text import decoded
 
 COMPANION_BYTES = 4 * MEGA
 """Most bytes of a file with labels or preprocessing."""
@@ -184,10 +184,9 @@ def _folder(name: str) -> PurePosixPath:
 
 
 def _text(path: Path) -> str | None:
-    data = path.read_bytes()
-    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    """The text of a file; None if it has none."""
     try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
+        text = decoded(path.read_bytes())
+    except ValueError:
         return None
     return None if "\0" in text else text
