@@ -118,8 +118,8 @@ def _application(name: str, mode: str | None, *, expected: bool = True, **option
     """A network of keras.applications, whose mode of preprocessing is sent if it has one."""
 
     def take(values: Array) -> Array:
-        changed: Array = keras.applications.imagenet_utils.preprocess_input(values.copy(), mode=mode)
-        return changed if mode else values
+        change = keras.applications.imagenet_utils.preprocess_input
+        return np.asarray(change(values.copy(), mode=mode)) if mode else values
 
     def body(values: Any) -> Any:
         network = getattr(keras.applications, name)(
