@@ -11,11 +11,18 @@ _TORCH = ("torch==2.13.0", "torchvision==0.28.0", "onnx==1.23.2", "onnxscript==0
 _RUNTIME = ("onnx==1.23.2", "onnxruntime==1.32.0", "sympy", "pillow")
 REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "torch": _TORCH,
+    "torch_newest": ("torch", "torchvision", "onnx", "onnxscript", "pillow"),
     "timm": (*_TORCH, "timm==1.0.31"),
     "transformers": (*_TORCH, "transformers==4.57.6", "onnxruntime==1.32.0", "sympy"),
     "ultralytics": (*_TORCH, "ultralytics==8.4.190", "onnxslim", "onnxruntime==1.32.0"),
     "fastai": (*_TORCH, "fastai==2.8.12"),
-    "onnxruntime": (*_RUNTIME, "onnxconverter-common==1.16.0", "onnxsim==0.8.1", "opencv-python-headless"),
+    "onnxruntime": (
+        *_RUNTIME,
+        "onnxconverter-common==1.16.0",
+        "onnxsim==0.8.1",
+        "onnx-ir",
+        "opencv-python-headless",
+    ),
     "keras": ("tensorflow-cpu==2.21.0", "keras==3.15.1", "tf2onnx==1.17.0", "onnx", "pillow"),
     "sklearn": ("scikit-learn", "skl2onnx==1.20.0", "xgboost-cpu", "onnxmltools", "pillow"),
     "paddle": ("paddlepaddle==3.3.1", "paddle2onnx==2.1.0", "onnx", "pillow"),
@@ -25,6 +32,7 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
 
 MODULES: Mapping[str, str] = {
     "torch_export": "torch",
+    "torch_newest": "torch_newest",
     "torch_outputs": "torch",
     "torch_inputs": "torch",
     "torchvision_models": "torch",
@@ -93,7 +101,7 @@ def make(module: str, work: Path, photographs: Path) -> None:
     home = work / "home"
     home.mkdir(parents=True, exist_ok=True)
     subprocess.run(  # noqa: S603 - a module of our own
-        [str(python), "-m", f"tools.real_models.makers.{module}", *arguments],
+        [str(python), "-m", "tools.real_models.makers.start", module, *arguments],
         cwd=ROOT,
         env={**os.environ, **_OFFLINE, "YOLO_CONFIG_DIR": str(home), "MPLCONFIGDIR": str(home)},
         check=True,

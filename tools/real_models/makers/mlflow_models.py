@@ -1,5 +1,7 @@
 """The folder of a model that MLflow logs, written by MLflow."""
 
+from typing import Any
+
 import mlflow
 import onnx
 from mlflow.models import infer_signature
@@ -15,12 +17,12 @@ def _network(case: Case) -> tuple[onnx.ModelProto, Answer]:
     return model, ort.runtime_answer(path, ort.usual)
 
 
-def _saved(what: str, *, signature: bool = False, external: bool = False) -> Maker:
+def _saved(what: str, *, signature: bool = False, **options: Any) -> Maker:
     def make(case: Case) -> None:
         model, answer = _network(case)
         values = ort.usual(opened(case.photographs[0]))
         said = infer_signature(values) if signature else None
-        mlflow.onnx.save_model(model, case.files / "model", signature=said, save_as_external_data=external)
+        mlflow.onnx.save_model(model, case.files / "model", signature=said, **options)
         case.save(what, answer)
 
     return make
@@ -29,7 +31,7 @@ def _saved(what: str, *, signature: bool = False, external: bool = False) -> Mak
 CASES: dict[str, Maker] = {
     "folder": _saved("mlflow.onnx.save_model"),
     "signature": _saved("mlflow.onnx.save_model, with a signature", signature=True),
-    "external": _saved("mlflow.onnx.save_model, weights in a second file", external=True),
+    "one_file": _saved("mlflow.onnx.save_model, save_as_external_data=False", save_as_external_data=False),
 }
 
 if __name__ == "__main__":

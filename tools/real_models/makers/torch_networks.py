@@ -55,7 +55,7 @@ def fit(network: Any, last: Any, images: Any) -> Any:
     """Set the statistics and the last layer by a batch, so that answers differ; the network is given back."""
     seen: list[Any] = []
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.momentum = None
             module.reset_running_stats()
     with torch.no_grad():
@@ -69,7 +69,7 @@ def fit(network: Any, last: Any, images: Any) -> Any:
         last.weight.copy_(torch.from_numpy(weight.T).reshape(last.weight.shape))
         if last.bias is not None:
             last.bias.copy_(torch.from_numpy(bias))
-    return network
+    return network.requires_grad_(False)
 
 
 def scores(network: Any, values: Any) -> case.Array:
