@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from tools.real_models import judge, photographs
@@ -141,7 +142,7 @@ def test_case(tmp_path: Path) -> None:
     case.path("onnx/model.onnx").write_text("network")
     case.path("labels.txt").write_text("cat\ndog\n")
 
-    case.save("two files", lambda _: cases.softmax(cases.np.log([0.75, 0.25])), labels="labels.txt")
+    case.save("two files", lambda _: cases.softmax(np.log([0.75, 0.25])), labels="labels.txt")
 
     read = judge.read(tmp_path / "one")
     assert (read.send, read.fields["labels"]) == (("onnx/model.onnx",), "labels.txt")

@@ -24,7 +24,7 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
         "opencv-python-headless",
     ),
     "keras": ("tensorflow-cpu==2.21.0", "keras==3.15.1", "tf2onnx==1.17.0", "onnx", "pillow"),
-    "sklearn": ("scikit-learn", "skl2onnx==1.20.0", "xgboost-cpu", "onnxmltools", "pillow"),
+    "sklearn": ("scikit-learn", "skl2onnx==1.20.0", "xgboost-cpu", "onnxmltools", "packaging", "pillow"),
     "paddle": ("paddlepaddle==3.3.1", "paddle2onnx==2.1.0", "onnx", "pillow"),
     "mlflow": (*_RUNTIME, "mlflow-skinny==3.17.2", "pandas"),
 }

@@ -120,7 +120,7 @@ def _pipeline(resize: Resize) -> dict[str, Any]:
 
 
 def _deploy() -> dict[str, Any]:
-    model = {"name": "resnet", "net": "end2end.onnx", "weights": "", "backend": "onnxruntime"}
+    model: dict[str, Any] = {"name": "resnet", "net": "end2end.onnx", "weights": "", "backend": "onnxruntime"}
     model |= {"precision": "FP32", "batch_size": 1, "dynamic_shape": True}
     return {"version": "1.3.1", "task": "Classifier", "models": [model], "customs": []}
 

@@ -76,6 +76,7 @@ class Network:
         side = self.shape[0]
         seen = features.predict(take(_parts(case, grey=grey, side=side)), verbose=0)
         last.set_weights(last_layer(seen.reshape(len(seen), -1).astype(np.float64), classes))
+        self.model(np.zeros((1, *self.shape), dtype))  # only what was called once can be exported
 
     def answer(self, photograph: Path) -> Array:
         """What the network itself says, [classes]; two classes of one score."""

@@ -199,7 +199,7 @@ CASES: dict[str, Maker] = {
     "basic": _file("offline optimised, basic", _optimised(LEVELS.ORT_ENABLE_BASIC)),
     "extended": _file("offline optimised, extended (FusedConv)", _optimised(LEVELS.ORT_ENABLE_EXTENDED)),
     "all": _file("offline optimised, all (nchwc)", _optimised(LEVELS.ORT_ENABLE_ALL), expected=False),
-    "ort": _file("the runtime's format .ort", _ort, expected=False),
+    "ort": _file("the runtime's format .ort", _ort, newer=True, expected=False),
     "float16": _model(
         "onnxconverter-common float16, keep_io_types",
         lambda model: float16.convert_float_to_float16(model, keep_io_types=True),
@@ -210,7 +210,7 @@ CASES: dict[str, Maker] = {
     "ir_14": _model("IR version 14, as the newest onnx writes it", _newer_ir, newer=True),
     "foreign_metadata": _model("metadata of another tool", _described),
     "large_text": _model("a doc_string of 5 MB", _large_text),
-    **{f"opset_{opset}": _converted(opset) for opset in (9, 11, 13, 18, 21, 22, 24)},
+    **{f"opset_{opset}": _converted(opset) for opset in (18, 19, 20, 21, 22, 23, 24)},
 }
 
 if __name__ == "__main__":

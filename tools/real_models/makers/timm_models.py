@@ -24,10 +24,9 @@ SMALL = (
     "test_vit",
     "test_vit2",
     "test_vit3",
-    "test_vit4",
 )
 REAL = ("mobilenetv3_small_050", "lcnet_050", "tinynet_e", "ghostnet_050", "mobilevitv2_050")
-PAIRS = ("test_vit", "test_resnet", "test_efficientnet")
+PAIRS = ("test_vit", "test_vit4", "test_resnet", "test_efficientnet")
 
 
 def _network(case: Case, name: str) -> tuple[Any, nets.Prepare, Any]:

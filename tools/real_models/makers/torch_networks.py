@@ -34,7 +34,8 @@ class Through(nn.Module):
 def preset(side: int = 224) -> Prepare:
     """The preprocessing of torchvision's classifiers: from an image to a tensor [3, side, side]."""
     steps = [transforms.Resize(round(side / _CROP)), transforms.CenterCrop(side), transforms.ToTensor()]
-    return transforms.Compose([*steps, transforms.Normalize(MEAN, STD)])
+    whole: Prepare = transforms.Compose([*steps, transforms.Normalize(MEAN, STD)])
+    return whole
 
 
 def small(photographs: Sequence[Path], prepare: Prepare, *, channels: int = 3, classes: int = 12) -> Any:

@@ -13,6 +13,7 @@ from tools.real_models.makers.case import CLASSES, Array, Case, Maker, labels, o
 _TRANSFORMER = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
 _STAGES = {"hidden_sizes": [16, 24, 32, 48], "depths": [1, 1, 1, 1]}
 _SWIN = {"image_size": 64, "patch_size": 4, "embed_dim": 24, "depths": [1, 1], "num_heads": [2, 4]}
+_EFFICIENTNET = {"image_size": 96, "width_coefficient": 1.0, "depth_coefficient": 1.0, "hidden_dim": 1280}
 _CROP = {"size": {"shortest_edge": 112}, "crop_size": {"height": 96, "width": 96}}
 
 
@@ -48,7 +49,6 @@ KINDS = {
         {**_TRANSFORMER, "image_size": 96}, "Beit", {**_square(96), "do_center_crop": False}
     ),
     "Dinov2": Kind({**_TRANSFORMER, "image_size": 96, "patch_size": 16}, "Bit", _CROP),
-    "Dinov2WithRegisters": Kind({**_TRANSFORMER, "image_size": 96, "patch_size": 16}, "Bit", _CROP),
     "Siglip": Kind({"vision_config": {**_TRANSFORMER, "image_size": 96}}, "Siglip", _square(96)),
     "CLIP": Kind({"vision_config": {**_TRANSFORMER, "image_size": 96}}, "CLIP", _CROP),
     "ConvNext": Kind(_STAGES, "ConvNext", {"size": {"shortest_edge": 96}}),
@@ -57,7 +57,9 @@ KINDS = {
     "RegNet": Kind(
         {**_STAGES, "embedding_size": 16, "groups_width": 8}, "ConvNext", {"size": {"shortest_edge": 96}}
     ),
-    "Bit": Kind({**_STAGES, "hidden_sizes": [32, 64, 96, 128], "embedding_size": 32}, "Bit", _CROP),
+    "Bit": Kind(
+        {**_STAGES, "hidden_sizes": [32, 64, 96, 128], "embedding_size": 32, "num_groups": 8}, "Bit", _CROP
+    ),
     "Swin": Kind({**_SWIN, "window_size": 4}, "ViT", _square(64), 64),
     "Swinv2": Kind({**_SWIN, "window_size": 4}, "ViT", _square(64), 64),
     "FocalNet": Kind(
@@ -80,7 +82,6 @@ KINDS = {
         "MobileViT",
         _CROP,
     ),
-    "MobileViTV2": Kind({"image_size": 96, "width_multiplier": 0.5}, "MobileViT", _CROP),
     "PoolFormer": Kind(
         _STAGES, "PoolFormer", {"size": {"shortest_edge": 96}, "crop_size": _square(96)["size"]}
     ),
@@ -99,7 +100,7 @@ KINDS = {
         "Segformer",
         _square(96),
     ),
-    "EfficientNet": Kind({"image_size": 96, "width_coefficient": 0.5}, "EfficientNet", _square(96)),
+    "EfficientNet": Kind(_EFFICIENTNET, "EfficientNet", _square(96)),
 }
 
 
