@@ -25,7 +25,7 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     ),
     "keras": ("tensorflow-cpu==2.21.0", "keras==3.15.1", "tf2onnx==1.17.0", "onnx", "pillow"),
     "sklearn": ("scikit-learn", "skl2onnx==1.20.0", "xgboost-cpu", "onnxmltools", "packaging", "pillow"),
-    "paddle": ("paddlepaddle==3.3.1", "paddle2onnx==2.1.0", "onnx", "pillow"),
+    "paddle": ("paddlepaddle==3.3.1", "paddle2onnx==2.1.0", "onnx", "packaging", "pillow"),
     "mlflow": (*_RUNTIME, "mlflow-skinny==3.17.2", "pandas"),
 }
 """What pip installs, by the name of the environment."""

@@ -14,6 +14,7 @@ _TRANSFORMER = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads"
 _STAGES = {"hidden_sizes": [16, 24, 32, 48], "depths": [1, 1, 1, 1]}
 _SWIN = {"image_size": 64, "patch_size": 4, "embed_dim": 24, "depths": [1, 1], "num_heads": [2, 4]}
 _EFFICIENTNET = {"image_size": 96, "width_coefficient": 1.0, "depth_coefficient": 1.0, "hidden_dim": 1280}
+_EFFICIENTNET |= {"initializer_range": 0.2}  # with the default, nothing of an image is left at the end
 _CROP = {"size": {"shortest_edge": 112}, "crop_size": {"height": 96, "width": 96}}
 
 

@@ -19,6 +19,7 @@ def _network(case: Case, name: str, side: int) -> tuple[Any, nets.Prepare]:
     network.names = dict(enumerate(labels()))
     prepare = classify_transforms(side)
     nets.fit(network, network.model[-1].linear, nets.batch(case.photographs, prepare))
+    network.args, network.task = yolo.model.args, "classify"
     yolo.model = network
     return yolo, prepare
 
@@ -37,7 +38,6 @@ def _exported(name: str, what: str, *, side: int = 224, **options: Any) -> Maker
         yolo, prepare = _network(case, name, side)
         answer = _answer(yolo.model, prepare)
         expected = {path.name: answer(path) for path in case.photographs}
-        yolo.model.yaml_file = yolo.ckpt_path = str(case.folder / f"{name}.pt")
         yolo.model.pt_path = str(case.path(f"{name}.pt"))
         yolo.export(format="onnx", imgsz=side, **options)
         case.save(f"{name} {what}", lambda photograph: expected[photograph.name], names=labels())
