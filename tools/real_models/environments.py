@@ -57,6 +57,7 @@ _OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "YOLO_OFFLINE": "true",
     "YOLO_AUTOINSTALL": "false",
+    "POLYGRAPHY_AUTOINSTALL_DEPS": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "CUDA_VISIBLE_DEVICES": "",
     "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -26,7 +26,7 @@ _MEAN, _STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 def _prepare(image: Any) -> Array:
     """The usual preprocessing with Paddle's own transforms, [3, 224, 224]."""
-    steps = [transforms.Resize(256, backend="pil"), transforms.CenterCrop(224), transforms.ToTensor()]
+    steps = [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()]
     return np.asarray(transforms.Compose([*steps, transforms.Normalize(_MEAN, _STD)])(image).numpy())
 
 
@@ -82,7 +82,7 @@ CASES: dict[str, Maker] = {
     "mobilenet_v3": _exported("mobilenet_v3_small", scale=0.5),
     "mobilenet_v2": _exported("mobilenet_v2", scale=0.25),
     "shufflenet": _exported("shufflenet_v2_x0_25"),
-    "squeezenet": _exported("resnet18", opset=11),
+    "resnet18": _exported("resnet18", opset=11),
     "mobilenet_v1": _exported("mobilenet_v1", scale=0.25, batch=1, opset=17),
 }
 
