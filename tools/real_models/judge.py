@@ -136,7 +136,10 @@ def judge(case: Case, url: str, photographs: Sequence[Path], patience: float) ->
     taken, ways, sentences, worst = [], [], [], None
     for way, form in forms(case):
         ways.append(way)
-        found, sentence = _tried(case, form, url, photographs, patience)
+        try:
+            found, sentence = _tried(case, form, url, photographs, patience)
+        except requests.ConnectionError:
+            found, sentence = None, "The connection ended without an answer."
         if found is not None:
             taken.append(way)
             apart, sentence = difference(case, found)

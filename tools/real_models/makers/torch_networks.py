@@ -14,6 +14,7 @@ from tools.real_models.makers import case
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _SEED = 3
 _CROP = 0.875
+_NOISE = 0.5
 
 Prepare = Callable[[Any], Any]
 
@@ -33,9 +34,22 @@ class Through(nn.Module):
 
 def preset(side: int = 224) -> Prepare:
     """The preprocessing of torchvision's classifiers: from an image to a tensor [3, side, side]."""
-    steps = [transforms.Resize(round(side / _CROP)), transforms.CenterCrop(side), transforms.ToTensor()]
+    steps = [transforms.Resize(int(side / _CROP)), transforms.CenterCrop(side), transforms.ToTensor()]
     whole: Prepare = transforms.Compose([*steps, transforms.Normalize(MEAN, STD)])
     return whole
+
+
+def calm(network: Any) -> Any:
+    """Let each convolution pass its input on, and add a little of everything else.
+
+    Deep networks of random weights answer otherwise if a pixel differs by one level; trained ones do not.
+    """
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d):
+                noise = torch.randn_like(layer.weight) * (_NOISE / layer.weight[0].numel() ** 0.5)
+                nn.init.dirac_(layer.weight, layer.groups).add_(noise)
+    return network
 
 
 def small(photographs: Sequence[Path], prepare: Prepare, *, channels: int = 3, classes: int = 12) -> Any:

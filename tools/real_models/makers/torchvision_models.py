@@ -25,7 +25,7 @@ NAMES = (
 
 def _network(case: Case, name: str, prepare: nets.Prepare) -> Any:
     torch.manual_seed(1)
-    network = models.get_model(name, weights=None, num_classes=CLASSES)
+    network = nets.calm(models.get_model(name, weights=None, num_classes=CLASSES))
     last = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
     return nets.fit(network, last, nets.batch(case.photographs, prepare))
 
