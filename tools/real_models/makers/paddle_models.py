@@ -30,12 +30,23 @@ def _prepare(image: Any) -> Array:
     return np.asarray(transforms.Compose([*steps, transforms.Normalize(_MEAN, _STD)])(image).numpy())
 
 
+def _calm(layer: Any) -> None:
+    """Let a convolution pass its input on with little noise, as `torch_networks.calm` does."""
+    shape = layer.weight.shape
+    own = np.random.default_rng(3).normal(0, 0.2 / np.prod(shape[1:]) ** 0.5, shape)
+    for index in range(shape[0]):
+        own[index, index % shape[1], shape[2] // 2, shape[3] // 2] += 1
+    layer.weight.set_value(own.astype(np.float32))
+
+
 def _fit(network: Any, last: Any, images: Array) -> None:
     """Set the statistics and the last layer by a batch."""
     seen: list[Array] = []
     for layer in network.sublayers():
         if isinstance(layer, paddle.nn.BatchNorm2D):
             layer._momentum = 0.0  # noqa: SLF001 - Paddle has no other way to take one batch's statistics
+        if isinstance(layer, paddle.nn.Conv2D):
+            _calm(layer)
     network.train()
     network(paddle.to_tensor(images))
     network.eval()

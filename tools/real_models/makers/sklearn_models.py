@@ -61,6 +61,7 @@ def _fitted(
     depth: int = 1,
     zipmap: bool = True,
     texts: bool = False,
+    expected: bool = True,
 ) -> Maker:
     def make(case: Case) -> None:
         rows, targets = _data(case, depth)
@@ -70,7 +71,7 @@ def _fitted(
         options = {} if zipmap else {"options": {"zipmap": False}}
         model = to_onnx(classifier, initial_types=free, **options)
         shown = [str(name) for name in classifier.classes_] if texts else None
-        _write(case, what, classifier, model, depth, names=shown)
+        _write(case, what, classifier, model, depth, names=shown, expected=expected)
 
     return make
 
@@ -110,7 +111,7 @@ CASES: dict[str, Maker] = {
         lambda: MLPClassifier((16,), max_iter=300, random_state=1),
         texts=True,
     ),
-    "neighbours": _fitted("KNeighborsClassifier", lambda: KNeighborsClassifier(5)),
+    "neighbours": _fitted("KNeighborsClassifier (Scan)", lambda: KNeighborsClassifier(5), expected=False),
     "bayes": _fitted("GaussianNB", GaussianNB),
     "vectors": _fitted("SVC, probability=True", lambda: SVC(probability=True, random_state=1)),
     "xgboost": boosted,

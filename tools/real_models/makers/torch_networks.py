@@ -14,7 +14,7 @@ from tools.real_models.makers import case
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _SEED = 3
 _CROP = 0.875
-_NOISE = 0.5
+_NOISE, _SMALL = 0.2, 5
 
 Prepare = Callable[[Any], Any]
 
@@ -40,16 +40,22 @@ def preset(side: int = 224) -> Prepare:
 
 
 def calm(network: Any) -> Any:
-    """Let each convolution pass its input on, and add a little of everything else.
+    """Let each small convolution pass its input on, and add a little of everything else.
 
     Deep networks of random weights answer otherwise if a pixel differs by one level; trained ones do not.
     """
     with torch.no_grad():
         for layer in network.modules():
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, nn.Conv2d) and _passes(layer):
                 noise = torch.randn_like(layer.weight) * (_NOISE / layer.weight[0].numel() ** 0.5)
                 nn.init.dirac_(layer.weight, layer.groups).add_(noise)
     return network
+
+
+def _passes(layer: Any) -> bool:
+    """Whether a convolution is small, and does not cut its input into patches."""
+    side: int = layer.kernel_size[0]
+    return side == 1 or layer.stride[0] < side <= _SMALL
 
 
 def small(photographs: Sequence[Path], prepare: Prepare, *, channels: int = 3, classes: int = 12) -> Any:

@@ -118,7 +118,7 @@ class Folder:
         self.processor = getattr(transformers, f"{kind.processor}ImageProcessor")(**kind.images)
         self.case, self._side = case, kind.side
         last = [one for one in self.network.modules() if getattr(one, "out_features", 0) == CLASSES][-1]
-        nets.fit(self.network, last, nets.batch(case.photographs, self._prepare))
+        nets.fit(nets.calm(self.network), last, nets.batch(case.photographs, self._prepare))
 
     def write(self, model: str = "model.onnx", **options: Any) -> Path:
         """Write the folder; the path of the ONNX file is given back."""

@@ -18,7 +18,7 @@ def _network(case: Case, name: str, side: int) -> tuple[Any, nets.Prepare]:
     network = ultralytics.nn.tasks.ClassificationModel(f"{name}.yaml", nc=CLASSES, verbose=False)
     network.names = dict(enumerate(labels()))
     prepare = classify_transforms(side)
-    nets.fit(network, network.model[-1].linear, nets.batch(case.photographs, prepare))
+    nets.fit(nets.calm(network), network.model[-1].linear, nets.batch(case.photographs, prepare))
     network.args, network.task = yolo.model.args, "classify"
     yolo.model = network
     return yolo, prepare
