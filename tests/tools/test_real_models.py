@@ -15,10 +15,10 @@ import pytest
 from tools.real_models import judge, photographs
 from tools.real_models.environments import MODULES, REQUIREMENTS, ROOT
 from tools.real_models.makers import case as cases
-from tools.real_models.table import summary, table
+from tools.real_models.table import summary, table, versions
 
 ANSWERS = {"photograph-1.jpg": (0.75, 0.25)}
-VERDICT = judge.Verdict("torch (torch 2)", "two files", True, ("files", "ZIP"), ("files", "ZIP"), 1e-5, "")
+VERDICT = judge.Verdict("torch", "torch 2", "two files", True, ("files", "ZIP"), ("files", "ZIP"), 1e-5, "")
 
 
 def made(folder: Path, send: tuple[str, ...], **changes: object) -> judge.Case:
@@ -29,7 +29,7 @@ def made(folder: Path, send: tuple[str, ...], **changes: object) -> judge.Case:
         path.write_text(name)
     fields = {"labels": None, "preprocessing": None, "file": None}
     values = {"fields": fields, "answers": ANSWERS, "names": None, **changes}
-    return judge.Case(folder, "torch", "two files", True, send, **values)  # type: ignore[arg-type]
+    return judge.Case(folder, "torch", "torch 2", "two files", True, send, **values)  # type: ignore[arg-type]
 
 
 def predictions(*confidences: float, label: str = "class {}") -> list[dict[str, object]]:
@@ -120,7 +120,7 @@ def test_row(change: dict[str, object], taken: str, figure: str) -> None:
     """A row says in which way a model was taken, and how far its answers are from the tool's."""
     verdict = judge.Verdict(**{**vars(VERDICT), **change})
 
-    assert table([verdict]).splitlines()[2] == f"| torch (torch 2) | two files | {taken} | {figure} |  |"
+    assert table([verdict]).splitlines()[2] == f"| torch | two files | {taken} | {figure} |  |"
 
 
 def test_summary() -> None:
@@ -133,6 +133,11 @@ def test_summary() -> None:
         "5 models. Of the 4 that a user may expect to work, 3 are taken (75.0 %), "
         "and 2 of these are answered within 0.001 of their tool."
     )
+
+
+def test_versions() -> None:
+    """The packages of a tool are named once."""
+    assert versions([VERDICT, VERDICT]) == "- torch: torch 2\n"
 
 
 def test_case(tmp_path: Path) -> None:

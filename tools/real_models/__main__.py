@@ -18,7 +18,7 @@ from tests.patience import PATIENCE
 from tools.real_models import judge
 from tools.real_models.environments import MODULES, make
 from tools.real_models.photographs import write
-from tools.real_models.table import summary, table
+from tools.real_models.table import summary, table, versions
 
 _WORK = Path.home() / ".cache" / "image-prediction" / "real-models"
 
@@ -84,7 +84,7 @@ def _tell(work: Path, out: Path | None) -> None:
     """Print the table of all verdicts, and what could not be made."""
     folders = [one for module in MODULES for one in _made(work, module)]
     verdicts = [judge.known(one) for one in folders if (one / "verdict.json").exists()]
-    text = f"{summary(verdicts)}\n\n{table(verdicts)}"
+    text = f"{summary(verdicts)}\n\n{versions(verdicts)}\n{table(verdicts)}"
     failed = sorted(path.parent for path in (work / "cases").glob("*/*/error.txt"))
     print(text)
     print("".join(f"Not made: {one.parent.name}/{one.name}\n" for one in failed), end="")

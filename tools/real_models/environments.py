@@ -25,7 +25,14 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     ),
     "keras": ("tensorflow-cpu==2.21.0", "keras==3.15.1", "tf2onnx==1.17.0", "onnx", "pillow"),
     "sklearn": ("scikit-learn", "skl2onnx==1.20.0", "xgboost-cpu", "onnxmltools", "packaging", "pillow"),
-    "paddle": ("paddlepaddle==3.3.1", "paddle2onnx==2.1.0", "onnx", "packaging", "pillow"),
+    "paddle": (
+        "paddlepaddle==3.3.1",
+        "paddle2onnx==2.1.0",
+        "onnx-graphsurgeon",
+        "onnx",
+        "packaging",
+        "pillow",
+    ),
     "mlflow": (*_RUNTIME, "mlflow-skinny==3.17.2", "pandas"),
 }
 """What pip installs, by the name of the environment."""
@@ -57,7 +64,6 @@ _OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "YOLO_OFFLINE": "true",
     "YOLO_AUTOINSTALL": "false",
-    "POLYGRAPHY_AUTOINSTALL_DEPS": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "CUDA_VISIBLE_DEVICES": "",
     "TF_CPP_MIN_LOG_LEVEL": "3",

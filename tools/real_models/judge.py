@@ -23,6 +23,7 @@ class Case:
     Attributes:
         folder: where it lies.
         tool: the tool's name.
+        versions: of its packages.
         what: what is special about the model.
         expected: whether a user may expect that it works.
         send: the names of the files that a person sends.
@@ -33,6 +34,7 @@ class Case:
 
     folder: Path
     tool: str
+    versions: str
     what: str
     expected: bool
     send: tuple[str, ...]
@@ -47,6 +49,7 @@ class Verdict:
 
     Attributes:
         tool: the tool's name.
+        versions: of its packages.
         what: what is special about the model.
         expected: whether a user may expect that it works.
         taken: the ways of sending it that were taken, of `files` and `ZIP`.
@@ -56,6 +59,7 @@ class Verdict:
     """
 
     tool: str
+    versions: str
     what: str
     expected: bool
     taken: tuple[str, ...]
@@ -76,7 +80,8 @@ def read(folder: Path) -> Case:
     fields = {name: about[name] for name in ("labels", "preprocessing", "file")}
     return Case(
         folder,
-        f"{about['tool']} ({about['versions']})",
+        about["tool"],
+        about["versions"],
         about["what"],
         about["expected"],
         tuple(about["send"]),
@@ -146,8 +151,8 @@ def judge(case: Case, url: str, photographs: Sequence[Path], patience: float) ->
             worst = max((one for one in (worst, apart) if one is not None), default=None)
         if sentence and sentence not in sentences:
             sentences.append(sentence)
-    told = " ".join(sentences)
-    return Verdict(case.tool, case.what, case.expected, tuple(taken), tuple(ways), worst, told)
+    outcome = tuple(taken), tuple(ways), worst, " ".join(sentences)
+    return Verdict(case.tool, case.versions, case.what, case.expected, *outcome)
 
 
 def kept(verdict: Verdict, folder: Path) -> None:

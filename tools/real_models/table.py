@@ -12,6 +12,11 @@ def table(verdicts: Sequence[Verdict]) -> str:
     return _HEAD + "".join(map(_row, verdicts))
 
 
+def versions(verdicts: Sequence[Verdict]) -> str:
+    """Each tool with the versions of its packages, a line for each."""
+    return "".join(sorted({f"- {one.tool}: {one.versions}\n" for one in verdicts}))
+
+
 def summary(verdicts: Sequence[Verdict]) -> str:
     """How many models there are, and how many of those that should work do."""
     due = [one for one in verdicts if one.expected]

@@ -29,7 +29,7 @@ def _learner(case: Case, network: Callable[..., Any], method: str) -> Any:
     files = sorted(folder.rglob("*.png"))
     images = torch.cat([_prepared(learner, file) for file in files])
     last = [one for one in learner.model.modules() if isinstance(one, nn.Linear)][-1]
-    nets.fit(learner.model, last, images)
+    nets.fit(nets.calm(learner.model), last, images)
     return learner
 
 
