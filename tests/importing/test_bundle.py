@@ -7,6 +7,13 @@ import pytest
 from predictor.errors import InvalidModel, InvalidRequest
 from predictor.importing.bundle import COMPANION_BYTES, Bundle, recognise
 
+CONFIGS = Path(__file__).parent.parent / "data" / "configs"
+WRITTEN = {
+    "config.json": "hf_model_config.json",
+    "preprocessor_config.json": "hf_vit.json",
+    "signature.json": "lobe_signature.json",
+}
+
 
 class Folder:
     """Files of an upload, made by their names."""
@@ -15,11 +22,14 @@ class Folder:
         self._path = path
         self.files: dict[str, Path] = {}
 
-    def add(self, *names: str, content: bytes = b"something") -> "Folder":
-        """More files."""
+    def add(self, *names: str, content: bytes | None = None) -> "Folder":
+        """More files, as the tools write them unless a content is given."""
         for name in names:
             path = self._path / f"part-{len(self.files)}"
-            path.write_bytes(content)
+            written = WRITTEN.get(name.rpartition("/")[2])
+            path.write_bytes(
+                (CONFIGS / written).read_bytes() if content is None and written else content or b"a\nb"
+            )
             self.files[name] = path
         return self
 
