@@ -120,7 +120,7 @@ def _expected(structure: Structure) -> tuple[float, str] | None:
 
 
 def _by_default(layout: InputLayout) -> Normalisation:
-    if layout.depth == 1:
+    if layout.depth != 3:
         return _assumed(Normalisation(SCALE, (0.0,), (1.0,)), "values from 0 to 1 are assumed")
     if layout.layout == "NHWC":
         return _assumed(Normalisation(SCALE, *HALF), "values from -1 to 1 are assumed, as is common in Keras")

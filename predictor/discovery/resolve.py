@@ -8,7 +8,7 @@ from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.read import as_invalid_model
 from predictor.discovery.normalisation import Normalisation, normalisation
 from predictor.discovery.signature import InputLayout
-from predictor.image.preprocess import Preprocessing
+from predictor.image.preprocess import DEPTHS, Preprocessing
 from predictor.model.spec import Structure
 from predictor.model.strict_json import shown
 
@@ -77,7 +77,12 @@ def _form(draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout) -
     if not declared.exact and channels == "RGB" and layout.depth == 1:
         # Other tools speak of colours even where the network is for grey pictures.
         draft.values["channels"] = channels = "L"
-    if channels in ("RGB", "BGR", "L") and (channels == "L") != (layout.depth == 1):
+    if layout.depth == 4 and channels != "RGBA":
+        raise ValueError(
+            f"{declared.name('channels')} must be RGBA for the model's input of 4 channels, if they are red, "
+            "green, blue and opacity; nothing else of an image has four."
+        )
+    if DEPTHS.get(channels, layout.depth) != layout.depth:
         raise ValueError(
             f"{declared.name('channels')} is {channels}, but the model's input has {layout.depth} channels."
         )
@@ -100,7 +105,7 @@ def _size(draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout) -
 
 
 def _normalise(draft: _Draft, declared: DeclaredPreprocessing, found: Normalisation) -> None:
-    depth = 1 if draft.values["channels"] == "L" else 3
+    depth = DEPTHS.get(draft.values["channels"], 3)
     for name, numbers in (("mean", found.mean), ("std", found.std)):
         draft.values[name] = numbers * depth if len(numbers) == 1 else numbers
         if len(draft.values[name]) != depth:

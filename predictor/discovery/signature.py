@@ -10,7 +10,7 @@ from predictor.image.validators import MAX_SIDE
 from predictor.model.spec import Graph, Structure, Tensor
 from predictor.model.strict_json import shown
 
-_DEPTHS = (1, 3)
+_DEPTHS = (1, 3, 4)
 _MAX_NAMES = 2
 
 
@@ -20,7 +20,7 @@ class InputLayout:
 
     Attributes:
         layout: channels last or first.
-        depth: channels: 1 or 3.
+        depth: channels: 1, 3 or 4.
         height: rows; None if any number will do.
         width: columns; the same.
         dtype: element type.
@@ -89,7 +89,7 @@ def input_layout(image: Tensor, structure: Structure) -> InputLayout:
             _, *sides = image.shape
             depth = sides.pop(0 if layout == "NCHW" else -1) or structure.channels or 3
             if depth not in _DEPTHS:
-                raise InvalidModel(f"The model's input has {depth} channels; images have 1 or 3.")
+                raise InvalidModel(f"The model's input has {depth} channels; images have 1, 3 or 4.")
             _check_sides(sides)
             return InputLayout(layout, depth, sides[0], sides[1], dtype, reason)
     accepted = ", ".join(get_args(DType))

@@ -79,11 +79,11 @@ def values(present: Preprocessing) -> list[Candidate]:
 
     Layout, size and type stay, since the graph prescribes them; whole-number tensors hold plain pixels.
     """
-    orders: tuple[Channels, ...] = ("L",) if present.depth == 1 else ("RGB", "BGR")
+    orders: tuple[Channels, ...] = ("RGB", "BGR") if present.depth == 3 else (present.channels,)
     if present.dtype in ("uint8", "int8"):
         forms = [(f"pixels, {order}", dataclasses.replace(present, channels=order)) for order in orders]
     else:
-        families = _GREY if present.depth == 1 else _COLOURED
+        families = _COLOURED if present.depth == 3 else _GREY
         forms = [_normalised(present, family, order) for family in families for order in orders]
     return _with_present(present, "current", forms)
 
@@ -107,7 +107,8 @@ def _with_present(
 def _normalised(
     present: Preprocessing, family: tuple[str, float, _Numbers], order: Channels
 ) -> tuple[str, Preprocessing]:
-    words, scale, (mean, std) = family
+    words, scale, numbers = family
+    mean, std = (one * present.depth if len(one) == 1 else one for one in numbers)
     if order == "BGR":
         mean, std = mean[::-1], std[::-1]
     form = dataclasses.replace(present, channels=order, scale=scale, mean=mean, std=std)

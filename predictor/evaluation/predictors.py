@@ -85,8 +85,9 @@ class LocalModel:
         return described(self._ranked(data, top_k, exact=self.exact), self.spec.labels)
 
     def _ranked(self, data: bytes, top_k: int, *, exact: bool) -> Ranked:
-        image = decode_scaled(data, self.limits, 0 if exact else self.spec.preprocessing.shortest)
-        scores = self.run(to_tensor(image, self.spec.preprocessing))
+        form = self.spec.preprocessing
+        image = decode_scaled(data, self.limits, 0 if exact else form.shortest, mode=form.mode)
+        scores = self.run(to_tensor(image, form))
         return rank(scores, self.spec.activation, top_k)
 
 

@@ -14,7 +14,7 @@ from predictor.evaluation.images import Picture
 from predictor.evaluation.measures import Share, sign_test
 from predictor.evaluation.runner import TOP, Progress, parallel_map
 from predictor.evaluation.tables import Classes
-from predictor.image.decode import Limits, decode
+from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import Preprocessing, to_tensor
 from predictor.model.scores import rank
 from predictor.model.spec import ModelSpec
@@ -140,7 +140,7 @@ class Tuner:
     ) -> list[Score] | PredictorError:
         """One picture with each candidate; it is decoded once."""
         try:
-            image = decode(picture.read(), self.limits)
+            image = decode_scaled(picture.read(), self.limits, mode=forms[0].mode)
             return [self._score(self.run(to_tensor(image, form)), truth) for form in forms]
         except PredictorError as error:
             return error

@@ -19,7 +19,7 @@ from predictor.config import Settings
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from predictor.image import formats
 from predictor.image.resize import Scaled
-from predictor.image.rgb import orientation, to_rgb, upright
+from predictor.image.rgb import orientation, to_rgb, to_rgba, upright
 
 # JPEG, GIF and WebP cannot have a longer side; resizing costs memory in proportion to it.
 MAX_SIDE = 65_535
@@ -103,7 +103,7 @@ def decode(data: bytes, limits: Limits, shortest: int = 0) -> Image.Image:
     return decode_scaled(data, limits, shortest).pixels
 
 
-def decode_scaled(data: bytes, limits: Limits, shortest: int = 0) -> Scaled:
+def decode_scaled(data: bytes, limits: Limits, shortest: int = 0, *, mode: str = "RGB") -> Scaled:
     """Decode the first frame of an image.
 
     Args:
@@ -111,9 +111,10 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0) -> Scaled:
         limits: the formats and sizes that are accepted.
         shortest: the short side, in pixels, that must be left; above 0, a JPEG may come at 1/2, 1/4 or
             1/8 of its size, 0 decodes it whole.
+        mode: `RGBA` keeps the transparency, with any other transparent parts become white.
 
     Returns:
-        A loaded image of mode RGB, upright by its EXIF orientation, transparent parts white.
+        A loaded image of mode RGB or RGBA, upright by its EXIF orientation.
 
     Raises:
         UnsupportedImage: the bytes are of no format, or not of an accepted one.
@@ -130,7 +131,7 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0) -> Scaled:
         drafted = image.draft(None, (shortest, shortest)) if shortest > 0 else None
         image.load()
         box = (0, 0, *whole) if drafted is None else drafted[1]
-        scaled = Scaled(to_rgb(image), whole, box)
+        scaled = Scaled(to_rgba(image) if mode == "RGBA" else to_rgb(image), whole, box)
         return upright(scaled, orientation(exif or _exif(image)))
 
 

@@ -23,10 +23,11 @@ from predictor.image.resize import (
 from predictor.image.validators import check_colour, check_numbers, check_side, pair, sequence
 
 Resize = Literal["crop", "stretch", "fit"]
-Channels = Literal["RGB", "BGR", "L"]
+Channels = Literal["RGB", "BGR", "L", "RGBA"]
 Layout = Literal["NHWC", "NCHW"]
 DType = Literal["uint8", "int8", "float32", "float16"]
 
+DEPTHS = {"RGB": 3, "BGR": 3, "L": 1, "RGBA": 4}
 _CHOICES: dict[str, tuple[str, ...]] = {
     "resize": get_args(Resize),
     "interpolation": get_args(Interpolation),
@@ -65,7 +66,7 @@ class Preprocessing:
             (`crop`), takes exactly before it is cut (`stretch`; one number is ignored there), or just
             fits into (`fit`; one number is a square).
         interpolation: the filter, by Pillow's name, or `linear` for OpenCV's bilinear filter.
-        channels: `RGB`, `BGR`, or `L` (grey by ITU-R BT.601 luma).
+        channels: `RGB`, `BGR`, `L` (grey by ITU-R BT.601 luma), or `RGBA`, with opacity.
         layout: channels last or first.
         dtype: type of the tensor's values.
         scale: factor of the pixel.
@@ -112,13 +113,18 @@ class Preprocessing:
 
     @property
     def depth(self) -> int:
-        """Channels of the tensor: 1 or 3."""
-        return 1 if self.channels == "L" else 3
+        """Channels of the tensor: 1, 3 or 4."""
+        return DEPTHS[self.channels]
+
+    @property
+    def mode(self) -> str:
+        """Pillow's mode of the images that are resized."""
+        return "RGB" if self.depth == 3 else self.channels
 
     @property
     def plain(self) -> bool:
         """Whether pixels stay as they are, neither scaled nor shifted."""
-        return self.scale == 1 and not any(self.mean) and all(value == 1 for value in self.std)
+        return self.scale == 1 and not any(self.mean) and set(self.std) == {1}
 
     @property
     def shortest(self) -> int:
@@ -188,7 +194,7 @@ def to_tensor(image: Image.Image | Scaled, preprocessing: Preprocessing) -> npt.
     """One image's tensor.
 
     Args:
-        image: of mode RGB.
+        image: of mode RGB or RGBA.
         preprocessing: what to do with it.
 
     Returns:
@@ -196,8 +202,9 @@ def to_tensor(image: Image.Image | Scaled, preprocessing: Preprocessing) -> npt.
     """
     # Grey before the resizing, as Keras and timm load grey pictures: the rounding of the two would differ.
     scaled = image if isinstance(image, Scaled) else Scaled.whole(image)
-    coloured = replace(scaled, pixels=scaled.pixels.convert("L")) if preprocessing.channels == "L" else scaled
-    pixels = _pixels(_resized(coloured, preprocessing), preprocessing.channels)
+    if scaled.pixels.mode != preprocessing.mode:
+        scaled = replace(scaled, pixels=scaled.pixels.convert(preprocessing.mode))
+    pixels = _pixels(_resized(scaled, preprocessing), preprocessing.channels)
     if preprocessing.layout == "NCHW":
         pixels = pixels.transpose(2, 0, 1)
     return _values(np.ascontiguousarray(pixels), preprocessing)
@@ -215,9 +222,7 @@ def _resized(image: Scaled, preprocessing: Preprocessing) -> Image.Image:
 
 
 def _pixels(image: Image.Image, channels: Channels) -> npt.NDArray[np.uint8]:
-    if channels == "L":
-        return np.asarray(image)[:, :, np.newaxis]
-    pixels = np.asarray(image)
+    pixels = np.atleast_3d(np.asarray(image))
     return pixels[:, :, ::-1] if channels == "BGR" else pixels
 
 
@@ -234,8 +239,7 @@ def _values(pixels: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> npt.
 def _normalised(pixels: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
     std = np.array(preprocessing.std)
     # Long rows: numpy is several times slower when it repeats three numbers for every pixel.
-    rows = pixels.reshape(preprocessing.shape[0], -1)
-    values = rows * _along(preprocessing, preprocessing.scale / std)
+    values = pixels.reshape(preprocessing.shape[0], -1) * _along(preprocessing, preprocessing.scale / std)
     values -= _along(preprocessing, np.array(preprocessing.mean) / std)
     return values.reshape(preprocessing.shape)
 

@@ -25,6 +25,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def to_rgba(image: Image.Image) -> Image.Image:
+    """The image as RGBA; what has no transparency is opaque."""
+    return to_rgb(image).convert("RGBA") if image.mode.startswith(_DEEP) else _to_rgba(image)
+
+
 def _to_rgba(image: Image.Image) -> Image.Image:
     straight = image.convert("LA") if image.mode == "La" else image
     return straight if straight.mode == "RGBA" else straight.convert("RGBA")

@@ -195,7 +195,8 @@ class Answers:
     def _tensor(self, asked: Question, data: bytes) -> Array:
         preprocessing = asked.model.spec.preprocessing
         start = time.perf_counter()
-        image = decode_scaled(data, self._limits, 0 if asked.options.exact else preprocessing.shortest)
+        shortest = 0 if asked.options.exact else preprocessing.shortest
+        image = decode_scaled(data, self._limits, shortest, mode=preprocessing.mode)
         decoded = time.perf_counter()
         tensor = to_tensor(image, preprocessing)
         asked.phases.add("decode", decoded - start)

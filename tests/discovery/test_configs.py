@@ -328,6 +328,19 @@ def test_blanks_in_a_printed_preset() -> None:
     assert time.process_time() - start < 0.2
 
 
+def test_opacity() -> None:
+    """An input of four channels takes colours and opacity, if the preprocessing says so."""
+    said = json.dumps({"channels": "RGBA", "mean": [0.5, 0.5, 0.5, 0], "std": [0.5, 0.5, 0.5, 1]})
+
+    form = preprocessing(said, 1, 4, 224, 224)
+
+    assert (form.channels, form.depth, form.mean) == ("RGBA", 4, (0.5, 0.5, 0.5, 0.0))
+    assert preprocessing('{"channels": "RGBA"}', 1, 224, 224, 4).std == (1.0,) * 4
+    assert "channels must be RGBA" in refused("{}", 1, 4, 224, 224)
+    assert "channels is RGBA, but the model's input has 3 channels" in refused(said, 1, 3, 224, 224)
+    assert "mean must have 4 numbers" in refused('{"channels": "RGBA", "mean": [0, 0, 0]}', 1, 4, 224, 224)
+
+
 def metadata(name: str) -> dict[str, str]:
     """A model's metadata as a tool writes them."""
     return dict(json.loads((CONFIGS / f"metadata_{name}.json").read_text()))

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
-from predictor.image.decode import MAX_SIDE, Limits, decode, describe, sniff
+from predictor.image.decode import MAX_SIDE, Limits, decode, decode_scaled, describe, sniff
 
 LIMITS = Limits()
 LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "WEBP": {"lossless": True}, "BMP": {}}
@@ -262,3 +262,18 @@ def test_named(name: str) -> None:
 def test_unknown(data: bytes) -> None:
     """Other bytes get no name."""
     assert describe(data) is None
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("RGB", (228, 178, 153)), ("RGBA", (200, 100, 50, 128))])
+def test_transparency(mode: str, expected: tuple[int, ...], encode: Encode) -> None:
+    """Transparent parts become white, unless the transparency is asked for."""
+    data = encode(Image.new("RGBA", (4, 4), (200, 100, 50, 128)), "PNG")
+
+    assert decode_scaled(data, Limits(), mode=mode).pixels.getpixel((1, 1)) == pytest.approx(expected, abs=1)
+
+
+def test_opaque(encode: Encode) -> None:
+    """An image without transparency is opaque, whatever its kind."""
+    for image in (Image.new("L", (4, 4), 9), Image.new("I;16", (4, 4), 9 * 257), Image.new("P", (4, 4), 0)):
+        pixels = decode_scaled(encode(image, "PNG"), Limits(), mode="RGBA").pixels
+        assert (pixels.mode, pixels.getchannel("A").getextrema()) == ("RGBA", (255, 255))

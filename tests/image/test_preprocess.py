@@ -191,6 +191,16 @@ def test_grey(image: Image.Image) -> None:
     assert np.abs(tensor[..., 0] - (luma / 255 - 0.5) / 0.25).max() < 1.01 / 255 / 0.25
 
 
+def test_opacity() -> None:
+    """The fourth channel is the opacity; an image without one is opaque."""
+    glass = Image.new("RGBA", (8, 8), (200, 100, 50, 128))
+    form = Preprocessing(8, 8, resize="stretch", channels="RGBA", mean=(0.0,) * 4, std=(1.0,) * 4)
+
+    assert form.shape == (8, 8, 4)
+    assert to_tensor(glass, form)[0, 0].tolist() == [200, 100, 50, 128]
+    assert to_tensor(glass.convert("RGB"), form)[0, 0].tolist() == [200, 100, 50, 255]
+
+
 def test_grey_before_resizing(image: Image.Image) -> None:
     """A picture is made grey before it is resized, and what is added around it is grey as well."""
     form = Preprocessing(
