@@ -1,5 +1,6 @@
 """Each file of an upload is known by its name and form."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,18 @@ def test_pair(folder: Folder) -> None:
     found = recognise(folder.add("m.onnx.data", "m.onnx", "labels.txt").files)
 
     assert found == Bundle("m.onnx", "labels.txt", None, {"m.onnx.data": "m.onnx.data"}, ())
+
+
+def test_more_than_a_check_can_be_told(folder: Folder) -> None:
+    """Where very many files lie beside the model, those that are likely its weights come first."""
+    images = [f"data/{number:03}{'ü' * 100}.bin" for number in range(200)]
+    folder.add(*images, "m.onnx", "weights/m.onnx.data", "tensor")
+
+    found = recognise(folder.files)
+
+    assert {"weights/m.onnx.data", "tensor", images[0]} <= found.data.keys()
+    assert len(json.dumps(dict.fromkeys(found.data, "data-999"))) < 50_000
+    assert {*found.data.values(), *found.unused} == folder.files.keys() - {"m.onnx"}
 
 
 def test_hugging_face(folder: Folder) -> None:
