@@ -9,6 +9,33 @@ from predictor.errors import InvalidModel, InvalidRequest
 from predictor.importing.bundle import COMPANION_BYTES, Bundle, recognise
 
 
+NAMES = ["cat", "dog", "bird"]
+SIGNATURE = {
+    "doc_id": "1f2e",
+    "doc_name": "Animals",
+    "classes": {"Label": NAMES},
+    "format": "onnx",
+    "filename": "model.onnx",
+    "inputs": {"Image": {"dtype": "float32", "shape": [None, 224, 224, 3], "name": "Image:0"}},
+    "outputs": {"Confidences": {"dtype": "float32", "shape": [None, 3], "name": "softmax:0"}},
+}
+PROCESSOR = {
+    "image_processor_type": "ViTImageProcessor",
+    "size": {"height": 224, "width": 224},
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+}
+CONTENTS = {
+    "labels.txt": "\n".join(NAMES),
+    "classes.txt": "\n".join(NAMES),
+    "config.json": json.dumps({"id2label": dict(enumerate(NAMES)), "model_type": "vit"}),
+    "preprocessor_config.json": json.dumps(PROCESSOR),
+    "preprocessing.json": json.dumps({"size": 224, "mean": 0.5, "std": 0.5}),
+    "signature.json": json.dumps(SIGNATURE),
+}
+"""What stands in files of these names, wherever they lie."""
+
+
 class Folder:
     """Files of an upload, made by their names."""
 
@@ -16,11 +43,12 @@ class Folder:
         self._path = path
         self.files: dict[str, Path] = {}
 
-    def add(self, *names: str, content: bytes = b"something") -> "Folder":
-        """More files."""
+    def add(self, *names: str, content: bytes | None = None) -> "Folder":
+        """More files, with this content or what is usual under their names."""
         for name in names:
             path = self._path / f"part-{len(self.files)}"
-            path.write_bytes(content)
+            usual = CONTENTS.get(name.rpartition("/")[2], "something").encode()
+            path.write_bytes(usual if content is None else content)
             self.files[name] = path
         return self
 
