@@ -8,7 +8,6 @@ import pytest
 from predictor.errors import InvalidModel, InvalidRequest
 from predictor.importing.bundle import COMPANION_BYTES, Bundle, recognise
 
-
 NAMES = ["cat", "dog", "bird"]
 SIGNATURE = {
     "doc_id": "1f2e",
