@@ -55,7 +55,7 @@ class Settings:
     )
     max_image_mb: float = _setting(20.0, "Maximum size of an image in megabytes.")
     max_megapixels: float = _setting(50.0, "Maximum size of an image in millions of pixels.")
-    max_model_mb: float = _setting(1024.0, "Maximum size of a model file in megabytes.")
+    max_model_mb: float = _setting(1024.0, "Maximum size of the files of a model together, in megabytes.")
     jpeg: str = _setting(
         "fast", "How JPEGs are decoded: `fast` (large ones at a fraction of their size) or `exact` (whole)."
     )

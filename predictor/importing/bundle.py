@@ -1,5 +1,7 @@
 """What was sent of a model, one file, several, a folder or a ZIP -> what each file is used for."""
 
+import itertools
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,9 @@ _WEIGHTS = re.compile(r"\.onnx[._]data(_\d+)?$|\.data$", re.IGNORECASE)
 _TEXTS = {"", ".json", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".pbtxt", ".names", ".manifest"}
 _MAX_TEXTS = 64
 _LISTED = 10
+# The places of weights are sent to the check through a pipe, which holds 64 kB and is not read at once.
+_PLACES_BYTES = 48_000
+_NAMED_BYTES = len(': "data-999", ')
 _TELLING: Mapping[Role, re.Pattern[str]] = {
     "labels": re.compile(r"label|class|categor|synset|names", re.IGNORECASE),
     "preprocessing": re.compile(r"process", re.IGNORECASE),
@@ -85,7 +90,7 @@ def recognise(
     chosen = _chosen(files, model, file)
     roles = dict(_roles(files, chosen))
     found = {what: None if what in given else _best(what, roles, chosen) for what in _TELLING}
-    data = {place: name for name in files if name not in roles and (place := _data_place(name, chosen))}
+    data = _data([name for name in files if name not in roles], chosen)
     used = {chosen, *found.values(), *data.values()}
     unused = tuple(name for name in files if name not in used)
     return Bundle(chosen, found["labels"], found["preprocessing"], data, unused)
@@ -131,6 +136,14 @@ def _list(names: Sequence[str]) -> str:
 
 def _is_model(name: str) -> bool:
     return name.lower().endswith(_MODEL) and not is_hidden(name)
+
+
+def _data(names: Iterable[str], model: str) -> dict[str, str]:
+    """The files that may hold weights by their places, as many as the request of a check has room for."""
+    places = {place: name for name in names if (place := _data_place(name, model))}
+    likely = sorted(places, key=lambda place: (not _WEIGHTS.search(place), place.count("/")))
+    ends = itertools.accumulate(len(json.dumps(place)) + _NAMED_BYTES for place in likely)
+    return {place: places[place] for place, end in zip(likely, ends, strict=True) if end <= _PLACES_BYTES}
 
 
 def _data_place(name: str, model: str) -> str | None:

@@ -93,7 +93,7 @@ def test_json_unknown() -> None:
         ("resize_to", -1, "resize_to"),
         ("resize_to", None, "resize_to"),
         ("interpolation", "cubic", "interpolation"),
-        ("channels", "RGBA", "channels"),
+        ("channels", "CMYK", "channels"),
         ("channels", "L", "mean"),
         ("layout", "CHW", "layout"),
         ("dtype", "float64", "dtype"),

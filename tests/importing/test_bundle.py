@@ -1,5 +1,6 @@
 """Each file of an upload is known by its name and form."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,31 @@ import pytest
 from predictor.errors import InvalidModel, InvalidRequest
 from predictor.importing.bundle import COMPANION_BYTES, Bundle, recognise
 
-CONFIGS = Path(__file__).parent.parent / "data" / "configs"
-WRITTEN = {
-    "config.json": "hf_model_config.json",
-    "preprocessor_config.json": "hf_vit.json",
-    "signature.json": "lobe_signature.json",
+NAMES = ["cat", "dog", "bird"]
+SIGNATURE = {
+    "doc_id": "1f2e",
+    "doc_name": "Animals",
+    "classes": {"Label": NAMES},
+    "format": "onnx",
+    "filename": "model.onnx",
+    "inputs": {"Image": {"dtype": "float32", "shape": [None, 224, 224, 3], "name": "Image:0"}},
+    "outputs": {"Confidences": {"dtype": "float32", "shape": [None, 3], "name": "softmax:0"}},
 }
+PROCESSOR = {
+    "image_processor_type": "ViTImageProcessor",
+    "size": {"height": 224, "width": 224},
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+}
+CONTENTS = {
+    "labels.txt": "\n".join(NAMES),
+    "classes.txt": "\n".join(NAMES),
+    "config.json": json.dumps({"id2label": dict(enumerate(NAMES)), "model_type": "vit"}),
+    "preprocessor_config.json": json.dumps(PROCESSOR),
+    "preprocessing.json": json.dumps({"size": 224, "mean": 0.5, "std": 0.5}),
+    "signature.json": json.dumps(SIGNATURE),
+}
+"""What stands in files of these names, wherever they lie."""
 
 
 class Folder:
@@ -23,13 +43,11 @@ class Folder:
         self.files: dict[str, Path] = {}
 
     def add(self, *names: str, content: bytes | None = None) -> "Folder":
-        """More files, as the tools write them unless a content is given."""
+        """More files, with this content or what is usual under their names."""
         for name in names:
             path = self._path / f"part-{len(self.files)}"
-            written = WRITTEN.get(name.rpartition("/")[2])
-            path.write_bytes(
-                (CONFIGS / written).read_bytes() if content is None and written else content or b"a\nb"
-            )
+            usual = CONTENTS.get(name.rpartition("/")[2], "something").encode()
+            path.write_bytes(usual if content is None else content)
             self.files[name] = path
         return self
 
@@ -50,6 +68,18 @@ def test_pair(folder: Folder) -> None:
     found = recognise(folder.add("m.onnx.data", "m.onnx", "labels.txt").files)
 
     assert found == Bundle("m.onnx", "labels.txt", None, {"m.onnx.data": "m.onnx.data"}, ())
+
+
+def test_more_than_a_check_can_be_told(folder: Folder) -> None:
+    """Where very many files lie beside the model, those that are likely its weights come first."""
+    images = [f"data/{number:03}{'ü' * 100}.bin" for number in range(200)]
+    folder.add(*images, "m.onnx", "weights/m.onnx.data", "tensor")
+
+    found = recognise(folder.files)
+
+    assert {"weights/m.onnx.data", "tensor", images[0]} <= found.data.keys()
+    assert len(json.dumps(dict.fromkeys(found.data, "data-999"))) < 50_000
+    assert {*found.data.values(), *found.unused} == folder.files.keys() - {"m.onnx"}
 
 
 def test_hugging_face(folder: Folder) -> None:

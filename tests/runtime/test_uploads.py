@@ -263,6 +263,35 @@ def test_equal_at_once(uploads: Uploads, trials: Trials) -> None:
     assert [published.unchanged for published in taken].count(False) == 1
 
 
+def test_weights(uploads: Uploads, trials: Trials) -> None:
+    """Of the files that may hold weights those that the check names are kept and have a digest."""
+
+    def receive(folder: Path) -> Received:
+        files = {MODEL: "a/m.onnx", "data-0": "a/m.onnx.data", "data-1": "a/other.bin"}
+        for name in files:
+            (folder / name).write_bytes(name.encode())
+        data = {"m.onnx.data": "data-0", "other.bin": "data-1"}
+        return Received("default", files, None, data, unused=["README.md", "bad\x00name"])
+
+    trials.result = dataclasses.replace(REPORT, weights=("m.onnx.data",), beside=("data-0",))
+
+    version = uploads.take(receive).version
+
+    ((request, files),) = trials.seen
+    assert request.data == {"m.onnx.data": "data-0", "other.bin": "data-1"}
+    assert files == {MODEL, "data-0", "data-1"}
+    assert version.manifest is not None
+    assert (version.manifest.model, set(version.manifest.files)) == ("m.onnx", {MODEL, "data-0"})
+    assert version.manifest.report["files"] == [
+        {"name": "a/m.onnx", "use": "model"},
+        {"name": "a/m.onnx.data", "use": "weights"},
+        {"name": "a/other.bin", "use": "not used"},
+        {"name": "README.md", "use": "not used"},
+        {"name": "bad?name", "use": "not used"},
+    ]
+    assert not (version.path.parent / "data-1").exists()
+
+
 def test_report_has_all_warnings() -> None:
     """Warnings of the spec and of the trial stand in one list."""
     shown = report_json(REPORT)

@@ -217,3 +217,13 @@ def test_shown_as_text(client: FlaskClient) -> None:
 
     assert "&lt;img src=x&gt;.md" in page
     assert "<img src=x" not in page
+
+
+def test_documented(client: FlaskClient) -> None:
+    """The documentation has the fields of the form, and an example that sends a model."""
+    schema = client.get("/openapi.json").get_json()["components"]["schemas"]["UploadForm"]
+    page = client.get("/docs").get_data(as_text=True)
+
+    assert schema["properties"].keys() == {"name", "file", "model", "files", "labels", "preprocessing"}
+    assert schema["properties"]["files"]["items"]["format"] == "binary"
+    assert "curl -F model=@model http://localhost/upload" in page

@@ -95,11 +95,11 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "pipe": (lambda: special(stat.S_IFIFO), "link or device"),
     "password": (encrypted, "without a password"),
     "bzip2": (
-        lambda: packed(("labels.txt", bytes(900 * MEGA)), method=zipfile.ZIP_BZIP2),
+        lambda: packed(("labels.txt", bytes(200 * MEGA)), method=zipfile.ZIP_BZIP2),
         "instead of bzip2",
     ),
-    "lzma": (lambda: packed(("labels.txt", bytes(300 * MEGA)), method=zipfile.ZIP_LZMA), "instead of LZMA"),
-    "bomb": (lambda: packed(("labels.txt", bytes(900 * MEGA))), "at most 200 MB together"),
+    "lzma": (lambda: packed(("labels.txt", bytes(100 * MEGA)), method=zipfile.ZIP_LZMA), "instead of LZMA"),
+    "bomb": (lambda: packed(("labels.txt", bytes(400 * MEGA))), "at most 200 MB together"),
     "bomb of many": (
         lambda: packed(*((f"{one}.bin", bytes(10 * MEGA)) for one in range(30))),
         "at most 200 MB together",
