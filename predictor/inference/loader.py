@@ -97,7 +97,7 @@ class Loader:
         self._settings = settings
         self._observe = observe
         self._watchdog = watchdog
-        self._shared_weights = SharedWeights(folder, self._answer)
+        self._shared_weights = SharedWeights(folder)
         self._batcher = _batcher(device, settings)
 
     def load(self, version: ModelVersion) -> LoadedModel:
@@ -128,13 +128,6 @@ class Loader:
         if self._device.kind == "cuda":
             return load(version.path, self._device)
         return self._shared_weights.session(version)
-
-    def _answer(self, session: Session, version: ModelVersion) -> Array:
-        """What a session makes of noise that is always the same."""
-        spec = _spec(session, version)
-        shape = (spec.batch or 1, *spec.preprocessing.shape)
-        noise = np.random.default_rng(0).integers(0, 256, shape).astype(spec.preprocessing.dtype)
-        return self._watched(session, spec, version)(noise)
 
     def _watched(self, session: Session, spec: ModelSpec, version: ModelVersion) -> _Run:
         def run(batch: Array) -> Array:

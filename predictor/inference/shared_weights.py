@@ -10,28 +10,42 @@ name tells apart. The folder may be removed at any time.
 import hashlib
 import json
 import logging
+import math
 import os
 import platform
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import predictor
+from predictor.discovery.discover import discover
 from predictor.errors import InvalidModel, PredictorError
+from predictor.image.preprocess import Preprocessing
 from predictor.inference.job import Array
 from predictor.model.device import Device
 from predictor.model.session import RUNTIME, WEIGHTS, Session, load, load_optimised
+from predictor.model.spec import Tensor
 from predictor.store.files import remove, sync
 from predictor.store.manifest import digest
 from predictor.store.registry import ModelVersion
 
 MIN_BYTES = 4_000_000
 """Smaller files are not worth two more."""
+COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.inference.optimise")
+"""Starts the process that writes."""
+MODEL = "model.onnx"
+"""The optimised graph, beside which its weights lie."""
+_DIGESTS = "digests.json"
 # Half precision doubles; the rest is for whoever else writes to the disk.
 _ROOM = 8
-_MODEL, _DIGESTS = "model.onnx", "digests.json"
-_CPU = Device("cpu")
+_SECONDS, _BYTES_A_SECOND = 60.0, 20_000_000
+# Nothing of the service's own environment, in which there are tokens.
+_ENVIRONMENT = {"PYTHONPATH": str(Path(predictor.__file__).resolve().parents[1])}
 _CPU_FACTS = ("vendor_id", "cpu family", "model", "model name", "flags", "Features")
 
 log = logging.getLogger(__name__)
@@ -42,20 +56,20 @@ class SharedWeights:
 
     Args:
         folder: where a version's files lie.
-        answer: a session's answer to a fixed input; both sessions of a version must give the same.
         min_bytes: size of the smallest file for which it is done.
+        command: starts the process that writes.
     """
 
     def __init__(
         self,
         folder: Callable[[ModelVersion], Path],
-        answer: Callable[[Session, ModelVersion], Array],
         *,
         min_bytes: int = MIN_BYTES,
+        command: Sequence[str] = COMMAND,
     ) -> None:
         self._folder = folder
-        self._answer = answer
         self._min_bytes = min_bytes
+        self._command = command
         self._name = f"optimised-{_kind()}"
 
     def session(self, version: ModelVersion) -> Session:
@@ -66,10 +80,10 @@ class SharedWeights:
         """
         try:
             if _is_intact(folder := self._folder(version) / self._name):
-                return load_optimised(folder / _MODEL)
+                return load_optimised(folder / MODEL)
         except PredictorError as error:
             log.warning("The optimised graph of %s cannot be used: %s", version.key, error.detail)
-        return load(version.path, _CPU)
+        return load(version.path, Device("cpu"))
 
     def write(self, version: ModelVersion) -> None:
         """Write the optimised graph of a version, unless it is there; where that fails there is none.
@@ -81,14 +95,16 @@ class SharedWeights:
                 target = self._folder(version) / self._name
                 if not _is_intact(target):
                     self._write(version, target)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the version's own file can be loaded)
+        except (OSError, PredictorError, subprocess.SubprocessError) as error:
             log.warning("The workers do not share the weights of %s: %s", version.key, type(error).__name__)
 
     def _write(self, version: ModelVersion, target: Path) -> None:
         fresh = target.with_name(f"{target.name}.{os.getpid()}")
         fresh.mkdir(parents=version.manifest is None)
         try:
-            self._fill(version, fresh)
+            if not self._filled(version, fresh):
+                log.warning("The workers do not share the weights of %s", version.key)
+                return
             for other in target.parent.glob("optimised-*"):
                 if other != fresh:
                     remove(other)
@@ -96,27 +112,59 @@ class SharedWeights:
         finally:
             remove(fresh)
 
-    def _fill(self, version: ModelVersion, folder: Path) -> None:
-        """Write the files into a new folder.
-
-        Raises:
-            InvalidModel: what would be written cannot be used.
-            OSError: there is no room.
-        """
-        room, model = _ROOM * version.bytes, folder / _MODEL
+    def _filled(self, version: ModelVersion, folder: Path) -> bool:
+        """Have another process write, since the runtime may crash on the graph that it has optimised."""
+        room = _ROOM * version.bytes
         if shutil.disk_usage(folder).free < room:
-            raise OSError("no room")
-        own = load(version.path, _CPU, write=model)
-        files = [path for path in (model, model.with_suffix(WEIGHTS)) if path.exists()]
-        # Constants that are small as the operators that make them may be large as weights.
-        if sum(path.stat().st_size for path in files) > room:
-            raise InvalidModel("The optimised graph is too large.")
-        expected, found = (self._answer(session, version) for session in (own, load_optimised(model)))
-        if not np.array_equal(expected, found, equal_nan=True):
-            raise InvalidModel("The optimised graph gives different scores.")
-        (folder / _DIGESTS).write_text(json.dumps({path.name: digest(path) for path in files}))
-        for path in (*folder.iterdir(), folder):
-            sync(path)
+            return False
+        seconds = _SECONDS + version.bytes / _BYTES_A_SECOND
+        asked = {
+            "model": str(version.path.resolve()),
+            "folder": str(folder.resolve()),
+            "report": None if version.manifest is None else dict(version.manifest.report),
+            "room": room,
+            "seconds": math.ceil(seconds),
+        }
+        ended = subprocess.run(  # noqa: S603 (the command is a constant of this module)
+            self._command, input=json.dumps(asked).encode(), env=_ENVIRONMENT, timeout=seconds, check=False
+        )
+        return ended.returncode == 0 and _is_intact(folder)
+
+
+def fill(model: Path, folder: Path, report: Mapping[str, Any] | None, room: int) -> None:
+    """Write the optimised graph of a model, and its weights, into a folder; for the process that writes.
+
+    Args:
+        model: the ONNX file.
+        folder: an empty folder.
+        report: what the check of the model found; None for the model that ships with the service.
+        room: the most bytes.
+
+    Raises:
+        InvalidModel: what was written cannot be used.
+    """
+    written = folder / MODEL
+    own = load(model, Device("cpu"), write=written)
+    files = [path for path in (written, written.with_suffix(WEIGHTS)) if path.exists()]
+    # Constants that are small as the operators that make them may be large as weights.
+    if sum(path.stat().st_size for path in files) > room:
+        raise InvalidModel("The optimised graph is too large.")
+    expected, found = (_answer(session, report) for session in (own, load_optimised(written)))
+    if not np.array_equal(expected, found, equal_nan=True):
+        raise InvalidModel("The optimised graph gives different scores.")
+    (folder / _DIGESTS).write_text(json.dumps({path.name: digest(path) for path in files}))
+    for path in (*folder.iterdir(), folder):
+        sync(path)
+
+
+def _answer(session: Session, report: Mapping[str, Any] | None) -> Array:
+    """What a session makes of noise that is always the same."""
+    found = discover(session.graph).to_json() if report is None else report
+    image, scores = (Tensor.from_json(found[name][0]) for name in ("inputs", "outputs"))
+    form = Preprocessing.from_json(found["preprocessing"])
+    shape = (image.shape[0] or 1, *form.shape)
+    noise = np.random.default_rng(0).integers(0, 256, shape).astype(form.dtype)
+    return session.run(noise, (image.name, scores.name))
 
 
 def _is_intact(folder: Path) -> bool:

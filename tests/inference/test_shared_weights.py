@@ -2,19 +2,21 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from predictor.config import BUNDLED_MODEL
-from predictor.errors import Internal, InvalidModel
+from predictor.errors import InvalidModel
 from predictor.inference import shared_weights
 from predictor.inference.job import Array
-from predictor.inference.shared_weights import SharedWeights
+from predictor.inference.shared_weights import SharedWeights, fill
 from predictor.model.device import Device
-from predictor.model.session import Session, load
+from predictor.model.session import load
 from predictor.store.registry import ModelVersion
 from tools import sample_models
 
@@ -29,11 +31,6 @@ def version(tmp_path: Path) -> ModelVersion:
     return ModelVersion("default", 2, path, "sha256:0")
 
 
-def answer(session: Session, _: ModelVersion) -> Array:
-    """What a session says of a picture."""
-    return session.run(PICTURE[:1])
-
-
 def written(version: ModelVersion) -> Path:
     """The folder of what was written down beside a version."""
     (folder,) = version.path.parent.glob("optimised-*")
@@ -44,8 +41,8 @@ def written(version: ModelVersion) -> Path:
 def make(version: ModelVersion) -> Callable[..., SharedWeights]:
     """Build what writes beside the version."""
 
-    def build(answer: Callable[[Session, ModelVersion], Array] = answer, **options: int) -> SharedWeights:
-        return SharedWeights(lambda _: version.path.parent, answer, **options)
+    def build(**options: Any) -> SharedWeights:
+        return SharedWeights(lambda _: version.path.parent, **options)
 
     return build
 
@@ -150,20 +147,6 @@ def test_written_once(version: ModelVersion, make: Callable[..., SharedWeights])
     assert (written(version) / "model.onnx").stat().st_ino == before
 
 
-def test_other_answers(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
-    """An optimised graph that answers differently is not kept."""
-    calls = list[Session]()
-
-    def differently(session: Session, _: ModelVersion) -> Array:
-        calls.append(session)
-        return np.array([len(calls)])
-
-    make(differently).write(version)
-
-    assert len(calls) == 2
-    assert list(version.path.parent.iterdir()) == [version.path]
-
-
 def test_small(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
     """A small file is loaded as it is."""
     make(min_bytes=version.path.stat().st_size + 1).write(version)
@@ -184,19 +167,62 @@ def test_no_room(
     assert make().session(version).run(PICTURE).shape == (2, 1000)
 
 
-@pytest.mark.parametrize("error", [Internal("The model failed on this image."), MemoryError(), OSError()])
-def test_failure_leaves_nothing(
-    version: ModelVersion, make: Callable[..., SharedWeights], error: Exception
-) -> None:
-    """Where writing fails on its way, no half-written file stays, and the model loads."""
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os.kill(os.getpid(), signal.SIGSEGV)",
+        "sys.exit(1)",
+        "pass",
+        "open(folder + '/digests.json', 'w').write('{}')",
+    ],
+    ids=["crash", "error", "nothing", "no files"],
+)
+def test_failure_leaves_nothing(version: ModelVersion, make: Callable[..., SharedWeights], code: str) -> None:
+    """Where the process that writes fails on its way, nothing of it stays, and the model loads."""
+    read = "import json, os, signal, sys; folder = json.load(sys.stdin)['folder']; "
 
-    def fail(*_: object) -> Array:
-        raise error
-
-    make(fail).write(version)
+    make(command=(sys.executable, "-c", f"{read}open(folder + '/half', 'w'); {code}")).write(version)
 
     assert list(version.path.parent.iterdir()) == [version.path]
     assert make().session(version).run(PICTURE).shape == (2, 1000)
+
+
+def test_nothing_of_the_environment(
+    version: ModelVersion, make: Callable[..., SharedWeights], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The process that writes knows no token of the service."""
+    monkeypatch.setenv("PREDICTOR_ADMIN_TOKEN", "secret")
+    seen = tmp_path / "seen"
+
+    make(command=(sys.executable, "-c", f"import os; open({str(seen)!r}, 'w').write(str(os.environ))")).write(
+        version
+    )
+
+    assert "PYTHONPATH" in seen.read_text()
+    assert "secret" not in seen.read_text()
+
+
+def test_other_answers(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An optimised graph that answers differently is not kept."""
+    folder = version.path.parent / "new"
+    folder.mkdir()
+    other = load(BUNDLED_MODEL, Device("cpu"))
+    monkeypatch.setattr(other, "run", lambda *_: np.zeros((1, 1000), np.float32))
+    monkeypatch.setattr(shared_weights, "load_optimised", lambda _: other)
+
+    with pytest.raises(InvalidModel, match="different scores"):
+        fill(version.path, folder, None, 10**9)
+
+    assert not (folder / "digests.json").exists()
+
+
+def test_too_large(version: ModelVersion) -> None:
+    """Weights that are much larger than the model's file are not kept."""
+    folder = version.path.parent / "new"
+    folder.mkdir()
+
+    with pytest.raises(InvalidModel, match="too large"):
+        fill(version.path, folder, None, 1_000_000)
 
 
 def test_unwritable(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
@@ -248,7 +274,7 @@ def test_kinds(
     small = ModelVersion("small", 1, path, "sha256:1")
     shape = (1, 3, 32, 32) if layout == "NCHW" else (1, 32, 32, 3)
     picture = np.random.default_rng(0).integers(0, 100, shape).astype(dtype)
-    weights = make(lambda session, _: session.run(picture), min_bytes=0)
+    weights = make(min_bytes=0)
     expected = load(path, Device("cpu")).run(picture)
 
     weights.write(small)
