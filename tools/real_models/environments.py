@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 _TORCH = ("torch==2.13.0", "torchvision==0.28.0", "onnx==1.23.2", "onnxscript==0.7.2", "pillow")
-# Versions of the runtime differ by up to 0.02 where activations are integers of 16 bits: it is the service's own.
+# The service's runtime: with integers of 16 bits as activations, the next version answers otherwise by 0.02.
 _RUNTIME = ("onnx==1.23.2", "onnxruntime==1.31.1", "sympy", "pillow")
 REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "torch": _TORCH,
