@@ -46,8 +46,8 @@ def _int4(what: str, bits: int, block: int) -> Maker:
 def dynamic(case: Case) -> None:
     """The second file of many hub folders.
 
-    An input that differs by one part in ten million changes what is rounded, and here answers by 0.01, so that
-    they are not compared.
+    An input that differs by one part in ten million changes what is rounded, and the answers by 0.01, so
+    that they are not compared.
     """
     folder = Folder(case, "ViT")
     path = folder.write()
