@@ -12,7 +12,7 @@ from tools.real_models.makers.case import Array, Case, Maker, labels, run, sigmo
 EXAMPLE = torch.zeros(1, 3, 224, 224)
 
 
-def _ends(  # noqa: PLR0913 - each is a choice of its own, made by name
+def _ends(
     what: str,
     end: Callable[[Any], Any],
     *,
