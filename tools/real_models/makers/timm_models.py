@@ -33,6 +33,7 @@ def _network(case: Case, name: str) -> tuple[Any, nets.Prepare, Any]:
     """A network, what prepares its images, and an example of its input."""
     torch.manual_seed(3)
     network = timm.create_model(name, num_classes=CLASSES).eval()
+    network = nets.calm(network) if name in REAL else network
     config = timm.data.resolve_model_data_config(network)
     prepare = timm.data.create_transform(**config, is_training=False)
     nets.fit(network, network.get_classifier(), nets.batch(case.photographs, prepare))

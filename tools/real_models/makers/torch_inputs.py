@@ -188,4 +188,4 @@ CASES: dict[str, Maker] = {
 }
 
 if __name__ == "__main__":
-    run("torch", ("torch", "torchvision", "onnx"), CASES)
+    run("torch", ("torch", "torchvision", "onnx", "onnxscript"), CASES)

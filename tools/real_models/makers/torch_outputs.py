@@ -12,13 +12,12 @@ from tools.real_models.makers.case import Array, Case, Maker, labels, run, sigmo
 EXAMPLE = torch.zeros(1, 3, 224, 224)
 
 
-def _ends(  # noqa: PLR0913 - each is a choice of its own, made by name
+def _ends(
     what: str,
     end: Callable[[Any], Any],
     *,
     names: tuple[str, ...] = ("output",),
     named: bool = False,
-    expected: bool = True,
     confidences: Callable[[Array], Array] = softmax,
     dynamo: bool = False,
 ) -> Maker:
@@ -31,7 +30,7 @@ def _ends(  # noqa: PLR0913 - each is a choice of its own, made by name
         export(whole, EXAMPLE, case.path("model.onnx"), output_names=list(names))
         given = _labels(case, labels()) if named else None
         answer = nets.answer(network, nets.preset(), confidences)
-        case.save(what, answer, labels=given, expected=expected, names=labels() if named else None)
+        case.save(what, answer, labels=given, names=labels() if named else None)
 
     return make
 
@@ -131,13 +130,12 @@ CASES: dict[str, Maker] = {
     "shape_n1c": _ends("output [N, 1, 12]", lambda x: x[:, None]),
     "shape_n11c": _ends("output [N, 1, 1, 12]", lambda x: x[:, None, None]),
     "shape_nc11": _ends("output [N, 12, 1, 1]", lambda x: x[:, :, None, None]),
-    "argmax": _ends("ArgMax alone", lambda x: x.argmax(1), expected=False),
-    "argmax_kept": _ends("ArgMax [N, 1] alone", lambda x: x.argmax(1, keepdim=True), expected=False),
+    "argmax": _ends("ArgMax alone (the scores before it)", lambda x: x.argmax(1)),
+    "argmax_kept": _ends("ArgMax [N, 1] alone (the scores before it)", lambda x: x.argmax(1, keepdim=True)),
     "topk": _ends(
-        "TopK alone: values and indices of 5",
+        "TopK alone: values and indices of 5 (the scores before it)",
         lambda x: x.softmax(1).topk(5),
         names=("values", "indices"),
-        expected=False,
     ),
     "topk_beside": _ends(
         "probabilities, and TopK of 5 beside",
@@ -159,4 +157,4 @@ CASES: dict[str, Maker] = {
 }
 
 if __name__ == "__main__":
-    run("torch", ("torch", "torchvision", "onnx"), CASES)
+    run("torch", ("torch", "torchvision", "onnx", "onnxscript"), CASES)

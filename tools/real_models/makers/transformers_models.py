@@ -58,9 +58,6 @@ KINDS = {
     "RegNet": Kind(
         {**_STAGES, "embedding_size": 16, "groups_width": 8}, "ConvNext", {"size": {"shortest_edge": 96}}
     ),
-    "Bit": Kind(
-        {**_STAGES, "hidden_sizes": [32, 64, 96, 128], "embedding_size": 32, "num_groups": 8}, "Bit", _CROP
-    ),
     "Swin": Kind({**_SWIN, "window_size": 4}, "ViT", _square(64), 64),
     "Swinv2": Kind({**_SWIN, "window_size": 4}, "ViT", _square(64), 64),
     "FocalNet": Kind(
