@@ -56,6 +56,9 @@ def read(path: Path, limits: Limits) -> Any:
     """
     if path.stat().st_size > min(limits.model_bytes, external.PROTOBUF_BYTES):
         raise Refused("too_large", "The model file is larger than allowed.")
+    with path.open("rb") as file:
+        if file.read(8)[4:] == b"ORTM":
+            raise Refused("not_onnx", "The file has ONNX Runtime's own format (.ort). Upload the .onnx file.")
     model = onnx.ModelProto()
     try:
         model.ParseFromString(path.read_bytes())

@@ -87,7 +87,7 @@ class LocalModel:
     def _ranked(self, data: bytes, top_k: int, *, exact: bool) -> Ranked:
         form = self.spec.preprocessing
         image = decode_scaled(data, self.limits, 0 if exact else form.shortest, mode=form.mode)
-        scores = self.run(to_tensor(image, form))
+        scores = self.run(to_tensor(image, form, exact=exact))
         return rank(scores, self.spec.activation, top_k)
 
 

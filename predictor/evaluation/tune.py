@@ -141,7 +141,7 @@ class Tuner:
         """One picture with each candidate; it is decoded once."""
         try:
             image = decode_scaled(picture.read(), self.limits, mode=forms[0].mode)
-            return [self._score(self.run(to_tensor(image, form)), truth) for form in forms]
+            return [self._score(self.run(to_tensor(image, form, exact=True)), truth) for form in forms]
         except PredictorError as error:
             return error
 

@@ -154,9 +154,8 @@ class Preprocessing:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one picture's tensor, without a batch axis."""
-        if self.layout == "NCHW":
-            return self.depth, self.height, self.width
-        return self.height, self.width, self.depth
+        sides = self.height, self.width
+        return (self.depth, *sides) if self.layout == "NCHW" else (*sides, self.depth)
 
     def to_json(self) -> dict[str, Any]:
         """The value as JSON; `from_json` reads it back. What only few models need is left out by default."""
@@ -182,35 +181,37 @@ class Preprocessing:
                 raise ValueError(f"{min(map(str, names))} is {problem}.")
         fields = dict(value)
         height, width = pair("size", fields.pop("size"))
-        lists: dict[str, Any] = {
-            name: sequence(name, fields.pop(name)) for name in ("mean", "std", "fill") if name in fields
-        }
+        named = [name for name in ("mean", "std", "fill") if name in fields]
+        lists: dict[str, Any] = {name: sequence(name, fields.pop(name)) for name in named}
         if isinstance(fields["resize_to"], list):
             lists["resize_to"] = pair("resize_to", fields.pop("resize_to"))
         return cls(height=height, width=width, **lists, **fields)
 
 
-def to_tensor(image: Image.Image | Scaled, preprocessing: Preprocessing) -> npt.NDArray[Any]:
+def to_tensor(
+    image: Image.Image | Scaled, preprocessing: Preprocessing, *, exact: bool = False
+) -> npt.NDArray[Any]:
     """One image's tensor.
 
     Args:
         image: of mode RGB or RGBA.
         preprocessing: what to do with it.
+        exact: whether all of it is resized, as other tools do, before its middle is cut out.
 
     Returns:
         A contiguous, perhaps read-only array of `preprocessing.shape`, without a batch axis.
     """
-    # Grey before the resizing, as Keras and timm load grey pictures: the rounding of the two would differ.
+    # Grey before the resizing, as Keras and timm load grey images: the rounding would differ.
     scaled = image if isinstance(image, Scaled) else Scaled.whole(image)
     if scaled.pixels.mode != preprocessing.mode:
         scaled = replace(scaled, pixels=scaled.pixels.convert(preprocessing.mode))
-    pixels = _pixels(_resized(scaled, preprocessing), preprocessing.channels)
+    pixels = _pixels(_resized(scaled, preprocessing, exact=exact), preprocessing.channels)
     if preprocessing.layout == "NCHW":
         pixels = pixels.transpose(2, 0, 1)
     return _values(np.ascontiguousarray(pixels), preprocessing)
 
 
-def _resized(image: Scaled, preprocessing: Preprocessing) -> Image.Image:
+def _resized(image: Scaled, preprocessing: Preprocessing, *, exact: bool) -> Image.Image:
     size = preprocessing.width, preprocessing.height
     if preprocessing.rounding == "none" and preprocessing.resize == "crop":
         return middle(image, preprocessing.area, size, preprocessing.interpolation)
@@ -218,7 +219,7 @@ def _resized(image: Scaled, preprocessing: Preprocessing) -> Image.Image:
     if resized == size and preprocessing.resize == "stretch":
         return stretch(image, size, preprocessing.interpolation)
     edges = Edges(preprocessing.fill, preprocessing.rounding)
-    return cut(image, resized, size, preprocessing.interpolation, edges)
+    return cut(image, resized, size, preprocessing.interpolation, edges, exact=exact)
 
 
 def _pixels(image: Image.Image, channels: Channels) -> npt.NDArray[np.uint8]:
@@ -231,9 +232,8 @@ def _values(pixels: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> npt.
         return pixels
     if preprocessing.dtype == "int8":
         return (pixels ^ 0x80).view(np.int8)
-    if preprocessing.plain:
-        return pixels.astype(preprocessing.dtype)
-    return _normalised(pixels, preprocessing).astype(preprocessing.dtype, copy=False)
+    values = pixels if preprocessing.plain else _normalised(pixels, preprocessing)
+    return values.astype(preprocessing.dtype, copy=False)
 
 
 def _normalised(pixels: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> npt.NDArray[np.float32]:

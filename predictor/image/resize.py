@@ -94,11 +94,24 @@ def crop(
 
 
 def cut(
-    image: Scaled, resized: Size, size: Size, interpolation: Interpolation, edges: Edges = _PLAIN
+    image: Scaled,
+    resized: Size,
+    size: Size,
+    interpolation: Interpolation,
+    edges: Edges = _PLAIN,
+    *,
+    exact: bool = False,
 ) -> Image.Image:
-    """The middle, width and height `size`, of the image once all of it had the size `resized`."""
+    """The middle, width and height `size`, of the image once all of it had the size `resized`.
+
+    If it is to be exact, all of it is resized, as other tools do. Else, one value in a thousand differs by
+    one level, since Pillow keeps the place of a part in 32-bit numbers.
+    """
     left, width = _window(resized[0], size[0], edges.rounding)
     top, height = _window(resized[1], size[1], edges.rounding)
+    if exact:
+        part = stretch(image, resized, interpolation).crop((left, top, left + width, top + height))
+        return _padded(part, size, edges.fill)
     first_x, first_y, last_x, last_y = image.box
     x, y = (last_x - first_x) / resized[0], (last_y - first_y) / resized[1]
     box = (

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
@@ -48,7 +47,7 @@ def cut(model: Any) -> tuple[str, ...]:
     """
     graph, nodes = model.graph, nodes_of(model.graph)
     behind = {one.name: found for one in graph.output if (found := _behind(nodes, one.name)) is not None}
-    kept = [one for one in graph.output if _may_hold_scores(one) and one.name not in behind]
+    kept = [one for one in graph.output if may_hold_scores(one) and one.name not in behind]
     if len(kept) == len(graph.output):
         return ()
     scores = _chosen(nodes, kept, list(behind.values()))
@@ -84,7 +83,8 @@ def _sources(nodes: Nodes, name: str) -> Iterator[str]:
         name = str(node.input[0])
 
 
-def _may_hold_scores(output: Any) -> bool:
+def may_hold_scores(output: Any) -> bool:
+    """Whether an output has a type that scores may have."""
     kind = output.type.WhichOneof("value")
     # Without a type, only the runtime knows it.
     return kind is None or (kind == "tensor_type" and output.type.tensor_type.elem_type in {*_FLOATS, 0})
@@ -172,34 +172,20 @@ def _text(value: bytes) -> str:
 def _replace_outputs(graph: Any, scores: list[str]) -> None:
     """Let a graph have these outputs, and drop the nodes that are not needed for them."""
     known = {one.name: one for one in (*graph.value_info, *graph.output)}
-    outputs = [known.get(name) or onnx.ValueInfoProto(name=name) for name in scores]
+    outputs = [known.get(name) or _described(graph, name) for name in scores]
     copies = [onnx.ValueInfoProto.FromString(one.SerializeToString()) for one in outputs]
     del graph.output[:]
     graph.output.extend(copies)
     prune(graph)
 
 
-def add_batch(model: Any) -> tuple[str, ...]:
-    """Give scores of one image without a batch axis that axis; what was done, in a sentence."""
-    graph = model.graph
-    constants = {one.name for one in graph.initializer}
-    (batch, *_), *others = ([*_lengths(one), None] for one in graph.input if one.name not in constants)
-    flat = [one for one in graph.output if len(_lengths(one)) == 1 and _lengths(one) != [1]]
-    if others or batch != 1 or not flat or not all(map(_may_hold_scores, flat)):
-        return ()
-    for output in flat:
-        shape, kind = [1, *_lengths(output)], output.type.tensor_type.elem_type
-        name = f"{output.name}_batch"
-        axes = numpy_helper.from_array(np.array([1, -1], np.int64), f"{name}_shape")
-        graph.initializer.append(axes)
-        graph.node.append(helper.make_node("Reshape", [output.name, axes.name], [name], name=name))
-        output.CopyFrom(helper.make_tensor_value_info(name, kind, shape))
-    return ("The scores have no batch axis: one image runs at a time.",)
-
-
-def _lengths(value: Any) -> list[int | None]:
-    """The lengths of a tensor's axes; None where one is free."""
-    return [dim.dim_value or None for dim in value.type.tensor_type.shape.dim]
+def _described(graph: Any, name: str) -> Any:
+    """A tensor as an output; of what a classifier gives the runtime does not find the shape itself."""
+    writers = (node for node in graph.node if name in node.output and node.op_type in _CLASSIFIERS)
+    for attributes in ([attribute(node, key) for key in _NAMES] for node in writers):
+        count = max((len(one.strings) or len(one.ints) for one in attributes if one is not None), default=0)
+        return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, count or None])
+    return onnx.ValueInfoProto(name=name)
 
 
 def prune(graph: Any) -> None:

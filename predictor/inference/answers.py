@@ -198,7 +198,7 @@ class Answers:
         shortest = 0 if asked.options.exact else preprocessing.shortest
         image = decode_scaled(data, self._limits, shortest, mode=preprocessing.mode)
         decoded = time.perf_counter()
-        tensor = to_tensor(image, preprocessing)
+        tensor = to_tensor(image, preprocessing, exact=asked.options.exact)
         asked.phases.add("decode", decoded - start)
         asked.phases.add("preprocess", time.perf_counter() - decoded)
         return tensor

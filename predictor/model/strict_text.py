@@ -15,7 +15,7 @@ from predictor.model.strict_json import shown
 
 _MAX_CHARACTERS = 8_000_000
 _MAX_DEPTH = 20
-_MAX_EVENTS = 1_000_000
+_MAX_EVENTS = 300_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER = re.compile(
     r"[-+]?(\d{1,18}|(\d{1,18}\.\d{0,18}|\.\d{1,18})([eE][-+]?\d{1,2})?|\d{1,18}[eE][-+]?\d{1,2})"

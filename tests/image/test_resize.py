@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageOps
 
-from predictor.image.resize import Interpolation, Scaled, crop, middle, stretch
+from predictor.image.resize import Interpolation, Scaled, crop, cut, middle, stretch
 
 Pixels = npt.NDArray[np.uint8]
 FILTERS = [name for name in get_args(Interpolation) if name not in ("nearest", "box", "linear")]
@@ -181,3 +181,17 @@ def test_middle(size: tuple[int, int], interpolation: Interpolation) -> None:
     )
     assert middle(Scaled.whole(image), (256, 256), (224, 224), "linear").size == (224, 224)
     assert middle(Scaled.whole(image), (100, 100), (224, 224), interpolation).size == (224, 224)
+
+
+@pytest.mark.parametrize("interpolation", [*get_args(Interpolation)])
+@pytest.mark.parametrize("size", [(500, 375), (375, 501), (90, 120)])
+def test_exact(size: tuple[int, int], interpolation: Interpolation) -> None:
+    """An exact cut is, bit by bit, the middle of the whole image that was resized."""
+    image = Image.fromarray(np.random.default_rng(4).integers(0, 256, (size[1], size[0], 3), np.uint8))
+    resized = (341, 256) if size[0] > size[1] else (256, 341)
+    whole = stretch(Scaled.whole(image), resized, interpolation)
+    left, top = round((resized[0] - 224) / 2), round((resized[1] - 224) / 2)
+
+    part = cut(Scaled.whole(image), resized, (224, 224), interpolation, exact=True)
+
+    assert part.tobytes() == whole.crop((left, top, left + 224, top + 224)).tobytes()

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 
 from predictor.importing.adapt import NEWEST_IR, adapt
 from predictor.importing.inputs import Wanted
-from tests.importing.graphs import image, layers, model, pixels, run, scores
+from tests.importing.graphs import CLASSES, image, layers, model, pixels, run, scores
 
 
 def test_nothing_to_do() -> None:
@@ -54,4 +54,19 @@ def test_all_together() -> None:
 
     (found,) = run(made, pixels(1).astype(np.uint8))
     assert found.shape == (1, 5)
+    assert adapt(made, Wanted()) == ()
+
+
+def test_one_image() -> None:
+    """Scores of one image without a batch axis get one."""
+    squeeze = helper.make_node("Squeeze", ["probabilities"], ["row"])
+    shape = (1, 3, 8, 8)
+    made = model([*layers(), squeeze], [image(shape=shape)], [scores("row", (CLASSES,))])
+    (expected,) = run(made, pixels(1))
+
+    assert len(adapt(made, Wanted())) == 1
+
+    (found,) = run(made, pixels(1))
+    assert found.shape == (1, CLASSES)
+    assert np.array_equal(found[0], expected)
     assert adapt(made, Wanted()) == ()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from predictor.importing.outputs import add_batch, cut
+from predictor.importing.outputs import cut
 from tests.importing.graphs import CLASSES, copied, image, layers, model, pixels, run, scores
 
 NAMES = ["cat", "dog", "eel", "fox", "gnu"]
@@ -218,16 +218,22 @@ def test_what_is_not_needed_goes() -> None:
     assert np.array_equal(run(made, pixels())[0], expected)
 
 
-def test_one_image() -> None:
-    """Scores of one image without a batch axis get one."""
-    squeeze = helper.make_node("Squeeze", ["probabilities"], ["row"])
-    shape = (1, 3, 8, 8)
-    made = model([*layers(), squeeze], [image(shape=shape)], [scores("row", (CLASSES,))])
-    (expected,) = run(made, pixels(1))
+def test_classifier() -> None:
+    """The scores of a classifier of another tool have the shape that the runtime does not find itself."""
+    weights = {"coefficients": [0.1] * (3 * CLASSES), "intercepts": [0.0] * CLASSES}
+    judge = helper.make_node(
+        "LinearClassifier",
+        ["features"],
+        ["name", "judged"],
+        domain="ai.onnx.ml",
+        classlabels_strings=NAMES,
+        **weights,
+    )
+    made = model([*layers()[:2], judge], [image()], [output("name", STRINGS, "N")])
 
-    assert len(add_batch(made)) == 1
+    assert len(cut(made)) == 2
 
-    (found,) = run(made, pixels(1))
-    assert found.shape == (1, CLASSES)
-    assert np.array_equal(found[0], expected)
-    assert add_batch(made) == ()
+    (scores_,) = made.graph.output
+    assert [dim.dim_value for dim in scores_.type.tensor_type.shape.dim] == [0, CLASSES]
+    assert run(made, pixels())[0].shape == (2, CLASSES)
+    assert json.loads(made.metadata_props[0].value) == NAMES
