@@ -45,7 +45,7 @@ def normalisation(
     if layout.dtype in ("uint8", "int8"):
         reason = f"The input is {layout.dtype}: it takes unscaled pixels."
         return Normalisation(1.0, (0.0,), (1.0,), reason)
-    return _by_graph(structure) or _by_default(layout)
+    return _by_graph(structure) or _by_default(layout, keras=layout.layout == "NHWC" or structure.tensorflow)
 
 
 def _remaining(
@@ -119,10 +119,10 @@ def _expected(structure: Structure) -> tuple[float, str] | None:
     return (1.0, "0 to 255") if min(map(abs, structure.offset)) > _PIXEL_MEAN else None
 
 
-def _by_default(layout: InputLayout) -> Normalisation:
+def _by_default(layout: InputLayout, *, keras: bool) -> Normalisation:
     if layout.depth != 3:
         return _assumed(Normalisation(SCALE, (0.0,), (1.0,)), "values from 0 to 1 are assumed")
-    if layout.layout == "NHWC":
+    if keras:
         return _assumed(Normalisation(SCALE, *HALF), "values from -1 to 1 are assumed, as is common in Keras")
     return _assumed(
         Normalisation(SCALE, *IMAGENET), "the mean and standard deviation of ImageNet are assumed"

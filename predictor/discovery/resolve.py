@@ -54,7 +54,7 @@ def resolve(declared: DeclaredPreprocessing, layout: InputLayout, structure: Str
         _form(draft, declared, layout)
         _size(draft, declared, layout)
         _normalise(draft, declared, normalisation(declared, layout, structure))
-        _resize(draft, layout)
+        _resize(draft, keras=layout.layout == "NHWC" or structure.tensorflow)
         try:
             preprocessing = Preprocessing(**draft.values)
         except ValueError as error:
@@ -82,10 +82,15 @@ def _form(draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout) -
             f"{declared.name('channels')} must be RGBA for the model's input of 4 channels, if they are red, "
             "green, blue and opacity; nothing else of an image has four."
         )
-    if DEPTHS.get(channels, layout.depth) != layout.depth:
+    if _depth(channels, layout.depth) != layout.depth:
         raise ValueError(
             f"{declared.name('channels')} is {channels}, but the model's input has {layout.depth} channels."
         )
+
+
+def _depth(channels: object, unknown: int) -> int:
+    """How many channels these are; `channels` may be anything that JSON can hold."""
+    return DEPTHS[channels] if isinstance(channels, str) and channels in DEPTHS else unknown
 
 
 def _size(draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout) -> None:
@@ -105,7 +110,7 @@ def _size(draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout) -
 
 
 def _normalise(draft: _Draft, declared: DeclaredPreprocessing, found: Normalisation) -> None:
-    depth = DEPTHS.get(draft.values["channels"], 3)
+    depth = _depth(draft.values["channels"], 3)
     for name, numbers in (("mean", found.mean), ("std", found.std)):
         draft.values[name] = numbers * depth if len(numbers) == 1 else numbers
         if len(draft.values[name]) != depth:
@@ -117,11 +122,10 @@ def _normalise(draft: _Draft, declared: DeclaredPreprocessing, found: Normalisat
         draft.warnings.append(found.warning)
 
 
-def _resize(draft: _Draft, layout: InputLayout) -> None:
+def _resize(draft: _Draft, *, keras: bool) -> None:
     values = draft.values
     part = values.pop("crop_pct", None)
-    # Channels come last in what was made with TensorFlow, whose tools stretch pictures.
-    keras = layout.layout == "NHWC"
+    # The tools of TensorFlow stretch images; in most of what was made with it channels come last.
     if "resize" not in values and "resize_to" not in values and part is None:
         values |= {"resize": "stretch"} if keras else {"resize": "crop"}
         values.setdefault("interpolation", "bilinear")

@@ -23,6 +23,8 @@ from predictor.discovery.graph_prefix import (
 )
 from predictor.model.spec import Last, Structure
 
+# The converters of TensorFlow and Keras, by the names that they write into a file.
+_TENSORFLOW = ("tf2onnx", "keras2onnx")
 _LINEAR = {
     "Gemm",
     "MatMul",
@@ -86,6 +88,7 @@ def examine(model: Any) -> Structure:
     chosen = {one.name: _chosen(nodes, one.name) for one in graph.output}
     return Structure(
         layout=layouts.get(prefix.channel_axis),
+        tensorflow=model.producer_name in _TENSORFLOW,
         channels=prefix.channels,
         factor=tuple(prefix.factor.tolist()) if finite else None,
         offset=tuple(prefix.offset.tolist()) if finite else None,

@@ -75,6 +75,7 @@ class Structure:
         chosen: for each output that tells no scores but the best classes (`ArgMax`, `TopK`) or integers that
             stand for scores, the tensor with the scores that it was made of.
         warnings: sentences for the uploader about operators that are in training mode.
+        tensorflow: whether the file was converted from TensorFlow, whose tools stretch images.
     """
 
     layout: Literal["NCHW", "NHWC"] | None = None
@@ -84,6 +85,7 @@ class Structure:
     last: Mapping[str, Last] = field(default_factory=dict)
     chosen: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    tensorflow: bool = False
 
 
 NOTHING_SEEN = Structure()

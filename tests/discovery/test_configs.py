@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from predictor.discovery.configs.declared import EMPTY
 from predictor.discovery.configs.read import from_metadata, from_text
 from predictor.discovery.discover import discover
 from predictor.discovery.resolve import resolve
 from predictor.discovery.signature import input_layout
 from predictor.errors import InvalidModel
 from predictor.image.preprocess import Preprocessing, to_tensor
-from predictor.model.spec import NOTHING_SEEN, Graph, Tensor
+from predictor.model.spec import NOTHING_SEEN, Graph, Structure, Tensor
 
 DATA = Path(__file__).parents[1] / "data"
 CONFIGS = DATA / "configs"
@@ -339,6 +340,17 @@ def test_opacity() -> None:
     assert "channels must be RGBA" in refused("{}", 1, 4, 224, 224)
     assert "channels is RGBA, but the model's input has 3 channels" in refused(said, 1, 3, 224, 224)
     assert "mean must have 4 numbers" in refused('{"channels": "RGBA", "mean": [0, 0, 0]}', 1, 4, 224, 224)
+
+
+def test_converted_from_tensorflow() -> None:
+    """Where nothing is said, images are prepared as Keras does it if its converter wrote the file."""
+    form = input_layout(Tensor("x", "float32", (1, 3, 64, 64)), NOTHING_SEEN)
+
+    made = resolve(EMPTY, form, Structure(tensorflow=True)).preprocessing
+    other = resolve(EMPTY, form, NOTHING_SEEN).preprocessing
+
+    assert (made.resize, made.mean) == ("stretch", (0.5,) * 3)
+    assert (other.resize, other.mean) == ("crop", (0.485, 0.456, 0.406))
 
 
 def metadata(name: str) -> dict[str, str]:
