@@ -74,7 +74,7 @@ class Preprocessing:
         std: divides last, one number above 0 for each channel.
         fill: the red, green and blue, 0 to 255, that are added where the picture is smaller than its cut.
         rounding: where the cut begins if the margin is odd: half a pixel is rounded to `even` or `down`.
-            With `none` and `crop` no length is rounded: the middle is resized at once.
+            With `crop`, `none` resizes the middle at once, and `first` cuts it out before it is resized.
 
     Raises:
         ValueError: a value cannot be used; the sentence begins with its field's name.
@@ -213,8 +213,8 @@ def to_tensor(
 
 def _resized(image: Scaled, preprocessing: Preprocessing, *, exact: bool) -> Image.Image:
     size = preprocessing.width, preprocessing.height
-    if preprocessing.rounding == "none" and preprocessing.resize == "crop":
-        return middle(image, preprocessing.area, size, preprocessing.interpolation)
+    if preprocessing.rounding in ("none", "first") and preprocessing.resize == "crop":
+        return middle(image, preprocessing.area, size, preprocessing.interpolation, preprocessing.rounding)
     resized = preprocessing.resized(image.size)
     if resized == size and preprocessing.resize == "stretch":
         return stretch(image, size, preprocessing.interpolation)

@@ -11,7 +11,7 @@ from PIL import Image
 Interpolation = Literal["nearest", "linear", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 """A filter by Pillow's name, or `linear`: OpenCV's `INTER_LINEAR`, which does not average when it shrinks."""
 
-Rounding = Literal["even", "down", "none"]
+Rounding = Literal["even", "down", "none", "first"]
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
 
@@ -123,7 +123,9 @@ def cut(
     return _padded(_resize_box(image.pixels, (width, height), box, interpolation), size, edges.fill)
 
 
-def middle(image: Scaled, area: Size, size: Size, interpolation: Interpolation) -> Image.Image:
+def middle(
+    image: Scaled, area: Size, size: Size, interpolation: Interpolation, rounding: Rounding = "none"
+) -> Image.Image:
     """The same middle as of `cut`, resized at once and without a rounding, as Pillow's `ImageOps.fit` does.
 
     Args:
@@ -131,6 +133,7 @@ def middle(image: Scaled, area: Size, size: Size, interpolation: Interpolation) 
         area: width and height that the whole image would just cover.
         size: width and height of the cut.
         interpolation: the filter.
+        rounding: `first` cuts the middle out by whole pixels, so that what lies around it is not seen.
     """
     ratio = min(image.size[0] / area[0], image.size[1] / area[1])
     width, height = (min(side * ratio, whole) for side, whole in zip(size, image.size, strict=True))
@@ -138,6 +141,10 @@ def middle(image: Scaled, area: Size, size: Size, interpolation: Interpolation) 
     x, y = (last_x - first_x) / image.size[0], (last_y - first_y) / image.size[1]
     left, top = first_x + x * (image.size[0] - width) / 2, first_y + y * (image.size[1] - height) / 2
     box = left, top, left + x * width, top + y * height
+    if rounding == "first":
+        corner, sides = (round(left), round(top)), (round(x * width), round(y * height))
+        part = image.pixels.crop((*corner, corner[0] + sides[0], corner[1] + sides[1]))
+        return stretch(Scaled.whole(part), size, interpolation)
     if interpolation == "linear":
         return _linear(image.pixels, size, box)
     return image.pixels.resize(size, _FILTERS[interpolation], box=box)

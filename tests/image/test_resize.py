@@ -195,3 +195,16 @@ def test_exact(size: tuple[int, int], interpolation: Interpolation) -> None:
     part = cut(Scaled.whole(image), resized, (224, 224), interpolation, exact=True)
 
     assert part.tobytes() == whole.crop((left, top, left + 224, top + 224)).tobytes()
+
+
+@pytest.mark.parametrize("size", [(500, 375), (374, 501), (90, 120)])
+def test_cut_out_first(size: tuple[int, int]) -> None:
+    """The middle may be cut out before it is resized, as Lobe and fastai do: nothing around it is seen."""
+    image = Image.fromarray(np.random.default_rng(5).integers(0, 256, (size[1], size[0], 3), np.uint8))
+    side = min(size)
+    left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
+    expected = image.crop((left, top, left + side, top + side)).resize((64, 64), Image.Resampling.BILINEAR)
+
+    found = middle(Scaled.whole(image), (64, 64), (64, 64), "bilinear", "first")
+
+    assert found.tobytes() == expected.tobytes()

@@ -67,6 +67,7 @@ def _exported(what: str, network: Callable[..., Any], method: str, said: str | N
     return make
 
 
+_BILINEAR = '"interpolation": "bilinear"'
 _NUMBERS = '"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "scale": 0.00392156862745098'
 CASES: dict[str, Maker] = {
     "resnet18_squish": _exported(
@@ -79,7 +80,7 @@ CASES: dict[str, Maker] = {
         "resnet18, Resize(224), own JSON",
         fastai.resnet18,
         "crop",
-        f'{{"resize": "crop", "resize_to": 224, "interpolation": "bilinear", {_NUMBERS}}}',
+        f'{{"resize": "crop", "resize_to": 224, "rounding": "first", {_BILINEAR}, {_NUMBERS}}}',
     ),
     "squeezenet": _exported(
         "squeezenet1_1, Resize(224, squish), own JSON",
