@@ -196,18 +196,7 @@ def test_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 GPU = Device("cuda", "GPU-aaaa0000-0000-0000-0000-000000000000", "Fake GPU")
 BEST = {"classes": [2, 0], "scores": [0.9, 0.1], "spread": 0.9}
-CPU = {
-    "ok": True,
-    "spec": {"classes": 3},
-    "nodes": 7,
-    "load_seconds": 0.1,
-    "run_seconds": 0.2,
-    "batch": 4,
-    "batch_seconds": 0.3,
-    "memory_bytes": 100,
-    "warnings": ["Look at this."],
-    "best": [BEST],
-}
+CPU = {**json.loads(YES), "best": [BEST]}
 CUDA = {**CPU, "load_seconds": 1.5, "run_seconds": 0.02, "batch_seconds": 0.03, "gpu_bytes": 5_000_000}
 
 
