@@ -2,10 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import helper
 from playwright.sync_api import FilePayload, Page, expect
 
 from tests.live.page.conftest import watch
@@ -272,6 +274,60 @@ def test_zip(models: Page, tmp_path: Path) -> None:
 
     expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
     expect(models.locator("#outcome .report")).to_contain_text(USED[0])
+
+
+def torch_pair(folder: Path) -> None:
+    """What `torch.onnx.export` writes: a model, and the file of its weights."""
+    made = onnx.load_from_string(classifier(["borzoi", "other"], winner=0))
+    onnx.save(made, folder / "m.onnx", save_as_external_data=True, location="m.onnx.data", size_threshold=0)
+
+
+def custom_vision(folder: Path) -> None:
+    """What Azure Custom Vision writes: the best name, a map of scores by name, and the names."""
+    made = onnx.load_from_string(classifier(["borzoi", "other"], winner=0, metadata=False))
+    score = helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, [])
+    maps = helper.make_sequence_type_proto(helper.make_map_type_proto(onnx.TensorProto.STRING, score))
+    names = {"classlabels_strings": ["borzoi", "other"], "domain": "ai.onnx.ml"}
+    made.graph.node.append(helper.make_node("ZipMap", [made.graph.output[0].name], ["loss"], **names))
+    made.graph.output[0].CopyFrom(helper.make_value_info("loss", maps))
+    made.opset_import.add(domain="ai.onnx.ml", version=3)
+    onnx.save(made, folder / "model.onnx")
+    (folder / "labels.txt").write_text("borzoi\nother\n")
+    (folder / "cvexport.manifest").write_text('{"DomainType": "Classification", "Platform": "ONNX"}')
+
+
+def lobe(folder: Path) -> None:
+    """What Lobe writes: a model, and a signature with labels and size."""
+    (folder / "model.onnx").write_bytes(
+        classifier(["borzoi", "other"], winner=0, layout="NHWC", metadata=False)
+    )
+    inputs = {"Image": {"dtype": "float32", "shape": [None, 32, 32, 3], "name": "Image:0"}}
+    signature = {"doc_id": "1", "classes": {"Label": ["borzoi", "other"]}, "format": "onnx", "inputs": inputs}
+    (folder / "signature.json").write_text(json.dumps(signature))
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["files", "ZIP"])
+@pytest.mark.parametrize("write", [torch_pair, custom_vision, lobe])
+def test_as_tools_write(
+    models: Page,
+    own: Service,
+    cat_file: FilePayload,
+    tmp_path: Path,
+    write: Callable[[Path], None],
+    zipped: bool,
+) -> None:
+    """What a tool writes is uploaded as it is, as files or as a ZIP, and answers by the right name."""
+    (folder := tmp_path / "export").mkdir()
+    write(folder)
+    files = sorted(folder.iterdir())
+    if zipped:
+        files = [Path(shutil.make_archive(str(tmp_path / "export"), "zip", folder))]
+    models.set_input_files("#model-file", files)
+
+    models.click("#upload button[type=submit]")
+
+    expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
+    assert first_label(models, own, cat_file) == "borzoi"
 
 
 def test_nothing_chosen(models: Page) -> None:
