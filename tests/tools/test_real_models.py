@@ -124,14 +124,15 @@ def test_row(change: dict[str, object], taken: str, figure: str) -> None:
 
 
 def test_summary() -> None:
-    """Only what a user may expect to work is counted."""
+    """Only what a user may expect to work is counted, and as right only what was compared."""
+    silent = judge.Verdict(**{**vars(VERDICT), "difference": None})
     refused = judge.Verdict(**{**vars(VERDICT), "taken": ()})
     wrong = judge.Verdict(**{**vars(VERDICT), "difference": 0.1})
     hopeless = judge.Verdict(**{**vars(VERDICT), "taken": (), "expected": False})
 
-    assert summary([VERDICT, VERDICT, wrong, refused, hopeless]) == (
-        "5 models. Of the 4 that a user may expect to work, 3 are taken (75.0 %), "
-        "and 2 of these are answered within 0.001 of their tool."
+    assert summary([VERDICT, VERDICT, wrong, silent, refused, hopeless]) == (
+        "6 models. Of the 5 that a user may expect to work, 4 are taken (80.0 %); "
+        "3 of these have answers to compare, of which 2 are within 0.001 of their tool's."
     )
 
 

@@ -21,11 +21,13 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     """How many models there are, and how many of those that should work do."""
     due = [one for one in verdicts if one.expected]
     taken = [one for one in due if one.taken == one.ways]
-    right = [one for one in taken if one.right]
+    compared = [one for one in taken if one.difference is not None]
+    right = [one for one in compared if one.right]
     share = 100 * len(taken) / max(1, len(due))
     return (
         f"{len(verdicts)} models. Of the {len(due)} that a user may expect to work, {len(taken)} are taken "
-        f"({share:.1f} %), and {len(right)} of these are answered within {TOLERANCE:g} of their tool."
+        f"({share:.1f} %); {len(compared)} of these have answers to compare, of which {len(right)} are within "
+        f"{TOLERANCE:g} of their tool's."
     )
 
 
