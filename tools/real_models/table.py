@@ -26,8 +26,8 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     share = 100 * len(taken) / max(1, len(due))
     return (
         f"{len(verdicts)} models. Of the {len(due)} that a user may expect to work, {len(taken)} are taken "
-        f"({share:.1f} %); {len(compared)} of these have answers to compare, of which {len(right)} are within "
-        f"{TOLERANCE:g} of their tool's."
+        f"({share:.1f} %); {len(compared)} of these have answers to compare, of which {len(right)} are "
+        f"within {TOLERANCE:g} of their tool's."
     )
 
 
