@@ -86,8 +86,8 @@ class Answers:
         Returns:
             What gives each answer, or raises its error.
         """
-        if len(images) == 1 and isinstance(images[0], ImageUrl):
-            return [partial(self._remote, asked[0], images[0].url)]
+        if len(images) == 1:
+            return [partial(self._alone, asked[0], images[0])]
         answers, jobs = list[Answer](), list[Job]()
         for one, image in zip(asked, images, strict=True):
             if isinstance(image, ImageUrl):
@@ -101,6 +101,14 @@ class Answers:
         if jobs:
             asked[0].model.submit(jobs)
         return answers
+
+    def _alone(self, asked: Question, image: ImageSource) -> Prediction:
+        """Answer for the only image of a request, in this thread."""
+        if isinstance(image, ImageUrl):
+            return self._remote(asked, image.url)
+        if isinstance(image, EncodedImage):
+            return self._encoded(asked, image.data)
+        raise image
 
     def _remote(self, asked: Question, url: str) -> Prediction:
         """Answer for a URL, once for all who ask the same at the same time."""
@@ -136,9 +144,9 @@ class Answers:
             return self._fetcher.fetch(url)
 
     def _encoded(self, asked: Question, data: bytes) -> Prediction:
-        begun = self._looked_up_or_failed(asked, data)
+        begun = self._looked_up(asked, data)
         if begun.job:
-            asked.model.submit([begun.job])
+            asked.model.run(begun.job)
         return self._finish(asked, data, begun)
 
     def _looked_up_or_failed(self, asked: Question, data: bytes) -> _Begun:

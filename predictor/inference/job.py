@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 import numpy.typing as npt
@@ -94,6 +95,8 @@ class Job:
         check: raises if the answer is not needed any more.
         future: gets the image's run; or the error of `check` or `prepare`, or Internal where the run failed.
         tensor: what `prepare` made.
+        turn: where a thread waits that can run the image itself: gets True once it shall run images, False
+            once this one has its run or its error. None where no thread waits, or where it was told.
     """
 
     runner: Runner
@@ -102,6 +105,7 @@ class Job:
     check: Check = _needed
     future: "Future[Run]" = field(default_factory=Future)
     tensor: Array | None = None
+    turn: "SimpleQueue[bool] | None" = None
     since: float = field(default_factory=time.perf_counter)
     prepared: float = 0.0
 
@@ -119,6 +123,7 @@ class Job:
             self.fail(error)
         else:
             self.future.set_result(run)
+            self._release()
 
     def make(self) -> bool:
         """Make the tensor if there is none; whether the image can be run now."""
@@ -139,3 +144,8 @@ class Job:
             log.error("An image failed", exc_info=error)
             error = Internal("The service failed on this image; its log has the reason.")
         self.future.set_exception(error.with_traceback(None))
+        self._release()
+
+    def _release(self) -> None:
+        if self.turn:
+            self.turn.put(False)

@@ -58,6 +58,10 @@ class LoadedModel:
         """Have images prepared and run in their turn."""
         self.batcher.submit(jobs)
 
+    def run(self, job: Job) -> None:
+        """Have one image prepared and run in its turn, in this thread where that is possible."""
+        self.batcher.run(job)
+
     def scores(self, tensor: Array) -> Array:
         """Run one image that is prepared already.
 
@@ -68,7 +72,7 @@ class LoadedModel:
             Its scores, shape [classes].
         """
         job = Job(self.runner, lambda: tensor, lambda scores: scores)
-        self.submit([job])
+        self.run(job)
         found: Array = job.future.result().value
         return found
 

@@ -32,6 +32,7 @@ class Model:
         self.gate = threading.Event()
         self.started = threading.Event()
         self.sizes: list[int] = []
+        self.seconds = 0.0
         self.running = 0
         self.most_running = 0
         self.lock = threading.Lock()
@@ -44,6 +45,7 @@ class Model:
             self.most_running = max(self.most_running, self.running)
         self.started.set()
         assert self.gate.wait(30)
+        time.sleep(self.seconds)
         with self.lock:
             self.running -= 1
         if (batch < 0).any():
@@ -113,6 +115,63 @@ def test_one_image(make: Make) -> None:
     assert run.queued >= 0
     assert run.ran >= 0
     assert model.sizes == [1]
+
+
+def test_run_in_the_thread_that_waits(make: Make) -> None:
+    """A thread that waits for its only image runs it itself, when nothing else is to be run."""
+    threads = list[threading.Thread]()
+    model = Model()
+    model.gate.set()
+
+    def prepare() -> Array:
+        threads.append(threading.current_thread())
+        return np.array([21])
+
+    job = Job(model.runner, prepare, score)
+    make().run(job)
+
+    assert job.future.result(0).value == 42
+    assert threads == [threading.current_thread()]
+
+
+def test_waiting_threads_share_a_run(make: Make) -> None:
+    """Images for which threads wait run in one batch, by one of these threads, and each has its answer."""
+    model, batcher = Model(), make()
+    jobs = jobs_of(*((model, image(number)) for number in range(9)))
+
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(batcher.run, jobs[0])
+        assert model.started.wait(30)
+        others = [pool.submit(batcher.run, job) for job in jobs[1:]]
+        wait_for(lambda: all(job.turn for job in jobs[1:]))
+        model.gate.set()
+        for waiting in (first, *others):
+            waiting.result(30)
+
+    assert results(jobs) == [2 * number for number in range(9)]
+    assert sum(model.sizes) == 9
+    assert len(model.sizes) <= 3
+
+
+def test_waiting_and_own_threads_keep_to_the_slots(make: Make) -> None:
+    """Images that come alone and in groups have their answers, and no more runs at a time than slots."""
+    model, batcher = Model(max_batch=3), make(ComputeSlots(2), threads=4)
+    model.seconds = 0.001
+    model.gate.set()
+
+    def ask(number: int) -> list[Any]:
+        jobs = jobs_of(*((model, image(10 * number + part)) for part in range(1 + number % 3)))
+        if len(jobs) == 1:
+            batcher.run(jobs[0])
+        else:
+            batcher.submit(jobs)
+        return results(jobs)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(600)))
+
+    assert answers == [[2 * (10 * number + part) for part in range(1 + number % 3)] for number in range(600)]
+    assert model.most_running == 2
 
 
 def test_waiting_images_run_together(make: Make) -> None:
