@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from predictor.discovery import activation
+from predictor.discovery.configs.apps import of_teachable_machine
 from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.huggingface import is_multi_label
 from predictor.discovery.configs.read import PREPROCESSING, as_invalid_model, from_metadata, from_text
@@ -43,7 +44,7 @@ def discover(
     image = image_input(graph)
     layout = input_layout(image, seen)
     declared, resolved = _resolved(
-        _declared(preprocessing_text, labels_text, graph.metadata, layout), layout, seen
+        _declared(preprocessing_text, labels_text, graph.metadata, image.name, layout), layout, seen
     )
     names = labels.read(labels_text, graph.metadata)
     scores, why = class_scores(graph, seen, declared.output, len(names.labels) or None)
@@ -112,12 +113,19 @@ def agree(spec: ModelSpec, graph: Graph) -> None:
 
 
 def _declared(
-    text: str | None, labels_text: str | None, metadata: Mapping[str, str], layout: InputLayout
+    text: str | None,
+    labels_text: str | None,
+    metadata: Mapping[str, str],
+    input_name: str,
+    layout: InputLayout,
 ) -> DeclaredPreprocessing:
-    """What was said about the pictures, and about the scores."""
+    """What was said about the images, and about the scores."""
     size = layout.height, layout.width
     if text is None:
         declared = from_metadata(metadata, size)
+        if declared.silent and layout.depth == 3 and layout.height and layout.height == layout.width:
+            teachable = of_teachable_machine(input_name, labels_text, layout.height)
+            declared = teachable or declared
     else:
         with as_invalid_model("The preprocessing"):
             declared = from_text(text, size)

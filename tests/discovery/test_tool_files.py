@@ -164,6 +164,27 @@ def test_teachable_machine(cat: Image.Image) -> None:
     assert [label.name for label in spec.labels] == ["cat", "dog"]
 
 
+@pytest.mark.parametrize(
+    ("input_name", "labels_text", "fits"),
+    [
+        ("sequential_1_input", "0 cat\n1 dog\n", True),
+        ("sequential_4_input:0", "0 Black cat\n1 White dog", True),
+        ("sequential_1_input", "cat\ndog\n", False),
+        ("sequential_1_input", None, False),
+        ("x", "0 cat\n1 dog\n", False),
+    ],
+)
+def test_teachable_machine_without_metadata(input_name: str, labels_text: str | None, fits: bool) -> None:
+    """The Keras export of Teachable Machine is known by its numbered labels and its networks' names."""
+    images = Tensor(input_name, "float32", (None, 224, 224, 3))
+    spec = discover(Graph((images,), (Tensor("y", "float32", (None, 2)),)), labels_text)
+
+    used = spec.preprocessing
+    expected = ("crop", "lanczos", 1 / 127.5, (1.0,) * 3)
+    assert ((used.resize, used.interpolation, used.scale, used.mean) == expected) is fits
+    assert ("Teachable Machine" in spec.reasons["preprocessing"]) is fits
+
+
 def test_custom_vision(cat: Image.Image) -> None:
     """Custom Vision: the properties are those of the ONNX file; the size counts where the graph has none."""
     pixels = np.asarray(cat.resize((300, 200))).astype(np.float64)

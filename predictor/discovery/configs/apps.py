@@ -3,6 +3,7 @@
 Files of other tools that come along with a model but say nothing about its images are known here as well.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from predictor.discovery.configs.metadata import read_ultralytics, read_windows
 
 Size = tuple[int | None, int | None]
 
+# A network in Keras's `Sequential` in another; only a second one of a session has a number.
+_TEACHABLE_INPUT = re.compile(r"sequential_\d+_input(:0)?")
 _CUSTOM_VISION = "CustomVision."
 _SILENT = "{} does not say how images are prepared: it is not used for that."
 
@@ -57,26 +60,51 @@ def is_teachable_machine(value: Mapping[str, Any]) -> bool:
 def read_teachable_machine(value: Mapping[str, Any]) -> DeclaredPreprocessing:
     """Read `imageSize`.
 
-    The steps are those of the Python program that Teachable Machine shows for a Keras model: `ImageOps.fit`
-    with the Lanczos filter, and pixels from -1 to 1.
-
     Raises:
         ValueError: `imageSize` is no length.
     """
     record = Record({name: value[name] for name in ("imageSize", "grayscale") if name in value}, value)
-    side = record.side("imageSize")
-    values = {
+    grey = record.flag("grayscale", False)
+    values = _teachable_values(record.side("imageSize"), "L" if grey else "RGB")
+    return DeclaredPreprocessing("Teachable Machine's metadata.json", values, {"size": "imageSize"})
+
+
+def of_teachable_machine(input_name: str, labels_text: str | None, side: int) -> DeclaredPreprocessing | None:
+    """How Teachable Machine prepares images, if a model and its labels look like its own Keras export.
+
+    That export has no file with settings: `labels.txt` numbers its lines, and the converted model keeps the
+    names of its networks.
+
+    Args:
+        input_name: what the graph calls its images.
+        labels_text: the labels that came with it.
+        side: rows and columns of its images.
+    """
+    lines = (labels_text or "").split("\n")
+    numbered = [line.split(" ")[0] == str(number) for number, line in enumerate(lines) if line.strip()]
+    if not (_TEACHABLE_INPUT.fullmatch(input_name) and numbered and all(numbered)):
+        return None
+    return DeclaredPreprocessing(
+        "Teachable Machine's labels.txt", _teachable_values(side, "RGB"), foreign=True
+    )
+
+
+def _teachable_values(side: int, channels: str) -> dict[str, Any]:
+    """The steps of the Python program that Teachable Machine shows for a Keras model.
+
+    These are `ImageOps.fit` with the Lanczos filter, and pixels from -1 to 1.
+    """
+    return {
         "size": (side, side),
         "resize": "crop",
         "resize_to": (side, side),
         "interpolation": "lanczos",
-        "channels": "L" if record.flag("grayscale", False) else "RGB",
+        "channels": channels,
         "scale": 1 / 127.5,
         "mean": (1.0,),
         "std": (1.0,),
         "rounding": "none",
     }
-    return DeclaredPreprocessing("Teachable Machine's metadata.json", values, {"size": "imageSize"})
 
 
 def is_custom_vision(value: Mapping[str, Any]) -> bool:
