@@ -39,7 +39,9 @@ class Settings:
     data: Path = _setting(Path("instance"), "Folder for all files that the service writes.")
     device: str = _setting("auto", "Device that runs the model: `auto`, `cpu`, `cuda` or `cuda:1`.")
     admin_token: str | None = _setting(None, "Bearer token required to change models.", secret=True)
-    predict_token: str | None = _setting(None, "Bearer token required to predict, if set.", secret=True)
+    predict_token: str | None = _setting(
+        None, "Bearer token required to predict, if set; the admin token does, too.", secret=True
+    )
     trusted_hosts: tuple[str, ...] = _setting(
         (), "Allowed `Host` headers; `.example.com` also matches subdomains."
     )
@@ -105,13 +107,14 @@ class Settings:
 
     @property
     def predict_tokens(self) -> tuple[str, ...]:
-        """The tokens of which one is needed to predict; none if that needs no token."""
-        return names(self.predict_token or "")
+        """The tokens that may predict, the admin tokens among them; none if everybody may."""
+        own = names(self.predict_token or "")
+        return (*own, *self.admin_tokens) if own else ()
 
     @property
     def weak(self) -> tuple[str, ...]:
         """The variables of tokens that can be guessed."""
-        tokens = {"admin_token": self.admin_tokens, "predict_token": self.predict_tokens}
+        tokens = {"admin_token": self.admin_tokens, "predict_token": names(self.predict_token or "")}
         return tuple(
             variable(name) for name, given in tokens.items() if any(len(one) < SHORT_TOKEN for one in given)
         )

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     },
 }
 SOLE_USERS = {
-    "requests": {"predictor.fetch.client"},
+    "requests": {"predictor.fetch.client", "predictor.client_http"},
     "onnxruntime": {"predictor.model.session"},
     "pynvml": {"predictor.model.device"},
     "flask_caching": {"predictor.inference.cache", "predictor.inference.cache_sqlite"},

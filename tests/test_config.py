@@ -96,7 +96,8 @@ def test_tokens() -> None:
     )
 
     assert settings.admin_tokens == ("0123456789abcdef", "geheim ä")
-    assert settings.predict_tokens == ("0123456789abcdef",)
+    assert settings.predict_tokens == ("0123456789abcdef", "0123456789abcdef", "geheim ä")
+    assert Settings(admin_token="geheim ä").predict_tokens == ()
     assert settings.weak == ("PREDICTOR_ADMIN_TOKEN",)
     assert "geheim" not in repr(settings)
     assert "0123456789abcdef" not in repr(settings)

@@ -1,0 +1,242 @@
+"""The Python client: the service's API in a call each. It needs `requests`, and nothing of the service.
+
+from predictor.client import Client
+
+client = Client("http://127.0.0.1:8080")
+print(client.predict("cat.jpg").label)
+"""
+
+import io
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from predictor.client_http import Form, Part, Transport
+from predictor.client_types import (
+    DeadlineExceeded,
+    FetchError,
+    ImageError,
+    Internal,
+    InvalidRequest,
+    Overloaded,
+    Result,
+    Score,
+    ServiceError,
+    Unavailable,
+    Unreachable,
+)
+
+__all__ = ["Client", "Result", "Score", "ServiceError"]
+
+Image = Any
+"""What `Client.predict` takes; Pillow and numpy need not be installed where neither's image is given."""
+
+
+class Client:
+    """A service, by its URL.
+
+    Calls may come from several threads. A call that predicts or only reads is tried again if the connection
+    breaks or the service asks for it (`Retry-After`), until its time is over; a call that changes something
+    is tried again only where the service refused it before it began.
+
+    Args:
+        url: where the service is, for example "http://127.0.0.1:8080".
+        token: a bearer token, if the service needs one.
+        timeout: seconds for each call, retries included; uploads and evaluations have `long_timeout`.
+        long_timeout: seconds for an upload or an evaluation.
+        connections: most connections that are kept.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout: float = 60.0,
+        long_timeout: float = 3600.0,
+        connections: int = 32,
+    ) -> None:
+        self._transport = Transport(url, token, connections)
+        self._timeout = timeout
+        self._long_timeout = long_timeout
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def predict(self, image: Image, *, timeout: float | None = None, **options: Any) -> Result:
+        """Say what is on an image.
+
+        Args:
+            image: the path of a file; a URL, which the service downloads, or a `data:` URL; the bytes of a
+                file; a `PIL.Image.Image`; or a numpy array of uint8, of shape [height, width],
+                [height, width, 3] in RGB or [height, width, 4] in RGBA.
+            timeout: seconds for this call.
+            options: those of `POST /predict`: top_k, model, version, exact, debug.
+
+        Raises:
+            ServiceError: there is no answer; the class says what kind of reason.
+            OSError: the file cannot be read.
+            TypeError: the image is none of these.
+        """
+        given = {name: _text(value) for name, value in options.items() if value is not None}
+        seconds = self._timeout if timeout is None else timeout
+        if isinstance(image, str) and image.lower().startswith(("http://", "https://", "data:")):
+            sent: dict[str, Any] = {"json": {"image_url": image}}
+        else:
+            sent = {"data": _encoded(image), "headers": {"Content-Type": "application/octet-stream"}}
+        return Result.of(self._transport.call("POST", "/predict", seconds, again=True, params=given, **sent))
+
+    def predict_many(
+        self, images: Iterable[Image], *, concurrency: int = 8, **options: Any
+    ) -> Iterator[Result | ServiceError]:
+        """Predict images, several at the same time; what came of them, in their order.
+
+        Images are taken as answers are read, so any number of them needs little memory. An image that cannot
+        be predicted gives its error in its place.
+
+        Args:
+            images: as in `predict`.
+            concurrency: how many are under way at the same time.
+            options: as in `predict`.
+
+        Raises:
+            ServiceError: the service answers for no image: it cannot be reached, wants another token, or has
+                no such model.
+        """
+        rest = iter(images)
+        with ThreadPoolExecutor(concurrency, "predict") as pool:
+
+            def begun(count: int | None) -> list[Future[Result]]:
+                some = itertools.islice(rest, count)
+                return [pool.submit(self.predict, image, **options) for image in some]
+
+            waiting = deque(begun(concurrency))
+            try:
+                while waiting:
+                    yield _outcome(waiting.popleft())
+                    waiting += begun(1)
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def upload(
+        self,
+        model: str | Path,
+        *files: str | Path,
+        labels: str | Path | None = None,
+        preprocessing: str | Path | None = None,
+        **fields: str,
+    ) -> dict[str, Any]:
+        """Upload a model; once this returns, every worker serves it. The files are read as they are sent.
+
+        Args:
+            model: an .onnx file, a ZIP file, or a folder, all of whose files are sent.
+            files: what else belongs to the model.
+            labels: names of the classes, in any supported form.
+            preprocessing: the preprocessing, in any supported form.
+            fields: `name` of the model on the service; `file`, which .onnx file of several is meant.
+
+        Returns:
+            The service's answer: `name`, `version`, `digest`, `report` and others.
+
+        Raises:
+            InvalidModel: the model cannot be served; the sentence says why, and what to do.
+            ServiceError: any other reason.
+            OSError: a file cannot be read.
+        """
+        path = Path(model)
+        inside = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else []
+        parts = [Part("files", one, one.relative_to(path).as_posix()) for one in inside]
+        parts += [] if path.is_dir() else [Part("model", path, path.name)]
+        parts += [Part("files", Path(one), Path(one).name) for one in files]
+        for field, one in (("labels", labels), ("preprocessing", preprocessing)):
+            parts += [] if one is None else [Part(field, Path(one), Path(one).name)]
+        return self._transport.call("POST", "/upload", self._long_timeout, form=Form(fields, parts))
+
+    def evaluate(self, pictures: str | Path, **fields: str | int) -> dict[str, Any]:
+        """Measure a model on labelled images; the report.
+
+        Args:
+            pictures: a ZIP file in one of the forms of `POST /evaluate`.
+            fields: `model`, its name; `version`, by default the live one; `limit`, most images that are used.
+
+        Raises:
+            ServiceError: there is no report.
+            OSError: the file cannot be read.
+        """
+        path = Path(pictures)
+        form = Form({name: str(value) for name, value in fields.items()}, [Part("pictures", path, path.name)])
+        return self._transport.call("POST", "/evaluate", self._long_timeout, form=form)
+
+    def models(self) -> list[dict[str, Any]]:
+        """All models with their versions, as `GET /models` gives them."""
+        found: list[dict[str, Any]] = self._read("/models")["models"]
+        return found
+
+    def model(self, name: str = "default") -> dict[str, Any]:
+        """One model with its versions, as `GET /models/<name>` gives it."""
+        return self._read(f"/models/{name}")
+
+    def activate(self, version: int, name: str = "default") -> dict[str, Any]:
+        """Have every worker serve a version."""
+        return self._change("POST", f"/models/{name}/activate", json={"version": version})
+
+    def rollback(self, name: str = "default") -> dict[str, Any]:
+        """Have every worker serve the version that was live before."""
+        return self._change("POST", f"/models/{name}/rollback")
+
+    def delete(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """Delete a version that is not live; without a version, the name with all its versions."""
+        return self._change("DELETE", f"/models/{name}" + ("" if version is None else f"/versions/{version}"))
+
+    def ready(self) -> bool:
+        """Whether a prediction would succeed now."""
+        try:
+            self._read("/readyz")
+        except (Unavailable, Unreachable, DeadlineExceeded):
+            return False
+        return True
+
+    def _read(self, path: str) -> dict[str, Any]:
+        return self._transport.call("GET", path, self._timeout, again=path != "/readyz")
+
+    def _change(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
+        return self._transport.call(method, path, self._timeout, **sent)
+
+
+def _outcome(future: Future[Result]) -> Result | ServiceError:
+    """What came of one image; an error that all images would have is raised."""
+    try:
+        return future.result()
+    except (ImageError, FetchError, Internal, Overloaded, DeadlineExceeded, InvalidRequest) as error:
+        return error
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _encoded(image: Image) -> bytes:
+    """The bytes of an image file, without loss."""
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if isinstance(image, str | Path):
+        return Path(image).read_bytes()
+    from PIL import Image as Pillow
+
+    if hasattr(image, "__array_interface__") and not isinstance(image, Pillow.Image):
+        image = Pillow.fromarray(image)
+    if not isinstance(image, Pillow.Image):
+        raise TypeError("An image is a path, a URL, bytes, a PIL.Image.Image or a numpy array of uint8.")
+    out = io.BytesIO()
+    image.save(out, "PNG", compress_level=1)
+    return out.getvalue()

@@ -1,0 +1,203 @@
+"""The side of HTTP of the client: retries within a deadline, errors by codes, forms read as they are sent."""
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from predictor.client_types import BY_CODE, DeadlineExceeded, ServiceError, Unavailable, Unreachable
+
+_PAUSE, _MOST_PAUSE = (
+    0.2,
+    5.0,
+)  # seconds before a broken connection is tried again: the first time, and at most
+_BLOCK = 1 << 20
+_ESCAPED = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file of a form.
+
+    Attributes:
+        field: the form's field.
+        path: where the file is.
+        name: what it is called there.
+    """
+
+    field: str
+    path: Path
+    name: str
+
+
+class Form:
+    """A multipart form whose files are read as they are sent.
+
+    Args:
+        fields: texts.
+        parts: files.
+
+    Raises:
+        OSError: a file cannot be found.
+    """
+
+    def __init__(self, fields: Mapping[str, str], parts: Sequence[Part]) -> None:
+        self._boundary = secrets.token_hex(16)
+        heads = [(self._head(name) + value.encode(), None) for name, value in fields.items()]
+        self._parts: list[tuple[bytes, Path | None]] = [
+            *heads,
+            *((self._head(part.field, part.name), part.path) for part in parts),
+        ]
+        sizes = (len(head) + (path.stat().st_size if path else 0) + 2 for head, path in self._parts)
+        self._length = sum(sizes) + len(self._end)
+
+    @property
+    def content_type(self) -> str:
+        """The media type, with the boundary."""
+        return f"multipart/form-data; boundary={self._boundary}"
+
+    @property
+    def _end(self) -> bytes:
+        return f"--{self._boundary}--\r\n".encode()
+
+    def _head(self, field: str, name: str | None = None) -> bytes:
+        file = "" if name is None else f'; filename="{name.translate(_ESCAPED)}"'
+        kind = "" if name is None else "Content-Type: application/octet-stream\r\n"
+        disposition = f'Content-Disposition: form-data; name="{field}"{file}'
+        return f"--{self._boundary}\r\n{disposition}\r\n{kind}\r\n".encode()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[bytes]:
+        for head, path in self._parts:
+            yield head
+            if path is not None:
+                with path.open("rb") as file:
+                    yield from iter(lambda: file.read(_BLOCK), b"")
+            yield b"\r\n"
+        yield self._end
+
+
+class _Bearer(AuthBase):
+    """Sends a bearer token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class Transport:
+    """Calls of one service.
+
+    Args:
+        url: where it is.
+        token: its bearer token, if it needs one.
+        connections: most that are kept.
+    """
+
+    def __init__(self, url: str, token: str | None, connections: int) -> None:
+        self._url = url.rstrip("/")
+        self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=connections))
+        if token is not None:
+            # As an argument it would give way to a line for this host in a file .netrc.
+            self._session.auth = _Bearer(token)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        seconds: float,
+        *,
+        again: bool = False,
+        form: Form | None = None,
+        **sent: Any,
+    ) -> dict[str, Any]:
+        """Send a request, again where that is right; the answer's JSON.
+
+        A request that the service refused because it is busy is always sent again when the service says so.
+
+        Args:
+            method: of HTTP.
+            path: from the service's URL.
+            seconds: until when an answer is wanted.
+            again: whether the request changes nothing, so that it may be sent again if the connection broke.
+            form: the body.
+            sent: more arguments of `requests`.
+
+        Raises:
+            ServiceError: there is no answer, or it is an error.
+        """
+        until = time.monotonic() + seconds
+        pause = _PAUSE
+        while True:
+            try:
+                return self._answer(method, path, until, form, sent)
+            except (Unavailable, Unreachable) as error:
+                wait = error.retry_after if isinstance(error, Unavailable) else pause if again else None
+                if wait is None:
+                    raise
+                if time.monotonic() + wait >= until:
+                    raise
+                time.sleep(wait)
+                pause = min(2 * pause, _MOST_PAUSE)
+
+    def _answer(
+        self, method: str, path: str, until: float, form: Form | None, sent: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        left = max(until - time.monotonic(), 0.001)
+        headers = {**sent.get("headers", {}), "X-Request-Deadline-Ms": str(max(1, int(1000 * left)))}
+        body = {**sent, "headers": headers}
+        if form is not None:
+            headers["Content-Type"] = form.content_type
+            body["data"] = form
+        try:
+            response = self._session.request(method, self._url + path, timeout=left, **body)
+        except requests.Timeout as error:
+            raise DeadlineExceeded("The service did not answer in time.") from error
+        except requests.RequestException as error:
+            raise Unreachable(
+                "The service cannot be reached, or the connection broke; check its URL."
+            ) from error
+        return _checked(response)
+
+
+def _checked(response: requests.Response) -> dict[str, Any]:
+    """The JSON of a good answer.
+
+    Raises:
+        ServiceError: it is an error, or of another server.
+    """
+    try:
+        answer = response.json()
+    except requests.JSONDecodeError:
+        answer = None
+    if response.ok and isinstance(answer, dict):
+        return answer
+    if not isinstance(answer, dict) or "code" not in answer:
+        raise Unreachable(
+            "The server at this URL is not an image prediction service.", status=response.status_code
+        )
+    after = response.headers.get("Retry-After", "")
+    raise BY_CODE.get(answer["code"], ServiceError)(
+        str(answer.get("detail") or answer.get("title")),
+        answer["code"],
+        response.status_code,
+        answer.get("request_id"),
+        float(after) if after.isdecimal() else None,
+    )
