@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-\[\]]{0,39}")
 _CUTOFF = 0.7
+# So many unknown fields are searched for one that has a name of ours.
+_LOOKED_AT = 20
 _BASE64 = ("image", "images")
 _URL = ("image_url", "image_urls")
 _EITHER = ("image", "image_url")
@@ -69,10 +71,12 @@ def sentence(error: ValidationError, fields: Collection[str]) -> str:
         error: what validation found.
         fields: the names of all fields.
     """
-    first = error.errors(include_url=False, include_input=False)[0]
+    errors = error.errors(include_url=False, include_input=False)
+    first = errors[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return _unknown(name, fields)
+        strangers = [str(one["loc"][0]) for one in errors[:_LOOKED_AT] if one["type"] == first["type"]]
+        return next((text for name in strangers if (text := _advice(name, fields))), _refused(name) + ".")
     wrong = _WRONG.get(first["type"], "is not in the documented form").format(**first.get("ctx", {}))
     return f"{shown(name) if name else 'The body'} {wrong}."
 
@@ -87,17 +91,21 @@ def chosen(names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in _ADDED]
 
 
-def _unknown(name: str, fields: Collection[str]) -> str:
-    refused = f"{shown(name)} is not a field that is known here"
+def _advice(name: str, fields: Collection[str]) -> str | None:
+    """The sentence on an unknown field that was probably meant to be another; None if that is not known."""
     plain = _plain(name)
     wanted = _ELSEWHERE.get(plain, (name,))
     if plain in _TOKENS:
-        return f"{refused}; send a token in the header Authorization: Bearer TOKEN."
+        return f"{_refused(name)}; send a token in the header Authorization: Bearer TOKEN."
     if _WAYS.intersection(wanted) and _WAYS.isdisjoint(fields) and _OPTION in fields:
-        return f"{refused}; an image belongs in the body, as a field of JSON or of a form."
+        return f"{_refused(name)}; an image belongs in the body, as a field of JSON or of a form."
     if ours := [field for field in wanted if field in fields] or _nearest(plain, fields):
-        return f"{refused}; did you mean {' or '.join(ours)}?"
-    return f"{refused}."
+        return f"{_refused(name)}; did you mean {' or '.join(ours)}?"
+    return None
+
+
+def _refused(name: str) -> str:
+    return f"{shown(name)} is not a field that is known here"
 
 
 def _nearest(plain: str, fields: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from predictor.config import Settings
 from predictor.errors import InvalidRequest, UnsupportedImage
 from predictor.image.decode import sniff
-from predictor.image.kinds import describe, explain
+from predictor.image.kinds import describe, explain, is_text
 from predictor.inference.prediction import ImageSource, ImageUrl, Options
 from predictor.web import base64_images, field_faults, forms, schemas
 from predictor.web.form_source import NO_BOUNDARY
@@ -19,7 +19,8 @@ from predictor.web.form_source import NO_BOUNDARY
 _URLENCODED = "application/x-www-form-urlencoded"
 # Types under which bytes of an unknown format may still be an image; S3 and SageMaker have their own.
 _IMAGE_TYPES = {"application/octet-stream", "binary/octet-stream", "application/x-image"}
-_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*[\[\]{\"\d-])")
+# In UTF-8 or UTF-16, perhaps in the single quotes that the command line of Windows does not remove.
+_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*'?(?:\{|\[\s*[\[\]{\"\d-])|\xff\xfe\{\0|\xfe\xff\0\{")
 _FORM = re.compile(rb"([\w.\-]{1,64})(?:\[\d*\]|%5B\d*%5D)?=")
 _MULTIPART = re.compile(rb"(?:\r?\n)?--[^\r\n]{1,200}\r?\nContent-", re.IGNORECASE)
 _OURS = b'"image'
@@ -71,19 +72,18 @@ def _from_body(request: Request) -> PredictInput:
     declared = request.mimetype.startswith("image/") or request.mimetype in _IMAGE_TYPES
     if sniff(data) or describe(data):
         return _image(request, data)
+    if not data and not declared:
+        _options(request)
+        raise InvalidRequest(f"The body is empty. {_FORMS_TAKEN}")
+    if _MULTIPART.match(data) or (request.mimetype == forms.MULTIPART and not _JSON.match(data)):
+        raise InvalidRequest(NO_BOUNDARY)
     if _is_form(request, data):
         return _from_form(request, _fields(data), [])
     # JSON that is declared to be an image is an error of another server that was saved as one.
-    if (request.is_json and not _MULTIPART.match(data)) or (
-        _JSON.match(data) and (_OURS in data[:_LOOKED_AT] or not declared)
-    ):
+    if request.is_json or (_JSON.match(data) and (_OURS in data[:_LOOKED_AT] or not declared)):
         return _from_json(request, data)
-    if declared or base64_images.is_image(data):
+    if declared or base64_images.is_image(data) or not is_text(data):
         return _image(request, data)
-    if request.mimetype == forms.MULTIPART or _MULTIPART.match(data):
-        raise InvalidRequest(NO_BOUNDARY)
-    if not data:
-        raise InvalidRequest(f"The body is empty. {_FORMS_TAKEN}")
     raise UnsupportedImage(f"{explain(data)} {_FORMS_TAKEN}")
 
 

@@ -30,6 +30,12 @@ def test_meant(name: str, meant: str) -> None:
     assert refusal(name) == f"{name} is not a field that is known here; did you mean {meant}?"
 
 
+def test_most_helpful() -> None:
+    """Of several unknown fields, the one that has a name of ours is answered."""
+    with pytest.raises(InvalidRequest, match=r"^instances is"):
+        schemas.check(schemas.PredictRequest, {"signature_name": "a", "instances": []}, strict=True)
+
+
 @pytest.mark.parametrize("name", ["threshold", "prompt", "x"])
 def test_like_none(name: str) -> None:
     """A field that resembles none of ours is only named."""

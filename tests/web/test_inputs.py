@@ -275,7 +275,32 @@ class TestOtherContents:
         assert "send it as image_url" in sentence
         assert "example" not in sentence
 
-    @pytest.mark.parametrize("kind", [None, URLENCODED, "text/plain"])
+    def test_zeros(self, client: FlaskClient) -> None:
+        """Bytes that are no text are judged as an image under any type."""
+        status, sentence = detail(client.post("/predict", data=bytes(3000), content_type=URLENCODED))
+
+        assert status == 415
+        assert sentence.startswith(
+            "This is a file of zero bytes: it was not written or copied completely. Send an"
+        )
+
+    def test_utf_16(self, client: FlaskClient) -> None:
+        """JSON in UTF-16, as a shell of Windows writes a file, is JSON."""
+        body = '{"image_url": "http://127.0.0.1/"}'.encode("utf-16")
+
+        assert client.post("/predict", data=body).get_json()["code"] == "fetch_blocked"
+
+    def test_quotes(self, client: FlaskClient) -> None:
+        """JSON whose quotes another shell kept or removed is told where it is no JSON."""
+        status, sentence = detail(client.post("/predict", data="'{image: secret}'", content_type=URLENCODED))
+
+        assert (status, sentence) == (400, "The body is not valid JSON: the fault is at line 1, column 1.")
+
+    def test_query_alone(self, client: FlaskClient) -> None:
+        """An image in the query of a request without a body is told where it belongs."""
+        assert "belongs in the body" in detail(client.post("/predict?image_url=http://a/b.jpg"))[1]
+
+    @pytest.mark.parametrize("kind", [None, URLENCODED, "text/plain", "application/json"])
     def test_nothing(self, client: FlaskClient, kind: str | None) -> None:
         """A request without a body is told what to send."""
         status, sentence = detail(client.post("/predict", content_type=kind))
