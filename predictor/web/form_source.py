@@ -12,7 +12,10 @@ NO_BOUNDARY = (
 _DAMAGED = "The multipart form is damaged or incomplete"
 _LINE_FEEDS = f"{_DAMAGED}: its lines end with line feeds alone, not with CRLF."
 _CUT = f"{_DAMAGED}: it ends before its closing boundary."
-_NO_PART = f"{_DAMAGED}: no part of it begins with the boundary that its Content-Type names."
+_NO_PART = (
+    f"{_DAMAGED}: no part of it begins with the boundary that its Content-Type names; "
+    "let the HTTP client set this header itself."
+)
 _MALFORMED = f"{_DAMAGED}: the header of a part, or the line of a boundary, is not valid."
 _LOOKED_AT = 1024
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from flask import Request
 from werkzeug.datastructures import FileStorage, MultiDict
@@ -26,6 +26,8 @@ _MULTIPART = re.compile(rb"(?:\r?\n)?--[^\r\n]{1,200}\r?\nContent-", re.IGNORECA
 _OURS = b'"image'
 _LOOKED_AT = 1024
 _MAX_FIELDS = 100
+_ESCAPED = "surrogateescape"
+_OTHER_BYTES = re.compile("[\udc80-\udcff]+")
 _INCOMPLETE = "The body is shorter than its Content-Length says."
 _FORMS_TAKEN = (
     "Send JSON, a form with a file named image, or the image itself as image/* or application/octet-stream."
@@ -135,11 +137,21 @@ def _from_form(request: Request, fields: MultiDict[str, str], files: list[FileSt
 
 
 def _fields(data: bytes) -> MultiDict[str, str]:
-    """The fields of an urlencoded form."""
+    """The fields of an urlencoded form; bytes that are no UTF-8 stay escaped, as in a URL."""
     try:
-        return MultiDict(parse_qsl(data.decode(errors="replace"), True, max_num_fields=_MAX_FIELDS))
+        fields = parse_qsl(
+            data.decode(errors=_ESCAPED),
+            keep_blank_values=True,
+            errors=_ESCAPED,
+            max_num_fields=_MAX_FIELDS,
+        )
     except ValueError as error:
         raise InvalidRequest(f"The form has more than {_MAX_FIELDS} fields.") from error
+    return MultiDict((name, _OTHER_BYTES.sub(_quoted, text)) for name, text in fields)
+
+
+def _quoted(found: re.Match[str]) -> str:
+    return quote(found[0].encode(errors=_ESCAPED))
 
 
 def _body(request: Request) -> bytes:

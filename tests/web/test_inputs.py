@@ -94,6 +94,21 @@ class TestClients:
 
         assert (answer.status_code, answer.get_json()["code"]) == (403, "fetch_blocked")
 
+    @pytest.mark.parametrize("letter", [b"%E4", b"\xe4", b"%C3%A4", b"\xc3\xa4"])
+    def test_letters(self, client: FlaskClient, letter: bytes) -> None:
+        """A URL in a form may have letters in any encoding, escaped or not."""
+        answer = client.post(
+            "/predict", data=b"image_url=http://127.0.0.1/K" + letter + b".jpg", content_type=URLENCODED
+        )
+
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "fetch_blocked")
+
+    def test_many_fields(self, client: FlaskClient) -> None:
+        """A form of very many fields is refused before it is read."""
+        answer = client.post("/predict", data="image=a" + "&a=1" * 200, content_type=URLENCODED)
+
+        assert detail(answer) == (400, "The form has more than 100 fields.")
+
     def test_no_form(self, client: FlaskClient, picture: bytes) -> None:
         """An image and JSON are known under the type of a form without a boundary."""
         bodies = [picture, b'{"image": "%s"}' % base64.b64encode(picture)]
