@@ -18,6 +18,8 @@ def create_app(settings: Settings) -> Flask:
     flask_app.handle_errors(app)
     worker.cache.init_app(app)
     worker.exporter.init_app(app)
+    # A slash at the end of a path changes nothing; a redirect would lose the body of many clients.
+    app.url_map.strict_slashes = False
     for room in (pages, api, models, evaluations, ops):
         app.register_blueprint(room.blueprint(worker))
     flask_app.show_on(app, models.NAME, lambda problem: pages.render_models(worker, problem=problem))

@@ -120,6 +120,17 @@ class UnsupportedImage(ImageError):
     status, code, title = 415, "unsupported_image", "Unsupported image format"
 
 
+class CompressedRequest(UnsupportedImage):
+    """The body of the request is compressed."""
+
+    title = "Compressed request"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Name the coding that is accepted, as RFC 9110 section 12.5.3 asks."""
+        return {"Accept-Encoding": "identity"}
+
+
 class InvalidImage(ImageError):
     """The bytes begin like an image but are damaged or incomplete."""
 

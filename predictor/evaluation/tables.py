@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from predictor.archives import shown
 from predictor.errors import ImageError, InvalidRequest
 from predictor.model.labels import Label
 
@@ -19,7 +20,6 @@ MAX_BYTES = 100_000_000
 """Bytes of all tables of a set together, unpacked."""
 
 _PIECE = 1000
-_NAME_LENGTH = 100
 _FILE_COLUMNS = ("file", "filename", "file_name", "path", "image", "image_path", "picture", "name")
 # The surest first: a name may stand for two classes, an index cannot.
 _CLASS_COLUMNS = (
@@ -78,7 +78,7 @@ def _read(table: str, read: Callable[[], bytes]) -> bytes:
     try:
         return read()
     except ImageError as error:
-        raise InvalidRequest(f"The table {table[-_NAME_LENGTH:]} cannot be read: {error.detail}") from error
+        raise InvalidRequest(f"The table {shown(table)} cannot be read: {error.detail}") from error
 
 
 def _rows(data: bytes, length: _Bound, still_wanted: Callable[[], None]) -> Iterator[Row]:

@@ -6,7 +6,6 @@ is decoded. Metadata is dropped before decoding, except for the EXIF orientation
 
 import contextlib
 import io
-import re
 import struct
 import warnings
 import zlib
@@ -17,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from predictor.config import Settings
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
-from predictor.image import formats
+from predictor.image import formats, kinds
 from predictor.image.resize import Scaled
 from predictor.image.rgb import orientation, to_rgb, to_rgba, upright
 
@@ -137,7 +136,7 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0, *, mode: str =
 
 def _check_bytes(data: bytes, limits: Limits) -> None:
     if not data:
-        raise InvalidImage("The image is empty.")
+        raise InvalidImage("The image is empty; check that the file was written and sent completely.")
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(f"The image has more than {limits.max_bytes} bytes.")
 
@@ -154,10 +153,8 @@ def _openable(name: str | None, data: bytes, limits: Limits) -> tuple[str, ...]:
 
 
 def _unsupported(data: bytes, limits: Limits) -> UnsupportedImage:
-    taken = f"a supported format: {', '.join(limits.formats)}."
-    if named := describe(data):
-        return UnsupportedImage(f"This is {named}. Send an image of {taken}")
-    return UnsupportedImage(f"The bytes are not an image of {taken}")
+    taken = ", ".join(limits.formats)
+    return UnsupportedImage(f"{kinds.explain(data)} Send an image of a supported format: {taken}.")
 
 
 def _is_known(name: str) -> bool:
@@ -198,38 +195,3 @@ def _translated() -> Iterator[None]:
         raise ImageTooLarge("The image has too many pixels.") from error
     except _DAMAGED as error:
         raise InvalidImage("The image is damaged or incomplete.") from error
-
-
-_MARKS: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\x0a", "a JPEG XL image"),
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
-    (b"%PDF-", "a PDF document"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"version https://git-lfs", "a Git LFS pointer: the file itself was not downloaded (git lfs pull)"),
-)
-_TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = (
-    (
-        re.compile(
-            rb"(?:<\?xml[^>]*>|<!--.*?-->|<!doctype svg[^>]*>|\s)*+<svg[\s>]", re.DOTALL | re.IGNORECASE
-        ),
-        "an SVG drawing",
-    ),
-    (
-        re.compile(rb"(?:<!--.*?-->|\s)*+<(?:!doctype html|html|head|body)[\s>]", re.DOTALL | re.IGNORECASE),
-        "a web page (HTML)",
-    ),
-)
-# Brands of the container that AVIF uses as well (ISO/IEC 23008-12, annex B).
-_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-_LOOKED_AT = 1024
-
-
-def describe(data: bytes) -> str | None:
-    """What the first bytes say that the data is, with its article; None if that is not known."""
-    begin = data[:_LOOKED_AT].removeprefix(b"\xef\xbb\xbf")
-    if begin[4:8] == b"ftyp" and begin[8:12] in _HEIC:
-        return "a HEIC image, the format of iPhones"
-    for mark, name in _MARKS:
-        if begin.startswith(mark):
-            return name
-    return next((name for pattern, name in _TEXTS if pattern.match(begin)), None)

@@ -61,21 +61,23 @@ def blueprint(worker: Worker) -> Blueprint:
         sent = inputs.read(asked, settings)
         outcome = worker.engine.predict(sent.images, sent.options, middleware.deadline_of(asked, settings))
         current_context().phases = outcome.phases.seconds
-        return JsonResponse(_body(outcome, many=sent.many))
+        return JsonResponse(_body(outcome, sent))
 
     return api
 
 
-def _body(outcome: Outcome, *, many: bool) -> dict[str, Any]:
-    if many:
-        return {"results": [_result(outcome, result) for result in outcome.results]}
+def _body(outcome: Outcome, sent: inputs.PredictInput) -> dict[str, Any]:
+    names = sent.names or [None] * len(outcome.results)
+    if sent.many:
+        named = zip(outcome.results, names, strict=True)
+        return {"results": [_result(outcome, result, name) for result, name in named]}
     result = outcome.results[0]
     if isinstance(result, PredictorError):
         raise result
-    return serializers.answer_json(result, outcome.model)
+    return serializers.answer_json(result, outcome.model, names[0])
 
 
-def _result(outcome: Outcome, result: Any) -> dict[str, Any]:
+def _result(outcome: Outcome, result: Any, name: str | None) -> dict[str, Any]:
     if isinstance(result, PredictorError):
-        return {"error": problem_json(result)}
-    return serializers.answer_json(result, outcome.model)
+        return serializers.named({"error": problem_json(result)}, name)
+    return serializers.answer_json(result, outcome.model, name)

@@ -37,7 +37,7 @@ from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step
 from predictor.runtime.worker import Worker
 from predictor.store.files import storage_errors
-from predictor.web import evaluation_schemas, forms, middleware, schemas
+from predictor.web import evaluation_schemas, field_faults, forms, middleware, schemas
 from predictor.web.access import require_admin
 from predictor.web.flask_app import problem_json, wants_page
 from predictor.web.openapi import TEXT, operation
@@ -197,7 +197,7 @@ def _received(worker: Worker, folder: Path, limit: int | None) -> _Asked:
 def _files(files: Sequence[forms.ReceivedFile], max_bytes: int) -> Files:
     """What reads each file, by the name that its sender gave it."""
     if stray := next((file.field for file in files if file.field != "pictures"), None):
-        raise InvalidRequest(f"{schemas.shown(stray)}: name each file field pictures.")
+        raise InvalidRequest(f"{field_faults.shown(stray)}: name each file field pictures.")
     paths = [(file.filename[:_NAME_LENGTH], file.path) for file in files]
     if len(paths) == 1 and (paths[0][0].lower().endswith(".zip") or is_archive(paths[0][1])):
         return images.files_of(paths[0][1], max_bytes)

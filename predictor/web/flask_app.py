@@ -158,10 +158,16 @@ def _http_error(error: HTTPException) -> Response:
     default = InvalidRequest if status < 500 else Internal
     detail = {
         404: "This URL does not exist.",
-        405: "This URL does not accept this method.",
+        405: f"This URL accepts only {_methods(error)}.",
     }.get(status, "The request is invalid.")
     problem = _problem(_HTTP_CODES.get(status, default.code), error.name, status, detail)
     return _respond(problem, headers)
+
+
+def _methods(error: HTTPException) -> str:
+    """The methods that a URL accepts, without those that every client may use anyway."""
+    accepted = getattr(error, "valid_methods", None) or ()
+    return " and ".join(sorted(set(accepted) - {"HEAD", "OPTIONS"})) or "other methods"
 
 
 def _respond(problem: dict[str, Any], headers: dict[str, str]) -> Response:

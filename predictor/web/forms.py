@@ -19,22 +19,22 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
 from predictor.errors import InvalidRequest, PredictorError
-from predictor.image.decode import sniff
+from predictor.image.kinds import is_text
+from predictor.web.form_source import FormSource
 
 MULTIPART = "multipart/form-data"
 IMAGE = "image"
 """The field of an image in a form."""
-NO_BOUNDARY = "The multipart form has no boundary: let the HTTP client set the Content-Type header itself."
-DAMAGED = "The multipart form is damaged or incomplete."
 
 _FIELD_BYTES = 100_000
+_LOOKED_AT = 1024
 _CHUNK_BYTES = 64 << 10
 # A field or a file may have a long name; what it is good for is decided where the field is known.
 _HEADER_BYTES = 256 << 10
 _MAX_PARTS = 1_000
 _BINARY = "application/octet-stream"
 # RFC 5987; urllib3 before 2.0 names files that way, although RFC 7578 forbids it.
-_EXTENDED_NAME = re.compile(r"filename\*\s*=\s*(?:utf-8|iso-8859-1)'[^']*'([^;\s]+)", re.IGNORECASE)
+_EXTENDED_NAME = re.compile(r"filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^;\s]+)", re.IGNORECASE)
 
 Part = tuple[MultipartSegment, IO[bytes]]
 
@@ -97,21 +97,20 @@ def receive(
     request.max_content_length = bounds.bytes
     fields: MultiDict[str, str] = MultiDict()
     files: list[ReceivedFile] = []
-    with _translated(bounds.too_large), ExitStack() as opened:
+    source = FormSource(lambda: request.stream, request.mimetype_params)
+    with _translated(source, bounds.too_large), ExitStack() as opened:
 
         def destination(segment: MultipartSegment) -> IO[bytes]:
             if not _is_file(segment):
                 return io.BytesIO()
             return opened.enter_context((folder / f"part-{len(files)}").open("wb"))
 
-        for segment, content in _parts(
-            request.stream.read, _boundary(request.mimetype_params), bounds.parts, destination
-        ):
+        for segment, content in _parts(source, bounds.parts, destination):
             if isinstance(content, io.BytesIO):
-                fields.add(segment.name or "", _text(content))
+                fields.add(_name(segment), _text(content))
                 continue
             content.close()
-            files.append(ReceivedFile(segment.name or "", _filename(segment) or "", Path(content.name)))
+            files.append(ReceivedFile(_name(segment), _filename(segment) or "", Path(content.name)))
     texts = {name: values[0] if len(values) == 1 else values for name, values in fields.lists()}
     return texts, [file for file in files if not _dropped(file)]
 
@@ -136,11 +135,11 @@ class FormParser(FormDataParser):
             return super().parse(stream, mimetype, content_length, options)
         fields: MultiDict[str, str] = MultiDict()
         files: MultiDict[str, FileStorage] = MultiDict()
-        with _translated(RequestEntityTooLarge()):
-            boundary = _boundary(options or {})
-            for segment, content in _parts(stream.read, boundary, _MAX_PARTS, lambda _: io.BytesIO()):
-                name = segment.name or ""
-                if _is_file(segment) or (name == IMAGE and _is_image(content)):
+        source = FormSource(lambda: stream, options or {})
+        with _translated(source, RequestEntityTooLarge()):
+            for segment, content in _parts(source, _MAX_PARTS, lambda _: io.BytesIO()):
+                name = _name(segment)
+                if _is_file(segment) or (name == IMAGE and not _is_text(content)):
                     content.seek(0)
                     files.add(name, FileStorage(content, _filename(segment) or "", name))
                 else:
@@ -149,16 +148,14 @@ class FormParser(FormDataParser):
 
 
 def _parts(
-    read: Callable[[int], bytes],
-    boundary: str,
-    max_parts: int,
-    destination: Callable[[MultipartSegment], IO[bytes]],
+    source: FormSource, max_parts: int, destination: Callable[[MultipartSegment], IO[bytes]]
 ) -> Iterator[Part]:
     """Each part, complete, with where its content was written to."""
     part: Part | None = None
-    parser = PushMultipartParser(boundary, max_segment_count=max_parts, max_header_size=_HEADER_BYTES)
+    limits = {"max_segment_count": max_parts, "max_header_size": _HEADER_BYTES}
+    parser = PushMultipartParser(source.boundary, header_charset="latin-1", **limits)
     with parser:
-        for event in parser.parse_blocking(read, _CHUNK_BYTES):
+        for event in parser.parse_blocking(source, _CHUNK_BYTES):
             if isinstance(event, MultipartSegment):
                 part = event, destination(event)
             elif part and event:
@@ -181,27 +178,34 @@ def _is_file(segment: MultipartSegment) -> bool:
     return _filename(segment) is not None or kind == _BINARY or kind.startswith("image/")
 
 
-def _is_image(content: IO[bytes]) -> bool:
+def _is_text(content: IO[bytes]) -> bool:
     content.seek(0)
-    return sniff(content.read(32)) is not None
+    begin = content.read(_LOOKED_AT)
+    return not begin or is_text(begin)
+
+
+def _name(segment: MultipartSegment) -> str:
+    return _decoded(segment.name or "")
 
 
 def _filename(segment: MultipartSegment) -> str | None:
-    name: str | None = segment.filename
-    if name is None and (found := _EXTENDED_NAME.search(segment.header("Content-Disposition", ""))):
-        name = unquote(found[1], errors="replace")
-    return name
+    """The file's name; None if the part has none. The extended form, if there is one, is the whole name."""
+    if found := _EXTENDED_NAME.search(segment.header("Content-Disposition", "")):
+        return unquote(found[2], found[1])
+    return None if segment.filename is None else _decoded(segment.filename)
+
+
+def _decoded(text: str) -> str:
+    """A text of a header, read as Latin-1 because that never fails, in UTF-8 if it is that."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return text
 
 
 def _text(content: IO[bytes]) -> str:
     content.seek(0)
     return content.read().decode(errors="replace")
-
-
-def _boundary(options: dict[str, str]) -> str:
-    if not (boundary := options.get("boundary")):
-        raise InvalidRequest(NO_BOUNDARY)
-    return boundary
 
 
 def _dropped(file: ReceivedFile) -> bool:
@@ -213,10 +217,10 @@ def _dropped(file: ReceivedFile) -> bool:
 
 
 @contextmanager
-def _translated(too_large: Exception) -> Iterator[None]:
+def _translated(source: FormSource, too_large: Exception) -> Iterator[None]:
     try:
         yield
     except (ParserLimitReached, RequestEntityTooLarge) as error:
         raise too_large from error
     except (ClientDisconnected, MultipartError) as error:
-        raise InvalidRequest(DAMAGED) from error
+        raise source.fault(cut=isinstance(error, ClientDisconnected)) from error

@@ -1,27 +1,33 @@
 """A Flask request -> images and options, whatever form they come in."""
 
-import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, quote
 
 from flask import Request
-from werkzeug.datastructures import MultiDict
+from werkzeug.datastructures import FileStorage, MultiDict
 
 from predictor.config import Settings
-from predictor.errors import InvalidRequest, PredictorError, UnsupportedImage
-from predictor.image import decode
+from predictor.errors import InvalidRequest, UnsupportedImage
 from predictor.image.decode import sniff
-from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl, Options
-from predictor.web import forms, schemas
+from predictor.image.kinds import describe, explain, is_text
+from predictor.inference.prediction import ImageSource, ImageUrl, Options
+from predictor.web import base64_images, field_faults, forms, schemas
+from predictor.web.form_source import NO_BOUNDARY
 
 _URLENCODED = "application/x-www-form-urlencoded"
 # Types under which bytes of an unknown format may still be an image; S3 and SageMaker have their own.
 _IMAGE_TYPES = {"application/octet-stream", "binary/octet-stream", "application/x-image"}
-_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{")
-_FORM = re.compile(rb"[\w.\-]{1,64}=")
-_URL_SAFE = str.maketrans("-_", "+/")
+# In UTF-8 or UTF-16, perhaps in the single quotes that the command line of Windows does not remove.
+_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*'?(?:\{|\[\s*[\[\]{\"\d-])|\xff\xfe\{\0|\xfe\xff\0\{")
+_FORM = re.compile(rb"([\w.\-]{1,64})(?:\[\d*\]|%5B\d*%5D)?=")
+_MULTIPART = re.compile(rb"(?:\r?\n)?--[^\r\n]{1,200}\r?\nContent-", re.IGNORECASE)
+_OURS = b'"image'
+_LOOKED_AT = 1024
+_MAX_FIELDS = 100
+_ESCAPED = "surrogateescape"
+_OTHER_BYTES = re.compile("[\udc80-\udcff]+")
 _INCOMPLETE = "The body is shorter than its Content-Length says."
 _FORMS_TAKEN = (
     "Send JSON, a form with a file named image, or the image itself as image/* or application/octet-stream."
@@ -35,11 +41,14 @@ class PredictInput:
     Attributes:
         images: at least one.
         many: whether the request was of a form that is answered with a list.
+        options: what was chosen.
+        names: the name of each image's file, None for an image without one; empty if no image has one.
     """
 
     images: list[ImageSource]
     many: bool
     options: Options
+    names: list[str | None] = field(default_factory=list)
 
 
 def read(request: Request, settings: Settings) -> PredictInput:
@@ -53,7 +62,8 @@ def read(request: Request, settings: Settings) -> PredictInput:
         UnsupportedImage: the body is neither an image nor declared as one.
     """
     request.max_content_length = settings.max_body_bytes
-    found = _from_form(request) if request.mimetype == forms.MULTIPART else _from_body(request)
+    multipart = request.mimetype == forms.MULTIPART and "boundary" in request.mimetype_params
+    found = _from_multipart(request) if multipart else _from_body(request)
     if len(found.images) > settings.max_batch:
         raise InvalidRequest(f"At most {settings.max_batch} images may come in one request.")
     return found
@@ -61,20 +71,33 @@ def read(request: Request, settings: Settings) -> PredictInput:
 
 def _from_body(request: Request) -> PredictInput:
     data = _body(request)
-    if sniff(data):
-        return _image(request, data)
-    if request.is_json or _JSON.match(data):
-        return _from_json(request, data)
-    if request.mimetype == _URLENCODED and _FORM.match(data):
-        return _from_form(request)
     declared = request.mimetype.startswith("image/") or request.mimetype in _IMAGE_TYPES
-    if declared or decode.describe(data):
+    if sniff(data) or describe(data):
         return _image(request, data)
-    raise UnsupportedImage(f"The body is not an image of a known format. {_FORMS_TAKEN}")
+    if not data and not declared:
+        _options(request)
+        raise InvalidRequest(f"The body is empty. {_FORMS_TAKEN}")
+    if _MULTIPART.match(data) or (request.mimetype == forms.MULTIPART and not _JSON.match(data)):
+        raise InvalidRequest(NO_BOUNDARY)
+    if _is_form(request, data):
+        return _from_form(request, _fields(data), [])
+    # JSON that is declared to be an image is an error of another server that was saved as one.
+    if request.is_json or (_JSON.match(data) and (_OURS in data[:_LOOKED_AT] or not declared)):
+        return _from_json(request, data)
+    if declared or base64_images.is_image(data) or not is_text(data):
+        return _image(request, data)
+    raise UnsupportedImage(f"{explain(data)} {_FORMS_TAKEN}")
+
+
+def _is_form(request: Request, data: bytes) -> bool:
+    """Whether a body is an urlencoded form: by its type, or by a first field that we know."""
+    found = _FORM.match(data)
+    known = found is not None and found[1].decode() in schemas.FormRequest.model_fields
+    return known or (found is not None and request.mimetype == _URLENCODED)
 
 
 def _image(request: Request, data: bytes) -> PredictInput:
-    return PredictInput([EncodedImage(data)], many=False, options=_options(request))
+    return PredictInput([base64_images.of_bytes(data)], many=False, options=_options(request))
 
 
 def _from_json(request: Request, data: bytes) -> PredictInput:
@@ -89,23 +112,46 @@ def _named_images(body: schemas.PredictRequest) -> tuple[list[ImageSource], bool
         raise InvalidRequest(f"Give exactly one of {', '.join(schemas.WAYS)}.")
     value = getattr(body, given[0])
     many = isinstance(value, list)
-    read = _from_url if given[0].startswith("image_url") else _base64
+    read = _from_url if given[0].startswith("image_url") else base64_images.of_text
     return [read(text) for text in (value if many else [value])], many
 
 
-def _from_form(request: Request) -> PredictInput:
-    contents = [(file, file.read()) for file in request.files.getlist(forms.IMAGE)]
-    # A browser sends an empty file without a name for a field in which nothing was chosen.
-    images: list[ImageSource] = [EncodedImage(data) for file, data in contents if file.filename or data]
+def _from_multipart(request: Request) -> PredictInput:
     if stray := sorted(set(request.files) - {forms.IMAGE}):
-        raise InvalidRequest(f"{schemas.shown(stray[0])}: name the file field image.")
-    body: schemas.FormRequest = schemas.check(schemas.FormRequest, _texts(request.form), strict=False)
+        raise InvalidRequest(f"{field_faults.shown(stray[0])}: name the file field image.")
+    return _from_form(request, request.form, request.files.getlist(forms.IMAGE))
+
+
+def _from_form(request: Request, fields: MultiDict[str, str], files: list[FileStorage]) -> PredictInput:
+    contents = [(file.filename, file.read()) for file in files]
+    # A browser sends an empty file without a name for a field in which nothing was chosen.
+    contents = [(name, data) for name, data in contents if name or data]
+    body: schemas.FormRequest = schemas.check(schemas.FormRequest, _texts(fields), strict=False)
+    images = [base64_images.of_bytes(data) for _, data in contents]
     texts = [_from_url(body.image_url)] if body.image_url else []
-    texts += [_base64(body.image)] if body.image else []
+    texts += [base64_images.of_text(body.image)] if body.image else []
     if bool(images) + len(texts) != 1:
         raise InvalidRequest("Give either files named image or an image_url.")
-    images += texts
-    return PredictInput(images, len(images) > 1, _options(request, body))
+    names = [name or None for name, _ in contents]
+    return PredictInput(images + texts, len(images) > 1, _options(request, body), names)
+
+
+def _fields(data: bytes) -> MultiDict[str, str]:
+    """The fields of an urlencoded form; bytes that are no UTF-8 stay escaped, as in a URL."""
+    try:
+        fields = parse_qsl(
+            data.decode(errors=_ESCAPED),
+            keep_blank_values=True,
+            errors=_ESCAPED,
+            max_num_fields=_MAX_FIELDS,
+        )
+    except ValueError as error:
+        raise InvalidRequest(f"The form has more than {_MAX_FIELDS} fields.") from error
+    return MultiDict((name, _OTHER_BYTES.sub(_quoted, text)) for name, text in fields)
+
+
+def _quoted(found: re.Match[str]) -> str:
+    return quote(found[0].encode(errors=_ESCAPED))
 
 
 def _body(request: Request) -> bytes:
@@ -115,7 +161,7 @@ def _body(request: Request) -> bytes:
         InvalidRequest: the client left in the middle of it.
     """
     length, most = request.content_length, request.max_content_length
-    # What may be a form is kept, so that the form can be read from it.
+    # What may be a form is kept, so that the page can read the form from it again.
     if request.mimetype == _URLENCODED or length is None or most is None or length > most:
         return request.get_data(cache=True, parse_form_data=False)
     try:
@@ -140,38 +186,13 @@ def _options(request: Request, body: schemas.Options | None = None) -> Options:
 
 
 def _texts(values: MultiDict[str, str]) -> dict[str, Any]:
-    """Each field's text; given twice, it becomes a list, which no field accepts."""
-    return {name: texts[0] if len(texts) == 1 else texts for name, texts in values.lists()}
+    """Each field's text, None if it is empty; given twice, it becomes a list, which no field accepts."""
+    return {
+        name: (texts[0] or None) if len(texts := values.getlist(name)) == 1 else texts
+        for name in field_faults.chosen(values)
+    }
 
 
 def _from_url(text: str) -> ImageSource:
     """The image of a URL; data: URLs come here, too, since other services take them so."""
-    return _base64(text) if _is_data_url(text) else ImageUrl(text)
-
-
-def _is_data_url(text: str) -> bool:
-    # Scheme and parameter are compared without case (RFC 3986 section 3.1).
-    return text[:5].lower() == "data:"
-
-
-def _base64(text: str) -> ImageSource:
-    """The image of a base64 text or data: URL, or the error of that one image.
-
-    Padding may be missing, and the alphabet may be the URL-safe one (RFC 4648 section 5).
-    """
-    if _is_data_url(text):
-        header, comma, text = text.partition(",")
-        if not comma or not header.lower().endswith(";base64"):
-            return _bad_base64()
-        text = unquote(text) if "%" in text else text
-    elif text[:8].lower().startswith(("http://", "https://")):
-        return InvalidRequest("image must be base64 or a data: URL; send an http or https URL as image_url.")
-    text = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
-    try:
-        return EncodedImage(binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True))
-    except ValueError:
-        return _bad_base64()
-
-
-def _bad_base64() -> PredictorError:
-    return InvalidRequest("The image must be base64 or a data: URL in base64.")
+    return base64_images.of_text(text) if base64_images.is_data_url(text) else ImageUrl(text)

@@ -14,11 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from predictor import logs
 from predictor.config import Settings
-from predictor.errors import InvalidRequest
+from predictor.errors import CompressedRequest, InvalidRequest
 from predictor.inference.admission import Deadline
 from predictor.metrics import Metrics
 
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# Ids as proxies and tracers write them, such as Root=1-67891233-abcdef012345678912345678;Sampled=1.
+_ID = re.compile(r"[A-Za-z0-9._:;=+/@~-]{1,128}")
+# Codings that compress (RFC 9110 section 8.4.1); other names, such as aws-chunked or utf-8, change no bytes.
+_COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 log = logging.getLogger("predictor.request")
 
@@ -43,9 +46,12 @@ def init_app(app: Flask, metrics: Metrics) -> None:
 
     @app.before_request
     def begin() -> None:
-        given = current_request().headers.get("X-Request-ID", "")
+        headers = current_request().headers
+        given = headers.get("X-Request-ID", "")
         state = RequestContext(given if _ID.fullmatch(given) else os.urandom(16).hex())
         g.request_context = state
+        if coding := headers.get("Content-Encoding"):
+            _check_coding(coding)
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -59,6 +65,11 @@ def init_app(app: Flask, metrics: Metrics) -> None:
         _count(metrics, asked, response.status_code, seconds)
         logs.write(log, "request", _fields(asked, response.status_code, seconds, state))
         return response
+
+
+def _check_coding(codings: str) -> None:
+    if any(coding.strip().lower() in _COMPRESSED for coding in codings.split(",")):
+        raise CompressedRequest("The body is compressed: send it without Content-Encoding.")
 
 
 def current_request() -> Request:

@@ -1,7 +1,6 @@
 """What requests and answers look like; the OpenAPI document is made of what validates them."""
 
 import json
-import re
 from typing import Annotated, Any
 
 from flask import Request
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 
 from predictor.errors import InvalidRequest
 from predictor.store.registry import DEFAULT, ModelVersion
+from predictor.web import field_faults
 
 ModelName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The model's name.")
@@ -126,9 +126,15 @@ class Debug(BaseModel):
     phases: dict[str, float] = Field(description="Milliseconds of each phase.")
 
 
+_FileName = Annotated[
+    str | None, Field(description="The name of the image's file in the form, if the image came with one.")
+]
+
+
 class Answer(BaseModel):
     """The prediction for an image."""
 
+    name: _FileName = None
     predicted_label: str
     confidence: float
     predictions: list[Score] = Field(description="The most confident class first.")
@@ -157,6 +163,7 @@ class Problem(BaseModel):
 class Failure(BaseModel):
     """The error of one image among many."""
 
+    name: _FileName = None
     error: Problem
 
 
@@ -164,28 +171,6 @@ class Results(BaseModel):
     """Answers in the order in which the images were sent; an invalid image does not fail the others."""
 
     results: list[Answer | Failure]
-
-
-_NAME = re.compile(r"[\w.\-\[\]]{1,64}")
-# What is wrong with a field, by pydantic's names of errors.
-_WRONG = {
-    "extra_forbidden": "is not a field that is known here",
-    "missing": "is missing",
-    "string_type": "must be a string",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "int_parsing_size": "is too large",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
-    "list_type": "must be a list",
-    "too_short": "must have at least {min_length} entry",
-    "string_pattern_mismatch": (
-        "must be 1 to 64 letters, digits, dots, hyphens or underscores, the first a letter or digit"
-    ),
-}
 
 
 def body(request: Request, schema: type[BaseModel]) -> Any:
@@ -204,17 +189,21 @@ def parse(data: bytes, schema: type[BaseModel]) -> Any:
         InvalidRequest: it is no JSON, or the message names the first field that is wrong.
     """
     try:
-        values = json.loads(data)
+        values = json.loads(data, parse_float=_number)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidRequest(f"The body is not valid JSON: the fault is at {where}.") from error
     except (ValueError, RecursionError) as error:
-        raise InvalidRequest("The body is not valid JSON.") from error
+        raise InvalidRequest("The body is not valid JSON in UTF-8.") from error
     if not isinstance(values, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return check(schema, values, strict=True)
 
 
-def shown(name: str) -> str:
-    """A field's name as an error may repeat it; what does not look like a name may be anything."""
-    return name if _NAME.fullmatch(name) else "A name in the request"
+def _number(text: str) -> float | int:
+    """A number of JSON; 3.0 is a whole number there (JSON Schema 2020-12, section 6.1.1)."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:
@@ -231,10 +220,7 @@ def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:
     try:
         return schema.model_validate(values, strict=strict)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = shown(".".join(str(part) for part in first["loc"])) if first["loc"] else "The body"
-        wrong = _WRONG.get(first["type"], "is not in the documented form")
-        raise InvalidRequest(f"{where} {wrong.format(**first.get('ctx', {}))}.") from error
+        raise InvalidRequest(field_faults.sentence(error, schema.model_fields)) from error
 
 
 def model_json(version: ModelVersion) -> dict[str, Any]:

@@ -18,10 +18,16 @@ from predictor.store.state import Name
 from predictor.web import schemas
 
 
-def answer_json(prediction: Prediction, model: LoadedModel) -> dict[str, Any]:
-    """A prediction as JSON (`schemas.Answer`)."""
+def answer_json(prediction: Prediction, model: LoadedModel, name: str | None = None) -> dict[str, Any]:
+    """A prediction as JSON (`schemas.Answer`).
+
+    Args:
+        prediction: what was predicted.
+        model: what predicted it.
+        name: the name of the image's file, if it has one.
+    """
     scores = described(prediction.ranked, prediction.labels)
-    answer = {
+    answer: dict[str, Any] = {
         "predicted_label": scores[0]["label"],
         "confidence": scores[0]["confidence"],
         "predictions": scores,
@@ -32,7 +38,12 @@ def answer_json(prediction: Prediction, model: LoadedModel) -> dict[str, Any]:
         answer["multi_label"] = True
     if prediction.trace is not None:
         answer["debug"] = _debug_json(prediction.trace, model.spec)
-    return answer
+    return named(answer, name)
+
+
+def named(result: dict[str, Any], name: str | None) -> dict[str, Any]:
+    """A result that says which file it is about, if that has a name."""
+    return result if name is None else {"name": name, **result}
 
 
 def _debug_json(trace: Trace, spec: ModelSpec) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from predictor.importing.bundle import COMPANION_BYTES, Bundle, recognise
 from predictor.importing.unpacking import MAX_FILES, Sent, unpacked
 from predictor.runtime.received import Received
 from predictor.store.manifest import DATA, LABELS, MODEL, PREPROCESSING
-from predictor.web import forms, model_schemas, schemas
+from predictor.web import field_faults, forms, model_schemas, schemas
 
 _COMPANIONS = {"labels": LABELS, "preprocessing": PREPROCESSING}
 _FIELDS = ("model", "files", *_COMPANIONS)
@@ -80,7 +80,7 @@ def _sent(parts: Sequence[forms.ReceivedFile]) -> tuple[list[Sent], dict[str, Se
     for part in parts:
         field = part.field
         if field not in _FIELDS:
-            raise InvalidRequest(f"{schemas.shown(field)}: name the file fields {', '.join(_FIELDS)}.")
+            raise InvalidRequest(f"{field_faults.shown(field)}: name the file fields {', '.join(_FIELDS)}.")
         if field != "files" and sum(other.field == field for other in parts) > 1:
             raise InvalidRequest(f"Send only one file named {field}.")
         name = _relative(part.filename) or _last(part.filename) or field

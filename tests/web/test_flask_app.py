@@ -1,7 +1,9 @@
 """Errors of the HTTP layer have the same form as all others, by path and Accept."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -38,6 +40,40 @@ def test_method(client: FlaskClient) -> None:
     assert answer.get_json()["code"] == "method_not_allowed"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "accepted"),
+    [
+        ("GET", "/predict", "POST"),
+        ("PUT", "/predict/", "POST"),
+        ("DELETE", "/upload", "GET and POST"),
+        ("PATCH", "/models/default", "DELETE and GET"),
+        ("POST", "/healthz", "GET"),
+        ("secret", "/predict", "POST"),
+    ],
+)
+def test_methods_named(client: FlaskClient, method: str, path: str, accepted: str) -> None:
+    """The sentence names the methods that the URL accepts."""
+    answer = client.open(path, method=method)
+
+    assert answer.get_json()["detail"] == f"This URL accepts only {accepted}."
+
+
+def test_slash(client: FlaskClient, cat: Path) -> None:
+    """A path with a slash at its end is answered as without, and not redirected."""
+    answers = [client.post("/predict/?top_k=2", data=cat.read_bytes())]
+    answers += [
+        client.get(path) for path in ("/models/", "/models/default/", "/healthz/", "/docs/", "/upload/")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert len(answers[0].get_json()["predictions"]) == 2
+
+
+def test_slash_of_metrics(client: FlaskClient) -> None:
+    """The path of the metrics stays the only one, as proxies close it to others by its name."""
+    assert client.get("/metrics/").status_code == 404
+
+
 def test_unexpected(make_app: Callable[..., Flask]) -> None:
     """A failure of our own shows nothing of the inside."""
     app = make_app()
@@ -63,3 +99,23 @@ def test_request_id(client: FlaskClient) -> None:
 
     assert ids[0] == "my-id.7"
     assert len(ids[1]) == len(ids[2]) == 32
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "aGVsbG8+d29ybGQ/aGk=",
+        "req@host/7~1",
+    ],
+)
+def test_request_ids_of_others(client: FlaskClient, given: str) -> None:
+    """Ids as proxies and tracers write them are kept."""
+    assert client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given
+
+
+@pytest.mark.parametrize("given", ["a,b", 'a"b', "<b>", "a{b}", "a\\b", "a'b", "ä"])
+def test_request_ids_of_other_letters(client: FlaskClient, given: str) -> None:
+    """Ids with what might end a text somewhere are not."""
+    assert len(client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"]) == 32

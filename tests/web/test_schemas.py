@@ -19,7 +19,7 @@ from predictor.web import schemas
         ({"top_k": 10**9}, "top_k must be at most 1000000."),
         ({"top_k": "5"}, "top_k must be a whole number."),
         ({"top_k": 1.5}, "top_k must be a whole number."),
-        ({"topk": 5}, "topk is not a field that is known here."),
+        ({"topk": 5}, "topk is not a field that is known here; did you mean top_k?"),
         (
             {"model": "a/b"},
             (
@@ -37,6 +37,45 @@ def test_sentences(values: Any, sentence: str) -> None:
         schemas.check(schemas.PredictRequest, values, strict=True)
 
     assert caught.value.detail == sentence
+
+
+@pytest.mark.parametrize("number", [b"3.0", b"3", b"30e-1", b"0.3e1"])
+def test_whole_numbers(number: bytes) -> None:
+    """A number of JSON without a fraction is whole, however it is written."""
+    body = schemas.parse(
+        b'{"image": "aGk=", "top_k": %s, "version": %s}' % (number, number), schemas.PredictRequest
+    )
+
+    assert (body.top_k, body.version) == (3, 3)
+
+
+@pytest.mark.parametrize("number", [b"3.5", b"1e400", b"-1e400", b"NaN", b"1e300", b'"3"', b"true"])
+def test_other_numbers(number: bytes) -> None:
+    """Anything else is refused by its field."""
+    with pytest.raises(InvalidRequest, match=r"^top_k must "):
+        schemas.parse(b'{"image": "aGk=", "top_k": %s}' % number, schemas.PredictRequest)
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (b"", "line 1, column 1"),
+        (b"{\n\"image\": 'secret'}", "line 2, column 10"),
+        (b"{secret}", "line 1, column 2"),
+    ],
+)
+def test_no_json(body: bytes, place: str) -> None:
+    """What is no JSON is told where the fault is, without the text there."""
+    with pytest.raises(InvalidRequest) as caught:
+        schemas.parse(body, schemas.PredictRequest)
+
+    assert caught.value.detail == f"The body is not valid JSON: the fault is at {place}."
+
+
+def test_latin_1() -> None:
+    """Another encoding is told so."""
+    with pytest.raises(InvalidRequest, match="UTF-8"):
+        schemas.parse('{"image_url": "http://a/ä"}'.encode("latin-1"), schemas.PredictRequest)
 
 
 @pytest.mark.parametrize("text", ["five", "1.5", "9" * 5000])

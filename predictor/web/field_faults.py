@@ -1,0 +1,118 @@
+"""What is wrong with a field of a request, in a sentence of our own, and which field was probably meant.
+
+Here alone is decided which names of a request may stand in an error; no value does.
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Iterable
+
+from pydantic import ValidationError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-\[\]]{0,39}")
+_CUTOFF = 0.7
+# So many unknown fields are searched for one that has a name of ours.
+_LOOKED_AT = 20
+_BASE64 = ("image", "images")
+_URL = ("image_url", "image_urls")
+_EITHER = ("image", "image_url")
+_MANY = ("images", "image_urls")
+# What other services call our fields; the sentence names those of ours that the request may have.
+_ELSEWHERE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("instances", "requests", "examples"), _MANY),
+    **dict.fromkeys(("inputs", "input", "inputdata", "messages", "payload", "body", "source"), _EITHER),
+    **dict.fromkeys(
+        ("data", "content", "b64", "base64", "bytes", "binary", "blob", "file", "photo"), _BASE64
+    ),
+    **dict.fromkeys(("img", "pic", "picture", "imagedata", "imagebase64", "base64image", "upload"), _BASE64),
+    **dict.fromkeys(("url", "uri", "href", "link", "src", "imageuri", "fileurl", "photourl"), _URL),
+    **dict.fromkeys(("files", "imgs", "photos", "pictures", "batch"), ("images", "image")),
+    **dict.fromkeys(("urls", "uris", "links"), ("image_urls", "image_url")),
+    **dict.fromkeys(("k", "n", "topn", "limit", "maxresults", "numresults", "numpredictions"), ("top_k",)),
+    **dict.fromkeys(("modelname", "modelid", "modelspec"), ("model",)),
+    **dict.fromkeys(("modelversion", "versionid"), ("version",)),
+    **dict.fromkeys(("verbose", "explain"), ("debug",)),
+}
+_WAYS = frozenset(_BASE64 + _URL)
+# Where this may stand and an image may not, it is the query of a prediction.
+_OPTION = "top_k"
+_TOKENS = frozenset({"apikey", "accesstoken", "token", "key", "authorization", "auth"})
+# What browsers, jQuery and the forms of web frameworks add by themselves.
+_ADDED = frozenset(
+    {
+        "_", "submit", "button", "commit", "utf8", "_charset_", "_method", "_token", "_csrf", "csrf_token",
+        "authenticity_token", "csrfmiddlewaretoken", "__RequestVerificationToken", "MAX_FILE_SIZE",
+    }
+)  # fmt: skip
+# What is wrong with a field, by pydantic's names of errors.
+_WRONG = {
+    "missing": "is missing",
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "is too large",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be a list",
+    "too_short": "must have at least {min_length} entry",
+    "string_pattern_mismatch": (
+        "must be 1 to 64 letters, digits, dots, hyphens or underscores, the first a letter or digit"
+    ),
+}
+
+
+def sentence(error: ValidationError, fields: Collection[str]) -> str:
+    """The sentence on the first field that is wrong.
+
+    Args:
+        error: what validation found.
+        fields: the names of all fields.
+    """
+    errors = error.errors(include_url=False, include_input=False)
+    first = errors[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        strangers = [str(one["loc"][0]) for one in errors[:_LOOKED_AT] if one["type"] == first["type"]]
+        return next((text for name in strangers if (text := _advice(name, fields))), _refused(name) + ".")
+    wrong = _WRONG.get(first["type"], "is not in the documented form").format(**first.get("ctx", {}))
+    return f"{shown(name) if name else 'The body'} {wrong}."
+
+
+def shown(name: str) -> str:
+    """A field's name as an error may repeat it; what does not look like a name may be anything."""
+    return name if _NAME.fullmatch(name) else "A name in the request"
+
+
+def chosen(names: Iterable[str]) -> list[str]:
+    """The names of a query or form without those that no person chose."""
+    return [name for name in names if name not in _ADDED]
+
+
+def _advice(name: str, fields: Collection[str]) -> str | None:
+    """The sentence on an unknown field that was probably meant to be another; None if that is not known."""
+    plain = _plain(name)
+    wanted = _ELSEWHERE.get(plain, (name,))
+    if plain in _TOKENS:
+        return f"{_refused(name)}; send a token in the header Authorization: Bearer TOKEN."
+    if _WAYS.intersection(wanted) and _WAYS.isdisjoint(fields) and _OPTION in fields:
+        return f"{_refused(name)}; an image belongs in the body, as a field of JSON or of a form."
+    if ours := [field for field in wanted if field in fields] or _nearest(plain, fields):
+        return f"{_refused(name)}; did you mean {' or '.join(ours)}?"
+    return None
+
+
+def _refused(name: str) -> str:
+    return f"{shown(name)} is not a field that is known here"
+
+
+def _nearest(plain: str, fields: Iterable[str]) -> list[str]:
+    spelt = {_plain(field): field for field in fields}
+    return [spelt[near] for near in difflib.get_close_matches(plain, spelt, n=1, cutoff=_CUTOFF)]
+
+
+def _plain(name: str) -> str:
+    """A name without its case and its marks, as `topK`, `top-k` and `top_k` have it in common."""
+    return re.sub(r"[^a-z0-9]", "", name[:100].lower())
