@@ -88,11 +88,10 @@ class Worker:
 
     def _engine(self) -> Engine:
         settings = self.settings
-        fetcher = Fetcher(
-            allow=settings.fetch_allow, seconds=settings.fetch_seconds, max_bytes=settings.max_image_bytes
-        )
         self._model_cache = ModelCache(self._load)
-        return Engine(settings, self.cache, self.metrics, fetcher, live=self.live, other=self._other)
+        return Engine(
+            settings, self.cache, self.metrics, Fetcher.of(settings), live=self.live, other=self._other
+        )
 
     def _start(self) -> None:
         try:
