@@ -54,7 +54,6 @@ _PAGE_BYTES = re.compile(
 )
 _XML_BYTES = re.compile(rb"\s*<\?xml\s")
 _JSON_BYTES = re.compile(rb'\s*(?:\{\s*["}]|\[\s*["{\[\]\d-])')
-_XML, _JSON = "XML (application/xml)", "JSON (application/json)"
 
 
 def check_type(headers: Mapping[str, str]) -> None:
@@ -87,9 +86,9 @@ def check_bytes(data: bytes, headers: Mapping[str, str]) -> None:
     if kind in {"text/html", "application/xhtml+xml"}:
         raise FetchFailed(PAGE)
     if _JSON_BYTES.match(begin) or kind.endswith(("/json", "+json")):
-        raise FetchFailed(MEDIA.format(_JSON))
+        raise FetchFailed(MEDIA.format("JSON"))
     if _XML_BYTES.match(begin) or (kind.endswith(("/xml", "+xml")) and not kind.startswith("image/")):
-        raise FetchFailed(MEDIA.format(_XML))
+        raise FetchFailed(MEDIA.format("XML"))
 
 
 def _media_type(headers: Mapping[str, str]) -> str:
@@ -135,10 +134,12 @@ def inflated(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
 
 
 class _Stream(Protocol):
-    unconsumed_tail: bytes
-    unused_data: bytes
-    eof: bool
-
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    @property
+    def eof(self) -> bool: ...
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 

@@ -85,6 +85,13 @@ def test_damaged(coding: str, data: bytes) -> None:
         inflate(data, coding)
 
 
+def test_dictionary() -> None:
+    """A stream that needs a dictionary of its sender cannot be read."""
+    deflate = zlib.compressobj(zdict=b"cat")
+    with pytest.raises(FetchFailed, match="damaged"):
+        inflate(deflate.compress(IMAGE) + deflate.flush(), "deflate")
+
+
 def test_too_many_members() -> None:
     """Streams without content could go on for ever."""
     with pytest.raises(FetchFailed, match="damaged"):
