@@ -651,7 +651,8 @@ def test_page(serve: Serve, data: bytes) -> None:
     with pytest.raises(FetchFailed) as raised:
         fetcher(server).fetch(server.url)
     assert raised.value.detail == (
-        "The server of the image URL sent a web page (text/html), not an image; give the URL of the image itself."
+        "The server of the image URL sent a web page (text/html), not an image; give the URL of the image "
+        "itself."
     )
 
 
