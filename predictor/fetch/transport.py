@@ -3,6 +3,7 @@
 `_new_conn`, the method that makes the socket, is where urllib3's own SOCKS support enters as well.
 """
 
+import functools
 import http.client
 import socket
 import ssl
@@ -23,9 +24,11 @@ def connection_pool(
 ) -> HTTPConnectionPool:
     """A pool for one host whose connections are made by `dial` and, for https, verified by `context`."""
     # Without a port, http.client would look for one behind the last colon of an IPv6 address.
+    port = port or (443 if scheme == "https" else 80)
+    connect = functools.partial(dial, host, port)
     if scheme == "https":
-        return _SecurePool(host, port or 443, dial=dial, ssl_context=context)
-    return _Pool(host, port or 80, dial=dial)
+        return _SecurePool(host, port, connect=connect, ssl_context=context)
+    return _Pool(host, port, connect=connect)
 
 
 class _Answer(http.client.HTTPResponse):
@@ -52,12 +55,12 @@ class _Answer(http.client.HTTPResponse):
 class _Connection(HTTPConnection):
     response_class = _Answer
 
-    def __init__(self, *args: Any, dial: Dial, **options: Any) -> None:
+    def __init__(self, *args: Any, connect: Callable[[], socket.socket], **options: Any) -> None:
         super().__init__(*args, **options)
-        self._dial = dial
+        self._connect = connect
 
     def _new_conn(self) -> socket.socket:
-        return self._dial(self._dns_host, self.port)
+        return self._connect()
 
 
 class _SecureConnection(_Connection, HTTPSConnection):

@@ -471,6 +471,15 @@ class TestErrors:
         assert answer.status_code == 415
         assert "application/octet-stream" in answer.get_json()["detail"]
 
+    def test_authorities_gone(
+        self, make_app: Callable[..., Flask], picture: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A worker that starts after the file of authorities was lost serves without it, and logs that."""
+        client = make_app(fetch_ca=Path("lost.pem")).test_client()
+
+        assert client.post("/predict", data=picture).status_code == 200
+        assert "PREDICTOR_FETCH_CA=lost.pem cannot be read" in caplog.text
+
     def test_blocked_url(self, client: FlaskClient) -> None:
         """A picture on the inside network is not fetched; the sentence names the rule and the setting."""
         address = client.post("/predict", json={"image_url": "http://127.0.0.1/"})
