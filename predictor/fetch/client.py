@@ -1,6 +1,6 @@
 """URL -> bytes, safely: permitted addresses only, one deadline, one byte limit. The only user of requests.
 
-The check of the address sits in urllib3's connection class, where host and port are what is really connected.
+The check of the address sits where urllib3 makes its socket, so that what was checked is what is connected.
 The URL is never rewritten, so Host, SNI and the name in the certificate are the URL's.
 """
 
