@@ -106,7 +106,7 @@ def predict(images: tuple[str, ...], form: str | None, **given: Any) -> None:
     """Predict the classes of images.
 
     IMAGES are files, folders, and http or https URLs. A folder stands for all images below it. This machine
-    downloads the URLs, as the settings PREDICTOR_FETCH_ALLOW and PREDICTOR_FETCH_SECONDS say.
+    downloads the URLs, as the settings PREDICTOR_FETCH_* say.
 
     Exit codes: 0 each image has a prediction; 1 nothing can be predicted, and the error is printed; 2 wrong
     usage; 3 at least one image has no prediction, and its row has the error.
@@ -120,8 +120,7 @@ def predict(images: tuple[str, ...], form: str | None, **given: Any) -> None:
 
 
 def _images(words: Iterable[str]) -> list[Picture]:
-    given = Settings.from_environment()
-    fetcher = Fetcher(allow=given.fetch_allow, seconds=given.fetch_seconds, max_bytes=given.max_image_bytes)
+    fetcher = Fetcher.of(Settings.from_environment())
     found: list[Picture] = []
     for word in words:
         if word.lower().startswith(("http://", "https://")):

@@ -48,12 +48,18 @@ class Settings:
     fetch_allow: tuple[str, ...] = _setting(
         (), "Hosts or networks that an image URL may reach on any port although they are not public."
     )
+    fetch_ca: Path | None = _setting(
+        None, "PEM file of certificate authorities that downloads trust besides the public ones."
+    )
+    fetch_agent: str | None = _setting(
+        None, "The `User-Agent` of downloads, with a way to contact you.", unset="name and version"
+    )
     fetch_seconds: float = _setting(10.0, "Maximum time of a download in seconds, redirects included.")
     cache: str = _setting(
         "on", "Cache of answers: `on` (shared by the workers of this machine), `off`, or a `redis://` URL."
     )
     cache_seconds: int = _setting(
-        300, "Seconds for which the answer for a URL is reused without another request to its server."
+        300, "Maximum seconds for which the answer for a URL is reused without another request to its server."
     )
     max_image_mb: float = _setting(20.0, "Maximum size of an image in megabytes.")
     max_megapixels: float = _setting(50.0, "Maximum size of an image in millions of pixels.")

@@ -64,6 +64,16 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
+def _file(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _agent(text: str) -> str | None:
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("printable ASCII, such as my-service/1.0 (+https://example.org/contact)")
+    return text or None
+
+
 def _is_device(text: str) -> bool:
     kind, colon, index = text.partition(":")
     return text in {"auto", "cpu", "cuda"} or (kind == "cuda" and bool(colon) and index.isdecimal())
@@ -88,6 +98,8 @@ READERS: dict[str, Callable[[str], Any]] = {
     "predict_token": _tokens,
     "trusted_hosts": _hosts,
     "fetch_allow": names,
+    "fetch_ca": _file,
+    "fetch_agent": _agent,
     "fetch_seconds": _number(float, 0.1),
     "cache": _choice(_is_cache, "on, off or a redis:// URL"),
     "cache_seconds": _number(int, 0),

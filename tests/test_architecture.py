@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "importing": {"discovery", "model"},
     "checking": {"importing", "discovery", "model", "image"},
     "store": {"model", "image"},
-    "server": {"store", "model"},
+    "server": {"store", "model", "fetch"},
     "evaluation": {"checking", "discovery", "model", "image"},
     "bulk": {"evaluation", "model", "image"},
     "inference": {"store", "discovery", "model", "image", "fetch"},

@@ -112,8 +112,8 @@ def test_predict(cat: Path, tmp_path: Path) -> None:
     ]
     assert {row["name"]: row["error"] for row in table if row["error"]} == {
         str(tmp_path / "bad.jpg"): "The JPEG image ends before its first scan.",
-        "http://127.0.0.1:9/x.jpg": "The image URL is not allowed. Use http or https without a user name, "
-        "and a public host on its default port or a host that PREDICTOR_FETCH_ALLOW lists.",
+        "http://127.0.0.1:9/x.jpg": "The image URL is not allowed: its port is not 80 or 443. "
+        "PREDICTOR_FETCH_ALLOW can open the host with its port.",
         str(tmp_path / "none.png"): "The file cannot be read.",
     }
 

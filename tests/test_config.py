@@ -23,6 +23,8 @@ def test_reading() -> None:
             "PREDICTOR_WORKERS": " 3 ",
             "PREDICTOR_DATA": "/var/lib/predictor",
             "PREDICTOR_FETCH_ALLOW": "10.1.0.0/16, cdn.internal",
+            "PREDICTOR_FETCH_CA": "/etc/ssl/own.pem",
+            "PREDICTOR_FETCH_AGENT": " my-service/1.0 (+https://example.org) ",
             "PREDICTOR_FORMATS": "jpeg,tiff",
             "PREDICTOR_MAX_IMAGE_MB": "1.5",
             "PREDICTOR_ADMIN_TOKEN": "",
@@ -33,6 +35,8 @@ def test_reading() -> None:
     assert settings.workers == 3
     assert settings.data == Path("/var/lib/predictor")
     assert settings.fetch_allow == ("10.1.0.0/16", "cdn.internal")
+    assert settings.fetch_ca == Path("/etc/ssl/own.pem")
+    assert settings.fetch_agent == "my-service/1.0 (+https://example.org)"
     assert settings.formats == ("JPEG", "TIFF")
     assert settings.max_image_bytes == 1_500_000
     assert settings.admin_token is None
@@ -61,6 +65,8 @@ def test_reading() -> None:
         ("PREDICTOR_TRUSTED_HOSTS", "example.com:80"),
         ("PREDICTOR_TRUSTED_HOSTS", "https://example.com"),
         ("PREDICTOR_TRUSTED_HOSTS", "*.example.com"),
+        ("PREDICTOR_FETCH_AGENT", "Käthe"),
+        ("PREDICTOR_FETCH_AGENT", "a\r\nX-Evil: 1"),
     ],
 )
 def test_unusable_values(name: str, value: str) -> None:
@@ -128,7 +134,7 @@ def test_every_field_is_described() -> None:
 def test_written_defaults() -> None:
     """Each default that can be set is written as it would be set; the others are described."""
     written = defaults()
-    described = {"by device and cores", "none", "text on a terminal, else json"}
+    described = {"by device and cores", "none", "text on a terminal, else json", "name and version"}
     values = {name: text for name, text in written.items() if text not in described}
 
     assert written.keys() == documented().keys()
@@ -137,7 +143,7 @@ def test_written_defaults() -> None:
     assert written["PREDICTOR_MAX_IMAGE_MB"] == "20"
     assert {name for name, text in written.items() if text in described} == {
         "PREDICTOR_WORKERS", "PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN", "PREDICTOR_TRUSTED_HOSTS",
-        "PREDICTOR_FETCH_ALLOW", "PREDICTOR_LOG",
+        "PREDICTOR_FETCH_ALLOW", "PREDICTOR_FETCH_CA", "PREDICTOR_FETCH_AGENT", "PREDICTOR_LOG",
     }  # fmt: skip
 
 

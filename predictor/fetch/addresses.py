@@ -12,9 +12,13 @@ Network = IPv4Network | IPv6Network
 
 WEB_PORTS = frozenset({80, 443})
 
+_NAT64 = IPv6Network("64:ff9b::/96")
+"""NAT64's well-known prefix: the last 32 bits are the IPv4 address that is reached (RFC 6052)."""
+
 _HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<host>[^\[\]:/]+))(?::(?P<port>[0-9]{1,5}))?")
+_SUFFIX = re.compile(r"^\*?\.")
 
 # Blocks that the `ipaddress` module of some Python 3 releases takes for global, or that lead inwards.
 _SPECIAL_IPV4 = (
@@ -35,9 +39,12 @@ def is_public(address: Address) -> bool:
     """Whether an address belongs to the public internet's unicast space.
 
     Stricter than `ipaddress.is_global`: every IPv6 form that carries an IPv4 address (mapped, compatible,
-    translated, NAT64, 6to4, Teredo, ISATAP) is refused, whatever the address inside.
+    translated, local NAT64, 6to4, Teredo, ISATAP) is refused, whatever the address inside. Only an address of
+    NAT64's well-known prefix is judged by the one inside, because DNS64 makes it of every IPv4-only host.
     Source: IANA's special-purpose address registries (RFC 6890) and RFC 4291, 5214, 6052 and 9637.
     """
+    if (inside := _inside(address)) is not None:
+        return is_public(inside)
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
     if isinstance(address, IPv4Address):
@@ -47,6 +54,13 @@ def is_public(address: Address) -> bool:
         and not any(address in network for network in _SPECIAL_IPV6)
         and not _is_isatap(address)
     )
+
+
+def _inside(address: Address) -> IPv4Address | None:
+    """The IPv4 address that a NAT64 address of the well-known prefix leads to."""
+    if isinstance(address, IPv6Address) and address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return None
 
 
 def _is_isatap(address: IPv6Address) -> bool:
@@ -64,7 +78,11 @@ def is_host(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Opening:
-    """One entry of the allow list: a host name or a network, with one port or any."""
+    """One entry of the allow list: a network or hosts, with one port or any.
+
+    Attributes:
+        host: a name; `.example.org` means it and its subdomains, `*.example.org` its subdomains alone.
+    """
 
     host: str | None = None
     network: Network | None = None
@@ -79,17 +97,18 @@ class AllowList:
 
     @classmethod
     def parse(cls, entries: Iterable[str]) -> "AllowList":
-        """Read entries such as `10.1.0.0/16`, `cdn.internal`, `127.0.0.1:9000` or `[::1]:8080`.
+        """Read entries such as `10.1.0.0/16`, `cdn.internal`, `.internal`, `127.0.0.1:9000` or `[::1]:8080`.
 
         Raises:
-            ConfigError: an entry is no host, host:port, address, address:port or network.
+            ConfigError: an entry is no host, suffix of hosts, address or network, or has a wrong port.
         """
         return cls(tuple(_opening(entry) for entry in entries))
 
     def admits_port(self, host: str, port: int) -> bool:
         """Whether any address of `host` could be reached on `port`; asked before the name is resolved."""
         return port in WEB_PORTS or any(
-            opening.port in {None, port} and opening.host in {None, _bare(host)} for opening in self.openings
+            opening.port in {None, port} and (opening.host is None or _is_named(opening.host, _bare(host)))
+            for opening in self.openings
         )
 
     def admits(self, host: str, address: str, port: int) -> bool:
@@ -111,9 +130,21 @@ class AllowList:
 
 
 def _covers(opening: Opening, host: str, address: Address) -> bool:
-    if opening.network is not None:
+    if opening.network is None:
+        return _is_named(opening.host or "", host)
+    if (inside := _inside(address)) is None:
         return address in opening.network
-    return opening.host == host
+    if inside in opening.network:
+        return True
+    # Who opens NAT64's prefix opens what it is for, not this machine and its neighbours.
+    narrow = opening.network.prefixlen > _NAT64.prefixlen
+    return address in opening.network and (narrow or is_public(inside))
+
+
+def _is_named(opened: str, host: str) -> bool:
+    if opened.startswith("*"):
+        return host.endswith(opened[1:])
+    return host == opened.lstrip(".") or (opened.startswith(".") and host.endswith(opened))
 
 
 def _bare(host: str) -> str:
@@ -129,12 +160,17 @@ def _opening(entry: str) -> Opening:
     if match and (port is None or 0 < port < 65536):
         if network := _network(match["six"] or match["host"]):
             return Opening(network=network, port=port)
-        if match["host"] and is_host(match["host"]) and not _is_numeric(match["host"]):
+        if match["host"] and _is_opened(match["host"]):
             return Opening(host=_bare(match["host"]), port=port)
     raise ConfigError(
-        f"PREDICTOR_FETCH_ALLOW has the invalid entry {entry!r}: an entry must be a host, host:port, "
-        "address, address:port, [IPv6 address]:port or network."
+        f"PREDICTOR_FETCH_ALLOW has the invalid entry {entry!r}: an entry must be a host, a suffix of "
+        "hosts such as .internal, host:port, address, address:port, [IPv6 address]:port or network."
     )
+
+
+def _is_opened(text: str) -> bool:
+    name = _SUFFIX.sub("", text)
+    return is_host(name) and not _is_numeric(name)
 
 
 def _is_numeric(host: str) -> bool:

@@ -1,56 +1,42 @@
 """URL -> bytes, safely: permitted addresses only, one deadline, one byte limit. The only user of requests.
 
-The check of the address sits in urllib3's connection class, where host and port are what is really connected.
+The check of the address sits where urllib3 makes its socket, so that what was checked is what is connected.
 The URL is never rewritten, so Host, SNI and the name in the certificate are the URL's.
 """
 
 import contextlib
 import functools
 import http.client
-import re
 import ssl
-from collections.abc import Iterator, Mapping
-from urllib.parse import urljoin, urlsplit
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
 
 import requests
 import urllib3.exceptions
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool
 
-from predictor.errors import (
-    FetchBlocked,
-    FetchError,
-    FetchFailed,
-    FetchTimeout,
-    ImageTooLarge,
-    InvalidRequest,
-)
+from predictor import __version__
+from predictor.config import Settings
+from predictor.errors import FetchFailed, ImageTooLarge, InvalidRequest
+from predictor.fetch import content, failures, urls
 from predictor.fetch.addresses import AllowList, is_host
-from predictor.fetch.dial import BLOCKED, LATE, Deadline, Dialer, Resolve, system_answers
-from predictor.fetch.transport import Dial, connection_pool, tls_context
+from predictor.fetch.dial import Deadline, Dialer, Resolve, system_answers
+from predictor.fetch.freshness import reusable_seconds
+from predictor.fetch.transport import Dial, connection_pool
+from predictor.fetch.trust import tls_context
 
-MAX_URL_CHARACTERS = 2048
-MAX_REDIRECTS = 3
+MAX_REDIRECTS = 5
 CHUNK_BYTES = 65_536
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-HEADERS = {
-    "User-Agent": "image-prediction-api",
-    "Accept": "image/*,*/*;q=0.5",
-    "Accept-Encoding": "identity",
-    "Connection": "close",
-}
+AGENT = f"image-prediction-api/{__version__}"
 
-INVALID = f"The image URL is not a valid http or https URL of at most {MAX_URL_CHARACTERS} characters."
-MISDIRECTED = "The server of the image URL redirected to an invalid URL."
 LOST = f"The server of the image URL redirected more than {MAX_REDIRECTS} times."
-UNTRUSTED = (
-    "No secure connection to the server of the image URL: its certificate or TLS version is not accepted."
-)
-BROKEN = "The server of the image URL closed the connection early or sent an invalid HTTP response."
-COMPRESSED = "The server of the image URL sent a compressed body, which is not accepted."
 EMPTY = "The server of the image URL sent an empty body."
 
-_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):(?://(?P<authority>[^/?#]*))?", re.IGNORECASE)
 _FOREIGN = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -58,21 +44,36 @@ _FOREIGN = (
     OSError,  # with ssl.SSLError
     ValueError,  # with UnicodeError
 )
-_TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+_MEDIA_TYPES = {"HEIF": "image/heic,image/heif", "JPEG2000": "image/jp2", "ICO": "image/x-icon"}
+
+
+@dataclass(frozen=True)
+class Download:
+    """What a URL gave.
+
+    Attributes:
+        data: the body.
+        reusable: for how many seconds it may stand for the URL, by the servers of the whole chain of
+            redirects; None if none of them says so.
+    """
+
+    data: bytes
+    reusable: int | None = None
 
 
 class Fetcher:
-    """Downloads pictures; one instance serves any number of threads and keeps nothing between downloads.
+    """Downloads images; one instance serves any number of threads and keeps nothing between downloads.
 
     Args:
         allow: hosts or networks that may be reached although they are not public, or on another port.
         seconds: time for one download: lookup, connection, redirects and body together.
-        max_bytes: largest body.
-        ca_file: PEM file of the trusted authorities; by default the bundle that requests uses.
+        max_bytes: largest body, as it comes and as it is inflated.
+        headers: of each request.
+        ca_file: PEM file of authorities that are trusted besides those of certifi.
         resolve: gives the addresses of a host; by default the system's resolver.
 
     Raises:
-        ConfigError: an entry of `allow` cannot be used.
+        ConfigError: an entry of `allow`, or `ca_file`, cannot be used.
     """
 
     def __init__(
@@ -81,36 +82,77 @@ class Fetcher:
         allow: tuple[str, ...] = (),
         seconds: float = 10.0,
         max_bytes: int = 20_000_000,
-        ca_file: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        ca_file: Path | None = None,
         resolve: Resolve = system_answers,
     ) -> None:
         self._dialer = Dialer(AllowList.parse(allow), resolve)
         self._seconds = seconds
         self._max_bytes = max_bytes
-        self._context = tls_context(ca_file or DEFAULT_CA_BUNDLE_PATH)
+        self._headers = headers or request_headers()
+        self._context = tls_context(DEFAULT_CA_BUNDLE_PATH, ca_file)
 
-    def fetch(self, url: str) -> bytes:
-        """The body at `url`.
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """A fetcher as it is set.
 
         Raises:
-            InvalidRequest: `url` is no http or https URL, or too long.
-            FetchBlocked: its scheme, port, user part or address is not permitted, here or after a redirect.
+            ConfigError: PREDICTOR_FETCH_ALLOW or PREDICTOR_FETCH_CA cannot be used.
+        """
+        return cls(
+            allow=settings.fetch_allow,
+            seconds=settings.fetch_seconds,
+            max_bytes=settings.max_image_bytes,
+            headers=request_headers(settings.formats, settings.fetch_agent),
+            ca_file=settings.fetch_ca,
+        )
+
+    def fetch(self, url: str) -> bytes:
+        """The body at `url`; raises what `download` raises."""
+        return self.download(url).data
+
+    def download(self, url: str) -> Download:
+        """The body at `url`, and for how long it may stand for it.
+
+        Raises:
+            InvalidRequest: `url` is no http or https URL, has a user part, or is too long.
+            FetchBlocked: its port or address is not permitted, or a redirect leads to what is not permitted.
             FetchTimeout: the time was over before the body was complete.
-            FetchFailed: no server, no trusted certificate, no status 200, or no complete, uncompressed body.
+            FetchFailed: no server, no trusted certificate, no status 200, no complete body, or no image.
             ImageTooLarge: the body has more bytes than allowed.
         """
-        request = _prepared(url)
+        request = self._prepared(urls.read(url))
+        allowed: list[int] = []
         with Deadline(self._seconds) as deadline:
             for _ in range(1 + MAX_REDIRECTS):
                 with self._opened(request, deadline) as response:
+                    if (seconds := reusable_seconds(response.headers)) is not None:
+                        allowed.append(seconds)
                     location = response.headers.get("Location")
                     if not location or response.status_code not in REDIRECTS:
-                        return self._body(response, deadline)
-                request = _redirected(request, location)
+                        return Download(self._body(response, deadline), min(allowed, default=None))
+                request = self._redirected(request, location)
         raise FetchFailed(LOST)
 
     def close(self) -> None:
         """Nothing is held between downloads; an owner may close this like its other resources."""
+
+    def _prepared(self, url: str) -> requests.PreparedRequest:
+        try:
+            request = requests.Request("GET", url, headers=self._headers).prepare()
+            host = urlsplit(str(request.url)).hostname
+        except (requests.RequestException, ValueError) as error:
+            raise InvalidRequest(urls.HOST) from error
+        if host is None or not is_host(host):
+            raise InvalidRequest(urls.HOST)
+        return request
+
+    def _redirected(self, request: requests.PreparedRequest, location: str) -> requests.PreparedRequest:
+        target = urls.joined(str(request.url), location)
+        try:
+            return self._prepared(urls.read(target))
+        except InvalidRequest as error:
+            raise FetchFailed(urls.MISDIRECTED) from error
 
     @contextlib.contextmanager
     def _opened(self, request: requests.PreparedRequest, deadline: Deadline) -> Iterator[requests.Response]:
@@ -123,64 +165,49 @@ class Fetcher:
                 yield response
 
     def _body(self, response: requests.Response, deadline: Deadline) -> bytes:
-        _check_answer(response)
-        self._check_size(response.raw.length_remaining or 0)
+        failures.check_status(response.status_code)
+        content.check_type(response.headers)
+        coding = content.coding_of(response.headers)
+        chunks = self._chunks(response, deadline)
         body = bytearray()
-        for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
-            body += chunk
+        for piece in content.inflated(chunks, coding) if coding else chunks:
+            body += piece
             self._check_size(len(body))
-        deadline.check()  # a body without a stated length seems complete when its connection is shut
         if not body:
             raise FetchFailed(EMPTY)
+        content.check_bytes(bytes(body[: content.LOOKED_AT]), response.headers)
         return bytes(body)
+
+    def _chunks(self, response: requests.Response, deadline: Deadline) -> Iterator[bytes]:
+        """The body as it comes."""
+        self._check_size(response.raw.length_remaining or 0)
+        size = 0
+        for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
+            size += len(chunk)
+            self._check_size(size)
+            yield chunk
+        deadline.check()  # a body without a stated length seems complete when its connection is shut
 
     def _check_size(self, size: int) -> None:
         if size > self._max_bytes:
             raise ImageTooLarge(f"The image has more than {self._max_bytes} bytes.")
 
 
-def _prepared(url: str) -> requests.PreparedRequest:
-    _check_text(url)
-    parts = _URL.match(url)
-    if parts is None:
-        raise InvalidRequest(INVALID)
-    if parts["scheme"].lower() not in {"http", "https"} or "@" in (parts["authority"] or ""):
-        raise FetchBlocked(BLOCKED)
-    try:
-        request = requests.Request("GET", url, headers=HEADERS).prepare()
-        host = urlsplit(str(request.url)).hostname
-    except (requests.RequestException, ValueError) as error:
-        raise InvalidRequest(INVALID) from error
-    if host is None or not is_host(host):
-        raise InvalidRequest(INVALID)
-    return request
+def request_headers(formats: Iterable[str] = (), agent: str | None = None) -> dict[str, str]:
+    """What every request says, besides its host.
 
-
-def _check_text(url: str) -> None:
-    if len(url) > MAX_URL_CHARACTERS or not url.isprintable() or " " in url or "\\" in url:
-        raise InvalidRequest(INVALID)
-
-
-def _redirected(request: requests.PreparedRequest, location: str) -> requests.PreparedRequest:
-    try:
-        text = location.encode("latin-1").decode()  # headers are read as Latin-1, but written as UTF-8
-        _check_text(text)  # before urljoin, which drops line ends and tabs
-        return _prepared(urljoin(str(request.url), text))
-    except (InvalidRequest, ValueError) as error:
-        raise FetchFailed(MISDIRECTED) from error
-
-
-def _check_answer(response: requests.Response) -> None:
-    if response.status_code != 200:
-        raise FetchFailed(f"The server of the image URL answered with status {response.status_code}.")
-    if _is_coded(response.headers, "Content-Encoding", "identity"):
-        raise FetchFailed(COMPRESSED)
-    if _is_coded(response.headers, "Transfer-Encoding", "chunked"):
-        raise FetchFailed(COMPRESSED)
-
-
-def _is_coded(headers: Mapping[str, str], name: str, plain: str) -> bool:
-    return headers.get(name, plain).strip().lower() not in {plain, ""}
+    Args:
+        formats: Pillow's names of the formats that are asked for; others come as a last resort. `image/*` is
+            never said, because servers take it for "decodes anything".
+        agent: the User-Agent; by default the name and version of the service.
+    """
+    types = [_MEDIA_TYPES.get(name, f"image/{name.lower()}") for name in formats if name.isalnum()]
+    return {
+        "User-Agent": agent or AGENT,
+        "Accept": ",".join([*types, "*/*;q=0.1"]),
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
 
 
 @contextlib.contextmanager
@@ -188,15 +215,7 @@ def _translated(deadline: Deadline) -> Iterator[None]:
     try:
         yield
     except _FOREIGN as error:
-        raise _translation(error, deadline) from error
-
-
-def _translation(error: Exception, deadline: Deadline) -> FetchError:
-    if deadline.expired or isinstance(error, _TIMEOUTS):
-        return FetchTimeout(LATE)
-    if isinstance(error, requests.exceptions.SSLError):
-        return FetchFailed(UNTRUSTED)
-    return FetchFailed(BROKEN)
+        raise failures.translation(error, late=deadline.expired) from error
 
 
 class _Adapter(HTTPAdapter):

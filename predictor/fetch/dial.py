@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from typing import Any, Self
 
 from predictor.errors import FetchBlocked, FetchFailed, FetchTimeout
+from predictor.fetch import addresses
 from predictor.fetch.addresses import AllowList
 
 LOOKUP_SECONDS = 2.0
@@ -20,11 +21,16 @@ CONNECT_SECONDS = 2.0
 MAX_LOOKUPS = 32
 
 BLOCKED = (
-    "The image URL is not allowed. Use http or https without a user name, and a public host on its default "
-    "port or a host that PREDICTOR_FETCH_ALLOW lists."
+    "The image URL is not allowed: its host has an address that is not public. PREDICTOR_FETCH_ALLOW can "
+    "open the host or its network."
+)
+BLOCKED_PORT = (
+    "The image URL is not allowed: its port is not 80 or 443. PREDICTOR_FETCH_ALLOW can open the host with "
+    "its port."
 )
 UNKNOWN = "The host name of the image URL could not be resolved."
 UNREACHABLE = "The server of the image URL could not be reached."
+REFUSED = "The server of the image URL could not be reached: it refused the connection."
 LATE = "The download of the image took longer than allowed."
 
 Answer = tuple[int, int, int, str, tuple[Any, ...]]
@@ -119,11 +125,13 @@ class Dialer:
             FetchFailed: the name does not resolve, or no address accepts the connection.
             FetchTimeout: no connection in time.
         """
+        # The sentence hangs on the port alone, so that it tells nothing of what a name resolves to.
+        blocked = BLOCKED if port in addresses.WEB_PORTS else BLOCKED_PORT
         if not self._allow.admits_port(host, port):
-            raise FetchBlocked(BLOCKED)
+            raise FetchBlocked(blocked)
         answers = self._answers(deadline, host, port)
         if not all(self._allow.admits(host, *answer[4][:2]) for answer in answers):
-            raise FetchBlocked(BLOCKED)
+            raise FetchBlocked(blocked)
         return _connect_any(answers, deadline)
 
     def _answers(self, deadline: Deadline, host: str, port: int) -> Sequence[Answer]:
@@ -161,15 +169,15 @@ class Dialer:
 
 
 def _connect_any(answers: Sequence[Answer], deadline: Deadline) -> socket.socket:
-    late = False
+    last: OSError | None = None
     for answer in answers:
         try:
             return _connect(answer, deadline)
         except OSError as error:
-            late = isinstance(error, TimeoutError)
-    if late or deadline.expired:
+            last = error
+    if isinstance(last, TimeoutError) or deadline.expired:
         raise FetchTimeout(LATE)
-    raise FetchFailed(UNREACHABLE)
+    raise FetchFailed(REFUSED if isinstance(last, ConnectionRefusedError) else UNREACHABLE)
 
 
 def _connect(answer: Answer, deadline: Deadline) -> socket.socket:

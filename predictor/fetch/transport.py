@@ -13,6 +13,9 @@ from typing import Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+MAX_INTERIM = 16
+"""Most answers such as 103 (Early Hints) before the one that counts."""
+
 Dial = Callable[[str, int], socket.socket]
 
 
@@ -21,32 +24,27 @@ def connection_pool(
 ) -> HTTPConnectionPool:
     """A pool for one host whose connections are made by `dial` and, for https, verified by `context`."""
     # Without a port, http.client would look for one behind the last colon of an IPv6 address.
+    port = port or (443 if scheme == "https" else 80)
+    connect = functools.partial(dial, host, port)
     if scheme == "https":
-        return _SecurePool(host, port or 443, dial=dial, ssl_context=context)
-    return _Pool(host, port or 80, dial=dial)
-
-
-@functools.lru_cache(maxsize=4)  # reading a hundred authorities takes tens of milliseconds
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """A context that requires a certificate for the host's name, signed by an authority in the PEM file."""
-    context = _SharedContext(ssl.PROTOCOL_TLS_CLIENT)
-    ssl.SSLContext.set_alpn_protocols(context, ["http/1.1"])
-    context.load_verify_locations(ca_file)
-    return context
-
-
-class _SharedContext(ssl.SSLContext):
-    """A context that many threads use at once.
-
-    urllib3 sets the ALPN protocols anew for each connection, and OpenSSL frees the old ones while another
-    thread's handshake may be copying them.
-    """
-
-    def set_alpn_protocols(self, alpn_protocols: object) -> None:
-        """Keep the protocols as they are."""
+        return _SecurePool(host, port, connect=connect, ssl_context=context)
+    return _Pool(host, port, connect=connect)
 
 
 class _Answer(http.client.HTTPResponse):
+    def begin(self) -> None:
+        """Read the head of the answer, and pass over those before it (RFC 9110 section 15.2).
+
+        The library itself passes over 100 only. 101 is no such answer: the connection would change.
+        """
+        super().begin()
+        for _ in range(MAX_INTERIM):
+            if not 102 <= self.status < 200:
+                return
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+        raise http.client.HTTPException
+
     def _safe_read(self, amt: int) -> bytes:
         # A chunk size of -1 would read without bound until the connection ends.
         if amt < 0:
@@ -57,12 +55,12 @@ class _Answer(http.client.HTTPResponse):
 class _Connection(HTTPConnection):
     response_class = _Answer
 
-    def __init__(self, *args: Any, dial: Dial, **options: Any) -> None:
+    def __init__(self, *args: Any, connect: Callable[[], socket.socket], **options: Any) -> None:
         super().__init__(*args, **options)
-        self._dial = dial
+        self._connect = connect
 
     def _new_conn(self) -> socket.socket:
-        return self._dial(self._dns_host, self.port)
+        return self._connect()
 
 
 class _SecureConnection(_Connection, HTTPSConnection):

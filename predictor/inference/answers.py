@@ -14,7 +14,7 @@ from typing import Any
 
 from predictor.config import Settings
 from predictor.errors import Overloaded
-from predictor.fetch.client import Fetcher
+from predictor.fetch.client import Download, Fetcher
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.inference.cache import Cache
@@ -113,7 +113,7 @@ class Answers:
     def _remote(self, asked: Question, url: str) -> Prediction:
         """Answer for a URL, once for all who ask the same at the same time."""
         if not asked.cacheable:
-            return self._encoded(asked, self._fetched(asked, url))
+            return self._encoded(asked, self._fetched(asked, url).data)
         url_key = f"url:{_sha256(url.encode())}"
         while True:
             try:
@@ -135,13 +135,17 @@ class Answers:
         if digest is not None and (kept := self._cache.known(asked.key_of(digest), asked.read)):
             self._count("hit")
             return _prediction(asked.model, kept, cached=True)
-        data = self._fetched(asked, url)
-        self._cache.keep(url_key, _sha256(data), self._url_seconds)
-        return self._encoded(asked, data)
+        download = self._fetched(asked, url)
+        seconds = self._url_seconds if download.reusable is None else download.reusable
+        if seconds > 0:
+            self._cache.keep(url_key, _sha256(download.data), min(seconds, self._url_seconds))
+        elif digest is not None:
+            self._cache.forget(url_key)
+        return self._encoded(asked, download.data)
 
-    def _fetched(self, asked: Question, url: str) -> bytes:
+    def _fetched(self, asked: Question, url: str) -> Download:
         with asked.phases.measure("fetch"):
-            return self._fetcher.fetch(url)
+            return self._fetcher.download(url)
 
     def _encoded(self, asked: Question, data: bytes) -> Prediction:
         begun = self._looked_up(asked, data)

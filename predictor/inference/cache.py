@@ -72,6 +72,10 @@ class Cache:
         if seconds > 0:  # to the stores, 0 would mean for ever
             self._pass_by(lambda: self._store.set(key, value, timeout=seconds))
 
+    def forget(self, key: str) -> None:
+        """Keep nothing under a key any more."""
+        self._pass_by(lambda: self._store.delete(key))
+
     def known(self, key: str, read: Read[T]) -> T | None:
         """The value kept under the digest of what it was made from, or None, as `find` gives it.
 

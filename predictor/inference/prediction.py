@@ -48,7 +48,7 @@ class Options:
         model: the model's name.
         version: its version; None for the live one.
         debug: whether the answer is to say how it came about; such an answer is always a new one.
-        fresh: whether the answer is neither to be looked up nor to be kept.
+        fresh: whether the answer is neither to be looked up nor to be kept, and a URL is to be fetched.
         exact: whether JPEGs are decoded whole, however large they are.
     """
 

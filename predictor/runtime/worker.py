@@ -8,6 +8,7 @@ import faulthandler
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from predictor.checking.report import Report, Request
 from predictor.checking.runner import try_on
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.discovery.discover import discover
-from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
+from predictor.errors import ConfigError, InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.fetch.client import Fetcher
 from predictor.inference.active_models import ActiveModels, ModelCache
 from predictor.inference.cache import Cache, cache_folder
@@ -88,9 +89,7 @@ class Worker:
 
     def _engine(self) -> Engine:
         settings = self.settings
-        fetcher = Fetcher(
-            allow=settings.fetch_allow, seconds=settings.fetch_seconds, max_bytes=settings.max_image_bytes
-        )
+        fetcher = _fetcher(settings)
         self._model_cache = ModelCache(self._load)
         return Engine(settings, self.cache, self.metrics, fetcher, live=self.live, other=self._other)
 
@@ -231,6 +230,15 @@ class Worker:
             return
         for kind, value in zip(("used", "total"), figures, strict=True):
             self.metrics.device_memory.labels(self.device.label, kind).set(value)
+
+
+def _fetcher(settings: Settings) -> Fetcher:
+    try:
+        return Fetcher.of(settings)
+    except ConfigError as error:
+        # The file was in order when the server started; a later worker serves without it.
+        log.error("Downloads go on without it: %s", error.detail)
+        return Fetcher.of(replace(settings, fetch_ca=None))
 
 
 def _make_folders(settings: Settings) -> None:

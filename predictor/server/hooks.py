@@ -16,6 +16,8 @@ from typing import Any
 
 from predictor.config import SHORT_TOKEN, Settings, cores
 from predictor.errors import ConfigError
+from predictor.fetch.addresses import AllowList
+from predictor.fetch.trust import authorities
 from predictor.server import memory_files
 from predictor.server.lifetime import Starts
 from predictor.shared import DUE_VARIABLE, SLOT_VARIABLE, release
@@ -29,6 +31,9 @@ def read_settings() -> Settings:
     """The settings; a value that cannot be used ends the process in one sentence."""
     try:
         settings = Settings.from_environment()
+        AllowList.parse(settings.fetch_allow)
+        if settings.fetch_ca is not None:
+            authorities(settings.fetch_ca)
     except ConfigError as error:
         sys.exit(f"Configuration: {error.detail}")
     if kind := unfit(settings.data):

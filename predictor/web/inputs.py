@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from flask import Request
-from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.datastructures import FileStorage, MultiDict, RequestCacheControl
+from werkzeug.http import parse_cache_control_header
 
 from predictor.config import Settings
 from predictor.errors import InvalidRequest, UnsupportedImage
@@ -174,15 +175,24 @@ def _body(request: Request) -> bytes:
 
 
 def _options(request: Request, body: schemas.Options | None = None) -> Options:
-    """The query's options, overruled by those that stand in the body."""
+    """What the headers ask for, overruled by the query's options, and these by those in the body."""
+    fresh = _asks_anew(request)
     if body is None and not request.query_string:
-        return Options()
+        return Options(fresh=fresh)
     query: schemas.Options = schemas.check(schemas.Options, _texts(request.args), strict=False)
-    chosen = dict[str, Any]()
+    chosen: dict[str, Any] = {"fresh": fresh}
     for source in (query, body):
         given = schemas.Options.model_fields.keys() & (source.model_fields_set if source else set())
         chosen |= {name: value for name in given if (value := getattr(source, name)) is not None}
     return Options(**chosen)
+
+
+def _asks_anew(request: Request) -> bool:
+    """Whether the caller's headers refuse a kept answer (RFC 9111 sections 5.2.1 and 5.4)."""
+    if (given := request.headers.get("Cache-Control")) is None:
+        return "no-cache" in request.headers.get("Pragma", "").lower()
+    asked = parse_cache_control_header(given.lower(), cls=RequestCacheControl)
+    return bool(asked.no_cache or asked.no_store) or asked.max_age == 0
 
 
 def _texts(values: MultiDict[str, str]) -> dict[str, Any]:

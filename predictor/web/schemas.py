@@ -33,6 +33,7 @@ class Options(BaseModel):
     model: ModelName | None = DEFAULT
     version: int | None = absent("The model's version; by default the live version.", ge=1)
     debug: bool | None = Field(False, description="Add details of how the answer was computed.")
+    fresh: bool | None = Field(False, description="Neither look the answer up in the cache nor keep it.")
     exact: bool | None = Field(False, description="Decode JPEGs whole, also large ones; slower.")
 
 

@@ -52,12 +52,19 @@ NOT_PUBLIC = {
     "::ffff:8.8.8.8": "IPv4-mapped, public inside",
     "::ffff:0:127.0.0.1": "IPv4-translated, RFC 2765",
     "64:ff9b::7f00:1": "NAT64, RFC 6052",
-    "64:ff9b::8.8.8.8": "NAT64, public inside",
+    "64:ff9b::127.0.0.1": "NAT64, loopback inside",
+    "64:ff9b::169.254.169.254": "NAT64, cloud metadata inside",
+    "64:ff9b::168.63.129.16": "NAT64, a cloud's platform service inside",
+    "64:ff9b::192.88.99.1": "NAT64, 6to4 relay inside",
+    "64:ff9b::224.0.0.1": "NAT64, multicast inside",
+    "64:ff9b::0.0.0.0": "NAT64, unspecified inside",
+    "64:ff9b:0:0:0:1:808:808": "beside NAT64's prefix",
     "64:ff9b::172.16.0.1": "NAT64, private inside",
     "64:ff9b::100.64.0.1": "NAT64, carrier-grade NAT inside",
     "64:ff9b:1:a00:0:100::": "local NAT64 with 48 bits of prefix, private inside",
     "64:ff9b:1:c0a8:1:100::": "local NAT64 with 48 bits of prefix, private inside",
     "64:ff9b:1::a00:1": "local NAT64, RFC 8215",
+    "64:ff9b:1::8.8.8.8": "local NAT64, public inside",
     "100::1": "discard, RFC 6666",
     "100:0:0:1::1": "dummy prefix, RFC 9780",
     "2001::1": "Teredo",
@@ -118,13 +125,18 @@ PUBLIC = [
     "2606:4700:4700::1111",
     "2a00:1450:4001:81b::2004",
     "3ffe:ffff::1",
+    "64:ff9b::8.8.8.8",
+    "64:ff9b::5db8:d70e",
 ]
 
 
 @pytest.mark.promise("S5")
 @pytest.mark.parametrize("text", NOT_PUBLIC)
 def test_special_address(text: str) -> None:
-    """An address of a special-purpose block, or one that carries an IPv4 address, is not public."""
+    """An address of a special-purpose block, or one that carries an IPv4 address, is not public.
+
+    Of those only NAT64's well-known prefix is judged by the address inside.
+    """
     assert not is_public(ip_address(text)), NOT_PUBLIC[text]
 
 
@@ -164,10 +176,23 @@ def test_no_host(text: str) -> None:
         ("CDN.internal.", "cdn.INTERNAL.", "192.168.3.4", 80),
         ("cdn.internal:8080", "cdn.internal", "fd00::1", 8080),
         ("origin.test", "origin.test", "93.184.215.14", 8080),
+        ("10.1.0.0/16", "pictures.test", "64:ff9b::10.1.2.3", 8443),
+        ("10.1.2.3:9000", "pictures.test", "64:ff9b::10.1.2.3", 9000),
+        ("64:ff9b::/96", "pictures.test", "64:ff9b::8.8.8.8", 8080),
+        ("64:ff9b::a01:0/112", "pictures.test", "64:ff9b::10.1.2.3", 80),
+        ("cdn.internal", "cdn.internal", "64:ff9b::10.1.2.3", 80),
+        (".internal", "cdn.internal", "192.168.3.4", 8080),
+        (".internal", "a.cdn.INTERNAL.", "192.168.3.4", 80),
+        (".cdn.internal", "cdn.internal", "192.168.3.4", 80),
+        ("*.internal", "a.cdn.internal", "192.168.3.4", 80),
+        (".Internal:8080", "cdn.internal", "fd00::1", 8080),
     ],
 )
 def test_opening(entry: str, host: str, address: str, port: int) -> None:
-    """A name opens whatever it resolves to, a network its addresses, on the entry's port or on any."""
+    """A name opens whatever it resolves to, a network its addresses, on the entry's port or on any.
+
+    A network of IPv4 addresses opens these through NAT64, too; a suffix opens the names that end with it.
+    """
     allow = AllowList.parse([entry])
     assert allow.admits_port(host, port)
     assert allow.admits(host, address, port)
@@ -186,10 +211,24 @@ def test_opening(entry: str, host: str, address: str, port: int) -> None:
         ("cdn.internal:8080", "cdn.internal", "192.168.3.4", 80),
         ("cdn.internal", "93.184.215.14", "93.184.215.14", 8080),
         ("10.1.0.0/16", "pictures.test", "no address", 80),
+        ("10.1.0.0/16", "pictures.test", "64:ff9b::10.2.0.1", 80),
+        ("10.1.0.0/16", "pictures.test", "64:ff9b:1::a01:203", 80),
+        ("64:ff9b::/96", "pictures.test", "64:ff9b::169.254.169.254", 80),
+        ("64:ff9b::/96", "pictures.test", "64:ff9b::127.0.0.1", 80),
+        ("64:ff9b::/96", "pictures.test", "64:ff9b::10.1.2.3", 80),
+        ("64:ff9b::/96", "pictures.test", "8.8.8.8", 8080),
+        ("::/0", "pictures.test", "64:ff9b::169.254.169.254", 80),
+        ("64:ff9b::a01:0/112", "pictures.test", "64:ff9b::10.2.2.3", 80),
+        ("64:ff9b::a01:0/112", "pictures.test", "10.1.2.3", 80),
+        (".internal", "internal.test", "192.168.3.4", 80),
+        (".internal", "notinternal", "192.168.3.4", 80),
+        ("*.internal", "internal", "192.168.3.4", 80),
+        ("*.cdn.internal", "xcdn.internal", "192.168.3.4", 80),
+        (".internal:8080", "cdn.internal", "192.168.3.4", 80),
     ],
 )
 def test_opening_is_narrow(entry: str, host: str, address: str, port: int) -> None:
-    """What an entry does not name stays closed."""
+    """What an entry does not name stays closed; NAT64's prefix opens only what it leads to in public."""
     assert not AllowList.parse([entry]).admits(host, address, port)
 
 
@@ -205,10 +244,12 @@ def test_no_openings() -> None:
 def test_port_before_lookup() -> None:
     """A port that no address of the host could use is known without resolving the host."""
     allow = AllowList.parse(["cdn.internal:8080", "10.0.0.0/8", "127.0.0.1:9000"])
-    closed = AllowList.parse(["cdn.internal:8080", "127.0.0.1:9000"])
+    closed = AllowList.parse(["cdn.internal:8080", "127.0.0.1:9000", ".inner:8081"])
     assert allow.admits_port("any.test", 22)  # it may resolve into the network
     assert closed.admits_port("cdn.internal", 8080)
     assert closed.admits_port("any.test", 9000)
+    assert closed.admits_port("cdn.inner", 8081)
+    assert not closed.admits_port("any.test", 8081)
     assert not closed.admits_port("any.test", 8080)
     assert not closed.admits_port("any.test", 22)
 
@@ -217,7 +258,14 @@ def test_port_before_lookup() -> None:
     "entry",
     [
         "*",
-        "*.internal",
+        ".",
+        "*.",
+        "**.internal",
+        "*.*.internal",
+        "..internal",
+        "cdn.*.internal",
+        "*internal",
+        ".0.0.1",
         "http://cdn.internal",
         "cdn.internal/pictures",
         "user@cdn.internal",

@@ -10,7 +10,17 @@ import pytest
 
 from predictor.errors import FetchBlocked, FetchFailed, FetchTimeout
 from predictor.fetch.addresses import AllowList
-from predictor.fetch.dial import BLOCKED, MAX_LOOKUPS, UNKNOWN, UNREACHABLE, Answer, Deadline, Dialer
+from predictor.fetch.dial import (
+    BLOCKED,
+    BLOCKED_PORT,
+    MAX_LOOKUPS,
+    REFUSED,
+    UNKNOWN,
+    UNREACHABLE,
+    Answer,
+    Deadline,
+    Dialer,
+)
 from tests.patience import PATIENCE
 
 Listen = Callable[[str, int], socket.socket]
@@ -102,7 +112,7 @@ def test_mixed_answers(listen: Listen, answers: list[str]) -> None:
     """One answer that is not permitted closes the name, wherever it stands in the list."""
     good, bad = two_listeners(listen)
     dialer = Dialer(AllowList.parse([f"127.0.0.1:{port_of(good)}"]), Names(mixed_test=[answers]))
-    with pytest.raises(FetchBlocked, match=BLOCKED):
+    with pytest.raises(FetchBlocked, match=BLOCKED_PORT):
         connect(dialer, "mixed.test", port_of(good))
     assert connections(good) == connections(bad) == 0
 
@@ -125,11 +135,12 @@ def test_next_address(listen: Listen) -> None:
 
 
 def test_nobody_listens(listen: Listen) -> None:
-    """A permitted address that refuses is a failed download."""
+    """A permitted address that refuses is a failed download, and said to refuse."""
     listener = listen("127.0.0.1", 0)
     port = port_of(listener)
     listener.close()
-    with pytest.raises(FetchFailed, match=UNREACHABLE):
+    assert REFUSED.startswith(UNREACHABLE.rstrip("."))
+    with pytest.raises(FetchFailed, match=REFUSED):
         connect(Dialer(AllowList.parse(["gone.test"]), Names(gone_test=[["127.0.0.1"]])), "gone.test", port)
 
 
@@ -141,9 +152,9 @@ def test_unknown_name(names: Names) -> None:
 
 
 def test_closed_port() -> None:
-    """A port that cannot be permitted is refused before the name is resolved."""
+    """A port that cannot be permitted is refused before the name is resolved, and said to be the reason."""
     names = Names(public_test=[["93.184.215.14"]])
-    with pytest.raises(FetchBlocked, match=BLOCKED):
+    with pytest.raises(FetchBlocked, match=BLOCKED_PORT):
         connect(Dialer(AllowList(), names), "public.test", 22)
     assert names.asked == []
 

@@ -163,6 +163,17 @@ def test_off(make_cache: Callable[..., Cache], results: list[str]) -> None:
     assert results == []
 
 
+def test_forget(make_cache: Callable[..., Cache]) -> None:
+    """What was kept is gone when it is to be forgotten, and what was not kept may be."""
+    cache = make_cache()
+    cache.keep("key", "value")
+
+    cache.forget("key")
+    cache.forget("other")
+
+    assert cache.find("key", as_kept) is None
+
+
 def test_expiry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry is gone when its time is over."""
     now = 1000.0

@@ -18,10 +18,10 @@ from PIL import Image
 
 from predictor.config import BUNDLED_MODEL, Settings, cores
 from predictor.errors import FetchFailed, InvalidImage, ModelNotFound, NotReady, PredictorError
-from predictor.fetch.client import Fetcher
+from predictor.fetch.client import Download, Fetcher
 from predictor.inference.active_models import ActiveModels
 from predictor.inference.admission import Deadline
-from predictor.inference.cache import Cache, cache_folder
+from predictor.inference.cache import ANSWER_SECONDS, Cache, cache_folder
 from predictor.inference.engine import Engine
 from predictor.inference.job import Runner
 from predictor.inference.loader import LoadedModel, Loader
@@ -44,17 +44,18 @@ class Pictures(Fetcher):
         super().__init__()
         self.answers: dict[str, bytes | Exception] = {}
         self.calls = 0
+        self.reusable: int | None = None
         self.gate = threading.Event()
         self.gate.set()
 
-    def fetch(self, url: str) -> bytes:
+    def download(self, url: str) -> Download:
         """Give the answer of an address."""
         self.calls += 1
         assert self.gate.wait(PATIENCE)
         answer = self.answers[url]
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return Download(answer, self.reusable)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +147,68 @@ def test_address_time_is_over(make_engine: Callable[..., Engine], pictures: Pict
     again = first(engine, ImageUrl(URL))
 
     assert again.cached
+    assert pictures.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("reusable", "cache_seconds", "calls"),
+    [(0, 300, 2), (600, 300, 1), (60, 300, 1), (600, 0, 2), (None, 300, 1)],
+)
+def test_server_shortens_the_time(
+    make_engine: Callable[..., Engine],
+    pictures: Pictures,
+    reusable: int | None,
+    cache_seconds: int,
+    calls: int,
+) -> None:
+    """The image's server may shorten the time for which its URL is not fetched again, never lengthen it."""
+    engine = make_engine(cache_seconds=cache_seconds)
+    pictures.reusable = reusable
+
+    first(engine, ImageUrl(URL))
+    first(engine, ImageUrl(URL))
+
+    assert pictures.calls == calls
+
+
+def test_time_is_the_shorter_one(make_engine: Callable[..., Engine], pictures: Pictures) -> None:
+    """A URL is kept for as long as its server allows, at most for the time that is set."""
+    kept: list[int] = []
+
+    class Noted(Cache):
+        def keep(self, key: str, value: Any, seconds: int = ANSWER_SECONDS) -> None:
+            super().keep(key, value, seconds)
+            if key.startswith("url:"):
+                kept.append(seconds)
+
+    for pictures.reusable in (20, 600, None):
+        first(make_engine(cache_class=Noted, cache_seconds=300), ImageUrl(URL), top_k=len(kept) + 1)
+
+    assert kept == [20, 300, 300]
+
+
+def test_changed_mind(make_engine: Callable[..., Engine], pictures: Pictures) -> None:
+    """What was kept for a URL is dropped when its server then forbids it."""
+    engine = make_engine()
+    first(engine, ImageUrl(URL))
+    pictures.reusable = 0
+    first(engine, ImageUrl(URL), top_k=2)
+
+    first(engine, ImageUrl(URL))
+
+    assert pictures.calls == 3
+
+
+def test_fresh(make_engine: Callable[..., Engine], pictures: Pictures) -> None:
+    """A request for a fresh answer fetches its URL, and leaves what is kept as it is."""
+    engine = make_engine()
+    before = first(engine, ImageUrl(URL))
+    grey = io.BytesIO()
+    Image.new("L", (64, 64), 128).save(grey, "PNG")
+    pictures.answers[URL] = grey.getvalue()
+
+    assert first(engine, ImageUrl(URL), fresh=True).ranked != before.ranked
+    assert first(engine, ImageUrl(URL)).ranked == before.ranked
     assert pictures.calls == 2
 
 

@@ -2,10 +2,11 @@
 
 import logging
 import os
+import re
 
 import pytest
 
-from predictor.server.hooks import Announcement, url
+from predictor.server.hooks import Announcement, read_settings, url
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -54,3 +55,20 @@ def test_workers_share_it(caplog: pytest.LogCaptureFixture) -> None:
 def test_url(bind: str, shown: str | None) -> None:
     """A service on every address is opened by loopback; one on a Unix socket has no URL."""
     assert url(bind) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PREDICTOR_FETCH_ALLOW", "http://cdn.internal/", "has the invalid entry 'http://cdn.internal/'"),
+        ("PREDICTOR_FETCH_ALLOW", "cdn.internal, 10.0.0.0/33", "has the invalid entry '10.0.0.0/33'"),
+        ("PREDICTOR_FETCH_CA", "nowhere.pem", "cannot be read"),
+        ("PREDICTOR_FETCH_CA", __file__, "must be a PEM file"),
+    ],
+)
+def test_settings_of_downloads(monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str) -> None:
+    """What downloads need is checked before anything starts, and a wrong value ends it in one sentence."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=f"^Configuration: {name}.*{re.escape(sentence)}") as ended:
+        read_settings()
+    assert "\n" not in str(ended.value)

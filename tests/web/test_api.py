@@ -471,12 +471,43 @@ class TestErrors:
         assert answer.status_code == 415
         assert "application/octet-stream" in answer.get_json()["detail"]
 
-    def test_blocked_url(self, client: FlaskClient) -> None:
-        """A picture on the inside network is not fetched."""
-        answer = client.post("/predict", json={"image_url": "http://127.0.0.1:8080/"})
+    def test_authorities_gone(
+        self, make_app: Callable[..., Flask], picture: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A worker that starts after the file of authorities was lost serves without it, and logs that."""
+        client = make_app(fetch_ca=Path("lost.pem")).test_client()
 
-        assert (answer.status_code, answer.get_json()["code"]) == (403, "fetch_blocked")
-        assert "127.0.0.1" not in answer.get_data(as_text=True)
+        assert client.post("/predict", data=picture).status_code == 200
+        assert "PREDICTOR_FETCH_CA=lost.pem cannot be read" in caplog.text
+
+    def test_blocked_url(self, client: FlaskClient) -> None:
+        """A picture on the inside network is not fetched; the sentence names the rule and the setting."""
+        address = client.post("/predict", json={"image_url": "http://127.0.0.1/"})
+        port = client.post("/predict", json={"image_url": "http://127.0.0.1:8080/"})
+
+        for answer, rule in ((address, "not public"), (port, "port")):
+            assert (answer.status_code, answer.get_json()["code"]) == (403, "fetch_blocked")
+            assert "127.0.0.1" not in answer.get_data(as_text=True)
+            assert rule in answer.get_json()["detail"]
+            assert "PREDICTOR_FETCH_ALLOW" in answer.get_json()["detail"]
+
+    @pytest.mark.parametrize(
+        ("url", "sentence"),
+        [
+            ("example.com/cat.jpg", "must begin with https://"),
+            ("s3://bucket/cat.jpg", "signed https URL"),
+            ("file:///etc/passwd", "send the image itself"),
+            ("https://user:secret@example.com/cat.jpg", "user name"),
+            ("https://example.com/\nsecret", "line break"),
+        ],
+    )
+    def test_bad_url(self, client: FlaskClient, url: str, sentence: str) -> None:
+        """A text that is no URL to download is the caller's mistake, and none of it is repeated."""
+        answer = client.post("/predict", json={"image_url": url})
+
+        assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
+        assert sentence in answer.get_json()["detail"]
+        assert "secret" not in answer.get_data(as_text=True)
 
     def test_problem(self, client: FlaskClient) -> None:
         """An error is a problem document that carries the caller's request id."""
@@ -512,6 +543,58 @@ class TestErrors:
 
         assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
         assert int(answer.headers["Retry-After"]) >= 1
+
+
+class TestFresh:
+    """A caller can ask for an answer that is not from the cache."""
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Cache-Control": "no-cache"},
+            {"Cache-Control": "No-Store"},
+            {"Cache-Control": "max-age=0, must-revalidate"},
+            {"Pragma": "no-cache"},
+            {"Pragma": "no-cache", "Cache-Control": "no-cache"},
+        ],
+    )
+    def test_headers(self, client: FlaskClient, picture: bytes, headers: dict[str, str]) -> None:
+        """The headers of HTTP do it in every form of a request."""
+        client.post("/predict", data=picture)
+
+        answers = [
+            client.post("/predict", data=picture, headers=headers),
+            client.post("/predict?top_k=5", data=picture, headers=headers),
+            client.post("/predict", json={"image": b64(picture)}, headers=headers),
+            client.post("/predict", data=files(picture), headers=headers),
+        ]
+
+        assert [answer.get_json()["cached"] for answer in answers] == [False] * 4
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"Cache-Control": "max-age=60"},
+            {"Cache-Control": "only-if-cached"},
+            {"Pragma": "no-cache", "Cache-Control": "max-age=60"},
+            {"Cache-Control": "x=no-cache"},
+        ],
+    )
+    def test_other_headers(self, client: FlaskClient, picture: bytes, headers: dict[str, str]) -> None:
+        """Other directives do not."""
+        client.post("/predict", data=picture)
+
+        assert client.post("/predict", data=picture, headers=headers).get_json()["cached"]
+
+    def test_option(self, client: FlaskClient, picture: bytes) -> None:
+        """So does the option, which has the last word."""
+        client.post("/predict", data=picture)
+
+        assert not client.post("/predict?fresh=true", data=picture).get_json()["cached"]
+        assert not client.post("/predict", json={"image": b64(picture), "fresh": True}).get_json()["cached"]
+        said = client.post("/predict?fresh=0", data=picture, headers={"Cache-Control": "no-cache"})
+        assert said.get_json()["cached"]
 
 
 class TestExact:

@@ -5,6 +5,7 @@ import gzip
 import socket
 import ssl
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -156,6 +157,8 @@ SCRIPTS: dict[str, Script] = {
     "/endless": _flood(_answered(), _KILOBYTES_64, 10_000),
     "/endless-chunks": _flood(CHUNKED, _CHUNK_64, 10_000),
     "/gzip": says(answer(_BOMB, "200 OK", "Content-Encoding: gzip")),
+    "/deflate": says(answer(zlib.compress(bytes(64 * MEGA), 9), "200 OK", "Content-Encoding: deflate")),
+    "/empty-streams": says(answer(gzip.compress(b"") * 500_000, "200 OK", "Content-Encoding: gzip")),
     "/nested": says(answer(_BOMB, "200 OK", _NESTED)),
     "/brotli": says(answer(_BOMB, "200 OK", "Content-Encoding: br, zstd")),
     "/transfer": says(_answered("Transfer-Encoding: gzip, chunked") + b"3\r\nabc\r\n0\r\n\r\n"),

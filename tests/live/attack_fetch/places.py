@@ -3,6 +3,7 @@
 PUBLIC, OPENED, OWN = "93.184.215.14", "10.7.7.7", "93.184.215.99"
 DRIPPING_TLS, SILENT_TLS, OLD_TLS = "93.184.215.15", "93.184.215.16", "93.184.215.17"
 PUBLIC_SIX = "2606:2800:220:1::14"
+PUBLIC_NAT64 = "64:ff9b::5db8:d70e"  # the first of these by NAT64
 FULL, UNREACHABLE = "10.255.255.1", "10.254.0.0/16"
 OTHER_PORTS = (22, 3128, 6379, 8080)
 
@@ -12,6 +13,7 @@ HIDDEN = {
     "compatible.test": "::7f00:1",
     "translated.test": "::ffff:0:7f00:1",
     "nat64.test": "64:ff9b::a00:1",
+    "nat64-metadata.test": "64:ff9b::a9fe:a9fe",
     "local-nat64.test": "64:ff9b:1:a00:0:100::",
     "6to4.test": "2002:a09:909::",
     "teredo.test": "2001::f5ff:fffe",
@@ -25,6 +27,7 @@ HIDDEN = {
 ZONE = {
     "pub.test": [[PUBLIC]],
     "six.test": [[PUBLIC_SIX]],
+    "only-four.test": [[PUBLIC, PUBLIC_NAT64]],
     "own.test": [[OWN]],
     "opened.test": [[OPENED]],
     "priv.test": [["169.254.169.254"]],
@@ -48,5 +51,5 @@ ZONE = {
 ZONE |= {name: [[address]] for name, address in HIDDEN.items()}
 SILENT = frozenset({"slow.test"})
 
-ADMITTED = {PUBLIC, PUBLIC_SIX, OPENED, OWN, DRIPPING_TLS, SILENT_TLS, OLD_TLS}
+ADMITTED = {PUBLIC, PUBLIC_SIX, PUBLIC_NAT64, OPENED, OWN, DRIPPING_TLS, SILENT_TLS, OLD_TLS}
 """The addresses to which the service may connect: public ones, and the one that its settings open."""

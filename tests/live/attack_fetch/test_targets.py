@@ -7,7 +7,7 @@ import pytest
 
 from tests.live.attack_fetch.conftest import Watch
 from tests.live.attack_fetch.inside import SECONDS
-from tests.live.attack_fetch.places import HIDDEN, OPENED, OTHER_PORTS, PUBLIC
+from tests.live.attack_fetch.places import HIDDEN, OPENED, OTHER_PORTS, PUBLIC, PUBLIC_NAT64
 from tests.live.attack_fetch.spellings import sample
 from tests.live.attack_fetch.world import Answer, World
 
@@ -172,13 +172,13 @@ def test_redirect_through_rebinding(world: World, watch: Watch) -> None:
 
 @pytest.mark.promise("S4")
 def test_redirect_limit(world: World, watch: Watch) -> None:
-    """S4: three redirects are followed, a fourth ends the download, and so does a circle."""
-    three, four, circle = world.predict(
-        "http://pub.test/hop/2", "http://pub.test/hop/3", "http://pub.test/loop"
+    """S4: five redirects are followed, a sixth ends the download, and so does a circle."""
+    five, six, circle = world.predict(
+        "http://pub.test/hop/4", "http://pub.test/hop/5", "http://pub.test/loop"
     )
 
-    assert (three.status, four.code, circle.code) == (200, "fetch_failed", "fetch_failed")
-    assert len(watch.seen().reached) == 4 + 4 + 4
+    assert (five.status, six.code, circle.code) == (200, "fetch_failed", "fetch_failed")
+    assert len(watch.seen().reached) == 6 + 6 + 6
 
 
 @pytest.mark.promise("S5")
@@ -192,6 +192,17 @@ def test_hidden_address(world: World, watch: Watch, name: str) -> None:
 
     assert {answer.code for answer in answers} == {"fetch_blocked"}
     assert watch.seen().reached == [(PUBLIC, 80)]
+
+
+@pytest.mark.promise("S5")
+def test_nat64(world: World, watch: Watch) -> None:
+    """S5: a public host that DNS64 gave an IPv6 address is reached, by name and written out."""
+    named, literal = world.predict(
+        "http://only-four.test/cat.jpg?named", f"http://[{PUBLIC_NAT64}]/cat.jpg?literal"
+    )
+
+    assert (named.status, literal.status) == (200, 200)
+    assert watch.seen().reached[-1] == (PUBLIC_NAT64, 80)
 
 
 @pytest.mark.promise("S6")
