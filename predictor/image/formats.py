@@ -96,6 +96,47 @@ def _scans(data: bytes, position: int) -> int:
     raise InvalidImage(_TOO_MANY)
 
 
+END = b"\xff\xd9"
+# Two beginnings of what might have followed; neither has a byte FF.
+_FILLINGS = (b"", b"\x5a\xc3" * 256, b"\xa5\x3c" * 256)
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def endings(data: bytes) -> tuple[bytes, ...]:
+    """The JPEG with the end marker that it lacks, at once and behind bytes that may belong to its last scan.
+
+    All of them have the same pixels if only the end marker is missing. Without any if it is there.
+
+    Raises:
+        InvalidImage: scans are missing as well.
+    """
+    if data.rfind(END) >= 0:
+        return ()
+    if not _all_scans(data):
+        raise InvalidImage("The JPEG image is truncated.")
+    begun = data.rstrip(b"\xff")
+    return tuple(b"".join((begun, filling, END)) for filling in _FILLINGS)
+
+
+def _all_scans(data: bytes) -> bool:
+    """Whether the scans give each coefficient of each component to its last bit (T.81, B.2.3 and G)."""
+    missing: dict[int, set[int]] = {}
+    position = 2
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.search(data, position)
+        if found is None:
+            break
+        marker, start = found[1][0], found.start()
+        position = found.end() if marker in _ALONE else _end(data, start)
+        if marker in _SOF:
+            missing |= {name: set(range(64)) for name in data[start + 10 : position : 3]}
+        elif marker == _SOS:
+            first, last, bits = data[position - 3 : position]
+            for name in data[start + 5 : position - 3 : 2]:
+                missing.get(name, set()).difference_update(() if bits & 15 else range(first, last + 1))
+    return bool(missing) and not any(missing.values())
+
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_CHUNKS = 100_000
 _KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
