@@ -242,7 +242,7 @@ _LOOKED_AT = 1024
 def describe(data: bytes) -> str | None:
     """What the first bytes say that the data is, with its article; None if that is not known."""
     begin = data[:_LOOKED_AT].removeprefix(b"\xef\xbb\xbf")
-    if begin[4:8] == b"ftyp" and begin[8:12] in _HEIC:
+    if begin[4:8] == b"ftyp" and (begin[8:12] in _HEIC or isobmff.format_of(begin) == "HEIF"):
         return "a HEIC image, the format of iPhones"
     for mark, name in _MARKS:
         if begin.startswith(mark):
