@@ -1,13 +1,15 @@
 """Send folders of image files to a running service, and compare its answers with an independent decoder's.
 
-A file that the service accepts is decoded by libvips, or by OpenCV where libvips cannot, and sent again as a
-plain PNG: both must have the same first class. No file may get an answer of 5xx, or none.
-It runs in an environment of its own, which has pyvips, pyvips-binary and opencv-python-headless:
+A file that the service accepts is decoded by libvips, or by OpenCV or FFmpeg where libvips cannot, and sent again
+as a plain PNG: both must have the same first class. No file may get an answer of 5xx, or none. `alone` counts what
+no other decoder opens. It runs in an environment of its own, with pyvips, pyvips-binary, opencv-python-headless
+and av:
 
     python tools/corpora.py http://127.0.0.1:8080 FOLDER...
 """
 
 import argparse
+import io
 import json
 import sys
 import urllib.error
@@ -16,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pyvips
@@ -34,10 +37,18 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     asked = parser.parse_args()
     notes: list[str] = []
-    print(
-        "| files | | accepted | refused | 5xx | same class | near ties | another class | no other decoder |"
+    columns = (
+        "folder",
+        "files",
+        "accepted",
+        "refused",
+        "5xx",
+        "same class",
+        "near tie",
+        "other class",
+        "alone",
     )
-    print("| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |")
+    print(f"| {' | '.join(columns)} |\n| --- | ---: | ---: | --- |{' ---: |' * 5}")
     failed = 0
     for folder in asked.folders:
         counts = _of_folder(asked.service.rstrip("/") + "/predict?top_k=5", folder, notes)
@@ -87,7 +98,7 @@ def _sent(url: str, data: bytes, name: str) -> tuple[int, Any]:
 
 def _compared(url: str, data: bytes, answer: Any) -> tuple[str, str]:
     """How the answer compares with that for the other decoder's pixels, and a note if it is another."""
-    png = _by_vips(data) or _by_opencv(data)
+    png = _by_vips(data) or _by_opencv(data) or _by_ffmpeg(data)
     if png is None:
         return "unknown", "no other decoder opens it"
     status, other = _sent(url, png, "reference")
@@ -123,6 +134,15 @@ def _by_opencv(data: bytes) -> bytes | None:
         return None if pixels is None else bytes(cv2.imencode(".png", pixels)[1])
     except cv2.error:
         return None
+
+
+def _by_ffmpeg(data: bytes) -> bytes | None:
+    try:
+        with av.open(io.BytesIO(data)) as container:
+            pixels = next(container.decode(video=0)).to_ndarray(format="bgr24")
+    except (av.FFmpegError, StopIteration, IndexError):
+        return None
+    return bytes(cv2.imencode(".png", pixels)[1])
 
 
 if __name__ == "__main__":

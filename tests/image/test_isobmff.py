@@ -129,3 +129,41 @@ def test_cut_off(part: float, still: bytes, sequence: bytes) -> None:
     for data in (still, sequence):
         with pytest.raises((InvalidImage, UnsupportedImage)):
             decode(data[: int(len(data) * part)], Limits())
+
+
+@pytest.mark.skipif(not HEIF_INSTALLED, reason="pillow-heif is not installed")
+class TestHeif:
+    """HEIC, where the package that opens it is installed."""
+
+    def test_pixels(self, smooth: Pixels, encode: Encode) -> None:
+        """A HEIC of high quality comes back within two levels on average, with its alpha on white."""
+        alpha = np.full(smooth.shape[:2], 128, np.uint8)
+        plain = decode(encode(Image.fromarray(smooth), "HEIF", quality=95), Limits())
+        clear = decode(encode(Image.fromarray(np.dstack([smooth, alpha])), "HEIF", quality=95), Limits())
+
+        assert np.abs(np.asarray(plain, int) - smooth).mean() < 2
+        assert np.abs(np.asarray(clear, int) - (smooth * (128 / 255) + 127)).mean() < 3
+
+    def test_first_image(self, encode: Encode) -> None:
+        """Of several images the first is taken."""
+        images = [Image.new("RGB", (64, 48), colour) for colour in ("red", "lime", "blue")]
+        data = encode(images[0], "HEIF", save_all=True, append_images=images[1:])
+
+        assert np.abs(np.asarray(decode(data, Limits()), int) - [255, 0, 0]).max() <= 5
+
+    def test_limits(self, smooth: Pixels, encode: Encode) -> None:
+        """Too many pixels are refused by the header, and a frame that is larger than it says as well."""
+        data = encode(Image.fromarray(smooth), "HEIF")
+        with pytest.raises(ImageTooLarge, match="128 x 96"):
+            decode(data, Limits(max_pixels=SIZE[0] * SIZE[1] - 1))
+
+        start = data.index(b"ispe") + 8
+        with pytest.raises(InvalidImage):
+            decode(data[:start] + struct.pack(">LL", 8, 8) + data[start + 8 :], Limits())
+
+    @pytest.mark.parametrize("percent", range(10, 100, 10))
+    def test_cut_off(self, percent: int, smooth: Pixels, encode: Encode) -> None:
+        """Part of an image is refused."""
+        data = encode(Image.fromarray(smooth), "HEIF")
+        with pytest.raises((InvalidImage, UnsupportedImage)):
+            decode(data[: len(data) * percent // 100], Limits())
