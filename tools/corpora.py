@@ -1,9 +1,9 @@
 """Send folders of image files to a running service, and compare its answers with an independent decoder's.
 
-A file that the service accepts is decoded by libvips, or by OpenCV or FFmpeg where libvips cannot, and sent again
-as a plain PNG: both must have the same first class. No file may get an answer of 5xx, or none. `alone` counts what
-no other decoder opens. It runs in an environment of its own, with pyvips, pyvips-binary, opencv-python-headless
-and av:
+A file that the service accepts is decoded by libvips, or by OpenCV or FFmpeg where libvips cannot, and sent
+again as a plain PNG: both must have the same first class. No file may get an answer of 5xx, or none; `alone`
+counts what no other decoder opens. It runs in an environment of its own, with pyvips, pyvips-binary,
+opencv-python-headless and av:
 
     python tools/corpora.py http://127.0.0.1:8080 FOLDER...
 """
@@ -55,9 +55,9 @@ def main() -> None:
         refused = ", ".join(
             f"{counts[status]} x {status}" for status in sorted(counts) if status.startswith("4")
         )
-        shown = (counts["files"], counts["200"], refused, counts["failed"])
-        shown += (counts["same"], counts["tie"], counts["other"], counts["unknown"])
-        print(f"| {folder.name} | {' | '.join(map(str, shown))} |", flush=True)
+        judged = [counts[name] for name in ("failed", "same", "tie", "other", "alone")]
+        cells = (folder.name, counts["files"], counts["200"], refused, *judged)
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
         failed += counts["failed"]
     print("", *notes, sep="\n")
     sys.exit(1 if failed else 0)
@@ -100,10 +100,10 @@ def _compared(url: str, data: bytes, answer: Any) -> tuple[str, str]:
     """How the answer compares with that for the other decoder's pixels, and a note if it is another."""
     png = _by_vips(data) or _by_opencv(data) or _by_ffmpeg(data)
     if png is None:
-        return "unknown", "no other decoder opens it"
+        return "alone", "no other decoder opens it"
     status, other = _sent(url, png, "reference")
     if status != 200:
-        return "unknown", f"the other decoder's pixels got {status}"
+        return "alone", f"the other decoder's pixels got {status}"
     if answer["predicted_label"] == other["predicted_label"]:
         return "same", ""
     scores = {one["label"]: one["confidence"] for one in other["predictions"]}

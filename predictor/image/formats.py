@@ -97,8 +97,8 @@ def _scans(data: bytes, position: int) -> int:
 
 
 END = b"\xff\xd9"
-# Two beginnings of what might have followed; neither has a byte FF.
-_FILLINGS = (b"", b"\x5a\xc3" * 256, b"\xa5\x3c" * 256)
+_RESTARTS = [bytes((0xFF, marker)) for marker in range(0xD0, 0xD8)]
+_BITS = (b"\x5a\xc3" * 256, b"\xa5\x3c" * 256)
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -115,7 +115,9 @@ def endings(data: bytes) -> tuple[bytes, ...]:
     if not _all_scans(data):
         raise InvalidImage("The JPEG image is truncated.")
     begun = data.rstrip(b"\xff")
-    return tuple(b"".join((begun, filling, END)) for filling in _FILLINGS)
+    last = max((begun.rfind(marker), number + 1) for number, marker in enumerate(_RESTARTS))
+    restart = _RESTARTS[last[1] % 8 if last[0] > begun.rfind(b"\xff\xda") else 0]
+    return begun + END, *(b"".join((begun, bits, restart, bits, END)) for bits in _BITS)
 
 
 def _all_scans(data: bytes) -> bool:

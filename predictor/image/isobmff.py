@@ -127,7 +127,7 @@ class _Boxes:
             return
         for name, body in self._boxes(iinf[6 if iinf[0] == 0 else 8 :]):
             width = 2 if name == b"infe" and body[0] == 2 else 4
-            if name == b"infe" and body[6 + width : 10 + width] == b"av01":
+            if name == b"infe" and bytes(body[6 + width : 10 + width]) == b"av01":
                 yield _number(body, 4, width)
 
     def _first_sample(self, stbl: memoryview) -> memoryview:

@@ -33,9 +33,13 @@ def to_rgba(image: Image.Image) -> Image.Image:
 
 
 def without_unused_alpha(image: Image.Image) -> Image.Image:
-    """A loaded image, as opaque if its format is BMP or alike and its alpha is zero everywhere."""
-    unused = image.format in _SPARE_ALPHA and image.mode == "RGBA" and image.getchannel("A").getbbox() is None
-    return image.convert("RGB") if unused else image
+    """A loaded image, as opaque if its alpha is zero everywhere for no reason of the person who made it."""
+    if image.format in _SPARE_ALPHA and image.mode == "RGBA":
+        return image.convert("RGB") if image.getchannel("A").getbbox() is None else image
+    # Where the planes of a grey TIFF lie apart, its alpha is not read.
+    if image.format == "TIFF" and image.mode in ("LA", "La"):
+        return image.getchannel("L") if image.getchannel(1).getbbox() is None else image
+    return image
 
 
 def _to_rgba(image: Image.Image) -> Image.Image:

@@ -49,7 +49,7 @@ def test_larger_than_claimed(encode: Encode) -> None:
 
 
 @pytest.mark.promise("I6")
-@pytest.mark.parametrize("count", [5, 1_000, 50_000])
+@pytest.mark.parametrize("count", [5, 1_000, 20_000])
 def test_frames_that_are_not_shown(count: int, stream: bytes) -> None:
     """Frames before the one that is shown are counted, and refused before any is decoded."""
     start = stream.index(b"\x32", 2)

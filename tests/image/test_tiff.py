@@ -66,6 +66,15 @@ def test_jpeg_inside(smooth: Pixels, encode: Encode) -> None:
     assert np.abs(np.asarray(image, int) - smooth).mean() < 3
 
 
+@pytest.mark.parametrize("kind", [1, 2])
+def test_grey_and_alpha_apart(kind: int) -> None:
+    """Where grey and alpha lie in planes apart, the alpha is not read, and does not hide the image."""
+    tags = GREY | {258: (SHORT, [8, 8]), 277: (SHORT, [2]), 284: (SHORT, [2]), 338: (SHORT, [kind])}
+    data = tiff(tags | {259: (SHORT, [8])}, [zlib.compress(ROWS), zlib.compress(bytes([200]) * 256)])
+
+    assert np.asarray(decode(data, Limits()))[..., 0].tobytes() == ROWS
+
+
 def test_rare_compression(encode: Encode) -> None:
     """A method that hardly any file uses is refused by a sentence that says what to do."""
     data = encode(Image.new("RGB", (9, 9)), "TIFF", compression="lzma")
@@ -215,16 +224,13 @@ def test_no_directory(data: bytes) -> None:
 def test_cut_off_behind_the_directory(method: str, part: float, encode: Encode, pixels: Pixels) -> None:
     """Half an image is refused also where the directory, and so all of its tags, comes first."""
     image = Image.fromarray(pixels).convert("1" if method == "group4" else "RGB")
-    with Image.open(io.BytesIO(encode(image, "TIFF", compression=method))) as written:
-        found = written.tag_v2  # type: ignore[attr-defined]
-        data = written.fp.getvalue()  # type: ignore[attr-defined]
-        tags = {
-            number: (SHORT, list(np.atleast_1d(found[number])))
-            for number in GREY | {259: 0, 278: 0}
-            if number in found
-        }
-        tags |= {347: (7, found[347])} if 347 in found else {}
-        strips = [data[start : start + size] for start, size in zip(found[273], found[279], strict=True)]
+    data = encode(image, "TIFF", compression=method)
+    with Image.open(io.BytesIO(data)) as written:
+        found: Any = written.tag_v2  # type: ignore[attr-defined]
+    kept = [number for number in GREY | {259: 0, 278: 0} if number in found]
+    tags: dict[int, tuple[int, Any]] = {n: (SHORT, np.atleast_1d(found[n]).tolist()) for n in kept}
+    tags |= {347: (7, found[347])} if 347 in found else {}
+    strips = [data[start : start + size] for start, size in zip(found[273], found[279], strict=True)]
     whole = tiff(tags, strips)
 
     assert decode(whole, Limits()).size == (56, 40)
