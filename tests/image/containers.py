@@ -66,6 +66,12 @@ def stream_of(avif: bytes) -> bytes:
     return avif[avif.index(b"mdat") + 4 :]
 
 
+def with_frames(stream: bytes, count: int) -> bytes:
+    """The stream of a still image with its frame so many times, behind its first two units."""
+    start = 4 + stream[3]
+    return stream[:start] + stream[start:] * count
+
+
 def avif(
     stream: bytes,
     size: tuple[int, int],

@@ -172,6 +172,7 @@ def test_tile_bomb(width: int, height: int, across: int, down: int) -> None:
 
 
 @pytest.mark.promise("I1")
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # pytest resets the filters
 @pytest.mark.parametrize("size", [(10_000, 10_000), (0xFFFF, 0xFFFF), (0xFFFFFFFF, 1), (1, 0xFFFFFFFF)])
 def test_pixel_bomb(size: tuple[int, int]) -> None:
     """An image of too many pixels is refused by its tags."""

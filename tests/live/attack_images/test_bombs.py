@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from predictor.config import cores
-from tests.image.containers import avif, stream_of, tiff
+from tests.image.containers import avif, stream_of, tiff, with_frames
 from tests.image.mutants import encoded, png_chunk
 from tests.live.attack_images import floods
 from tests.live.attack_images.conftest import MB, Target
@@ -51,14 +51,7 @@ def claiming_tiff(side: int, tile: int = 0) -> bytes:
 @cache
 def stream(side: int) -> bytes:
     """The AV1 stream of a black square."""
-    return stream_of(encoded(Image.new("L", (side, side)), "AVIF", speed=10))
-
-
-def unseen(side: int, frames: int) -> bytes:
-    """An AVIF whose first frames are not shown."""
-    data = stream(side)
-    start = data.index(b"\x32", 2)
-    return avif(data[:start] + data[start:] * frames, (side, side))
+    return stream_of(encoded(Image.new("RGB", (side, side)), "AVIF", speed=10))
 
 
 BOMBS = {
@@ -74,7 +67,7 @@ BOMBS = {
     "tiff 30000": lambda: claiming_tiff(30_000),
     "tiff of tiles of 65520": lambda: claiming_tiff(16, 65_520),
     "avif 7100 that claims 8": lambda: avif(stream(7_100), (8, 8)),
-    "avif of 100 frames of 4900": lambda: unseen(4_900, 100),
+    "avif of 100 frames of 4900": lambda: avif(with_frames(stream(4_900), 100), (4_900, 4_900)),
 }
 
 
