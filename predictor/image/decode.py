@@ -179,6 +179,8 @@ def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> Image.Image:
     except UnidentifiedImageError as error:
         if _SIGNED.isdisjoint(formats):
             raise _unsupported(data, limits) from error
+        if formats == ("TIFF",):
+            raise UnsupportedImage(tiff.OTHER_PIXELS) from error
         raise
     if image.width * image.height > limits.max_pixels or max(image.size) > MAX_SIDE:
         raise ImageTooLarge(
@@ -191,13 +193,10 @@ def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> Image.Image:
 def _ended(data: bytes, limits: Limits) -> bytes:
     """The JPEG with an end marker; if only that was missing, nothing before it can be part of the pixels."""
     endings = formats.endings(data)
-    if len({_digest(_open(ended, ("JPEG",), limits)) for ended in endings}) > 1:
+    pixels = (_open(ended, ("JPEG",), limits).tobytes() for ended in endings)
+    if len({hashlib.blake2b(one).digest() for one in pixels}) > 1:
         raise InvalidImage("The image is damaged or incomplete.")
     return endings[0] if endings else data
-
-
-def _digest(image: Image.Image) -> bytes:
-    return hashlib.blake2b(image.tobytes()).digest()
 
 
 def _exif(image: Image.Image) -> bytes:

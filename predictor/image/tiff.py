@@ -9,6 +9,11 @@ from dataclasses import dataclass
 
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 
+OTHER_PIXELS = (
+    "The TIFF image has pixels of a kind that is not supported; save it as RGB or grey, of 8 or 16 bits."
+)
+"""What is wrong if the tags are whole, but no decoder knows what they describe."""
+
 _MAX_TAGS = 4096
 # A row for each of 65 535, in six planes.
 _MAX_PARTS = 400_000
