@@ -139,6 +139,9 @@ def _by_opencv(data: bytes) -> bytes | None:
 def _by_ffmpeg(data: bytes) -> bytes | None:
     try:
         with av.open(io.BytesIO(data)) as container:
+            # Several are tiles, or colour and alpha, which FFmpeg does not put together.
+            if len(container.streams.video) != 1:
+                return None
             pixels = next(container.decode(video=0)).to_ndarray(format="bgr24")
     except (av.FFmpegError, StopIteration, IndexError):
         return None
