@@ -33,6 +33,7 @@ _ENTRY_BYTES = 256
 _TAIL_BYTES = 70_000
 _CHUNK_BYTES = 1 << 16
 _SHOWN = 100
+_OF_SYSTEMS = ("__macosx", "thumbs.db", "desktop.ini")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _PLAIN = (0, stat.S_IFREG, stat.S_IFDIR)
 _ENCRYPTED = 0x1
@@ -141,7 +142,7 @@ def entries_of(path: Path, most: int) -> list[Entry]:
 
 def is_hidden(name: str) -> bool:
     """Whether a path leads to what a system puts beside a person's files, or hides from them."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+    return any(part.startswith(".") or part.lower() in _OF_SYSTEMS for part in PurePosixPath(name).parts)
 
 
 def shown(name: str) -> str:

@@ -4,6 +4,7 @@ Tests build a `Settings` directly; only the entry points read the environment.
 """
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,11 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from predictor.errors import ConfigError
-from predictor.readers import READERS, names
+from predictor.readers import FORMATS, READERS, names
 
 PREFIX = "PREDICTOR_"
 MEGA = 1_000_000
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "efficientnet-lite0.onnx"
+# Of the formats whose media type is not called as the format is.
+_MEDIA_TYPES = {
+    "HEIF": ("image/heic", "image/heif"),
+    "JPEG2000": ("image/jp2",),
+    "ICO": ("image/vnd.microsoft.icon", "image/x-icon"),
+    "PPM": ("image/x-portable-anymap",),
+    "TGA": ("image/x-tga",),
+}
 SHORT_TOKEN = 16
 """A token of fewer characters can be guessed."""
 
@@ -67,9 +76,7 @@ class Settings:
     jpeg: str = _setting(
         "fast", "How JPEGs are decoded: `fast` (large ones at a fraction of their size) or `exact` (whole)."
     )
-    formats: tuple[str, ...] = _setting(
-        ("JPEG", "PNG", "WEBP", "GIF", "BMP"), "Image formats that are accepted."
-    )
+    formats: tuple[str, ...] = _setting(FORMATS, "Image formats that are accepted.")
     max_batch: int = _setting(32, "Maximum number of images in one request, and in one batch of the model.")
     max_queue: int = _setting(64, "Maximum number of images in a worker's queue; further images get 503.")
     deadline_seconds: float = _setting(
@@ -95,6 +102,13 @@ class Settings:
     def max_pixels(self) -> int:
         """Maximum size of an image in pixels."""
         return int(self.max_megapixels * MEGA)
+
+    @property
+    def media_types(self) -> tuple[str, ...]:
+        """The media types of the accepted formats."""
+        return tuple(
+            itertools.chain.from_iterable(_MEDIA_TYPES.get(n, (f"image/{n.lower()}",)) for n in self.formats)
+        )
 
     @property
     def max_body_bytes(self) -> int:

@@ -1,10 +1,17 @@
 """The text of an environment variable -> the value of a setting; a `ValueError` says what it must be."""
 
+import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+HEIF_INSTALLED = importlib.util.find_spec("pillow_heif") is not None
+"""Whether the optional package is there that opens HEIC and HEIF."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "TIFF", *(("HEIF",) if HEIF_INSTALLED else ()))
+"""The image formats that are accepted by default, by Pillow's names."""
+
+_HEIF_NAMES = ("HEIF", "HEIC", "HIF")
 _HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 
 
@@ -53,9 +60,34 @@ def _hosts(text: str) -> tuple[str, ...]:
 
 
 def _formats(text: str) -> tuple[str, ...]:
-    if not (formats := names(text.upper())):
+    named = [part.lstrip(".") for part in re.split(r"[\s,;]+", text.upper()) if part]
+    if not named:
         raise ValueError("a list of image formats such as JPEG,PNG")
-    return formats
+    return tuple(dict.fromkeys(_format(name) for name in named))
+
+
+def _format(name: str) -> str:
+    """Pillow's name of a format, which may be given by what its files' names end in."""
+    # The plugins of all formats take a moment to load; the usual formats need none of them.
+    from PIL import Image
+
+    if name in _HEIF_NAMES:
+        if HEIF_INSTALLED:
+            return "HEIF"
+        raise ValueError(
+            f"a list of formats that can be opened; {name} needs pillow-heif (pip install pillow-heif)"
+        )
+    if name == "MPO":  # A JPEG with more images behind the first, of which only the first is opened.
+        return "JPEG"
+    if name in FORMATS:
+        return name
+    Image.init()
+    found = name if name in Image.OPEN else Image.registered_extensions().get(f".{name.lower()}", "")
+    if found not in Image.OPEN:
+        raise ValueError(
+            f"a list of image formats such as JPEG,PNG; {name[:20]} is not one that can be opened"
+        )
+    return found
 
 
 def _folder(text: str) -> Path:

@@ -42,7 +42,8 @@ SOLE_USERS = {
     "multipart": {"predictor.web.forms"},
     "zipfile": {"predictor.archives"},
 }
-PURE = {"numpy", "PIL", "predictor"}
+# The last is a plugin of Pillow that may be missing.
+PURE = {"numpy", "PIL", "predictor", "pillow_heif"}
 VAGUE = re.compile(r"utils?|helpers?|common|managers?|misc")
 PACKAGES = {".".join(path.parent.relative_to(PACKAGE.parent).parts) for path in PACKAGE.glob("*/__init__.py")}
 MODULES = {

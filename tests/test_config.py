@@ -6,6 +6,7 @@ import pytest
 
 from predictor.config import Settings, cores, defaults, documented
 from predictor.errors import ConfigError
+from predictor.readers import HEIF_INSTALLED
 
 
 def test_defaults() -> None:
@@ -117,6 +118,46 @@ def test_trusted_hosts() -> None:
     assert settings.trusted_hosts == ("api.example.com", ".example.org")
 
 
+@pytest.mark.parametrize(
+    ("text", "formats"),
+    [
+        ("JPG,TIF", ("JPEG", "TIFF")),
+        ("JPEG PNG", ("JPEG", "PNG")),
+        (" jpg;\tapng , .webp", ("JPEG", "PNG", "WEBP")),
+        ("jpeg,JPG,jfif,mpo", ("JPEG",)),
+        ("avif,pgm,jp2", ("AVIF", "PPM", "JPEG2000")),
+    ],
+)
+def test_names_of_formats(text: str, formats: tuple[str, ...]) -> None:
+    """A format may be given by what its files' names end in, in any case, between commas or spaces."""
+    assert Settings.from_environment({"PREDICTOR_FORMATS": text}).formats == formats
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("JPEG,NOSUCH", "NOSUCH"), ("PNG PDF", "PDF"), ("svg", "SVG"), ("image/jpeg", "IMAGE/JPEG")],
+)
+def test_formats_that_cannot_be_opened(text: str, name: str) -> None:
+    """A format that cannot be opened stops the start; the sentence names it."""
+    with pytest.raises(ConfigError, match=f"{name} is not one"):
+        Settings.from_environment({"PREDICTOR_FORMATS": text})
+
+
+@pytest.mark.skipif(HEIF_INSTALLED, reason="pillow-heif is installed")
+@pytest.mark.parametrize("text", ["HEIC", "jpeg,heif", ".hif"])
+def test_heic_without_its_package(text: str) -> None:
+    """HEIC needs a package; the sentence says how to get it."""
+    with pytest.raises(ConfigError, match="pip install pillow-heif"):
+        Settings.from_environment({"PREDICTOR_FORMATS": text})
+
+
+def test_media_types() -> None:
+    """Each format has its media type, by which a browser knows what may be chosen."""
+    settings = Settings(formats=("JPEG", "TIFF", "HEIF", "JPEG2000"))
+
+    assert settings.media_types == ("image/jpeg", "image/tiff", "image/heic", "image/heif", "image/jp2")
+
+
 def test_unknown_names() -> None:
     """A misspelt variable is refused instead of passed over."""
     with pytest.raises(ConfigError, match="PREDICTOR_WORKER;"):
@@ -139,7 +180,7 @@ def test_written_defaults() -> None:
 
     assert written.keys() == documented().keys()
     assert Settings.from_environment(values) == Settings()
-    assert written["PREDICTOR_FORMATS"] == "JPEG,PNG,WEBP,GIF,BMP"
+    assert written["PREDICTOR_FORMATS"].startswith("JPEG,PNG,WEBP,GIF,BMP,AVIF,TIFF")
     assert written["PREDICTOR_MAX_IMAGE_MB"] == "20"
     assert {name for name, text in written.items() if text in described} == {
         "PREDICTOR_WORKERS", "PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN", "PREDICTOR_TRUSTED_HOSTS",

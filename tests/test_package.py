@@ -134,4 +134,6 @@ def test_metadata(wheel: Path) -> None:
     assert metadata.version == predictor.__version__
     assert metadata.metadata["License-Expression"] == "Apache-2.0"
     assert len(licences) == 1
-    assert len(metadata.requires or []) == sum(bool(line) and not line.startswith("#") for line in lines)
+    always = [one for one in metadata.requires or [] if "extra ==" not in one]
+    assert len(always) == sum(bool(line) and not line.startswith("#") for line in lines)
+    assert metadata.metadata.get_all("Provides-Extra") == ["heic"]

@@ -11,9 +11,11 @@ from predictor.errors import ImageTooLarge, InvalidImage, InvalidRequest
 from predictor.evaluation import tables
 
 SUFFIXES = {
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif",
+    ".tiff", ".avif", ".avifs", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".ico", ".tga", ".pcx",
+    ".psd", ".svg", ".ppm", ".pgm", ".pbm", ".pnm", ".qoi", ".dds", ".dng", ".cr2", ".cr3", ".nef", ".arw",
 }  # fmt: skip
-"""What the names of pictures end in, in lower case."""
+"""What the names of images end in, in lower case. Those that are not accepted are read, to be named."""
 
 MAX_IMAGES = 50_000
 """Pictures in one evaluation."""
@@ -33,11 +35,13 @@ class Picture:
         name: its path within the set.
         truth: what may name its class, the surest first; empty if nothing does.
         read: gives the bytes of its file, or raises a PredictorError.
+        left_out: why it is not even read; None if it is.
     """
 
     name: str
     truth: tuple[str, ...]
     read: Read
+    left_out: str | None = None
 
 
 def on_disk(path: Path) -> list[Picture]:
@@ -88,23 +92,43 @@ def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> l
         InvalidRequest: there are no pictures, or a table cannot be read.
     """
     still_wanted()
-    shown = {name: read for name, read in files.items() if not is_hidden(name)}
-    pictures = {name: read for name, read in shown.items() if _suffix(name) in SUFFIXES}
-    said = {name: shown[name] for name in sorted(shown) if _suffix(name) in tables.SUFFIXES}
+    shown = {name: files[name] for name in sorted(files) if not is_hidden(name)}
+    said = {name: read for name, read in shown.items() if _suffix(name) in tables.SUFFIXES}
+    images = {name: read for name, read in shown.items() if _suffix(name) in SUFFIXES}
+    others = [
+        Picture(name, (), read, "Its name does not end as that of an image does, such as .jpg or .png.")
+        for name, read in shown.items()
+        if name not in said and name not in images
+    ]
     for table, rows in tables.rows_of(said, still_wanted):
-        if found := _by_table(PurePosixPath(table).parent, rows, pictures):
-            return _some(found)
-    folders = {str(PurePosixPath(name).parent) for name in pictures}
+        if found := _by_table(PurePosixPath(table).parent, rows, images):
+            return _some([*found, *_not_named(table, found, images), *others])
+    folders = {str(PurePosixPath(name).parent) for name in images}
     truth = _by_folder if len(folders) > 1 else _by_name
-    return _some([Picture(name, truth(PurePosixPath(name)), read) for name, read in sorted(pictures.items())])
+    return _some(
+        [*(Picture(name, truth(PurePosixPath(name)), read) for name, read in images.items()), *others]
+    )
+
+
+def _not_named(table: str, found: list[Picture], images: Files) -> list[Picture]:
+    named = {picture.name for picture in found}
+    reason = f"The table {archives.shown(table)} does not name it."
+    return [Picture(name, (), read, reason) for name, read in images.items() if name not in named]
 
 
 def _some(pictures: list[Picture]) -> list[Picture]:
-    if not pictures:
-        raise InvalidRequest("There are no images in the upload.")
+    if all(picture.left_out for picture in pictures):
+        raise InvalidRequest(f"There are no images in the upload{_left_out(pictures)}.")
     if len(pictures) > MAX_IMAGES:
         raise InvalidRequest(f"At most {MAX_IMAGES} images can be evaluated at once.")
     return pictures
+
+
+def _left_out(pictures: list[Picture]) -> str:
+    if not pictures:
+        return ""
+    first = f"{archives.shown(pictures[0].name)}: {pictures[0].left_out}".rstrip(".")
+    return f"; {len(pictures)} other file(s) were left out, the first is {first}"
 
 
 def _suffix(name: str) -> str:

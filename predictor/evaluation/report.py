@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 
+from predictor.archives import shown
 from predictor.config import shipped
 from predictor.errors import InvalidRequest
 from predictor.evaluation.images import Picture
@@ -55,8 +56,11 @@ def evaluation(found: Sequence[ImageResult], classes: Classes, seconds: float) -
 
 
 def _nothing(found: Sequence[ImageResult]) -> str:
-    problem = next((one.problem for one in found if one.problem), "The images have no labels.")
-    return f"No image could be evaluated. The first problem: {problem}"
+    first = next((one for one in found if one.problem), None)
+    if first is None:
+        return "No image could be evaluated. The images have no labels."
+    count = f"None of the {len(found)} files could be evaluated."
+    return f"{count} The first is {shown(first.name)}: {first.problem}"
 
 
 def _among(one: tuple[int, Answer]) -> bool:

@@ -52,7 +52,7 @@ class ImageResult:
         name: its path within the set.
         truth: the index of its class; None if nothing names one.
         answer: the model's answer; None if there is none.
-        problem: why there is no answer, or no truth although something was said.
+        problem: why there is no answer or no truth.
     """
 
     name: str
@@ -91,13 +91,18 @@ def parallel_map(work: Callable[[_In], _Out], items: Iterable[_In], threads: int
 
 
 def _classify(picture: Picture, classes: Classes, classify: Classify) -> ImageResult:
+    if picture.left_out:
+        return ImageResult(picture.name, None, None, picture.left_out)
     truth = classes.find(picture.truth)
     try:
         answer = classify(picture.read())
     except PredictorError as error:
         return ImageResult(picture.name, truth, None, error.detail)
-    if truth is None and picture.truth:
-        return ImageResult(
-            picture.name, None, answer, f"{picture.truth[0][:100]} is not a class of the model."
-        )
-    return ImageResult(picture.name, truth, answer)
+    return ImageResult(picture.name, truth, answer, None if truth is not None else no_class(picture))
+
+
+def no_class(picture: Picture) -> str:
+    """Why the class of an image is not known."""
+    if not picture.truth:
+        return "Nothing says its class."
+    return f"{picture.truth[0][:100]} is not a class of the model."

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from predictor.archives import shown
 from predictor.errors import InvalidRequest, PredictorError
 from predictor.evaluation.candidates import Candidate, geometries, values
 from predictor.evaluation.images import Picture
 from predictor.evaluation.measures import Share, sign_test
-from predictor.evaluation.runner import TOP, Progress, parallel_map
+from predictor.evaluation.runner import TOP, Progress, no_class, parallel_map
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import Preprocessing, to_tensor
@@ -96,12 +97,13 @@ class Tuner:
         classes = Classes(self.spec.labels)
         truths = [classes.find(picture.truth) for picture in pictures]
         labelled = any(truth is not None for truth in truths)
-        chosen = [
-            (picture, truth)
-            for picture, truth in zip(pictures, truths, strict=True)
-            if truth is not None or not labelled
-        ]
-        first, problems = values(self.spec.preprocessing), dict[str, str]()
+        chosen, problems = [], dict[str, str]()
+        for picture, truth in zip(pictures, truths, strict=True):
+            if picture.left_out or (labelled and truth is None):
+                problems[picture.name] = picture.left_out or no_class(picture)
+            else:
+                chosen.append((picture, truth))
+        first = values(self.spec.preprocessing)
         later = len(geometries(first[0]))
         total = len(chosen) * (len(first) + later)
         tried = yield from self._try(first, chosen, problems, Progress(0, total))
@@ -130,8 +132,9 @@ class Tuner:
                     one.scores.append(score)
             yield progress
         if not tried[0].scores:
+            name, problem = next(iter(problems.items()))
             raise InvalidRequest(
-                f"No image could be used. The first problem: {next(iter(problems.values()))}"
+                f"None of the {len(pictures)} images could be used. The first is {shown(name)}: {problem}"
             )
         return tried
 
@@ -154,14 +157,16 @@ class Tuner:
 
 
 def sample(pictures: Sequence[Picture], most: int) -> list[Picture]:
-    """At most so many of the pictures: as many of each class as can be, always the same ones."""
-    if len(pictures) <= most:
-        return list(pictures)
+    """At most so many of the pictures, as many of each class as can be, always the same; and the left out."""
+    images = [picture for picture in pictures if not picture.left_out]
+    others = [picture for picture in pictures if picture.left_out]
+    if len(images) <= most:
+        return [*images, *others]
     groups: dict[tuple[str, ...], list[int]] = {}
-    for place in np.random.default_rng(0).permutation(len(pictures)).tolist():
-        groups.setdefault(pictures[place].truth[:1], []).append(place)
+    for place in np.random.default_rng(0).permutation(len(images)).tolist():
+        groups.setdefault(images[place].truth[:1], []).append(place)
     turns = sorted((turn, place) for group in groups.values() for turn, place in enumerate(group))
-    return [pictures[place] for place in sorted(place for _, place in turns[:most])]
+    return [*(images[place] for place in sorted(place for _, place in turns[:most])), *others]
 
 
 def _ranked(tried: Sequence[_Tried], *, labelled: bool) -> list[_Tried]:

@@ -5,6 +5,7 @@ is decoded. Metadata is dropped before decoding, except for the EXIF orientation
 """
 
 import contextlib
+import hashlib
 import io
 import struct
 import warnings
@@ -12,13 +13,14 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from PIL import Image, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
 from predictor.config import Settings
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
-from predictor.image import formats, kinds
+from predictor.image import formats, isobmff, kinds, tiff
 from predictor.image.resize import Scaled
-from predictor.image.rgb import orientation, to_rgb, to_rgba, upright
+from predictor.image.rgb import orientation, to_rgb, to_rgba, upright, without_unused_alpha
+from predictor.readers import FORMATS, HEIF_INSTALLED
 
 # JPEG, GIF and WebP cannot have a longer side; resizing costs memory in proportion to it.
 MAX_SIDE = 65_535
@@ -28,7 +30,6 @@ _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
     ("PNG", 0, (formats.SIGNATURE,)),
     ("GIF", 0, (b"GIF87a", b"GIF89a")),
     ("TIFF", 0, (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
-    ("AVIF", 4, (b"ftypavif", b"ftypavis")),
     ("JPEG2000", 0, (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")),
     ("ICO", 0, (b"\0\0\1\0",)),
     ("PSD", 0, (b"8BPS",)),
@@ -38,33 +39,33 @@ _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
     ("QOI", 0, (b"qoif",)),
     ("ICNS", 0, (b"icns",)),
 )
-_SIGNED = {name for name, _, _ in _SIGNATURES} | {"WEBP", "BMP"}
+_SIGNED = {name for name, _, _ in _SIGNATURES} | {"WEBP", "BMP", "AVIF", "HEIF"}
+_HEIC_NEEDS = "; the service opens HEIC as well if the package pillow-heif is installed"
 _STRIP: dict[str, Callable[[bytes], tuple[bytes, bytes]]] = {
     "JPEG": formats.strip_jpeg,
     "PNG": formats.strip_png,
     "GIF": formats.strip_gif,
+    "TIFF": tiff.strip_tiff,
+    "AVIF": isobmff.strip_avif,
 }
 # What Pillow's parsers have been seen to raise, and what their code can raise, on damaged bytes.
 _DAMAGED = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BufferError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
+    *(ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, LookupError, MemoryError),
+    *(OSError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error, zlib.error),
 )
 # Each thread checks pixels itself, from the header, against its own limits. Pillow's check reaches
 # where that cannot, pictures inside an icon, but half of it is a warning, and changing the
 # warning filters around a call is not safe in threads: so the warning is off, once, for good.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# What is wrong with the tags of a TIFF is nothing for the service's log.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
+# As many images are decoded at once as there are cores; more threads for one would only take turns.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+if HEIF_INSTALLED:
+    import pillow_heif
+
+    pillow_heif.options.DECODE_THREADS = 1
+    pillow_heif.register_heif_opener(thumbnails=False)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Limits:
         max_bytes: most bytes of an encoded picture.
     """
 
-    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+    formats: tuple[str, ...] = FORMATS
     max_pixels: int = 50_000_000
     max_bytes: int = 20_000_000
 
@@ -93,6 +94,8 @@ def sniff(data: bytes) -> str | None:
         return "WEBP" if data[8:12] == b"WEBP" else None
     if data.startswith(b"BM"):
         return "BMP" if int.from_bytes(data[14:18], "little") in _BMP_HEADERS else None
+    if data.startswith(b"ftyp", 4):
+        return isobmff.format_of(data)
     found = (name for name, offset, marks in _SIGNATURES if data.startswith(marks, offset))
     return next(found, None)
 
@@ -124,11 +127,14 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0, *, mode: str =
     name = sniff(data)
     formats = _openable(name, data, limits)
     with _translated():
-        stripped, exif = _STRIP.get(name or "", _as_it_is)(data)
-        image = _open(stripped, formats, limits)
+        stripped, exif = _STRIP[name](data) if name in _STRIP else (data, b"")
+        image = _open(_ended(stripped, limits) if name == "JPEG" else stripped, formats, limits)
+        if name == "AVIF":
+            isobmff.check_frames(stripped, limits.max_pixels)
         whole = image.size
         drafted = image.draft(None, (shortest, shortest)) if shortest > 0 else None
         image.load()
+        image = without_unused_alpha(image)
         box = (0, 0, *whole) if drafted is None else drafted[1]
         scaled = Scaled(to_rgba(image) if mode == "RGBA" else to_rgb(image), whole, box)
         return upright(scaled, orientation(exif or _exif(image)))
@@ -154,7 +160,8 @@ def _openable(name: str | None, data: bytes, limits: Limits) -> tuple[str, ...]:
 
 def _unsupported(data: bytes, limits: Limits) -> UnsupportedImage:
     taken = ", ".join(limits.formats)
-    return UnsupportedImage(f"{kinds.explain(data)} Send an image of a supported format: {taken}.")
+    more = _HEIC_NEEDS if sniff(data) == "HEIF" and not HEIF_INSTALLED else ""
+    return UnsupportedImage(f"{kinds.explain(data)} Send an image of a supported format: {taken}{more}.")
 
 
 def _is_known(name: str) -> bool:
@@ -169,6 +176,8 @@ def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> Image.Image:
     except UnidentifiedImageError as error:
         if _SIGNED.isdisjoint(formats):
             raise _unsupported(data, limits) from error
+        if formats == ("TIFF",):
+            raise UnsupportedImage(tiff.OTHER_PIXELS) from error
         raise
     if image.width * image.height > limits.max_pixels or max(image.size) > MAX_SIDE:
         raise ImageTooLarge(
@@ -178,8 +187,13 @@ def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> Image.Image:
     return image
 
 
-def _as_it_is(data: bytes) -> tuple[bytes, bytes]:
-    return data, b""
+def _ended(data: bytes, limits: Limits) -> bytes:
+    """The JPEG with an end marker; if only that was missing, nothing before it can be part of the pixels."""
+    endings = formats.endings(data)
+    pixels = (_open(ended, ("JPEG",), limits).tobytes() for ended in endings)
+    if len({hashlib.blake2b(one).digest() for one in pixels}) > 1:
+        raise InvalidImage("The image is damaged or incomplete.")
+    return endings[0] if endings else data
 
 
 def _exif(image: Image.Image) -> bytes:

@@ -96,6 +96,49 @@ def _scans(data: bytes, position: int) -> int:
     raise InvalidImage(_TOO_MANY)
 
 
+END = b"\xff\xd9"
+_RESTARTS = [bytes((0xFF, marker)) for marker in range(0xD0, 0xD8)]
+_BITS = (b"\x5a\xc3" * 256, b"\xa5\x3c" * 256)
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def endings(data: bytes) -> tuple[bytes, ...]:
+    """The JPEG with the end marker that it lacks, at once and behind bytes that may belong to its last scan.
+
+    All of them have the same pixels if only the end marker is missing. Without any if it is there.
+
+    Raises:
+        InvalidImage: scans are missing as well.
+    """
+    if data.rfind(END) >= 0:
+        return ()
+    if not _all_scans(data):
+        raise InvalidImage("The JPEG image is truncated.")
+    begun = data.rstrip(b"\xff")
+    last = max((begun.rfind(marker), number + 1) for number, marker in enumerate(_RESTARTS))
+    restart = _RESTARTS[last[1] % 8 if last[0] > begun.rfind(b"\xff\xda") else 0]
+    return begun + END, *(b"".join((begun, bits, restart, bits, END)) for bits in _BITS)
+
+
+def _all_scans(data: bytes) -> bool:
+    """Whether the scans give each coefficient of each component to its last bit (T.81, B.2.3 and G)."""
+    missing: dict[int, set[int]] = {}
+    position = 2
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.search(data, position)
+        if found is None:
+            break
+        marker, start = found[1][0], found.start()
+        position = found.end() if marker in _ALONE else _end(data, start)
+        if marker in _SOF:
+            missing |= {name: set(range(64)) for name in data[start + 10 : position : 3]}
+        elif marker == _SOS:
+            first, last, bits = data[position - 3 : position]
+            for name in data[start + 5 : position - 3 : 2]:
+                missing.get(name, set()).difference_update(() if bits & 15 else range(first, last + 1))
+    return bool(missing) and not any(missing.values())
+
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_CHUNKS = 100_000
 _KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND")

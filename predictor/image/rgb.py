@@ -10,6 +10,8 @@ from PIL import Image
 from predictor.image.resize import Scaled
 
 _DEEP = ("I", "F")
+# Their alpha is often a byte that programs without alpha leave zero.
+_SPARE_ALPHA = ("BMP", "DIB", "ICO", "CUR", "TGA")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -28,6 +30,16 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def to_rgba(image: Image.Image) -> Image.Image:
     """The image as RGBA; what has no transparency is opaque."""
     return to_rgb(image).convert("RGBA") if image.mode.startswith(_DEEP) else _to_rgba(image)
+
+
+def without_unused_alpha(image: Image.Image) -> Image.Image:
+    """A loaded image, as opaque if its alpha is zero everywhere for no reason of the person who made it."""
+    if image.format in _SPARE_ALPHA and image.mode == "RGBA":
+        return image.convert("RGB") if image.getchannel("A").getbbox() is None else image
+    # Where the planes of a grey TIFF lie apart, its alpha is not read.
+    if image.format == "TIFF" and image.mode in ("LA", "La"):
+        return image.getchannel("L") if image.getchannel(1).getbbox() is None else image
+    return image
 
 
 def _to_rgba(image: Image.Image) -> Image.Image:

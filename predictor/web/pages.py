@@ -69,6 +69,7 @@ def _index(worker: Worker, **shown: Any) -> str:
         "model": _model(worker),
         "limits": {
             "formats": list(settings.formats),
+            "media_types": settings.media_types,
             "max_image_mb": settings.max_image_mb,
             "max_megapixels": settings.max_megapixels,
             "max_batch": settings.max_batch,

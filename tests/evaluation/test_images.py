@@ -34,7 +34,7 @@ def said(found: list[Picture]) -> dict[str, tuple[str, ...]]:
 
 
 def test_class_folders(tree: Tree) -> None:
-    """A folder's name is the class of its pictures; other and hidden files are passed by."""
+    """A folder's name is the class of its pictures; other files are left out, hidden ones passed by."""
     folder = tree(
         {
             "cat/1.jpg": "a",
@@ -42,12 +42,16 @@ def test_class_folders(tree: Tree) -> None:
             "tiger cat/1.png": "c",
             "README.md": "no",
             "cat/.DS_Store": "no",
+            "cat/Thumbs.db": "no",
             "__MACOSX/cat/._1.jpg": "no",
         }
     )
 
-    found = on_disk(folder)
+    *found, other = on_disk(folder)
 
+    assert (other.name, other.truth) == ("README.md", ())
+    assert "name does not end" in (other.left_out or "")
+    assert [picture.left_out for picture in found] == [None] * 3
     assert said(found) == {"cat/1.jpg": ("cat",), "cat/2.JPEG": ("cat",), "tiger cat/1.png": ("tiger cat",)}
     assert [picture.read() for picture in found] == [b"a", b"b", b"c"]
 
@@ -97,10 +101,26 @@ def test_foreign_table(tree: Tree) -> None:
     }
 
 
+def test_left_out(tree: Tree) -> None:
+    """Images of kinds that are not accepted are read, to be named; other files only counted."""
+    folder = tree({"cat/a.jpg": "", "cat/b.HEIC": "b", "cat/c.jxl": "", "cat/d": "", "clip.mp4": ""})
+
+    assert {picture.name: picture.left_out is None for picture in on_disk(folder)} == {
+        "cat/a.jpg": True, "cat/b.HEIC": True, "cat/c.jxl": True, "cat/d": False, "clip.mp4": False,
+    }  # fmt: skip
+    tree({"labels.csv": "file,label\ncat/a.jpg,cat\n"})
+    assert {picture.name: picture.left_out for picture in on_disk(folder) if picture.left_out} == {
+        "cat/b.HEIC": "The table labels.csv does not name it.",
+        "cat/c.jxl": "The table labels.csv does not name it.",
+        "cat/d": "Its name does not end as that of an image does, such as .jpg or .png.",
+        "clip.mp4": "Its name does not end as that of an image does, such as .jpg or .png.",
+    }
+
+
 def test_nothing(tree: Tree) -> None:
-    """A folder without pictures is refused."""
-    with pytest.raises(InvalidRequest, match="no images"):
-        on_disk(tree({"notes.txt": ""}))
+    """A folder without pictures is refused; what was left out is counted, with the reason of the first."""
+    with pytest.raises(InvalidRequest, match=r"no images .*; 2 other .*first is notes.md: Its name"):
+        on_disk(tree({"notes.md": "", "notes.txt": ""}))
 
 
 def test_no_table(tree: Tree) -> None:

@@ -29,6 +29,7 @@ def test_judged() -> None:
         Picture("b", ("lion",), lambda: b"\1"),
         Picture("c", ("dog",), lambda: b""),
         Picture("d", (), lambda: b"\1"),
+        Picture("e", ("cat",), lambda: b"\0", "No image."),
     ]
 
     found = list(classify_all(pictures, CLASSES, classify, threads=3))
@@ -37,9 +38,10 @@ def test_judged() -> None:
         ("a", 0, None),
         ("b", None, "lion is not a class of the model."),
         ("c", 1, "The image is empty."),
-        ("d", None, None),
+        ("d", None, "Nothing says its class."),
+        ("e", None, "No image."),
     ]
-    assert [one.answer.ranked[0][0] if one.answer else None for one in found] == [0, 1, None, 1]
+    assert [one.answer.ranked[0][0] if one.answer else None for one in found] == [0, 1, None, 1, None]
 
 
 def test_order_and_width() -> None:

@@ -86,10 +86,21 @@ def test_bad_pictures() -> None:
 
 
 def test_unlabelled_among_labelled() -> None:
-    """Where some pictures have labels, those without are not counted."""
-    _, report = ranking([picture("red"), picture("blue", truth=False)])
+    """Where some pictures have labels, those without are left out with the reason."""
+    film = Picture("film.mp4", (), bytes, "Not an image.")
+    _, report = ranking([picture("red"), picture("blue", truth=False), film])
 
-    assert (report["pictures"], report["labelled"]) == (1, True)
+    assert (report["pictures"], report["labelled"], report["left_out"]) == (1, True, 2)
+    assert [one["problem"] for one in report["problems"]] == ["Nothing says its class.", "Not an image."]
+
+
+def test_sample_keeps_what_is_left_out() -> None:
+    """Files that are left out take no image's place, and are still counted."""
+    others = [Picture(f"{n}.mp4", (), bytes, "Not an image.") for n in range(5)]
+
+    chosen = sample([picture("red"), *others, picture("blue"), picture("red")], 2)
+
+    assert [one.left_out is None for one in chosen] == [True] * 2 + [False] * 5
 
 
 def test_no_labels() -> None:

@@ -594,7 +594,7 @@ FAILURES = {
     "nested": (answer(PICTURE, "200 OK", "Content-Encoding: gzip, br, zstd"), FetchFailed, "compressed"),
     "json": (answer(b'{"error": 1}', "200 OK", "Content-Type: application/json"), FetchFailed, "sent JSON"),
     "bomb": (
-        answer(gzip.compress(bytes(5_000_000)), "200 OK", "Content-Encoding: gzip"),
+        answer(gzip.compress(bytes(5_000_000), mtime=0), "200 OK", "Content-Encoding: gzip"),
         ImageTooLarge,
         "1000000 bytes",
     ),
@@ -604,7 +604,7 @@ FAILURES = {
         "1000000 bytes",
     ),
     "cut gzip": (
-        answer(gzip.compress(PICTURE)[:-9], "200 OK", "Content-Encoding: gzip"),
+        answer(gzip.compress(PICTURE, mtime=0)[:-9], "200 OK", "Content-Encoding: gzip"),
         FetchFailed,
         "incomplete",
     ),
@@ -642,7 +642,7 @@ def test_useless_answer(serve: Serve, name: str) -> None:
         answer(b"<!doctype html><p>Please log in</p>", "200 OK", "Content-Type: text/html; charset=utf-8"),
         answer(b"Please log in", "200 OK", "Content-Type: text/html"),
         answer(b"<html>", "200 OK", "Content-Type: image/jpeg"),
-        answer(gzip.compress(b"<html>"), "200 OK", "Content-Encoding: gzip"),
+        answer(gzip.compress(b"<html>", mtime=0), "200 OK", "Content-Encoding: gzip"),
     ],
 )
 def test_page(serve: Serve, data: bytes) -> None:
@@ -677,9 +677,9 @@ CODINGS = {
     "utf-8": PICTURE,
     "none": PICTURE,
     "cat": PICTURE,
-    "gzip": gzip.compress(PICTURE),
-    "aws-chunked, gzip": gzip.compress(PICTURE),
-    "x-gzip": gzip.compress(PICTURE[:1000]) + gzip.compress(PICTURE[1000:]) + b"\0\0",
+    "gzip": gzip.compress(PICTURE, mtime=0),
+    "aws-chunked, gzip": gzip.compress(PICTURE, mtime=0),
+    "x-gzip": gzip.compress(PICTURE[:1000], mtime=0) + gzip.compress(PICTURE[1000:]) + b"\0\0",
     "deflate": zlib.compress(PICTURE),
 }
 
@@ -695,7 +695,7 @@ def test_coded_body(serve: Serve, name: str) -> None:
 @pytest.mark.promise("S11")
 def test_limit_holds_for_what_comes_out(serve: Serve) -> None:
     """A compressed body may have as many bytes as a plain one."""
-    server = serve(says(answer(gzip.compress(PICTURE), "200 OK", "Content-Encoding: gzip")))
+    server = serve(says(answer(gzip.compress(PICTURE, mtime=0), "200 OK", "Content-Encoding: gzip")))
     assert fetcher(server, max_bytes=len(PICTURE)).fetch(server.url) == PICTURE
     with pytest.raises(ImageTooLarge):
         fetcher(server, max_bytes=len(PICTURE) - 1).fetch(server.url)

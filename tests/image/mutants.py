@@ -92,12 +92,16 @@ def _told() -> dict[str, Any]:
 
 
 def _made() -> dict[str, dict[str, bytes]]:
-    _, rgb, _ = _sources()
-    frames: dict[str, Any] = {"save_all": True, "append_images": [rgb.rotate(180), rgb.rotate(90)]}
     made = {"JPEG": _jpegs(), "PNG": _pngs(), "WEBP": _webps(), "GIF": _gifs()}
+    made |= {"AVIF": _avifs(), "TIFF": _tiffs()}
     for kind, named in made.items():
-        named["frames"] = encoded(rgb, "MPO" if kind == "JPEG" else kind, **frames)
+        named["frames"] = _frames("MPO" if kind == "JPEG" else kind)
     return {**made, "BMP": _bmps()}
+
+
+def _frames(kind: str) -> bytes:
+    _, rgb, _ = _sources()
+    return encoded(rgb, kind, save_all=True, append_images=[rgb.rotate(180), rgb.rotate(90)])
 
 
 def _jpegs() -> dict[str, bytes]:
@@ -154,6 +158,36 @@ def _bmps() -> dict[str, bytes]:
         "palette": encoded(rgba.convert("P"), "BMP"),
         "one bit": encoded(grey.convert("1"), "BMP"),
         "runs": _runs(),
+    }
+
+
+def _avifs() -> dict[str, bytes]:
+    rgba, rgb, grey = _sources()
+    return {
+        "lossy": encoded(rgb, "AVIF"),
+        "444": encoded(rgb, "AVIF", subsampling="4:4:4", quality=100),
+        "alpha": encoded(rgba, "AVIF"),
+        "grey": encoded(grey, "AVIF"),
+        "told": encoded(rgb, "AVIF", xmp=b"<x/>", **_told()),
+    }
+
+
+def _tiffs() -> dict[str, bytes]:
+    rgba, rgb, grey = _sources()
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    return {
+        "rgb": encoded(rgb, "TIFF"),
+        "lzw": encoded(rgb, "TIFF", compression="tiff_lzw"),
+        "deflate": encoded(rgba, "TIFF", compression="tiff_adobe_deflate"),
+        "jpeg": encoded(rgb, "TIFF", compression="jpeg"),
+        "packbits": encoded(grey, "TIFF", compression="packbits"),
+        "fax": encoded(grey.convert("1"), "TIFF", compression="group4"),
+        "palette": encoded(rgba.convert("P"), "TIFF"),
+        "cmyk": encoded(rgb.convert("CMYK"), "TIFF", compression="tiff_lzw"),
+        "16 bits": encoded(deep, "TIFF"),
+        "floating point": encoded(grey.convert("F"), "TIFF"),
+        "big": encoded(rgb, "TIFF", big_tiff=True),
+        "told": encoded(rgb, "TIFF", dpi=(72, 72), **_told()),
     }
 
 

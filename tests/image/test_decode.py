@@ -15,7 +15,7 @@ from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from predictor.image.decode import MAX_SIDE, Limits, decode, decode_scaled, sniff
 
 LIMITS = Limits()
-LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "WEBP": {"lossless": True}, "BMP": {}}
+LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "WEBP": {"lossless": True}, "BMP": {}, "TIFF": {}}
 Pixels = npt.NDArray[np.uint8]
 Encode = Callable[..., bytes]
 
@@ -27,7 +27,7 @@ def _sample(kind: str) -> bytes:
     return out.getvalue()
 
 
-SAMPLES = {kind: _sample(kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP")}
+SAMPLES = {kind: _sample(kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "TIFF")}
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
@@ -62,7 +62,7 @@ def test_decode_jpeg(options: dict[str, Any], smooth: Pixels, encode: Encode) ->
     assert np.abs(np.asarray(image, int) - smooth).mean() < 2
 
 
-@pytest.mark.parametrize("kind", ["TIFF", "AVIF", "ICO", "PPM", "TGA", "PCX"])
+@pytest.mark.parametrize("kind", ["JPEG2000", "ICO", "PPM", "TGA", "PCX"])
 def test_decode_other_formats(kind: str, smooth: Pixels, encode: Encode) -> None:
     """A format beyond the default ones is opened when it is named, and only then."""
     data = encode(Image.fromarray(smooth).resize((64, 64)), kind)
@@ -84,8 +84,6 @@ def test_decode_unknown_format_name() -> None:
     [
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
         b"8BPS\0\1" + bytes(64),
-        b"II*\0\x08\0\0\0" + bytes(64),
-        b"MM\0*\0\0\0\x08" + bytes(64),
         b"%PDF-1.7\n1 0 obj\n",
         b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>",
         b"<svg onload='alert(1)'/>",
@@ -193,7 +191,7 @@ def test_decode_threads_keep_their_limits() -> None:
 
 
 @pytest.mark.promise("I5")
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "MPO"])
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "MPO", "AVIF", "TIFF"])
 def test_decode_first_frame(kind: str, encode: Encode) -> None:
     """Of several frames the first is taken."""
     frames = [Image.new("RGB", (24, 16), colour) for colour in ("red", "lime", "blue")]

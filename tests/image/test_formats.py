@@ -4,6 +4,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -131,6 +132,58 @@ def test_too_many_segments_between_scans(decoy: bytes, progressive: bytes) -> No
         strip_jpeg(data)
 
     assert time.process_time() - start < 0.5
+
+
+JPEGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "baseline": ("RGB", {}),
+    "progressive": ("RGB", {"progressive": True}),
+    "restarts": ("RGB", {"restart_marker_blocks": 3}),
+    "grey": ("L", {"optimize": True}),
+    "grey progressive": ("L", {"progressive": True}),
+    "cmyk": ("CMYK", {"quality": 95}),
+}
+
+
+@pytest.fixture(params=JPEGS)
+def whole(request: pytest.FixtureRequest, smooth: npt.NDArray[np.uint8], encode: Encode) -> bytes:
+    """A JPEG of each way of writing."""
+    mode, options = JPEGS[request.param]
+    return encode(Image.fromarray(smooth).convert(mode), "JPEG", **options)
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+@pytest.mark.parametrize("shortest", [0, 24])
+def test_no_end_marker(missing: int, shortest: int, whole: bytes) -> None:
+    """A JPEG that lacks only its end marker, or half of that, has the pixels that it has with it."""
+    got = decode(whole[:-missing], Limits(), shortest)
+
+    assert got.tobytes() == decode(whole, Limits(), shortest).tobytes()
+
+
+def test_no_end_marker_with_metadata(whole: bytes) -> None:
+    """An end marker inside metadata is not that of the image."""
+    thumbnail = _segment(0xE1, b"Exif\0\0" + whole[:50] + b"\xff\xd9")
+
+    assert decode(whole[:2] + thumbnail + whole[2:-2], Limits()).size == (128, 96)
+
+
+@pytest.mark.promise("I4")
+def test_more_than_the_end_marker_is_missing(whole: bytes) -> None:
+    """If any byte of the last scan is missing as well, the image is refused."""
+    for missing in (*range(3, 60), *range(60, len(whole) - 400, 97)):
+        with pytest.raises(InvalidImage):
+            decode(whole[:-missing], Limits())
+
+
+@pytest.mark.promise("I4")
+def test_scans_are_missing(progressive: bytes) -> None:
+    """An image whose later scans are missing is blurred, not whole, although each scan is complete."""
+    segments = [at for at in range(len(progressive)) if progressive[at : at + 2] in (b"\xff\xc4", SOS)]
+
+    assert len(segments) > 8
+    for end in segments[1:]:
+        with pytest.raises(InvalidImage):
+            decode(progressive[:end], Limits())
 
 
 MakePng = Callable[..., bytes]

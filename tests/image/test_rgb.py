@@ -13,7 +13,7 @@ from PIL import Image
 from predictor.image.decode import Limits, decode, decode_scaled
 from predictor.image.rgb import orientation, to_rgb
 
-LIMITS = Limits(formats=("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"))
+LIMITS = Limits()
 Pixels = npt.NDArray[np.uint8]
 Encode = Callable[..., bytes]
 RNG = np.random.default_rng(11)
@@ -60,6 +60,70 @@ def test_la_on_white(pixels: Pixels, encode: Encode) -> None:
     assert image.mode == "LA"
     got = _decoded(encode(image, "PNG"))
     assert np.abs(got - _on_white(_grey(pixels[..., 0]), pixels[..., 1])).max() <= 1
+
+
+@pytest.mark.parametrize("header", [56, 108, 124])
+@pytest.mark.parametrize(
+    ("order", "masks"), [("BGRA", (0xFF0000, 0xFF00, 0xFF)), ("RGBA", (0xFF, 0xFF00, 0xFF0000))]
+)
+@pytest.mark.parametrize("alpha", [0, 1, 255])
+def test_bmp_alpha(header: int, order: str, masks: tuple[int, ...], alpha: int, pixels: Pixels) -> None:
+    """A BMP whose alpha is zero everywhere is opaque; any other alpha shows white behind."""
+    values = np.dstack(
+        [pixels if order == "RGBA" else pixels[..., ::-1], np.zeros(pixels.shape[:2], np.uint8)]
+    )
+    values[0, 0, 3] = alpha
+    start = 14 + header
+    fields = struct.pack(
+        "<LllHHLLllLL4L", header, 56, 40, 1, 32, 3, values.size, 0, 0, 0, 0, *masks, 0xFF000000
+    )
+    file = struct.pack("<2sLHHL", b"BM", start + values.size, 0, 0, start)
+    data = file + fields.ljust(header, b"\0") + values[::-1].tobytes()
+
+    got = _decoded(data)
+
+    assert np.array_equal(got, pixels) if not alpha else (got[1:] == 255).all()
+    opaque = decode_scaled(data, LIMITS, mode="RGBA").pixels.getchannel("A").getextrema()
+    assert opaque == ((255, 255) if not alpha else (0, alpha))
+
+
+def test_transparent_everywhere(pixels: Pixels, encode: Encode) -> None:
+    """In formats whose programs know alpha, an image that is transparent everywhere is white."""
+    image = Image.fromarray(np.dstack([pixels, np.zeros(pixels.shape[:2], np.uint8)]))
+
+    for kind in ("PNG", "WEBP", "TIFF", "AVIF"):
+        assert (_decoded(encode(image, kind)) == 255).all()
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_avif(subsampling: str, smooth: Pixels, encode: Encode) -> None:
+    """An AVIF of high quality comes back within two levels on average, with its alpha on white."""
+    alpha = np.linspace(0, 255, smooth.shape[1]).astype(np.uint8)[np.newaxis].repeat(len(smooth), 0)
+    plain = _decoded(encode(Image.fromarray(smooth), "AVIF", quality=95, subsampling=subsampling))
+    clear = _decoded(
+        encode(Image.fromarray(np.dstack([smooth, alpha])), "AVIF", quality=95, subsampling=subsampling)
+    )
+    grey = _decoded(encode(Image.fromarray(smooth[..., 0]), "AVIF", quality=95))
+
+    assert np.abs(plain - smooth).mean() < 2
+    assert np.abs(clear - _on_white(smooth, alpha)).mean() < 2
+    assert np.abs(grey - _grey(smooth[..., 0])).mean() < 2
+
+
+def test_tiff_of_16_bits(encode: Encode) -> None:
+    """16-bit grey of a TIFF is divided by 257, as that of a PNG is."""
+    values = np.arange(65_536, dtype=np.uint16).reshape(256, 256)
+
+    assert np.array_equal(
+        _decoded(encode(Image.fromarray(values), "TIFF")), _grey(np.floor(values / 257 + 0.5))
+    )
+
+
+def test_tiff_palette(pixels: Pixels, encode: Encode) -> None:
+    """The colours of a palette are looked up."""
+    image = Image.fromarray(pixels).quantize(200)
+
+    assert np.array_equal(_decoded(encode(image, "TIFF")), np.asarray(image.convert("RGB")))
 
 
 @pytest.mark.parametrize(("mode", "straight"), [("RGBa", "RGBA"), ("La", "LA"), ("PA", "PA")])
@@ -189,7 +253,7 @@ def test_cmyk(kind: str, smooth: Pixels, encode: Encode) -> None:
     assert np.abs(_decoded(data) - expected).mean() < (2 if kind == "JPEG" else 1)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF"])
 def test_one_bit(kind: str, encode: Encode) -> None:
     """One-bit pictures become black and white."""
     values = RNG.integers(0, 2, (9, 13)).astype(bool)
@@ -197,7 +261,7 @@ def test_one_bit(kind: str, encode: Encode) -> None:
     assert np.array_equal(_decoded(encode(Image.fromarray(values), kind)), _grey(values * 255))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF"])
 def test_grey(kind: str, pixels: Pixels, encode: Encode) -> None:
     """8-bit grey is repeated in all channels."""
     assert np.array_equal(_decoded(encode(Image.fromarray(pixels[..., 0]), kind)), _grey(pixels[..., 0]))
@@ -254,8 +318,21 @@ def test_upright(kind: str, value: int, pixels: Pixels, encode: Encode) -> None:
 
     data = encode(Image.fromarray(pixels), kind, exif=exif, **options)
 
-    image = decode(data, Limits(formats=("PNG", "WEBP", "TIFF")))
+    image = decode(data, LIMITS)
     assert np.array_equal(np.asarray(image), TURNS[value](pixels))
+
+
+@pytest.mark.parametrize("value", TURNS)
+def test_upright_avif(value: int, smooth: Pixels, encode: Encode) -> None:
+    """An AVIF, which says how it is turned in a property of its own, comes out upright once."""
+    exif = Image.Exif()
+    exif[0x0112] = value
+    image = Image.fromarray(smooth)
+
+    stored = np.asarray(decode(encode(image, "AVIF"), LIMITS))
+    turned = np.asarray(decode(encode(image, "AVIF", exif=exif), LIMITS))
+
+    assert np.array_equal(turned, TURNS[value](stored))
 
 
 @pytest.mark.parametrize("value", TURNS)

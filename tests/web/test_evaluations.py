@@ -323,6 +323,39 @@ def test_other_compression(client: FlaskClient) -> None:
     assert [(one["file"], "bzip2" in one["problem"]) for one in report["problems"]] == [("red/2.png", True)]
 
 
+HEIC = b"\0\0\0\x1cftypheic\0\0\0\0mif1heic" + bytes(50)
+
+
+@pytest.mark.parametrize("path", ["/evaluate", "/tune"])
+def test_every_file_is_counted(client: FlaskClient, path: str) -> None:
+    """What is left out is counted with the reason, whatever kind of file it is; hidden files are not."""
+    others = {"red/phone.HEIC": HEIC, "red/clip.mp4": b"film", "red/cut.png": picture((9, 9, 9))[:60]}
+    sent = archive({**others, "__MACOSX/red/._1.png": b"x", "red/.DS_Store": b"x", "Thumbs.db": b"x"})
+
+    report = send(client, path, sent).get_json()
+
+    reasons = {one["file"]: one["problem"] for one in report["problems"]}
+    assert (report["pictures"], report["left_out"]) == (3, 3)
+    assert reasons.keys() == others.keys()
+    assert "HEIC" in reasons["red/phone.HEIC"]
+    assert "name" in reasons["red/clip.mp4"]
+    assert "damaged" in reasons["red/cut.png"]
+
+
+@pytest.mark.parametrize("path", ["/evaluate", "/tune"])
+def test_all_files_left_out(client: FlaskClient, path: str) -> None:
+    """If all files are left out, the answer says how many, and why the first of them is."""
+    phones = [(io.BytesIO(HEIC), f"set/red/{number}.heic") for number in range(3)]
+    films = [(io.BytesIO(b"film"), f"set/red/{number}.mp4") for number in range(2)]
+
+    answers = [send(client, path, sent) for sent in (phones, films)]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+    said = [answer.get_json()["detail"] for answer in answers]
+    assert ("3" in said[0], "HEIC" in said[0]) == (True, True)
+    assert ("2 other" in said[1], "0.mp4" in said[1]) == (True, True)
+
+
 def test_table_bomb(client: FlaskClient) -> None:
     """An archive of many long tables is refused, and nothing is left behind."""
     out = io.BytesIO()

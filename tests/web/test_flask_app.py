@@ -26,6 +26,13 @@ def test_page(client: FlaskClient) -> None:
     assert "not_found" in answer.text
 
 
+def test_chooser(make_app: Callable[..., Flask]) -> None:
+    """The page lets choose the media types of the formats that are set."""
+    page = make_app(formats=("JPEG", "TIFF", "HEIF")).test_client().get("/").text
+
+    assert 'accept="image/jpeg,image/tiff,image/heic,image/heif"' in page
+
+
 def test_inference_protocol(client: FlaskClient) -> None:
     """Under /v2 the error has the form of the Open Inference Protocol."""
     assert set(client.get("/v2/models/none").get_json()) == {"error"}

@@ -2,10 +2,12 @@
 
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from tests.image import containers
 from tests.image.mutants import encoded, png_chunk
 
 SIZE = (300, 200)
@@ -140,3 +142,47 @@ def _webp(flags: int, size: tuple[int, int], *chunks: bytes) -> bytes:
     header = _webp_chunk(b"VP8X", bytes((flags, 0, 0, 0)) + _three(size[0] - 1) + _three(size[1] - 1))
     body = b"WEBP" + header + b"".join(chunks)
     return b"RIFF" + struct.pack("<L", len(body)) + body
+
+
+_TIFF = {256: (3, [SIZE[0]]), 257: (3, [SIZE[1]]), 258: (3, [8]), 262: (3, [1]), 277: (3, [1])}
+
+
+def _tiff(tags: dict[int, tuple[int, Any]], **options: Any) -> bytes:
+    return containers.tiff(_TIFF | tags, [plain().convert("L").tobytes()], **options)
+
+
+def tiff_told(megabytes_each: int) -> bytes:
+    """A TIFF with a profile, XMP and Photoshop's block."""
+    return _tiff({number: (7, bytes(megabytes_each * 1_000_000)) for number in (700, 34377, 34675)})
+
+
+def tiff_tags(count: int) -> bytes:
+    """A TIFF with that many private tags."""
+    return _tiff({number: (3, [1]) for number in range(40_000, 40_000 + count)})
+
+
+def tiff_strips(count: int) -> bytes:
+    """A TIFF that claims that many strips."""
+    return _tiff({273: (4, bytes(4 * count))}, keep=True)
+
+
+def tiff_pages(count: int) -> bytes:
+    """A TIFF with that many small pages behind its first."""
+    first = _tiff({}, front=False)
+    page = struct.pack("<HHHLL", 1, 256, 3, 1, 8)
+    pages = b"".join(
+        page + struct.pack("<L", len(first) + (number + 1) * 18 if number + 1 < count else 0)
+        for number in range(count)
+    )
+    return first[:-4] + struct.pack("<L", len(first)) + pages
+
+
+def avif_boxes(count: int) -> bytes:
+    """An AVIF with that many empty boxes behind it."""
+    return encoded(plain(), "AVIF") + containers.box(b"free") * count
+
+
+def avif_pieces(count: int) -> bytes:
+    """An AVIF whose image is put together from the same bytes again and again."""
+    stream = containers.stream_of(encoded(plain(), "AVIF"))
+    return containers.avif(stream, SIZE, extents=[(0, len(stream))] * count)

@@ -3,11 +3,13 @@
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import pytest
 from PIL import Image
 
 from predictor.config import cores
+from tests.image.containers import avif, stream_of, tiff, with_frames
 from tests.image.mutants import encoded, png_chunk
 from tests.live.attack_images import floods
 from tests.live.attack_images.conftest import MB, Target
@@ -38,6 +40,20 @@ def claiming(kind: str, side: int) -> bytes:
     return bytes(data)
 
 
+def claiming_tiff(side: int, tile: int = 0) -> bytes:
+    """A small TIFF whose tags claim a size, or a size of its tiles."""
+    sizes = {256: side, 257: side} | ({322: tile, 323: tile} if tile else {})
+    tags = {number: (4, [size]) for number, size in sizes.items()}
+    kinds = {258: (3, [8]), 259: (3, [8]), 262: (3, [1]), 277: (3, [1])}
+    return tiff(tags | kinds, [zlib.compress(bytes(10 * MB), 9)], tiled=bool(tile))
+
+
+@cache
+def stream(side: int) -> bytes:
+    """The AV1 stream of a black square."""
+    return stream_of(encoded(Image.new("RGB", (side, side)), "AVIF", speed=10))
+
+
 BOMBS = {
     "png 1 bit 13000": lambda: png(13_000, (1, 0), 1_625),
     "png grey 40000": lambda: png(40_000, (1, 0), 5_000),
@@ -48,6 +64,10 @@ BOMBS = {
     "gif 65535": lambda: claiming("GIF", 65_535),
     "jpeg 65500": lambda: claiming("JPEG", 65_500),
     "bmp 30000": lambda: claiming("BMP", 30_000),
+    "tiff 30000": lambda: claiming_tiff(30_000),
+    "tiff of tiles of 65520": lambda: claiming_tiff(16, 65_520),
+    "avif 7100 that claims 8": lambda: avif(stream(7_100), (8, 8)),
+    "avif of 100 frames of 4900": lambda: avif(with_frames(stream(4_900), 100), (4_900, 4_900)),
 }
 
 
@@ -63,13 +83,19 @@ def test_pixel_bomb(target: Target, name: str) -> None:
 
 
 @pytest.mark.promise("I1")
-@pytest.mark.parametrize("name", ["png rgba of 16 bits 6900", "webp canvas 7000", "thin"])
+@pytest.mark.parametrize(
+    "name", ["png rgba of 16 bits 6900", "webp canvas 7000", "thin", "tiff 7000", "avif 7000"]
+)
 def test_large_within_the_limits(target: Target, name: str) -> None:
     """A small file of as many pixels as are allowed is answered, and its memory comes back."""
     picture = {
         "png rgba of 16 bits 6900": lambda: png(6_900, (16, 6), 55_200),
         "webp canvas 7000": lambda: floods.webp_canvas(7_000, 7_000),
         "thin": lambda: encoded(Image.new("RGB", (60_000, 1)), "PNG"),
+        "tiff 7000": lambda: encoded(
+            Image.new("RGB", (7_000, 7_000)), "TIFF", compression="tiff_adobe_deflate"
+        ),
+        "avif 7000": lambda: avif(stream(7_000), (7_000, 7_000)),
     }[name]()
     before = resident(target.workers())
     answer = target.send(picture)

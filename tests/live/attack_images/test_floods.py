@@ -14,6 +14,7 @@ FRAMES: dict[str, Callable[[int], bytes]] = {
     "gif": floods.gif_frames,
     "png": floods.png_frames,
     "webp": floods.webp_frames,
+    "tiff": floods.tiff_pages,
     "mpo": lambda count: floods.jpeg_frames(min(count, 200)),
 }
 FLOODS: dict[str, tuple[int, Callable[[], bytes]]] = {
@@ -41,6 +42,11 @@ FLOODS: dict[str, tuple[int, Callable[[], bytes]]] = {
     "webp 2 000 000 pieces": (200, lambda: floods.webp_pieces(2_000_000)),
     "webp 170 000 frames": (200, lambda: floods.webp_frames(170_000)),
     "gif comments of 18 MB": (200, floods.gif_comments),
+    "tiff metadata of 18 MB": (200, lambda: floods.tiff_told(6)),
+    "tiff 5 000 tags": (422, lambda: floods.tiff_tags(5_000)),
+    "tiff of 4 000 000 strips": (422, lambda: floods.tiff_strips(4_000_000)),
+    "avif 2 000 000 boxes": (422, lambda: floods.avif_boxes(2_000_000)),
+    "avif of 9 000 equal pieces": (422, lambda: floods.avif_pieces(9_000)),
 }
 
 

@@ -86,15 +86,15 @@ def _turned(photo: Image.Image, value: int, kind: str) -> bytes:
     return encoded(photo.transpose(back), kind, exif=exif, quality=95)
 
 
-def _deep(photo: Image.Image) -> bytes:
-    return encoded(Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257), "PNG")
+def _deep(photo: Image.Image, kind: str = "PNG") -> bytes:
+    return encoded(Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257), kind)
 
 
-def _hidden(photo: Image.Image, mode: str) -> bytes:
+def _hidden(photo: Image.Image, mode: str, kind: str = "PNG") -> bytes:
     """The photograph in a wide margin without alpha, under which another colour is hidden."""
     framed = Image.new("RGBA", (photo.width + 60, photo.height + 60), (255, 0, 255, 0))
     framed.paste(photo.convert("RGBA"), (30, 30))
-    return encoded(framed.convert(mode), "PNG")
+    return encoded(framed.convert(mode), kind)
 
 
 def _framed(photo: Image.Image) -> Image.Image:
@@ -120,8 +120,15 @@ PAIRS: dict[str, Callable[[Image.Image], Pair]] = {
     **{
         f"EXIF {value} in {kind}": lambda photo, value=value, kind=kind: (photo, _turned(photo, value, kind))  # type: ignore[misc]
         for value in range(2, 9)
-        for kind in ("JPEG", "WEBP", "PNG")
+        for kind in ("JPEG", "WEBP", "PNG", "AVIF", "TIFF")
     },
+    "AVIF": lambda photo: (photo, encoded(photo, "AVIF", quality=90)),
+    "TIFF with LZW": lambda photo: (photo, encoded(photo, "TIFF", compression="tiff_lzw")),
+    "TIFF with JPEG": lambda photo: (photo, encoded(photo, "TIFF", compression="jpeg", quality=95)),
+    "TIFF, CMYK": lambda photo: (photo, encoded(photo.convert("CMYK"), "TIFF")),
+    "TIFF, grey of 16 bits": lambda photo: (photo.convert("L").convert("RGB"), _deep(photo, "TIFF")),
+    "AVIF with alpha": lambda photo: (_framed(photo), _hidden(photo, "RGBA", "AVIF")),
+    "TIFF with alpha": lambda photo: (_framed(photo), _hidden(photo, "RGBA", "TIFF")),
     "CMYK": lambda photo: (photo, encoded(photo.convert("CMYK"), "JPEG", quality=95)),
     "grey of 16 bits": lambda photo: (photo.convert("L").convert("RGB"), _deep(photo)),
     "RGBA": lambda photo: (_framed(photo), _hidden(photo, "RGBA")),

@@ -1,0 +1,152 @@
+"""Send folders of image files to a running service, and compare its answers with an independent decoder's.
+
+A file that the service accepts is decoded by libvips, or by OpenCV or FFmpeg where libvips cannot, and sent
+again as a plain PNG: both must have the same first class. No file may get an answer of 5xx, or none; `alone`
+counts what no other decoder opens. It runs in an environment of its own, with pyvips, pyvips-binary,
+opencv-python-headless and av:
+
+    python tools/corpora.py http://127.0.0.1:8080 FOLDER...
+"""
+
+import argparse
+import io
+import json
+import sys
+import urllib.error
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pyvips
+
+# Two classes whose confidences are closer may change places by a rounding.
+_TIE = 0.05
+_SECONDS = 60
+
+
+def main() -> None:
+    """Print a table row for each folder, the differences under the table, and exit with 1 after any 5xx."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("service", help="its URL")
+    parser.add_argument("folders", nargs="+", type=Path)
+    asked = parser.parse_args()
+    notes: list[str] = []
+    columns = (
+        "folder",
+        "files",
+        "accepted",
+        "refused",
+        "5xx",
+        "same class",
+        "near tie",
+        "other class",
+        "alone",
+    )
+    print(f"| {' | '.join(columns)} |\n| --- | ---: | ---: | --- |{' ---: |' * 5}")
+    failed = 0
+    for folder in asked.folders:
+        counts = _of_folder(asked.service.rstrip("/") + "/predict?top_k=5", folder, notes)
+        refused = ", ".join(
+            f"{counts[status]} x {status}" for status in sorted(counts) if status.startswith("4")
+        )
+        judged = [counts[name] for name in ("failed", "same", "tie", "other", "alone")]
+        cells = (folder.name, counts["files"], counts["200"], refused, *judged)
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
+        failed += counts["failed"]
+    print("", *notes, sep="\n")
+    sys.exit(1 if failed else 0)
+
+
+def _of_folder(url: str, folder: Path, notes: list[str]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+        data = path.read_bytes()
+        status, answer = _sent(url, data, path.name)
+        counts["files"] += 1
+        counts[str(status)] += 1
+        if status >= 500 or status == 0:
+            counts["failed"] += 1
+            notes.append(f"{path}: {status} {answer}")
+        elif status == 200:
+            outcome, note = _compared(url, data, answer)
+            counts[outcome] += 1
+            notes += [f"{path}: {note}"] if note else []
+    return counts
+
+
+def _sent(url: str, data: bytes, name: str) -> tuple[int, Any]:
+    """Status and answer; status 0 if there is none."""
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "X-Request-ID": "".join(filter(str.isalnum, name))[:40],
+    }
+    try:
+        request = urllib.request.Request(url, data, headers)  # noqa: S310 - the caller's own service
+        with urllib.request.urlopen(request, timeout=_SECONDS) as response:  # noqa: S310
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(errors="replace")
+    except OSError as error:
+        return 0, repr(error)
+
+
+def _compared(url: str, data: bytes, answer: Any) -> tuple[str, str]:
+    """How the answer compares with that for the other decoder's pixels, and a note if it is another."""
+    png = _by_vips(data) or _by_opencv(data) or _by_ffmpeg(data)
+    if png is None:
+        return "alone", "no other decoder opens it"
+    status, other = _sent(url, png, "reference")
+    if status != 200:
+        return "alone", f"the other decoder's pixels got {status}"
+    if answer["predicted_label"] == other["predicted_label"]:
+        return "same", ""
+    scores = {one["label"]: one["confidence"] for one in other["predictions"]}
+    gap = other["confidence"] - scores.get(answer["predicted_label"], 0)
+    said = f"{answer['predicted_label']}, not {other['predicted_label']}, {gap:.2f} apart"
+    return ("tie" if gap < _TIE else "other"), said
+
+
+def _by_vips(data: bytes) -> bytes | None:
+    """Upright 8-bit RGB on white as PNG; None if libvips cannot open it."""
+    try:
+        image = pyvips.Image.new_from_buffer(data, "").autorot()
+        if image.interpretation in ("grey16", "rgb16") or image.format == "ushort":
+            image = (
+                (image / 257).rint().cast("uchar").copy(interpretation="b-w" if image.bands < 3 else "srgb")
+            )
+        image = image.colourspace("srgb")
+        if image.hasalpha():
+            image = image.flatten(background=255)
+        return bytes(image.cast("uchar").write_to_buffer(".png", strip=True))
+    except pyvips.Error:
+        return None
+
+
+def _by_opencv(data: bytes) -> bytes | None:
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        return None if pixels is None else bytes(cv2.imencode(".png", pixels)[1])
+    except cv2.error:
+        return None
+
+
+def _by_ffmpeg(data: bytes) -> bytes | None:
+    try:
+        with av.open(io.BytesIO(data)) as container:
+            # Several are tiles, or colour and alpha, which FFmpeg does not put together.
+            if len(container.streams.video) != 1:
+                return None
+            pixels = next(container.decode(video=0)).to_ndarray(format="bgr24")
+    except (av.FFmpegError, StopIteration, IndexError):
+        return None
+    return bytes(cv2.imencode(".png", pixels)[1])
+
+
+if __name__ == "__main__":
+    main()
