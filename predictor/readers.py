@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 _HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
+# As the Fetch standard serialises an origin: lower case, no path; a page of no origin (`null`) has no host.
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -52,6 +55,24 @@ def _hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
+def _origins(text: str) -> tuple[str, ...]:
+    origins = names(text.lower())
+    if origins != ("*",) and not all(map(_is_origin, origins)):
+        raise ValueError(
+            "* alone, or origins with scheme and host, without a path, a slash at the end, a wildcard or a "
+            "default port, separated by commas, such as https://app.example,http://localhost:3000"
+        )
+    return origins
+
+
+def _is_origin(text: str) -> bool:
+    found = _ORIGIN.fullmatch(text)
+    if found is None:
+        return False
+    scheme, port = found[1], found[4] or ":0"
+    return port != _DEFAULT_PORTS.get(scheme) and int(port[1:]) < 65536
+
+
 def _formats(text: str) -> tuple[str, ...]:
     if not (formats := names(text.upper())):
         raise ValueError("a list of image formats such as JPEG,PNG")
@@ -87,6 +108,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "admin_token": _tokens,
     "predict_token": _tokens,
     "trusted_hosts": _hosts,
+    "allowed_origins": _origins,
     "fetch_allow": names,
     "fetch_seconds": _number(float, 0.1),
     "cache": _choice(_is_cache, "on, off or a redis:// URL"),
