@@ -82,7 +82,7 @@ def test_shared_between_machines(
 
 @pytest.mark.promise("O7")
 def test_hangs_and_comes_back(tmp_path: Path, cat: Path, server: tuple[str, subprocess.Popen[bytes]]) -> None:
-    """A Redis that stops answering fails no prediction; each worker logs it once, and uses it when it is back."""
+    """A Redis that stops answering fails no prediction; each worker logs it once, and that it is back."""
     url, process = server
     image = cat.read_bytes()
     with Service(tmp_path / "data", cache=url) as service:
