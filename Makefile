@@ -69,5 +69,5 @@ $(VENV)/.dev-ready: requirements-dev.txt requirements.txt | $(BIN)/python
 	@touch $@ $(VENV)/.run-ready
 
 $(VENV)/.test-ready: $(VENV)/.dev-ready tools/install_test_servers.sh
-	sh tools/install_test_servers.sh
+	sh tools/install_test_servers.sh $(VENV)
 	touch $@

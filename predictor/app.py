@@ -4,7 +4,7 @@ from flask import Flask
 
 from predictor.config import Settings, shipped
 from predictor.runtime.worker import Worker
-from predictor.web import access, api, evaluations, flask_app, middleware, models, ops, pages
+from predictor.web import access, api, cors, evaluations, flask_app, middleware, models, ops, pages
 from predictor.web.flask_app import ServiceFlask
 
 
@@ -15,6 +15,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["predictor"] = worker
     middleware.init_app(app, worker.metrics)
     access.check_hosts(app, settings.trusted_hosts)
+    cors.init_app(app, settings.allowed_origins)
     flask_app.handle_errors(app)
     worker.cache.init_app(app)
     worker.exporter.init_app(app)

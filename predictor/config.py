@@ -54,6 +54,9 @@ class Settings:
     trusted_hosts: tuple[str, ...] = _setting(
         (), "Allowed `Host` headers; `.example.com` also matches subdomains."
     )
+    allowed_origins: tuple[str, ...] = _setting(
+        (), "Origins whose pages may predict from a browser (CORS), or `*` for any."
+    )
     fetch_allow: tuple[str, ...] = _setting(
         (), "Hosts or networks that an image URL may reach on any port although they are not public."
     )

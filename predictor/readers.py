@@ -13,6 +13,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "TIFF", *(("HEIF",) if H
 
 _HEIF_NAMES = ("HEIF", "HEIC", "HIF")
 _HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
+# As the Fetch standard serialises an origin: lower case, no path; a page of no origin (`null`) has no host.
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -57,6 +60,24 @@ def _hosts(text: str) -> tuple[str, ...]:
             "host names without ports, separated by commas, such as api.example.com,.example.org"
         )
     return hosts
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = names(text.lower())
+    if origins != ("*",) and not all(map(_is_origin, origins)):
+        raise ValueError(
+            "* alone, or origins with scheme and host, without a path, a slash at the end, a wildcard or a "
+            "default port, separated by commas, such as https://app.example,http://localhost:3000"
+        )
+    return origins
+
+
+def _is_origin(text: str) -> bool:
+    found = _ORIGIN.fullmatch(text)
+    if found is None:
+        return False
+    scheme, port = found[1], found[4] or ":0"
+    return port != _DEFAULT_PORTS.get(scheme) and int(port[1:]) < 65536
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -129,6 +150,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "admin_token": _tokens,
     "predict_token": _tokens,
     "trusted_hosts": _hosts,
+    "allowed_origins": _origins,
     "fetch_allow": names,
     "fetch_ca": _file,
     "fetch_agent": _agent,

@@ -158,6 +158,42 @@ def test_media_types() -> None:
     assert settings.media_types == ("image/jpeg", "image/tiff", "image/heic", "image/heif", "image/jp2")
 
 
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("", ()),
+        ("*", ("*",)),
+        ("https://App.Example", ("https://app.example",)),
+        ("https://app.example, http://localhost:3000", ("https://app.example", "http://localhost:3000")),
+        ("http://[::1]:3000,http://10.0.0.5,", ("http://[::1]:3000", "http://10.0.0.5")),
+        ("capacitor://localhost", ("capacitor://localhost",)),
+    ],
+)
+def test_allowed_origins(text: str, origins: tuple[str, ...]) -> None:
+    """Origins are kept as a browser sends them."""
+    assert Settings.from_environment({"PREDICTOR_ALLOWED_ORIGINS": text}).allowed_origins == origins
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://app.example/", "https://app.example/path", "app.example", "//app.example", "null", "https://",
+        "https://*.app.example", "https://app.*", "*,https://app.example", "https://app.example:443",
+        "http://app.example:80", "https://app.example:70000", "https://app.example:", "https://app.example?a",
+        "https://user@app.example", "https://app.example https://b.example", "file://", "https://münchen.example",
+        "https://app.example#a", "https://app..example", "https:app.example", "https://app.example:0",
+    ],
+)  # fmt: skip
+def test_not_an_origin(text: str) -> None:
+    """What no browser ever sends as an origin stops the start, and one sentence says what would do."""
+    with pytest.raises(
+        ConfigError, match=r"PREDICTOR_ALLOWED_ORIGINS=.*such as https://app\.example"
+    ) as caught:
+        Settings.from_environment({"PREDICTOR_ALLOWED_ORIGINS": text})
+
+    assert str(caught.value).count(". ") == 0
+
+
 def test_unknown_names() -> None:
     """A misspelt variable is refused instead of passed over."""
     with pytest.raises(ConfigError, match="PREDICTOR_WORKER;"):
@@ -184,7 +220,8 @@ def test_written_defaults() -> None:
     assert written["PREDICTOR_MAX_IMAGE_MB"] == "20"
     assert {name for name, text in written.items() if text in described} == {
         "PREDICTOR_WORKERS", "PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN", "PREDICTOR_TRUSTED_HOSTS",
-        "PREDICTOR_FETCH_ALLOW", "PREDICTOR_FETCH_CA", "PREDICTOR_FETCH_AGENT", "PREDICTOR_LOG",
+        "PREDICTOR_ALLOWED_ORIGINS", "PREDICTOR_FETCH_ALLOW", "PREDICTOR_FETCH_CA", "PREDICTOR_FETCH_AGENT",
+        "PREDICTOR_LOG",
     }  # fmt: skip
 
 

@@ -1,15 +1,15 @@
 """Answers already computed; equal requests run once. The only user of flask_caching.
 
-Keys are digests of contents, so an answer never grows stale: another picture or another model has
+Keys are digests of contents, so an answer never grows stale: another image or another model has
 another key. A cache that fails is counted and passed by; it never fails a request.
 """
 
 import logging
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,13 +17,17 @@ import flask_caching
 from flask import Flask
 
 from predictor.config import Settings
+from predictor.inference.breaker import CircuitBreaker
 from predictor.inference.cache_sqlite import JsonSerializer
 
 ANSWER_SECONDS = 86_400
 RECENT = 500
 """How many answers each worker has at hand, about a kilobyte each."""
-_PAUSE_SECONDS = 2.0
+FORM = 1
+"""The number of the form of keys and values; a change of either raises it. It stands in each key, so that
+releases of different forms that share a store neither read nor replace each other's values."""
 _REDIS_SECONDS = 0.2
+_PROBE = "probe"
 T = TypeVar("T")
 
 Read = Callable[[Any], T | None]
@@ -45,36 +49,53 @@ class Cache:
         self._count = count
         self._store = flask_caching.Cache(config=_configuration(settings))
         self._failures = _failures(settings)
-        self._paused_until = 0.0
+        self._breaker = CircuitBreaker(self._probe, self._failures)
+        self._warned = False
         self._flights: dict[str, Future[Any]] = {}
         self._computing: dict[str, Future[Any]] = {}
         self._recent: dict[str, Any] = {}
         self._lock = threading.Lock()
 
     def init_app(self, app: Flask) -> None:
-        """Connect the store with the application, as flask-caching wants it."""
+        """Connect the store with the application, as flask-caching wants it, and watch whether it works."""
         self._store.init_app(app)
+        if self.enabled:
+            self._breaker.start()
+
+    def close(self) -> None:
+        """Watch the store no longer."""
+        self._breaker.stop()
+
+    @property
+    def failing(self) -> bool:
+        """Whether the store cannot be used at the moment; predictions go on without it."""
+        return self._breaker.failing
 
     def find(self, key: str, read: Read[T]) -> T | None:
         """The value kept under a key; None if there is none, or one of another form, which counts as `error`.
 
         Others may write to the store, and what an earlier release kept there may have had another form.
         """
-        if (kept := self._pass_by(lambda: self._store.get(key))) is None:
-            return None
-        if (value := read(kept)) is None:
-            self._count("error")
-            log.warning("The cache holds a value of an unknown form, which is ignored")
-        return value
+        try:
+            kept = self._pass_by(lambda: self._store.get(_stored(key)))
+            if kept is None or (value := read(kept)) is not None:
+                return None if kept is None else value
+        except ValueError:
+            pass  # no JSON
+        self._count("error")
+        if not self._warned:  # once, for there may be one under each key
+            self._warned = True
+            log.warning("The cache holds values of an unknown form, which are ignored and replaced")
+        return None
 
     def keep(self, key: str, value: Any, seconds: int = ANSWER_SECONDS) -> None:
         """Keep a JSON value for some seconds; for none, nothing is kept."""
         if seconds > 0:  # to the stores, 0 would mean for ever
-            self._pass_by(lambda: self._store.set(key, value, timeout=seconds))
+            self._pass_by(lambda: self._store.set(_stored(key), value, timeout=seconds))
 
     def forget(self, key: str) -> None:
         """Keep nothing under a key any more."""
-        self._pass_by(lambda: self._store.delete(key))
+        self._pass_by(lambda: self._store.delete(_stored(key)))
 
     def known(self, key: str, read: Read[T]) -> T | None:
         """The value kept under the digest of what it was made from, or None, as `find` gives it.
@@ -145,19 +166,31 @@ class Cache:
             del self._recent[next(iter(self._recent))]
 
     def _pass_by(self, operation: Callable[[], Any]) -> Any:
+        """What an operation of the store gives; None while the store fails.
+
+        Raises:
+            ValueError: what is kept there has another form.
+        """
         if not self.enabled:
             return None
-        if time.monotonic() < self._paused_until:
+        if self._breaker.failing:
             self._count("error")
             return None
         try:
             return operation()
         except self._failures as error:
+            if str(error).startswith("WRONGTYPE"):  # Redis works, but the key holds no text
+                raise ValueError(str(error)) from error
             self._count("error")
-            # A store that is down is asked again now and then, not by every request.
-            self._paused_until = time.monotonic() + _PAUSE_SECONDS
-            log.warning("The cache failed and is not used: %s", type(error).__name__)
+            self._breaker.failed(error)
             return None
+
+    def _probe(self, failing: bool) -> None:
+        """Read, and before a store that failed is used again write as well: a full one can still be read."""
+        if failing:
+            self._store.set(_stored(_PROBE), 1, timeout=60)
+        with suppress(ValueError):  # what another program has put there
+            self._store.get(_stored(_PROBE))
 
 
 def cache_folder(settings: Settings) -> Path:
@@ -188,15 +221,19 @@ def _redis_configuration(url: str) -> dict[str, Any]:
     }
 
 
+def _stored(key: str) -> str:
+    return f"{FORM}:{key}"
+
+
 def _remote(settings: Settings) -> bool:
     """Whether the store may be on another machine."""
     return settings.cache.startswith("redis")
 
 
 def _failures(settings: Settings) -> tuple[type[Exception], ...]:
-    """What the chosen store raises when it cannot be used, or holds what is not JSON."""
+    """What the chosen store raises when it cannot be used."""
     if _remote(settings):
         from redis import RedisError
 
-        return (RedisError, OSError, ValueError)
-    return (sqlite3.Error, OSError, ValueError)
+        return (RedisError, OSError)
+    return (sqlite3.Error, OSError)

@@ -14,6 +14,8 @@ from predictor.model.spec import Activation
 
 Ranked = list[tuple[int, float]]
 """Pairs of class index and confidence (0 to 1), the most confident first."""
+# What all confidences of a softmax make together, and some for their rounding.
+_WHOLE = 1 + 1e-6
 
 
 def rank(scores: npt.NDArray[Any], activation: Activation, top_k: int) -> Ranked:
@@ -54,7 +56,8 @@ def as_ranked(value: object, classes: int, activation: Activation, top_k: int) -
     pairs = [pair for one in value if (pair := _pair(one, classes, least, most)) is not None]
     distinct = len(dict(pairs)) == len(value)
     falling = all(one >= other for (_, one), (_, other) in itertools.pairwise(pairs))
-    return pairs if distinct and falling else None
+    shares = activation != "softmax" or sum(confidence for _, confidence in pairs) <= _WHOLE
+    return pairs if distinct and falling and shares else None
 
 
 def _pair(value: object, classes: int, least: float, most: float) -> tuple[int, float] | None:

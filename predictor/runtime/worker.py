@@ -172,6 +172,7 @@ class Worker:
         for part in (self._follower, self._watchdog):
             if part is not None:
                 part.stop()
+        self.cache.close()
         if self._loader is not None:
             self._loader.close()
         if self._record is not None:

@@ -1,8 +1,12 @@
 """Answers are shared, computed once, bounded, and never the reason of a failure."""
 
+import contextlib
+import logging
 import pickle
+import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +17,7 @@ from flask import Flask
 
 from predictor.config import Settings
 from predictor.errors import InvalidImage
-from predictor.inference.cache import RECENT, Cache, cache_folder
+from predictor.inference.cache import FORM, RECENT, Cache, cache_folder
 from predictor.inference.cache_sqlite import SqliteCache
 from tests.patience import PATIENCE
 
@@ -215,8 +219,10 @@ def test_delete_and_clear(tmp_path: Path) -> None:
 
 def test_damaged_file(tmp_path: Path, make_cache: Callable[..., Cache], results: list[str]) -> None:
     """A store that cannot be read is counted and passed by, without asking it for every request."""
+    cache_folder(Settings(data=tmp_path)).mkdir()
+    database(tmp_path).write_bytes(b"no database at all " * 100)
     cache = make_cache()
-    (cache_folder(Settings(data=tmp_path)) / "answers.sqlite3").write_bytes(b"no database at all " * 100)
+    eventually(lambda: cache.failing)
 
     assert answer(cache, "key", Counted("a"), as_kept) == ("a", False)
     assert answer(cache, "other", Counted("b"), as_kept) == ("b", False)
@@ -253,6 +259,22 @@ def test_foreign_entry(tmp_path: Path, make_cache: Callable[..., Cache], results
     assert not executed.exists()
 
 
+def text(value: Any) -> str | None:
+    """Texts are of the expected form."""
+    return value if isinstance(value, str) else None
+
+
+def database(data: Path) -> Path:
+    """The file that the workers of a machine share."""
+    return cache_folder(Settings(data=data)) / "answers.sqlite3"
+
+
+def change(data: Path, statement: str, value: object) -> None:
+    """Change what is kept, as another program may."""
+    with sqlite3.connect(database(data)) as connection:
+        assert connection.execute(statement, (value,)).rowcount > 0
+
+
 def number(value: Any) -> int | None:
     """Numbers are of the expected form."""
     return value if isinstance(value, int) else None
@@ -267,14 +289,120 @@ def test_other_form(make_cache: Callable[..., Cache], results: list[str]) -> Non
     assert answer(make_cache(), "key", Counted(8), number) == (7, True)
 
 
+@pytest.mark.promise("O4")
 @pytest.mark.parametrize("stored", [5, 2.5, "[" * 200_000, "nothing", b"\xff\xfe", "1" * 10_000, None])
 def test_no_json(tmp_path: Path, make_cache: Callable[..., Cache], stored: object) -> None:
-    """What is no JSON text, whatever its type in the store, is a failure of the cache or nothing at all."""
-    answer(make_cache(), "key", Counted(6), number)
-    with sqlite3.connect(cache_folder(Settings(data=tmp_path)) / "answers.sqlite3") as connection:
-        connection.execute("UPDATE answers SET value = ?", (stored,))
+    """What is no JSON text, whatever its type in the store, is computed again and replaced."""
+    answer(make_cache(), "key", Counted("6"), text)
+    change(tmp_path, "UPDATE answers SET value = ?", stored)
+    cache = make_cache()
 
-    assert answer(make_cache(), "key", Counted(7), number) == (7, False)
+    assert answer(cache, "key", Counted("7"), text) == ("7", False)
+    assert not cache.failing
+    assert answer(make_cache(), "key", Counted("8"), text) == ("7", True)
+
+
+def test_no_text(tmp_path: Path, make_cache: Callable[..., Cache]) -> None:
+    """What another program stored as text that is not UTF-8 is replaced as well."""
+    answer(make_cache(), "key", Counted("6"), text)
+    change(tmp_path, "UPDATE answers SET value = CAST(? AS TEXT)", b"\xff\xfe")
+
+    assert answer(make_cache(), "key", Counted("7"), text) == ("7", False)
+    assert answer(make_cache(), "key", Counted("8"), text) == ("7", True)
+
+
+def test_form_in_the_key(
+    tmp_path: Path, make_cache: Callable[..., Cache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release with another form of values neither reads nor replaces what this one keeps."""
+    answer(make_cache(), "key", Counted("this"), text)
+    with monkeypatch.context() as other:
+        other.setattr("predictor.inference.cache.FORM", FORM + 1)
+        assert answer(make_cache(), "key", Counted("other"), text) == ("other", False)
+
+    assert answer(make_cache(), "key", Counted("again"), text) == ("this", True)
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "this did not become true"
+        time.sleep(0.02)
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The levels of what was logged of the cache."""
+    return [record.levelname for record in caplog.records if "cache" in record.message]
+
+
+@pytest.mark.promise("O7")
+def test_locked_file(
+    tmp_path: Path, make_cache: Callable[..., Cache], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that another program holds is passed by until it is free, and each is logged once."""
+    caplog.set_level(logging.INFO)
+    cache = make_cache()
+    answer(cache, "first", Counted("first"), text)
+    holder = sqlite3.connect(database(tmp_path), isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+
+    answers = [answer(cache, str(key), Counted(str(key)), text) for key in range(20)]
+    assert cache.failing
+    holder.close()
+    eventually(lambda: not cache.failing)
+
+    assert answers == [(str(key), False) for key in range(20)]
+    assert lines(caplog) == ["WARNING", "INFO"]
+    cache.keep("later", "kept")
+    assert make_cache().find("later", text) == "kept"
+
+
+@pytest.mark.promise("O7")
+@pytest.mark.parametrize("damage", [b"no database at all " * 1000, b"SQLite format 3\0" + b"\xff" * 30_000])
+@pytest.mark.parametrize("in_use", [False, True])
+def test_damaged_file_is_replaced(
+    tmp_path: Path, make_cache: Callable[..., Cache], damage: bytes, in_use: bool
+) -> None:
+    """A damaged file is made again, and all workers share the new one."""
+    one, other = make_cache(), make_cache()
+    for cache in (one, other) if in_use else ():
+        answer(cache, "first", Counted("first"), text)
+    with contextlib.closing(sqlite3.connect(database(tmp_path))) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database(tmp_path).write_bytes(damage)
+    for number in range(5):
+        assert answer(one, f"meanwhile {number}", Counted("computed"), text)[0] == "computed"
+
+    def shared() -> bool:
+        one.keep("later", "kept")
+        return other.find("later", text) == "kept"
+
+    eventually(shared)
+    assert make_cache().find("later", text) == "kept"
+
+
+def test_removed_file(tmp_path: Path, make_cache: Callable[..., Cache]) -> None:
+    """A file that was removed while it was in use is made again, and the workers go on sharing."""
+    one, other = make_cache(), make_cache()
+    for cache in (one, other):
+        answer(cache, "first", Counted("first"), text)
+    database(tmp_path).unlink()
+
+    one.keep("later", "kept")
+
+    assert other.find("later", text) == "kept"
+
+
+def test_made_at_the_same_moment(make_cache: Callable[..., Cache], results: list[str]) -> None:
+    """Workers and threads that begin together make one file, and none of them fails."""
+    for _ in range(5):
+        caches = [make_cache() for _ in range(4)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda cache: cache.keep("key", "kept"), caches * 4))
+
+    assert results == []
+    assert make_cache().find("key", text) == "kept"
 
 
 def test_redis_down(make_cache: Callable[..., Cache], results: list[str]) -> None:
@@ -283,3 +411,70 @@ def test_redis_down(make_cache: Callable[..., Cache], results: list[str]) -> Non
 
     assert answer(cache, "key", Counted("a"), as_kept) == ("a", False)
     assert "error" in results
+    assert cache.failing
+
+
+def test_failing_before_any_request(make_cache: Callable[..., Cache]) -> None:
+    """That a store fails is known without any request, and one that is switched off never does."""
+    cache, off = make_cache("redis://127.0.0.1:1/0"), make_cache("off")
+
+    eventually(lambda: cache.failing)
+    assert not off.failing
+
+
+class HangingServer:
+    """Takes connections and never answers, or takes none at all; its kernel does the rest.
+
+    Args:
+        backlog: with 0 and nobody who accepts, further connections are never established.
+    """
+
+    def __init__(self, backlog: int) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        self._filling = list[socket.socket]()
+
+    def fill(self) -> None:
+        """Take all places of the queue, so that the kernel drops what comes after them."""
+        for _ in range(8):
+            connection = socket.socket()
+            connection.setblocking(False)
+            connection.connect_ex(self._listener.getsockname())
+            self._filling.append(connection)
+
+    def connections(self) -> int:
+        """How many connections wait to be accepted; they are accepted, and kept open."""
+        self._listener.setblocking(False)
+        before = len(self._filling)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._filling.append(self._listener.accept()[0])
+        return len(self._filling) - before
+
+    def close(self) -> None:
+        """Close everything."""
+        for connection in (*self._filling, self._listener):
+            connection.close()
+
+
+@pytest.mark.promise("O7")
+@pytest.mark.parametrize("dropping", [False, True])
+def test_redis_hangs(make_cache: Callable[..., Cache], results: list[str], dropping: bool) -> None:
+    """A Redis that takes connections and never answers, or drops packets, is passed by after one time-out."""
+    server = HangingServer(backlog=0 if dropping else 128)
+    if dropping:
+        server.fill()
+    try:
+        cache = make_cache(server.url)
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda key: answer(cache, key, Counted(key), text), map(str, range(200))))
+        failing, connections = cache.failing, 0 if dropping else server.connections()
+    finally:
+        cache.close()
+        server.close()
+
+    assert answers == [(str(key), False) for key in range(200)]
+    assert failing
+    assert results.count("error") == 2 * 200
+    # Each thread may have been on its way, and the one that watches.
+    assert connections <= 9
