@@ -13,11 +13,12 @@ from flask.sessions import SessionInterface, SessionMixin
 from gunicorn.http.errors import ParseException
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
 
 from predictor.errors import ImageTooLarge, Internal, InvalidRequest, PredictorError
 from predictor.problem import SAFE_HEADERS, document
-from predictor.web.forms import FormParser
-from predictor.web.middleware import current_context
+from predictor.web.forms import ADMIT, FormParser
+from predictor.web.middleware import METHODS, current_context
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -66,6 +67,12 @@ class ServiceRequest(Request):
     """A request whose forms the library `multipart` reads."""
 
     form_data_parser_class = FormParser
+
+    def make_form_data_parser(self) -> FormDataParser:
+        """The reader of this request's form."""
+        parser: FormParser = super().make_form_data_parser()
+        parser.admit = self.environ.get(ADMIT)
+        return parser
 
 
 class SafeHeaders:
@@ -158,10 +165,14 @@ def _http_error(error: HTTPException) -> Response:
     default = InvalidRequest if status < 500 else Internal
     detail = {
         404: "This URL does not exist.",
-        405: "This URL does not accept this method.",
+        405: f"This URL does not accept {_shown_method()}; it accepts {headers.get('Allow', 'no method')}.",
     }.get(status, "The request is invalid.")
     problem = _problem(_HTTP_CODES.get(status, default.code), error.name, status, detail)
     return _respond(problem, headers)
+
+
+def _shown_method() -> str:
+    return request.method if request.method in METHODS else "this method"
 
 
 def _respond(problem: dict[str, Any], headers: dict[str, str]) -> Response:
