@@ -27,7 +27,7 @@ export function phasesOf(response) {
 export async function problemOf(response) {
   const said = await response.json().catch(() => ({}));
   const detail = "A proxy between this page and the service refused the request.";
-  return { title: `Answered with status ${response.status}`, detail, request_id: response.headers.get("X-Request-ID"), ...said };
+  return { title: `Answered with status ${response.status}`, status: response.status, detail, request_id: response.headers.get("X-Request-ID"), ...said };
 }
 
 function clone(name) {

@@ -12,8 +12,7 @@ const [drop, preview, caption, share] = ["drop", "preview", "caption", "share"].
 const KEPT_ROWS = 5000;
 const UNREACHABLE = { title: "No answer", detail: "The service could not be reached. Check the connection and try again." };
 
-const maxMb = Number(form.dataset.maxMb);
-const maxBatch = Number(form.dataset.maxBatch);
+const limits = { get mb() { return Number(form.dataset.maxMb); }, get images() { return Number(form.dataset.maxBatch); } };
 const token = new Token(byId("access"), byId("token"), byId("refused"), "predict-token");
 let pending = null; // what is under way, with a method that ends it
 let repeat = null; // sends the last images again, or only those of them that were not answered
@@ -102,10 +101,10 @@ async function send(request, images) {
 /** Sends more images than a request holds, in parts, and shows them in a table. */
 async function sendMany(files) {
   clear();
-  const rows = files.map((one) => ({ ...one, error: tooLarge(one, maxMb) }));
+  const rows = files.map((one) => ({ ...one, error: tooLarge(one, limits.mb) }));
   const shown = (table = new Table(rows));
-  const limits = { images: maxBatch, bytes: 2e6 * maxMb };
-  const batch = new Batch(rows, limits, (part, signal) => post(formOf(part), signal), (part) => shown.update(part));
+  const most = { images: limits.images, bytes: 2e6 * limits.mb };
+  const batch = new Batch(rows, most, (part, signal) => post(formOf(part), signal), (part) => shown.update(part));
   offer([]);
   const run = async () => {
     if (lacksToken()) return shown.working(false);
@@ -134,8 +133,8 @@ async function sendMany(files) {
 function takeFiles(files) {
   address.value = "";
   const total = files.reduce((sum, { file }) => sum + file.size, 0);
-  const large = files.map((one) => tooLarge(one, maxMb)).find(Boolean);
-  if (files.length > maxBatch || (files.length > 1 && (large || total > 2e6 * maxMb))) {
+  const large = files.map((one) => tooLarge(one, limits.mb)).find(Boolean);
+  if (files.length > limits.images || (files.length > 1 && (large || total > 2e6 * limits.mb))) {
     showPreview(files.map(({ name }) => ({ name })));
     return sendMany(files);
   }

@@ -1,4 +1,4 @@
-"""Takes the images of the pages that the documents show, `page.png` and `evaluate.png`, with Debian's Chromium.
+"""Takes the images that the documents show, `page.png` and `evaluate.png`, with Debian's Chromium.
 
 python -m tools.screenshot
 """

@@ -70,8 +70,9 @@ class ServiceRequest(Request):
 
     def make_form_data_parser(self) -> FormDataParser:
         """The reader of this request's form."""
-        parser: FormParser = super().make_form_data_parser()
-        parser.admit = self.environ.get(ADMIT)
+        parser = super().make_form_data_parser()
+        if isinstance(parser, FormParser):
+            parser.admit = self.environ.get(ADMIT)
         return parser
 
 

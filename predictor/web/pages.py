@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify, render_template, request
 
 from predictor import __version__
-from predictor.errors import ModelNotFound, NotReady, PredictorError
+from predictor.errors import PredictorError
 from predictor.importing.unpacking import MAX_FILES
 from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl
 from predictor.runtime.worker import Worker
@@ -70,12 +70,12 @@ def _index(
 ) -> tuple[str, int]:
     """The predict page and its status."""
     settings = worker.settings
-    name, version, model = DEFAULT, None, None
     try:
         name, version = _named()
         model = _model(worker, name, version)
     except PredictorError as error:
         problem = problem or error
+        name, version, model = DEFAULT, None, _model(worker, DEFAULT, None)
     page = render_template(
         "index.html",
         result=result,
@@ -135,7 +135,7 @@ def _model(worker: Worker, name: str, version: int | None) -> dict[str, Any] | N
     else:
         try:
             live = worker.engine.model(name)
-        except (NotReady, ModelNotFound):
+        except PredictorError:
             if name != DEFAULT:
                 raise
             return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from PIL import Image
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, Route, expect
 
 from tests.live.page.conftest import watch
 from tests.live.service import Service
@@ -175,12 +175,12 @@ def test_plain_link(
 def test_no_scheme(page: Page) -> None:
     """A URL without a scheme is an https URL, typed or pasted."""
     asked: list[str] = []
-    page.route(
-        "**/predict",
-        lambda route: (asked.append(json.loads(route.request.post_data or "")["image_url"]), route.abort())[
-            1
-        ],
-    )
+
+    def note(route: Route) -> None:
+        asked.append(json.loads(route.request.post_data or "")["image_url"])
+        route.abort()
+
+    page.route("**/predict", note)
     for typed in (
         "example.com/cat.jpg",
         "//example.com/cat.jpg",
