@@ -45,6 +45,7 @@ function clear() {
   table = null;
   busy(false);
   share.hidden = true;
+  offer([]);
 }
 
 function showPreview(images) {
@@ -105,7 +106,6 @@ async function sendMany(files) {
   const shown = (table = new Table(rows));
   const most = { images: limits.images, bytes: 2e6 * limits.mb };
   const batch = new Batch(rows, most, (part, signal) => post(formOf(part), signal), (part) => shown.update(part));
-  offer([]);
   const run = async () => {
     if (lacksToken()) return shown.working(false);
     pending = { abort: () => batch.cancel() };

@@ -84,7 +84,9 @@ export class Table {
     const said = line.querySelector(".said");
     said.textContent = error ? `${error.title}: ${error.detail}` : (answer?.predicted_label ?? "");
     said.classList.toggle("failed", Boolean(error));
-    line.querySelector(".share").textContent = answer ? percent(answer.confidence) : "";
+    said.colSpan = error ? 2 : 1;
+    const share = line.querySelector(".share");
+    Object.assign(share, { hidden: Boolean(error), textContent: answer ? percent(answer.confidence) : "" });
   }
 
   /** Releases the thumbnails and the lines. */
