@@ -26,6 +26,7 @@ export class Table {
     for (const button of document.querySelectorAll("#table [data-key]")) button.addEventListener("click", () => this.#sort(button.dataset.key));
     for (const button of document.querySelectorAll("#pages [data-step]")) button.addEventListener("click", () => this.#turn(Number(button.dataset.step)));
     this.draw();
+    byId("batch-stage").scrollIntoView({ block: "nearest" });
   }
 
   /** Three clicks on a heading: up, down, and as the images were chosen. */

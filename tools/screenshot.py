@@ -48,7 +48,7 @@ def evaluated(page: Page, url: str) -> bytes:
 
 
 def _crops() -> bytes:
-    """A ZIP file of parts of the cat, each in the folder of its class."""
+    """A ZIP file of parts of the cat, each named after its class."""
     photograph = Image.open(_CAT)
     out = io.BytesIO()
     random = np.random.default_rng(7)
@@ -58,7 +58,7 @@ def _crops() -> bytes:
             left, top = (int(random.integers(0, length - side + 1)) for length in photograph.size)
             part = io.BytesIO()
             photograph.crop((left, top, left + side, top + side)).save(part, "PNG")
-            archive.writestr(f"n02123159/{number}.png", part.getvalue())
+            archive.writestr(f"n02123159_{number}.png", part.getvalue())
     return out.getvalue()
 
 

@@ -222,5 +222,6 @@ def test_plain_example(plain: Page) -> None:
     """Without JavaScript the example can be saved."""
     with plain.expect_download() as download:
         plain.get_by_role("link", name="Save an example image").click()
+    expect(plain.locator("#example")).to_be_hidden()
 
     assert download.value.suggested_filename == "cat.jpg"
