@@ -58,7 +58,7 @@ def _crops() -> bytes:
             left, top = (int(random.integers(0, length - side + 1)) for length in photograph.size)
             part = io.BytesIO()
             photograph.crop((left, top, left + side, top + side)).save(part, "PNG")
-            archive.writestr(f"n02123159_{number}.png", part.getvalue())
+            archive.writestr(f"n02124075_{number}.png", part.getvalue())
     return out.getvalue()
 
 

@@ -56,6 +56,7 @@ def test_cancel(page: Page) -> None:
     sent = posts(page)
     page.set_input_files("#image", images(40))
     expect(page.locator(f"{ROWS} .share", has_text="%")).to_have_count(8)
+    expect(page.locator(STAGE)).to_contain_text("8 of 40 images")
     page.get_by_role("button", name="Cancel").click()
 
     expect(page.locator(STAGE)).to_have_text("8 of 40 images predicted, 32 not sent.")
