@@ -6,7 +6,7 @@ const THUMB = 96; // pixels, for twice as many as are shown
 const COPY = 640; // of one image alone
 const COPIES = 160;
 // What may be a URL although it has no scheme: a host with a dot, and a path.
-const ADDRESS = /^(https?:\/\/\S+|[\w-]+(\.[\w-]+)+(:\d+)?\/\S+)$/i;
+const ADDRESS = /^(https?:\/\/\S+|([\w-]+\.)+[a-z]{2,}(:\d+)?\/\S+)$/i;
 
 /** A URL as people type it: without a scheme it is an https URL. */
 export function withScheme(text) {

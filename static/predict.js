@@ -46,6 +46,7 @@ function clear() {
   busy(false);
   share.hidden = true;
   offer([]);
+  history.replaceState(null, "");
 }
 
 function showPreview(images) {
@@ -185,6 +186,7 @@ async function keep(shown, images) {
 
 function restore({ rows, images, given, ...shown }) {
   address.value = given;
+  if (given) repeat = () => takeAddress(given);
   if (rows) {
     showPreview(rows);
     table = new Table(rows);
@@ -221,8 +223,9 @@ function start() {
   choice?.addEventListener("change", choose);
   byId("example").addEventListener("click", async (event) => {
     event.preventDefault();
-    const response = await fetch(event.currentTarget.href);
-    takeList([new File([await response.blob()], "cat.jpg", { type: "image/jpeg" })]);
+    const image = await fetch(event.currentTarget.href).then((response) => response.blob()).catch(() => null);
+    if (image) takeList([new File([image], "cat.jpg", { type: "image/jpeg" })]);
+    else refuse(UNREACHABLE);
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -233,11 +236,7 @@ function start() {
   });
   document.addEventListener("dragover", (event) => { event.preventDefault(); dragging(true); });
   document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) dragging(false); });
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    dragging(false);
-    takeTransfer(event.dataTransfer);
-  });
+  document.addEventListener("drop", (event) => { event.preventDefault(); dragging(false); takeTransfer(event.dataTransfer); });
   document.addEventListener("paste", (event) => {
     const typing = event.target.matches?.("input") && !event.clipboardData.files.length;
     if (!typing && takeTransfer(event.clipboardData)) event.preventDefault();

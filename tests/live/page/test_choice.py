@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from PIL import Image
-from playwright.sync_api import FilePayload, Page, Route, expect
+from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
 from tests.live.page.conftest import watch
+from tests.live.page.test_inputs import give
 from tests.live.service import Service
 from tools.sample_models import classifier
 
@@ -135,6 +136,17 @@ def test_back(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], Non
     page.wait_for_function("document.getElementById('preview').naturalWidth > 0")
 
 
+def test_back_after_a_failure(page: Page, cat_file: FilePayload, text_file: FilePayload) -> None:
+    """A result that was replaced by a problem does not come back."""
+    page.set_input_files("#image", cat_file)
+    page.wait_for_function("history.state?.images?.length === 1")
+    page.set_input_files("#image", text_file)
+    expect(page.locator("#answers .problem")).to_be_visible()
+    page.reload()
+
+    expect(page.locator("#answers .empty")).to_be_visible()
+
+
 def test_back_to_a_table(page: Page, cat_file: FilePayload) -> None:
     """So is the table of many."""
     page.set_input_files("#image", [{**cat_file, "name": f"{number}.jpg"} for number in range(33)])  # type: ignore[arg-type]
@@ -175,10 +187,14 @@ def test_plain_link(
 def test_no_scheme(page: Page) -> None:
     """A URL without a scheme is an https URL, typed or pasted."""
     asked: list[str] = []
+    pasted = "example.com/pasted.jpg"
 
     def note(route: Route) -> None:
         asked.append(json.loads(route.request.post_data or "")["image_url"])
         route.abort()
+
+    def sent(request: Request) -> bool:
+        return request.url.endswith("/predict")
 
     page.route("**/predict", note)
     page.route(re.compile("//example.com"), lambda route: route.fulfill(body=b""))
@@ -189,15 +205,18 @@ def test_no_scheme(page: Page) -> None:
         "example.com:8443/a b",
     ):
         page.fill("#image_url", typed)
-        with page.expect_request("**/predict"):
+        with page.expect_event("requestfailed", sent):
             page.press("#image_url", "Enter")
 
     expect(page.locator("#image_url")).to_have_value("https://example.com:8443/a b")
+    with page.expect_event("requestfailed", sent):
+        give(page, "paste", text=pasted)
     assert asked == [
         "https://example.com/cat.jpg",
         "https://example.com/cat.jpg",
         "http://example.com/cat.jpg",
         "https://example.com:8443/a b",
+        "https://example.com/pasted.jpg",
     ]
 
 
