@@ -18,7 +18,7 @@ from werkzeug.formparser import FormDataParser
 from predictor.errors import ImageTooLarge, Internal, InvalidRequest, PredictorError
 from predictor.problem import SAFE_HEADERS, document
 from predictor.web.forms import ADMIT, FormParser
-from predictor.web.middleware import METHODS, current_context
+from predictor.web.middleware import current_context
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -166,14 +166,10 @@ def _http_error(error: HTTPException) -> Response:
     default = InvalidRequest if status < 500 else Internal
     detail = {
         404: "This URL does not exist.",
-        405: f"This URL does not accept {_shown_method()}; it accepts {headers.get('Allow', 'no method')}.",
+        405: f"This URL does not accept this method; it accepts {headers.get('Allow', 'no method')}.",
     }.get(status, "The request is invalid.")
     problem = _problem(_HTTP_CODES.get(status, default.code), error.name, status, detail)
     return _respond(problem, headers)
-
-
-def _shown_method() -> str:
-    return request.method if request.method in METHODS else "this method"
 
 
 def _respond(problem: dict[str, Any], headers: dict[str, str]) -> Response:

@@ -19,8 +19,7 @@ from predictor.inference.admission import Deadline
 from predictor.metrics import Metrics
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
-"""The methods that answers, logs and metrics may name."""
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 log = logging.getLogger("predictor.request")
 
 
@@ -83,7 +82,7 @@ def server_timing(phases: dict[str, float]) -> str:
 
 def _count(metrics: Metrics, asked: Request, status: int, seconds: float) -> None:
     # Only names that the service itself gave become labels: a client may send any method and path.
-    method = asked.method if asked.method in METHODS else "other"
+    method = asked.method if asked.method in _METHODS else "other"
     metrics.count_request((method, asked.endpoint or "none", status), seconds)
 
 

@@ -182,5 +182,5 @@ def test_method(client: FlaskClient) -> None:
     page = client.get("/predict", headers=HTML)
 
     assert page.status_code == 405
-    assert "does not accept GET; it accepts " in page.text
+    assert "does not accept this method; it accepts " in page.text
     assert "POST" in page.text
