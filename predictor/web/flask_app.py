@@ -166,7 +166,7 @@ def _http_error(error: HTTPException) -> Response:
     default = InvalidRequest if status < 500 else Internal
     detail = {
         404: "This URL does not exist.",
-        405: f"This URL does not accept this method; it accepts {headers.get('Allow', 'no method')}.",
+        405: "This URL does not accept this method.",
     }.get(status, "The request is invalid.")
     problem = _problem(_HTTP_CODES.get(status, default.code), error.name, status, detail)
     return _respond(problem, headers)

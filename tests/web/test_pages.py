@@ -175,12 +175,3 @@ def test_damaged_form(app: Flask) -> None:
 
     assert answer.status_code == 400
     assert 'id="form"' in answer.text
-
-
-def test_method(client: FlaskClient) -> None:
-    """A wrong method is answered with the right one, in words too."""
-    page = client.get("/predict", headers=HTML)
-
-    assert page.status_code == 405
-    assert "does not accept this method; it accepts " in page.text
-    assert "POST" in page.text
