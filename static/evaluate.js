@@ -1,23 +1,20 @@
 // The page works without this module: its form is posted, and the answer is the page with the report.
 // With it, a folder can be chosen, the progress is shown, and the report can be saved.
 
-const byId = (id) => document.getElementById(id);
-const [form, cancel, admin, token] = ["evaluate", "cancel", "admin", "admin-token"].map(byId);
+import { byId, timeLeft, Token } from "./app.js";
+
+const [form, cancel] = ["evaluate", "cancel"].map(byId);
 const [progress, bar, stage, outcome] = ["progress", "bar", "stage", "outcome"].map(byId);
 const [archive, folder, saving] = ["archive", "folder", "saving"].map(byId);
+const LOST = { title: "No answer", detail: "The connection to the service was lost." };
 const STYLES = ["app.css", "report.css"];
 
+const token = new Token(byId("admin"), byId("admin-token"), byId("admin-refused"), "admin-token");
 let pending = null; // the request under way
+let begun = 0; // when the images began to run
 
 function megabytes(bytes) {
   return `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-function authorize(headers) {
-  const secret = token.value.trim();
-  // Header values are bytes: the token goes as those of its UTF-8 form.
-  if (secret) headers.Authorization = `Bearer ${unescape(encodeURIComponent(secret))}`;
-  return headers;
 }
 
 function busy(working) {
@@ -52,18 +49,16 @@ function read(text) {
   const last = lines.at(-1);
   if (last?.progress) {
     bar.value = last.progress.done / last.progress.of;
-    stage.textContent = `${last.progress.done} of ${last.progress.of} runs`;
+    const { done, of } = last.progress;
+    stage.textContent = `${done} of ${of} runs${timeLeft(done, of, begun)}`;
   }
   return last;
 }
 
 async function finish(request) {
   busy(false);
-  if (request.status === 401) {
-    admin.hidden = false;
-    token.focus();
-  }
-  if (request.status !== 200) return fail(refusal(request));
+  if (request.status !== 200) fail(refusal(request));
+  if (token.refusedBy(request.status) || request.status !== 200) return;
   const last = read(request.responseText);
   if (last?.error) return fail(last.error);
   if (!last?.report) return fail({ title: "No report", detail: "The service ended the answer before the report." });
@@ -105,20 +100,27 @@ function link(id, name, content, type) {
 /** Has the new preprocessing published in the background. */
 function enliven() {
   for (const change of outcome.querySelectorAll("form.publish")) {
+    const note = Object.assign(document.createElement("p"), { className: "refused small", role: "alert" });
     change.addEventListener("submit", async (event) => {
       event.preventDefault();
+      if (token.missing) return token.ask("Enter the token, then choose Use this.");
       const button = change.querySelector("button");
+      const again = ({ title, detail }) => {
+        Object.assign(button, { disabled: false, textContent: "Use this" });
+        note.textContent = `${title}: ${detail}`;
+        change.append(note);
+      };
       button.disabled = true;
       button.textContent = "Publishing";
-      const headers = authorize({ Accept: "application/json" });
+      const headers = token.authorize({ Accept: "application/json" });
       const body = new URLSearchParams(new FormData(change));
       try {
         const answer = await fetch(change.action, { method: "POST", headers, body });
         const said = await answer.json();
-        if (!answer.ok) return fail(said);
+        if (token.refusedBy(answer.status) || !answer.ok) return again(said);
         change.replaceWith(Object.assign(document.createElement("strong"), { textContent: `Live: version ${said.version}` }));
       } catch {
-        fail({ title: "No answer", detail: "The connection to the service was lost." });
+        again(LOST);
       }
     });
   }
@@ -130,13 +132,14 @@ function send(address) {
   for (const file of files) body.append("pictures", file, file.webkitRelativePath || file.name);
   body.append("model", byId("model").value);
   if (!files.length) return fail({ title: "No images", detail: "Choose a ZIP file or a folder." });
+  if (token.missing) return token.ask("Enter the token, then send again.");
   const total = files.reduce((sum, file) => sum + file.size, 0);
   if (total > 1e6 * Number(form.dataset.maxMb)) {
     return fail({ title: "Too large", detail: `The images may have at most ${form.dataset.maxMb} MB together.` });
   }
   const request = (pending = new XMLHttpRequest());
   request.open("POST", address);
-  for (const [name, value] of Object.entries(authorize({ Accept: "application/x-ndjson, application/problem+json;q=0.9, text/html;q=0.5" }))) {
+  for (const [name, value] of Object.entries(token.authorize({ Accept: "application/x-ndjson, application/problem+json;q=0.9, text/html;q=0.5" }))) {
     request.setRequestHeader(name, value);
   }
   request.upload.addEventListener("progress", (event) => {
@@ -146,13 +149,14 @@ function send(address) {
   request.upload.addEventListener("load", () => {
     bar.removeAttribute("value");
     stage.textContent = "Reading the images";
+    begun = performance.now();
   });
   request.addEventListener("progress", () => request.status === 200 && read(request.responseText));
   request.addEventListener("load", () => finish(request));
   request.addEventListener("abort", () => busy(false));
   request.addEventListener("error", () => {
     busy(false);
-    fail({ title: "No answer", detail: "The connection to the service was lost." });
+    fail(LOST);
   });
   bar.value = 0;
   stage.textContent = "";

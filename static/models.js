@@ -1,25 +1,20 @@
 // The page works without this module: its forms are posted, and the answer is the page again.
 // With it, forms are sent in the background, and the parts of the page that change are taken from that answer.
 
-const byId = (id) => document.getElementById(id);
-const [form, cancel, admin, token] = ["upload", "cancel", "admin", "admin-token"].map(byId);
+import { byId, dropped, hidden, Token } from "./app.js";
+
+const [form, cancel] = ["upload", "cancel"].map(byId);
 const [progress, bar, stage, dialog] = ["progress", "bar", "stage", "confirm"].map(byId);
 const [several, folder, listing] = ["model-file", "folder", "chosen"].map(byId);
 const CHANGING = ["outcome", "models"];
 const LISTED = 6;
 
+const token = new Token(byId("admin"), byId("admin-token"), byId("admin-refused"), "admin-token");
 let pending = null; // the request under way
 let chosen = []; // the model's files, each with its path
 
 function megabytes(bytes) {
   return bytes < 99950 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-function headers(request) {
-  request.setRequestHeader("Accept", "text/html");
-  const secret = token.value.trim();
-  // Header values are bytes: the token goes as those of its UTF-8 form.
-  if (secret) request.setRequestHeader("Authorization", `Bearer ${unescape(encodeURIComponent(secret))}`);
 }
 
 /** Puts the parts that change into the page; says whether the answer was this page. */
@@ -47,14 +42,10 @@ function fail(title, detail) {
 
 function finish(request) {
   busy(false);
-  if (request.status === 401) {
-    admin.hidden = false;
-    token.focus();
-  }
   if (!show(request.responseText)) {
     fail(`Answered with status ${request.status}`, "A proxy between this page and the service refused the request.");
   }
-  if (request.status !== 401) byId("outcome").focus();
+  if (!token.refusedBy(request.status)) (byId("note") ?? byId("outcome")).focus();
 }
 
 function busy(sending) {
@@ -65,10 +56,11 @@ function busy(sending) {
 }
 
 function send(method, address, body) {
+  if (token.missing) return token.ask("Enter the token, then send again.");
   const request = new XMLHttpRequest();
   pending = request;
   request.open(method, address);
-  headers(request);
+  for (const [name, value] of Object.entries(token.authorize({ Accept: "text/html" }))) request.setRequestHeader(name, value);
   request.upload.addEventListener("progress", (event) => sent(event.loaded, event.total));
   request.upload.addEventListener("load", () => waiting(body instanceof FormData && body.has("files")));
   request.addEventListener("load", () => finish(request));
@@ -121,11 +113,6 @@ function enliven() {
   }
 }
 
-/** What a system puts into folders for itself is not sent. */
-function hidden(path) {
-  return path.split("/").some((part) => part.startsWith(".") || part === "__MACOSX");
-}
-
 /** Takes the place of what was chosen before: files, a folder or what was dropped. */
 function choose(files, source) {
   chosen = files.filter(({ path }) => source === several || !hidden(path));
@@ -139,35 +126,6 @@ function choose(files, source) {
 
 function chosenIn(input) {
   choose([...input.files].map((file) => ({ file, path: file.webkitRelativePath || file.name })), input);
-}
-
-/** Every file of a dropped file or folder, with its path. */
-async function* within(entry) {
-  if (entry.isFile) {
-    yield { path: entry.fullPath.replace(/^\//, ""), file: await new Promise((done, fail) => entry.file(done, fail)) };
-    return;
-  }
-  const reader = entry.createReader();
-  // A reader gives a part at a time, and nothing at the end.
-  for (;;) {
-    const part = await new Promise((done, fail) => reader.readEntries(done, fail));
-    if (!part.length) return;
-    for (const inner of part) if (!hidden(inner.name)) yield* within(inner);
-  }
-}
-
-async function dropped(transfer) {
-  // The entries are gone once this has waited for anything.
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.length) return [...transfer.files].map((file) => ({ file, path: file.name }));
-  const files = [];
-  for (const entry of entries) {
-    for await (const one of within(entry)) {
-      files.push(one);
-      if (files.length > Number(form.dataset.maxFiles)) return files;
-    }
-  }
-  return files;
 }
 
 /** Why what was chosen is not sent. */
@@ -204,7 +162,7 @@ cancel.addEventListener("click", () => pending?.abort());
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {
   event.preventDefault();
-  dropped(event.dataTransfer).then(
+  dropped(event.dataTransfer, Number(form.dataset.maxFiles)).then(
     (files) => choose(files, null),
     () => fail("Not readable", "The browser could not read what was dropped."),
   );

@@ -14,6 +14,7 @@ from werkzeug.sansio.utils import host_is_trusted
 
 from predictor.config import Settings
 from predictor.errors import Forbidden, InvalidRequest, Unauthorized
+from predictor.web.forms import ADMIT, MULTIPART
 from predictor.web.middleware import current_request
 
 # What proxies add to a request that they pass on.
@@ -30,14 +31,36 @@ def require_token(request: Request, tokens: tuple[str, ...]) -> None:
     Raises:
         Unauthorized: the token is missing or wrong.
     """
-    if not tokens:
-        return
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     # The server hands the header's bytes over as Latin-1.
-    sent = _digest(given.strip().encode("latin-1", "replace"))
+    sent = given.strip().encode("latin-1", "replace") if scheme.lower() == "bearer" else b""
+    _check_token(sent, tokens)
+
+
+def require_page_token(request: Request, tokens: tuple[str, ...]) -> None:
+    """The same for a page's form, in which the token may also be the first field, named `token`.
+
+    A browser without JavaScript sends no header of its own. The rest of the form is read only if the token is
+    right, and the token is in no field of the form that has been read.
+
+    Raises:
+        Unauthorized: the token is missing or wrong; in a form with files that is seen when the form is read.
+    """
+    try:
+        require_token(request, tokens)
+    except Unauthorized:
+        if request.mimetype != MULTIPART:
+            raise
+        request.environ[ADMIT] = lambda token: _check_token(token.strip().encode(), tokens)
+    else:
+        request.environ[ADMIT] = lambda _token: None
+
+
+def _check_token(given: bytes, tokens: tuple[str, ...]) -> None:
+    sent = _digest(given)
     # All are compared, so that the time tells neither which one came near nor how long it is.
     known = [hmac.compare_digest(sent, _digest(token.encode())) for token in tokens]
-    if scheme.lower() != "bearer" or not any(known):
+    if tokens and not any(known):
         raise Unauthorized("A valid token is required; scripts send the header Authorization: Bearer TOKEN.")
 
 

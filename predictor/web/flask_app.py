@@ -13,10 +13,11 @@ from flask.sessions import SessionInterface, SessionMixin
 from gunicorn.http.errors import ParseException
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
 
 from predictor.errors import ImageTooLarge, Internal, InvalidRequest, PredictorError
 from predictor.problem import SAFE_HEADERS, document
-from predictor.web.forms import FormParser
+from predictor.web.forms import ADMIT, FormParser
 from predictor.web.middleware import current_context
 
 if TYPE_CHECKING:
@@ -66,6 +67,13 @@ class ServiceRequest(Request):
     """A request whose forms the library `multipart` reads."""
 
     form_data_parser_class = FormParser
+
+    def make_form_data_parser(self) -> FormDataParser:
+        """The reader of this request's form."""
+        parser = super().make_form_data_parser()
+        if isinstance(parser, FormParser):
+            parser.admit = self.environ.get(ADMIT)
+        return parser
 
 
 class SafeHeaders:

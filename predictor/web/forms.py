@@ -25,7 +25,10 @@ from predictor.web.form_source import FormSource
 MULTIPART = "multipart/form-data"
 IMAGE = "image"
 """The field of an image in a form."""
+ADMIT = "predictor.admit"
+"""The key of a WSGI environment under which stands what judges the token of a page's form."""
 
+_TOKEN = "token"  # noqa: S105 (the name of a field)
 _FIELD_BYTES = 100_000
 _LOOKED_AT = 1024
 _CHUNK_BYTES = 64 << 10
@@ -116,7 +119,13 @@ def receive(
 
 
 class FormParser(FormDataParser):
-    """Reads the forms of predictions and pages into memory, for Werkzeug's `Request`."""
+    """Reads the forms of predictions and pages into memory, for Werkzeug's `Request`.
+
+    Attributes:
+        admit: judges the token of a page's form by raising an error; None where a form has no token.
+    """
+
+    admit: Callable[[str], None] | None = None
 
     def parse(
         self,
@@ -137,14 +146,28 @@ class FormParser(FormDataParser):
         files: MultiDict[str, FileStorage] = MultiDict()
         source = FormSource(lambda: stream, options or {})
         with _translated(source, RequestEntityTooLarge()):
-            for segment, content in _parts(source, _MAX_PARTS, lambda _: io.BytesIO()):
+            for segment, content in _parts(source, _MAX_PARTS, self._begin):
                 name = _name(segment)
-                if _is_file(segment) or (name == IMAGE and not _is_text(content)):
+                if name == _TOKEN and self.admit:
+                    self._judge(_text(content))
+                elif _is_file(segment) or (name == IMAGE and not _is_text(content)):
                     content.seek(0)
                     files.add(name, FileStorage(content, _filename(segment) or "", name))
                 else:
                     fields.add(name, _text(content))
+        self._judge("")
         return stream, ImmutableMultiDict(fields), ImmutableMultiDict(files)
+
+    def _begin(self, segment: MultipartSegment) -> IO[bytes]:
+        """Where a part goes; nothing but the token is read before the token is known to be right."""
+        if segment.name != _TOKEN:
+            self._judge("")
+        return io.BytesIO()
+
+    def _judge(self, token: str) -> None:
+        if self.admit is not None:
+            admit, self.admit = self.admit, None
+            admit(token)
 
 
 def _parts(
@@ -168,7 +191,8 @@ def _parts(
 def _check_field(part: Part, more: int) -> None:
     """Bound a text field; an image may come as text, and the whole body has a bound of its own."""
     segment, content = part
-    if not _is_file(segment) and segment.name != IMAGE and content.tell() + more > _FIELD_BYTES:
+    text = segment.name == _TOKEN or not (_is_file(segment) or segment.name == IMAGE)
+    if text and content.tell() + more > _FIELD_BYTES:
         raise ParserLimitReached
 
 

@@ -9,14 +9,19 @@ from flask import Blueprint, Response, current_app, jsonify, render_template, re
 from predictor import __version__
 from predictor.errors import PredictorError
 from predictor.importing.unpacking import MAX_FILES
-from predictor.inference.prediction import EncodedImage, ImageSource
+from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl
 from predictor.runtime.worker import Worker
+from predictor.store.registry import DEFAULT
 from predictor.web import inputs, middleware, openapi, schemas, serializers
-from predictor.web.access import require_token
+from predictor.web.access import require_page_token
 from predictor.web.flask_app import problem_json
-from predictor.web.middleware import current_context
+from predictor.web.forms import IMAGE
+from predictor.web.middleware import current_context, current_request
 from predictor.web.openapi import TEXT, operation
 from predictor.web.serializers import models_json
+
+_SHOWN = 8192
+"""Most characters of an image URL that the page repeats."""
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -24,17 +29,17 @@ def blueprint(worker: Worker) -> Blueprint:
     pages = Blueprint("pages", __name__)
 
     @pages.get("/")
-    def index() -> str:
-        """Show the predict page."""
+    def index() -> tuple[str, int]:
+        """Show the predict page for the model, version and image URL that its own URL names."""
         return _index(worker)
 
     @pages.post("/")
     def submit() -> tuple[str, int]:
         """Answer the form of the predict page, for browsers without JavaScript."""
         try:
-            return _index(worker, **_predicted(worker)), 200
+            return _index(worker, result=_predicted(worker))
         except PredictorError as error:
-            return _index(worker, problem=problem_json(error.bare())), error.status
+            return _index(worker, problem=error)
 
     @pages.get("/upload")
     @operation(tag="Models", answers={"text/html": TEXT})
@@ -60,42 +65,110 @@ def _document() -> dict[str, Any]:
     return openapi.document(current_app, __version__)
 
 
-def _index(worker: Worker, **shown: Any) -> str:
+def _index(
+    worker: Worker, *, result: dict[str, Any] | None = None, problem: PredictorError | None = None
+) -> tuple[str, int]:
+    """The predict page and its status."""
     settings = worker.settings
-    values: dict[str, Any] = {
-        "result": None,
-        "problem": None,
-        "image_url": request.form.get("image_url", "")[:2048] if request.method == "POST" else "",
-        "model": _model(worker),
-        "limits": {
+    try:
+        name, version = _named()
+        model = _model(worker, name, version)
+    except PredictorError as error:
+        problem = problem or error
+        name, version, model = DEFAULT, None, _model(worker, DEFAULT, None)
+    page = render_template(
+        "index.html",
+        result=result,
+        problem=problem and problem_json(problem.bare()),
+        image_url=_image_url()[:_SHOWN],
+        model=model,
+        chosen=name if version is None else f"{name}/{version}",
+        choices=_choices(worker),
+        protected=bool(settings.predict_tokens),
+        limits={
             "formats": list(settings.formats),
             "media_types": settings.media_types,
             "max_image_mb": settings.max_image_mb,
             "max_megapixels": settings.max_megapixels,
             "max_batch": settings.max_batch,
         },
-    }
-    return render_template("index.html", **(values | shown))
+    )
+    return page, problem.status if problem else 200
 
 
-def _model(worker: Worker) -> dict[str, Any] | None:
-    try:
-        model = worker.engine.model()
-    except PredictorError:
-        return None
+def _named() -> tuple[str, int | None]:
+    """The model and version of the page's URL: `model=pets`, with `version=2` or as `model=pets/2`.
+
+    Raises:
+        InvalidRequest: they cannot be names.
+    """
+    name, _, version = request.args.get("model", DEFAULT).partition("/")
+    values = {"model": name, "version": request.args.get("version") or version or None}
+    asked: schemas.Options = schemas.check(schemas.Options, values, strict=False)
+    return asked.model or DEFAULT, asked.version
+
+
+def _choices(worker: Worker) -> list[dict[str, Any]]:
+    """The models that can be chosen, `default` first, each with its versions, the newest first."""
+    names = worker.registry.read().names
+    return [
+        {
+            "name": name,
+            "live": names[name].live,
+            "versions": [one for one in reversed(names[name].versions) if names[name].good(one)],
+        }
+        for name in sorted(names, key=lambda name: (name != DEFAULT, name))
+    ]
+
+
+def _model(worker: Worker, name: str, version: int | None) -> dict[str, Any] | None:
+    """What the page says of a model; None if nothing can be said yet.
+
+    Raises:
+        ModelNotFound: there is no such model or version.
+    """
     if worker.device is None:
         return None
-    described = schemas.model_json(model.version)
-    return described | {"classes": len(model.spec.labels), "device": worker.device.name}
+    if version is not None:
+        # A version that is not live is loaded when a prediction needs it, and not to show its name.
+        found = worker.registry.version(name, version)
+        classes = worker.report(found).get("classes")
+    else:
+        try:
+            live = worker.engine.model(name)
+        except PredictorError:
+            if name != DEFAULT:
+                raise
+            return None
+        found, classes = live.version, len(live.spec.labels)
+    return schemas.model_json(found) | {"classes": classes, "device": worker.device.name}
+
+
+def _image_url() -> str:
+    """The URL in the page's form or, for a link that fills it, in the page's own URL."""
+    try:
+        given = (request.form if request.method == "POST" else request.args).get("image_url", "").strip()
+    except PredictorError:  # the form could not be read, which the page says
+        return ""
+    return _with_scheme(given) if given else ""
+
+
+def _with_scheme(url: str) -> str:
+    """A URL as people type it: without a scheme it is an https URL."""
+    if "://" in url or url[:5].lower() == "data:":
+        return url
+    return f"https://{url.lstrip('/')}"
 
 
 def _predicted(worker: Worker) -> dict[str, Any]:
     start = time.perf_counter()
-    require_token(request, worker.settings.predict_tokens)
-    sent = inputs.read(request, worker.settings)
-    outcome = worker.engine.predict(
-        sent.images[:1], sent.options, middleware.deadline_of(request, worker.settings)
-    )
+    asked = current_request()
+    require_page_token(asked, worker.settings.predict_tokens)
+    sent = inputs.read(asked, worker.settings)
+    image = sent.images[0]
+    if isinstance(image, ImageUrl):
+        image = ImageUrl(_image_url())
+    outcome = worker.engine.predict([image], sent.options, middleware.deadline_of(asked, worker.settings))
     current_context().phases = outcome.phases.seconds
     first = outcome.results[0]
     if isinstance(first, PredictorError):
@@ -103,15 +176,16 @@ def _predicted(worker: Worker) -> dict[str, Any]:
     answer = serializers.answer_json(first, outcome.model)
     answer["milliseconds"] = 1000 * (time.perf_counter() - start)
     answer["phases"] = {phase: 1000 * seconds for phase, seconds in outcome.phases.seconds.items()}
-    answer["preview"] = _preview(sent.images[0], worker)
-    return {"result": answer}
+    answer["preview"] = _preview(image, worker)
+    answer["name"] = next((file.filename for file in asked.files.getlist(IMAGE)), None)
+    return answer
 
 
-def _preview(picture: ImageSource, worker: Worker) -> str | None:
-    """A small copy of a sent file; a picture from an address is shown from there by the browser."""
-    if not isinstance(picture, EncodedImage):
-        return None
-    return "data:image/jpeg;base64," + base64.b64encode(worker.engine.preview(picture.data)).decode()
+def _preview(image: ImageSource, worker: Worker) -> str:
+    """A small copy of a sent file; an image from a URL is shown from there by the browser."""
+    if not isinstance(image, EncodedImage):
+        return _image_url()
+    return "data:image/jpeg;base64," + base64.b64encode(worker.engine.preview(image.data)).decode()
 
 
 def render_models(worker: Worker, **shown: Any) -> str:
@@ -125,6 +199,7 @@ def render_models(worker: Worker, **shown: Any) -> str:
     nothing = {"uploaded": None, "message": None, "problem": None}
     return render_template(
         "models.html",
+        about=(request.view_args or {}).get("name"),
         models=models_json(worker)["models"],
         limits={"max_model_mb": settings.max_model_mb, "max_files": MAX_FILES},
         protected=bool(settings.admin_tokens),

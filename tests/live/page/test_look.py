@@ -59,3 +59,13 @@ def test_documentation(page: Page, service_url: str) -> None:
     expect(operation.locator(".example code").first).to_contain_text("curl ")
     assert page.locator("main a[href^='#']").evaluate_all(DANGLING) == []
     assert hosts == {urlsplit(service_url).netloc}
+
+
+def test_contents_of_the_documentation(page: Page, service_url: str) -> None:
+    """In the list of requests no path is cut off."""
+    page.goto(urljoin(service_url, "/docs"))
+
+    assert page.locator(".contents").evaluate("list => list.scrollWidth - list.clientWidth") == 0
+    expect(page.locator(".contents .endpoint", has_text="/rollback")).to_contain_text(
+        "/models/{name}/rollback"
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+import requests
 from onnx import helper
 from playwright.sync_api import FilePayload, Page, expect
 
@@ -80,7 +81,10 @@ def test_upload_predict_roll_back(models: Page, own: Service, cat_file: FilePayl
     models.goto(f"{own.url}/upload")
     models.get_by_role("button", name="Roll back to version 1").click()
 
-    expect(models.locator("#outcome")).to_contain_text("Version 1 of default is live.")
+    note = models.get_by_role("article", name="default").locator("#note")
+    expect(note).to_have_text("Version 1 of default is live.")
+    expect(note).to_be_focused()
+    expect(models.locator("#outcome-title")).to_have_text("What happens")
     expect(models.locator(".version:has(.badge)")).to_contain_text("Version 1")
     assert first_label(models, own, cat_file) == "tiger cat"
 
@@ -135,7 +139,7 @@ def test_delete(models: Page, own: Service) -> None:
 
     old.get_by_role("button", name="Delete").click()
     models.locator("dialog").get_by_role("button", name="Delete").click()
-    expect(models.locator("#outcome")).to_contain_text("is deleted")
+    expect(models.locator("#note")).to_contain_text("is deleted")
     expect(models.locator(".version")).to_have_count(before - 1)
     assert "one.onnx" not in own.get("/models/default").text
 
@@ -156,7 +160,7 @@ def test_delete_model(models: Page, own: Service) -> None:
 
     dogs.get_by_role("button", name="Delete model").click()
     models.locator("dialog").get_by_role("button", name="Delete").click()
-    expect(models.locator("#outcome")).to_contain_text("The model dogs is deleted.")
+    expect(models.locator("#models > #note")).to_have_text("The model dogs is deleted.")
     expect(dogs).to_have_count(0)
     assert own.get("/models/dogs").status_code == 404
 
@@ -167,6 +171,22 @@ def test_unchanged(models: Page) -> None:
         send(models, model("borzoi"))
         expect(models.locator("#outcome .report")).to_be_visible()
         expect(models.get_by_text("no new version was made")).to_have_count(expected)
+
+
+def test_problem_beside_its_button(models: Page, own: Service) -> None:
+    """What is wrong with a change is said at the model whose button was pressed."""
+    for label in ("tosa", "beagle"):
+        send(models, model(label, f"{label}.onnx"))
+        expect(models.locator(".version").first).to_contain_text(f"{label}.onnx")
+    old = models.locator(".version").nth(1)
+    requests.delete(
+        f"{own.url}/models/default/versions/{old.get_attribute('data-version')}"
+    ).raise_for_status()
+    old.get_by_role("button", name="Make live").click()
+
+    note = models.get_by_role("article", name="default").locator("#note")
+    expect(note).to_contain_text("model_not_found")
+    expect(note).to_be_focused()
 
 
 def test_keyboard(models: Page) -> None:
@@ -341,6 +361,7 @@ def test_token(browser_page: Page, tmp_path: Path) -> None:
     """Where a token is needed its field is there; without it nothing changes, with it the upload works."""
     with Service(tmp_path / "data", workers=1, admin_token="geheim ä") as running:
         browser_page.goto(f"{running.url}/upload")
+        browser_page.fill("#admin-token", "wrong")
         send(browser_page, model("borzoi"))
         expect(browser_page.locator("#outcome .codes")).to_contain_text("unauthorized")
         expect(browser_page.locator("#admin-token")).to_be_focused()
@@ -364,7 +385,7 @@ def test_without_javascript(plain_page: Page, own: Service) -> None:
     expect(plain_page.locator("#outcome .report")).to_contain_text("labels: labels.txt")
 
     plain_page.get_by_role("button", name="Roll back").click()
-    expect(plain_page.locator("#outcome")).to_contain_text("is live.")
+    expect(plain_page.locator("#note")).to_contain_text("is live.")
 
     send(plain_page, file("notes.onnx", b"not a model"))
     expect(plain_page.locator("#outcome .codes")).to_contain_text("invalid_model")

@@ -20,6 +20,7 @@ def test_plain_file(plain: Page, cat_file: FilePayload, shows_cat: Callable[[Pag
     expect(plain.locator("#preview")).to_have_attribute("src", re.compile("^data:image/jpeg;base64,"))
     expect(plain.locator("#total")).to_have_text(re.compile(r"^[\d.]+ m?s$"))
     expect(plain.locator("#model")).to_have_text(re.compile(r"^default version \d+$"))
+    expect(plain.locator("#answers .file")).to_have_text("cat.jpg")
 
 
 def test_plain_chooser(plain: Page) -> None:
