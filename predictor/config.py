@@ -30,6 +30,7 @@ class Settings:
     """Everything that can be set from outside; each field is the variable `PREDICTOR_<FIELD>`."""
 
     bind: str = _setting("127.0.0.1:8080", "Address to listen on, `host:port` or `unix:/path`.")
+    prefix: str = _setting("", "Path prefix under which a proxy publishes the service, such as `/ml`.")
     workers: int | None = _setting(
         None, "Worker processes; by default one per core, or one per GPU.", unset="by device and cores"
     )

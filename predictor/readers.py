@@ -5,12 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 
 
 def names(text: str) -> tuple[str, ...]:
     """The parts of a list that commas separate."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+OWN_PATHS = frozenset(
+    names("docs,evaluate,healthz,hf,metrics,models,openapi.json,predict,readyz,static,tune,upload,v2")
+)
+"""What the paths of the service begin with: a prefix that begins so could not be told from them."""
 
 
 def _number(kind: type[int] | type[float], least: float) -> Callable[[str], Any]:
@@ -64,6 +71,15 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
+def _prefix(text: str) -> str:
+    prefix = text.rstrip("/")
+    if not _PREFIX.fullmatch(prefix):
+        raise ValueError("a path that begins with a slash, such as /ml")
+    if (first := prefix.split("/")[1:2]) and first[0] in OWN_PATHS:
+        raise ValueError(f"a path such as /ml, and /{first[0]} is a path of the service itself")
+    return prefix
+
+
 def _is_device(text: str) -> bool:
     kind, colon, index = text.partition(":")
     return text in {"auto", "cpu", "cuda"} or (kind == "cuda" and bool(colon) and index.isdecimal())
@@ -80,6 +96,7 @@ def _is_cache(text: str) -> bool:
 
 READERS: dict[str, Callable[[str], Any]] = {
     "bind": _choice(_is_bind, "host:port or unix:/path"),
+    "prefix": _prefix,
     "workers": _number(int, 1),
     "threads": _number(int, 1),
     "data": _folder,

@@ -23,9 +23,13 @@ function headers(request) {
 }
 
 /** Puts the parts that change into the page; says whether the answer was this page. */
-function show(html) {
+function show(html, url) {
   const answer = new DOMParser().parseFromString(html, "text/html");
   if (CHANGING.some((id) => !answer.getElementById(id))) return false;
+  // Its links are relative to the URL that it came from, not to that of this page.
+  for (const name of ["href", "action", "data-address"]) {
+    for (const link of answer.querySelectorAll(`[${name}]`)) link.setAttribute(name, new URL(link.getAttribute(name), url));
+  }
   for (const id of CHANGING) byId(id).replaceWith(document.adoptNode(answer.getElementById(id)));
   document.title = answer.title;
   enliven();
@@ -51,7 +55,7 @@ function finish(request) {
     admin.hidden = false;
     token.focus();
   }
-  if (!show(request.responseText)) {
+  if (!show(request.responseText, request.responseURL)) {
     fail(`Answered with status ${request.status}`, "A proxy between this page and the service refused the request.");
   }
   if (request.status !== 401) byId("outcome").focus();

@@ -136,7 +136,7 @@ def test_written_defaults() -> None:
     assert written["PREDICTOR_MAX_IMAGE_MB"] == "20"
     assert {name for name, text in written.items() if text in described} == {
         "PREDICTOR_WORKERS", "PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN", "PREDICTOR_TRUSTED_HOSTS",
-        "PREDICTOR_FETCH_ALLOW", "PREDICTOR_LOG",
+        "PREDICTOR_FETCH_ALLOW", "PREDICTOR_LOG", "PREDICTOR_PREFIX",
     }  # fmt: skip
 
 

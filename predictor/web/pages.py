@@ -45,19 +45,19 @@ def blueprint(worker: Worker) -> Blueprint:
     @pages.get("/docs")
     def docs() -> str:
         """Show the API's documentation."""
-        return render_template("docs.html", document=_document())
+        return render_template("docs.html", document=_document(worker))
 
     @pages.get("/openapi.json")
     @operation(tag="Operating", answers={"application/json": {"type": "object"}})
     def openapi_json() -> Response:
         """Return the OpenAPI document."""
-        return jsonify(_document())
+        return jsonify(_document(worker))
 
     return pages
 
 
-def _document() -> dict[str, Any]:
-    return openapi.document(current_app, __version__)
+def _document(worker: Worker) -> dict[str, Any]:
+    return openapi.document(current_app, __version__, worker.settings.prefix)
 
 
 def _index(worker: Worker, **shown: Any) -> str:
