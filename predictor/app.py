@@ -13,7 +13,7 @@ def create_app(settings: Settings) -> Flask:
     app = ServiceFlask("predictor", template_folder=shipped("templates"), static_folder=shipped("static"))
     worker = Worker(settings)
     app.extensions["predictor"] = worker
-    prefix.init_app(app, settings.prefix)
+    prefix.init_app(app, settings.prefix or "")
     middleware.init_app(app, worker.metrics)
     access.check_hosts(app, settings.trusted_hosts)
     flask_app.handle_errors(app)

@@ -42,6 +42,11 @@ def blueprint(worker: Worker) -> Blueprint:
         """Show the models and the upload form."""
         return render_models(worker)
 
+    @pages.get("/favicon.ico")
+    def favicon() -> Response:
+        """Return the icon to a browser that shows no page of ours, such as `/metrics`."""
+        return current_app.send_static_file("favicon.svg")
+
     @pages.get("/docs")
     def docs() -> str:
         """Show the API's documentation."""
@@ -57,7 +62,7 @@ def blueprint(worker: Worker) -> Blueprint:
 
 
 def _document(worker: Worker) -> dict[str, Any]:
-    return openapi.document(current_app, __version__, worker.settings.prefix)
+    return openapi.document(current_app, __version__, worker.settings.prefix or "")
 
 
 def _index(worker: Worker, **shown: Any) -> str:

@@ -7,9 +7,7 @@ passes the prefix on, `PREDICTOR_PREFIX` names it: each URL works with the prefi
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Flask, Request
-
-from predictor.web.middleware import current_request
+from flask import Flask, Request, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +32,7 @@ class PrefixRemoved:
         path = environ["PATH_INFO"]
         if f"{path}/".startswith(f"{self._prefix}/"):
             environ["SCRIPT_NAME"] = self._prefix
-            environ["PATH_INFO"] = path.removeprefix(self._prefix)
+            environ["PATH_INFO"] = path.removeprefix(self._prefix) or "/"
         return self._application(environ, start_response)
 
 
@@ -53,7 +51,6 @@ def init_app(app: Flask, prefix: str) -> None:
 
     @app.context_processor
     def links() -> dict[str, str]:
-        request = current_request()
         return {"root": root(request), "service_url": request.host_url.rstrip("/") + prefix}
 
 
