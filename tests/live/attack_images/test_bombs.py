@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from predictor.config import cores
+from predictor.cores import cores
 from tests.image.mutants import encoded, png_chunk
 from tests.live.attack_images import floods
 from tests.live.attack_images.conftest import MB, Target
