@@ -7,6 +7,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Request, Response, g, request
@@ -20,6 +21,8 @@ from predictor.metrics import Metrics
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What probes and Prometheus ask for."""
 log = logging.getLogger("predictor.request")
 
 
@@ -57,8 +60,15 @@ def init_app(app: Flask, metrics: Metrics) -> None:
         if state.phases:
             headers["Server-Timing"] = server_timing(state.phases)
         _count(metrics, asked, response.status_code, seconds)
-        logs.write(log, "request", _fields(asked, response.status_code, seconds, state))
+        level = logging.DEBUG if _is_routine(asked, response.status_code) else logging.INFO
+        if log.isEnabledFor(level):
+            logs.write(log, "request", _fields(asked, response.status_code, seconds, state), level)
         return response
+
+
+def _is_routine(asked: Request, status: int) -> bool:
+    """Whether a request is a probe or a scrape with nothing to report; thousands come each day."""
+    return status == HTTPStatus.OK and asked.path in PROBES
 
 
 def current_request() -> Request:

@@ -54,7 +54,7 @@ def test_every_form_passes(proxy: Proxy, cat: Path) -> None:
 @pytest.mark.parametrize("given", ["", "with space", "a" * 129, '"}', "mine:2"])
 def test_request_ids(proxy: Proxy, service: Service, given: str) -> None:
     """What is no request id is replaced by one that nginx makes, which the service logs."""
-    _, headers, _ = call(proxy.port, "GET", "/healthz", X_Request_ID=given)
+    _, headers, _ = call(proxy.port, "GET", "/models", X_Request_ID=given)
 
     made = headers["x-request-id"]
     assert made == given if given == "mine:2" else re.fullmatch(r"[0-9a-f]{32}", made)
