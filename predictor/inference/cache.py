@@ -51,6 +51,11 @@ class Cache:
         self._recent: dict[str, Any] = {}
         self._lock = threading.Lock()
 
+    @property
+    def failing(self) -> bool:
+        """Whether the store failed lately, so that it is not asked for a while."""
+        return time.monotonic() < self._paused_until
+
     def init_app(self, app: Flask) -> None:
         """Connect the store with the application, as flask-caching wants it."""
         self._store.init_app(app)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.live.models import eventually
 from tests.live.service import Service, free_port
 from tests.patience import PATIENCE
 
@@ -70,3 +71,24 @@ def test_shared_between_machines(
     assert third.status_code == 200
     assert third.json()["cached"] is False
     assert 'predictor_cache_requests_total{result="error"}' in metrics
+
+
+def test_degraded(tmp_path: Path, server: tuple[str, subprocess.Popen[bytes]]) -> None:
+    """While Redis is away, `/readyz` is 200 and says so, even if nobody predicts; later all is well again."""
+    url, process = server
+    with Service(tmp_path / "a", cache=url, workers=1) as service:
+        before = service.get("/readyz").json()["degraded"]
+        process.kill()
+        process.wait(PATIENCE)
+        eventually(lambda: "cache" in service.get("/readyz").json()["degraded"])
+        down = service.get("/readyz")
+        again = subprocess.Popen(process.args, stdout=subprocess.DEVNULL)
+        try:
+            eventually(lambda: service.get("/readyz").json()["degraded"] == {})
+        finally:
+            again.kill()
+            again.wait(PATIENCE)
+
+    assert before == {}
+    assert down.status_code == 200
+    assert url.rsplit(":", 1)[1] not in down.text
