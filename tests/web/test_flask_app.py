@@ -63,3 +63,10 @@ def test_request_id(client: FlaskClient) -> None:
 
     assert ids[0] == "my-id.7"
     assert len(ids[1]) == len(ids[2]) == 32
+
+
+def test_icon(client: FlaskClient) -> None:
+    """A browser that shows no page of ours finds an icon where it looks for one."""
+    answer = client.get("/favicon.ico")
+
+    assert (answer.status_code, answer.mimetype) == (200, "image/svg+xml")

@@ -1,5 +1,6 @@
 """`deploy/nginx.conf` in the real nginx: what it keeps from the service, and what it says then."""
 
+import gzip
 import json
 import re
 import socket
@@ -91,6 +92,15 @@ def test_no_way_round(proxy: Proxy, path: str) -> None:
 
     assert status in {400, 403, 404, 405}
     assert b"http_requests_total" not in body
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/static/app.css"])
+def test_compressed(proxy: Proxy, path: str) -> None:
+    """Pages, styles and JSON are compressed for a client that accepts it."""
+    _, headers, body = call(proxy.port, "GET", path, Accept_Encoding="gzip")
+
+    assert headers["content-encoding"] == "gzip"
+    assert len(gzip.decompress(body)) > 2 * len(body)
 
 
 def test_limits_agree() -> None:
