@@ -1,15 +1,15 @@
 """How gunicorn runs the service; every figure comes from the settings."""
 
 from predictor import logs
-from predictor.server import hooks, lifetime, memory_files
+from predictor.server import hooks, lifetime, memory_files, start
 
-_settings = hooks.read_settings()
+_settings = start.read_settings()
 
 wsgi_app = "predictor.wsgi:app"
 bind = _settings.bind
 worker_class = "predictor.server.worker.BalancedThreadWorker"
 logger_class = "predictor.server.worker.ServerLogger"
-logconfig_dict = logs.configuration(_settings.log)
+logconfig_dict = logs.configuration(_settings.log, _settings.log_level)
 workers = hooks.worker_count(_settings)
 # An image that waits in the queue holds a thread; whatever waits, there are threads for everything else.
 threads = _settings.threads + _settings.max_queue
@@ -24,7 +24,9 @@ max_requests = 100_000
 max_requests_jitter = 20_000
 # No header moves the service to another path; by default a caller on this machine could, and get a 500.
 forwarder_headers = ""
-worker_tmp_dir = memory_files.heartbeats()
+# No more than there are files for that a worker may open.
+worker_connections = start.raise_file_limit(threads)
+worker_tmp_dir = memory_files.heartbeats(_settings.data)
 # Its default name is one for all servers of a user, which would take it from each other.
 control_socket_disable = True
 

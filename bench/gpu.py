@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import nvidia
-from predictor.config import cores
+from predictor.cores import cores
 from predictor.model.device import Device, choose
 
 if TYPE_CHECKING:

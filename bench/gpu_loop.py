@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from predictor.config import BUNDLED_MODEL, cores
+from predictor.config import BUNDLED_MODEL
+from predictor.cores import cores
 from predictor.discovery.discover import discover
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor

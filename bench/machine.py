@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from predictor.config import cores
+from predictor.cores import cores
 
 # As the markers of requirements.txt choose.
 _RUNTIME = "onnxruntime-gpu" if platform.machine() == "x86_64" else "onnxruntime"

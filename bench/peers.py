@@ -21,7 +21,7 @@ from bench.plot import bars
 from bench.report import of_photographs, report
 from bench.rounds import Figures, Results
 from bench.run import PICTURE, RESULTS, ROUNDS, SECONDS, Load, load, need_wrk, pss_mb
-from predictor.config import cores
+from predictor.cores import cores
 
 COPIES = 32
 _WARM_SECONDS = 1

@@ -4,7 +4,7 @@ from flask import Flask
 
 from predictor.config import Settings, shipped
 from predictor.runtime.worker import Worker
-from predictor.web import access, api, cors, evaluations, flask_app, middleware, models, ops, pages
+from predictor.web import access, api, cors, evaluations, flask_app, middleware, models, ops, pages, prefix
 from predictor.web.flask_app import ServiceFlask
 
 
@@ -13,6 +13,7 @@ def create_app(settings: Settings) -> Flask:
     app = ServiceFlask("predictor", template_folder=shipped("templates"), static_folder=shipped("static"))
     worker = Worker(settings)
     app.extensions["predictor"] = worker
+    prefix.init_app(app, settings.prefix or "")
     middleware.init_app(app, worker.metrics)
     access.check_hosts(app, settings.trusted_hosts)
     cors.init_app(app, settings.allowed_origins)

@@ -14,7 +14,8 @@ import click
 
 from predictor import __version__
 from predictor.bulk import rows
-from predictor.config import BUNDLED_MODEL, Settings, cores, defaults, documented, shipped
+from predictor.config import BUNDLED_MODEL, Settings, defaults, documented, shipped
+from predictor.cores import cores
 from predictor.errors import PredictorError
 from predictor.evaluation import images
 from predictor.evaluation import report as reports

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from predictor import environment as variables
+from predictor.cores import cores
+from predictor.environment import PREFIX
 from predictor.errors import ConfigError
 from predictor.readers import FORMATS, READERS, names
 
-PREFIX = "PREDICTOR_"
 MEGA = 1_000_000
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "efficientnet-lite0.onnx"
 # Of the formats whose media type is not called as the format is.
@@ -39,6 +41,9 @@ class Settings:
     """Everything that can be set from outside; each field is the variable `PREDICTOR_<FIELD>`."""
 
     bind: str = _setting("127.0.0.1:8080", "Address to listen on, `host:port` or `unix:/path`.")
+    prefix: str | None = _setting(
+        None, "Path prefix under which a proxy publishes the service, such as `/ml`."
+    )
     workers: int | None = _setting(
         None, "Worker processes; by default one per core, or one per GPU.", unset="by device and cores"
     )
@@ -95,6 +100,7 @@ class Settings:
     log: str | None = _setting(
         None, "Format of log lines: `json` or `text`.", unset="text on a terminal, else json"
     )
+    log_level: str = _setting("info", "Least level that is logged: `debug`, `info`, `warning` or `error`.")
 
     @property
     def max_image_bytes(self) -> int:
@@ -155,27 +161,12 @@ class Settings:
             environment: the variables; by default those of this process.
 
         Raises:
-            ConfigError: a variable is unknown or its value cannot be used; the message names it.
+            ConfigError: a variable is unknown or its value cannot be used; the sentence names it, and what it
+                must be, with an example.
         """
-        given = {
-            name: value
-            for name, value in (os.environ if environment is None else environment).items()
-            if name.startswith(PREFIX)
-        }
         known = {variable(name): name for name in READERS}
-        if unknown := sorted(given.keys() - known.keys()):
-            raise ConfigError(f"Unknown setting {unknown[0]}; the settings are {', '.join(sorted(known))}.")
+        given = variables.given(os.environ if environment is None else environment, known)
         return cls(**{known[name]: _read(name, READERS[known[name]], text) for name, text in given.items()})
-
-
-def cores() -> int:
-    """Processor cores that this process may use: by its affinity and its control group's quota."""
-    allowed = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(allowed, int(quota) // int(period)))
-    except (OSError, ValueError):
-        return allowed
 
 
 def variable(name: str) -> str:
@@ -187,10 +178,11 @@ def _read(name: str, reader: Callable[[str], Any], text: str) -> Any:
     try:
         return reader(text.strip())
     except ValueError as error:
-        shown = name if name in _SECRET else f"{name}={text!r}"
+        shown = name if name in _SECRET else f"{name}={text[:_SHOWN]!r}"
         raise ConfigError(f"{shown} cannot be used: it must be {error}.") from error
 
 
+_SHOWN = 200
 # What may hold a password is not repeated in an error.
 _SECRET = {variable(name) for name in ("cache", "admin_token", "predict_token")}
 

@@ -18,10 +18,10 @@ logging.logThreads = False
 logging.logMultiprocessing = False
 
 
-def write(log: logging.Logger, message: str, fields: Mapping[str, Any]) -> None:
-    """Write a line with fields at level INFO, without the cost of finding out who called."""
-    if log.isEnabledFor(logging.INFO):
-        log.handle(log.makeRecord(log.name, logging.INFO, "", 0, message, (), None, None, {FIELDS: fields}))
+def write(log: logging.Logger, message: str, fields: Mapping[str, Any], level: int = logging.INFO) -> None:
+    """Write a line with fields, without the cost of finding out who called."""
+    if log.isEnabledFor(level):
+        log.handle(log.makeRecord(log.name, level, "", 0, message, (), None, None, {FIELDS: fields}))
 
 
 def _iso(seconds: float) -> str:
@@ -84,19 +84,25 @@ def _shown(value: object) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def configuration(style: str | None) -> dict[str, Any]:
+def configuration(style: str | None, level: str = "info") -> dict[str, Any]:
     """A `logging.config` dictionary that sends everything to standard output.
 
     Args:
         style: `json` or `text`; None for text where standard output is a terminal, and JSON elsewhere.
+        level: `debug`, `info`, `warning` or `error`. What other libraries say at `debug` stays out: it holds
+            URLs and parts of images.
     """
     style = style or ("text" if os.isatty(1) else "json")
+    own = level.upper()
     formatter = JsonFormatter if style == "json" else TextFormatter
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
         "handlers": {"stdout": {"()": LineHandler, "formatter": "line"}},
-        "root": {"level": "INFO", "handlers": ["stdout"]},
-        "loggers": {"gunicorn.error": {"level": "INFO", "propagate": True, "handlers": []}},
+        "root": {"level": "INFO" if own == "DEBUG" else own, "handlers": ["stdout"]},
+        "loggers": {
+            "predictor": {"level": own},
+            "gunicorn.error": {"level": own, "propagate": True, "handlers": []},
+        },
     }

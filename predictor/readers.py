@@ -1,10 +1,12 @@
 """The text of an environment variable -> the value of a setting; a `ValueError` says what it must be."""
 
 import importlib.util
+import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 HEIF_INSTALLED = importlib.util.find_spec("pillow_heif") is not None
 """Whether the optional package is there that opens HEIC and HEIF."""
@@ -12,6 +14,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "TIFF", *(("HEIF",) if H
 """The image formats that are accepted by default, by Pillow's names."""
 
 _HEIF_NAMES = ("HEIF", "HEIC", "HIF")
+_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+_TOKENS = "one token, or several separated by commas, without quotation marks, such as Jq3vT8-example_f0xW2m"
+_NUMERIC = re.compile(r"[\d.]+")
 _HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 # As the Fetch standard serialises an origin: lower case, no path; a page of no origin (`null`) has no host.
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
@@ -23,14 +28,24 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _number(kind: type[int] | type[float], least: float) -> Callable[[str], Any]:
+OWN_PATHS = frozenset(
+    names(
+        "docs,evaluate,favicon.ico,healthz,hf,metrics,models,openapi.json,predict,readyz,static,tune,upload,v2"
+    )
+)
+"""What the paths of the service begin with: a prefix that begins so could not be told from them."""
+
+
+def _number(kind: type[int] | type[float], least: float, most: float, example: float) -> Callable[[str], Any]:
+    name = "a whole number" if kind is int else "a number"
+    wanted = f"{name} from {least:g} to {most:.12g}, such as {example:g}"
+
     def read(text: str) -> int | float:
-        wanted = f"{'a whole number' if kind is int else 'a number'} of at least {least:g}"
         try:
             value = kind(text)
         except ValueError:
             raise ValueError(wanted) from None
-        if not least <= value < float("inf"):
+        if not least <= value <= most:
             raise ValueError(wanted)
         return value
 
@@ -47,9 +62,12 @@ def _choice(accepted: Callable[[str], bool], wanted: str) -> Callable[[str], str
 
 
 def _tokens(text: str) -> str | None:
-    # Nothing but separators would leave open what its author meant to close.
+    # Nothing but separators would leave open what its author meant to close. Quotation marks that a file of
+    # variables keeps would become a part of the token, and a control character cannot be sent in a header.
     if text and not names(text):
-        raise ValueError("one token, or several separated by commas")
+        raise ValueError(_TOKENS)
+    if not text.isprintable() or any(token[0] in "'\"" and token[-1] in "'\"" for token in names(text)):
+        raise ValueError(_TOKENS)
     return text or None
 
 
@@ -113,7 +131,7 @@ def _format(name: str) -> str:
 
 def _folder(text: str) -> Path:
     if not text:
-        raise ValueError("a folder")
+        raise ValueError("a folder, such as /var/lib/image-prediction-api")
     return Path(text)
 
 
@@ -127,26 +145,78 @@ def _agent(text: str) -> str | None:
     return text or None
 
 
+def _prefix(text: str) -> str | None:
+    prefix = text.rstrip("/")
+    if not _PREFIX.fullmatch(prefix):
+        raise ValueError("a path that begins with a slash, such as /ml")
+    if (first := prefix.split("/")[1:2]) and first[0] in OWN_PATHS:
+        raise ValueError(f"a path such as /ml, and /{first[0]} is a path of the service itself")
+    return prefix or None
+
+
+def _level(text: str) -> str:
+    if (level := text.lower()) not in {"debug", "info", "warning", "error"}:
+        raise ValueError("debug, info, warning or error, such as warning")
+    return level
+
+
 def _is_device(text: str) -> bool:
     kind, colon, index = text.partition(":")
     return text in {"auto", "cpu", "cuda"} or (kind == "cuda" and bool(colon) and index.isdecimal())
 
 
-def _is_bind(text: str) -> bool:
-    host, colon, port = text.rpartition(":")
-    return text.startswith("unix:/") or (bool(host and colon) and port.isdecimal() and int(port) < 65536)
+def _bind(text: str) -> str:
+    if not (text.startswith("unix:/") or _is_address(text)):
+        raise ValueError(
+            "one address, host:port or unix:/path, such as 127.0.0.1:8080, [::1]:8080, 0.0.0.0:8080 for every"
+            " address of this machine, or unix:/run/image-prediction-api/socket"
+        )
+    return text
 
 
-def _is_cache(text: str) -> bool:
-    return text in {"on", "off"} or text.startswith(("redis://", "rediss://"))
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and int(port[:6]) < 65536):
+        return False
+    if host.startswith("[") and host.endswith("]"):
+        return _is_ip(host[1:-1], 6)
+    return _is_ip(host, 4) if _NUMERIC.fullmatch(host) else bool(_HOST.fullmatch(host))
+
+
+def _is_ip(text: str, version: int) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == version
+    except ValueError:
+        return False
+
+
+def _cache(text: str) -> str:
+    if text not in {"on", "off"} and not _is_redis(text):
+        raise ValueError("on, off or the URL of a Redis database, such as redis://cache.internal:6379/0")
+    return text
+
+
+def _is_redis(text: str) -> bool:
+    """Whether the client of Redis can use a URL; nothing is connected."""
+    if not text.startswith(("redis://", "rediss://")):
+        return False
+    from redis import ConnectionPool, RedisError
+
+    try:
+        ConnectionPool.from_url(text).make_connection()
+        url = urlsplit(text)
+        return bool(url.hostname) and (url.path.strip("/").isdecimal() or url.path in {"", "/"})
+    except (ValueError, TypeError, RedisError):
+        return False
 
 
 READERS: dict[str, Callable[[str], Any]] = {
-    "bind": _choice(_is_bind, "host:port or unix:/path"),
-    "workers": _number(int, 1),
-    "threads": _number(int, 1),
+    "bind": _bind,
+    "prefix": _prefix,
+    "workers": _number(int, 1, 512, 4),
+    "threads": _number(int, 1, 1000, 16),
     "data": _folder,
-    "device": _choice(_is_device, "auto, cpu, cuda or cuda:N"),
+    "device": _choice(_is_device, "auto, cpu, cuda or one GPU, such as cuda:1"),
     "admin_token": _tokens,
     "predict_token": _tokens,
     "trusted_hosts": _hosts,
@@ -154,19 +224,20 @@ READERS: dict[str, Callable[[str], Any]] = {
     "fetch_allow": names,
     "fetch_ca": _file,
     "fetch_agent": _agent,
-    "fetch_seconds": _number(float, 0.1),
-    "cache": _choice(_is_cache, "on, off or a redis:// URL"),
-    "cache_seconds": _number(int, 0),
-    "max_image_mb": _number(float, 0.001),
-    "max_megapixels": _number(float, 0.001),
-    "max_model_mb": _number(float, 0.001),
+    "fetch_seconds": _number(float, 0.1, 3600, 10),
+    "cache": _cache,
+    "cache_seconds": _number(int, 0, 31_536_000, 300),
+    "max_image_mb": _number(float, 0.001, 1000, 20),
+    "max_megapixels": _number(float, 0.001, 1000, 50),
+    "max_model_mb": _number(float, 0.001, 1_000_000, 1024),
     "jpeg": _choice({"fast", "exact"}.__contains__, "fast or exact"),
     "formats": _formats,
-    "max_batch": _number(int, 1),
-    "max_queue": _number(int, 1),
-    "deadline_seconds": _number(float, 0.001),
+    "max_batch": _number(int, 1, 1024, 32),
+    "max_queue": _number(int, 1, 10_000, 64),
+    "deadline_seconds": _number(float, 0.001, 3600, 30),
     "allow_loops": _choice({"on", "off"}.__contains__, "on or off"),
-    "run_seconds": _number(float, 0.1),
+    "run_seconds": _number(float, 0.1, 3600, 30),
     "log": _choice({"json", "text"}.__contains__, "json or text"),
+    "log_level": _level,
 }
 """What reads each field of `Settings`."""

@@ -18,9 +18,13 @@ function megabytes(bytes) {
 }
 
 /** Puts the parts that change into the page; says whether the answer was this page. */
-function show(html) {
+function show(html, url) {
   const answer = new DOMParser().parseFromString(html, "text/html");
   if (CHANGING.some((id) => !answer.getElementById(id))) return false;
+  // Its links are relative to the URL that it came from, not to that of this page.
+  for (const name of ["href", "action", "data-address"]) {
+    for (const link of answer.querySelectorAll(`[${name}]`)) link.setAttribute(name, new URL(link.getAttribute(name), url));
+  }
   for (const id of CHANGING) byId(id).replaceWith(document.adoptNode(answer.getElementById(id)));
   document.title = answer.title;
   enliven();
@@ -42,7 +46,7 @@ function fail(title, detail) {
 
 function finish(request) {
   busy(false);
-  if (!show(request.responseText)) {
+  if (!show(request.responseText, request.responseURL)) {
     fail(`Answered with status ${request.status}`, "A proxy between this page and the service refused the request.");
   }
   if (!token.refusedBy(request.status)) (byId("note") ?? byId("outcome")).focus();

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from predictor.config import Settings, cores, defaults, documented
+from predictor.config import Settings, defaults, documented
 from predictor.errors import ConfigError
 from predictor.readers import HEIF_INSTALLED
 
@@ -56,6 +56,42 @@ def test_reading() -> None:
         ("PREDICTOR_DEVICE", "gpu"),
         ("PREDICTOR_BIND", "8080"),
         ("PREDICTOR_BIND", "127.0.0.1:70000"),
+        ("PREDICTOR_BIND", "127.0.0.1:"),
+        ("PREDICTOR_BIND", "127.0.0.1:80a"),
+        ("PREDICTOR_BIND", "127.0.0.1:-1"),
+        ("PREDICTOR_BIND", ":8080"),
+        ("PREDICTOR_BIND", "*:8122"),
+        ("PREDICTOR_BIND", "127.0.0.1:8122,[::1]:8122"),
+        ("PREDICTOR_BIND", "127.0.0.1:8122 127.0.0.1:8123"),
+        ("PREDICTOR_BIND", "::1:8080"),
+        ("PREDICTOR_BIND", "[::1]"),
+        ("PREDICTOR_BIND", "[::g]:8080"),
+        ("PREDICTOR_BIND", "[127.0.0.1]:8080"),
+        ("PREDICTOR_BIND", "256.0.0.1:8080"),
+        ("PREDICTOR_BIND", "127.1:8080"),
+        ("PREDICTOR_BIND", "http://127.0.0.1:8080"),
+        ("PREDICTOR_BIND", "unix:predictor.sock"),
+        ("PREDICTOR_BIND", "fd://3"),
+        ("PREDICTOR_WORKERS", "100000"),
+        ("PREDICTOR_WORKERS", "-1"),
+        ("PREDICTOR_THREADS", "1" * 5000),
+        ("PREDICTOR_RUN_SECONDS", "1e300"),
+        ("PREDICTOR_DEADLINE_SECONDS", "1e9"),
+        ("PREDICTOR_CACHE_SECONDS", "-1"),
+        ("PREDICTOR_CACHE_SECONDS", "99999999999999999999"),
+        ("PREDICTOR_MAX_IMAGE_MB", "20MB"),
+        ("PREDICTOR_MAX_QUEUE", "1e3"),
+        ("PREDICTOR_LOG_LEVEL", "verbose"),
+        ("PREDICTOR_LOG_LEVEL", ""),
+        ("PREDICTOR_CACHE", "redis://cache:port/0"),
+        ("PREDICTOR_CACHE", "redis://cache:6379/zero"),
+        ("PREDICTOR_CACHE", "redis://"),
+        ("PREDICTOR_CACHE", "redis://cache:6379/0?no_such_option=1"),
+        ("PREDICTOR_CACHE", "cache.internal:6379"),
+        ("PREDICTOR_ADMIN_TOKEN", '"quoted-by-an-env-file"'),
+        ("PREDICTOR_PREDICT_TOKEN", "one-token\nanother-token"),
+        ("PREDICTOR_TRUSTED_HOSTS", "example.com/path"),
+        ("PREDICTOR_TRUSTED_HOSTS", "one.example two.example"),
         ("PREDICTOR_CACHE", "yes"),
         ("PREDICTOR_FORMATS", " , "),
         ("PREDICTOR_DATA", ""),
@@ -71,9 +107,39 @@ def test_reading() -> None:
     ],
 )
 def test_unusable_values(name: str, value: str) -> None:
-    """A value that cannot be used is refused in a sentence that names the variable."""
-    with pytest.raises(ConfigError, match=name):
+    """A value that cannot be used is refused in one sentence: the variable, what it must be, an example."""
+    with pytest.raises(ConfigError, match=rf"^{name}.* cannot be used: it must be .+\.$") as error:
         Settings.from_environment({name: value})
+
+    assert len(error.value.detail) < 500
+    assert "such as" in error.value.detail or " or " in error.value.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bind", "[::1]:8080"),
+        ("bind", "[fe80::1%eth0]:8080"),
+        ("bind", "0.0.0.0:0"),
+        ("bind", "localhost:65535"),
+        ("bind", "models_1.internal:80"),
+        ("bind", "unix:/run/a b:c/socket"),
+        ("cache", "redis://user:p%40ss@cache.internal:6379/3"),
+        ("cache", "rediss://cache.internal"),
+        ("cache", "redis://[::1]:6379/"),
+        ("cache", "redis://cache:6379/0?socket_timeout=5"),
+        ("log_level", "warning"),
+        ("admin_token", "a token of several words"),
+    ],
+)
+def test_usable_values(name: str, value: str) -> None:
+    """What can be used is taken as it is."""
+    assert getattr(Settings.from_environment({f"PREDICTOR_{name.upper()}": value}), name) == value
+
+
+def test_level_in_capitals() -> None:
+    """Levels are read without regard to case, as logging libraries write them."""
+    assert Settings.from_environment({"PREDICTOR_LOG_LEVEL": "WARNING"}).log_level == "warning"
 
 
 @pytest.mark.parametrize(
@@ -221,10 +287,5 @@ def test_written_defaults() -> None:
     assert {name for name, text in written.items() if text in described} == {
         "PREDICTOR_WORKERS", "PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN", "PREDICTOR_TRUSTED_HOSTS",
         "PREDICTOR_ALLOWED_ORIGINS", "PREDICTOR_FETCH_ALLOW", "PREDICTOR_FETCH_CA", "PREDICTOR_FETCH_AGENT",
-        "PREDICTOR_LOG",
+        "PREDICTOR_LOG", "PREDICTOR_PREFIX",
     }  # fmt: skip
-
-
-def test_cores() -> None:
-    """There is at least one core to use."""
-    assert cores() >= 1

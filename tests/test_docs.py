@@ -119,7 +119,11 @@ def test_metrics() -> None:
 
 def test_routes(app: Flask) -> None:
     """Each route of the API and the probes stands in a document."""
-    routes = {rule.rule for rule in app.url_map.iter_rules()} - {"/", "/static/<path:filename>"}
+    routes = {rule.rule for rule in app.url_map.iter_rules()} - {
+        "/",
+        "/favicon.ico",
+        "/static/<path:filename>",
+    }
 
     assert [route for route in routes if f"{route}`" not in "".join(TEXTS.values())] == []
 

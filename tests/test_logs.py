@@ -88,3 +88,35 @@ def test_write(capfd: pytest.CaptureFixture[str]) -> None:
     (line,) = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert (line["level"], line["logger"], line["message"]) == ("info", "predictor.request", "request")
     assert (line["path"], line["status"]) == ("/a", 200)
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [
+        ("debug", ["own debug", "own info", "own error", "server info", "foreign info", "foreign error"]),
+        ("info", ["own info", "own error", "server info", "foreign info", "foreign error"]),
+        ("warning", ["own error", "foreign error"]),
+        ("error", ["own error", "foreign error"]),
+    ],
+)
+def test_level(level: str, shown: list[str]) -> None:
+    """The level covers the service, its requests and gunicorn; other libraries say nothing at debug."""
+    program = (
+        "import logging, logging.config\n"
+        "from predictor import logs\n"
+        f"logging.config.dictConfig(logs.configuration('text', {level!r}))\n"
+        "own, server, foreign = map(logging.getLogger, ('predictor.request', 'gunicorn.error', 'urllib3'))\n"
+        "logs.write(own, 'own debug', {}, logging.DEBUG)\n"
+        "logs.write(own, 'own info', {})\n"
+        "own.error('own error')\n"
+        "server.info('server info')\n"
+        "foreign.debug('foreign debug')\n"
+        "foreign.info('foreign info')\n"
+        "foreign.error('foreign error')\n"
+    )
+
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert [" ".join(line.split()[-2:]) for line in output.splitlines()] == shown

@@ -98,7 +98,7 @@ def test_service(installed: Path, empty: Path, cat: Path) -> None:
     with service:
         answer = service.post("/predict", files={"image": cat.read_bytes()})
         page = service.get("/").text
-        shown = [service.get(path) for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', page)]
+        shown = [service.get(f"/{path}") for path in re.findall(r'(?:href|src)="\./(static/[^"]+)"', page)]
         uploaded = service.post("/upload", files={"model": classifier(["a", "b"], winner=1)})
 
     assert answer.json()["predicted_label"] == "tiger cat"

@@ -9,6 +9,7 @@ once CUDA works, so that an end before it is known not to be the model's fault.
 
 import json
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -199,8 +200,11 @@ def _no_numbers(tensor: Tensor) -> str:
 
 
 def _peak_memory() -> int:
-    """The peak of this program's resident memory, in bytes; getrusage would count the parent's as well."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    """The peak of this program's resident memory, in bytes."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:  # no /proc: this counts the memory of the parent before the program began, too
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from predictor import shared
-from predictor.config import Settings, cores
+from predictor.config import Settings
+from predictor.cores import cores
 from predictor.errors import Overloaded
 
 # Shares of the places of all workers: from the first on the service says that it is not ready, and again that

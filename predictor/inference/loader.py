@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from predictor import shared
-from predictor.config import Settings, cores
+from predictor.config import Settings
+from predictor.cores import cores
 from predictor.discovery.discover import discover, recalled
 from predictor.inference.batcher import Batcher, ComputeSlots
 from predictor.inference.job import Array, Check, Finish, Job, Prepare, Runner

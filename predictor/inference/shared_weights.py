@@ -41,6 +41,8 @@ COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.inference.optimise")
 MODEL = "model.onnx"
 """The optimised graph, beside which its weights lie."""
 _DIGESTS = "digests.json"
+# Through it the runtime makes sure which file of weights it has opened.
+_OPEN_FILES = Path("/proc/self/fd")
 # Half precision doubles; the rest is for whoever else writes to the disk.
 _ROOM = 8
 _SECONDS, _BYTES_A_SECOND = 60.0, 20_000_000
@@ -90,6 +92,9 @@ class SharedWeights:
 
         Only one process at a time may write that of a version.
         """
+        if not _OPEN_FILES.exists():
+            log.info("No /proc: each worker has its own copy of the weights of %s", version.key)
+            return
         try:
             if version.bytes >= self._min_bytes:
                 target = self._folder(version) / self._name

@@ -179,12 +179,28 @@ class Follower:
 
     def _repeat(self, work: Callable[[], None], pause: float) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        told = ""
         while not self._stopped.wait(pause):
             try:
                 work()
-            except PredictorError as error:
-                log.error("The model store cannot be read: %s", error.detail)
+            except Exception as error:  # noqa: BLE001 (logged, once as long as it stays the same)
+                told = _tell(error, told)
                 self._stopped.wait(_AGAIN_SECONDS)
-            except Exception:
-                log.exception("The model store cannot be read")
-                self._stopped.wait(_AGAIN_SECONDS)
+            else:
+                if told:
+                    log.info("The model store can be read again")
+                told = ""
+
+
+def _tell(error: Exception, told: str) -> str:
+    """Log why the store cannot be read, unless that was the last thing told; what is told now."""
+    match error:
+        case PredictorError():
+            reason, trace = error.detail, None
+        case OSError():
+            reason, trace = error.strerror or type(error).__name__, None
+        case _:
+            reason, trace = type(error).__name__, error
+    if reason != told:
+        log.error("The model store cannot be read: %s", reason, exc_info=trace)
+    return reason

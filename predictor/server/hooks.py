@@ -10,38 +10,17 @@ import gc
 import logging
 import mmap
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
-from predictor.config import SHORT_TOKEN, Settings, cores
-from predictor.errors import ConfigError
-from predictor.fetch.addresses import AllowList
-from predictor.fetch.trust import authorities
-from predictor.server import memory_files
+from predictor.config import SHORT_TOKEN, Settings
+from predictor.cores import cores
+from predictor.server import memory_files, start
 from predictor.server.lifetime import Starts
 from predictor.shared import DUE_VARIABLE, SLOT_VARIABLE, release
-from predictor.store.file_system import unfit
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-
-
-def read_settings() -> Settings:
-    """The settings; a value that cannot be used ends the process in one sentence."""
-    try:
-        settings = Settings.from_environment()
-        AllowList.parse(settings.fetch_allow)
-        if settings.fetch_ca is not None:
-            authorities(settings.fetch_ca)
-    except ConfigError as error:
-        sys.exit(f"Configuration: {error.detail}")
-    if kind := unfit(settings.data):
-        sys.exit(
-            f"Configuration: PREDICTOR_DATA={settings.data} is on a file system of type {kind}, whose file "
-            "locks and shared memory do not work across processes; choose a folder on a local disk."
-        )
-    return settings
 
 
 def worker_count(settings: Settings) -> int:
@@ -79,11 +58,12 @@ class Hooks:
         self._starts = Starts()
 
     def on_starting(self, server: Any) -> None:
-        """Warn of weak tokens, and make the folder of this server's metrics."""
+        """Say what an operator should know, and make the folder of this server's metrics."""
         for name in self._settings.weak:
             server.log.warning(
                 "%s has fewer than %d characters and can be guessed; set a longer one", name, SHORT_TOKEN
             )
+        start.report_surroundings(server.log, server.cfg.worker_connections, server.cfg.threads)
         # A look-up of a name that nobody waits for any more ends soon after; an operator's choice goes first.
         os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:3")
         # A folder that was inherited belongs to another server.

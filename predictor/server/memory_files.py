@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -14,17 +15,20 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 (the folder in it is private)
 _BYTES_PER_WORKER = 6 << 20
 
 
-def heartbeats() -> str | None:
+def heartbeats(data: Path, memory: Path = _MEMORY) -> str | None:
     """A folder for gunicorn's heartbeat files: a busy disk must not make a worker look dead.
 
+    Args:
+        data: the folder of the service, used where no file can be made in memory.
+        memory: a file system in memory.
+
     Returns:
-        The folder; None for gunicorn's own choice, where no file can be made in memory.
+        The folder; None for gunicorn's own choice, where no file can be made in either.
     """
-    try:
-        with tempfile.TemporaryFile(dir=_MEMORY):
-            return str(_MEMORY)
-    except OSError:
-        return None
+    for folder in (memory, data):
+        with suppress(OSError), tempfile.TemporaryFile(dir=folder):
+            return str(folder.resolve())
+    return None
 
 
 def make_metrics(data: Path, workers: int, memory: Path = _MEMORY) -> Path | None:
@@ -64,8 +68,19 @@ def _left_behind(parent: Path) -> Iterator[Path]:
     prefix = _prefix()
     for folder in parent.glob(f"{prefix}*"):
         server = folder.name.removeprefix(prefix).partition("-")[0]
-        if server == str(os.getpid()) or not Path("/proc", server).exists():
+        if server == str(os.getpid()) or not _alive(server):
             yield folder
+
+
+def _alive(process: str) -> bool:
+    """Whether a process with this id exists; asked of the kernel, for there may be no `/proc`."""
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _prefix() -> str:

@@ -15,7 +15,7 @@ from werkzeug.sansio.utils import host_is_trusted
 from predictor.config import Settings
 from predictor.errors import Forbidden, InvalidRequest, Unauthorized
 from predictor.web.forms import ADMIT, MULTIPART
-from predictor.web.middleware import current_request
+from predictor.web.middleware import PROBES, current_request
 
 # What proxies add to a request that they pass on.
 _FORWARDED = (
@@ -130,11 +130,6 @@ def _loopback(host: str | None) -> bool:
         return False
 
 
-# Probes and Prometheus know no name, only an address. Nothing in these answers depends on it, and an address
-# is no name that somebody else's DNS could have led here.
-_BY_ADDRESS = frozenset({"/healthz", "/readyz", "/metrics"})
-
-
 def check_hosts(app: Flask, trusted: tuple[str, ...]) -> None:
     """Refuse every request for another host than these, and what is no host.
 
@@ -155,7 +150,12 @@ def check_hosts(app: Flask, trusted: tuple[str, ...]) -> None:
 
 
 def _probe(host: str) -> bool:
-    return request.path in _BY_ADDRESS and _is_address(host)
+    """Whether a probe or Prometheus asks, which know no name, only an address.
+
+    Nothing in these answers depends on it, and an address is no name that somebody else's DNS could have led
+    here.
+    """
+    return request.path in PROBES and _is_address(host)
 
 
 def _is_address(host: str) -> bool:

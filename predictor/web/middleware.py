@@ -7,6 +7,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Request, Response, g, request
@@ -23,6 +24,8 @@ _ID = re.compile(r"[A-Za-z0-9._:;=+/@~-]{1,128}")
 # Codings that compress (RFC 9110 section 8.4.1); other names, such as aws-chunked or utf-8, change no bytes.
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What probes and Prometheus ask for."""
 log = logging.getLogger("predictor.request")
 
 
@@ -63,13 +66,20 @@ def init_app(app: Flask, metrics: Metrics) -> None:
         if state.phases:
             headers["Server-Timing"] = server_timing(state.phases)
         _count(metrics, asked, response.status_code, seconds)
-        logs.write(log, "request", _fields(asked, response.status_code, seconds, state))
+        level = logging.DEBUG if _is_routine(asked, response.status_code) else logging.INFO
+        if log.isEnabledFor(level):
+            logs.write(log, "request", _fields(asked, response.status_code, seconds, state), level)
         return response
 
 
 def _check_coding(codings: str) -> None:
     if any(coding.strip().lower() in _COMPRESSED for coding in codings.split(",")):
         raise CompressedRequest("The body is compressed: send it without Content-Encoding.")
+
+
+def _is_routine(asked: Request, status: int) -> bool:
+    """Whether a request is a probe or a scrape with nothing to report; thousands come each day."""
+    return status == HTTPStatus.OK and asked.path in PROBES
 
 
 def current_request() -> Request:

@@ -69,8 +69,8 @@ def describe_foreign(view: Callable[..., Any], docstring: str, **parts: Any) -> 
     operation(**parts)(view)
 
 
-def document(app: Flask, version: str) -> dict[str, Any]:
-    """The OpenAPI document of an application."""
+def document(app: Flask, version: str, prefix: str = "") -> dict[str, Any]:
+    """The OpenAPI document of an application, which answers under a path prefix if one is given."""
     paths: dict[str, Any] = {}
     models: set[type[BaseModel]] = {Problem}
     tags: set[str] = set()
@@ -82,6 +82,7 @@ def document(app: Flask, version: str) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Image Prediction API", "version": version, "description": _DESCRIPTION},
+        **({"servers": [{"url": prefix}]} if prefix else {}),
         "tags": [{"name": tag} for tag in TAGS if tag in tags],
         "paths": paths,
         "components": {"schemas": _components(models)},

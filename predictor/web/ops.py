@@ -6,6 +6,7 @@ from flask import Blueprint, Flask, Response, jsonify
 from pydantic import BaseModel, Field
 
 from predictor.errors import NotReady, Overloaded
+from predictor.runtime.condition import Condition
 from predictor.runtime.worker import Worker
 from predictor.web import schemas
 from predictor.web.openapi import TEXT, describe_foreign, operation
@@ -33,11 +34,16 @@ class Ready(BaseModel):
     status: Literal["ready"]
     model: ModelRef
     device: DeviceState
+    degraded: dict[str, str] = Field(
+        description="What does not work although predictions succeed: `cache` or `data`, each with a "
+        "sentence; empty if all is well."
+    )
 
 
 def blueprint(worker: Worker) -> Blueprint:
     """Routes for probes."""
     ops = Blueprint("ops", __name__)
+    condition = Condition(worker.settings.data, worker.cache, worker.transactions.stamp)
 
     @ops.get("/healthz")
     @operation(tag="Operating", answers={"application/json": Alive})
@@ -48,7 +54,7 @@ def blueprint(worker: Worker) -> Blueprint:
     @ops.get("/readyz")
     @operation(tag="Operating", answers={"application/json": Ready}, errors=(NotReady, Overloaded))
     def readyz() -> Response:
-        """Check whether predictions succeed, and on which device they run."""
+        """Check whether predictions succeed, on which device they run, and what else does not work."""
         model, device = worker.engine.model(), worker.device
         if device is None:
             raise NotReady("The service is still starting; try again.")
@@ -63,6 +69,7 @@ def blueprint(worker: Worker) -> Blueprint:
                 "provider": model.provider,
                 "reason": device.reason,
             },
+            degraded=condition.degraded(),
         )
 
     return ops

@@ -47,22 +47,27 @@ def blueprint(worker: Worker) -> Blueprint:
         """Show the models and the upload form."""
         return render_models(worker)
 
+    @pages.get("/favicon.ico")
+    def favicon() -> Response:
+        """Return the icon to a browser that shows no page of ours, such as `/metrics`."""
+        return current_app.send_static_file("favicon.svg")
+
     @pages.get("/docs")
     def docs() -> str:
         """Show the API's documentation."""
-        return render_template("docs.html", document=_document())
+        return render_template("docs.html", document=_document(worker))
 
     @pages.get("/openapi.json")
     @operation(tag="Operating", answers={"application/json": {"type": "object"}})
     def openapi_json() -> Response:
         """Return the OpenAPI document."""
-        return jsonify(_document())
+        return jsonify(_document(worker))
 
     return pages
 
 
-def _document() -> dict[str, Any]:
-    return openapi.document(current_app, __version__)
+def _document(worker: Worker) -> dict[str, Any]:
+    return openapi.document(current_app, __version__, worker.settings.prefix or "")
 
 
 def _index(

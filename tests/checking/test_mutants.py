@@ -11,7 +11,7 @@ import pytest
 
 from predictor.checking.report import REASONS, SERVED, Limits, Refused, Request
 from predictor.checking.runner import try_model
-from predictor.config import cores
+from predictor.cores import cores
 from tests import fuzzing
 from tests.patience import PATIENCE
 from tools.mutate_models import mutant

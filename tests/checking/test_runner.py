@@ -13,7 +13,8 @@ from predictor.checking import process
 from predictor.checking.process import run
 from predictor.checking.report import BEGUN, Limits, Refused, Report, Request
 from predictor.checking.runner import COMMAND, ENVIRONMENT, environment, try_model, try_on
-from predictor.config import BUNDLED_MODEL, cores
+from predictor.config import BUNDLED_MODEL
+from predictor.cores import cores
 from predictor.errors import Internal, NotReady
 from predictor.model.device import Device
 from tests.patience import PATIENCE

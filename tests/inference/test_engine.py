@@ -16,7 +16,8 @@ import pytest
 from flask import Flask
 from PIL import Image
 
-from predictor.config import BUNDLED_MODEL, Settings, cores
+from predictor.config import BUNDLED_MODEL, Settings
+from predictor.cores import cores
 from predictor.errors import FetchFailed, InvalidImage, ModelNotFound, NotReady, PredictorError
 from predictor.fetch.client import Download, Fetcher
 from predictor.inference.active_models import ActiveModels

@@ -44,17 +44,24 @@ class Proxy:
         upstream: the service's port on loopback.
         certificate: files of a certificate chain and its key, for which the example of TLS is switched on.
         slowly: how many times lower the rates are at which an address may ask; any machine exceeds those.
+        site: another text in place of the file, with the same ports.
     """
 
     def __init__(
-        self, folder: Path, upstream: int, certificate: tuple[Path, Path] | None = None, slowly: int = 1
+        self,
+        folder: Path,
+        upstream: int,
+        certificate: tuple[Path, Path] | None = None,
+        slowly: int = 1,
+        site: str | None = None,
     ) -> None:
         self.port = free_port()
         self.tls_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "site.conf").write_text(_slower(self._site(upstream, certificate), slowly))
+        text = self._site(FILE.read_text() if site is None else site, upstream, certificate)
+        (folder / "site.conf").write_text(_slower(text, slowly))
         user = "user root;" if os.geteuid() == 0 else ""
         (folder / "nginx.conf").write_text(_AROUND.format(folder=folder, user=user))
         self._process: subprocess.Popen[bytes] | None = None
@@ -97,9 +104,8 @@ class Proxy:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def _site(self, upstream: int, certificate: tuple[Path, Path] | None) -> str:
+    def _site(self, site: str, upstream: int, certificate: tuple[Path, Path] | None) -> str:
         """The file, with its ports and paths replaced and nothing else."""
-        site = FILE.read_text()
         if certificate:
             site = re.sub(r"^    #(?=[a-z])", "    ", site, flags=re.MULTILINE)
             site = _replaced(site, "/etc/ssl/image-prediction-api.pem", str(certificate[0]))

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -41,11 +41,12 @@ class Service:
     Args:
         data: the folder it writes to.
         ready: whether to wait until it can predict, or only until it answers.
-        settings: `PREDICTOR_*` settings by their field names.
+        settings: `PREDICTOR_*` settings by their field names; one that is None is not set.
 
     Attributes:
         command: what starts it, gunicorn unless it is changed before the start.
         folder: where it is started, the clone unless it is changed.
+        environment: more variables, such as those of a container.
     """
 
     def __init__(self, data: Path, *, ready: bool = True, **settings: object) -> None:
@@ -55,6 +56,7 @@ class Service:
         self._ready = ready
         self.command: Sequence[str] = (sys.executable, "-m", "gunicorn")
         self.folder = ROOT
+        self.environment: Mapping[str, str] = {}
         self._settings = {"workers": 2, "device": "cpu", **settings}
         self._log = data.parent / f"service-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,7 +64,9 @@ class Service:
     def __enter__(self) -> "Service":
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PREDICTOR_")}
         environment |= {"PREDICTOR_BIND": f"127.0.0.1:{self.port}", "PREDICTOR_DATA": str(self.data)}
-        environment |= {f"PREDICTOR_{name.upper()}": str(value) for name, value in self._settings.items()}
+        given = {name: value for name, value in self._settings.items() if value is not None}
+        environment |= {f"PREDICTOR_{name.upper()}": str(value) for name, value in given.items()}
+        environment |= self.environment
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 self.command, cwd=self.folder, env=environment, stdout=log, stderr=log
@@ -132,7 +136,7 @@ class Service:
 
     def _everybody(self) -> bool:
         """Whether each worker has loaded its model, not only the one that was asked."""
-        return not self._ready or self.log.count("Ready: model") >= int(str(self._settings["workers"]))
+        return not self._ready or self.log.count("Ready: model") >= int(str(self._settings["workers"] or 1))
 
     def _wait(self) -> None:
         deadline = time.monotonic() + PATIENCE

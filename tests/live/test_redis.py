@@ -130,3 +130,24 @@ def test_foreign_values(
     assert first.json() == {**right, "cached": False}
     assert "The cache failed" not in log
     assert [json.loads(value)[0][0] for value in replaced] == [right["predictions"][0]["index"]]
+
+
+def test_degraded(tmp_path: Path, server: tuple[str, subprocess.Popen[bytes]]) -> None:
+    """While Redis is away, `/readyz` is 200 and says so, even if nobody predicts; later all is well again."""
+    url, process = server
+    with Service(tmp_path / "a", cache=url, workers=1) as service:
+        before = service.get("/readyz").json()["degraded"]
+        process.kill()
+        process.wait(PATIENCE)
+        eventually(lambda: "cache" in service.get("/readyz").json()["degraded"])
+        down = service.get("/readyz")
+        again = subprocess.Popen(process.args, stdout=subprocess.DEVNULL)
+        try:
+            eventually(lambda: service.get("/readyz").json()["degraded"] == {})
+        finally:
+            again.kill()
+            again.wait(PATIENCE)
+
+    assert before == {}
+    assert down.status_code == 200
+    assert url.rsplit(":", 1)[1] not in down.text

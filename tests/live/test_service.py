@@ -133,10 +133,10 @@ def test_weights_are_shared(service: Service) -> None:
 
 def test_log_line(service: Service) -> None:
     """Each request leaves one line, with its id."""
-    service.get("/healthz", headers={"X-Request-ID": "look-for-me"})
+    service.get("/models", headers={"X-Request-ID": "look-for-me"})
 
     eventually(lambda: service.log.count("look-for-me") == 1)
-    assert '"path":"/healthz"' in next(line for line in service.log.splitlines() if "look-for-me" in line)
+    assert '"path":"/models"' in next(line for line in service.log.splitlines() if "look-for-me" in line)
 
 
 def test_quiet_start(service: Service) -> None:

@@ -1,5 +1,6 @@
 """Each worker follows the store: all of them serve a change at once, and nobody is left without a model."""
 
+import errno
 import secrets
 import threading
 import time
@@ -47,7 +48,7 @@ class FakeWorker:
         self.loaded: list[str] = []
         with self.transactions.commit_lock():
             self.record = self.transactions.workers.register()
-        self.follower = Follower(self.transactions, self.publisher, self.record, self.live, self._load)
+        self.follower = Follower(self.transactions, self.publisher, self.record, self.live, self.load)
 
     def serving(self, name: str = DEFAULT) -> int:
         """The version that a request would get."""
@@ -60,7 +61,8 @@ class FakeWorker:
             manifest = described(folder, {MODEL: "my.onnx"}, by=None, created="")
             return self.publisher.upload(name, folder, manifest).version.version
 
-    def _load(self, version: ModelVersion) -> LoadedModel:
+    def load(self, version: ModelVersion) -> LoadedModel:
+        """Load nothing, or fail."""
         self.loaded.append(version.key)
         if error := self.broken.get(version.key):
             raise error
@@ -231,3 +233,41 @@ def test_dead_author(start: Callable[[], FakeWorker]) -> None:
     assert not worker.transactions.in_progress
     assert worker.registry.read().pending is None
     assert worker.serving() == 1
+
+
+class ClosedStore(Publisher):
+    """A store that cannot be used as long as there is a fault.
+
+    Attributes:
+        calls: how often it was tried to be used.
+    """
+
+    fault: Exception | None = None
+    calls = 0
+
+    def handle_crashes(self, seconds: float = 0) -> None:  # noqa: ARG002 (the base class's signature)
+        """Fail."""
+        self.calls += 1
+        if self.fault:
+            raise self.fault
+
+
+def test_what_goes_on_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A store that cannot be used is logged once, without a stack, and once when it can be used again."""
+    for name in ("models", "workers"):
+        (tmp_path / name).mkdir()
+    worker = FakeWorker(tmp_path)
+    store = ClosedStore(worker.registry, worker.transactions)
+    follower = Follower(worker.transactions, store, worker.record, worker.live, worker.load)
+    follower.start()
+    caplog.set_level("INFO", "predictor.runtime.reload")
+
+    store.fault, store.calls = PermissionError(errno.EACCES, "Permission denied"), 0
+    wait_until(lambda: store.calls > 2)
+    told = [(record.getMessage(), record.exc_info) for record in caplog.records]
+    store.fault = None
+    wait_until(lambda: "again" in caplog.text)
+    follower.stop()
+
+    assert told == [("The model store cannot be read: Permission denied", None)]
+    assert caplog.messages[1:] == ["The model store can be read again"]

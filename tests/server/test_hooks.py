@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from predictor.server.hooks import Announcement, read_settings, url
+from predictor.server.hooks import Announcement, url
+from predictor.server.start import read_settings
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -65,8 +65,23 @@ def test_left_behind(tmp_path: Path, memory: Path) -> None:
     assert set(memory.iterdir()) == {alive, other, again}
 
 
-def test_heartbeats() -> None:
-    """Heartbeats have a folder in which files can be made, or gunicorn's own."""
-    folder = heartbeats()
+def test_heartbeats(tmp_path: Path, memory: Path) -> None:
+    """Heartbeats lie in memory; where no file can be made there, in the data folder; else gunicorn's."""
+    assert heartbeats(tmp_path, memory) == str(memory)
+    assert heartbeats(tmp_path, tmp_path / "missing") == str(tmp_path)
+    assert heartbeats(tmp_path / "missing", tmp_path / "missing") is None
 
-    assert folder is None or os.access(folder, os.W_OK)
+
+def test_only_dead_servers_are_cleaned_up(tmp_path: Path, memory: Path) -> None:
+    """Whether a server lives is asked of the kernel: where there is no `/proc`, its metrics stay as well."""
+    mine = make_metrics(tmp_path, 2, memory)
+    assert mine is not None
+    prefix = mine.name.rsplit(f"{os.getpid()}-", 1)[0]
+    alive, odd = memory / f"{prefix}{os.getppid()}-x", memory / f"{prefix}word-x"
+    for folder in (alive, odd):
+        folder.mkdir()
+
+    make_metrics(tmp_path, 2, memory)
+
+    assert alive.exists()
+    assert not odd.exists()

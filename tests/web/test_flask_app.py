@@ -126,3 +126,10 @@ def test_request_ids_of_others(client: FlaskClient, given: str) -> None:
 def test_request_ids_of_other_letters(client: FlaskClient, given: str) -> None:
     """Ids with what might end a text somewhere are not."""
     assert len(client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"]) == 32
+
+
+def test_icon(client: FlaskClient) -> None:
+    """A browser that shows no page of ours finds an icon where it looks for one."""
+    answer = client.get("/favicon.ico")
+
+    assert (answer.status_code, answer.mimetype) == (200, "image/svg+xml")

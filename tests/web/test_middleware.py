@@ -1,17 +1,20 @@
 """Who waits for an answer, and for how long, is read from the request and from its connection."""
 
+import logging
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Request
+from flask import Flask, Request
 from flask.testing import FlaskClient
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from predictor.config import Settings
 from predictor.errors import InvalidRequest
+from predictor.logs import FIELDS
 from predictor.web.middleware import DEADLINE, deadline_of
 
 
@@ -80,3 +83,34 @@ def test_answered(client: FlaskClient, cat: Path) -> None:
 
     assert [answer.status_code for answer in answers] == [200, 400]
     assert DEADLINE in answers[1].text
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_probes_are_not_logged(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, path: str, method: str
+) -> None:
+    """A probe or a scrape that succeeds leaves a line at debug only."""
+    caplog.set_level(logging.INFO)
+    assert client.open(path, method=method).status_code == 200
+    assert caplog.records == []
+
+    caplog.set_level(logging.DEBUG, "predictor.request")
+    client.open(path, method=method)
+    assert [record.levelname for record in caplog.records] == ["DEBUG"]
+
+
+def test_failing_probes_are_logged(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A probe that fails is logged, as everything else is."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    client = make_app(device="cuda").test_client()
+    caplog.clear()
+    caplog.set_level(logging.INFO, "predictor.request")
+
+    for path in ("/readyz", "/healthz", "/healthz/x", "/upload"):
+        client.get(path)
+    client.post("/healthz")
+
+    assert [getattr(record, FIELDS)["status"] for record in caplog.records] == [503, 404, 200, 405]

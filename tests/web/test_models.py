@@ -242,7 +242,7 @@ class TestDeleteName:
         page = client.get("/upload").get_data(as_text=True)
         after = client.delete("/models/dogs", headers={"Accept": "text/html"}).get_data(as_text=True)
 
-        assert re.findall(r'data-address="(/models/[^"/]*)"', page) == ["/models/dogs"]
+        assert re.findall(r'data-address="\./(models/[^"/]*)"', page) == ["models/dogs"]
         assert "The model dogs is deleted." in after
         assert "/models/dogs" not in after
 

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import predictor.runtime.worker
-from predictor.config import cores
+from predictor.cores import cores
 from predictor.inference.admission import Deadline
 
 

@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 from PIL import Image
 
-from predictor.config import cores
+from predictor.cores import cores
 from tests.image.containers import avif, stream_of, tiff, with_frames
 from tests.image.mutants import encoded, png_chunk
 from tests.live.attack_images import floods

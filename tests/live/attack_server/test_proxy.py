@@ -1,5 +1,6 @@
 """`deploy/nginx.conf` in the real nginx: what it keeps from the service, and what it says then."""
 
+import gzip
 import json
 import re
 import socket
@@ -54,7 +55,7 @@ def test_every_form_passes(proxy: Proxy, cat: Path) -> None:
 @pytest.mark.parametrize("given", ["", "with space", "a" * 129, '"}', "mine:2"])
 def test_request_ids(proxy: Proxy, service: Service, given: str) -> None:
     """What is no request id is replaced by one that nginx makes, which the service logs."""
-    _, headers, _ = call(proxy.port, "GET", "/healthz", X_Request_ID=given)
+    _, headers, _ = call(proxy.port, "GET", "/models", X_Request_ID=given)
 
     made = headers["x-request-id"]
     assert made == given if given == "mine:2" else re.fullmatch(r"[0-9a-f]{32}", made)
@@ -91,6 +92,15 @@ def test_no_way_round(proxy: Proxy, path: str) -> None:
 
     assert status in {400, 403, 404, 405}
     assert b"http_requests_total" not in body
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/static/app.css"])
+def test_compressed(proxy: Proxy, path: str) -> None:
+    """Pages, styles and JSON are compressed for a client that accepts it."""
+    _, headers, body = call(proxy.port, "GET", path, Accept_Encoding="gzip")
+
+    assert headers["content-encoding"] == "gzip"
+    assert len(gzip.decompress(body)) > 2 * len(body)
 
 
 def test_limits_agree() -> None:

@@ -1,0 +1,132 @@
+"""What is read and checked before anything starts: each fault ends the start in one sentence."""
+
+import errno
+import os
+import resource
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from predictor import environment
+from predictor.config import Settings
+from predictor.errors import ConfigError
+from predictor.fetch.addresses import AllowList
+from predictor.fetch.trust import authorities
+from predictor.store.file_system import unfit
+
+# Files that a worker has open in any case, and most that each thread has: of the cache, of a download.
+_FILES, _FILES_OF_THREAD = 60, 4
+_CONNECTIONS = 1000
+_SHOWN = 5
+# The kernel's bound for the path of a Unix socket (unix(7)), without the zero at its end.
+_LONGEST_SOCKET = 107
+_SCRIPT_NAME = "SCRIPT_NAME"
+
+
+def read_settings() -> Settings:
+    """The settings; one that cannot be used ends the process in one sentence."""
+    # Gunicorn would take its value off every path, and fail on those without it.
+    if script_name := os.environ.pop(_SCRIPT_NAME, ""):
+        os.environ.setdefault("PREDICTOR_PREFIX", script_name)
+    try:
+        settings = Settings.from_environment()
+        AllowList.parse(settings.fetch_allow)
+        if settings.fetch_ca is not None:
+            authorities(settings.fetch_ca)
+    except ConfigError as error:
+        _stop(error.detail)
+    _check_data(settings.data)
+    _check_bind(settings.bind)
+    return settings
+
+
+def raise_file_limit(threads: int) -> int:
+    """Let this process and its workers open as many files as they may.
+
+    Args:
+        threads: of a worker.
+
+    Returns:
+        How many connections of a worker there are files for, each with a thread as far as there are threads.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most == resource.RLIM_INFINITY:
+        return _CONNECTIONS
+    left = max(0, most - _FILES)
+    for_all = left - threads * _FILES_OF_THREAD
+    return min(_CONNECTIONS, for_all if for_all > threads else max(1, left // (1 + _FILES_OF_THREAD)))
+
+
+def report_surroundings(log: Any, connections: int, threads: int) -> None:
+    """Say in one line each what an operator should know of this machine.
+
+    Args:
+        log: gunicorn's.
+        connections: that a worker takes.
+        threads: of a worker.
+    """
+    if injected := environment.of_kubernetes(os.environ):
+        log.info(
+            "Variables that Kubernetes set for Services are not settings and are ignored: %s",
+            ", ".join(injected[:_SHOWN]) + (", ..." if len(injected) > _SHOWN else ""),
+        )
+    if connections < _CONNECTIONS:
+        log.warning(
+            "Each process may open %d files only, so a worker takes at most %d connections at a time; raise "
+            "the limit (ulimit -n, LimitNOFILE) to %d or more",
+            resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            connections,
+            _FILES + threads * _FILES_OF_THREAD + _CONNECTIONS,
+        )
+
+
+def _check_data(folder: Path) -> None:
+    if kind := unfit(folder):
+        _stop(
+            f"PREDICTOR_DATA={folder} is on a file system of type {kind}, whose file locks and shared memory "
+            "do not work across processes; choose a folder on a local disk."
+        )
+    with _explained(f"PREDICTOR_DATA={folder} cannot be used", "choose a folder that the service can write"):
+        folder.mkdir(parents=True, exist_ok=True)
+        # A folder that cannot be written may hold models that can be served.
+        next(folder.iterdir(), None)
+
+
+def _check_bind(bind: str) -> None:
+    """Check that the address can be listened on; whether another process does, gunicorn finds out."""
+    if bind.startswith("unix:"):
+        _check_socket(Path(bind.removeprefix("unix:")))
+        return
+    host, _, port = bind.rpartition(":")
+    address = host.strip("[]")
+    with (
+        _explained(f"PREDICTOR_BIND={bind} cannot be used", "choose an address and a port of this machine"),
+        socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe,
+    ):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((address, int(port)))
+
+
+def _check_socket(path: Path) -> None:
+    if len(os.fsencode(path)) > _LONGEST_SOCKET or not os.access(path.parent, os.W_OK | os.X_OK):
+        _stop(
+            f"PREDICTOR_BIND=unix:{path} cannot be used: its folder cannot be written, or the path has more "
+            f"than {_LONGEST_SOCKET} bytes."
+        )
+
+
+@contextmanager
+def _explained(what: str, advice: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            _stop(f"{what}: {error.strerror}; {advice}.")
+
+
+def _stop(sentence: str) -> NoReturn:
+    sys.exit(f"Configuration: {sentence}")

@@ -1,0 +1,38 @@
+"""In a container with next to nothing the service does all that it does elsewhere."""
+
+from pathlib import Path
+
+import pytest
+
+from predictor.config import BUNDLED_MODEL
+from tests.live.service import Service
+from tests.live.surroundings.images import images
+from tools.sample_models import classifier
+
+pytestmark = pytest.mark.live
+
+
+def test_contained(contained: Service, cat: Path, photograph: bytes) -> None:
+    """The service starts with one worker, predicts, uploads, evaluates and tunes, and nothing is wrong."""
+    ready = contained.get("/readyz").json()
+    small = contained.post("/predict", data=cat.read_bytes())
+    form = contained.post("/predict", files={"image": photograph})
+    uploaded = contained.post(
+        "/upload", files={"model": classifier(["a", "b"], winner=1)}, data={"name": "small"}
+    )
+    large = contained.post("/upload", files={"model": BUNDLED_MODEL.read_bytes()}, data={"name": "large"})
+    evaluated = contained.post("/evaluate", files=images(cat))
+    tuned = contained.post("/tune", files=images(cat), data={"model": "small"})
+
+    assert len(contained.workers()) == 1
+    assert ready["degraded"] == {}
+    answers = (small, form, uploaded, large, evaluated)
+    assert {answer.status_code for answer in answers} == {200}, [answer.text for answer in answers]
+    assert small.json()["predicted_label"] == "tiger cat"
+    assert uploaded.json()["report"]["memory_bytes"] > 0
+    assert evaluated.json()["pictures"] == 2
+    assert tuned.status_code in {200, 400}
+    assert contained.get("/readyz").json()["degraded"] == {}
+    assert contained.get("/metrics").text.count("predictor_swaps") == 0
+    assert "Traceback" not in contained.log
+    assert "do not share the weights" not in contained.log

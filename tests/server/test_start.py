@@ -1,0 +1,144 @@
+"""What cannot work ends the start in one sentence; what can is reported."""
+
+import os
+import resource
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from predictor.server.start import raise_file_limit, read_settings
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("PREDICTOR_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("SCRIPT_NAME", raising=False)
+    monkeypatch.setenv("PREDICTOR_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("PREDICTOR_BIND", "127.0.0.1:0")
+
+
+@pytest.fixture
+def file_limit() -> Iterator[None]:
+    """The limit of open files is put back."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def stopped() -> str:
+    """The sentence with which the start ends."""
+    with pytest.raises(SystemExit) as ended:
+        read_settings()
+    return str(ended.value.code)
+
+
+def test_folder_is_made(tmp_path: Path) -> None:
+    """The data folder is made, with those above it."""
+    os.environ["PREDICTOR_DATA"] = str(tmp_path / "a" / "b")
+
+    assert read_settings().data == tmp_path / "a" / "b"
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("file", "File exists"),
+        ("file/below", "Not a directory"),
+        ("/proc/no/such", "No such file"),
+    ],
+)
+def test_no_folder(tmp_path: Path, place: str, why: str) -> None:
+    """A file in place of the data folder, or what cannot be made, is named with the reason."""
+    (tmp_path / "file").touch()
+    os.environ["PREDICTOR_DATA"] = str(tmp_path / place)
+
+    said = stopped()
+
+    assert said.startswith(f"Configuration: PREDICTOR_DATA={tmp_path / place} cannot be used: {why}")
+    assert said.count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("bind", "why"),
+    [
+        ("192.0.2.1:8080", "Cannot assign requested address"),
+        ("no-such-host.invalid:8080", ""),
+        ("unix:/no/such/folder/socket", "its folder cannot be written"),
+        (f"unix:/tmp/{'x' * 120}", "more than 107 bytes"),
+    ],
+)
+def test_no_address(bind: str, why: str) -> None:
+    """An address that cannot be listened on is named at once, not after several attempts."""
+    os.environ["PREDICTOR_BIND"] = bind
+
+    said = stopped()
+
+    assert said.startswith(f"Configuration: PREDICTOR_BIND={bind} cannot be used: ")
+    assert why in said
+
+
+def test_address_in_use() -> None:
+    """An address that another process uses is left to gunicorn, which waits for a former server to go."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        os.environ["PREDICTOR_BIND"] = f"127.0.0.1:{other.getsockname()[1]}"
+
+        assert read_settings().bind == os.environ["PREDICTOR_BIND"]
+
+
+def test_script_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SCRIPT_NAME means PREDICTOR_PREFIX, and does not reach gunicorn; a setting goes first."""
+    monkeypatch.setenv("SCRIPT_NAME", "/ml/")
+    monkeypatch.delenv("PREDICTOR_PREFIX", raising=False)
+    monkeypatch.setenv("PREDICTOR_PREFIX", "")
+    monkeypatch.delenv("PREDICTOR_PREFIX")
+
+    assert read_settings().prefix == "/ml"
+    assert "SCRIPT_NAME" not in os.environ
+
+    monkeypatch.setenv("SCRIPT_NAME", "/other")
+    monkeypatch.setenv("PREDICTOR_PREFIX", "/own")
+    assert read_settings().prefix == "/own"
+
+
+@pytest.mark.usefixtures("file_limit")
+def test_file_limit() -> None:
+    """The limit of open files is raised as far as it may be."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < 1380:
+        pytest.skip("few files may be opened here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, most), most))
+
+    connections = raise_file_limit(80)
+
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == most
+    assert connections == 1000
+
+
+@pytest.mark.usefixtures("file_limit")
+@pytest.mark.parametrize(
+    ("files", "threads", "connections"),
+    [
+        (1380, 80, 1000),
+        (1024, 80, 644),
+        (500, 80, 120),
+        (256, 80, 39),
+        (256, 8, 164),
+        (61, 80, 1),
+    ],
+)
+def test_few_files(files: int, threads: int, connections: int) -> None:
+    """With its threads and connections a worker never opens more files than it may."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+            code = int(raise_file_limit(threads) != connections)
+        finally:
+            os._exit(code)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
