@@ -81,7 +81,11 @@ class Engine:
         return model
 
     def predict(
-        self, images: Sequence[ImageSource], options: Options, deadline: Deadline | None = None
+        self,
+        images: Sequence[ImageSource],
+        options: Options,
+        deadline: Deadline | None = None,
+        model: LoadedModel | None = None,
     ) -> Outcome:
         """Say what is on each image; one bad image never fails the others.
 
@@ -89,6 +93,7 @@ class Engine:
             images: what to look at.
             options: what was chosen.
             deadline: until when the answer is wanted; by default however long it takes.
+            model: what answers; by default the one that the options name.
 
         Raises:
             NotReady: no model can answer.
@@ -96,7 +101,7 @@ class Engine:
             Overloaded: too many pictures are waiting.
         """
         deadline = deadline or Deadline()
-        model = self.model(options.model, options.version)
+        model = model or self.model(options.model, options.version)
         chosen = replace(options, exact=True) if self._exact else options
         asked = [Question(model, chosen, deadline) for _ in images]
         with self.admission.reserve(len(images), model.runner.seconds_per_image, deadline):
