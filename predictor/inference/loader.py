@@ -26,6 +26,7 @@ _NO_MORE = 1.02
 _LONG_SECONDS = 0.5
 
 _Run = Callable[[Array], Array]
+Count = Callable[[str, int, int, float], None]
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Loader:
         folder: where a version's files lie, or those that are made of it.
         observe: told the size of each batch.
         watchdog: watches the runs.
+        count: told of each run the name and number of the version, the size of the batch and the seconds.
     """
 
     def __init__(
@@ -92,11 +94,13 @@ class Loader:
         folder: Callable[[ModelVersion], Path],
         observe: Callable[[int], None],
         watchdog: Watchdog,
+        count: Count = lambda *_: None,
     ) -> None:
         self._device = device
         self._settings = settings
         self._observe = observe
         self._watchdog = watchdog
+        self._count = count
         self._shared_weights = SharedWeights(folder)
         self._batcher = _batcher(device, settings)
 
@@ -112,7 +116,9 @@ class Loader:
             spec = _spec(session, version)
         run = _filled(self._watched(session, spec, version), spec.batch)
         largest, seconds = self._largest_batch(run, spec)
-        runner = Runner(run, max_batch=largest, seconds=seconds, observe=self._observe)
+        runner = Runner(
+            self._counted(run, version), max_batch=largest, seconds=seconds, observe=self._observe
+        )
         return LoadedModel(version, spec, session.provider, version.bytes, runner, self._batcher)
 
     def share_weights(self, version: ModelVersion) -> None:
@@ -136,6 +142,15 @@ class Loader:
                 return session.run(batch, spec.names, stop)
 
         return run
+
+    def _counted(self, run: _Run, version: ModelVersion) -> _Run:
+        def counted(batch: Array) -> Array:
+            start = time.perf_counter()
+            scores = run(batch)
+            self._count(version.name, version.version, len(batch), time.perf_counter() - start)
+            return scores
+
+        return counted
 
     def _largest_batch(self, run: _Run, spec: ModelSpec) -> tuple[int, float]:
         """How many pictures run together at most, and the seconds of one alone.

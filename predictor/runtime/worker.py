@@ -131,13 +131,14 @@ class Worker:
 
     def _follow(self, device: Device, record: WorkerRecord) -> None:
         self._watchdog = Watchdog(record, self.settings.run_seconds)
-        observe = self.metrics.batch_size.observe
+        metrics = self.metrics
         self._loader = Loader(
             device,
             self.settings,
             folder=self._folder,
-            observe=observe,
+            observe=metrics.batch_size.observe,
             watchdog=self._watchdog,
+            count=metrics.count_run,
         )
         # What cannot be read here is dealt with by the follower.
         with suppress(PredictorError):
