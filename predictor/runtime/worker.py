@@ -16,7 +16,7 @@ from predictor.checking.report import Report, Request
 from predictor.checking.runner import try_on
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.discovery.discover import discover
-from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
+from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, NotReady, PredictorError, StorageFull
 from predictor.fetch.client import Fetcher
 from predictor.inference.active_models import ActiveModels, ModelCache
 from predictor.inference.cache import Cache, cache_folder
@@ -31,6 +31,7 @@ from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import locked
+from predictor.store.loading import Loading
 from predictor.store.members import WorkerRecord, WorkerRegistry
 from predictor.store.publish import Publisher
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
@@ -53,6 +54,7 @@ class Worker:
         registry: the models on disk.
         transactions: changes of live versions.
         publisher: changes models.
+        loading: takes models out of service and puts them back.
         uploads: takes uploads.
         evaluations: says how well models do.
         live: the models that serve.
@@ -72,6 +74,7 @@ class Worker:
             observe=self.metrics.observe_step,
         )
         self.publisher = Publisher(self.registry, self.transactions)
+        self.loading = Loading(self.registry, self.transactions)
         self.uploads = Uploads(
             settings, self.transactions, self.publisher, self.metrics, self._try, self._share
         )
@@ -200,8 +203,11 @@ class Worker:
 
     def _other(self, name: str, version: int) -> LoadedModel:
         """A version that is not live."""
-        if why := self.registry.name(name).quarantined.get(version):
+        known = self.registry.name(name)
+        if why := known.quarantined.get(version):
             raise ModelConflict(f"Version {version} is quarantined: {why}")
+        if known.live is None:
+            raise ModelNotFound("The model is not loaded.")
         try:
             return self._model_cache.get(self.registry.version(name, version))
         except (PredictorError, OSError):
