@@ -4,7 +4,18 @@ from flask import Flask
 
 from predictor.config import Settings, shipped
 from predictor.runtime.worker import Worker
-from predictor.web import access, api, evaluations, flask_app, middleware, models, ops, pages
+from predictor.web import (
+    access,
+    api,
+    evaluations,
+    flask_app,
+    inference,
+    middleware,
+    models,
+    ops,
+    pages,
+    repository,
+)
 from predictor.web.flask_app import ServiceFlask
 
 
@@ -18,7 +29,7 @@ def create_app(settings: Settings) -> Flask:
     flask_app.handle_errors(app)
     worker.cache.init_app(app)
     worker.exporter.init_app(app)
-    for room in (pages, api, models, evaluations, ops):
+    for room in (pages, api, models, evaluations, inference, repository, ops):
         app.register_blueprint(room.blueprint(worker))
     flask_app.show_on(app, models.NAME, lambda problem: pages.render_models(worker, problem=problem))
     flask_app.show_on(app, evaluations.NAME, lambda problem: evaluations.render(worker, problem=problem))

@@ -60,7 +60,7 @@ def read(request: Request, settings: Settings) -> PredictInput:
 
 
 def _from_body(request: Request) -> PredictInput:
-    data = _body(request)
+    data = read_body(request)
     if sniff(data):
         return _image(request, data)
     if request.is_json or _JSON.match(data):
@@ -89,7 +89,7 @@ def _named_images(body: schemas.PredictRequest) -> tuple[list[ImageSource], bool
         raise InvalidRequest(f"Give exactly one of {', '.join(schemas.WAYS)}.")
     value = getattr(body, given[0])
     many = isinstance(value, list)
-    read = _from_url if given[0].startswith("image_url") else _base64
+    read = _from_url if given[0].startswith("image_url") else base64_image
     return [read(text) for text in (value if many else [value])], many
 
 
@@ -101,14 +101,14 @@ def _from_form(request: Request) -> PredictInput:
         raise InvalidRequest(f"{schemas.shown(stray[0])}: name the file field image.")
     body: schemas.FormRequest = schemas.check(schemas.FormRequest, _texts(request.form), strict=False)
     texts = [_from_url(body.image_url)] if body.image_url else []
-    texts += [_base64(body.image)] if body.image else []
+    texts += [base64_image(body.image)] if body.image else []
     if bool(images) + len(texts) != 1:
         raise InvalidRequest("Give either files named image or an image_url.")
     images += texts
     return PredictInput(images, len(images) > 1, _options(request, body))
 
 
-def _body(request: Request) -> bytes:
+def read_body(request: Request) -> bytes:
     """The whole body; of known length and within bounds, it is read without a stream around it.
 
     Raises:
@@ -146,7 +146,12 @@ def _texts(values: MultiDict[str, str]) -> dict[str, Any]:
 
 def _from_url(text: str) -> ImageSource:
     """The image of a URL; data: URLs come here, too, since other services take them so."""
-    return _base64(text) if _is_data_url(text) else ImageUrl(text)
+    return base64_image(text) if _is_data_url(text) else ImageUrl(text)
+
+
+def image_of(text: str) -> ImageSource:
+    """The image of a text that may be a URL, a data: URL or base64."""
+    return ImageUrl(text) if text[:8].lower().startswith(("http://", "https://")) else base64_image(text)
 
 
 def _is_data_url(text: str) -> bool:
@@ -154,7 +159,7 @@ def _is_data_url(text: str) -> bool:
     return text[:5].lower() == "data:"
 
 
-def _base64(text: str) -> ImageSource:
+def base64_image(text: str) -> ImageSource:
     """The image of a base64 text or data: URL, or the error of that one image.
 
     Padding may be missing, and the alphabet may be the URL-safe one (RFC 4648 section 5).

@@ -1,0 +1,88 @@
+"""Other clients read the answers: that of the protocol's own document, a strict one, and Hugging Face's."""
+
+import base64
+import json
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import pytest
+from open_inference.openapi.client import OpenInferenceClient
+from open_inference.openapi.core.api_error import ApiError
+from open_inference.openapi.errors.bad_request_error import BadRequestError
+from open_inference.openapi.types.inference_request import InferenceRequest
+
+from tests.live.service import Service
+from tests.patience import PATIENCE
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture(scope="module")
+def strict(service: Service) -> OpenInferenceClient:
+    """A client that was generated from the protocol's document."""
+    return OpenInferenceClient(base_url=service.url, timeout=PATIENCE)
+
+
+def request_of(name: str, picture: bytes, **more: Any) -> Any:
+    """A request for inference, in the client's types."""
+    data = [base64.b64encode(picture).decode()]
+    tensor = {"name": name, "shape": [1], "datatype": "BYTES", "data": data}
+    return InferenceRequest.parse_obj({"inputs": [tensor], **more})
+
+
+def test_strict_health(strict: OpenInferenceClient) -> None:
+    """Health is read without a fault."""
+    strict.check_server_liveness()
+    strict.check_server_readiness()
+    strict.check_model_readiness("default")
+    strict.check_model_version_readiness("default", "1")
+
+
+def test_strict_metadata(strict: OpenInferenceClient) -> None:
+    """So is metadata."""
+    server, model = strict.read_server_metadata(), strict.read_model_metadata("default")
+
+    assert server.name
+    assert server.extensions
+    assert model == strict.read_model_version_metadata("default", "1")
+    assert (model.name, model.platform) == ("default", "onnx_onnxv1")
+    assert model.properties
+    assert model.properties["classes"] == "1000"
+
+
+def test_strict_inference(strict: OpenInferenceClient, cat: Path) -> None:
+    """And inference, in numbers and in texts."""
+    model = strict.read_model_metadata("default")
+    assert model.inputs
+    name = model.inputs[0].name
+
+    whole = strict.model_infer("default", request=request_of(name, cat.read_bytes(), id="mine"))
+    best = strict.model_version_infer(
+        "default", "1", request=request_of(name, cat.read_bytes(), parameters={"top_k": 2})
+    )
+
+    assert (whole.id, whole.model_name, whole.model_version) == ("mine", "default", "1")
+    assert (whole.outputs[0].datatype, whole.outputs[0].shape) == ("FP32", [1, 1000])
+    assert len(whole.outputs[0].data.__root__) == 1000
+    assert str(best.outputs[0].data.__root__[0]).endswith(":282:tiger cat")
+
+
+def test_strict_errors(strict: OpenInferenceClient, cat: Path) -> None:
+    """And errors."""
+    with pytest.raises(BadRequestError) as wrong:
+        strict.model_infer("default", request=request_of("other", cat.read_bytes()))
+    with pytest.raises(ApiError) as unknown:
+        strict.model_infer("cats", request=request_of("other", cat.read_bytes()))
+
+    assert wrong.value.body.keys() == unknown.value.body.keys() == {"error"}
+    assert unknown.value.status_code == 404
+
+
+def test_names_in_paths(service: Service) -> None:
+    """A name that no model can have is one that is not there, however it is written."""
+    for name in ("my model", "é", "a%2Fb", "x" * 2_000):
+        path = urllib.parse.quote(name)
+        for route in (f"/v2/models/{path}/ready", f"/v2/models/{path}"):
+            answer = service.get(route)
+            assert (answer.status_code, json.loads(answer.text).keys()) == (404, {"error"}), route
