@@ -9,6 +9,7 @@ from predictor.web import (
     api,
     evaluations,
     flask_app,
+    hugging_face,
     inference,
     middleware,
     models,
@@ -29,7 +30,7 @@ def create_app(settings: Settings) -> Flask:
     flask_app.handle_errors(app)
     worker.cache.init_app(app)
     worker.exporter.init_app(app)
-    for room in (pages, api, models, evaluations, inference, repository, ops):
+    for room in (pages, api, models, evaluations, inference, repository, hugging_face, ops):
         app.register_blueprint(room.blueprint(worker))
     flask_app.show_on(app, models.NAME, lambda problem: pages.render_models(worker, problem=problem))
     flask_app.show_on(app, evaluations.NAME, lambda problem: evaluations.render(worker, problem=problem))

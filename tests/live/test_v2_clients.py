@@ -1,5 +1,6 @@
 """Other clients read the answers: that of the protocol's own document, a strict one, and Hugging Face's."""
 
+import asyncio
 import base64
 import json
 import urllib.parse
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import AsyncInferenceClient, InferenceClient
+from huggingface_hub.errors import HfHubHTTPError
 from open_inference.openapi.client import OpenInferenceClient
 from open_inference.openapi.core.api_error import ApiError
 from open_inference.openapi.errors.bad_request_error import BadRequestError
@@ -77,6 +80,43 @@ def test_strict_errors(strict: OpenInferenceClient, cat: Path) -> None:
 
     assert wrong.value.body.keys() == unknown.value.body.keys() == {"error"}
     assert unknown.value.status_code == 404
+
+
+def hugging_face(service: Service, name: str = "default", **options: Any) -> InferenceClient:
+    """Hugging Face's client."""
+    return InferenceClient(model=f"{service.url}/hf/{name}", timeout=PATIENCE, **options)
+
+
+def test_hugging_face(service: Service, cat: Path) -> None:
+    """An image as bytes and as a file, with and without a number of classes."""
+    client = hugging_face(service)
+
+    for image in (cat.read_bytes(), str(cat), cat):
+        found = client.image_classification(image)
+        assert (len(found), found[0].label) == (5, "tiger cat")
+    assert len(client.image_classification(cat.read_bytes(), top_k=2)) == 2
+    raw = client.image_classification(cat.read_bytes(), function_to_apply="none", top_k=1000)
+    assert len(raw) == 1000
+
+
+def test_hugging_face_asynchronous(service: Service, cat: Path) -> None:
+    """The asynchronous client as well."""
+
+    async def ask() -> Any:
+        async with AsyncInferenceClient(model=f"{service.url}/hf/default", timeout=PATIENCE) as client:
+            return await client.image_classification(cat.read_bytes(), top_k=1)
+
+    assert asyncio.run(ask())[0].label == "tiger cat"
+
+
+def test_hugging_face_errors(service: Service, cat: Path) -> None:
+    """The client shows the sentence of an error."""
+    for client, image, words in (
+        (hugging_face(service), b"no image", "image"),
+        (hugging_face(service, "cats"), cat.read_bytes(), "No model has that name"),
+    ):
+        with pytest.raises(HfHubHTTPError, match=words):
+            client.image_classification(image)
 
 
 def test_names_in_paths(service: Service) -> None:
