@@ -80,6 +80,7 @@ def read(request: Request, model: LoadedModel, settings: Settings) -> InferenceI
         return InferenceInput([_alone(tail, spec)], [WantedOutput(spec.scores.name, binary=True)], deadline)
     sent: InferRequest = schemas.parse(head, InferRequest)
     _check_id(sent.id)
+    _refuse_shared_memory(sent)
     parameters = sent.parameters or {}
     if timeout := _whole(parameters, "timeout", _MAX_MICROSECONDS):
         deadline = replace(deadline, timeout=timeout / 1e6)
@@ -218,6 +219,13 @@ def _output(sent: RequestedOutput, default: WantedOutput) -> WantedOutput:
         binary=_flag(parameters, "binary_data", default=default.binary),
         classes=default.classes if classes is None else classes,
     )
+
+
+def _refuse_shared_memory(sent: InferRequest) -> None:
+    """A client that gave or wants a tensor in its memory would find nothing there."""
+    for one in (*sent.inputs, *(sent.outputs or ())):
+        if any(name.startswith("shared_memory_") for name in one.parameters or ()):
+            raise InvalidRequest("Shared memory is not supported; send tensors with the request.")
 
 
 def _whole(parameters: Parameters, name: str, most: int) -> int | None:

@@ -88,7 +88,7 @@ class RequestedOutput(BaseModel):
 
 
 _EXAMPLE: dict[str, Any] = {
-    "inputs": [{"name": "images", "shape": [1], "datatype": "BYTES", "data": ["/9j/4AAQ..."]}],
+    "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["/9j/4AAQ..."]}],
     "parameters": {"top_k": 3},
 }
 

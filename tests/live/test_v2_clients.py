@@ -3,6 +3,10 @@
 import asyncio
 import base64
 import json
+import re
+import shutil
+import subprocess
+import sys
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from tests.live.service import Service
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.live
+GUIDE = Path(__file__).parent.parent.parent / "docs" / "protocols.md"
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +131,24 @@ def test_names_in_paths(service: Service) -> None:
         for route in (f"/v2/models/{path}/ready", f"/v2/models/{path}"):
             answer = service.get(route)
             assert (answer.status_code, json.loads(answer.text).keys()) == (404, {"error"}), route
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+def test_examples(
+    service: Service, cat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    """The examples of the guide do what it says."""
+    shutil.copy(cat, tmp_path / "cat.jpg")
+    monkeypatch.chdir(tmp_path)
+    examples = re.findall(rf"^```{language}\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    run = [sys.executable] if language == "python" else ["sh", "-e"]
+    printed = []
+    for number, example in enumerate(one for one in examples if "unload" not in one):
+        script = tmp_path / f"example-{number}"
+        script.write_text(example.replace("127.0.0.1:8080", f"127.0.0.1:{service.port}"))
+        done = subprocess.run([*run, script], capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
+
+    assert len(printed) == 2
+    assert all("tiger cat" in one for one in printed)

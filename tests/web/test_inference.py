@@ -366,7 +366,14 @@ def test_bad_request(ask: Asking, encoded: str, changed: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"classification": -1}, {"classification": 1.0}, {"binary_data": "1"}]
+    "parameters",
+    [
+        {"classification": -1},
+        {"classification": 1.0},
+        {"classification": 1_000_001},
+        {"binary_data": "1"},
+        {"shared_memory_region": "mine", "shared_memory_byte_size": 4},
+    ],
 )
 def test_bad_output(ask: Asking, encoded: str, parameters: dict[str, Any]) -> None:
     """And one whose output is wanted in a form that there is not, or twice."""
