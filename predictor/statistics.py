@@ -37,7 +37,7 @@ class ModelMetrics:
         )  # fmt: skip
         self.last_inference = Gauge(
             _LAST, "When a version's latest request was answered, in seconds since 1970.",
-            ("model", "version"), registry=registry, multiprocess_mode="max",
+            ("model", "version"), registry=registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
         # `labels` checks its arguments and takes a lock, which costs more than the counting itself.
         self._parts, self._sizes = cache(self.inference_seconds.labels), cache(self.run_seconds.labels)
