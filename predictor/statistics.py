@@ -14,6 +14,7 @@ Outcome = Literal["hit", "miss", "uncached", "fail"]
 
 _REQUESTS, _RUNS = "predictor_inference_seconds", "predictor_run_seconds"
 _LAST = "predictor_last_inference_timestamp_seconds"
+_TELL_SECONDS = 0.1
 _WORK = ("lookup", "queue", "input", "infer", "output")
 # Which of these parts each phase of a prediction belongs to.
 _PARTS = {"queue": "queue", "decode": "input", "preprocess": "input", "infer": "infer"}
@@ -42,9 +43,10 @@ class ModelMetrics:
         # `labels` checks its arguments and takes a lock, which costs more than the counting itself.
         self._parts, self._sizes = cache(self.inference_seconds.labels), cache(self.run_seconds.labels)
         self._last = cache(self.last_inference.labels)
+        self._last_told: dict[tuple[str, int], float] = {}
 
     def count_inference(
-        self, model: str, version: int, outcome: Outcome, seconds: float, spent: Mapping[str, float]
+        self, model: str, version: int, outcome: Outcome, seconds: float, spent: Mapping[str, float] | None
     ) -> None:
         """Count a request that reached a version.
 
@@ -53,11 +55,16 @@ class ModelMetrics:
             version: the number.
             outcome: what became of it.
             seconds: the whole of it.
-            spent: seconds of each phase, for many images their mean, and of the `lookup` in the cache.
+            spent: seconds of each phase, for many images their mean, and of the `lookup` in the cache; None
+                unless an image ran.
         """
         self._parts(model, version, outcome).observe(seconds)
-        self._last(model, version).set(time.time())
-        if outcome in {"miss", "uncached"}:
+        now = time.time()
+        # Answers from the cache come in thousands a second; this need not be as exact.
+        if spent is not None or now - self._last_told.get((model, version), 0.0) > _TELL_SECONDS:
+            self._last_told[model, version] = now
+            self._last(model, version).set(now)
+        if spent is not None:
             parts = defaultdict[str, float](float)
             for phase, one in spent.items():
                 parts[_PARTS.get(phase, phase)] += one

@@ -18,8 +18,8 @@ def test_adds_up(registry: prometheus_client.CollectorRegistry) -> None:
     spent = {"lookup": 0.5, "queue": 1.0, "decode": 2.0, "preprocess": 3.0, "infer": 4.0, "fetch": 9.0}
     metrics.count_inference("dogs", 2, "miss", 20.0, spent)
     metrics.count_inference("dogs", 2, "uncached", 12.0, spent)
-    metrics.count_inference("dogs", 2, "hit", 0.25, {})
-    metrics.count_inference("dogs", 2, "fail", 0.125, {})
+    metrics.count_inference("dogs", 2, "hit", 0.25, None)
+    metrics.count_inference("dogs", 2, "fail", 0.125, None)
     metrics.count_run("dogs", 2, 2, 3.0)
     metrics.count_run("dogs", 2, 1, 1.0)
     metrics.count_run("dogs", 3, 1, 1.0)

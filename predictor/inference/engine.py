@@ -111,14 +111,13 @@ class Engine:
             answers = self._answers.begin(asked, images)
             lookup = time.perf_counter() - start
             results = [self._attempt(one, answer) for one, answer in zip(asked, answers, strict=True)]
-        phases = self._observed([one.phases for one in asked])
-        self._metrics.count_inference(
-            model.version.name,
-            model.version.version,
-            _outcome(results, cached=self._caching and asked[0].cacheable),
-            time.perf_counter() - start,
-            {"lookup": lookup, **{phase: total / len(images) for phase, total in phases.seconds.items()}},
-        )
+        phases, spent = self._observed([one.phases for one in asked]), None
+        outcome = _outcome(results, cached=self._caching and asked[0].cacheable)
+        if outcome in {"miss", "uncached"}:
+            spent = {phase: seconds / len(images) for phase, seconds in phases.seconds.items()}
+            spent["lookup"] = lookup
+        version, seconds = model.version, time.perf_counter() - start
+        self._metrics.count_inference(version.name, version.version, outcome, seconds, spent)
         return Outcome(model, tuple(results), phases)
 
     def preview(self, data: bytes) -> bytes:
