@@ -4,7 +4,21 @@ from flask import Flask
 
 from predictor.config import Settings, shipped
 from predictor.runtime.worker import Worker
-from predictor.web import access, api, cors, evaluations, flask_app, middleware, models, ops, pages, prefix
+from predictor.web import (
+    access,
+    api,
+    cors,
+    evaluations,
+    flask_app,
+    hugging_face,
+    inference,
+    middleware,
+    models,
+    ops,
+    pages,
+    prefix,
+    repository,
+)
 from predictor.web.flask_app import ServiceFlask
 
 
@@ -22,7 +36,7 @@ def create_app(settings: Settings) -> Flask:
     worker.exporter.init_app(app)
     # A slash at the end of a path changes nothing; a redirect would lose the body of many clients.
     app.url_map.strict_slashes = False
-    for room in (pages, api, models, evaluations, ops):
+    for room in (pages, api, models, evaluations, inference, repository, hugging_face, ops):
         app.register_blueprint(room.blueprint(worker))
     flask_app.show_on(app, models.NAME, lambda problem: pages.render_models(worker, problem=problem))
     flask_app.show_on(app, evaluations.NAME, lambda problem: evaluations.render(worker, problem=problem))

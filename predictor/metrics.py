@@ -23,13 +23,14 @@ from prometheus_flask_exporter import PrometheusMetrics
 from prometheus_flask_exporter.multiprocess import GunicornInternalPrometheusMetrics
 
 from predictor.shared import SLOT_VARIABLE
+from predictor.statistics import ModelMetrics
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LONG_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 # prometheus_client's files, one for each kind of metric; the series of a worker take a tenth of this.
-_FILES = ("counter", "histogram", "gauge_livemostrecent")
+_FILES = ("counter", "histogram", "summary", "gauge_livemostrecent")
 _FILE_BYTES = 1 << 20
 _DAMAGE = (RuntimeError, struct.error, ValueError, OSError)
 
@@ -39,10 +40,11 @@ Version = tuple[str, int, str]
 log = logging.getLogger(__name__)
 
 
-class Metrics:
+class Metrics(ModelMetrics):
     """Every metric of the service. No label ever holds a URL, a file name or a class."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
         self.requests = Counter(
             "http_requests", "HTTP requests.", ("method", "endpoint", "status"), registry=registry
         )
@@ -166,6 +168,14 @@ def exporter(
     return _exporting(PrometheusMetrics, refresh, moment).for_app_factory(
         export_defaults=False, registry=registry
     )
+
+
+def collected(owner: PrometheusMetrics) -> Iterable[Any]:
+    """All that is counted, added up over all workers where the server set a folder for their files."""
+    if isinstance(owner, GunicornInternalPrometheusMetrics):
+        return _AllWorkers(Path(os.environ[FOLDER_VARIABLE])).collect()
+    found: Iterable[Any] = owner.registry.collect()
+    return found
 
 
 def _exporting(

@@ -19,16 +19,18 @@ from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.inference.cache import Cache
 from predictor.inference.job import Array, Job, Run
-from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import (
     EncodedImage,
     ImageSource,
     ImageUrl,
     Prediction,
+    PreparedImage,
     Question,
     Trace,
 )
-from predictor.model.scores import Ranked
+
+Content = bytes | Array
+"""An image's file, or the model's own input that was made of it."""
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -44,7 +46,7 @@ class _Begun:
         key: where the answer is to be kept, if anywhere.
     """
 
-    known: Ranked | None = None
+    known: Any = None
     run: Future[Run] | None = None
     job: Job | None = None
     key: str | None = None
@@ -92,7 +94,7 @@ class Answers:
         for one, image in zip(asked, images, strict=True):
             if isinstance(image, ImageUrl):
                 answers.append(self._pool.submit(self._remote, one, image.url).result)
-            elif isinstance(image, EncodedImage):
+            elif isinstance(image, EncodedImage | PreparedImage):
                 begun = self._looked_up_or_failed(one, image.data)
                 jobs += [begun.job] if begun.job else []
                 answers.append(partial(self._finish, one, image.data, begun))
@@ -106,7 +108,7 @@ class Answers:
         """Answer for the only image of a request, in this thread."""
         if isinstance(image, ImageUrl):
             return self._remote(asked, image.url)
-        if isinstance(image, EncodedImage):
+        if isinstance(image, EncodedImage | PreparedImage):
             return self._encoded(asked, image.data)
         raise image
 
@@ -134,7 +136,7 @@ class Answers:
         digest = self._cache.find(url_key, _as_digest)
         if digest is not None and (kept := self._cache.known(asked.key_of(digest), asked.read)):
             self._count("hit")
-            return _prediction(asked.model, kept, cached=True)
+            return asked.prediction(kept, cached=True)
         download = self._fetched(asked, url)
         seconds = self._url_seconds if download.reusable is None else download.reusable
         if seconds > 0:
@@ -147,24 +149,24 @@ class Answers:
         with asked.phases.measure("fetch"):
             return self._fetcher.download(url)
 
-    def _encoded(self, asked: Question, data: bytes) -> Prediction:
+    def _encoded(self, asked: Question, data: Content) -> Prediction:
         begun = self._looked_up(asked, data)
         if begun.job:
             asked.model.run(begun.job)
         return self._finish(asked, data, begun)
 
-    def _looked_up_or_failed(self, asked: Question, data: bytes) -> _Begun:
+    def _looked_up_or_failed(self, asked: Question, data: Content) -> _Begun:
         """Look an image up; what fails here fails when its answer is asked for."""
         try:
             return self._looked_up(asked, data)
         except Exception as error:  # noqa: BLE001 (raised again in `_finish`)
             return _Begun(run=_failed(error))
 
-    def _looked_up(self, asked: Question, data: bytes) -> _Begun:
+    def _looked_up(self, asked: Question, data: Content) -> _Begun:
         if not (self._cache.enabled and asked.cacheable):
             job = self._job(asked, data)
             return _Begun(run=job.future, job=job)
-        key = asked.key_of(_sha256(data))
+        key = asked.key_of(_digest(data))
         while (known := self._cache.known(key, asked.read)) is None:
             job = self._job(asked, data)
             run = self._cache.share(key, job.future, lambda run: run.value)
@@ -172,14 +174,14 @@ class Answers:
                 return _Begun(run=run, job=job, key=key) if run is job.future else _Begun(run=run)
         return _Begun(known=known)
 
-    def _job(self, asked: Question, data: bytes) -> Job:
-        return asked.model.job(partial(self._tensor, asked, data), asked.rank, asked.check)
+    def _job(self, asked: Question, data: Content) -> Job:
+        return asked.model.job(partial(self._tensor, asked, data), asked.finish, asked.check)
 
-    def _finish(self, asked: Question, data: bytes, begun: _Begun) -> Prediction:
+    def _finish(self, asked: Question, data: Content, begun: _Begun) -> Prediction:
         """Wait for an image's answer, and keep it."""
         if begun.run is None:
             self._count("hit")
-            return _prediction(asked.model, begun.known or [], cached=True)
+            return asked.prediction(begun.known, cached=True)
         try:
             run = begun.run.result()
         except Overloaded as error:
@@ -190,7 +192,7 @@ class Answers:
             return self._encoded(asked, data)
         if begun.job is None:
             self._count("shared")
-            return _prediction(asked.model, run.value, cached=True)
+            return asked.prediction(run.value, cached=True)
         return self._computed(asked, run, begun.job, begun.key)
 
     def _computed(self, asked: Question, run: Run, job: Job, key: str | None) -> Prediction:
@@ -199,12 +201,14 @@ class Answers:
         if key is not None:
             self._count("miss")
             self._cache.keep(key, run.value)
-        prediction = _prediction(asked.model, run.value, cached=False)
+        prediction = asked.prediction(run.value, cached=False)
         if asked.options.debug and job.tensor is not None:
             return replace(prediction, trace=Trace(job.tensor, asked.phases))
         return prediction
 
-    def _tensor(self, asked: Question, data: bytes) -> Array:
+    def _tensor(self, asked: Question, data: Content) -> Array:
+        if not isinstance(data, bytes):
+            return data
         preprocessing = asked.model.spec.preprocessing
         start = time.perf_counter()
         shortest = 0 if asked.options.exact else preprocessing.shortest
@@ -220,6 +224,11 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def _digest(data: Content) -> str:
+    """What an answer is kept under; a tensor has another key than a file of the same bytes."""
+    return _sha256(data) if isinstance(data, bytes) else f"tensor:{hashlib.sha256(data.data).hexdigest()}"
+
+
 def _as_digest(kept: object) -> str | None:
     return kept if isinstance(kept, str) and _DIGEST.fullmatch(kept) else None
 
@@ -228,7 +237,3 @@ def _failed(error: Exception) -> Future[Any]:
     future = Future[Any]()
     future.set_exception(error)
     return future
-
-
-def _prediction(model: LoadedModel, ranked: Ranked, *, cached: bool) -> Prediction:
-    return Prediction([(index, confidence) for index, confidence in ranked], model.spec.labels, cached)

@@ -6,6 +6,7 @@ never mixes two in one answer.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -29,6 +30,7 @@ from predictor.inference.prediction import (
     Question,
 )
 from predictor.metrics import Metrics
+from predictor.statistics import Outcome as Counted
 from predictor.store.registry import DEFAULT
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ class Engine:
         self._phase_seconds = {phase: metrics.phase_seconds.labels(phase) for phase in PHASES}
         self._limits = Limits.of(settings)
         self._exact = settings.jpeg == "exact"
+        self._caching = cache.enabled
         self._answers = Answers(settings, cache, fetcher, metrics.count_cache)
         self.admission = Admission(settings)
         self._previews = threading.Semaphore(settings.concurrency)
@@ -81,7 +84,11 @@ class Engine:
         return model
 
     def predict(
-        self, images: Sequence[ImageSource], options: Options, deadline: Deadline | None = None
+        self,
+        images: Sequence[ImageSource],
+        options: Options,
+        deadline: Deadline | None = None,
+        model: LoadedModel | None = None,
     ) -> Outcome:
         """Say what is on each image; one bad image never fails the others.
 
@@ -89,20 +96,29 @@ class Engine:
             images: what to look at.
             options: what was chosen.
             deadline: until when the answer is wanted; by default however long it takes.
+            model: what answers; by default the one that the options name.
 
         Raises:
             NotReady: no model can answer.
             ModelNotFound: no model has the name and version asked for.
             Overloaded: too many pictures are waiting.
         """
-        deadline = deadline or Deadline()
-        model = self.model(options.model, options.version)
+        start, deadline = time.perf_counter(), deadline or Deadline()
+        model = model or self.model(options.model, options.version)
         chosen = replace(options, exact=True) if self._exact else options
         asked = [Question(model, chosen, deadline) for _ in images]
         with self.admission.reserve(len(images), model.runner.seconds_per_image, deadline):
             answers = self._answers.begin(asked, images)
+            lookup = time.perf_counter() - start
             results = [self._attempt(one, answer) for one, answer in zip(asked, answers, strict=True)]
-        return Outcome(model, tuple(results), self._observed([one.phases for one in asked]))
+        phases, spent = self._observed([one.phases for one in asked]), None
+        outcome = _outcome(results, cached=self._caching and asked[0].cacheable)
+        if outcome in {"miss", "uncached"}:
+            spent = {phase: seconds / len(images) for phase, seconds in phases.seconds.items()}
+            spent["lookup"] = lookup
+        version, seconds = model.version, time.perf_counter() - start
+        self._metrics.count_inference(version.name, version.version, outcome, seconds, spent)
+        return Outcome(model, tuple(results), phases)
 
     def preview(self, data: bytes) -> bytes:
         """A small copy of an image, as a JPEG; as few are made at a time as images are computed.
@@ -137,3 +153,13 @@ class Engine:
         outcome = result.code if isinstance(result, PredictorError) else "ok"
         self._metrics.count_image(version.name, version.version, outcome)
         return result
+
+
+def _outcome(results: Sequence[Prediction | PredictorError], *, cached: bool) -> Counted:
+    """What became of a request, by its images and by whether the cache was asked."""
+    known = [result.cached for result in results if not isinstance(result, PredictorError)]
+    if len(known) < len(results):
+        return "fail"
+    if not cached:
+        return "uncached"
+    return "hit" if all(known) else "miss"

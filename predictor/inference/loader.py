@@ -2,31 +2,36 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from predictor import shared
-from predictor.config import Settings
+from predictor.config import BUNDLED_MODEL, Settings
 from predictor.cores import cores
 from predictor.discovery.discover import discover, recalled
+from predictor.errors import InvalidModel, NotReady
 from predictor.inference.batcher import Batcher, ComputeSlots
 from predictor.inference.job import Array, Check, Finish, Job, Prepare, Runner
 from predictor.inference.shared_weights import SharedWeights
 from predictor.inference.watchdog import Watchdog
-from predictor.model.device import Device
+from predictor.model.device import Device, choose
 from predictor.model.session import Session, Stop, load
 from predictor.model.spec import ModelSpec
 from predictor.store import manifest
+from predictor.store.files import locked
 from predictor.store.registry import ModelVersion
 
 _TRIALS = 3
 _NO_MORE = 1.02
 _LONG_SECONDS = 0.5
+_LOCK_SECONDS = 60.0
 
 _Run = Callable[[Array], Array]
+Count = Callable[[str, int, int, float], None]
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +92,7 @@ class Loader:
         folder: where a version's files lie, or those that are made of it.
         observe: told the size of each batch.
         watchdog: watches the runs.
+        count: told of each run the name and number of the version, the size of the batch and the seconds.
     """
 
     def __init__(
@@ -97,11 +103,13 @@ class Loader:
         folder: Callable[[ModelVersion], Path],
         observe: Callable[[int], None],
         watchdog: Watchdog,
+        count: Count = lambda *_: None,
     ) -> None:
         self._device = device
         self._settings = settings
         self._observe = observe
         self._watchdog = watchdog
+        self._count = count
         self._shared_weights = SharedWeights(folder)
         self._batcher = _batcher(device, settings)
 
@@ -117,7 +125,9 @@ class Loader:
             spec = _spec(session, version)
         run = _filled(self._watched(session, spec, version), spec.batch)
         largest, seconds = self._largest_batch(run, spec)
-        runner = Runner(run, max_batch=largest, seconds=seconds, observe=self._observe)
+        runner = Runner(
+            self._counted(run, version), max_batch=largest, seconds=seconds, observe=self._observe
+        )
         return LoadedModel(version, spec, session.provider, version.bytes, runner, self._batcher)
 
     def share_weights(self, version: ModelVersion) -> None:
@@ -141,6 +151,15 @@ class Loader:
                 return session.run(batch, spec.names, stop)
 
         return run
+
+    def _counted(self, run: _Run, version: ModelVersion) -> _Run:
+        def counted(batch: Array) -> Array:
+            start = time.perf_counter()
+            scores = run(batch)
+            self._count(version.name, version.version, len(batch), time.perf_counter() - start)
+            return scores
+
+        return counted
 
     def _largest_batch(self, run: _Run, spec: ModelSpec) -> tuple[int, float]:
         """How many pictures run together at most, and the seconds of one alone.
@@ -206,3 +225,25 @@ def _seconds(run: _Run, batch: Array, clock: Callable[[], float]) -> float:
     start = clock()
     run(batch)
     return clock() - start
+
+
+def chosen(settings: Settings) -> Device:
+    """The device that is set; where `auto` finds a GPU that the runtime cannot use, the CPU."""
+    device = choose(settings.device)
+    if settings.device == "auto" and device.kind == "cuda":
+        try:
+            load(BUNDLED_MODEL, device)
+        except (InvalidModel, NotReady) as error:
+            return Device("cpu", reason=f"The CPU is used. {error.detail}")
+    return device
+
+
+@contextmanager
+def loading_alone(data: Path) -> Iterator[None]:
+    """Hold the machine's device lock until the session has its memory, so that workers spread out."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(data / "device.lock", _LOCK_SECONDS))
+        except OSError:
+            log.warning("The device lock cannot be opened; workers that start together may share a GPU")
+        yield

@@ -4,17 +4,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from predictor.errors import Overloaded, PredictorError
 from predictor.inference.admission import Deadline
 from predictor.inference.job import Array
 from predictor.inference.loader import LoadedModel
 from predictor.model.labels import Label
-from predictor.model.scores import Ranked, as_ranked, rank
+from predictor.model.scores import Ranked, as_ranked, is_packed, packed, rank, unpacked
 from predictor.store.registry import DEFAULT
 
 PHASES = ("fetch", "queue", "decode", "preprocess", "infer")
 """The phases of a picture's work, in their order."""
+
+_KEPT_SCORES = 4_000
 
 PIPELINE = 2
 """The number of the way from bytes to confidences; a change of confidences raises it, and old answers in the
@@ -35,7 +38,14 @@ class ImageUrl:
     url: str
 
 
-ImageSource = EncodedImage | ImageUrl | PredictorError
+@dataclass(frozen=True, eq=False)
+class PreparedImage:
+    """An image as the model's own input: what the preprocessing would make, without a batch axis."""
+
+    data: Array
+
+
+ImageSource = EncodedImage | ImageUrl | PreparedImage | PredictorError
 """What a request holds in one place: an image, or the reason why there is none."""
 
 
@@ -50,6 +60,7 @@ class Options:
         debug: whether the answer is to say how it came about; such an answer is always a new one.
         fresh: whether the answer is neither to be looked up nor to be kept, and a URL is to be fetched.
         exact: whether JPEGs are decoded whole, however large they are.
+        scores: whether the answer is to be the model's own scores, without activation and ranking.
     """
 
     top_k: int = 5
@@ -58,6 +69,7 @@ class Options:
     debug: bool = False
     fresh: bool = False
     exact: bool = False
+    scores: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,16 +90,18 @@ class Prediction:
     """The answer for one picture.
 
     Attributes:
-        ranked: class indices with their confidences, the most confident first.
+        ranked: class indices with their confidences, the most confident first; none if scores were asked.
         labels: all classes of the model.
         cached: whether the model did not run for this answer.
         trace: how it came about, if that was asked for.
+        scores: what the model gave, without a batch axis, if that was asked for.
     """
 
     ranked: Ranked
     labels: tuple[Label, ...]
     cached: bool
     trace: Trace | None = None
+    scores: Array | None = None
 
 
 @dataclass
@@ -121,8 +135,9 @@ class Question:
 
     @property
     def cacheable(self) -> bool:
-        """Whether the answer may be looked up and kept."""
-        return not (self.options.fresh or self.options.debug)
+        """Whether the answer may be looked up and kept; a long one may not: each worker has many at hand."""
+        long = self.options.scores and len(self.model.spec.labels) > _KEPT_SCORES
+        return not (self.options.fresh or self.options.debug or long)
 
     def check(self) -> None:
         """Raise Overloaded if by now nobody waits for the answer."""
@@ -132,16 +147,28 @@ class Question:
     def key_of(self, digest: str) -> str:
         """Where the answer is kept that an image of this digest has."""
         way = f"{PIPELINE}-{'exact' if self.options.exact else 'fast'}"
-        return f"answer:{way}:{self.model.version.digest}:{self.options.top_k}:{digest}"
+        form = "scores" if self.options.scores else self.options.top_k
+        return f"answer:{way}:{self.model.version.digest}:{form}:{digest}"
 
-    def read(self, kept: object) -> Ranked | None:
+    def read(self, kept: object) -> Any:
         """The answer that was kept there; None if it cannot be this model's."""
         spec = self.model.spec
+        if self.options.scores:
+            return kept if is_packed(kept, spec.scores) else None
         return as_ranked(kept, len(spec.labels), spec.activation, self.options.top_k)
 
-    def rank(self, scores: Array) -> Ranked:
-        """The answer that the model's scores give, of shape [classes]."""
+    def finish(self, scores: Array) -> Any:
+        """The answer that the model's scores of one image give, in the form in which it is kept."""
+        if self.options.scores:
+            return packed(scores)
         return rank(scores, self.model.spec.activation, self.options.top_k)
+
+    def prediction(self, kept: Any, *, cached: bool) -> Prediction:
+        """The prediction of an answer that `finish` or `read` gave."""
+        labels = self.model.spec.labels
+        if self.options.scores:
+            return Prediction([], labels, cached, scores=unpacked(kept))
+        return Prediction([(index, confidence) for index, confidence in kept], labels, cached)
 
 
 @dataclass(frozen=True)

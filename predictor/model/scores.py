@@ -1,5 +1,6 @@
 """Raw outputs -> ranked classes with confidences."""
 
+import base64
 import itertools
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from predictor.errors import Internal
 from predictor.model.labels import Label
-from predictor.model.spec import Activation
+from predictor.model.spec import Activation, Tensor
 
 Ranked = list[tuple[int, float]]
 """Pairs of class index and confidence (0 to 1), the most confident first."""
@@ -58,6 +59,33 @@ def as_ranked(value: object, classes: int, activation: Activation, top_k: int) -
     falling = all(one >= other for (_, one), (_, other) in itertools.pairwise(pairs))
     shares = activation != "softmax" or sum(confidence for _, confidence in pairs) <= _WHOLE
     return pairs if distinct and falling and shares else None
+
+
+def packed(scores: npt.NDArray[Any]) -> list[Any]:
+    """Scores of one image as a JSON value that keeps every bit: type, shape, and the bytes in base64."""
+    return [scores.dtype.name, list(scores.shape), base64.b64encode(scores.tobytes()).decode()]
+
+
+def unpacked(value: list[Any]) -> npt.NDArray[Any]:
+    """The scores of which `packed` made a value."""
+    dtype, shape, text = value
+    return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
+
+
+def is_packed(value: object, scores: Tensor) -> bool:
+    """Whether `packed` may have made a JSON value of one image's scores.
+
+    Args:
+        value: any JSON value.
+        scores: the model's output.
+    """
+    try:
+        found = unpacked(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    lengths = zip(found.shape, scores.shape[1:], strict=False)
+    fits = found.ndim == len(scores.shape) - 1 and all(wanted in {None, length} for length, wanted in lengths)
+    return fits and found.dtype.name == scores.dtype
 
 
 def _pair(value: object, classes: int, least: float, most: float) -> tuple[int, float] | None:

@@ -6,8 +6,8 @@ fails at its start stops the whole server: trouble is kept, logged and shown by 
 
 import faulthandler
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,27 +17,32 @@ from predictor.checking.report import Report, Request
 from predictor.checking.runner import try_on
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.discovery.discover import discover
-from predictor.errors import ConfigError, InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
+from predictor.errors import (
+    ConfigError,
+    ModelConflict,
+    ModelNotFound,
+    NotReady,
+    PredictorError,
+    StorageFull,
+)
 from predictor.fetch.client import Fetcher
 from predictor.inference.active_models import ActiveModels, ModelCache
 from predictor.inference.cache import Cache, cache_folder
 from predictor.inference.engine import Engine
-from predictor.inference.loader import LoadedModel, Loader
+from predictor.inference.loader import LoadedModel, Loader, chosen, loading_alone
 from predictor.inference.watchdog import Watchdog
 from predictor.metrics import Metrics, exporter
-from predictor.model.device import Device, choose, memory
+from predictor.model.device import Device, memory
 from predictor.model.session import load
 from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
-from predictor.store.files import locked
+from predictor.store.loading import Loading
 from predictor.store.members import WorkerRecord, WorkerRegistry
 from predictor.store.publish import Publisher
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
 from predictor.store.stamp import Stamp
-
-_LOCK_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +59,7 @@ class Worker:
         registry: the models on disk.
         transactions: changes of live versions.
         publisher: changes models.
+        loading: takes models out of service and puts them back.
         uploads: takes uploads.
         evaluations: says how well models do.
         live: the models that serve.
@@ -73,6 +79,7 @@ class Worker:
             observe=self.metrics.observe_step,
         )
         self.publisher = Publisher(self.registry, self.transactions)
+        self.loading = Loading(self.registry, self.transactions)
         self.uploads = Uploads(
             settings, self.transactions, self.publisher, self.metrics, self._try, self._share
         )
@@ -96,8 +103,8 @@ class Worker:
     def _start(self) -> None:
         try:
             record = self._registered()
-            with self._loading_alone():
-                self.device = self._chosen()
+            with loading_alone(self.settings.data):
+                self.device = chosen(self.settings)
                 log.info("Device: %s. %s", self.device.name, self.device.reason)
                 self._follow(self.device, record)
         except PredictorError as error:
@@ -106,16 +113,6 @@ class Worker:
         except Exception:
             log.exception("Not ready: the model could not be loaded")
             self.live.problem = NotReady("The model could not be loaded; the log has the reason.")
-
-    def _chosen(self) -> Device:
-        """The device that is set; where `auto` finds a GPU that the runtime cannot use, the CPU."""
-        device = choose(self.settings.device)
-        if self.settings.device == "auto" and device.kind == "cuda":
-            try:
-                load(BUNDLED_MODEL, device)
-            except (InvalidModel, NotReady) as error:
-                return Device("cpu", reason=f"The CPU is used. {error.detail}")
-        return device
 
     def _registered(self) -> WorkerRecord:
         with ExitStack() as held:
@@ -130,13 +127,14 @@ class Worker:
 
     def _follow(self, device: Device, record: WorkerRecord) -> None:
         self._watchdog = Watchdog(record, self.settings.run_seconds)
-        observe = self.metrics.batch_size.observe
+        metrics = self.metrics
         self._loader = Loader(
             device,
             self.settings,
             folder=self._folder,
-            observe=observe,
+            observe=metrics.batch_size.observe,
             watchdog=self._watchdog,
+            count=metrics.count_run,
         )
         # What cannot be read here is dealt with by the follower.
         with suppress(PredictorError):
@@ -199,8 +197,11 @@ class Worker:
 
     def _other(self, name: str, version: int) -> LoadedModel:
         """A version that is not live."""
-        if why := self.registry.name(name).quarantined.get(version):
+        known = self.registry.name(name)
+        if why := known.quarantined.get(version):
             raise ModelConflict(f"Version {version} is quarantined: {why}")
+        if known.live is None:
+            raise ModelNotFound("The model is not loaded.")
         try:
             return self._model_cache.get(self.registry.version(name, version))
         except (PredictorError, OSError):
@@ -214,16 +215,6 @@ class Worker:
             self.live.models()
         versions = [model.version for model in self.live.serving.values()]
         return [(version.name, version.version, version.digest) for version in versions]
-
-    @contextmanager
-    def _loading_alone(self) -> Iterator[None]:
-        """Hold the machine's device lock until the session has its memory, so that workers spread out."""
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(locked(self.settings.data / "device.lock", _LOCK_SECONDS))
-            except OSError:
-                log.warning("The device lock cannot be opened; workers that start together may share a GPU")
-            yield
 
     def _refresh(self) -> None:
         """Read what is measured only when asked."""

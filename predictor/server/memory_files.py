@@ -11,8 +11,8 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which prometheus_client finds the folder."""
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 (the folder in it is private)
-# Three files of a megabyte for each worker, twice as many while workers are replaced.
-_BYTES_PER_WORKER = 6 << 20
+# Four files of a megabyte for each worker, twice as many while workers are replaced.
+_BYTES_PER_WORKER = 8 << 20
 
 
 def heartbeats(data: Path, memory: Path = _MEMORY) -> str | None:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Event:
-    """A change of a name's live version: upload, activate, rollback or quarantine."""
+    """A change of a name's live version: upload, activate, rollback, quarantine, load or unload."""
 
     time: str
     action: str

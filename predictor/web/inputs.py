@@ -71,7 +71,7 @@ def read(request: Request, settings: Settings) -> PredictInput:
 
 
 def _from_body(request: Request) -> PredictInput:
-    data = _body(request)
+    data = read_body(request)
     declared = request.mimetype.startswith("image/") or request.mimetype in _IMAGE_TYPES
     if sniff(data) or describe(data):
         return _image(request, data)
@@ -155,7 +155,7 @@ def _quoted(found: re.Match[str]) -> str:
     return quote(found[0].encode(errors=_ESCAPED))
 
 
-def _body(request: Request) -> bytes:
+def read_body(request: Request) -> bytes:
     """The whole body; of known length and within bounds, it is read without a stream around it.
 
     Raises:
@@ -206,3 +206,12 @@ def _texts(values: MultiDict[str, str]) -> dict[str, Any]:
 def _from_url(text: str) -> ImageSource:
     """The image of a URL; data: URLs come here, too, since other services take them so."""
     return base64_images.of_text(text) if base64_images.is_data_url(text) else ImageUrl(text)
+
+
+def image_of(text: str) -> ImageSource:
+    """The image of a text that may be a URL, a data: URL or base64."""
+    return (
+        ImageUrl(text)
+        if text[:8].lower().startswith(("http://", "https://"))
+        else base64_images.of_text(text)
+    )

@@ -53,7 +53,8 @@ def init_app(app: Flask, metrics: Metrics) -> None:
         given = headers.get("X-Request-ID", "")
         state = RequestContext(given if _ID.fullmatch(given) else os.urandom(16).hex())
         g.request_context = state
-        if coding := headers.get("Content-Encoding"):
+        # The Open Inference Protocol has compression; its routes read such bodies themselves.
+        if (coding := headers.get("Content-Encoding")) and not request.path.startswith("/v2/"):
             _check_coding(coding)
 
     @app.after_request

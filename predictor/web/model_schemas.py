@@ -176,7 +176,7 @@ class Event(BaseModel):
     """A change of the live version."""
 
     time: str
-    action: Literal["upload", "activate", "rollback", "quarantine"]
+    action: Literal["upload", "activate", "rollback", "quarantine", "load", "unload"]
     version: int | None
 
 

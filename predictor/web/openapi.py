@@ -23,11 +23,22 @@ Schema = type[BaseModel] | Mapping[str, Any]
 
 BINARY: Mapping[str, Any] = {"type": "string", "format": "binary"}
 TEXT: Mapping[str, Any] = {"type": "string"}
-TAGS = ("Prediction", "Models", "Evaluation", "Operating")
+TAGS = ("Prediction", "Models", "Evaluation", "Open Inference Protocol", "Hugging Face", "Operating")
 _ATTRIBUTE = "openapi_operation"
 _REF = "#/components/schemas/{model}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _DESCRIPTION = "Serves a trained ONNX image classifier: send an image and get its classes."
+
+
+@dataclass(frozen=True)
+class Failures:
+    """How the errors of an operation look: their content type and schema."""
+
+    content_type: str
+    schema: type[BaseModel]
+
+
+PROBLEMS = Failures("application/problem+json", Problem)
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,7 @@ class Operation:
         headers: the request headers.
         bodies: the request body by content type.
         errors: what may go wrong.
+        failures: how errors look.
     """
 
     tag: str
@@ -51,6 +63,7 @@ class Operation:
     headers: type[BaseModel] | None = None
     bodies: Mapping[str, Schema] = field(default_factory=dict)
     errors: tuple[type[PredictorError], ...] = ()
+    failures: Failures = PROBLEMS
 
 
 def operation(**parts: Any) -> Callable[[View], View]:
@@ -72,7 +85,7 @@ def describe_foreign(view: Callable[..., Any], docstring: str, **parts: Any) -> 
 def document(app: Flask, version: str, prefix: str = "") -> dict[str, Any]:
     """The OpenAPI document of an application, which answers under a path prefix if one is given."""
     paths: dict[str, Any] = {}
-    models: set[type[BaseModel]] = {Problem}
+    models: set[type[BaseModel]] = set()
     tags: set[str] = set()
     for rule, view, described in sorted(_described(app), key=lambda found: _place(found[0], found[2])):
         models.update(_models(described))
@@ -116,7 +129,12 @@ def _operation(rule: Rule, view: Callable[..., Any], described: Operation) -> di
     if text.strip():
         result["description"] = " ".join(text.split())
     places = (("path", described.path), ("query", described.query), ("header", described.headers))
-    parameters = [parameter for place, model in places for parameter in _parameters(model, place)]
+    parameters = [
+        parameter
+        for place, model in places
+        for parameter in _parameters(model, place)
+        if place != "path" or parameter["name"] in rule.arguments
+    ]
     if parameters:
         result["parameters"] = parameters
     if described.bodies:
@@ -148,7 +166,7 @@ def _responses(described: Operation) -> dict[str, Any]:
         codes = " or ".join(f"`{error.code}`" for error in errors)
         responses[str(status)] = {
             "description": f"{' or '.join(error.title for error in errors)}: {codes}.",
-            "content": {"application/problem+json": {"schema": _schema(Problem)}},
+            "content": {described.failures.content_type: {"schema": _schema(described.failures.schema)}},
         }
     return responses
 
@@ -165,7 +183,7 @@ def _schema(schema: Any) -> Any:
 
 
 def _models(described: Operation) -> Iterable[type[BaseModel]]:
-    pending: list[Any] = [*described.answers.values(), *described.bodies.values()]
+    pending: list[Any] = [*described.answers.values(), *described.bodies.values(), described.failures.schema]
     while pending:
         schema = pending.pop()
         if isinstance(schema, type) and issubclass(schema, BaseModel):

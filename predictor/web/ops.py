@@ -5,9 +5,11 @@ from typing import Literal
 from flask import Blueprint, Flask, Response, jsonify
 from pydantic import BaseModel, Field
 
-from predictor.errors import NotReady, Overloaded
+from predictor.errors import ModelNotFound, NotReady, Overloaded
+from predictor.model.device import Device
 from predictor.runtime.condition import Condition
 from predictor.runtime.worker import Worker
+from predictor.store.registry import DEFAULT
 from predictor.web import schemas
 from predictor.web.openapi import TEXT, describe_foreign, operation
 from predictor.web.schemas import ModelRef
@@ -55,11 +57,11 @@ def blueprint(worker: Worker) -> Blueprint:
     @operation(tag="Operating", answers={"application/json": Ready}, errors=(NotReady, Overloaded))
     def readyz() -> Response:
         """Check whether predictions succeed, on which device they run, and what else does not work."""
-        model, device = worker.engine.model(), worker.device
-        if device is None:
-            raise NotReady("The service is still starting; try again.")
-        if worker.engine.admission.crowded:
-            raise Overloaded("Too many images are queued; try again.")
+        device = check_ready(worker)
+        try:
+            model = worker.engine.model()
+        except ModelNotFound as error:
+            raise NotReady(f"The model {DEFAULT} is not loaded.") from error
         return jsonify(
             status="ready",
             model=schemas.model_json(model.version),
@@ -73,6 +75,24 @@ def blueprint(worker: Worker) -> Blueprint:
         )
 
     return ops
+
+
+def check_ready(worker: Worker) -> Device:
+    """Check whether the loaded models can predict.
+
+    Returns:
+        The device on which they run.
+
+    Raises:
+        NotReady: nothing can be predicted; the sentence says why.
+        Overloaded: so many images wait that new ones should go elsewhere.
+    """
+    worker.live.models()
+    if worker.device is None:
+        raise NotReady("The service is still starting; try again.")
+    if worker.engine.admission.crowded:
+        raise Overloaded("Too many images are queued; try again.")
+    return worker.device
 
 
 def describe_metrics(app: Flask) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import prometheus_client
 import pytest
 from flask import Flask
@@ -26,7 +27,14 @@ from predictor.inference.cache import ANSWER_SECONDS, Cache, cache_folder
 from predictor.inference.engine import Engine
 from predictor.inference.job import Runner
 from predictor.inference.loader import LoadedModel, Loader
-from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl, Options, Prediction
+from predictor.inference.prediction import (
+    EncodedImage,
+    ImageSource,
+    ImageUrl,
+    Options,
+    Prediction,
+    PreparedImage,
+)
 from predictor.inference.watchdog import Watchdog
 from predictor.metrics import Metrics
 from predictor.model.device import Device
@@ -483,3 +491,43 @@ def test_other_caller_has_left(make_engine: Callable[..., Engine], pictures: Pic
         results = [future.result(20).results[0] for future in asked]
 
     assert names(results) == ["overloaded", "tiger cat"]
+
+
+def test_scores(make_engine: Callable[..., Engine], model: LoadedModel, cat: Path) -> None:
+    """The model's own scores have the same bits from the model, from the cache and for the prepared image."""
+    engine, image = make_engine(), EncodedImage(cat.read_bytes())
+    trace = first(engine, image, debug=True).trace
+    assert trace is not None
+
+    answers = [
+        first(engine, image, scores=True),
+        first(engine, image, scores=True),
+        first(engine, PreparedImage(trace.tensor), scores=True),
+        first(engine, PreparedImage(trace.tensor), scores=True),
+    ]
+
+    assert [answer.cached for answer in answers] == [False, True, False, True]
+    assert all(answer.scores is not None and answer.scores.shape == (1000,) for answer in answers)
+    assert {np.asarray(answer.scores).tobytes() for answer in answers} == {
+        model.scores(trace.tensor).tobytes()
+    }
+    assert first(engine, image).ranked[0][0] == np.asarray(answers[0].scores).argmax()
+
+
+def test_prepared_image(make_engine: Callable[..., Engine], model: LoadedModel) -> None:
+    """A tensor is ranked as an image is, and is no image that happens to have the same bytes."""
+    engine, shape = make_engine(), model.spec.preprocessing.shape
+    tensor = np.zeros(shape, model.spec.preprocessing.dtype)
+
+    assert len(first(engine, PreparedImage(tensor)).ranked) == 5
+    with pytest.raises(PredictorError):
+        first(engine, EncodedImage(tensor.tobytes()))
+
+
+def test_given_model(make_engine: Callable[..., Engine], model: LoadedModel, cat: Path) -> None:
+    """A model that the caller has chosen answers, whatever serves under the name of the options."""
+    engine = make_engine()
+
+    outcome = engine.predict([EncodedImage(cat.read_bytes())], Options(model="nobody"), model=model)
+
+    assert names(outcome.results) == ["tiger cat"]

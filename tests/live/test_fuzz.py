@@ -61,6 +61,8 @@ def test_schemathesis(service: Service, tmp_path: Path) -> None:
     fuzzing.say(run.stdout[-2000:])
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
     assert service.alive
+    # Other tests use this service, and any model may have been unloaded.
+    assert service.post("/v2/repository/models/default/load").ok
 
 
 @pytest.mark.promise("M10")

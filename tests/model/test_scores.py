@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from predictor.errors import Internal
-from predictor.model.scores import Ranked, as_ranked, rank
-from predictor.model.spec import Activation
+from predictor.model.scores import Ranked, as_ranked, is_packed, packed, rank, unpacked
+from predictor.model.spec import Activation, Tensor
 
 
 def agree(ranked: Ranked, expected: Ranked) -> bool:
@@ -86,3 +86,31 @@ def test_kept_logits() -> None:
 def test_kept_otherwise(kept: str) -> None:
     """A value that is not an answer with the two best of three classes is refused."""
     assert as_ranked(json.loads(kept), 3, "softmax", 2) is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64", "int8"])
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (3, 1, 1)])
+def test_packed(dtype: str, shape: tuple[int, ...]) -> None:
+    """Scores that were kept as JSON have every bit when they are read again, of any type and shape."""
+    scores = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype) / np.array(3, dtype)
+    scores = scores.astype(dtype)
+    kept = json.loads(json.dumps(packed(scores)))
+
+    assert is_packed(kept, Tensor("scores", dtype, (None, *shape)))
+    assert unpacked(kept).tobytes() == scores.tobytes()
+    assert (unpacked(kept).shape, unpacked(kept).dtype) == (scores.shape, scores.dtype)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        None, 0, "", "abc", [], {}, [[0, 0.5]], ["float32", [3], 7], ["float32", [3], "AAAA"],
+        ["float32", [3], "no base64"], ["float64", [3], "A" * 32],
+        ["object", [3], "A" * 32], ["float32", [1, 3], "A" * 16], ["float32", [4], "A" * 24],
+        ["float32", [3], "A" * 24], ["no type", [3], "A" * 16], [["float32"], [3], "A" * 16],
+        ["float32", ["3"], "A" * 16], ["float32", [3], "A" * 16, 1],
+    ],
+)  # fmt: skip
+def test_packed_otherwise(kept: object) -> None:
+    """A value that is not the three FP32 scores of one image is refused."""
+    assert not is_packed(kept, Tensor("scores", "float32", (None, 3)))

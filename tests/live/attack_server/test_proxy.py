@@ -160,6 +160,29 @@ def test_own_refusals(proxy: Proxy, request_: bytes, status: int, code: str) -> 
     assert problem((int(lines[0].split()[1]), headers, body)) == (status, code)
 
 
+@pytest.mark.promise("A9")
+@pytest.mark.parametrize("path", ["/v2", "/v2/models/default/infer", "/v2?a", "/hf/default"])
+def test_refusals_of_protocols(proxy: Proxy, path: str) -> None:
+    """Under the paths of other protocols, what nginx refuses has the form that their clients read."""
+    head, _, body = exchange(
+        proxy.port, f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {200 * MEGA}\r\n\r\n".encode()
+    ).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert b"application/json" in head
+    assert json.loads(body) == {"error": "The request has more bytes than allowed."}
+
+
+@pytest.mark.parametrize("action", ["load", "unload"])
+def test_repository_from_outside(proxy: Proxy, action: str) -> None:
+    """Other machines can neither load nor unload a model, but look and infer."""
+    status, _, body = call(proxy.port, "POST", f"/v2/repository/models/cats/{action}", b"")
+    assert (status, json.loads(body).keys()) == (403, {"error"})
+
+    assert call(proxy.port, "POST", "/v2/repository/index", b"")[0] == 200
+    assert call(proxy.port, "GET", "/v2/models/default/ready")[0] == 200
+
+
 @pytest.fixture
 def hasty(service: Service, tmp_path: Path) -> Iterator[Proxy]:
     """An nginx of the test's own, which has counted nobody yet."""

@@ -1,0 +1,128 @@
+"""Hugging Face's form of image classification, as the client of huggingface_hub sends and reads it."""
+
+import re
+from typing import Any, Literal
+
+from flask import Blueprint, Request, Response
+from pydantic import BaseModel, Field
+
+from predictor.config import Settings
+from predictor.errors import (
+    FetchBlocked,
+    FetchFailed,
+    FetchTimeout,
+    ImageTooLarge,
+    InvalidImage,
+    InvalidRequest,
+    ModelNotFound,
+    NotReady,
+    Overloaded,
+    PredictorError,
+    Unauthorized,
+    UnsupportedImage,
+)
+from predictor.image.decode import sniff
+from predictor.inference.loader import LoadedModel
+from predictor.inference.prediction import EncodedImage, ImageSource, Options, Prediction
+from predictor.model.scores import rank
+from predictor.runtime.worker import Worker
+from predictor.web import inputs, middleware, schemas
+from predictor.web.access import require_token
+from predictor.web.flask_app import JsonResponse
+from predictor.web.inference_schemas import ProtocolError
+from predictor.web.middleware import current_context, current_request
+from predictor.web.openapi import BINARY, Failures, operation
+from predictor.web.schemas import absent
+
+_JSON = re.compile(rb"\s*\{")
+_ERRORS = (
+    InvalidRequest, Unauthorized, FetchBlocked, ModelNotFound, ImageTooLarge, UnsupportedImage, InvalidImage,
+    FetchFailed, FetchTimeout, Overloaded, NotReady,
+)  # fmt: skip
+
+
+class ModelPath(BaseModel):
+    """The model in a path."""
+
+    name: str
+
+
+class ClassificationParameters(BaseModel):
+    """What may be chosen."""
+
+    top_k: int | None = absent("Maximum number of classes in the answer; by default 5.", ge=1, le=1_000_000)
+    function_to_apply: Literal["softmax", "sigmoid", "none"] | None = absent(
+        "What makes scores of the model's outputs; by default what the model was found to need."
+    )
+
+
+class ClassificationRequest(BaseModel):
+    """An image with parameters."""
+
+    inputs: str = Field(description="The image in base64, as a data: URL, or its URL.")
+    parameters: ClassificationParameters | None = absent("What may be chosen.")
+
+
+class Classification(BaseModel):
+    """A class with its score."""
+
+    label: str
+    score: float
+
+
+def blueprint(worker: Worker) -> Blueprint:
+    """The route."""
+    room = Blueprint("hugging_face", __name__)
+
+    @room.post("/hf/<name>")
+    @operation(
+        tag="Hugging Face",
+        path=ModelPath,
+        headers=middleware.Headers,
+        bodies={
+            "application/json": ClassificationRequest,
+            "application/octet-stream": BINARY,
+            "image/*": BINARY,
+        },
+        answers={"application/json": {"type": "array", "items": Classification}},
+        errors=_ERRORS,
+        failures=Failures("application/json", ProtocolError),
+    )
+    def classify(name: str) -> Response:
+        """Classify an image as the inference endpoints of Hugging Face do.
+
+        Use it as `InferenceClient(model="http://127.0.0.1:8080/hf/default").image_classification(image)`.
+        """
+        asked = current_request()
+        require_token(asked, worker.settings.predict_tokens)
+        image, chosen = _read(asked, worker.settings)
+        model = worker.engine.model(name)
+        options = Options(top_k=chosen.top_k or 5, scores=chosen.function_to_apply is not None)
+        outcome = worker.engine.predict(
+            [image], options, middleware.deadline_of(asked, worker.settings), model
+        )
+        current_context().phases = outcome.phases.seconds
+        return JsonResponse(_classes(outcome.results[0], outcome.model, chosen))
+
+    return room
+
+
+def _read(request: Request, settings: Settings) -> tuple[ImageSource, ClassificationParameters]:
+    """The image of a request, and what was chosen."""
+    request.max_content_length = settings.max_body_bytes
+    data = inputs.read_body(request)
+    if sniff(data) or not _JSON.match(data):
+        return EncodedImage(data), ClassificationParameters()
+    sent: ClassificationRequest = schemas.parse(data, ClassificationRequest)
+    return inputs.image_of(sent.inputs), sent.parameters or ClassificationParameters()
+
+
+def _classes(
+    result: Prediction | PredictorError, model: LoadedModel, chosen: ClassificationParameters
+) -> list[dict[str, Any]]:
+    if isinstance(result, PredictorError):
+        raise result
+    ranked = result.ranked
+    if chosen.function_to_apply and result.scores is not None:
+        ranked = rank(result.scores, chosen.function_to_apply, chosen.top_k or 5)
+    return [{"label": model.spec.labels[index].name, "score": score} for index, score in ranked]

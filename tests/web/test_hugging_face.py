@@ -1,0 +1,85 @@
+"""Hugging Face's form: bytes or base64 with parameters in, labels with scores out."""
+
+import base64
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+URL = "/hf/default"
+
+
+def test_bytes(client: FlaskClient, cat: Path) -> None:
+    """An image without a Content-Type is answered with the five best classes, as `/predict` has them."""
+    found = client.post(URL, data=cat.read_bytes()).get_json()
+    expected = client.post("/predict", data=cat.read_bytes()).get_json()["predictions"]
+
+    assert found == [{"label": one["label"], "score": one["confidence"]} for one in expected]
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("top_k", [1, 3, 1000, 5000])
+def test_top_k(client: FlaskClient, cat: Path, top_k: int) -> None:
+    """As many classes as were asked for, or all."""
+    body = {"inputs": base64.b64encode(cat.read_bytes()).decode(), "parameters": {"top_k": top_k}}
+
+    assert len(client.post(URL, json=body).get_json()) == min(top_k, 1000)
+
+
+def test_functions(client: FlaskClient, cat: Path) -> None:
+    """The function is applied to the outputs of the model itself."""
+    encoded = base64.b64encode(cat.read_bytes()).decode()
+
+    def scores(name: str) -> list[float]:
+        parameters = {"function_to_apply": name, "top_k": 1000}
+        answer = client.post(URL, json={"inputs": encoded, "parameters": parameters})
+        return [one["score"] for one in answer.get_json()]
+
+    raw = scores("none")
+    powers = [math.exp(one - max(raw)) for one in raw]
+    assert scores("softmax") == pytest.approx([one / sum(powers) for one in powers])
+    assert scores("sigmoid") == pytest.approx([1 / (1 + math.exp(-one)) for one in raw])
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"data": b""}, 422),
+        ({"data": b"no image"}, 415),
+        ({"json": {}}, 400),
+        ({"json": {"inputs": "no base64!"}}, 400),
+        ({"json": {"inputs": "aGk=", "parameters": {"top_k": 0}}}, 400),
+        ({"json": {"inputs": "aGk=", "parameters": {"function_to_apply": "tanh"}}}, 400),
+    ],
+)
+def test_errors(client: FlaskClient, sent: dict[str, Any], status: int) -> None:
+    """An error has the one field that the client reads."""
+    answer = client.post(URL, **sent)
+
+    assert answer.status_code == status
+    assert answer.get_json().keys() == {"error"}
+    assert answer.mimetype == "application/json"
+
+
+def test_unknown_model(client: FlaskClient, cat: Path) -> None:
+    """A model that is not there is 404, and so is a path without a name."""
+    for path in ("/hf/cats", "/hf/", "/hf/a/b"):
+        answer = client.post(path, data=cat.read_bytes())
+        assert (answer.status_code, answer.get_json().keys()) == (404, {"error"})
+
+
+def test_token(make_app: Callable[..., Flask], cat: Path) -> None:
+    """The token for predictions opens it."""
+    client = make_app(predict_token="a-token-for-predictions").test_client()
+
+    refused = client.post(URL, data=cat.read_bytes())
+    taken = client.post(
+        URL, data=cat.read_bytes(), headers={"Authorization": "Bearer a-token-for-predictions"}
+    )
+
+    assert (refused.status_code, refused.get_json().keys()) == (401, {"error"})
+    assert taken.status_code == 200
