@@ -58,6 +58,9 @@ class Metrics:
             "predictor_phase_seconds", "Seconds of each phase of a prediction.", ("phase",),
             registry=registry, buckets=_SECONDS,
         )  # fmt: skip
+        self.disconnects = Counter(
+            "predictor_client_disconnects", "Clients that left before their answer.", registry=registry
+        )
         self.batch_size = Histogram(
             "predictor_batch_size", "Images in one batch of the model.", registry=registry, buckets=_SIZES
         )

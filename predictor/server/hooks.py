@@ -10,6 +10,7 @@ import gc
 import logging
 import mmap
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from typing import Any
 from predictor.config import SHORT_TOKEN, Settings, cores
 from predictor.errors import ConfigError
 from predictor.server import memory_files
-from predictor.server.lifetime import Starts
+from predictor.server.lifetime import Starts, leave
 from predictor.shared import DUE_VARIABLE, SLOT_VARIABLE, release
 from predictor.store.file_system import unfit
 
+# Connections of a worker, those that do nothing included, and what else it has open.
+_CONNECTIONS, _FILES_OF_A_THREAD, _OTHER_FILES = 1000, 4, 1000
+_MORE_CONNECTIONS = 100
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
@@ -54,6 +58,21 @@ def _default_workers(settings: Settings) -> int:
 
     gpus = min(count(), 1) if settings.device.startswith("cuda:") else count()
     return min(cores(), 4 * gpus) if gpus else cores()
+
+
+def connection_count(threads: int) -> int:
+    """How many connections a worker may have, with as many files open as the machine allows.
+
+    Args:
+        threads: of a worker; each may have files open, such as an upload's and the cache's.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS + _FILES_OF_A_THREAD * threads + _OTHER_FILES
+    files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (max(files, resource.getrlimit(resource.RLIMIT_NOFILE)[0]), most)
+    )
+    return max(threads + _MORE_CONNECTIONS, files - wanted + _CONNECTIONS)
 
 
 # The slots of this master's workers. It stays when gunicorn reads its configuration again.
@@ -114,8 +133,14 @@ class Hooks:
         if worker.wsgi.extensions["predictor"].live.problem is None:
             announcement.ready(worker.slot, worker.cfg.workers, worker.cfg.bind[0])
 
+    def worker_abort(self, worker: Any) -> None:
+        """Note that the master ends a worker that did not answer it."""
+        worker.aborted = True
+
     def worker_exit(self, _server: Any, worker: Any) -> None:
         """Let a worker that ends well leave nothing behind."""
+        if not (worker.alive or worker.aborted):
+            leave(worker)
         app = getattr(worker, "wsgi", None)
         if app is not None:
             app.extensions["predictor"].close()

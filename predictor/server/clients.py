@@ -1,0 +1,213 @@
+"""Connections to clients: nothing is waited for without an end, and the slowest can be given up.
+
+A thread that reads a body or sends an answer may have to wait for the client. It waits as long as the client
+keeps a minimum rate: each connection has a budget of seconds, which waiting uses up and bytes refill. So a
+client that stalls or sends a byte now and then is ended soon, and a slow one may take hours for a large file.
+"""
+
+import errno
+import select
+import socket
+import struct
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+WAIT_SECONDS = 10.0
+"""How long a client may take for a header, and by how much it may fall behind the minimum rate otherwise."""
+BYTES_PER_SECOND = 500
+"""The minimum rate of bodies and answers; Apache httpd and Kestrel have about the same."""
+
+SLOW_CLIENTS = 176
+"""How many threads a worker has besides those for its own work; beyond, the slowest clients are given up."""
+
+# A client that cost less time than this is not given up, however few threads are left.
+_NOTICED_SECONDS = 0.25
+# So much of an answer waits in the kernel unsent, so that a client that reads slowly is seen to read.
+_UNSENT_BYTES = 64 << 10
+_PEEK_BYTES = 8 << 10
+# What is read at once of what nobody wants any more; who has sent more is cut off.
+_DISCARD_BYTES = 64 << 10
+_DISCARDS = 16
+_RESET = struct.pack("ii", 1, 0)
+
+
+class ClientTooSlow(TimeoutError):
+    """The client has sent or read too little; gunicorn takes it for a client that has left."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ECONNRESET, "The client is too slow.")
+
+
+class Waits:
+    """The connections whose threads wait for their clients, and how long each is waited for at most."""
+
+    def __init__(self) -> None:
+        self._until = dict[ClientSocket, float]()
+        self._lock = threading.Lock()
+
+    def begin(self, client: "ClientSocket", until: float) -> None:
+        """Note that a thread waits, until a moment of the monotonic clock."""
+        with self._lock:
+            self._until[client] = until
+
+    def end(self, client: "ClientSocket") -> None:
+        """Note that it waits no more."""
+        with self._lock:
+            self._until.pop(client, None)
+
+    def slowest(self) -> "ClientSocket | None":
+        """The client that has cost most time; None if nobody has cost any worth mentioning."""
+        with self._lock:
+            client = min(self._until, key=self._until.__getitem__, default=None)
+            if client is None or self._until[client] > time.monotonic() + WAIT_SECONDS - _NOTICED_SECONDS:
+                return None
+            del self._until[client]
+            return client
+
+
+class ClientSocket(socket.socket):
+    """A connection that gunicorn's threads use like a blocking socket, with the limits of this module.
+
+    Args:
+        accepted: the connection, which this one takes over.
+        waits: of all connections of the worker.
+    """
+
+    def __init__(self, accepted: socket.socket, waits: Waits) -> None:
+        super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
+        super().setblocking(False)
+        if self.family != socket.AF_UNIX:
+            with suppress(OSError):
+                self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+        self._waits = waits
+        self._given_up = False
+        self._patience = WAIT_SECONDS
+        self.allow(WAIT_SECONDS)
+
+    def allow(self, seconds: float, rate: float = BYTES_PER_SECOND) -> None:
+        """Begin with a new budget.
+
+        Args:
+            seconds: how long may be waited.
+            rate: bytes a second that use nothing up; infinite where bytes bring no more time.
+        """
+        self._budget = self._most = seconds
+        self._rate = rate
+
+    def setblocking(self, _flag: bool, /) -> None:
+        """Do nothing: this socket never blocks in the kernel, and waits for itself."""
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """Wait no longer than this at once."""
+        self._patience = seconds or WAIT_SECONDS
+
+    def gettimeout(self) -> float | None:
+        """No timeout that a caller would have to restore."""
+        return None
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """Receive what is there, or comes in time.
+
+        Raises:
+            ClientTooSlow: nothing came.
+        """
+        while True:
+            try:
+                data = super().recv(size, flags)
+            except BlockingIOError:
+                if flags & socket.MSG_DONTWAIT:
+                    raise
+                self._wait(select.POLLIN)
+            else:
+                if self._given_up:
+                    raise ClientTooSlow
+                self._refill(len(data))
+                return data
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        """Send what there is room for, or will be in time.
+
+        Raises:
+            ClientTooSlow: the client reads nothing.
+        """
+        while True:
+            try:
+                sent = super().send(data, flags)
+            except BlockingIOError:
+                self._wait(select.POLLOUT)
+            else:
+                self._refill(sent)
+                return sent
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """Send all, as long as the client reads fast enough.
+
+        Raises:
+            ClientTooSlow: it does not.
+        """
+        sent = self.send(data, flags)
+        if sent < len(data):
+            left = memoryview(data)[sent:]
+            while left:
+                left = left[self.send(left, flags) :]
+
+    def give_up(self) -> None:
+        """End the connection; a thread that waits for its client ends its wait. For any thread."""
+        self._given_up = True
+        with suppress(OSError):
+            self._forget_unsent()
+            self.shutdown(socket.SHUT_RDWR)
+
+    def _wait(self, event: int) -> None:
+        began = time.monotonic()
+        self._waits.begin(self, began + self._budget)
+        try:
+            poll = select.poll()
+            poll.register(self, event)
+            came = poll.poll(max(0.0, 1000 * min(self._budget, self._patience)))
+        finally:
+            self._waits.end(self)
+        self._budget -= time.monotonic() - began
+        if self._given_up or not came:
+            if event == select.POLLOUT:
+                self._forget_unsent()
+            raise ClientTooSlow
+
+    def _refill(self, count: int) -> None:
+        if self._budget < self._most:
+            self._budget = min(self._most, self._budget + count / self._rate)
+
+    def _forget_unsent(self) -> None:
+        """Keep nothing in the kernel, once this is closed, for a client that does not read."""
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+
+def header_is_here(client: socket.socket) -> bool:
+    """Whether a thread can read a request's header without waiting, or see at once that it is none."""
+    try:
+        head = client.recv(_PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return (
+        len(head) in {0, _PEEK_BYTES}
+        or b"\r\n\r\n" in head
+        # No header has these, so the parser refuses it before its end.
+        or head.count(b"\n") != head.count(b"\r\n")
+    )
+
+
+def is_over(leaving: socket.socket) -> bool:
+    """Read what a client still sends after its last answer; whether it has closed, or sends too much."""
+    try:
+        for _ in range(_DISCARDS):
+            if not leaving.recv(_DISCARD_BYTES, socket.MSG_DONTWAIT):
+                break
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True

@@ -1,0 +1,266 @@
+"""A client is waited for as long as it keeps a minimum rate, and the slowest one can be given up."""
+
+import errno
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from predictor.server.clients import (
+    WAIT_SECONDS,
+    ClientSocket,
+    ClientTooSlow,
+    Waits,
+    header_is_here,
+    is_over,
+)
+from tests.patience import PATIENCE
+
+MUCH = bytes(10 << 20)
+
+
+@pytest.fixture
+def waits() -> Waits:
+    """Nobody waits."""
+    return Waits()
+
+
+@pytest.fixture
+def pair(waits: Waits) -> Iterator[tuple[ClientSocket, socket.socket]]:
+    """Our end of a connection over loopback, and the client's."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname(), timeout=PATIENCE)
+        accepted, _ = listener.accept()
+        with theirs, ClientSocket(accepted, waits) as ours:
+            yield ours, theirs
+
+
+def in_thread(call: Callable[[], None]) -> threading.Thread:
+    """Start something beside the test."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    return thread
+
+
+def read_on(connection: socket.socket) -> int:
+    """Read to the end of a connection; how much there was."""
+    received = 0
+    while data := connection.recv(1 << 20):
+        received += len(data)
+    return received
+
+
+def test_waits_for_bytes(pair: tuple[ClientSocket, socket.socket]) -> None:
+    """What comes later is waited for, and the end of the connection is no bytes."""
+    ours, theirs = pair
+
+    def send() -> None:
+        time.sleep(0.05)
+        theirs.sendall(b"hello")
+        theirs.close()
+
+    sender = in_thread(send)
+
+    assert ours.recv(100) == b"hello"
+    assert ours.recv(100) == b""
+    sender.join(PATIENCE)
+
+
+def test_nothing_comes(pair: tuple[ClientSocket, socket.socket]) -> None:
+    """A client that sends nothing is too slow; gunicorn takes that for a client that has left."""
+    ours, _ = pair
+    ours.allow(0.05)
+
+    with pytest.raises(ClientTooSlow) as raised:
+        ours.recv(100)
+
+    assert isinstance(raised.value, TimeoutError)
+    assert raised.value.errno == errno.ECONNRESET
+
+
+def test_trickle(pair: tuple[ClientSocket, socket.socket]) -> None:
+    """A byte now and then does not last: the time of all waiting together is bounded."""
+    ours, theirs = pair
+    ended = threading.Event()
+
+    def trickle() -> None:
+        while not ended.wait(0.02):
+            theirs.sendall(b"x")
+
+    sender = in_thread(trickle)
+    ours.allow(0.3)
+    try:
+        with pytest.raises(ClientTooSlow):
+            read_on(ours)
+    finally:
+        ended.set()
+        sender.join(PATIENCE)
+
+
+def test_slow_but_steady(pair: tuple[ClientSocket, socket.socket]) -> None:
+    """A client that keeps the rate may take many times as long as it may stall."""
+    ours, theirs = pair
+
+    def send() -> None:
+        for _ in range(40):
+            time.sleep(0.05)
+            theirs.sendall(bytes(2000))
+        theirs.shutdown(socket.SHUT_WR)
+
+    sender = in_thread(send)
+    ours.allow(1.5, rate=1000)
+    received = read_on(ours)
+    sender.join(PATIENCE)
+
+    assert received == 80_000
+
+
+def test_header_brings_no_time(pair: tuple[ClientSocket, socket.socket]) -> None:
+    """Where bytes bring no time, as in a header, the whole of it is bounded."""
+    ours, theirs = pair
+    ended = threading.Event()
+
+    def send() -> None:
+        while not ended.wait(0.02):
+            theirs.sendall(bytes(1000))
+
+    sender = in_thread(send)
+    ours.allow(0.3, rate=float("inf"))
+    try:
+        with pytest.raises(ClientTooSlow):
+            read_on(ours)
+    finally:
+        ended.set()
+        sender.join(PATIENCE)
+
+
+def test_nobody_reads(pair: tuple[ClientSocket, socket.socket]) -> None:
+    """An answer that nobody reads ends, and the kernel keeps nothing of it: the client sees a reset."""
+    ours, theirs = pair
+    ours.allow(0.05)
+
+    with pytest.raises(ClientTooSlow):
+        ours.sendall(MUCH)
+    ours.close()
+
+    with pytest.raises(ConnectionResetError):
+        read_on(theirs)
+
+
+def test_slow_reader(pair: tuple[ClientSocket, socket.socket]) -> None:
+    """A large answer arrives whole at a client that reads it in small pieces."""
+    ours, theirs = pair
+    received = list[int]()
+
+    def read() -> None:
+        while sum(received) < len(MUCH):
+            received.append(len(theirs.recv(100_000)))
+
+    reader = in_thread(read)
+    ours.sendall(MUCH)
+    reader.join(PATIENCE)
+
+    assert sum(received) == len(MUCH)
+
+
+def test_looks_do_not_wait(pair: tuple[ClientSocket, socket.socket]) -> None:
+    """Who only wants to know what is there is told at once."""
+    ours, theirs = pair
+
+    with pytest.raises(BlockingIOError):
+        ours.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    theirs.close()
+    assert ours.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+
+
+def test_timeouts_of_the_server(pair: tuple[ClientSocket, socket.socket]) -> None:
+    """Gunicorn's own shorter limits hold, and its blocking mode changes nothing."""
+    ours, _ = pair
+    ours.setblocking(True)
+    ours.settimeout(0.05)
+
+    with pytest.raises(TimeoutError):
+        ours.recv(100)
+    assert ours.gettimeout() is None
+
+
+def test_given_up(pair: tuple[ClientSocket, socket.socket], waits: Waits) -> None:
+    """A thread that waits for a client that is given up learns of it."""
+    ours, _ = pair
+    raised = list[type[BaseException]]()
+
+    def receive() -> None:
+        try:
+            ours.recv(100)
+        except ClientTooSlow as error:
+            raised.append(type(error))
+
+    # It has used up nearly all of its time.
+    ours.allow(WAIT_SECONDS / 2)
+    reader = in_thread(receive)
+    while (client := waits.slowest()) is None:
+        time.sleep(0.01)
+    client.give_up()
+    reader.join(PATIENCE)
+
+    assert client is ours
+    assert raised == [ClientTooSlow]
+
+
+def test_order_of_the_slowest(waits: Waits) -> None:
+    """Who has the least time left is given up first, each once, and nobody who cost hardly any."""
+    here, there = socket.socketpair()
+    with here, there, ClientSocket(here, waits) as first, ClientSocket(there, waits) as second:
+        waits.begin(first, 0.0)
+        waits.begin(second, -1.0)
+
+        assert [waits.slowest(), waits.slowest(), waits.slowest()] == [second, first, None]
+        waits.begin(first, 0.0)
+        waits.end(first)
+        waits.begin(second, float("inf"))
+        assert waits.slowest() is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "here"),
+    [
+        (b"", False),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", False),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", True),
+        (b"GET / HTTP/1.0\r\n\r\n", True),
+        (b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", True),
+        (b"GET / HTTP/1.1\nHost: a\n", True),
+        (b"a" * 9000, True),
+    ],
+)
+def test_header(pair: tuple[ClientSocket, socket.socket], sent: bytes, here: bool) -> None:
+    """A header is there with its empty line, or once it is no header any more; it stays to be read."""
+    ours, theirs = pair
+    theirs.sendall(sent)
+    # Over loopback it is there when it was sent.
+    assert header_is_here(ours) is here
+    assert not sent or ours.recv(len(sent)) == sent
+
+
+def test_header_of_a_client_that_left(pair: tuple[ClientSocket, socket.socket]) -> None:
+    """There is nothing to wait for."""
+    ours, theirs = pair
+    assert not header_is_here(ours)
+    theirs.close()
+
+    ours.recv(1)
+    assert header_is_here(ours)
+
+
+def test_is_over(pair: tuple[ClientSocket, socket.socket]) -> None:
+    """A connection is over when the client has closed it, and what it sent before is read away."""
+    ours, theirs = pair
+    assert not is_over(ours)
+    theirs.sendall(bytes(100_000))
+    theirs.close()
+    while not is_over(ours):
+        pass
+
+    assert ours.recv(1) == b""
