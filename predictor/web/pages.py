@@ -2,6 +2,7 @@
 
 import base64
 import time
+from functools import cache, lru_cache
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, render_template, request
@@ -22,6 +23,9 @@ from predictor.web.serializers import models_json
 def blueprint(worker: Worker) -> Blueprint:
     """Routes of the pages."""
     pages = Blueprint("pages", __name__)
+    # Each takes a core for some ten milliseconds, and depends on nothing but the address in the examples.
+    document = cache(lambda: openapi.document(current_app, __version__))
+    documentation = lru_cache(16)(lambda _root: render_template("docs.html", document=document()))
 
     @pages.get("/")
     def index() -> str:
@@ -45,19 +49,15 @@ def blueprint(worker: Worker) -> Blueprint:
     @pages.get("/docs")
     def docs() -> str:
         """Show the API's documentation."""
-        return render_template("docs.html", document=_document())
+        return documentation(request.url_root)
 
     @pages.get("/openapi.json")
     @operation(tag="Operating", answers={"application/json": {"type": "object"}})
     def openapi_json() -> Response:
         """Return the OpenAPI document."""
-        return jsonify(_document())
+        return jsonify(document())
 
     return pages
-
-
-def _document() -> dict[str, Any]:
-    return openapi.document(current_app, __version__)
 
 
 def _index(worker: Worker, **shown: Any) -> str:
