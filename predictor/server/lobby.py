@@ -32,7 +32,7 @@ _LEAVE_SECONDS = 2.0
 _MOST_LEAVING = 500
 # So many connections below the limit, those that have waited longest for a header are closed for new ones.
 _SPARE_CONNECTIONS = 50
-# How often a thread is looked for while requests wait for one.
+# How often threads and places are looked for while there are none.
 _CROWDED_SECONDS = 0.1
 # How often it is looked for connections that have waited too long.
 _LOOK_SECONDS = 0.25
@@ -52,10 +52,12 @@ class Lobby:
 
     Args:
         seconds: how long each may wait.
+        fresh: how long each may wait in any case.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, fresh: float = 0.5) -> None:
         self._seconds = seconds
+        self._fresh_seconds = fresh
         self._epoll = select.epoll()
         self._guests = dict[int, _Guest]()
         self._lock = threading.Lock()
@@ -96,17 +98,18 @@ class Lobby:
 
         Args:
             seconds: how long they may wait, if that is less than usual.
-            excess: so many have to go in any case, those that have waited longest.
+            excess: so many have to go in any case, those that have waited longest, but nobody who has just come.
         """
         now = time.monotonic()
         if now < self._next_look and excess <= 0:
             return
         self._next_look = now + _LOOK_SECONDS
         latest = now - (self._seconds if seconds is None else seconds)
+        settled = max(latest, now - self._fresh_seconds)
         with self._lock:
             guests = list(self._guests.items())
         for place, (number, guest) in enumerate(guests):
-            if place >= excess and guest.since > latest:
+            if guest.since > (settled if place < excess else latest):
                 break
             self._release(number, ready=False)
 
@@ -147,13 +150,11 @@ class LobbyWorker(PatientWorker):
         """Wait for connections and requests, and end those that have waited too long."""
         # They are made here, not by the thread that needs the first of them.
         entering, leaving = self._entering, self._leaving
-        crowded = self._running > self.cfg.threads
+        excess = self.nr_conns + _SPARE_CONNECTIONS - self.cfg.worker_connections
+        crowded = self._running > self.cfg.threads or excess > 0
         super().wait_for_and_dispatch_events(_CROWDED_SECONDS if crowded else timeout)
         self._relieve()
-        entering.expire(
-            None if self.alive else _LEAVE_SECONDS,
-            excess=self.nr_conns + _SPARE_CONNECTIONS - self.cfg.worker_connections,
-        )
+        entering.expire(None if self.alive else _LEAVE_SECONDS, excess)
         leaving.expire(excess=len(leaving) - _MOST_LEAVING)
 
     def enqueue_req(self, conn: Any) -> None:

@@ -84,7 +84,7 @@ def test_too_long(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
     for ours, _ in pairs:
         lobby.add(ours, whole, left.append)
 
-    lobby.expire()
+    lobby.expire(SECONDS)
     assert left == []
     # It is not looked again at once, unless places are needed.
     lobby.expire(0.0, excess=1)
@@ -94,7 +94,7 @@ def test_too_long(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
 
 def test_places_are_needed(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
     """Where places are needed, those go that have waited longest."""
-    lobby, left = Lobby(SECONDS), list[int]()
+    lobby, left = Lobby(SECONDS, fresh=0.0), list[int]()
     for number, (ours, _) in enumerate(pairs):
         lobby.add(ours, whole, lambda _ready, number=number: left.append(number))  # type: ignore[misc]
 
@@ -102,3 +102,14 @@ def test_places_are_needed(pairs: list[tuple[socket.socket, socket.socket]]) -> 
 
     assert left == [0, 1]
     assert len(lobby) == 1
+
+
+def test_who_has_just_come(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
+    """A client that has just connected is about to send its request, and keeps its place."""
+    (ours, _), *_ = pairs
+    lobby, left = Lobby(SECONDS, fresh=SECONDS), list[bool]()
+    lobby.add(ours, whole, left.append)
+
+    lobby.expire(excess=5)
+
+    assert left == []
