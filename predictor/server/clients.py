@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 WAIT_SECONDS = 10.0
@@ -31,6 +32,7 @@ _PEEK_BYTES = 8 << 10
 _DISCARD_BYTES = 64 << 10
 _DISCARDS = 16
 _RESET = struct.pack("ii", 1, 0)
+_WHOLE_TIME = struct.pack("ll", int(WAIT_SECONDS), 0)
 
 
 class ClientTooSlow(TimeoutError):
@@ -41,29 +43,29 @@ class ClientTooSlow(TimeoutError):
 
 
 class Waits:
-    """The connections whose threads wait for their clients, and how long each is waited for at most."""
+    """The connections that threads of a worker have, of which some wait for their clients."""
 
     def __init__(self) -> None:
-        self._until = dict[ClientSocket, float]()
+        self._clients = set[ClientSocket]()
         self._lock = threading.Lock()
 
-    def begin(self, client: "ClientSocket", until: float) -> None:
-        """Note that a thread waits, until a moment of the monotonic clock."""
+    def begin(self, client: "ClientSocket") -> None:
+        """Note that a thread has a connection."""
         with self._lock:
-            self._until[client] = until
+            self._clients.add(client)
 
     def end(self, client: "ClientSocket") -> None:
-        """Note that it waits no more."""
+        """Note that it has it no more."""
         with self._lock:
-            self._until.pop(client, None)
+            self._clients.discard(client)
 
     def slowest(self) -> "ClientSocket | None":
         """The client that has cost most time; None if nobody has cost any worth mentioning."""
         with self._lock:
-            client = min(self._until, key=self._until.__getitem__, default=None)
-            if client is None or self._until[client] > time.monotonic() + WAIT_SECONDS - _NOTICED_SECONDS:
+            client = min(self._clients, key=ClientSocket.left, default=None)
+            if client is None or client.left() > WAIT_SECONDS - _NOTICED_SECONDS:
                 return None
-            del self._until[client]
+            self._clients.discard(client)
             return client
 
 
@@ -72,18 +74,19 @@ class ClientSocket(socket.socket):
 
     Args:
         accepted: the connection, which this one takes over.
-        waits: of all connections of the worker.
     """
 
-    def __init__(self, accepted: socket.socket, waits: Waits) -> None:
+    def __init__(self, accepted: socket.socket) -> None:
         super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
-        super().setblocking(False)
+        super().setblocking(True)
+        # The kernel waits for a client that has lost no time, which is quicker than to poll.
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _WHOLE_TIME)
         if self.family != socket.AF_UNIX:
             with suppress(OSError):
                 self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-        self._waits = waits
         self._given_up = False
         self._patience = WAIT_SECONDS
+        self._waits_since: float | None = None
         self.allow(WAIT_SECONDS)
 
     def allow(self, seconds: float, rate: float = BYTES_PER_SECOND) -> None:
@@ -96,8 +99,13 @@ class ClientSocket(socket.socket):
         self._budget = self._most = seconds
         self._rate = rate
 
+    def left(self) -> float:
+        """How many seconds a thread that waits for the client goes on; infinite if none waits."""
+        since = self._waits_since
+        return inf if since is None else since + self._budget - time.monotonic()
+
     def setblocking(self, _flag: bool, /) -> None:
-        """Do nothing: this socket never blocks in the kernel, and waits for itself."""
+        """Do nothing: gunicorn asks only for what is there where it must not block."""
 
     def settimeout(self, seconds: float | None, /) -> None:
         """Wait no longer than this at once."""
@@ -113,18 +121,21 @@ class ClientSocket(socket.socket):
         Raises:
             ClientTooSlow: nothing came.
         """
-        while True:
-            try:
-                data = super().recv(size, flags)
-            except BlockingIOError:
-                if flags & socket.MSG_DONTWAIT:
-                    raise
-                self._wait(select.POLLIN)
-            else:
-                if self._given_up:
-                    raise ClientTooSlow
-                self._refill(len(data))
-                return data
+        if flags:
+            return super().recv(size, flags)
+        whole = self._budget == self._patience == WAIT_SECONDS
+        self._waits_since = began = time.monotonic()
+        try:
+            data = super().recv(size, 0 if whole else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            if whole:
+                raise ClientTooSlow from None
+            self._poll(select.POLLIN)
+            data = super().recv(size)
+        finally:
+            self._waits_since = None
+        self._account(began, len(data))
+        return data
 
     def send(self, data: Any, flags: int = 0, /) -> int:
         """Send what there is room for, or will be in time.
@@ -132,14 +143,25 @@ class ClientSocket(socket.socket):
         Raises:
             ClientTooSlow: the client reads nothing.
         """
-        while True:
-            try:
-                sent = super().send(data, flags)
-            except BlockingIOError:
-                self._wait(select.POLLOUT)
-            else:
-                self._refill(sent)
-                return sent
+        flags |= socket.MSG_DONTWAIT
+        try:
+            return super().send(data, flags)
+        except BlockingIOError:
+            pass
+        self._waits_since = began = time.monotonic()
+        try:
+            self._poll(select.POLLOUT)
+            sent = super().send(data, flags)
+        except BlockingIOError:
+            # Room for less than a packet comes and goes.
+            sent = 0
+        except ClientTooSlow:
+            self._forget_unsent()
+            raise
+        finally:
+            self._waits_since = None
+        self._account(began, sent)
+        return sent
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send all, as long as the client reads fast enough.
@@ -160,24 +182,17 @@ class ClientSocket(socket.socket):
             self._forget_unsent()
             self.shutdown(socket.SHUT_RDWR)
 
-    def _wait(self, event: int) -> None:
-        began = time.monotonic()
-        self._waits.begin(self, began + self._budget)
-        try:
-            poll = select.poll()
-            poll.register(self, event)
-            came = poll.poll(max(0.0, 1000 * min(self._budget, self._patience)))
-        finally:
-            self._waits.end(self)
-        self._budget -= time.monotonic() - began
-        if self._given_up or not came:
-            if event == select.POLLOUT:
-                self._forget_unsent()
+    def _poll(self, event: int) -> None:
+        poll = select.poll()
+        poll.register(self, event)
+        if not poll.poll(max(0.0, 1000 * min(self._budget, self._patience))):
             raise ClientTooSlow
 
-    def _refill(self, count: int) -> None:
-        if self._budget < self._most:
-            self._budget = min(self._most, self._budget + count / self._rate)
+    def _account(self, began: float, count: int) -> None:
+        """Pay for a wait, and be paid for the bytes that it brought."""
+        if self._given_up:
+            raise ClientTooSlow
+        self._budget = min(self._most, self._budget + began - time.monotonic() + count / self._rate)
 
     def _forget_unsent(self) -> None:
         """Keep nothing in the kernel, once this is closed, for a client that does not read."""

@@ -30,6 +30,8 @@ from predictor.server.lifetime import PatientWorker
 # How long a connection stays open for a client that has its last answer and sends more, or does not close.
 _LEAVE_SECONDS = 2.0
 _MOST_LEAVING = 500
+# How much of that a thread waits.
+_CLOSE_MILLISECONDS = 10
 # So many connections below the limit, those that have waited longest for a header are closed for new ones.
 _SPARE_CONNECTIONS = 50
 # How often threads and places are looked for while there are none.
@@ -98,7 +100,7 @@ class Lobby:
 
         Args:
             seconds: how long they may wait, if that is less than usual.
-            excess: so many have to go in any case, those that have waited longest, but nobody who has just come.
+            excess: so many have to go, those that have waited longest, but nobody who has just come.
         """
         now = time.monotonic()
         if now < self._next_look and excess <= 0:
@@ -160,7 +162,7 @@ class LobbyWorker(PatientWorker):
     def enqueue_req(self, conn: Any) -> None:
         """Give a connection a thread once its next header is there."""
         if not isinstance(conn.sock, ClientSocket):
-            conn.sock = ClientSocket(conn.sock, self._waits)
+            conn.sock = ClientSocket(conn.sock)
         if has_read_ahead(conn) or header_is_here(conn.sock):
             self._start(conn)
         else:
@@ -168,12 +170,15 @@ class LobbyWorker(PatientWorker):
 
     def handle(self, conn: Any) -> Any:
         """Answer a connection's requests, in a thread."""
+        client = conn.sock
+        self._waits.begin(client)
         try:
             outcome = self.answer(conn)
             if not outcome:
-                self._let_leave(conn.sock)
+                self._let_leave(client)
             return outcome
         finally:
+            self._waits.end(client)
             with self._lock:
                 self._running -= 1
 
@@ -231,6 +236,10 @@ class LobbyWorker(PatientWorker):
         leaving = socket.socket(client.family, client.type, client.proto, client.detach())
         with suppress(OSError):
             leaving.shutdown(socket.SHUT_WR)
+            # Nearly all close at once, and to wait for that here costs less than to hand the connection over.
+            poll = select.poll()
+            poll.register(leaving, select.POLLIN)
+            poll.poll(_CLOSE_MILLISECONDS)
             if not is_over(leaving):
                 self._leaving.add(leaving, is_over, lambda _: leaving.close())
                 return

@@ -22,18 +22,12 @@ MUCH = bytes(10 << 20)
 
 
 @pytest.fixture
-def waits() -> Waits:
-    """Nobody waits."""
-    return Waits()
-
-
-@pytest.fixture
-def pair(waits: Waits) -> Iterator[tuple[ClientSocket, socket.socket]]:
+def pair() -> Iterator[tuple[ClientSocket, socket.socket]]:
     """Our end of a connection over loopback, and the client's."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         theirs = socket.create_connection(listener.getsockname(), timeout=PATIENCE)
         accepted, _ = listener.accept()
-        with theirs, ClientSocket(accepted, waits) as ours:
+        with theirs, ClientSocket(accepted) as ours:
             yield ours, theirs
 
 
@@ -186,9 +180,11 @@ def test_timeouts_of_the_server(pair: tuple[ClientSocket, socket.socket]) -> Non
     assert ours.gettimeout() is None
 
 
-def test_given_up(pair: tuple[ClientSocket, socket.socket], waits: Waits) -> None:
+def test_given_up(pair: tuple[ClientSocket, socket.socket]) -> None:
     """A thread that waits for a client that is given up learns of it."""
     ours, _ = pair
+    waits = Waits()
+    waits.begin(ours)
     raised = list[type[BaseException]]()
 
     def receive() -> None:
@@ -209,17 +205,30 @@ def test_given_up(pair: tuple[ClientSocket, socket.socket], waits: Waits) -> Non
     assert raised == [ClientTooSlow]
 
 
-def test_order_of_the_slowest(waits: Waits) -> None:
+class Waiting(ClientSocket):
+    """A connection whose thread waits, or does not."""
+
+    seconds = float("inf")
+
+    def left(self) -> float:
+        """As the test says."""
+        return self.seconds
+
+
+def test_order_of_the_slowest() -> None:
     """Who has the least time left is given up first, each once, and nobody who cost hardly any."""
     here, there = socket.socketpair()
-    with here, there, ClientSocket(here, waits) as first, ClientSocket(there, waits) as second:
-        waits.begin(first, 0.0)
-        waits.begin(second, -1.0)
-
+    waits = Waits()
+    with here, there, Waiting(here) as first, Waiting(there) as second:
+        waits.begin(first)
+        waits.begin(second)
+        assert waits.slowest() is None
+        first.seconds, second.seconds = 3.0, 2.0
         assert [waits.slowest(), waits.slowest(), waits.slowest()] == [second, first, None]
-        waits.begin(first, 0.0)
+        waits.begin(first)
         waits.end(first)
-        waits.begin(second, float("inf"))
+        waits.begin(second)
+        second.seconds = WAIT_SECONDS
         assert waits.slowest() is None
 
 
