@@ -23,6 +23,8 @@ BYTES_PER_SECOND = 500
 SLOW_CLIENTS = 176
 """How many threads a worker has besides those for its own work; beyond, the slowest clients are given up."""
 
+# How long a thread waits for a piece of a body that the answer did not need.
+_REST_SECONDS = 0.5
 # A client that cost less time than this is not given up, however few threads are left.
 _NOTICED_SECONDS = 0.25
 # So much of an answer waits in the kernel unsent, so that a client that reads slowly is seen to read.
@@ -32,7 +34,6 @@ _PEEK_BYTES = 8 << 10
 _DISCARD_BYTES = 64 << 10
 _DISCARDS = 16
 _RESET = struct.pack("ii", 1, 0)
-_WHOLE_TIME = struct.pack("ll", int(WAIT_SECONDS), 0)
 
 
 class ClientTooSlow(TimeoutError):
@@ -62,7 +63,7 @@ class Waits:
     def slowest(self) -> "ClientSocket | None":
         """The client that has cost most time; None if nobody has cost any worth mentioning."""
         with self._lock:
-            client = min(self._clients, key=ClientSocket.left, default=None)
+            client = min(self._clients, key=lambda one: one.left(), default=None)
             if client is None or client.left() > WAIT_SECONDS - _NOTICED_SECONDS:
                 return None
             self._clients.discard(client)
@@ -74,29 +75,28 @@ class ClientSocket(socket.socket):
 
     Args:
         accepted: the connection, which this one takes over.
+        seconds: how long may be waited.
     """
 
-    def __init__(self, accepted: socket.socket) -> None:
+    def __init__(self, accepted: socket.socket, seconds: float = WAIT_SECONDS) -> None:
         super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
-        super().setblocking(True)
-        # The kernel waits for a client that has lost no time, which is quicker than to poll.
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _WHOLE_TIME)
+        super().setblocking(False)
         if self.family != socket.AF_UNIX:
             with suppress(OSError):
                 self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+        self._seconds = seconds
         self._given_up = False
-        self._patience = WAIT_SECONDS
+        self._patience = inf
         self._waits_since: float | None = None
-        self.allow(WAIT_SECONDS)
+        self.allow(BYTES_PER_SECOND)
 
-    def allow(self, seconds: float, rate: float = BYTES_PER_SECOND) -> None:
+    def allow(self, rate: float) -> None:
         """Begin with a new budget.
 
         Args:
-            seconds: how long may be waited.
             rate: bytes a second that use nothing up; infinite where bytes bring no more time.
         """
-        self._budget = self._most = seconds
+        self._budget = self._seconds
         self._rate = rate
 
     def left(self) -> float:
@@ -105,11 +105,11 @@ class ClientSocket(socket.socket):
         return inf if since is None else since + self._budget - time.monotonic()
 
     def setblocking(self, _flag: bool, /) -> None:
-        """Do nothing: gunicorn asks only for what is there where it must not block."""
+        """Do nothing: this socket never blocks in the kernel, and waits for itself."""
 
     def settimeout(self, seconds: float | None, /) -> None:
-        """Wait no longer than this at once."""
-        self._patience = seconds or WAIT_SECONDS
+        """Be less patient: gunicorn sets a limit only where it reads what nobody needs any more."""
+        self._patience = min(seconds, _REST_SECONDS) if seconds else inf
 
     def gettimeout(self) -> float | None:
         """No timeout that a caller would have to restore."""
@@ -121,20 +121,15 @@ class ClientSocket(socket.socket):
         Raises:
             ClientTooSlow: nothing came.
         """
-        if flags:
-            return super().recv(size, flags)
-        whole = self._budget == self._patience == WAIT_SECONDS
-        self._waits_since = began = time.monotonic()
         try:
-            data = super().recv(size, 0 if whole else socket.MSG_DONTWAIT)
+            data = _recv(self, size, flags)
         except BlockingIOError:
-            if whole:
-                raise ClientTooSlow from None
-            self._poll(select.POLLIN)
-            data = super().recv(size)
-        finally:
-            self._waits_since = None
-        self._account(began, len(data))
+            if flags & socket.MSG_DONTWAIT:
+                raise
+            self._wait(select.POLLIN)
+            data = _recv(self, size, flags)
+        if self._budget < self._seconds:
+            self._refill(len(data))
         return data
 
     def send(self, data: Any, flags: int = 0, /) -> int:
@@ -143,25 +138,11 @@ class ClientSocket(socket.socket):
         Raises:
             ClientTooSlow: the client reads nothing.
         """
-        flags |= socket.MSG_DONTWAIT
-        try:
-            return super().send(data, flags)
-        except BlockingIOError:
-            pass
-        self._waits_since = began = time.monotonic()
-        try:
-            self._poll(select.POLLOUT)
-            sent = super().send(data, flags)
-        except BlockingIOError:
-            # Room for less than a packet comes and goes.
-            sent = 0
-        except ClientTooSlow:
-            self._forget_unsent()
-            raise
-        finally:
-            self._waits_since = None
-        self._account(began, sent)
-        return sent
+        while True:
+            try:
+                return _send(self, data, flags)
+            except BlockingIOError:
+                self._wait(select.POLLOUT)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send all, as long as the client reads fast enough.
@@ -169,11 +150,16 @@ class ClientSocket(socket.socket):
         Raises:
             ClientTooSlow: it does not.
         """
-        sent = self.send(data, flags)
+        try:
+            sent = _send(self, data, flags)
+        except BlockingIOError:
+            sent = 0
         if sent < len(data):
             left = memoryview(data)[sent:]
             while left:
-                left = left[self.send(left, flags) :]
+                sent = self.send(left, flags)
+                self._refill(sent)
+                left = left[sent:]
 
     def give_up(self) -> None:
         """End the connection; a thread that waits for its client ends its wait. For any thread."""
@@ -182,21 +168,28 @@ class ClientSocket(socket.socket):
             self._forget_unsent()
             self.shutdown(socket.SHUT_RDWR)
 
-    def _poll(self, event: int) -> None:
+    def _wait(self, event: int) -> None:
+        self._waits_since = began = time.monotonic()
         poll = select.poll()
         poll.register(self, event)
-        if not poll.poll(max(0.0, 1000 * min(self._budget, self._patience))):
+        came = poll.poll(max(0.0, 1000 * min(self._budget, self._patience)))
+        self._budget += began - time.monotonic()
+        self._waits_since = None
+        if self._given_up or not came:
+            if event == select.POLLOUT:
+                self._forget_unsent()
             raise ClientTooSlow
 
-    def _account(self, began: float, count: int) -> None:
-        """Pay for a wait, and be paid for the bytes that it brought."""
-        if self._given_up:
-            raise ClientTooSlow
-        self._budget = min(self._most, self._budget + began - time.monotonic() + count / self._rate)
+    def _refill(self, count: int) -> None:
+        self._budget = min(self._seconds, self._budget + count / self._rate)
 
     def _forget_unsent(self) -> None:
         """Keep nothing in the kernel, once this is closed, for a client that does not read."""
         self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+
+# Looked up once: each request calls them several times.
+_recv, _send = socket.socket.recv, socket.socket.send
 
 
 def header_is_here(client: socket.socket) -> bool:

@@ -29,9 +29,11 @@ from predictor.server.lifetime import PatientWorker
 
 # How long a connection stays open for a client that has its last answer and sends more, or does not close.
 _LEAVE_SECONDS = 2.0
-_MOST_LEAVING = 500
 # How much of that a thread waits.
 _CLOSE_MILLISECONDS = 10
+_MOST_LEAVING = 500
+# A refusal fits into the buffers of a connection that has sent nothing else.
+_REFUSAL_SECONDS = 0.001
 # So many connections below the limit, those that have waited longest for a header are closed for new ones.
 _SPARE_CONNECTIONS = 50
 # How often threads and places are looked for while there are none.
@@ -188,15 +190,15 @@ class LobbyWorker(PatientWorker):
         Returns:
             Whether there may be another one.
         """
-        conn.sock.allow(WAIT_SECONDS, rate=inf)
+        conn.sock.allow(inf)
         return super().handle(conn)
 
     def _enter(self, conn: Any, ready: bool) -> None:
         if ready:
             self._start(conn)
             return
-        # It gets no time to read the refusal: this is the thread that accepts connections.
-        conn.sock.allow(0.0)
+        # It gets hardly any time to read the refusal: this is the thread that accepts connections.
+        conn.sock.settimeout(_REFUSAL_SECONDS)
         with suppress(OSError):
             if conn.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                 self.handle_error(None, conn.sock, conn.client, ClientTooSlow())

@@ -10,7 +10,6 @@ import select
 import time
 from contextlib import suppress
 from http import HTTPStatus
-from math import inf
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -20,14 +19,12 @@ from pydantic_core import to_json
 
 from predictor.errors import Internal, InvalidRequest
 from predictor.problem import SAFE_HEADERS, document
-from predictor.server.clients import WAIT_SECONDS, ClientTooSlow
+from predictor.server.clients import BYTES_PER_SECOND, ClientTooSlow
 from predictor.server.lobby import LobbyWorker, has_read_ahead
 from predictor.shared import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.
 _LINGER_MILLISECONDS = 20
-# How long a thread waits for the rest of a body that the answer did not need.
-_REST_SECONDS = 0.5
 # How long a connection that was let go may need until the workers' numbers show where it is now.
 _MOVE_SECONDS = 0.1
 
@@ -51,7 +48,7 @@ class BalancedThreadWorker(LobbyWorker):
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer a request; a worker with more than its share lets the client connect anew."""
-        conn.sock.allow(WAIT_SECONDS)
+        conn.sock.allow(BYTES_PER_SECOND)
         if self._lets_go():
             req.force_close()
         return super().handle_request(req, conn)
@@ -73,7 +70,6 @@ class BalancedThreadWorker(LobbyWorker):
 
         Its request is answered by then: a refusal would be taken for the answer to the next one.
         """
-        conn.sock.allow(_REST_SECONDS, rate=inf)
         try:
             return bool(super()._keepalive_after(conn, keepalive))
         except ParseException:

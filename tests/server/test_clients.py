@@ -5,10 +5,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import inf
 
 import pytest
 
 from predictor.server.clients import (
+    BYTES_PER_SECOND,
     WAIT_SECONDS,
     ClientSocket,
     ClientTooSlow,
@@ -21,14 +24,25 @@ from tests.patience import PATIENCE
 MUCH = bytes(10 << 20)
 
 
-@pytest.fixture
-def pair() -> Iterator[tuple[ClientSocket, socket.socket]]:
-    """Our end of a connection over loopback, and the client's."""
+Pair = tuple[ClientSocket, socket.socket]
+"""Our end of a connection over loopback, and the client's."""
+
+
+@contextmanager
+def connected(seconds: float = WAIT_SECONDS) -> Iterator[Pair]:
+    """A connection on which may be waited for so long."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         theirs = socket.create_connection(listener.getsockname(), timeout=PATIENCE)
         accepted, _ = listener.accept()
-        with theirs, ClientSocket(accepted) as ours:
+        with theirs, ClientSocket(accepted, seconds) as ours:
             yield ours, theirs
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """A connection."""
+    with connected() as made:
+        yield made
 
 
 def in_thread(call: Callable[[], None]) -> threading.Thread:
@@ -46,7 +60,7 @@ def read_on(connection: socket.socket) -> int:
     return received
 
 
-def test_waits_for_bytes(pair: tuple[ClientSocket, socket.socket]) -> None:
+def test_waits_for_bytes(pair: Pair) -> None:
     """What comes later is waited for, and the end of the connection is no bytes."""
     ours, theirs = pair
 
@@ -62,40 +76,45 @@ def test_waits_for_bytes(pair: tuple[ClientSocket, socket.socket]) -> None:
     sender.join(PATIENCE)
 
 
-def test_nothing_comes(pair: tuple[ClientSocket, socket.socket]) -> None:
+def test_nothing_comes() -> None:
     """A client that sends nothing is too slow; gunicorn takes that for a client that has left."""
-    ours, _ = pair
-    ours.allow(0.05)
-
-    with pytest.raises(ClientTooSlow) as raised:
+    with connected(0.05) as (ours, _), pytest.raises(ClientTooSlow) as raised:
         ours.recv(100)
 
     assert isinstance(raised.value, TimeoutError)
     assert raised.value.errno == errno.ECONNRESET
 
 
-def test_trickle(pair: tuple[ClientSocket, socket.socket]) -> None:
-    """A byte now and then does not last: the time of all waiting together is bounded."""
-    ours, theirs = pair
+@contextmanager
+def sending(theirs: socket.socket, piece: bytes) -> Iterator[None]:
+    """Send a piece now and then as long as the block lasts."""
     ended = threading.Event()
 
-    def trickle() -> None:
+    def send() -> None:
         while not ended.wait(0.02):
-            theirs.sendall(b"x")
+            theirs.sendall(piece)
 
-    sender = in_thread(trickle)
-    ours.allow(0.3)
+    sender = in_thread(send)
     try:
-        with pytest.raises(ClientTooSlow):
-            read_on(ours)
+        yield
     finally:
         ended.set()
         sender.join(PATIENCE)
 
 
-def test_slow_but_steady(pair: tuple[ClientSocket, socket.socket]) -> None:
-    """A client that keeps the rate may take many times as long as it may stall."""
-    ours, theirs = pair
+@pytest.mark.parametrize(
+    ("piece", "rate"), [(b"x", BYTES_PER_SECOND), (bytes(1000), inf)], ids=["trickle", "header"]
+)
+def test_trickle(piece: bytes, rate: float) -> None:
+    """A byte now and then does not last, and nothing does where bytes bring no time, as in a header."""
+    with connected(0.3) as (ours, theirs):
+        ours.allow(rate)
+        with sending(theirs, piece), pytest.raises(ClientTooSlow):
+            read_on(ours)
+
+
+def test_slow_but_steady() -> None:
+    """A client that keeps the rate may take longer than it may stall."""
 
     def send() -> None:
         for _ in range(40):
@@ -103,47 +122,27 @@ def test_slow_but_steady(pair: tuple[ClientSocket, socket.socket]) -> None:
             theirs.sendall(bytes(2000))
         theirs.shutdown(socket.SHUT_WR)
 
-    sender = in_thread(send)
-    ours.allow(1.5, rate=1000)
-    received = read_on(ours)
-    sender.join(PATIENCE)
+    with connected(1.5) as (ours, theirs):
+        ours.allow(1000)
+        sender = in_thread(send)
+        received = read_on(ours)
+        sender.join(PATIENCE)
 
     assert received == 80_000
 
 
-def test_header_brings_no_time(pair: tuple[ClientSocket, socket.socket]) -> None:
-    """Where bytes bring no time, as in a header, the whole of it is bounded."""
-    ours, theirs = pair
-    ended = threading.Event()
-
-    def send() -> None:
-        while not ended.wait(0.02):
-            theirs.sendall(bytes(1000))
-
-    sender = in_thread(send)
-    ours.allow(0.3, rate=float("inf"))
-    try:
-        with pytest.raises(ClientTooSlow):
-            read_on(ours)
-    finally:
-        ended.set()
-        sender.join(PATIENCE)
-
-
-def test_nobody_reads(pair: tuple[ClientSocket, socket.socket]) -> None:
+def test_nobody_reads() -> None:
     """An answer that nobody reads ends, and the kernel keeps nothing of it: the client sees a reset."""
-    ours, theirs = pair
-    ours.allow(0.05)
+    with connected(0.05) as (ours, theirs):
+        with pytest.raises(ClientTooSlow):
+            ours.sendall(MUCH)
+        ours.close()
 
-    with pytest.raises(ClientTooSlow):
-        ours.sendall(MUCH)
-    ours.close()
-
-    with pytest.raises(ConnectionResetError):
-        read_on(theirs)
+        with pytest.raises(ConnectionResetError):
+            read_on(theirs)
 
 
-def test_slow_reader(pair: tuple[ClientSocket, socket.socket]) -> None:
+def test_slow_reader(pair: Pair) -> None:
     """A large answer arrives whole at a client that reads it in small pieces."""
     ours, theirs = pair
     received = list[int]()
@@ -159,7 +158,7 @@ def test_slow_reader(pair: tuple[ClientSocket, socket.socket]) -> None:
     assert sum(received) == len(MUCH)
 
 
-def test_looks_do_not_wait(pair: tuple[ClientSocket, socket.socket]) -> None:
+def test_looks_do_not_wait(pair: Pair) -> None:
     """Who only wants to know what is there is told at once."""
     ours, theirs = pair
 
@@ -169,7 +168,7 @@ def test_looks_do_not_wait(pair: tuple[ClientSocket, socket.socket]) -> None:
     assert ours.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
 
 
-def test_timeouts_of_the_server(pair: tuple[ClientSocket, socket.socket]) -> None:
+def test_timeouts_of_the_server(pair: Pair) -> None:
     """Gunicorn's own shorter limits hold, and its blocking mode changes nothing."""
     ours, _ = pair
     ours.setblocking(True)
@@ -180,12 +179,9 @@ def test_timeouts_of_the_server(pair: tuple[ClientSocket, socket.socket]) -> Non
     assert ours.gettimeout() is None
 
 
-def test_given_up(pair: tuple[ClientSocket, socket.socket]) -> None:
+def test_given_up() -> None:
     """A thread that waits for a client that is given up learns of it."""
-    ours, _ = pair
-    waits = Waits()
-    waits.begin(ours)
-    raised = list[type[BaseException]]()
+    waits, raised = Waits(), list[type[BaseException]]()
 
     def receive() -> None:
         try:
@@ -193,15 +189,16 @@ def test_given_up(pair: tuple[ClientSocket, socket.socket]) -> None:
         except ClientTooSlow as error:
             raised.append(type(error))
 
-    # It has used up nearly all of its time.
-    ours.allow(WAIT_SECONDS / 2)
-    reader = in_thread(receive)
-    while (client := waits.slowest()) is None:
-        time.sleep(0.01)
-    client.give_up()
-    reader.join(PATIENCE)
+    # Half of the usual time, as if the client had cost the rest before.
+    with connected(WAIT_SECONDS / 2) as (ours, _):
+        waits.begin(ours)
+        reader = in_thread(receive)
+        while (client := waits.slowest()) is None:
+            time.sleep(0.01)
+        client.give_up()
+        reader.join(PATIENCE)
 
-    assert client is ours
+        assert client is ours
     assert raised == [ClientTooSlow]
 
 
@@ -244,7 +241,7 @@ def test_order_of_the_slowest() -> None:
         (b"a" * 9000, True),
     ],
 )
-def test_header(pair: tuple[ClientSocket, socket.socket], sent: bytes, here: bool) -> None:
+def test_header(pair: Pair, sent: bytes, here: bool) -> None:
     """A header is there with its empty line, or once it is no header any more; it stays to be read."""
     ours, theirs = pair
     theirs.sendall(sent)
@@ -253,7 +250,7 @@ def test_header(pair: tuple[ClientSocket, socket.socket], sent: bytes, here: boo
     assert not sent or ours.recv(len(sent)) == sent
 
 
-def test_header_of_a_client_that_left(pair: tuple[ClientSocket, socket.socket]) -> None:
+def test_header_of_a_client_that_left(pair: Pair) -> None:
     """There is nothing to wait for."""
     ours, theirs = pair
     assert not header_is_here(ours)
@@ -263,7 +260,7 @@ def test_header_of_a_client_that_left(pair: tuple[ClientSocket, socket.socket]) 
     assert header_is_here(ours)
 
 
-def test_is_over(pair: tuple[ClientSocket, socket.socket]) -> None:
+def test_is_over(pair: Pair) -> None:
     """A connection is over when the client has closed it, and what it sent before is read away."""
     ours, theirs = pair
     assert not is_over(ours)
