@@ -219,3 +219,17 @@ def is_over(leaving: socket.socket) -> bool:
     except OSError:
         pass
     return True
+
+
+def is_silent(client: socket.socket) -> bool:
+    """Whether a client has neither closed its connection nor sent anything that was not read."""
+    try:
+        client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def has_read_ahead(conn: Any) -> bool:
+    """Whether bytes of a connection's next request came with those of the last one."""
+    return conn.parser is not None and bool(conn.parser.unreader.buf.getvalue())

@@ -22,15 +22,15 @@ from predictor.server.clients import (
     ClientSocket,
     ClientTooSlow,
     Waits,
+    has_read_ahead,
     header_is_here,
     is_over,
+    is_silent,
 )
 from predictor.server.lifetime import PatientWorker
 
 # How long a connection stays open for a client that has its last answer and sends more, or does not close.
 _LEAVE_SECONDS = 2.0
-# How much of that a thread waits.
-_CLOSE_MILLISECONDS = 10
 _MOST_LEAVING = 500
 # A refusal fits into the buffers of a connection that has sent nothing else.
 _REFUSAL_SECONDS = 0.001
@@ -75,7 +75,12 @@ class Lobby:
         return self._epoll.fileno()
 
     def add(
-        self, client: socket.socket, ready: Callable[[socket.socket], bool], leave: Callable[[bool], None]
+        self,
+        client: socket.socket,
+        ready: Callable[[socket.socket], bool],
+        leave: Callable[[bool], None],
+        *,
+        watch: bool = True,
     ) -> None:
         """Let a connection wait. For any thread.
 
@@ -84,11 +89,13 @@ class Lobby:
             ready: whether it need not wait any longer; asked when bytes came.
             leave: called once, by the thread that calls `dispatch` or `expire`: with True when it is ready or
                 its client has closed, with False when it has waited too long or its place is needed.
+            watch: whether bytes are of interest at all; else it stays until its time is over.
         """
         with self._lock:
             self._guests[client.fileno()] = _Guest(client, time.monotonic(), ready, leave)
-        # An event for each arrival: bytes that do not suffice are left in the kernel.
-        self._epoll.register(client, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+        if watch:
+            # An event for each arrival: bytes that do not suffice are left in the kernel.
+            self._epoll.register(client, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
 
     def dispatch(self, _watched: object = None) -> None:
         """Let those go that are ready."""
@@ -144,7 +151,7 @@ class LobbyWorker(PatientWorker):
     @cached_property
     def _leaving(self) -> Lobby:
         """The connections that have their last answer and were not closed by their clients."""
-        return self._watched(Lobby(_LEAVE_SECONDS))
+        return self._watched(Lobby(_LEAVE_SECONDS, fresh=0.0))
 
     def _watched(self, lobby: Lobby) -> Lobby:
         self.poller.register(lobby, selectors.EVENT_READ, lobby.dispatch)
@@ -185,11 +192,7 @@ class LobbyWorker(PatientWorker):
                 self._running -= 1
 
     def answer(self, conn: Any) -> Any:
-        """Answer one request.
-
-        Returns:
-            Whether there may be another one.
-        """
+        """Answer one request; whether there may be another one."""
         conn.sock.allow(inf)
         return super().handle(conn)
 
@@ -238,16 +241,9 @@ class LobbyWorker(PatientWorker):
         leaving = socket.socket(client.family, client.type, client.proto, client.detach())
         with suppress(OSError):
             leaving.shutdown(socket.SHUT_WR)
-            # Nearly all close at once, and to wait for that here costs less than to hand the connection over.
-            poll = select.poll()
-            poll.register(leaving, select.POLLIN)
-            poll.poll(_CLOSE_MILLISECONDS)
-            if not is_over(leaving):
-                self._leaving.add(leaving, is_over, lambda _: leaving.close())
+            silent = is_silent(leaving)
+            if silent or not is_over(leaving):
+                # To be told that a client which sends nothing has closed would cost more than an open file.
+                self._leaving.add(leaving, is_over, lambda _: leaving.close(), watch=not silent)
                 return
         leaving.close()
-
-
-def has_read_ahead(conn: Any) -> bool:
-    """Whether bytes of a connection's next request came with those of the last one."""
-    return conn.parser is not None and bool(conn.parser.unreader.buf.getvalue())

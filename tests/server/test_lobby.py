@@ -92,6 +92,19 @@ def test_too_long(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
     assert left == [False] * 3
 
 
+def test_unwatched(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
+    """A connection whose bytes are of no interest wakes nobody, and goes when its time is over."""
+    (ours, theirs), *_ = pairs
+    lobby, left = Lobby(0.0), list[bool]()
+    lobby.add(ours, whole, left.append, watch=False)
+    theirs.send(b"abc")
+
+    assert not select.select([lobby], [], [], 0)[0]
+    lobby.expire()
+
+    assert left == [False]
+
+
 def test_places_are_needed(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
     """Where places are needed, those go that have waited longest."""
     lobby, left = Lobby(SECONDS, fresh=0.0), list[int]()
