@@ -1,11 +1,15 @@
-"""The service says once, when it is ready, where to open it."""
+"""The service says once, when it is ready, where to open it; how workers end, and what they may open."""
 
 import logging
 import os
+import resource
+from types import SimpleNamespace
 
 import pytest
 
-from predictor.server.hooks import Announcement, url
+from predictor import shared
+from predictor.config import Settings
+from predictor.server.hooks import Announcement, Hooks, connection_count, url
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -54,3 +58,28 @@ def test_workers_share_it(caplog: pytest.LogCaptureFixture) -> None:
 def test_url(bind: str, shown: str | None) -> None:
     """A service on every address is opened by loopback; one on a Unix socket has no URL."""
     assert url(bind) == shown
+
+
+@pytest.mark.parametrize(
+    ("alive", "aborted", "peace"), [(False, False, True), (True, False, False), (False, True, False)]
+)
+def test_end_in_peace(alive: bool, aborted: bool, peace: bool) -> None:
+    """A worker that was told to stop ends in peace; one that failed, or did not answer its master, does not."""
+    hooks = Hooks(Settings(), 1)
+    worker = SimpleNamespace(alive=alive, aborted=False, slot=5, due=0.0)
+    shared.endings.set(5, 0)
+    if aborted:
+        hooks.worker_abort(worker)
+
+    hooks.worker_exit(None, worker)
+
+    assert (shared.endings.at(5) == 1) is peace
+    shared.release(5)
+
+
+def test_connections() -> None:
+    """A worker may have more connections than threads, and the files for them."""
+    count = connection_count(256)
+
+    assert 256 < count <= 1000
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > count
