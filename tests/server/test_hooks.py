@@ -64,7 +64,7 @@ def test_url(bind: str, shown: str | None) -> None:
     ("alive", "aborted", "peace"), [(False, False, True), (True, False, False), (False, True, False)]
 )
 def test_end_in_peace(alive: bool, aborted: bool, peace: bool) -> None:
-    """A worker that was told to stop ends in peace; one that failed, or did not answer its master, does not."""
+    """A worker that was told to stop ends in peace; one that failed or did not answer its master does not."""
     hooks = Hooks(Settings(), 1)
     worker = SimpleNamespace(alive=alive, aborted=False, slot=5, due=0.0)
     shared.endings.set(5, 0)
