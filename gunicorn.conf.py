@@ -1,7 +1,7 @@
 """How gunicorn runs the service; every figure comes from the settings."""
 
 from predictor import logs
-from predictor.server import hooks, lifetime, memory_files, start
+from predictor.server import clients, hooks, lifetime, memory_files, start
 
 _settings = start.read_settings()
 
@@ -11,8 +11,11 @@ worker_class = "predictor.server.worker.BalancedThreadWorker"
 logger_class = "predictor.server.worker.ServerLogger"
 logconfig_dict = logs.configuration(_settings.log, _settings.log_level)
 workers = hooks.worker_count(_settings)
-# An image that waits in the queue holds a thread; whatever waits, there are threads for everything else.
-threads = _settings.threads + _settings.max_queue
+# An image that waits in the queue holds a thread, and so does a client that sends or reads slowly; whatever
+# waits, there are threads for everything else. One is started when it is needed.
+threads = _settings.threads + _settings.max_queue + clients.SLOW_CLIENTS
+# The kernel would wait for a client that does not read, without a limit.
+sendfile = False
 
 # A worker that is told to stop finishes what it has begun: a download and a run may take this long.
 graceful_timeout = int(_settings.fetch_seconds + _settings.run_seconds)
@@ -35,4 +38,5 @@ post_request = lifetime.answered
 _hooks = hooks.Hooks(_settings, workers)
 on_starting, on_exit = _hooks.on_starting, _hooks.on_exit
 pre_fork, post_fork = _hooks.pre_fork, _hooks.post_fork
-post_worker_init, worker_exit, child_exit = _hooks.post_worker_init, _hooks.worker_exit, _hooks.child_exit
+post_worker_init, worker_abort = _hooks.post_worker_init, _hooks.worker_abort
+worker_exit, child_exit = _hooks.worker_exit, _hooks.child_exit

@@ -3,6 +3,9 @@
     PredictorError
     ├── ConfigError          settings that cannot be used (never reaches a client)
     ├── InvalidRequest       400 invalid_request
+    │   ├── RequestTimeout   408 invalid_request
+    │   ├── IncompleteBody   400 invalid_request
+    │   └── ClientClosedRequest 499 invalid_request
     ├── Unauthorized         401 unauthorized
     ├── Forbidden            403 forbidden
     ├── FetchError
@@ -63,6 +66,22 @@ class InvalidRequest(PredictorError):
     """The request is not in the documented form."""
 
     status, code, title = 400, "invalid_request", "Invalid request"
+
+
+class RequestTimeout(InvalidRequest):
+    """The client sends its request too slowly."""
+
+    status, title = 408, "Request timeout"
+
+
+class IncompleteBody(InvalidRequest):
+    """The client has closed the connection, at least for sending, before the end of its request."""
+
+
+class ClientClosedRequest(InvalidRequest):
+    """The client has left before the answer; nobody reads this. The status is nginx's."""
+
+    status, title = 499, "Client closed request"
 
 
 class Unauthorized(PredictorError):

@@ -60,6 +60,9 @@ class Metrics(ModelMetrics):
             "predictor_phase_seconds", "Seconds of each phase of a prediction.", ("phase",),
             registry=registry, buckets=_SECONDS,
         )  # fmt: skip
+        self.disconnects = Counter(
+            "predictor_client_disconnects", "Clients that left before their answer.", registry=registry
+        )
         self.batch_size = Histogram(
             "predictor_batch_size", "Images in one batch of the model.", registry=registry, buckets=_SIZES
         )
@@ -73,11 +76,9 @@ class Metrics(ModelMetrics):
         )  # fmt: skip
 
         # `labels` checks its arguments and takes a lock, which costs more than the counting itself.
-        self._requests, self._request_seconds = (
-            cache(self.requests.labels),
-            cache(self.request_seconds.labels),
-        )
-        self._images, self._cache_requests = cache(self.images.labels), cache(self.cache_requests.labels)
+        self._requests, self._images = cache(self.requests.labels), cache(self.images.labels)
+        self._request_seconds = cache(self.request_seconds.labels)
+        self._cache_requests = cache(self.cache_requests.labels)
         self._changes(registry)
         # A series that is made now opens its file now, which may be gone later.
         for result in ("hit", "miss", "shared", "error"):

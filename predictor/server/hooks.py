@@ -16,7 +16,7 @@ from typing import Any
 from predictor.config import SHORT_TOKEN, Settings
 from predictor.cores import cores
 from predictor.server import memory_files, start
-from predictor.server.lifetime import Starts
+from predictor.server.lifetime import Starts, leave
 from predictor.shared import DUE_VARIABLE, SLOT_VARIABLE, release
 
 # From glibc's malloc.h.
@@ -99,8 +99,14 @@ class Hooks:
         if worker.wsgi.extensions["predictor"].live.problem is None:
             announcement.ready(worker.slot, worker.cfg.workers, worker.cfg.bind[0])
 
+    def worker_abort(self, worker: Any) -> None:
+        """Note that the master ends a worker that did not answer it."""
+        worker.aborted = True
+
     def worker_exit(self, _server: Any, worker: Any) -> None:
         """Let a worker that ends well leave nothing behind."""
+        if not (worker.alive or worker.aborted):
+            leave(worker)
         app = getattr(worker, "wsgi", None)
         if app is not None:
             app.extensions["predictor"].close()

@@ -73,11 +73,7 @@ class PatientWorker(ThreadWorker):
 
     alive: bool
     slot: int = 0
-
-    def run(self) -> None:
-        """Answer requests until told to stop."""
-        super().run()
-        leave(self)
+    aborted = False
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Accept connections, or no more; at the end, those that the kernel has accepted for us first.
@@ -97,6 +93,6 @@ class PatientWorker(ThreadWorker):
         # A socket that is closed already has nobody who waits.
         with contextlib.suppress(OSError, AttributeError):
             listener.setblocking(False)
-            while before < self.nr_conns < self.worker_connections:
+            while before < self.nr_conns < self.cfg.worker_connections:
                 before = self.nr_conns
                 self.accept(listener)

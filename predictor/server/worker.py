@@ -19,18 +19,17 @@ from pydantic_core import to_json
 
 from predictor.errors import Internal, InvalidRequest
 from predictor.problem import SAFE_HEADERS, document
-from predictor.server.lifetime import PatientWorker
+from predictor.server.clients import BYTES_PER_SECOND, ClientTooSlow, has_read_ahead
+from predictor.server.lobby import LobbyWorker
 from predictor.shared import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.
 _LINGER_MILLISECONDS = 20
-# How long a client may take to receive a refusal, which fits into the buffers of its connection.
-_ANSWER_SECONDS = 1.0
 # How long a connection that was let go may need until the workers' numbers show where it is now.
 _MOVE_SECONDS = 0.1
 
 
-class BalancedThreadWorker(PatientWorker):
+class BalancedThreadWorker(LobbyWorker):
     """The worker class of `gunicorn.conf.py`; its `slot` is given before the fork."""
 
     _moves_next = 0.0
@@ -40,15 +39,16 @@ class BalancedThreadWorker(PatientWorker):
         self._publish()
         super().wait_for_and_dispatch_events(timeout)
 
-    def handle(self, conn: Any) -> Any:
+    def answer(self, conn: Any) -> Any:
         """Answer a connection's requests, one after the other, as long as they follow closely."""
         while True:
-            outcome = super().handle(conn)
+            outcome = super().answer(conn)
             if outcome is not True or not self._follows(conn):
                 return outcome
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer a request; a worker with more than its share lets the client connect anew."""
+        conn.sock.allow(BYTES_PER_SECOND)
         if self._lets_go():
             req.force_close()
         return super().handle_request(req, conn)
@@ -63,7 +63,6 @@ class BalancedThreadWorker(PatientWorker):
             self.log.warning("Refused with %d, request id %s: %s", status, request_id, type(exc).__name__)
         # The client may have left.
         with suppress(OSError):
-            client.settimeout(_ANSWER_SECONDS)
             client.sendall(answer)
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
@@ -80,7 +79,7 @@ class BalancedThreadWorker(PatientWorker):
         """Whether the next request comes soon; waited for only while there is a thread for everybody."""
         if not self.alive or self.nr_conns > self.cfg.threads:
             return False
-        if conn.parser.unreader.buf.getvalue():
+        if has_read_ahead(conn):
             return True
         poll = select.poll()
         poll.register(conn.sock, select.POLLIN)
@@ -126,6 +125,7 @@ _REASONS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
         "This Transfer-Encoding is not supported.",
     ),
     (errors.ParseException, HTTPStatus.BAD_REQUEST, "Malformed HTTP request."),
+    (ClientTooSlow, HTTPStatus.REQUEST_TIMEOUT, "The header of the request did not come in time."),
 )
 _FAILED = (
     HTTPStatus.INTERNAL_SERVER_ERROR,

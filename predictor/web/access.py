@@ -131,7 +131,7 @@ def _loopback(host: str | None) -> bool:
 
 
 def check_hosts(app: Flask, trusted: tuple[str, ...]) -> None:
-    """Refuse every request for another host than these, and what is no host.
+    """Refuse every request for another host than these, for none, and for what is no host.
 
     Args:
         app: the application.
@@ -141,7 +141,11 @@ def check_hosts(app: Flask, trusted: tuple[str, ...]) -> None:
 
     @app.before_request
     def check() -> None:
-        host = current_request().host.lower()
+        asked = current_request()
+        # RFC 9112 section 3.2 demands it; HTTP/1.0 did not know it.
+        if "HTTP_HOST" not in asked.environ and asked.environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
+            raise InvalidRequest("The request has no Host header.")
+        host = asked.host.lower()
         # Werkzeug lets pass what only looks like an address, and then fails on it.
         if host.startswith("[") and not _is_address(host):
             raise InvalidRequest("Invalid Host header.")

@@ -16,8 +16,16 @@ from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from predictor.errors import ImageTooLarge, Internal, InvalidRequest, PredictorError
+from predictor.errors import (
+    ClientClosedRequest,
+    ImageTooLarge,
+    IncompleteBody,
+    Internal,
+    InvalidRequest,
+    PredictorError,
+)
 from predictor.problem import SAFE_HEADERS, document
+from predictor.web import body
 from predictor.web.forms import ADMIT, FormParser
 from predictor.web.middleware import current_context
 
@@ -69,9 +77,13 @@ class NoSessions(SessionInterface):
 
 
 class ServiceRequest(Request):
-    """A request whose forms the library `multipart` reads."""
+    """A request whose forms the library `multipart` reads, and whose client may leave within the body."""
 
     form_data_parser_class = FormParser
+
+    def __init__(self, environ: "WSGIEnvironment", *args: Any, **options: Any) -> None:
+        body.watch(environ)
+        super().__init__(environ, *args, **options)
 
     def make_form_data_parser(self) -> FormDataParser:
         """The reader of this request's form."""
@@ -161,6 +173,8 @@ def _handle(error: Exception) -> Response:
     if isinstance(error, ParseException):
         # The server reads a body while the application does, so it finds there what is wrong with it.
         error = InvalidRequest("The request's body is malformed or incomplete.")
+    if isinstance(error, ClientClosedRequest | IncompleteBody):
+        current_context().disconnected = True
     if not isinstance(error, PredictorError):
         log.error("A request failed", exc_info=error)
         error = Internal("The service failed; its log has the reason under the request id.")

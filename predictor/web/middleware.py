@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from predictor import logs
 from predictor.config import Settings
-from predictor.errors import CompressedRequest, InvalidRequest
+from predictor.errors import ClientClosedRequest, CompressedRequest, InvalidRequest
 from predictor.inference.admission import Deadline
 from predictor.metrics import Metrics
 
@@ -37,11 +37,13 @@ class RequestContext:
         request_id: the caller's id, or a new one.
         phases: seconds of each phase of a prediction.
         start: when the request began, by the performance counter.
+        disconnected: whether the client is known to have left before its request ended or was answered.
     """
 
     request_id: str
     phases: dict[str, float] = field(default_factory=dict)
     start: float = field(default_factory=time.perf_counter)
+    disconnected: bool = False
 
 
 def init_app(app: Flask, metrics: Metrics) -> None:
@@ -67,6 +69,8 @@ def init_app(app: Flask, metrics: Metrics) -> None:
         if state.phases:
             headers["Server-Timing"] = server_timing(state.phases)
         _count(metrics, asked, response.status_code, seconds)
+        if state.disconnected:
+            metrics.disconnects.inc()
         level = logging.DEBUG if _is_routine(asked, response.status_code) else logging.INFO
         if log.isEnabledFor(level):
             logs.write(log, "request", _fields(asked, response.status_code, seconds, state), level)
@@ -160,11 +164,11 @@ def check_connected(request: Request) -> None:
     """Check that the client still waits for the answer to a request whose body has been read.
 
     Raises:
-        InvalidRequest: the other end has closed the connection.
+        ClientClosedRequest: the other end has closed the connection.
     """
     connection = _connection(request)
     if connection is not None and _disconnected(connection):
-        raise InvalidRequest("The request was cancelled because the client closed the connection.")
+        raise ClientClosedRequest("The request was cancelled because the client closed the connection.")
 
 
 def _connection(request: Request) -> socket.socket | None:

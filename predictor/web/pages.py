@@ -2,12 +2,13 @@
 
 import base64
 import time
+from functools import cache, lru_cache
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, render_template, request
 
 from predictor import __version__
-from predictor.errors import PredictorError
+from predictor.errors import ClientClosedRequest, IncompleteBody, PredictorError
 from predictor.importing.unpacking import MAX_FILES
 from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl
 from predictor.runtime.worker import Worker
@@ -27,6 +28,9 @@ _SHOWN = 8192
 def blueprint(worker: Worker) -> Blueprint:
     """Routes of the pages."""
     pages = Blueprint("pages", __name__)
+    # Each takes a core for some ten milliseconds, and depends on nothing but the page's own address.
+    document = cache(lambda: openapi.document(current_app, __version__, worker.settings.prefix or ""))
+    documentation = lru_cache(16)(lambda _url: render_template("docs.html", document=document()))
 
     @pages.get("/")
     def index() -> tuple[str, int]:
@@ -38,6 +42,8 @@ def blueprint(worker: Worker) -> Blueprint:
         """Answer the form of the predict page, for browsers without JavaScript."""
         try:
             return _index(worker, result=_predicted(worker))
+        except (ClientClosedRequest, IncompleteBody):
+            raise  # there is nobody to show a page to
         except PredictorError as error:
             return _index(worker, problem=error)
 
@@ -55,19 +61,15 @@ def blueprint(worker: Worker) -> Blueprint:
     @pages.get("/docs")
     def docs() -> str:
         """Show the API's documentation."""
-        return render_template("docs.html", document=_document(worker))
+        return documentation(request.base_url)
 
     @pages.get("/openapi.json")
     @operation(tag="Operating", answers={"application/json": {"type": "object"}})
     def openapi_json() -> Response:
         """Return the OpenAPI document."""
-        return jsonify(_document(worker))
+        return jsonify(document())
 
     return pages
-
-
-def _document(worker: Worker) -> dict[str, Any]:
-    return openapi.document(current_app, __version__, worker.settings.prefix or "")
 
 
 def _index(

@@ -1,12 +1,15 @@
-"""The service says once, when it is ready, where to open it."""
+"""The service says once, when it is ready, where to open it; how workers end, and what they may open."""
 
 import logging
 import os
 import re
+from types import SimpleNamespace
 
 import pytest
 
-from predictor.server.hooks import Announcement, url
+from predictor import shared
+from predictor.config import Settings
+from predictor.server.hooks import Announcement, Hooks, url
 from predictor.server.start import read_settings
 
 
@@ -73,3 +76,20 @@ def test_settings_of_downloads(monkeypatch: pytest.MonkeyPatch, name: str, value
     with pytest.raises(SystemExit, match=f"^Configuration: {name}.*{re.escape(sentence)}") as ended:
         read_settings()
     assert "\n" not in str(ended.value)
+
+
+@pytest.mark.parametrize(
+    ("alive", "aborted", "peace"), [(False, False, True), (True, False, False), (False, True, False)]
+)
+def test_end_in_peace(alive: bool, aborted: bool, peace: bool) -> None:
+    """A worker that was told to stop ends in peace; one that failed or did not answer its master does not."""
+    hooks = Hooks(Settings(), 1)
+    worker = SimpleNamespace(alive=alive, aborted=False, slot=5, due=0.0)
+    shared.endings.set(5, 0)
+    if aborted:
+        hooks.worker_abort(worker)
+
+    hooks.worker_exit(None, worker)
+
+    assert (shared.endings.at(5) == 1) is peace
+    shared.release(5)

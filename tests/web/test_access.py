@@ -475,3 +475,18 @@ def test_none_set(app: Flask, host: str) -> None:
     assert refusing(app, host) == set()
     answer = app.test_client().post("/models/default/rollback", headers={"Host": "anything.example"})
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("protocol", "host", "status"),
+    [("HTTP/1.1", None, 400), ("HTTP/1.0", None, 200), ("HTTP/1.1", "", 200), ("HTTP/1.1", "a", 200)],
+)
+def test_without_host(app: Flask, protocol: str, host: str | None, status: int) -> None:
+    """HTTP/1.1 demands a Host header; HTTP/1.0 does not know it."""
+    environ = create_environ("/healthz") | {"SERVER_PROTOCOL": protocol}
+    del environ["HTTP_HOST"]
+    given = {} if host is None else {"HTTP_HOST": host}
+
+    _, found, _ = run_wsgi_app(app, environ | given)
+
+    assert found.startswith(str(status))

@@ -299,7 +299,7 @@ def test_sender_who_leaves(client: FlaskClient, path: str, stays: int) -> None:
 
     answer, connection = send_and_leave(client, path, archive(tables), stays)
 
-    assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
+    assert (answer.status_code, answer.get_json()["code"]) == (499, "invalid_request")
     assert connection.looks == stays + 1
     assert left(client) == []
     assert send(client, "/evaluate", archive()).status_code == 200
