@@ -42,8 +42,6 @@ def blueprint(worker: Worker) -> Blueprint:
         """Answer the form of the predict page, for browsers without JavaScript."""
         try:
             return _index(worker, result=_predicted(worker))
-        except (ClientClosedRequest, IncompleteBody):
-            raise  # there is nobody to show a page to
         except PredictorError as error:
             return _index(worker, problem=error)
 
@@ -76,6 +74,8 @@ def _index(
     worker: Worker, *, result: dict[str, Any] | None = None, problem: PredictorError | None = None
 ) -> tuple[str, int]:
     """The predict page and its status."""
+    if isinstance(problem, ClientClosedRequest | IncompleteBody):
+        raise problem  # there is nobody to show a page to
     settings = worker.settings
     try:
         name, version = _named()
