@@ -7,12 +7,18 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
+from tests.live.models import eventually
 from tests.patience import PATIENCE
 
 # A refused prediction is noted by Chromium as an error of the console, which it is not.
 EXPECTED = re.compile(r"status of 4\d\d|net::ERR_FAILED")
 PATIENCE_MS = 1000 * PATIENCE
 expect.set_options(timeout=PATIENCE_MS)
+
+
+def holds(page: Page, expression: str) -> None:
+    """Wait until an expression holds on a page; `wait_for_function` evaluates in it, which its policy forbids."""
+    eventually(lambda: page.evaluate(expression))
 
 
 def watch(page: Page) -> list[str]:

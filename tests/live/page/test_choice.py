@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
-from tests.live.page.conftest import watch
+from tests.live.page.conftest import holds, watch
 from tests.live.page.test_inputs import give
 from tests.live.service import Service
 from tools.sample_models import classifier
@@ -126,20 +126,20 @@ def test_back(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], Non
     page.set_input_files("#image", cat_file)
     shows_cat(page)
     label = page.locator(VERDICT).inner_text()
-    page.wait_for_function("history.state?.images?.length === 1")
+    holds(page, "history.state?.images?.length === 1")
     page.get_by_role("link", name="Models").click()
     page.go_back()
 
     expect(page.locator(VERDICT)).to_have_text(label)
     expect(page.locator("#answers .file")).to_have_text("cat.jpg")
     expect(page.locator("#model")).to_have_text(re.compile(r"^default version \d+$"))
-    page.wait_for_function("document.getElementById('preview').naturalWidth > 0")
+    holds(page, "document.getElementById('preview').naturalWidth > 0")
 
 
 def test_back_after_a_failure(page: Page, cat_file: FilePayload, text_file: FilePayload) -> None:
     """A result that was replaced by a problem does not come back."""
     page.set_input_files("#image", cat_file)
-    page.wait_for_function("history.state?.images?.length === 1")
+    holds(page, "history.state?.images?.length === 1")
     page.set_input_files("#image", text_file)
     expect(page.locator("#answers .problem")).to_be_visible()
     page.reload()
@@ -151,7 +151,7 @@ def test_back_to_a_table(page: Page, cat_file: FilePayload) -> None:
     """So is the table of many."""
     page.set_input_files("#image", [{**cat_file, "name": f"{number}.jpg"} for number in range(33)])  # type: ignore[arg-type]
     expect(page.locator("#batch-stage")).to_have_text("33 of 33 images predicted.")
-    page.wait_for_function("history.state?.rows?.length === 33")
+    holds(page, "history.state?.rows?.length === 33")
     page.get_by_role("link", name="Models").click()
     page.go_back()
 

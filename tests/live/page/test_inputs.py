@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import FilePayload, Page, Request, expect
 
+from tests.live.page.conftest import holds
+
 pytestmark = [pytest.mark.live, pytest.mark.browser]
 
 GIVE = """({event, picture, text}) => {
@@ -85,7 +87,7 @@ def test_address(page: Page, picture_url: str, shows_cat: Callable[[Page], None]
 
     shows_cat(page)
     expect(page.locator("#preview")).to_have_attribute("src", picture_url)
-    page.wait_for_function("document.getElementById('preview').naturalWidth > 0")
+    holds(page, "document.getElementById('preview').naturalWidth > 0")
 
 
 def test_several_files(

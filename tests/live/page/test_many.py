@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
+from tests.live.page.conftest import holds
+
 pytestmark = [pytest.mark.live, pytest.mark.browser]
 
 EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -75,7 +77,7 @@ def test_table(page: Page, text_file: FilePayload) -> None:
     expect(page.locator(f"{ROWS} .share").first).to_have_text(re.compile(r"^[\d.<]+%$"))
     expect(page.locator(f"{ROWS} .failed")).to_contain_text("Unsupported image format")
     expect(page.locator("#announcement")).to_contain_text("39 of 40 images predicted")
-    page.wait_for_function("document.querySelector('#table tbody img').naturalWidth > 0")
+    holds(page, "document.querySelector('#table tbody img').naturalWidth > 0")
 
 
 def test_sorted(page: Page, text_file: FilePayload) -> None:
@@ -152,9 +154,9 @@ def test_thousands(page: Page) -> None:
         page.get_by_role("button", name="Next").click()
     expect(page.locator(f"{ROWS} .name")).to_have_text(["1000.png"])
     expect(page.get_by_role("button", name="Next")).to_be_disabled()
-    page.wait_for_function("window.live.size == 1")
+    holds(page, "window.live.size == 1")
     page.set_input_files("#image", image("one.png"))
-    page.wait_for_function("window.live.size == 1")
+    holds(page, "window.live.size == 1")
 
 
 def answered(route: Route) -> dict[str, object]:
