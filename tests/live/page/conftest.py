@@ -17,7 +17,7 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 def holds(page: Page, expression: str) -> None:
-    """Wait until an expression holds on a page; `wait_for_function` evaluates in it, which its policy forbids."""
+    """Wait until an expression holds; `wait_for_function` evaluates in the page, which its policy forbids."""
     eventually(lambda: page.evaluate(expression))
 
 
