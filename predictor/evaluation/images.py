@@ -140,8 +140,13 @@ def _by_folder(path: PurePosixPath) -> tuple[str, ...]:
 
 
 def _by_name(path: PurePosixPath) -> tuple[str, ...]:
-    """A file's own name, then its folder's: a single class folder looks like a folder of named files."""
-    return (*_names(path.stem), *_names(path.parent.name))
+    """A file's own name, then its folder's: a single class folder looks like a folder of named files.
+
+    A number in a file's name comes last: it may as well count the files of the folder.
+    """
+    own = _names(path.stem)
+    numbers = tuple(name for name in own if name.isdecimal())
+    return (*(name for name in own if name not in numbers), *_names(path.parent.name), *numbers)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -64,6 +64,14 @@ def test_names_with_identifiers(tree: Tree) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["1.jpg", "1_of_20.jpg", "0001.jpg"])
+def test_numbered_files_of_one_class(tree: Tree, name: str) -> None:
+    """Where the files of one class are numbered, its folder is their class before any number."""
+    ((_, names),) = said(on_disk(tree({f"tiger cat/{name}": "a"}))).items()
+
+    assert names.index("tiger cat") < names.index(name.partition("_")[0].removesuffix(".jpg"))
+
+
 def test_flat(tree: Tree) -> None:
     """Where all pictures lie in one folder, each name begins with its class; the folder may be one, too."""
     assert said(on_disk(tree({"val/n01_cat.jpg": ""}))) == {
