@@ -34,7 +34,7 @@ def blueprint(worker: Worker) -> Blueprint:
 
     @api.post("/predict")
     @operation(
-        tag="Prediction",
+        name="predict", tag="Prediction",
         query=schemas.Options,
         headers=middleware.Headers,
         bodies={

@@ -78,7 +78,7 @@ def blueprint(worker: Worker) -> Blueprint:
 
 def _page(room: Blueprint, worker: Worker) -> None:
     @room.get("/evaluate")
-    @operation(tag="Evaluation", answers={"text/html": TEXT})
+    @operation(name="show_evaluate_page", tag="Evaluation", answers={"text/html": TEXT})
     def show() -> str:
         """Show the evaluate page."""
         return render(worker)
@@ -87,6 +87,7 @@ def _page(room: Blueprint, worker: Worker) -> None:
 def _evaluate(room: Blueprint, worker: Worker) -> None:
     @room.post("/evaluate")
     @operation(
+        name="evaluate",
         tag="Evaluation",
         bodies=_BODIES,
         answers={"application/json": evaluation_schemas.Evaluation, LINES: TEXT},
@@ -104,6 +105,7 @@ def _evaluate(room: Blueprint, worker: Worker) -> None:
 def _tune(room: Blueprint, worker: Worker) -> None:
     @room.post("/tune")
     @operation(
+        name="tune",
         tag="Evaluation",
         bodies=_BODIES,
         answers={"application/json": evaluation_schemas.Ranking, LINES: TEXT},

@@ -76,6 +76,7 @@ def blueprint(worker: Worker) -> Blueprint:
 
     @room.post("/hf/<name>")
     @operation(
+        name="classify_for_hugging_face",
         tag="Hugging Face",
         path=ModelPath,
         headers=middleware.Headers,

@@ -45,6 +45,7 @@ def blueprint(worker: Worker) -> Blueprint:
 def _upload(models: Blueprint, worker: Worker) -> None:
     @models.post("/upload")
     @operation(
+        name="upload_model",
         tag="Models",
         bodies={"multipart/form-data": model_schemas.UploadForm},
         answers={"application/json": model_schemas.Uploaded},
@@ -64,13 +65,14 @@ def _upload(models: Blueprint, worker: Worker) -> None:
 
 def _show(models: Blueprint, worker: Worker) -> None:
     @models.get("/models")
-    @operation(tag="Models", answers={"application/json": model_schemas.Models})
+    @operation(name="list_models", tag="Models", answers={"application/json": model_schemas.Models})
     def every() -> Response:
         """List all models and their versions."""
         return jsonify(models_json(worker))
 
     @models.get("/models/<name>")
     @operation(
+        name="get_model",
         tag="Models",
         path=model_schemas.ModelPath,
         answers={"application/json": model_schemas.Model},
@@ -84,6 +86,7 @@ def _show(models: Blueprint, worker: Worker) -> None:
 def _change(models: Blueprint, worker: Worker) -> None:
     @models.post("/models/<name>/activate")
     @operation(
+        name="activate_version",
         tag="Models",
         path=model_schemas.ModelPath,
         bodies={
@@ -103,6 +106,7 @@ def _change(models: Blueprint, worker: Worker) -> None:
 
     @models.post("/models/<name>/rollback")
     @operation(
+        name="roll_back",
         tag="Models",
         path=model_schemas.ModelPath,
         answers={"application/json": model_schemas.Changed},
@@ -118,6 +122,7 @@ def _change(models: Blueprint, worker: Worker) -> None:
 def _revise(models: Blueprint, worker: Worker) -> None:
     @models.post("/models/<name>/preprocessing")
     @operation(
+        name="set_preprocessing",
         tag="Models",
         path=model_schemas.ModelPath,
         query=model_schemas.RevisionOptions,
@@ -143,6 +148,7 @@ def _revise(models: Blueprint, worker: Worker) -> None:
 def _delete(models: Blueprint, worker: Worker) -> None:
     @models.delete("/models/<name>/versions/<version>")
     @operation(
+        name="delete_version",
         tag="Models",
         path=model_schemas.VersionPath,
         answers={"application/json": model_schemas.Deleted},
@@ -159,6 +165,7 @@ def _delete(models: Blueprint, worker: Worker) -> None:
 
     @models.delete("/models/<name>")
     @operation(
+        name="delete_model",
         tag="Models",
         path=model_schemas.ModelPath,
         answers={"application/json": model_schemas.DeletedModel},

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
-from predictor.errors import Internal, PredictorError
+from predictor.errors import Internal, PredictorError, Unauthorized
 from predictor.web.schemas import Problem
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -25,6 +25,12 @@ BINARY: Mapping[str, Any] = {"type": "string", "format": "binary"}
 TEXT: Mapping[str, Any] = {"type": "string"}
 TAGS = ("Prediction", "Models", "Evaluation", "Open Inference Protocol", "Hugging Face", "Operating")
 _ATTRIBUTE = "openapi_operation"
+_TOKEN = "token"  # noqa: S105 (the name of a security scheme)
+_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token of PREDICTOR_PREDICT_TOKEN or PREDICTOR_ADMIN_TOKEN, where one is set.",
+}
 _REF = "#/components/schemas/{model}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _DESCRIPTION = "Serves a trained ONNX image classifier: send an image and get its classes."
@@ -47,6 +53,7 @@ class Operation:
 
     Attributes:
         tag: the group it is shown in.
+        name: what a generated client calls it; by default what the service does.
         answers: the content of a 200 answer by content type.
         query: the query arguments.
         path: the parts of the path.
@@ -64,6 +71,7 @@ class Operation:
     bodies: Mapping[str, Schema] = field(default_factory=dict)
     errors: tuple[type[PredictorError], ...] = ()
     failures: Failures = PROBLEMS
+    name: str = ""
 
 
 def operation(**parts: Any) -> Callable[[View], View]:
@@ -98,7 +106,7 @@ def document(app: Flask, version: str, prefix: str = "") -> dict[str, Any]:
         **({"servers": [{"url": prefix}]} if prefix else {}),
         "tags": [{"name": tag} for tag in TAGS if tag in tags],
         "paths": paths,
-        "components": {"schemas": _components(models)},
+        "components": {"schemas": _components(models), "securitySchemes": {_TOKEN: _SCHEME}},
     }
 
 
@@ -121,7 +129,7 @@ def _path(rule: Rule) -> str:
 def _operation(rule: Rule, view: Callable[..., Any], described: Operation) -> dict[str, Any]:
     summary, _, text = (view.__doc__ or "").strip().partition("\n")
     result: dict[str, Any] = {
-        "operationId": rule.endpoint.replace(".", "_"),
+        "operationId": described.name or rule.endpoint.replace(".", "_"),
         "tags": [described.tag],
         "summary": summary.rstrip("."),
         "responses": _responses(described),
@@ -137,6 +145,9 @@ def _operation(rule: Rule, view: Callable[..., Any], described: Operation) -> di
     ]
     if parameters:
         result["parameters"] = parameters
+    if Unauthorized in described.errors:
+        # An operator may have set no token; then none is needed.
+        result["security"] = [{_TOKEN: []}, {}]
     if described.bodies:
         content = {kind: {"schema": _schema(body)} for kind, body in described.bodies.items()}
         result["requestBody"] = {"required": True, "content": content}

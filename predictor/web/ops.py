@@ -48,13 +48,18 @@ def blueprint(worker: Worker) -> Blueprint:
     condition = Condition(worker.settings.data, worker.cache, worker.transactions.stamp)
 
     @ops.get("/healthz")
-    @operation(tag="Operating", answers={"application/json": Alive})
+    @operation(name="check_alive", tag="Operating", answers={"application/json": Alive})
     def healthz() -> Response:
         """Check that the process answers."""
         return jsonify(status="alive")
 
     @ops.get("/readyz")
-    @operation(tag="Operating", answers={"application/json": Ready}, errors=(NotReady, Overloaded))
+    @operation(
+        name="check_ready",
+        tag="Operating",
+        answers={"application/json": Ready},
+        errors=(NotReady, Overloaded),
+    )
     def readyz() -> Response:
         """Check whether predictions succeed, on which device they run, and what else does not work."""
         device = check_ready(worker)
@@ -101,6 +106,7 @@ def describe_metrics(app: Flask) -> None:
     describe_foreign(
         app.view_functions[endpoint],
         "Return the metrics of all workers, past and present, in the text format of Prometheus.",
+        name="get_metrics",
         tag="Operating",
         answers={"text/plain": TEXT},
     )

@@ -46,7 +46,7 @@ def blueprint(worker: Worker) -> Blueprint:
             return _index(worker, problem=error)
 
     @pages.get("/upload")
-    @operation(tag="Models", answers={"text/html": TEXT})
+    @operation(name="show_upload_page", tag="Models", answers={"text/html": TEXT})
     def upload() -> str:
         """Show the models and the upload form."""
         return render_models(worker)
@@ -62,7 +62,7 @@ def blueprint(worker: Worker) -> Blueprint:
         return documentation(request.base_url)
 
     @pages.get("/openapi.json")
-    @operation(tag="Operating", answers={"application/json": {"type": "object"}})
+    @operation(name="get_openapi", tag="Operating", answers={"application/json": {"type": "object"}})
     def openapi_json() -> Response:
         """Return the OpenAPI document."""
         return jsonify(document())

@@ -57,6 +57,33 @@ def test_generators_can_read_the_request(document: dict[str, Any]) -> None:
     assert all({"type": "null"} in found["anyOf"] for found in schema["properties"].values())
 
 
+def test_names_of_operations(document: dict[str, Any]) -> None:
+    """Each operation is called by what it does, since generated clients name their functions so."""
+    names = [one["operationId"] for path in document["paths"].values() for one in path.values()]
+
+    assert len(set(names)) == len(names)
+    assert {"predict", "upload_model", "list_models", "roll_back", "evaluate", "get_metrics"} <= set(names)
+    assert not [name for name in names if name.startswith(("api_", "models_", "pages_", "ops_", "evaluations_"))]
+
+
+def test_tokens_are_described(document: dict[str, Any]) -> None:
+    """Where a token may be needed, the document says so, and that it may not."""
+    security = {
+        (path, method): one.get("security")
+        for path, methods in document["paths"].items()
+        for method, one in methods.items()
+    }
+
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert security["/predict", "post"] == [{"token": []}, {}]
+    assert security["/upload", "post"] == [{"token": []}, {}]
+    assert security["/healthz", "get"] is None
+    assert all(
+        bool(one) == ("401" in document["paths"][path][method]["responses"])
+        for (path, method), one in security.items()
+    )
+
+
 def test_every_code(document: dict[str, Any]) -> None:
     """Every error code that `/predict` can give stands in its description."""
     described = str(document["paths"]["/predict"]["post"]["responses"])
