@@ -1,11 +1,13 @@
 #!/bin/sh
 # Installs what the live tests drive, from Debian's packages, where that is possible: as root, on a Debian system.
-# Elsewhere those tests are skipped, with the reason shown. Axios goes into the environment, where npm is.
+# Elsewhere those tests are skipped, with the reason shown. Packages of npm go into the environment, where npm is.
 set -eu
 node="${1:-.venv}/node"
-if command -v npm >/dev/null 2>&1 && [ ! -d "$node/node_modules/axios" ]; then
-    npm install --silent --no-audit --no-fund --no-save --prefix "$node" axios@1.21.1 ||
-        echo "Not installed: axios. The test that needs it will be skipped." >&2
+packages="axios@1.21.1 openapi-typescript@7 openapi-fetch typescript@5 @types/node@20"
+if command -v npm >/dev/null 2>&1 && [ ! -d "$node/node_modules/openapi-typescript" ]; then
+    # shellcheck disable=SC2086 # the names are separate words
+    npm install --silent --no-audit --no-fund --no-save --prefix "$node" $packages ||
+        echo "Not installed: $packages. The tests that need them will be skipped." >&2
 fi
 missing=""
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"

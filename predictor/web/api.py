@@ -42,7 +42,6 @@ def blueprint(worker: Worker) -> Blueprint:
             "multipart/form-data": schemas.FileRequest,
             "application/x-www-form-urlencoded": schemas.FormRequest,
             "application/octet-stream": BINARY,
-            "image/*": BINARY,
         },
         answers={"application/json": {"anyOf": [schemas.Answer, schemas.Results]}},
         errors=(

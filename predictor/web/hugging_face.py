@@ -83,7 +83,6 @@ def blueprint(worker: Worker) -> Blueprint:
         bodies={
             "application/json": ClassificationRequest,
             "application/octet-stream": BINARY,
-            "image/*": BINARY,
         },
         answers={"application/json": {"type": "array", "items": Classification}},
         errors=_ERRORS,

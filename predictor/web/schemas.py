@@ -29,12 +29,13 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    top_k: int | None = Field(5, ge=1, le=1_000_000, description="Maximum number of classes in the answer.")
-    model: ModelName | None = DEFAULT
+    # Without `default` in the document: some generators take a field that has one for required.
+    top_k: int | None = absent("Maximum number of classes in the answer; by default 5.", ge=1, le=1_000_000)
+    model: ModelName | None = absent(f"The model's name; by default `{DEFAULT}`.")
     version: int | None = absent("The model's version; by default the live version.", ge=1)
-    debug: bool | None = Field(False, description="Add details of how the answer was computed.")
-    fresh: bool | None = Field(False, description="Neither look the answer up in the cache nor keep it.")
-    exact: bool | None = Field(False, description="Decode JPEGs whole, also large ones; slower.")
+    debug: bool | None = absent("Add details of how the answer was computed.")
+    fresh: bool | None = absent("Neither look the answer up in the cache nor keep it.")
+    exact: bool | None = absent("Decode JPEGs whole, also large ones; slower.")
 
 
 WAYS = ("image_url", "image", "image_urls", "images")

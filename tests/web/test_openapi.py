@@ -63,7 +63,9 @@ def test_names_of_operations(document: dict[str, Any]) -> None:
 
     assert len(set(names)) == len(names)
     assert {"predict", "upload_model", "list_models", "roll_back", "evaluate", "get_metrics"} <= set(names)
-    assert not [name for name in names if name.startswith(("api_", "models_", "pages_", "ops_", "evaluations_"))]
+    assert not [
+        name for name in names if name.startswith(("api_", "models_", "pages_", "ops_", "evaluations_"))
+    ]
 
 
 def test_tokens_are_described(document: dict[str, Any]) -> None:
