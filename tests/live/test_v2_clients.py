@@ -1,6 +1,5 @@
 """Other clients read the answers: that of the protocol's own document, a strict one, and Hugging Face's."""
 
-import asyncio
 import base64
 import json
 import re
@@ -20,6 +19,7 @@ from open_inference.openapi.errors.bad_request_error import BadRequestError
 from open_inference.openapi.types.inference_request import InferenceRequest
 
 from tests.live.service import Service
+from tests.loops import in_a_loop
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.live
@@ -111,7 +111,7 @@ def test_hugging_face_asynchronous(service: Service, cat: Path) -> None:
         async with AsyncInferenceClient(model=f"{service.url}/hf/default", timeout=PATIENCE) as client:
             return await client.image_classification(cat.read_bytes(), top_k=1)
 
-    assert asyncio.run(ask())[0].label == "tiger cat"
+    assert in_a_loop(ask())[0].label == "tiger cat"
 
 
 def test_hugging_face_errors(service: Service, cat: Path) -> None:

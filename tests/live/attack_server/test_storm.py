@@ -128,15 +128,9 @@ def _no_folder(data: Path) -> None:
     shutil.rmtree(data)
 
 
-def _file_for_all(data: Path) -> None:
-    shutil.rmtree(data)
-    data.write_bytes(b"no folder")
-
-
 DEEP = b'{"a":' * 100_000
 DAMAGES: dict[str, Callable[[Path], None]] = {
     "nothing there": _no_folder,
-    "a file for the folder": _file_for_all,
     "broken links": _links,
     "endless links": _endless_links,
     "state nested deeply": _filled("state*", DEEP),

@@ -4,7 +4,6 @@ Clients that are no Python packages are used where they are installed; `make tes
 npm is.
 """
 
-import asyncio
 import http.client
 import io
 import json
@@ -29,6 +28,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.live.service import Service
 from tests.live.test_service import counted
+from tests.loops import in_a_loop
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.live
@@ -118,7 +118,7 @@ def test_aiohttp(url: str, cat: Path, picture_url: str) -> None:
                     statuses[way] = answer.status
         return statuses
 
-    assert refused(asyncio.run(send())) == {}
+    assert refused(in_a_loop(send())) == {}
 
 
 def test_standard_library(url: str, cat: Path, picture_url: str) -> None:
