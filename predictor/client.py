@@ -81,7 +81,7 @@ class Client:
                 file; a `PIL.Image.Image`; or a numpy array of uint8, of shape [height, width],
                 [height, width, 3] in RGB or [height, width, 4] in RGBA.
             timeout: seconds for this call.
-            options: those of `POST /predict`: top_k, model, version, exact, debug.
+            options: those of `POST /predict`: top_k, threshold, model, version, fresh, exact, debug.
 
         Raises:
             ServiceError: there is no answer; the class says what kind of reason.

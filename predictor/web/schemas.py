@@ -30,6 +30,9 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     top_k: int | None = Field(5, ge=1, le=1_000_000, description="Maximum number of classes in the answer.")
+    threshold: float | None = absent(
+        "Leave out classes with a lower confidence.", ge=0, le=1, allow_inf_nan=False
+    )
     model: ModelName | None = DEFAULT
     version: int | None = absent("The model's version; by default the live version.", ge=1)
     debug: bool | None = Field(False, description="Add details of how the answer was computed.")
@@ -136,11 +139,14 @@ class Answer(BaseModel):
     """The prediction for an image."""
 
     name: _FileName = None
-    predicted_label: str
-    confidence: float
+    predicted_label: str | None = Field(description="The first of `predictions`; null if there is none.")
+    confidence: float | None = Field(description="Of the first of `predictions`; null if there is none.")
     predictions: list[Score] = Field(description="The most confident class first.")
     model: ModelRef
     cached: bool = Field(description="Whether the answer came from the cache.")
+    abstained: bool | None = Field(
+        None, description="Whether all classes are below `threshold`; only if that was given."
+    )
     multi_label: bool | None = Field(
         None,
         description="True where the confidences are independent, so that any number of classes may apply.",
