@@ -183,6 +183,10 @@ class Internal(ServiceError):
     codes = ("internal",)
 
 
+OF_ONE_IMAGE = (ImageError, FetchError, Internal, Overloaded, DeadlineExceeded, InvalidRequest)
+"""The errors of a prediction that say nothing of the next image."""
+
+
 def _all(kind: type[ServiceError]) -> list[type[ServiceError]]:
     return [kind, *(found for below in kind.__subclasses__() for found in _all(below))]
 
