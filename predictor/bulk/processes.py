@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,9 +16,9 @@ from functools import partial
 from threading import Thread
 
 from predictor.bulk.inputs import Reader
-from predictor.bulk.rows import Row, Work
+from predictor.bulk.rows import Row, Work, written
 from predictor.config import Settings
-from predictor.errors import NotReady
+from predictor.errors import Internal, NotReady
 from predictor.evaluation.predictors import Checked
 from predictor.evaluation.runner import in_order, parallel_map
 
@@ -64,23 +65,61 @@ def predicted(local: Local, names: Iterator[str], processes: int) -> Iterator[Ro
 
 
 def _by_processes(local: Local, names: Iterator[str], processes: int) -> Iterator[Row]:
-    # A fork would copy the locks of this process's threads; a new interpreter has none.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _begin, (local,)) as pool:
+    while True:
+        asked = deque[str]()  # those without a row
+        try:
+            yield from _pooled(local, names, processes, asked)
+        except BrokenProcessPool:
+            yield from _one_by_one(local, list(asked))
+        else:
+            return
+
+
+def _pooled(local: Local, names: Iterator[str], processes: int, asked: deque[str]) -> Iterator[Row]:
+    with _pool(local, processes) as pool:
 
         def submit(name: str) -> Future[Row]:
+            asked.append(name)
             with _without_interrupts():
                 return pool.submit(_row, name)
 
         try:
-            yield from in_order(submit, names, _AHEAD * processes)
-        except BrokenProcessPool as error:
-            raise NotReady(
-                "A process that predicts was killed; the machine may be out of memory. Fewer processes "
-                "(--threads) need less."
-            ) from error
+            for row in in_order(submit, names, _AHEAD * processes):
+                asked.popleft()
+                yield row
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(local: Local, processes: int) -> ProcessPoolExecutor:
+    # A fork would copy the locks of this process's threads; a new interpreter has none.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes, context, _begin, (local,))
+
+
+def _one_by_one(local: Local, names: list[str]) -> list[Row]:
+    """The rows of images that were under way when a process was killed, perhaps by one of them.
+
+    Raises:
+        NotReady: none of several can be predicted, so it is not the image.
+    """
+    rows = [_alone(local, name) for name in names]
+    if len(rows) > 1 and all(isinstance(row.problem, Internal) for row in rows):
+        raise NotReady(
+            "The processes that predict are killed; the machine may be out of memory. Fewer processes "
+            "(--threads) need less."
+        )
+    return rows
+
+
+def _alone(local: Local, name: str) -> Row:
+    with _pool(local, 1) as pool:
+        try:
+            with _without_interrupts():
+                found = pool.submit(_row, name)
+            return found.result()
+        except BrokenProcessPool:
+            return Row(written(name), [], Internal("The process that predicted the image was killed twice."))
 
 
 @contextmanager

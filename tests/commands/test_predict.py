@@ -149,17 +149,17 @@ def test_processes_end(folder: Path, tmp_path: Path) -> None:
 
 
 def test_process_is_killed(folder: Path, tmp_path: Path) -> None:
-    """If a process that predicts is killed, the command says so, and its file can be continued."""
-    out = tmp_path / "out.csv"
-    process = started(folder, "--csv", out, "--threads", 2)
+    """If a process that predicts is killed, its images are predicted again."""
+    out = tmp_path / "out.jsonl"
+    process = started(folder, "--jsonl", out, "--threads", 2)
     wait(begun(out, 2))
     os.kill(int(children(process)[0].name), signal.SIGKILL)
     said = process.communicate(timeout=PATIENCE)[1]
 
-    assert process.returncode == 1
-    assert "Error: A process that predicts was killed" in said
-    assert "Traceback" not in said
-    assert run("predict", folder, "--csv", out, "--top-k", TOP, "--resume").exit_code == 3
+    assert process.returncode == 3
+    assert said == f"Images: {IMAGES + 1}, with an error: 2.\n"
+    names = [json.loads(line)["name"] for line in out.read_text().splitlines()]
+    assert names == sorted(str(file) for file in folder.rglob("*") if file.is_file())
 
 
 def test_nothing_left(folder: Path, tmp_path: Path) -> None:
