@@ -16,12 +16,8 @@ from typing import Any
 
 from predictor.client_http import Form, Part, Transport
 from predictor.client_types import (
+    OF_ONE_IMAGE,
     DeadlineExceeded,
-    FetchError,
-    ImageError,
-    Internal,
-    InvalidRequest,
-    Overloaded,
     Result,
     Score,
     ServiceError,
@@ -81,7 +77,7 @@ class Client:
                 file; a `PIL.Image.Image`; or a numpy array of uint8, of shape [height, width],
                 [height, width, 3] in RGB or [height, width, 4] in RGBA.
             timeout: seconds for this call.
-            options: those of `POST /predict`: top_k, model, version, exact, debug.
+            options: those of `POST /predict`: top_k, threshold, model, version, fresh, exact, debug.
 
         Raises:
             ServiceError: there is no answer; the class says what kind of reason.
@@ -198,10 +194,14 @@ class Client:
         """Delete a version that is not live; without a version, the name with all its versions."""
         return self._change("DELETE", f"/models/{name}" + ("" if version is None else f"/versions/{version}"))
 
+    def check(self) -> None:
+        """Raise the error that a prediction would meet now whatever the image is, without a second try."""
+        self._read("/readyz")
+
     def ready(self) -> bool:
         """Whether a prediction would succeed now."""
         try:
-            self._read("/readyz")
+            self.check()
         except (Unavailable, Unreachable, DeadlineExceeded):
             return False
         return True
@@ -217,7 +217,7 @@ def _outcome(future: Future[Result]) -> Result | ServiceError:
     """What came of one image; an error that all images would have is raised."""
     try:
         return future.result()
-    except (ImageError, FetchError, Internal, Overloaded, DeadlineExceeded, InvalidRequest) as error:
+    except OF_ONE_IMAGE as error:
         return error
 
 

@@ -183,6 +183,10 @@ class Internal(ServiceError):
     codes = ("internal",)
 
 
+OF_ONE_IMAGE = (ImageError, FetchError, Internal, Overloaded, DeadlineExceeded, InvalidRequest)
+"""The errors of a prediction that say nothing of the next image."""
+
+
 def _all(kind: type[ServiceError]) -> list[type[ServiceError]]:
     return [kind, *(found for below in kind.__subclasses__() for found in _all(below))]
 
@@ -211,21 +215,23 @@ class Result:
     """What is on an image.
 
     Attributes:
-        label: the most confident class.
-        confidence: of it, from 0 to 1.
+        label: the most confident class; None if all are below the threshold that was asked for.
+        confidence: of it, from 0 to 1; None if there is no label.
         predictions: the most confident classes, the best first.
         model: the name of the model that answered.
         version: its version.
         cached: whether the service knew the answer already.
+        abstained: whether all classes are below the threshold.
         json: the whole answer.
     """
 
-    label: str
-    confidence: float
+    label: str | None
+    confidence: float | None
     predictions: tuple[Score, ...]
     model: str
     version: int
     cached: bool
+    abstained: bool
     json: Mapping[str, Any]
 
     @classmethod
@@ -234,4 +240,5 @@ class Result:
         scores = tuple(Score(one["label"], one["index"], one["confidence"]) for one in answer["predictions"])
         model = answer["model"]
         best, confidence = answer["predicted_label"], answer["confidence"]
-        return cls(best, confidence, scores, model["name"], model["version"], answer["cached"], answer)
+        cached, abstained = answer["cached"], answer.get("abstained", False)
+        return cls(best, confidence, scores, model["name"], model["version"], cached, abstained, answer)

@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "store": {"model", "image"},
     "server": {"store", "model", "fetch"},
     "evaluation": {"checking", "discovery", "model", "image"},
-    "bulk": {"evaluation", "model", "image"},
+    "bulk": {"evaluation", "fetch", "model", "image"},
+    "commands": {"bulk", "evaluation", "fetch", "model", "image"},
     "inference": {"store", "discovery", "model", "image", "fetch"},
     "runtime": {"inference", "evaluation", "store", "checking", "discovery", "model", "image", "fetch"},
     "web": {

@@ -126,6 +126,23 @@ def test_answer(fake: Fake, client: Client) -> None:
     assert (result.label, result.confidence, result.model, result.version) == ("cat", 0.75, "default", 3)
     assert [(one.label, one.index, one.confidence) for one in result.predictions] == [("cat", 1, 0.75)]
     assert result.json == ANSWER
+    assert not result.abstained
+
+
+def test_abstained(client: Client, fake: Fake) -> None:
+    """An answer without a class has no label."""
+    nothing: dict[str, Any] = {
+        "predicted_label": None,
+        "confidence": None,
+        "predictions": [],
+        "abstained": True,
+    }
+    fake.reply = lambda _: (200, {}, ANSWER | nothing)
+
+    result = client.predict(b"x", threshold=0.9)
+
+    assert fake.asked[0].query["threshold"] == ["0.9"]
+    assert (result.label, result.confidence, result.predictions, result.abstained) == (None, None, (), True)
 
 
 def test_bytes_and_paths(fake: Fake, client: Client, tmp_path: Path) -> None:

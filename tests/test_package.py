@@ -66,10 +66,16 @@ def test_commands(installed: Path, empty: Path, cat: Path) -> None:
     assert re.findall(
         r"^  (\w+)  ", run(empty, command, "--help").partition("Commands:")[2], re.MULTILINE
     ) == [
+        "activate",
+        "completion",
+        "delete",
         "evaluate",
+        "models",
         "predict",
+        "rollback",
         "serve",
         "tune",
+        "upload",
     ]
     assert run(empty, command, "predict", cat, "--top-k", 1).splitlines()[1].startswith(f"{cat},1,tiger cat,")
     assert list(empty.iterdir()) == []

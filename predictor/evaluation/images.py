@@ -62,22 +62,6 @@ def on_disk(path: Path) -> list[Picture]:
     return _some([Picture(row.image, row.truth, partial(_read, path.parent / row.image)) for row in rows])
 
 
-def unlabelled(path: Path) -> list[Picture]:
-    """An image file, or the images in a folder and its folders, with nothing said of their classes.
-
-    Raises:
-        InvalidRequest: there are none in the folder.
-    """
-    if not path.is_dir():
-        return [Picture(str(path), (), partial(_read, path))]
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    shown = (file for file in found if not is_hidden(file.relative_to(path).as_posix()))
-    images = [Picture(str(file), (), partial(_read, file)) for file in shown]
-    if not images:
-        raise InvalidRequest(f"There are no images in the folder {path.name}.")
-    return images
-
-
 def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> list[Picture]:
     """The pictures among files, with their classes.
 

@@ -1,21 +1,21 @@
-"""A model from a file on this machine, tried and understood as an upload would be."""
+"""A model from a file on this machine, tried and understood as an upload would be, or one of a service."""
 
-import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 import numpy.typing as npt
-import urllib3
 
 from predictor.checking.report import SERVED, Request
 from predictor.checking.runner import try_model
+from predictor.client import Client
+from predictor.client_types import ImageError, ServiceError
 from predictor.config import Settings
 from predictor.discovery.discover import recalled
 from predictor.errors import InvalidImage, InvalidRequest, NotReady
@@ -91,32 +91,80 @@ class LocalModel:
         return rank(scores, self.spec.activation, top_k)
 
 
-def opened(
-    model: Path, labels_path: Path | None, preprocessing: Path | None, *, exact: bool = False
-) -> LocalModel:
-    """Try a model in a process of its own, as the service tries an upload, and load it.
+@dataclass(frozen=True)
+class Checked:
+    """A model that passed its check, for any process of this machine to load.
+
+    Attributes:
+        title: what it is called.
+        path: the graph that is loaded.
+        report: what the check found out, as `ModelSpec.to_json` writes it.
+        labels: the text of the labels that came with it; None for those in the file.
+        limits: of images.
+        exact: as in `LocalModel`.
+    """
+
+    title: str
+    path: Path
+    report: Mapping[str, Any]
+    labels: str | None
+    limits: Limits
+    exact: bool
+
+    def load(self) -> LocalModel:
+        """Load the model into this process, on the CPU.
+
+        Raises:
+            InvalidModel: it cannot be loaded.
+        """
+        session = load(self.path, Device("cpu"))
+        spec = recalled(self.report, self.labels, session.graph)
+        return LocalModel(self.title, spec, session, self.limits, self.exact)
+
+
+@contextmanager
+def checked(
+    model: Path,
+    labels: Path | None,
+    preprocessing: Path | None,
+    *,
+    limits: Limits | None = None,
+    exact: bool = False,
+) -> Iterator[Checked]:
+    """Try a model in a process of its own, as the service tries an upload; it can be loaded in the block.
 
     Args:
         model: the ONNX file.
-        labels_path: the labels that came with it; None for those in the file.
+        labels: the labels that came with it; None for those in the file.
         preprocessing: the same for the preprocessing.
+        limits: of images; by default those of the default settings.
         exact: whether its `predictions` are to decode JPEGs whole.
 
     Raises:
         InvalidModel: it cannot be served; the sentence says why.
         InvalidRequest: a file cannot be read.
     """
-    try:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            report = try_model(folder, _copied(model, labels_path, preprocessing, folder))
-            served = folder / SERVED
-            session = load(served if served.exists() else model, Device("cpu"))
-        text = None if labels_path is None else decoded(labels_path.read_bytes())
-    except OSError as error:
-        raise InvalidRequest("A file of the model cannot be read or copied.") from error
-    limits = Limits.of(Settings())
-    return LocalModel(model.name, recalled(report.spec, text, session.graph), session, limits, exact)
+    with ExitStack() as copies:
+        try:
+            folder = Path(copies.enter_context(tempfile.TemporaryDirectory()))
+            report = try_model(folder, _copied(model, labels, preprocessing, folder))
+            text = None if labels is None else decoded(labels.read_bytes())
+        except OSError as error:
+            raise InvalidRequest("A file of the model cannot be read or copied.") from error
+        served = folder / SERVED
+        path = served if served.exists() else model
+        if path is model:
+            # The copies go now, and not at an end that a killed process never comes to.
+            copies.close()
+        yield Checked(model.name, path, report.spec, text, limits or Limits.of(Settings()), exact)
+
+
+def opened(
+    model: Path, labels_path: Path | None, preprocessing: Path | None, *, exact: bool = False
+) -> LocalModel:
+    """Check a model and load it; arguments and errors are those of `checked`."""
+    with checked(model, labels_path, preprocessing, exact=exact) as found:
+        return found.load()
 
 
 def _copied(model: Path, labels: Path | None, preprocessing: Path | None, folder: Path) -> Request:
@@ -137,35 +185,26 @@ def _copied(model: Path, labels: Path | None, preprocessing: Path | None, folder
 
 
 _ALL = 1_000_000
-_SECONDS = 120.0
 _TRIES = 5
-_SERVICE_UNAVAILABLE = 503
 
 
 class RemoteModel:
     """A model of a running service.
 
     Args:
-        url: where the service is.
+        client: asks the service.
         name: the model.
-        token: its bearer token, if it needs one.
-        exact: whether `predictions` asks it to decode JPEGs whole; `classify` always does.
+        title: what a report is about.
 
     Attributes:
-        title: what a report is about.
         about: the version that answered last.
     """
 
-    def __init__(self, url: str, name: str, token: str | None, *, exact: bool = False) -> None:
-        self.title = f"{name} of {url}"
+    def __init__(self, client: Client, name: str, title: str) -> None:
+        self.title = title
         self.about: dict[str, Any] = {"name": name, "version": None, "digest": None}
-        self._url = f"{url.rstrip('/')}/predict"
+        self._client = client
         self._name = name
-        self._exact = exact
-        self._headers = {"Content-Type": "application/octet-stream"}
-        if token is not None:
-            self._headers["Authorization"] = f"Bearer {token}"
-        self._pool = urllib3.PoolManager(maxsize=64, timeout=_SECONDS, retries=False)
 
     def labels(self, pictures: Sequence[Picture]) -> tuple[Label, ...]:
         """The model's classes, from an answer for one of the pictures that names all of them.
@@ -177,7 +216,7 @@ class RemoteModel:
         problem = "There is no image."
         for picture in pictures[:_TRIES]:
             try:
-                answer = self._ask(picture.read(), _ALL, exact=True)
+                answer = self._ask(picture.read(), _ALL)
             except InvalidImage as error:
                 problem = error.detail
                 continue
@@ -186,48 +225,23 @@ class RemoteModel:
         raise InvalidRequest(f"The service can classify none of the first images: {problem}")
 
     def classify(self, data: bytes) -> Answer:
-        """Classify a picture; the time is that from the request to the answer.
+        """Classify a picture, its JPEG decoded whole; the time is that from the request to the answer.
 
         Raises:
             InvalidImage: the service refuses the picture.
             NotReady: it does not answer.
         """
         start = time.perf_counter()
-        answer = self._ask(data, TOP, exact=True)
+        answer = self._ask(data, TOP)
         seconds = time.perf_counter() - start
         return Answer([(one["index"], one["confidence"]) for one in answer["predictions"]], seconds)
 
-    def predictions(self, data: bytes, top_k: int) -> list[dict[str, Any]]:
-        """The classes of an image, as in the API's `predictions`.
-
-        Raises:
-            InvalidImage: the service refuses the image.
-            NotReady: it does not answer.
-        """
-        return list(self._ask(data, top_k, exact=self._exact)["predictions"])
-
-    def _ask(self, data: bytes, top_k: int, *, exact: bool) -> dict[str, Any]:
-        for _ in range(_TRIES):
-            status, wait, answer = self._answer(data, top_k, exact=exact)
-            if status == 200:
-                self.about = answer["model"]
-                return answer
-            if status != _SERVICE_UNAVAILABLE or wait is None:
-                break
-            time.sleep(wait)
-        problem = str(answer.get("detail", f"The service answered with status {status}."))
-        raise InvalidImage(problem) if status in {413, 415, 422} else NotReady(problem)
-
-    def _answer(self, data: bytes, top_k: int, *, exact: bool) -> tuple[int, float | None, dict[str, Any]]:
-        """Status, seconds until it may be tried again, and body."""
-        chosen = {"top_k": top_k, "model": self._name} | ({"exact": "true"} if exact else {})
-        query = urlencode(chosen)
+    def _ask(self, data: bytes, top_k: int) -> Mapping[str, Any]:
         try:
-            response = self._pool.request("POST", f"{self._url}?{query}", body=data, headers=self._headers)
-            body = json.loads(response.data)
-        except urllib3.exceptions.HTTPError as error:
-            raise NotReady("The service cannot be reached; check its URL.") from error
-        except ValueError as error:
-            raise NotReady("The server at this URL is not an image prediction service.") from error
-        after = response.headers.get("Retry-After", "")
-        return response.status, float(after) if after.isdecimal() else None, body
+            answer = self._client.predict(data, top_k=top_k, model=self._name, exact=True).json
+        except ImageError as error:
+            raise InvalidImage(error.detail) from error
+        except ServiceError as error:
+            raise NotReady(error.detail) from error
+        self.about = dict(answer["model"])
+        return answer

@@ -74,20 +74,21 @@ def parallel_map(work: Callable[[_In], _Out], items: Iterable[_In], threads: int
     Unlike with the pool's own `map`, little is submitted before it is wanted, and a reader who stops reading
     stops the work: what is at work comes to its end, and nothing else is begun.
     """
-    rest = iter(items)
     with ThreadPoolExecutor(threads, thread_name_prefix="evaluation") as pool:
-
-        def begun(most: int) -> Iterator[Future[_Out]]:
-            return (pool.submit(work, thing) for thing in itertools.islice(rest, most))
-
-        waiting = deque(begun(2 * threads))
         try:
-            while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(begun(1))
-                yield result
+            yield from in_order(lambda thing: pool.submit(work, thing), items, 2 * threads)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def in_order(submit: Callable[[_In], Future[_Out]], items: Iterable[_In], most: int) -> Iterator[_Out]:
+    """Submit things as results are read, at most so many before the first result; the results in order."""
+    rest = iter(items)
+    waiting = deque(map(submit, itertools.islice(rest, most)))
+    while waiting:
+        result = waiting.popleft().result()
+        waiting.extend(map(submit, itertools.islice(rest, 1)))
+        yield result
 
 
 def _classify(picture: Picture, classes: Classes, classify: Classify) -> ImageResult:

@@ -55,6 +55,8 @@ class Options:
 
     Attributes:
         top_k: how many classes to give.
+        threshold: the confidence that a class needs to be given, or None. It is applied to each answer on its
+            way out, so what is kept does not depend on it.
         model: the model's name.
         version: its version; None for the live one.
         debug: whether the answer is to say how it came about; such an answer is always a new one.
@@ -64,6 +66,7 @@ class Options:
     """
 
     top_k: int = 5
+    threshold: float | None = None
     model: str = DEFAULT
     version: int | None = None
     debug: bool = False

@@ -18,7 +18,7 @@ from predictor.errors import (
     Unauthorized,
     UnsupportedImage,
 )
-from predictor.inference.prediction import Outcome
+from predictor.inference.prediction import Options, Outcome
 from predictor.runtime.worker import Worker
 from predictor.web import inputs, middleware, schemas, serializers
 from predictor.web.access import require_token
@@ -69,14 +69,14 @@ def _body(outcome: Outcome, sent: inputs.PredictInput) -> dict[str, Any]:
     names = sent.names or [None] * len(outcome.results)
     if sent.many:
         named = zip(outcome.results, names, strict=True)
-        return {"results": [_result(outcome, result, name) for result, name in named]}
+        return {"results": [_result(outcome, result, name, sent.options) for result, name in named]}
     result = outcome.results[0]
     if isinstance(result, PredictorError):
         raise result
-    return serializers.answer_json(result, outcome.model, names[0])
+    return serializers.answer_json(result, outcome.model, names[0], sent.options.threshold)
 
 
-def _result(outcome: Outcome, result: Any, name: str | None) -> dict[str, Any]:
+def _result(outcome: Outcome, result: Any, name: str | None, options: Options) -> dict[str, Any]:
     if isinstance(result, PredictorError):
         return serializers.named({"error": problem_json(result)}, name)
-    return serializers.answer_json(result, outcome.model, name)
+    return serializers.answer_json(result, outcome.model, name, options.threshold)

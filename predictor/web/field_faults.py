@@ -29,6 +29,9 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("files", "imgs", "photos", "pictures", "batch"), ("images", "image")),
     **dict.fromkeys(("urls", "uris", "links"), ("image_urls", "image_url")),
     **dict.fromkeys(("k", "n", "topn", "limit", "maxresults", "numresults", "numpredictions"), ("top_k",)),
+    **dict.fromkeys(
+        ("conf", "minscore", "minconfidence", "confidencethreshold", "scorethreshold"), ("threshold",)
+    ),
     **dict.fromkeys(("modelname", "modelid", "modelspec"), ("model",)),
     **dict.fromkeys(("modelversion", "versionid"), ("version",)),
     **dict.fromkeys(("verbose", "explain"), ("debug",)),
@@ -54,6 +57,9 @@ _WRONG = {
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
     "int_parsing_size": "is too large",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "list_type": "must be a list",
@@ -62,6 +68,7 @@ _WRONG = {
         "must be 1 to 64 letters, digits, dots, hyphens or underscores, the first a letter or digit"
     ),
 }
+_BOUNDS = ("ge", "le", "min_length")
 
 
 def sentence(error: ValidationError, fields: Collection[str]) -> str:
@@ -77,7 +84,8 @@ def sentence(error: ValidationError, fields: Collection[str]) -> str:
     if first["type"] == "extra_forbidden":
         strangers = [str(one["loc"][0]) for one in errors[:_LOOKED_AT] if one["type"] == first["type"]]
         return next((text for name in strangers if (text := _advice(name, fields))), _refused(name) + ".")
-    wrong = _WRONG.get(first["type"], "is not in the documented form").format(**first.get("ctx", {}))
+    bounds = {name: f"{bound:.12g}" for name, bound in first.get("ctx", {}).items() if name in _BOUNDS}
+    wrong = _WRONG.get(first["type"], "is not in the documented form").format(**bounds)
     return f"{shown(name) if name else 'The body'} {wrong}."
 
 

@@ -31,6 +31,9 @@ class Options(BaseModel):
 
     # Without `default` in the document: some generators take a field that has one for required.
     top_k: int | None = absent("Maximum number of classes in the answer; by default 5.", ge=1, le=1_000_000)
+    threshold: float | None = absent(
+        "Leave out classes with a lower confidence.", ge=0, le=1, allow_inf_nan=False
+    )
     model: ModelName | None = absent(f"The model's name; by default `{DEFAULT}`.")
     version: int | None = absent("The model's version; by default the live version.", ge=1)
     debug: bool | None = absent("Add details of how the answer was computed.")
@@ -137,11 +140,14 @@ class Answer(BaseModel):
     """The prediction for an image."""
 
     name: _FileName = None
-    predicted_label: str
-    confidence: float
+    predicted_label: str | None = Field(description="The first of `predictions`; null if there is none.")
+    confidence: float | None = Field(description="Of the first of `predictions`; null if there is none.")
     predictions: list[Score] = Field(description="The most confident class first.")
     model: ModelRef
     cached: bool = Field(description="Whether the answer came from the cache.")
+    abstained: bool | None = Field(
+        None, description="Whether all classes are below `threshold`; only if that was given."
+    )
     multi_label: bool | None = Field(
         None,
         description="True where the confidences are independent, so that any number of classes may apply.",

@@ -18,22 +18,28 @@ from predictor.store.state import Name
 from predictor.web import schemas
 
 
-def answer_json(prediction: Prediction, model: LoadedModel, name: str | None = None) -> dict[str, Any]:
+def answer_json(
+    prediction: Prediction, model: LoadedModel, name: str | None = None, threshold: float | None = None
+) -> dict[str, Any]:
     """A prediction as JSON (`schemas.Answer`).
 
     Args:
         prediction: what was predicted.
         model: what predicted it.
         name: the name of the image's file, if it has one.
+        threshold: the confidence that a class needs to be named; None for any.
     """
-    scores = described(prediction.ranked, prediction.labels)
+    ranked = [one for one in prediction.ranked if threshold is None or one[1] >= threshold]
+    scores = described(ranked, prediction.labels)
     answer: dict[str, Any] = {
-        "predicted_label": scores[0]["label"],
-        "confidence": scores[0]["confidence"],
+        "predicted_label": scores[0]["label"] if scores else None,
+        "confidence": scores[0]["confidence"] if scores else None,
         "predictions": scores,
         "model": schemas.model_json(model.version),
         "cached": prediction.cached,
     }
+    if threshold is not None:
+        answer["abstained"] = not scores
     if model.spec.multi_label:
         answer["multi_label"] = True
     if prediction.trace is not None:

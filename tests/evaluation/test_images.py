@@ -9,7 +9,7 @@ import pytest
 
 from predictor.errors import ImageTooLarge, InvalidImage, InvalidRequest
 from predictor.evaluation import images as module
-from predictor.evaluation.images import Picture, files_of, labelled, on_disk, unlabelled
+from predictor.evaluation.images import Picture, files_of, labelled, on_disk
 
 Tree = Callable[[dict[str, str]], Path]
 
@@ -156,28 +156,6 @@ def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(InvalidRequest, match="At most 2"):
         labelled({f"cat/{n}.jpg": bytes for n in range(3)})
-
-
-def test_unlabelled(tmp_path: Path) -> None:
-    """A folder stands for the images below it, without hidden ones and other files; a file for itself."""
-    for name in ("b/2.JPG", "a.png", ".hidden/3.jpg", "b/.4.jpg", "notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(name.encode())
-
-    found = unlabelled(tmp_path)
-    (single,) = unlabelled(tmp_path / "notes.txt")
-
-    assert [(one.name, one.truth, one.read()) for one in found] == [
-        (str(tmp_path / "a.png"), (), b"a.png"),
-        (str(tmp_path / "b" / "2.JPG"), (), b"b/2.JPG"),
-    ]
-    assert single.read() == b"notes.txt"
-
-
-def test_nothing_unlabelled(tmp_path: Path) -> None:
-    """A folder without images is refused by its name."""
-    with pytest.raises(InvalidRequest, match=f"folder {tmp_path.name}"):
-        unlabelled(tmp_path)
 
 
 KILO = 1000

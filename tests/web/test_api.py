@@ -298,6 +298,45 @@ class TestOptions:
 
         assert counts == [1, 2, 3, 4, 1000]
 
+    def test_threshold(self, client: FlaskClient, picture: bytes) -> None:
+        """`threshold` leaves out the classes below it, from query, JSON and form, and from kept answers."""
+        first, second = client.post("/predict?top_k=2", data=picture).get_json()["predictions"]
+        between = (first["confidence"] + second["confidence"]) / 2
+
+        answers = [
+            client.post(f"/predict?top_k=2&threshold={between}", data=picture).get_json(),
+            client.post(
+                "/predict?threshold=0", json={"image": b64(picture), "top_k": 2, "threshold": between}
+            ).get_json(),
+            client.post("/predict", data=files(picture, top_k=2, threshold=between)).get_json(),
+        ]
+        reached = client.post(f"/predict?top_k=1&threshold={first['confidence']}", data=picture).get_json()
+        wide = client.post("/predict?top_k=2&threshold=0", data=picture).get_json()
+
+        assert [answer["predictions"] for answer in (*answers, reached)] == [[first]] * 4
+        assert [answer["abstained"] for answer in (*answers, wide)] == [False] * 4
+        assert wide["predictions"] == [first, second]
+        assert [answer["cached"] for answer in (*answers, wide)] == [True] * 4
+
+    def test_no_class_left(self, client: FlaskClient, picture: bytes) -> None:
+        """An answer without a class says that it abstains; each image of a request is judged by itself."""
+        sent = {"images": [b64(picture), b64(noise_png(40, 30)), "?"], "fresh": True}
+        sure = [one.get("confidence") for one in client.post("/predict", json=sent).get_json()["results"]]
+
+        found = client.post("/predict", json=sent | {"threshold": min(sure[:2]) + 1e-6}).get_json()["results"]
+        none = client.post("/predict?threshold=1", data=picture).get_json()
+
+        assert sorted(one["abstained"] for one in found[:2]) == [False, True]
+        assert found[2]["error"]["code"] == "invalid_request"
+        assert (none["predicted_label"], none["confidence"], none["predictions"]) == (None, None, [])
+        assert none["abstained"] is True
+
+    def test_page_has_no_threshold(self, client: FlaskClient, picture: bytes) -> None:
+        """The page's form shows the classes whatever threshold comes with it."""
+        page = client.post("/", data=files(picture, threshold="1"))
+
+        assert "tiger cat" in page.text
+
     def test_model_and_version(self, client: FlaskClient, picture: bytes) -> None:
         """The live model can be named; another one is not found."""
         post = {
@@ -309,7 +348,21 @@ class TestOptions:
         assert post["model=other"].get_json()["code"] == "model_not_found"
 
     @pytest.mark.parametrize(
-        "query", ["top_k=0", "top_k=five", "top_k=1.5", "topk=3", "version=0", "model=a/b", "top_k=1&top_k=2"]
+        "query",
+        [
+            "top_k=0",
+            "top_k=five",
+            "top_k=1.5",
+            "topk=3",
+            "version=0",
+            "model=a/b",
+            "top_k=1&top_k=2",
+            "threshold=-0.1",
+            "threshold=1.1",
+            "threshold=nan",
+            "threshold=inf",
+            "threshold=half",
+        ],
     )
     def test_wrong_options(self, client: FlaskClient, picture: bytes, query: str) -> None:
         """A wrong or unknown option is refused by its name instead of passed over."""

@@ -36,7 +36,7 @@ def test_most_helpful() -> None:
         schemas.check(schemas.PredictRequest, {"signature_name": "a", "instances": []}, strict=True)
 
 
-@pytest.mark.parametrize("name", ["threshold", "prompt", "x"])
+@pytest.mark.parametrize("name", ["temperature", "prompt", "x"])
 def test_like_none(name: str) -> None:
     """A field that resembles none of ours is only named."""
     assert refusal(name) == f"{name} is not a field that is known here."

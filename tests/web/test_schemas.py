@@ -19,6 +19,15 @@ from predictor.web import schemas
         ({"top_k": 10**9}, "top_k must be at most 1000000."),
         ({"top_k": "5"}, "top_k must be a whole number."),
         ({"top_k": 1.5}, "top_k must be a whole number."),
+        ({"threshold": -1}, "threshold must be at least 0."),
+        ({"threshold": 1.1}, "threshold must be at most 1."),
+        ({"threshold": "0.5"}, "threshold must be a number."),
+        ({"threshold": True}, "threshold must be a number."),
+        ({"threshold": float("nan")}, "threshold must be a number."),
+        (
+            {"min_confidence": 0.5},
+            "min_confidence is not a field that is known here; did you mean threshold?",
+        ),
         ({"topk": 5}, "topk is not a field that is known here; did you mean top_k?"),
         (
             {"model": "a/b"},

@@ -1,0 +1,139 @@
+"""A file of rows that a killed run leaves behind so that another can go on with it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from predictor.bulk.rows import Form, Row, written
+from predictor.errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a file has of a run.
+
+    Attributes:
+        names: how often it has a whole row for each name.
+        failed: how many of them have an error.
+        size: bytes of the whole rows, with the heading.
+    """
+
+    names: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    size: int = 0
+
+    def rest(self, names: Iterable[str]) -> Iterator[str]:
+        """The names that have no row yet; a name that is there twice needs two rows."""
+        left = Counter(self.names)
+        for name in names:
+            if left[written(name)] > 0:
+                left[written(name)] -= 1
+            else:
+                yield name
+
+
+def done(path: Path, form: Form, top_k: int) -> Done:
+    """Read how far a run came that may have been killed at any byte.
+
+    Args:
+        path: its file; it may be missing.
+        form: how the file is written.
+        top_k: the classes that a row has unless the model has fewer. A last row of fewer is not relied on.
+
+    Raises:
+        InvalidRequest: the file was not written by such a run.
+        OSError: it cannot be read.
+    """
+    if not path.exists():
+        return Done()
+    with path.open("rb") as file:
+        heading = form.heading.encode()
+        start = file.read(len(heading))
+        if start != heading:
+            if heading.startswith(start):
+                return Done()
+            raise _other(path)
+        try:
+            return _counted(_records(file, form), form, top_k)
+        except ValueError as error:
+            raise _other(path) from error
+
+
+def _counted(records: Iterable[bytes], form: Form, top_k: int) -> Done:
+    names, failed = Counter[str](), 0
+    size = before = len(form.heading.encode())
+    name, whole = "", True
+    for record in records:
+        name, rank, wrong = form.read(record.decode().removesuffix("\n"))
+        if rank <= 1:
+            names[name] += 1
+            failed += wrong
+            before = size
+        whole = rank == 0 or rank >= top_k
+        size += len(record)
+    if not whole:
+        names[name] -= 1
+    return Done(names, failed, size if whole else before)
+
+
+def _records(file: BinaryIO, form: Form) -> Iterator[bytes]:
+    """The whole lines; an end of line in quotes does not end them, where the form has such."""
+    record = b""
+    for line in file:
+        record += line
+        if line.endswith(b"\n") and not (form.quotes and record.count(b'"') % 2):
+            yield record
+            record = b""
+
+
+def _other(path: Path) -> InvalidRequest:
+    return InvalidRequest(
+        f"{path.name} is not a file of this form that predict wrote, so it is not continued. Give another "
+        "file, or leave out --resume to overwrite it."
+    )
+
+
+class RowFile:
+    """A file to which rows are written, each at once. To be used as a context manager.
+
+    Args:
+        path: the file.
+        form: how it is written.
+        kept: what of it stays; by default nothing.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, path: Path, form: Form, kept: Done | None = None) -> None:
+        self._form = form
+        size = kept.size if kept else 0
+        self._file = path.open("r+b" if size else "wb")
+        if size:
+            self._file.seek(size)
+            self._file.truncate()
+        else:
+            self._put(form.heading)
+
+    def __enter__(self) -> "RowFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write(self, row: Row) -> None:
+        """Write a row, so that it outlives this process.
+
+        Raises:
+            OSError: the disk is full, or it cannot be written.
+        """
+        self._put("".join(f"{line}\n" for line in self._form.lines(row)))
+
+    def _put(self, text: str) -> None:
+        self._file.write(text.encode())
+        self._file.flush()

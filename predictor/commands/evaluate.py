@@ -1,0 +1,126 @@
+"""`evaluate` and `tune`: how well a model does on labelled images, and with which preprocessing best."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from predictor.commands.options import FILE, OUT, URL, beside_model, of_service, reached, together, told
+from predictor.config import Settings
+from predictor.cores import cores
+from predictor.evaluation import images
+from predictor.evaluation import report as reports
+from predictor.evaluation.images import Picture, labelled, on_disk
+from predictor.evaluation.predictors import RemoteModel, opened
+from predictor.evaluation.report import evaluate
+from predictor.evaluation.runner import Progress
+from predictor.evaluation.tables import Classes
+from predictor.evaluation.tune import Tuner, sample
+from predictor.image.decode import Limits
+
+Step = Progress | dict[str, Any]
+
+_threads = click.option(
+    "--threads", type=click.IntRange(1), default=cores(), help="Images processed at a time."
+)
+_of_report = together(
+    click.argument("pictures", type=click.Path(exists=True, path_type=Path)),
+    click.option("--limit", type=click.IntRange(1), help="Maximum number of images that are used."),
+    click.option("--json", "json_path", type=OUT, help="Write the report as JSON to this file."),
+    click.option("--html", "html_path", type=OUT, help="Write the report as an HTML page to this file."),
+)
+
+
+@click.command(name="evaluate")
+@_of_report
+@click.option("--model", type=FILE, help="ONNX file that runs on this machine instead of a service.")
+@beside_model
+@_threads
+@click.option("--url", default=URL, help="URL of a running service.")
+@of_service
+def evaluate_command(
+    pictures: Path, model: Path | None, url: str, name: str, token: str | None, **given: Any
+) -> None:
+    """Measure accuracy, confusions, calibration and latency of a model.
+
+    PICTURES is a folder with a folder for each class, a ZIP file of one, or a CSV file with the columns file
+    and label. A flat folder works if each file name begins with its class.
+    """
+    with told():
+        chosen = _pictures(pictures, given["limit"])
+        local = None if model is None else opened(model, given["labels"], given["preprocessing"])
+        source = local or RemoteModel(reached(url, token), name, f"{name} of {url}")
+        steps = evaluate(chosen, Classes(source.labels(chosen)), source.classify, given["threads"])
+        report = {"model": source.about} | _followed(steps)
+    _say(reports.evaluation_lines(report), report)
+    _write(report, f"{source.title} on {pictures.name}", given)
+
+
+@click.command(name="tune")
+@_of_report
+@click.option("--model", type=FILE, required=True, help="The ONNX file.")
+@beside_model
+@_threads
+@click.option("--out", type=OUT, help="Write the best preprocessing to this file, for an upload.")
+def tune_command(pictures: Path, model: Path, out: Path | None, **given: Any) -> None:
+    """Find the preprocessing with which a model is most accurate.
+
+    PICTURES is the same as for evaluate.
+    """
+    with told():
+        chosen = _pictures(pictures, given["limit"])
+        local = opened(model, given["labels"], given["preprocessing"])
+        tuner = Tuner(local.spec, local.run, Limits.of(Settings()), given["threads"])
+        report = {"model": local.about} | _followed(tuner.tune(chosen))
+    _say(reports.ranking_lines(report), report)
+    _write(report, f"{local.title} on {pictures.name}", given)
+    if out is not None:
+        _save(out, json.dumps(report["candidates"][0]["preprocessing"], indent=1) + "\n")
+
+
+def _pictures(path: Path, limit: int | None) -> list[Picture]:
+    if path.suffix.lower() == ".zip":
+        found = labelled(images.files_of(path, Limits.of(Settings()).max_bytes))
+    else:
+        found = on_disk(path)
+    return sample(found, limit or len(found))
+
+
+def _followed(steps: Iterator[Step]) -> dict[str, Any]:
+    """Show a progress bar where somebody looks on; the report."""
+    first = next(steps)
+    if not isinstance(first, Progress):
+        return first
+    report: dict[str, Any] = {}
+    with click.progressbar(length=first.of, file=sys.stderr, label="Runs") as bar:
+        bar.update(first.done)
+        for step in steps:
+            if isinstance(step, Progress):
+                bar.update(step.done - bar.pos)
+            else:
+                report = step
+    return report
+
+
+def _say(lines: Iterator[str], report: Mapping[str, Any]) -> None:
+    for line in lines:
+        click.echo(line)
+    for line in reports.problem_lines(report):
+        click.echo(line, err=True)
+
+
+def _write(report: dict[str, Any], about: str, given: Mapping[str, Any]) -> None:
+    if given["json_path"] is not None:
+        _save(given["json_path"], json.dumps(report, indent=1) + "\n")
+    if given["html_path"] is not None:
+        _save(given["html_path"], reports.html_page(report, about=about))
+
+
+def _save(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error

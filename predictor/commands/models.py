@@ -1,0 +1,152 @@
+"""The models of a service: list, upload, switch, delete."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from predictor.commands.options import FILE, URL, client, together, token, told
+
+_ANY = click.Path(exists=True, path_type=Path)
+_GAP = 2  # spaces between columns
+
+_of_change = together(
+    click.option("--url", default=URL, help="URL of the service."),
+    token("PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN"),
+    click.option("--json", "as_json", is_flag=True, help="Print the service's answer as JSON."),
+)
+
+
+@click.command()
+@click.argument("model", type=_ANY)
+@click.argument("files", type=FILE, nargs=-1)
+@click.option("--labels", type=FILE, help="The labels of the model, in any supported format.")
+@click.option("--preprocessing", type=FILE, help="The preprocessing, in any supported format.")
+@click.option("--name", default="default", help="Name of the model on the service.")
+@click.option("--file", help="Which .onnx file of several is the model.")
+@_of_change
+def upload(model: Path, files: tuple[Path, ...], name: str, file: str | None, **given: Any) -> None:
+    """Upload a model; once this ends, every worker serves it.
+
+    MODEL is an .onnx file, a ZIP file, or a folder, all of whose files are sent. FILES are what else belongs
+    to it, such as weights.
+    """
+    fields = {"name": name} | ({} if file is None else {"file": file})
+    with told(), client(given["url"], given["token"]) as service:
+        answer = service.upload(
+            model, *files, labels=given["labels"], preprocessing=given["preprocessing"], **fields
+        )
+    _say(answer, given["as_json"], lambda: _uploaded(answer))
+
+
+def _uploaded(answer: Mapping[str, Any]) -> Iterator[str]:
+    known = " already; these are its files" if answer.get("unchanged") else ""
+    yield f"Version {answer['version']} of {_plain(answer['name'])} is live{known}."
+    report = answer.get("report") or {}
+    yield from (f"Adapted: {_plain(said)}" for said in report.get("adapted") or ())
+    yield from (f"Warning: {_plain(said)}" for said in report.get("warnings") or ())
+
+
+@click.command()
+@click.argument("name", required=False)
+@_of_change
+def models(name: str | None, **given: Any) -> None:
+    """List the models of a service and their versions, or those of the model NAME."""
+    with told(), client(given["url"], given["token"]) as service:
+        found = service.models() if name is None else [service.model(name)]
+    _say({"models": found} if name is None else found[0], given["as_json"], lambda: _table(_listed(found)))
+
+
+_HEADING = ("NAME", "VERSION", "STATE", "CLASSES", "CREATED", "MODEL", "DIGEST")
+_DIGEST = len("sha256:") + 12
+
+
+def _listed(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    return [
+        (
+            str(model["name"]),
+            str(one["version"]),
+            _state(one),
+            str(one["classes"] or ""),
+            str(one["created"] or "")[:19],
+            str(one["model"]),
+            str(one["digest"])[:_DIGEST],
+        )
+        for model in found
+        for one in model["versions"]
+    ]
+
+
+def _state(version: Mapping[str, Any]) -> str:
+    if version["quarantined"]:
+        return "quarantined"
+    return "live" if version["live"] else ""
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Columns on a terminal; in a pipe, cells with tabs between them, for `cut` and `awk`."""
+    cells = [tuple(map(_plain, row)) for row in (_HEADING, *rows)]
+    if not sys.stdout.isatty():
+        yield from map("\t".join, cells)
+        return
+    widths = [max(map(len, column)) + _GAP for column in zip(*cells, strict=True)]
+    for row in cells:
+        line = "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield click.style(line, bold=(row is cells[0]) or None, fg="green" if "live" in row else None)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("version", type=click.IntRange(1))
+@_of_change
+def activate(name: str, version: int, **given: Any) -> None:
+    """Make a version of a model the live one, in every worker."""
+    with told(), client(given["url"], given["token"]) as service:
+        answer = service.activate(version, name)
+    _say(answer, given["as_json"], lambda: iter((f"Version {version} of {name} is live.",)))
+
+
+@click.command()
+@click.argument("name")
+@_of_change
+def rollback(name: str, **given: Any) -> None:
+    """Make the version of a model the live one that was live before."""
+    with told(), client(given["url"], given["token"]) as service:
+        answer = service.rollback(name)
+    _say(answer, given["as_json"], lambda: iter((f"Version {answer['version']} of {name} is live.",)))
+
+
+@click.command()
+@click.argument("name")
+@click.argument("version", type=click.IntRange(1), required=False)
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+@_of_change
+def delete(name: str, version: int | None, *, yes: bool, **given: Any) -> None:
+    """Delete a version that is not live; without VERSION, the model with all its versions.
+
+    On a terminal it asks before it deletes a whole model.
+    """
+    if version is None and not yes and sys.stdin.isatty():
+        click.confirm(f"Delete {name} with all its versions?", abort=True, err=True)
+    with told(), client(given["url"], given["token"]) as service:
+        answer = service.delete(name, version)
+    what = f"The model {name}" if version is None else f"Version {version} of {name}"
+    _say(answer, given["as_json"], lambda: iter((f"{what} is deleted.",)))
+
+
+def _say(answer: Mapping[str, Any], as_json: bool, lines: Callable[[], Iterator[str]]) -> None:
+    for line in [json.dumps(answer, indent=1)] if as_json else lines():
+        click.echo(line)
+
+
+def _plain(text: object) -> str:
+    """A text of the service that cannot move the cursor of a terminal, nor end a cell."""
+    shown = str(text)
+    return shown if shown.isprintable() else ascii(shown)
+
+
+COMMANDS = (upload, models, activate, rollback, delete)
+"""All commands of this file."""

@@ -1,0 +1,83 @@
+"""What several commands share: options, the service's client, and how errors are told."""
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from predictor.client import Client
+from predictor.client_types import ServiceError, Unreachable
+from predictor.errors import PredictorError
+from predictor.readers import names
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
+URL = "http://127.0.0.1:8080"
+_SECONDS = 120.0
+
+_Command = Callable[..., None]
+_Option = Callable[[_Command], _Command]
+
+
+def together(*options: _Option) -> _Option:
+    """Options that several commands take."""
+    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def token(*variables: str) -> _Option:
+    """The option --token, with the environment variables that stand in for it, the first that is set."""
+    return click.option(
+        "--token", envvar=list(variables), show_envvar=True, help="The service's bearer token."
+    )
+
+
+beside_model = together(
+    click.option("--labels", type=FILE, help="The labels of the model, in any supported format."),
+    click.option("--preprocessing", type=FILE, help="The preprocessing, in any supported format."),
+)
+of_service = together(
+    click.option("--name", default="default", help="Name of the model on the service."),
+    token("PREDICTOR_PREDICT_TOKEN", "PREDICTOR_ADMIN_TOKEN"),
+)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """End with the sentence of an error, and without a stack."""
+    try:
+        yield
+    except (PredictorError, ServiceError) as error:
+        raise click.ClickException(error.detail) from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or 'A file'}: {error.strerror}.") from error
+
+
+def client(url: str, given: str | None) -> Client:
+    """A service's client.
+
+    Args:
+        url: where the service is.
+        given: its token; of several with commas between them, as the service's settings have them, the first.
+    """
+    return Client(url, next(iter(names(given or "")), None), timeout=_SECONDS)
+
+
+def reached(url: str, given: str | None) -> Client:
+    """The client of a service that answers.
+
+    Raises:
+        ClickException: nothing answers at the URL. Predictions would try again for a while.
+    """
+    found = client(url, given)
+    try:
+        found.check()
+    except Unreachable as error:
+        if not error.status:
+            raise click.ClickException("The service cannot be reached; check its URL.") from error
+    except ServiceError:
+        pass  # It may be busy; a prediction waits until it is not.
+    return found

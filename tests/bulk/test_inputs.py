@@ -1,0 +1,83 @@
+"""Words of a command line become names of images, lazily and in a fixed order."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from predictor.bulk.inputs import Reader, names
+from predictor.config import Settings
+from predictor.errors import FetchBlocked, InvalidImage, InvalidRequest
+
+
+def put(folder: Path, *files: str) -> None:
+    """Write files whose bytes are their names."""
+    for name in files:
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).write_bytes(name.encode())
+
+
+def test_folder(tmp_path: Path) -> None:
+    """A folder stands for the images below it, without hidden ones and other files; a file for itself."""
+    put(tmp_path, "b/2.JPG", "a.png", ".hidden/3.jpg", "b/.4.jpg", "notes.txt", "b.jpg", "x.jpg/1.webp")
+    expected = [str(tmp_path / name) for name in ("a.png", "b/2.JPG", "b.jpg", "x.jpg/1.webp")]
+
+    assert list(names([f"{tmp_path}/"])) == expected
+    assert list(names(["HTTPS://a.test/x", str(tmp_path / "notes.txt"), str(tmp_path)])) == [
+        "HTTPS://a.test/x",
+        str(tmp_path / "notes.txt"),
+        *expected,
+    ]
+
+
+def test_links(tmp_path: Path) -> None:
+    """A link to a file is an image, and one to a folder is not followed, for it may lead in a circle."""
+    put(tmp_path, "deep/1.jpg")
+    (tmp_path / "deep" / "2.jpg").symlink_to(tmp_path / "deep" / "1.jpg")
+    (tmp_path / "deep" / "circle").symlink_to(tmp_path)
+    (tmp_path / "deep" / "gone.jpg").symlink_to(tmp_path / "nothing")
+
+    assert [Path(name).name for name in names([str(tmp_path)])] == ["1.jpg", "2.jpg"]
+
+
+def test_no_images(tmp_path: Path) -> None:
+    """A folder without images is refused by its name, before any image of another is given."""
+    put(tmp_path, "full/1.jpg", "empty/notes.txt")
+
+    with pytest.raises(InvalidRequest, match="folder empty"):
+        names([str(tmp_path / "full"), str(tmp_path / "empty")])
+
+
+def test_lazy(tmp_path: Path) -> None:
+    """A folder is read when its first name is taken."""
+    put(tmp_path, "a/1.jpg", "b/1.jpg")
+    found = names([str(tmp_path)])
+    first = list(itertools.islice(found, 1))
+    put(tmp_path, "b/2.jpg")
+
+    assert [*first, *found] == [str(tmp_path / name) for name in ("a/1.jpg", "b/1.jpg", "b/2.jpg")]
+
+
+def test_folder_that_cannot_be_read(tmp_path: Path) -> None:
+    """A folder that cannot be read has its own name, and its row says so."""
+    put(tmp_path, "a.jpg", "closed/b.jpg")
+    found = names([str(tmp_path)])
+    assert next(found) == str(tmp_path / "a.jpg")
+    for file in (tmp_path / "closed").iterdir():
+        file.unlink()
+    (tmp_path / "closed").rmdir()
+
+    assert list(found) == [str(tmp_path / "closed")]
+
+
+def test_read(tmp_path: Path) -> None:
+    """Files are read and URLs downloaded as the settings say; what cannot be read says so."""
+    put(tmp_path, "a.jpg")
+    reader = Reader(Settings())
+
+    assert reader.read(str(tmp_path / "a.jpg")) == b"a.jpg"
+    for name in (str(tmp_path), str(tmp_path / "gone.jpg"), "a\0b.jpg"):
+        with pytest.raises(InvalidImage, match="cannot be read"):
+            reader.read(name)
+    with pytest.raises(FetchBlocked):
+        reader.read("http://127.0.0.1/x.jpg")
