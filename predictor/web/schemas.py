@@ -175,6 +175,12 @@ class Results(BaseModel):
     results: list[Answer | Failure]
 
 
+def is_form(request: Request) -> bool:
+    """Whether the body is an urlencoded form; `curl -d` declares JSON as one, too."""
+    declared = request.mimetype == "application/x-www-form-urlencoded"
+    return declared and not request.get_data().lstrip().startswith(b"{")
+
+
 def body(request: Request, schema: type[BaseModel]) -> Any:
     """Validate a request's JSON body.
 
