@@ -35,7 +35,7 @@ class Options(BaseModel):
     version: int | None = absent("The model's version; by default the live version.", ge=1)
     debug: bool | None = absent("Add details of how the answer was computed.")
     fresh: bool | None = absent("Neither look the answer up in the cache nor keep it.")
-    exact: bool | None = absent("Decode JPEGs whole, also large ones; slower.")
+    exact: bool | None = absent("Decode JPEGs whole, also large ones, and resize images whole; slower.")
 
 
 WAYS = ("image_url", "image", "image_urls", "images")
