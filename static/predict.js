@@ -207,6 +207,9 @@ function choose() {
   history.replaceState(history.state, "", target.search);
   byId("chip").textContent = `${name} v${option.dataset.version}`;
   byId("classes")?.remove();
+  for (const url of document.querySelectorAll(".predict-url")) {
+    url.textContent = target.search ? `'${url.dataset.url}${target.search}'` : url.dataset.url;
+  }
   repeat?.(true);
 }
 

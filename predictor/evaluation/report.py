@@ -59,6 +59,8 @@ def _nothing(found: Sequence[ImageResult]) -> str:
     first = next((one for one in found if one.problem), None)
     if first is None:
         return "No image could be evaluated. The images have no labels."
+    if len(found) == 1:
+        return f"The file could not be evaluated. {shown(first.name)}: {first.problem}"
     count = f"None of the {len(found)} files could be evaluated."
     return f"{count} The first is {shown(first.name)}: {first.problem}"
 

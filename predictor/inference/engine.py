@@ -80,7 +80,9 @@ class Engine:
         if version is not None and (model is None or version != model.version.version):
             return self._other(name, version)
         if model is None:
-            raise ModelNotFound("No model has that name, or none of its versions can serve.")
+            raise ModelNotFound(
+                "No model has that name, or it is not loaded, or none of its versions can serve."
+            )
         return model
 
     def predict(

@@ -4,7 +4,7 @@ import re
 from typing import Any, Literal
 
 from flask import Blueprint, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from predictor.config import Settings
 from predictor.errors import (
@@ -41,6 +41,9 @@ _ERRORS = (
 )  # fmt: skip
 
 
+_EXAMPLE: dict[str, Any] = {"inputs": "https://example.com/cat.jpg", "parameters": {"top_k": 3}}
+
+
 class ModelPath(BaseModel):
     """The model in a path."""
 
@@ -58,6 +61,8 @@ class ClassificationParameters(BaseModel):
 
 class ClassificationRequest(BaseModel):
     """An image with parameters."""
+
+    model_config = ConfigDict(json_schema_extra={"x-examples": [_EXAMPLE]})
 
     inputs: str = Field(description="The image in base64, as a data: URL, or its URL.")
     parameters: ClassificationParameters | None = absent("What may be chosen.")

@@ -42,7 +42,7 @@ class UploadForm(UploadRequest):
 class ActivateRequest(BaseModel):
     """The version to activate."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"x-examples": [{"version": 1}]})
 
     version: int = Field(ge=1, description="The version.")
 

@@ -127,7 +127,7 @@ def _revise(models: Blueprint, worker: Worker) -> None:
         path=model_schemas.ModelPath,
         query=model_schemas.RevisionOptions,
         bodies={
-            "application/json": {"type": "object"},
+            "application/json": {"type": "object", "x-examples": [{"size": [224, 224], "resize": "stretch"}]},
             "application/x-www-form-urlencoded": model_schemas.RevisionForm,
         },
         answers={"application/json": model_schemas.Uploaded},
@@ -193,7 +193,7 @@ def _requested() -> model_schemas.ActivateRequest:
     """The version to activate: JSON, or the page's form."""
     found: model_schemas.ActivateRequest
     request.max_content_length = _MAX_BODY_BYTES
-    if request.mimetype == "application/x-www-form-urlencoded":
+    if schemas.is_form(request):
         found = schemas.check(model_schemas.ActivateRequest, dict(request.form), strict=False)
     else:
         found = schemas.body(request, model_schemas.ActivateRequest)

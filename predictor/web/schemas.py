@@ -38,7 +38,7 @@ class Options(BaseModel):
     version: int | None = absent("The model's version; by default the live version.", ge=1)
     debug: bool | None = absent("Add details of how the answer was computed.")
     fresh: bool | None = absent("Neither look the answer up in the cache nor keep it.")
-    exact: bool | None = absent("Decode JPEGs whole, also large ones; slower.")
+    exact: bool | None = absent("Decode JPEGs whole, also large ones, and resize images whole; slower.")
 
 
 WAYS = ("image_url", "image", "image_urls", "images")
@@ -179,6 +179,12 @@ class Results(BaseModel):
     """Answers in the order in which the images were sent; an invalid image does not fail the others."""
 
     results: list[Answer | Failure]
+
+
+def is_form(request: Request) -> bool:
+    """Whether the body is an urlencoded form; `curl -d` declares JSON as one, too."""
+    declared = request.mimetype == "application/x-www-form-urlencoded"
+    return declared and not request.get_data().lstrip().startswith(b"{")
 
 
 def body(request: Request, schema: type[BaseModel]) -> Any:

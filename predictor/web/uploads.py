@@ -59,7 +59,7 @@ def revision(request: Request) -> tuple[int | None, str]:
         InvalidRequest: the request is not of the documented kind.
     """
     request.max_content_length = COMPANION_BYTES
-    if request.mimetype == "application/x-www-form-urlencoded":
+    if schemas.is_form(request):
         form: model_schemas.RevisionForm = schemas.check(
             model_schemas.RevisionForm, dict(request.form), strict=False
         )

@@ -52,3 +52,11 @@ def test_nothing_to_judge() -> None:
         evaluation([ImageResult("a.jpg", None, None, "lion is not a class of the model.")], CLASSES, 1.0)
     with pytest.raises(InvalidRequest, match="The images have no labels"):
         evaluation([judged(None, 1)], CLASSES, 1.0)
+
+
+def test_nothing_of_one_file() -> None:
+    """A single file that cannot be judged is not counted, but named with its problem."""
+    problem = "The file could not be evaluated. bad.jpg: The image is empty."
+
+    with pytest.raises(InvalidRequest, match=f"^{problem}$"):
+        evaluation([ImageResult("bad.jpg", 3, None, "The image is empty.")], CLASSES, seconds=0.5)

@@ -200,6 +200,20 @@ def test_revision_unchanged(client: FlaskClient, dogs: bytes) -> None:
     assert [(one["version"], one["unchanged"]) for one in answers] == [(3, False), (3, True)]
 
 
+def test_json_declared_as_a_form(client: FlaskClient, dogs: bytes) -> None:
+    """`curl -d` sends JSON as an urlencoded form; the bytes decide."""
+    upload(client, dogs)
+    form = "application/x-www-form-urlencoded"
+
+    for body in ('{"version": 1}', ' {"version": 2}', "version=1"):
+        answer = client.post("/models/default/activate", data=body, content_type=form)
+        assert str(answer.get_json()["version"]) in body
+    known = client.get("/models/default").get_json()["versions"][0]["preprocessing"]
+    preprocessing = json.dumps(known | {"resize": "stretch"})
+    answer = client.post("/models/default/preprocessing?version=2", data=preprocessing, content_type=form)
+    assert answer.get_json()["version"] == 3
+
+
 class TestDeleteName:
     """A name is removed with all its versions, and nothing of it is left."""
 

@@ -51,9 +51,13 @@ def test_picker(home: Page, cat_file: FilePayload, shows_cat: Callable[[Page], N
         expect(home.locator(VERDICT)).to_have_text(label)
         expect(home.locator("#model")).to_have_text(model)
     expect(home.locator(".chip")).to_contain_text("dogs v1")
+    for code in home.locator(".script code").all():
+        expect(code).to_contain_text("/predict?model=dogs&version=1'")
 
     home.reload()
     expect(home.locator("#choose-model")).to_have_value("dogs/1")
+    for code in home.locator(".script code").all():
+        expect(code).to_contain_text("/predict?model=dogs&version=1'")
     expect(home.locator(".chip")).to_contain_text("dogs v1")
     home.select_option("#choose-model", "default")
     home.set_input_files("#image", cat_file)

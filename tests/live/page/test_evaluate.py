@@ -97,6 +97,9 @@ def test_folder_tune_publish(evaluate: Page, own: Service, tmp_path: Path) -> No
     rows = evaluate.locator("#outcome .candidates tbody tr")
     expect(rows.first).to_be_visible()
     assert rows.count() >= 12
+    evaluate.set_viewport_size({"width": 390, "height": 844})
+    assert evaluate.evaluate("document.documentElement.scrollWidth") == 390
+    evaluate.set_viewport_size({"width": 1280, "height": 900})
     # The first row may be what the model has now, which cannot be published again.
     chosen = rows.nth(0 if rows.first.locator("form.publish").count() else 1)
     chosen.get_by_role("button", name="Use this").click()
