@@ -25,8 +25,13 @@ _FORWARDED = (
 )  # fmt: skip
 
 
-def require_token(request: Request, tokens: tuple[str, ...]) -> None:
+def require_token(request: Request, tokens: tuple[str, ...], kind: str = "token") -> None:
     """Let a request pass if no token is set or if it carries one of them.
+
+    Args:
+        request: the request.
+        tokens: those that will do.
+        kind: what such a token is called.
 
     Raises:
         Unauthorized: the token is missing or wrong.
@@ -34,7 +39,7 @@ def require_token(request: Request, tokens: tuple[str, ...]) -> None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     # The server hands the header's bytes over as Latin-1.
     sent = given.strip().encode("latin-1", "replace") if scheme.lower() == "bearer" else b""
-    _check_token(sent, tokens)
+    _check_token(sent, tokens, kind)
 
 
 def require_page_token(request: Request, tokens: tuple[str, ...]) -> None:
@@ -56,12 +61,14 @@ def require_page_token(request: Request, tokens: tuple[str, ...]) -> None:
         request.environ[ADMIT] = lambda _token: None
 
 
-def _check_token(given: bytes, tokens: tuple[str, ...]) -> None:
+def _check_token(given: bytes, tokens: tuple[str, ...], kind: str = "token") -> None:
     sent = _digest(given)
     # All are compared, so that the time tells neither which one came near nor how long it is.
     known = [hmac.compare_digest(sent, _digest(token.encode())) for token in tokens]
     if tokens and not any(known):
-        raise Unauthorized("A valid token is required; scripts send the header Authorization: Bearer TOKEN.")
+        raise Unauthorized(
+            f"A valid {kind} is required; scripts send the header Authorization: Bearer TOKEN."
+        )
 
 
 def _digest(token: bytes) -> bytes:
@@ -78,7 +85,7 @@ def require_admin(request: Request, settings: Settings) -> None:
     """
     _refuse_other_sites(request)
     if settings.admin_tokens:
-        require_token(request, settings.admin_tokens)
+        require_token(request, settings.admin_tokens, "admin token (PREDICTOR_ADMIN_TOKEN)")
     elif not _direct(request, settings):
         raise Forbidden(
             "Without an admin token, only a direct request from the service's own machine may change models. "

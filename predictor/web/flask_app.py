@@ -191,7 +191,7 @@ def _http_error(error: HTTPException) -> Response:
         404: "This URL does not exist.",
         405: f"This URL accepts only {_methods(error)}.",
     }.get(status, "The request is invalid.")
-    problem = _problem(_HTTP_CODES.get(status, default.code), error.name, status, detail)
+    problem = _problem(_HTTP_CODES.get(status, default.code), error.name.capitalize(), status, detail)
     return _respond(problem, headers)
 
 

@@ -202,6 +202,8 @@ def parse(data: bytes, schema: type[BaseModel]) -> Any:
     Raises:
         InvalidRequest: it is no JSON, or the message names the first field that is wrong.
     """
+    if not data.strip():
+        raise InvalidRequest("The body is empty; send a JSON object.")
     try:
         values = json.loads(data, parse_float=_number)
     except json.JSONDecodeError as error:
