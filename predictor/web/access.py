@@ -9,7 +9,7 @@ import hmac
 import ipaddress
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, request
+from flask import Flask, Request
 from werkzeug.sansio.utils import host_is_trusted
 
 from predictor.config import Settings

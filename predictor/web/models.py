@@ -190,10 +190,11 @@ def _name(name: str) -> str:
 
 
 def _requested() -> model_schemas.ActivateRequest:
-    """The version to activate: JSON, or the page's form."""
+    """The version to activate: the page's form, or JSON, which `curl -d` declares to be a form, too."""
     found: model_schemas.ActivateRequest
     request.max_content_length = _MAX_BODY_BYTES
-    if request.mimetype == "application/x-www-form-urlencoded":
+    form = request.mimetype == "application/x-www-form-urlencoded"
+    if form and not request.get_data().lstrip().startswith(b"{"):
         found = schemas.check(model_schemas.ActivateRequest, dict(request.form), strict=False)
     else:
         found = schemas.body(request, model_schemas.ActivateRequest)
