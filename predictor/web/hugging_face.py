@@ -97,7 +97,11 @@ def blueprint(worker: Worker) -> Blueprint:
         require_token(asked, worker.settings.predict_tokens)
         image, chosen = _read(asked, worker.settings)
         model = worker.engine.model(name)
-        options = Options(top_k=chosen.top_k or 5, scores=chosen.function_to_apply is not None)
+        options = Options(
+            top_k=chosen.top_k or 5,
+            scores=chosen.function_to_apply is not None,
+            fresh=inputs.asks_anew(asked),
+        )
         outcome = worker.engine.predict(
             [image], options, middleware.deadline_of(asked, worker.settings), model
         )
