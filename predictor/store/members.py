@@ -142,7 +142,9 @@ class WorkerRegistry:
             return WorkerRecord(path)
         except OSError as error:
             log.error("This worker cannot take part in changes of models: %s", error.strerror)
-            path.unlink(missing_ok=True)
+            # A file system that is read-only refuses even to remove what is not there.
+            with suppress(OSError):
+                path.unlink()
             return WorkerRecord(None)
 
     def statuses(self) -> list[WorkerStatus]:

@@ -9,13 +9,13 @@ import hmac
 import ipaddress
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, request
+from flask import Flask, Request
 from werkzeug.sansio.utils import host_is_trusted
 
 from predictor.config import Settings
 from predictor.errors import Forbidden, InvalidRequest, Unauthorized
 from predictor.web.forms import ADMIT, MULTIPART
-from predictor.web.middleware import PROBES, current_request
+from predictor.web.middleware import current_request, is_probe
 
 # What proxies add to a request that they pass on.
 _FORWARDED = (
@@ -166,7 +166,7 @@ def _probe(host: str) -> bool:
     Nothing in these answers depends on it, and an address is no name that somebody else's DNS could have led
     here.
     """
-    return request.path in PROBES and _is_address(host)
+    return is_probe(current_request()) and _is_address(host)
 
 
 def _is_address(host: str) -> bool:

@@ -10,16 +10,26 @@ import re
 
 from flask import Flask, Response, request
 
+from predictor.web.inference_inputs import JSON_LENGTH
 from predictor.web.middleware import DEADLINE
 
 ANY = "*"
 # What predicts and changes nothing. Further routes go here; none that changes a model or lists them may.
-_ROUTES = re.compile(r"/predict/?|/v2/models/.+/infer|/hf/.+")
+_ROUTES = re.compile(r"/predict/?|/v2/models/.+/infer/?|/hf/.+")
 _METHODS = "POST"
 _REQUEST_HEADERS = ", ".join(
-    ("Authorization", "Cache-Control", "Content-Type", "Pragma", "X-Request-ID", DEADLINE)
+    (
+        "Authorization",
+        "Cache-Control",
+        "Content-Encoding",
+        "Content-Type",
+        "Pragma",
+        "X-Request-ID",
+        DEADLINE,
+        JSON_LENGTH,
+    )
 )
-_RESPONSE_HEADERS = "Retry-After, Server-Timing, X-Request-ID"
+_RESPONSE_HEADERS = f"Retry-After, Server-Timing, X-Request-ID, {JSON_LENGTH}"
 _PREFLIGHT_SECONDS = 7200  # Chromium keeps no preflight longer
 
 

@@ -96,13 +96,17 @@ def blueprint(worker: Worker) -> Blueprint:
     def classify(name: str) -> Response:
         """Classify an image as the inference endpoints of Hugging Face do.
 
-        Use it as `InferenceClient(model="http://127.0.0.1:8080/hf/default").image_classification(image)`.
+        Use it as `InferenceClient(model=URL).image_classification(image)`.
         """
         asked = current_request()
         require_token(asked, worker.settings.predict_tokens)
         image, chosen = _read(asked, worker.settings)
         model = worker.engine.model(name)
-        options = Options(top_k=chosen.top_k or 5, scores=chosen.function_to_apply is not None)
+        options = Options(
+            top_k=chosen.top_k or 5,
+            scores=chosen.function_to_apply is not None,
+            fresh=inputs.asks_anew(asked),
+        )
         outcome = worker.engine.predict(
             [image], options, middleware.deadline_of(asked, worker.settings), model
         )

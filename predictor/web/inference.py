@@ -20,6 +20,7 @@ from predictor.runtime.worker import Worker
 from predictor.web import inference_inputs, inference_outputs, inference_schemas, middleware, ops
 from predictor.web.access import require_token
 from predictor.web.inference_models import config_json, metadata_json, served, statistics_json, version_number
+from predictor.web.inputs import asks_anew
 from predictor.web.middleware import current_context, current_request
 from predictor.web.openapi import BINARY, Failures, View, operation
 
@@ -165,7 +166,8 @@ def _infer(room: Blueprint, worker: Worker) -> None:
         require_token(asked, settings.predict_tokens)
         model = worker.engine.model(name, None if version is None else version_number(version))
         sent = inference_inputs.read(asked, model, settings)
-        outcome = worker.engine.predict(sent.images, Options(scores=True), sent.deadline, model)
+        options = Options(scores=True, fresh=asks_anew(asked))
+        outcome = worker.engine.predict(sent.images, options, sent.deadline, model)
         current_context().phases = outcome.phases.seconds
         return inference_outputs.answer(asked, sent, outcome)
 

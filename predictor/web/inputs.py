@@ -166,7 +166,7 @@ def read_body(request: Request) -> bytes:
 
 def _options(request: Request, body: schemas.Options | None = None) -> Options:
     """What the headers ask for, overruled by the query's options, and these by those in the body."""
-    fresh = _asks_anew(request)
+    fresh = asks_anew(request)
     if body is None and not request.query_string:
         return Options(fresh=fresh)
     query: schemas.Options = schemas.check(schemas.Options, _texts(request.args), strict=False)
@@ -177,7 +177,7 @@ def _options(request: Request, body: schemas.Options | None = None) -> Options:
     return Options(**chosen)
 
 
-def _asks_anew(request: Request) -> bool:
+def asks_anew(request: Request) -> bool:
     """Whether the caller's headers refuse a kept answer (RFC 9111 sections 5.2.1 and 5.4)."""
     if (given := request.headers.get("Cache-Control")) is None:
         return "no-cache" in request.headers.get("Pragma", "").lower()

@@ -24,8 +24,7 @@ _ID = re.compile(r"[A-Za-z0-9._:;=+/@~-]{1,128}")
 # Codings that compress (RFC 9110 section 8.4.1); other names, such as aws-chunked or utf-8, change no bytes.
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
-PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
-"""What probes and Prometheus ask for."""
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 log = logging.getLogger("predictor.request")
 
 
@@ -82,9 +81,14 @@ def _check_coding(codings: str) -> None:
         raise CompressedRequest("The body is compressed: send it without Content-Encoding.")
 
 
+def is_probe(asked: Request) -> bool:
+    """Whether probes and Prometheus ask for this path; a path may have a slash at its end."""
+    return asked.path.removesuffix("/") in _PROBES
+
+
 def _is_routine(asked: Request, status: int) -> bool:
     """Whether a request is a probe or a scrape with nothing to report; thousands come each day."""
-    return status == HTTPStatus.OK and asked.path in PROBES
+    return status == HTTPStatus.OK and is_probe(asked)
 
 
 def current_request() -> Request:

@@ -190,7 +190,7 @@ def _name(name: str) -> str:
 
 
 def _requested() -> model_schemas.ActivateRequest:
-    """The version to activate: JSON, or the page's form."""
+    """The version to activate: the page's form, or JSON, which `curl -d` declares to be a form, too."""
     found: model_schemas.ActivateRequest
     request.max_content_length = _MAX_BODY_BYTES
     if schemas.is_form(request):

@@ -1,5 +1,6 @@
 """Workers are counted as long as they live, and those that native code brings down are told."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -155,6 +156,18 @@ def test_no_folder(tmp_path: Path) -> None:
 
     assert workers.statuses() == []
     assert isinstance(record, WorkerRecord)
+
+
+def test_read_only_file_system(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that is read-only refuses to remove what is not there, too; the worker works on."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+
+    assert isinstance(WorkerRegistry(folder).register(), WorkerRecord)
 
 
 def test_page_has_its_room(folder: Path) -> None:

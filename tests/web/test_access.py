@@ -451,6 +451,16 @@ def test_probes(named: Flask, host: str) -> None:
     assert refusing(named, host) == set(PATHS) - {"/healthz", "/readyz", "/metrics"}
 
 
+@pytest.mark.parametrize("path", ["/readyz/", "/healthz/", "/v2/health/live", "/v2/health/ready"])
+def test_probes_of_kserve(named: Flask, path: str) -> None:
+    """So may the probes of the Open Inference Protocol, and any of them with a slash at its end."""
+    client = named.test_client()
+
+    answers = [client.get(path, headers={"Host": host}) for host in ("10.1.2.3:8080", "attacker.example")]
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+
+
 def test_page(named: Flask) -> None:
     """A browser is told on a page, in which the wrong name does not stand."""
     answer = named.test_client().get("/", headers={"Host": "attacker.example", "Accept": "text/html"})

@@ -58,7 +58,8 @@ def test_preflight(shared: FlaskClient, origin: str) -> None:
     assert answer.headers["Access-Control-Allow-Origin"] == origin
     assert "post" in names(answer, "Access-Control-Allow-Methods")
     assert {
-        "authorization", "content-type", "x-request-id", "x-request-deadline-ms", "cache-control"
+        "authorization", "content-type", "x-request-id", "x-request-deadline-ms", "cache-control",
+        "content-encoding", "inference-header-content-length",
     } <= names(answer, "Access-Control-Allow-Headers")  # fmt: skip
     assert int(answer.headers["Access-Control-Max-Age"]) > 0
     assert "origin" in names(answer, "Vary")
@@ -132,6 +133,12 @@ def test_other_origins(shared: FlaskClient, cat: Path, origin: str) -> None:
     assert all("origin" in names(answer, "Vary") for answer in answers)
 
 
+@pytest.mark.parametrize("path", ["/predict", "/hf/default", "/v2/models/default/infer"])
+def test_slash_at_the_end(shared: FlaskClient, path: str) -> None:
+    """A path with a slash at its end is shared as it is without one."""
+    assert sharing(preflight(shared, APP, f"{path}/")) == sharing(preflight(shared, APP, path)) != set()
+
+
 def test_no_origin(shared: FlaskClient) -> None:
     """An answer to a script has no header, and says that it depends on the origin."""
     answer = shared.post("/predict", data=b"{}", headers={"Authorization": f"Bearer {TOKEN}"})
@@ -144,7 +151,7 @@ def test_only_predictions(shared: FlaskClient) -> None:
     """No other route shares anything with another origin, with whatever method and token."""
     headers = {"Origin": APP, "Authorization": f"Bearer {ADMIN}", "Access-Control-Request-Method": "POST"}
     paths = {re.sub(r"<[^>]+>", "default", rule.rule) for rule in shared.application.url_map.iter_rules()}
-    others = {path for path in paths if not re.fullmatch(r"/predict/?|/v2/models/.*/infer|/hf/.*", path)}
+    others = {path for path in paths if not re.fullmatch(r"/predict/?|/v2/models/.*/infer/?|/hf/.*", path)}
     others |= {"/", "/predictions", "/predict/models", "/nowhere", "/models/predict", "//upload"}
 
     found = {

@@ -22,6 +22,25 @@ def test_bytes(client: FlaskClient, cat: Path) -> None:
     assert len(found) == 5
 
 
+@pytest.mark.parametrize("header", [{"Cache-Control": "no-cache"}, {"Pragma": "no-cache"}])
+@pytest.mark.parametrize("path", [URL, "/v2/models/default/infer"])
+def test_fresh(client: FlaskClient, cat: Path, path: str, header: dict[str, str]) -> None:
+    """The headers that ask `/predict` for a new answer ask here, too."""
+
+    def look_ups(more: dict[str, str]) -> float:
+        client.post(path, data=cat.read_bytes(), headers={"Inference-Header-Content-Length": "0", **more})
+        return sum(
+            float(line.split()[1])
+            for line in client.get("/metrics").text.splitlines()
+            if line.startswith("predictor_cache_requests_total{")
+        )
+
+    before = look_ups({})
+
+    assert look_ups(header) == before
+    assert look_ups({}) > before
+
+
 @pytest.mark.parametrize("top_k", [1, 3, 1000, 5000])
 def test_top_k(client: FlaskClient, cat: Path, top_k: int) -> None:
     """As many classes as were asked for, or all."""

@@ -86,7 +86,9 @@ def test_answered(client: FlaskClient, cat: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/metrics", "/readyz/", "/v2/health/live", "/v2/health/ready"]
+)
 def test_probes_are_not_logged(
     client: FlaskClient, caplog: pytest.LogCaptureFixture, path: str, method: str
 ) -> None:

@@ -279,6 +279,17 @@ def test_going_back(client: FlaskClient, dogs: bytes, cat: Path) -> None:
     assert label(client, cat, "?version=2") == "model_not_found"
 
 
+def test_json_without_its_type(client: FlaskClient) -> None:
+    """What `curl -d` sends as JSON under the type of a form is JSON; a form is a form."""
+    typed = {"content_type": "application/x-www-form-urlencoded"}
+    answers = [
+        client.post("/models/default/activate", data=data, **typed)
+        for data in ('{"version": 1}', "version=1", '{"version": "1"}', "{", "")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 400, 400, 400]
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [

@@ -68,7 +68,7 @@ def test_other_numbers(number: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "place"),
     [
-        (b"", "line 1, column 1"),
+        (b"[", "line 1, column 2"),
         (b"{\n\"image\": 'secret'}", "line 2, column 10"),
         (b"{secret}", "line 1, column 2"),
     ],
@@ -79,6 +79,13 @@ def test_no_json(body: bytes, place: str) -> None:
         schemas.parse(body, schemas.PredictRequest)
 
     assert caught.value.detail == f"The body is not valid JSON: the fault is at {place}."
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n"])
+def test_empty_body(body: bytes) -> None:
+    """A body without anything is called empty."""
+    with pytest.raises(InvalidRequest, match="The body is empty"):
+        schemas.parse(body, schemas.PredictRequest)
 
 
 def test_latin_1() -> None:
