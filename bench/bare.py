@@ -1,6 +1,6 @@
 """The limit: processes that only decode, preprocess and run the model in a loop, without any service.
 
-Run as `python -m bench.bare PICTURE SECONDS`: prints as JSON how many pictures a second one process did, the
+Run as `python -m bench.bare PICTURE SECONDS`: prints as JSON how many images a second one process did, the
 median of the milliseconds that one took, and the class that was found.
 """
 
@@ -26,8 +26,8 @@ class Bare:
     """What bare processes did.
 
     Attributes:
-        rate: pictures a second, of all processes together.
-        milliseconds: the median time of one picture.
+        rate: images a second, of all processes together.
+        milliseconds: the median time of one image.
         index: the class that was found.
     """
 
@@ -47,7 +47,7 @@ def bare(processes: int, picture: Path, seconds: float) -> Bare:
 
 
 def loop(picture: bytes, seconds: float) -> Bare:
-    """Predict one picture again and again for a time."""
+    """Predict one image again and again for a time."""
     session = load(BUNDLED_MODEL, Device("cpu"))
     spec = discover(session.graph)
     limits = Limits()

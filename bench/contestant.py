@@ -30,7 +30,7 @@ class CannotTakePart(Exception):
 
 @dataclass(frozen=True)
 class Contestant:
-    """One server; it is ready when it has answered the picture.
+    """One server; it is ready when it has answered the image.
 
     Attributes:
         key: the name of its file.
@@ -38,9 +38,9 @@ class Contestant:
         command: the arguments of Python that start it on loopback; `{port}` stands for the port.
         dependencies: what pip installs for it; None if it runs in the project's own environment and folder.
         environment: variables besides those that there are; `{port}` and `{folder}` (its data) are replaced.
-        path: where the picture is posted to.
+        path: where the image is posted to.
         computes: whether each answer takes a run of the model.
-        many: whether it takes a form with many pictures, too.
+        many: whether it takes a form with many images, too.
     """
 
     key: str
@@ -58,7 +58,7 @@ class Started:
     """A contestant that runs.
 
     Attributes:
-        url: where the picture is posted to.
+        url: where the image is posted to.
         seconds: from its start to its first answer.
         index: the class that it found.
         session: the id that its processes share.

@@ -58,7 +58,7 @@ def _title(device: Device, workers: int) -> str:
 
 
 def _gain(rates: "Rates") -> str:
-    """Pictures a second at each number of connections, one by one and in batches."""
+    """Images a second at each number of connections, one by one and in batches."""
     largest = max(most for most, _ in rates.services)
     rows = []
     for connections in sorted({each for _, each in rates.services}):
@@ -83,7 +83,7 @@ def _gain(rates: "Rates") -> str:
 
 
 def _limits(rates: "Rates") -> str:
-    """Pictures a second without a service."""
+    """Images a second without a service."""
     rows = [
         (name, f"{statistics.median(found):.1f}", ", ".join(f"{rate:.1f}" for rate in found))
         for name, found in rates.loops.items()

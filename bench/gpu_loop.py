@@ -1,6 +1,6 @@
 """The limit on a GPU: processes that run full batches in a loop, without any service.
 
-Run as `python -m bench.gpu_loop DEVICE PICTURE SECONDS KIND`: prints how many pictures a second one process
+Run as `python -m bench.gpu_loop DEVICE PICTURE SECONDS KIND`: prints how many images a second one process
 did. KIND is `pipeline` (threads decode and preprocess, and what they made is run and ranked in batches),
 `model` (the same batch is run again and again) or `plain` (the same, but the runtime finds the memory for the
 scores).
@@ -32,7 +32,7 @@ _WARM_UP = 3
 
 
 def loops(device: str, picture: Path, seconds: float, kind: str, processes: int) -> float:
-    """Pictures a second of a number of processes together."""
+    """Images a second of a number of processes together."""
     command = [sys.executable, "-m", "bench.gpu_loop", device, str(picture), str(seconds), kind]
     started = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(processes)
@@ -41,7 +41,7 @@ def loops(device: str, picture: Path, seconds: float, kind: str, processes: int)
 
 
 def pipeline(session: Session, spec: ModelSpec, picture: bytes, seconds: float) -> float:
-    """Pictures a second, from their bytes to their labels."""
+    """Images a second, from their bytes to their labels."""
     tensors = queue.Queue[np.ndarray](2 * BATCH)
 
     def prepare() -> None:
@@ -60,14 +60,14 @@ def pipeline(session: Session, spec: ModelSpec, picture: bytes, seconds: float) 
 
 
 def model(session: Session, spec: ModelSpec, picture: bytes, seconds: float) -> float:
-    """Pictures a second of the model alone."""
+    """Images a second of the model alone."""
     tensor = to_tensor(decode_scaled(picture, Limits(), spec.preprocessing.shortest), spec.preprocessing)
     batch = np.stack([tensor] * BATCH)
     return _rate(lambda: session.run(batch, spec.names), seconds)
 
 
 def _rate(once: Callable[[], object], seconds: float) -> float:
-    """Pictures a second of something that does a batch at a time; the first few find their memory."""
+    """Images a second of something that does a batch at a time; the first few find their memory."""
     for _ in range(_WARM_UP):
         once()
     done, begin = 0, time.perf_counter()

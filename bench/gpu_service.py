@@ -44,7 +44,7 @@ class Plan:
 
 @dataclass
 class Rates:
-    """Pictures a second, for each round.
+    """Images a second, for each round.
 
     Attributes:
         loops: without a service, by what they do.

@@ -53,7 +53,7 @@ Pieces = dict[str, Callable[[], object]]
 
 
 def pictures(worker: Worker, data: bytes) -> Pieces:
-    """The phases of a picture's work, and all of it together."""
+    """The phases of an image's work, and all of it together."""
     model, limits, engine = worker.engine.model(), Limits(), worker.engine
     preprocessing = model.spec.preprocessing
     image = decode_scaled(data, limits, preprocessing.shortest)
@@ -137,7 +137,7 @@ def calls(app: Flask, worker: Worker, data: bytes) -> Pieces:
         "hello world, plain Flask that reads the picture": lambda: _call(plain, "POST", "/hello", data),
         "GET /healthz": lambda: _call(app, "GET", "/healthz"),
         "POST /predict, known picture": lambda: _call(app, "POST", "/predict", data),
-        # What follows the end of a picture changes its digest and nothing else.
+        # What follows the end of an image changes its digest and nothing else.
         "POST /predict, new picture": lambda: _call(app, "POST", "/predict", data + b"%d" % next(number)),
     }
 
@@ -189,7 +189,7 @@ def measure(pieces: Pieces) -> dict[str, float]:
 
 
 def measure_cold(pieces: Pieces, picture: Callable[[], object]) -> dict[str, float]:
-    """The median microseconds of each piece right after a picture, which takes the processor's caches."""
+    """The median microseconds of each piece right after an image, which takes the processor's caches."""
     times = {name: list[float]() for name in pieces}
     for _ in range(3 * ROUNDS):
         for name, piece in pieces.items():

@@ -18,7 +18,7 @@ from tools.sample_models import slow_classifier
 
 TIMES = 4
 QUEUE = 2
-"""Pictures that may be in a worker: as many as keep it busy. What waits no longer is refused no later."""
+"""Images that may be in a worker: as many as keep it busy. What waits no longer is refused no later."""
 SECONDS = 15.0
 CALM_SECONDS = 10.0
 # By then the service must be as quick as before.
@@ -28,7 +28,7 @@ _LOOPS = 3
 
 
 def capacity(service: Service, seconds: float = 8.0) -> float:
-    """Pictures a second of closed loops that keep every worker busy and hardly wait for each other."""
+    """Images a second of closed loops that keep every worker busy and hardly wait for each other."""
     picture, end = PICTURE.read_bytes(), time.monotonic() + seconds
 
     def loop() -> int:

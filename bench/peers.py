@@ -1,7 +1,7 @@
 """`make bench`, first part: this service, its peers and the bare pipeline, interleaved in one run.
 
 Each round starts every contestant once, has it answer at each number of connections, and stops it: first for
-a small picture, then for a photograph. Run as `python -m bench.peers [CONTESTANT ...]`. BENCH_ROUNDS and
+a small image, then for a photograph. Run as `python -m bench.peers [CONTESTANT ...]`. BENCH_ROUNDS and
 BENCH_SECONDS (of one measurement) can be set.
 """
 
@@ -37,7 +37,7 @@ class Course:
         picture: what is posted.
         connections: how many there are at the same time, one after the other. The order matters little, but
             what is nearest to the bare pipeline in time is what is held against it.
-        many: whether those that can answer for many pictures in one request do so, too.
+        many: whether those that can answer for many images in one request do so, too.
     """
 
     picture: Path

@@ -16,7 +16,7 @@ class Figures:
         start: seconds from its start to its first answer.
         loads: what wrk saw, by connections.
         pss: memory of all its processes under load, in megabytes.
-        many: milliseconds a picture in requests with 32 of them, one after the other; None if it takes none.
+        many: milliseconds an image in requests with 32 of them, one after the other; None if it takes none.
     """
 
     start: float
@@ -56,7 +56,7 @@ class Medians:
         self.many = statistics.median(many) if many else None
 
     def rate(self, connections: int) -> float:
-        """Pictures a second."""
+        """Images a second."""
         return statistics.median(figures.loads[connections].rate for figures in self.rounds)
 
     def p50(self, connections: int) -> float:
@@ -73,7 +73,7 @@ class Medians:
         return statistics.median(figures.loads[connections].rate / bare for figures, bare in pairs)
 
     def of_ideal(self) -> float:
-        """The 99th percentile at 8 connections over the time in which 8 pictures are answered."""
+        """The 99th percentile at 8 connections over the time in which 8 images are answered."""
         return statistics.median(
             figures.loads[8].p99 * figures.loads[8].rate / 8000 for figures in self.rounds
         )

@@ -46,13 +46,13 @@ class Load:
 def load(
     url: str, connections: int, seconds: int = SECONDS, *, copies: int = 1, picture: Path = PICTURE
 ) -> Load:
-    """Have wrk post a picture without a pause; every answer must be a success.
+    """Have wrk post an image without a pause; every answer must be a success.
 
     Args:
         url: where to.
         connections: how many at the same time.
         seconds: for how long.
-        copies: how many pictures in one request; more than one are sent as a form.
+        copies: how many images in one request; more than one are sent as a form.
         picture: what to post.
     """
     done = subprocess.run(
@@ -69,7 +69,7 @@ def load(
 
 
 def wrk(url: str, connections: int = CONNECTIONS) -> float:
-    """Requests a second of wrk that posts the picture; every answer must be a success."""
+    """Requests a second of wrk that posts the image; every answer must be a success."""
     return load(url, connections).rate
 
 

@@ -158,7 +158,7 @@ def exporter(
     Args:
         refresh: called before each export, for gauges that are read when asked.
         versions: the versions that serve.
-        waiting: how many pictures were accepted and not yet answered, by all workers.
+        waiting: how many images were accepted and not yet answered, by all workers.
     """
     moment = _AtThisMoment(versions, waiting)
     if FOLDER_VARIABLE in os.environ and _claim_files():

@@ -50,7 +50,7 @@ connections = SharedCounters()
 computing = SharedCounters()
 """Cores that each worker computes on."""
 waiting = SharedCounters()
-"""Pictures that each worker has accepted and not yet answered."""
+"""Images that each worker has accepted and not yet answered."""
 answers = SharedCounters()
 """Requests that each worker has answered; gunicorn's master reads them when it is dead."""
 

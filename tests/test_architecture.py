@@ -149,7 +149,7 @@ def test_one_user(library: str) -> None:
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("predictor.image.")])
 def test_pure_room(module: str) -> None:
-    """The picture room touches no network, no disk and no web framework."""
+    """The image room touches no network, no disk and no web framework."""
     import sys
 
     foreign = {name.split(".")[0] for name in imports(module)} - set(sys.stdlib_module_names)

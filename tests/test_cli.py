@@ -26,7 +26,7 @@ COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A model that calls every picture red."""
+    """A model that calls every image red."""
     path = tmp_path / "m.onnx"
     path.write_bytes(classifier(list(COLOURS), winner=0))
     return path
@@ -34,7 +34,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """A folder of class folders with two pictures each."""
+    """A folder of class folders with two images each."""
     for label, colour in COLOURS.items():
         (tmp_path / "set" / label).mkdir(parents=True)
         for number in range(2):

@@ -53,7 +53,7 @@ def slugs(text: str) -> set[str]:
 
 
 def links(text: str) -> list[str]:
-    """The targets of a document's links and pictures."""
+    """The targets of a document's links and images."""
     return re.findall(r"\]\(([^)\s]+)\)", text)
 
 

@@ -1,7 +1,7 @@
 """ONNX files that must not be served, made on the spot to try a service with.
 
 All but those that are no model are variations of one classifier of three classes, whose scores are a
-picture's mean red, green and blue. Data outside a file is a matter of its own: `tools.external_models`.
+image's mean red, green and blue. Data outside a file is a matter of its own: `tools.external_models`.
 """
 
 from typing import Literal
@@ -12,7 +12,7 @@ from tools.sample_models import classifier, describe, preprocessing
 
 COLOURS = ("red", "green", "blue")
 HOT = (255, 0, 0)
-"""The colour of a picture that sets a `time_bomb` off."""
+"""The colour of an image that sets a `time_bomb` off."""
 
 TEXT = b"This is not a model, whatever its name says.\n" * 20
 
@@ -79,12 +79,12 @@ _HUGE = "shape = Constant<value = int64[1] {2000000000}>()"
 
 
 def troubled(trouble: Trouble) -> bytes:
-    """In trouble with every picture."""
+    """In trouble with every image."""
     return _file(_model(_START + _TROUBLES[trouble] + _END))
 
 
 def time_bomb(trouble: Trouble) -> bytes:
-    """In trouble with a picture of the colour `HOT` only.
+    """In trouble with an image of the colour `HOT` only.
 
     No check can foresee that, but it refuses a `Loop` unless loops are allowed.
     """
@@ -118,7 +118,7 @@ def huge_filling() -> bytes:
 
 
 def huge_at_run() -> bytes:
-    """Makes 8 GB out of each picture."""
+    """Makes 8 GB out of each image."""
     return _file(_model(_START + _HUGE + "trouble = Expand(total, shape)" + _END))
 
 
@@ -200,7 +200,7 @@ def foreign_operator(domain: str = "example.org", name: str = "Magic") -> bytes:
 
 
 def failing() -> bytes:
-    """Loads, but fails with every picture: it asks for a colour that is not there."""
+    """Loads, but fails with every image: it asks for a colour that is not there."""
     body = """
         indices = Constant<value = int64[3] {7, 8, 9}>()
         no = Cast<to = 7>(zero)
@@ -211,7 +211,7 @@ def failing() -> bytes:
 
 
 def one_answer() -> bytes:
-    """Answers for one picture, however many it is given."""
+    """Answers for one image, however many it is given."""
     return _file(_model(_START + "scores = ReduceMean<axes = [0]>(colours)"))
 
 

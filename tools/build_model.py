@@ -70,7 +70,7 @@ def _label(synset: str, name: str, *others: str) -> dict[str, Any]:
 
 
 def preprocessing(variant: Variant, form: Form) -> dict[str, Any]:
-    """How a picture becomes the input; tensor = (pixel * scale - mean) / std."""
+    """How an image becomes the input; tensor = (pixel * scale - mean) / std."""
     mean, std = (0.0, 1.0) if form.pixels else (float(PIXEL_ZERO_POINT), 1 / PIXEL_SCALE)
     return {
         "size": [variant.resolution, variant.resolution],

@@ -36,7 +36,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Form:
-    """How a graph takes its pictures and gives its scores.
+    """How a graph takes its images and gives its scores.
 
     `pixels`: uint8 [batch, height, width, 3], normalised inside the graph; otherwise float32
     [batch, 3, height, width], already normalised. `softmax`: probabilities; otherwise logits.

@@ -38,7 +38,7 @@ class Part:
 PARTS = {
     # The API by its own document: 2000 examples of each operation.
     "api": Part((_API,), examples=500, times=4, seconds=1200),
-    # What reads pictures, labels, preprocessings and requests; tests with properties mark themselves.
+    # What reads images, labels, preprocessings and requests; tests with properties mark themselves.
     "readers": Part(("-m", "hypothesis or (fuzz and not live)", f"--ignore={_MODELS}"), 2000, 1, 3600),
     # 1000 damaged models through the check, and some through a running service.
     "models": Part((_MODELS,), examples=250, times=4, seconds=600),

@@ -1,13 +1,13 @@
-"""Small classifiers as other tools export them, with what those tools say of some pictures.
+"""Small classifiers as other tools export them, with what those tools say of some images.
 
 Run by hand, in two environments of their own, and commit what they write:
 
-    python -m tools.make_exports torch --picture tests/data/cat.jpg --out tests/data/exports
-    python -m tools.make_exports keras --picture tests/data/cat.jpg --out tests/data/exports
+    python -m tools.make_exports torch --image tests/data/cat.jpg --out tests/data/exports
+    python -m tools.make_exports keras --image tests/data/cat.jpg --out tests/data/exports
 
 The first needs torch, torchvision, timm, transformers and onnxscript, the second tensorflow-cpu and tf2onnx.
 The networks are those tools' own with random weights; only the last layer is set here, so that the scores of
-different pictures, and of a picture prepared in different ways, differ. The confidences are those of each
+different images, and of an image prepared in different ways, differ. The confidences are those of each
 tool's own processor and network, in float32, without ONNX.
 """
 
@@ -40,8 +40,8 @@ class Exported:
 
     Attributes:
         form: what is special about it, for the table in docs/models.md.
-        reference: what prepares the pictures and runs the network, for the same table.
-        confidences: the tool's own answer for a picture, shape [classes].
+        reference: what prepares the images and runs the network, for the same table.
+        confidences: the tool's own answer for an image, shape [classes].
         companions: the files that the tool writes beside it, by `labels` or `preprocessing`.
     """
 
@@ -74,7 +74,7 @@ def samples(picture: Path) -> list[Image.Image]:
 
 
 def last_layer(features: Array) -> tuple[Array, Array]:
-    """Weight [features, classes] and bias of a last layer whose scores differ from picture to picture."""
+    """Weight [features, classes] and bias of a last layer whose scores differ from image to image."""
     weight = np.random.default_rng(11).normal(size=(features.shape[1], CLASSES))
     scores = features @ weight
     weight *= _SPREAD / scores.std(axis=0)
@@ -91,7 +91,7 @@ def without_traces(path: Path) -> None:
 
 
 def softmax(scores: Array) -> Array:
-    """Confidences of one picture."""
+    """Confidences of one image."""
     powers = np.exp(scores - scores.max())
     return np.asarray(powers / powers.sum())
 
@@ -191,7 +191,7 @@ class TorchExports:
         )
 
     def _set_last(self, network: Any, layer: Any, prepare: Any) -> None:
-        """Set a network's last layer by what comes to it for the sample pictures."""
+        """Set a network's last layer by what comes to it for the sample images."""
         seen: list[Any] = []
         hook = layer.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
         with self._torch.no_grad():
@@ -248,7 +248,7 @@ def _only_logits(torch: Any, network: Any) -> Any:
             self.network = network
 
         def forward(self, pixels: Any) -> Any:
-            """Logits of pictures."""
+            """Logits of images."""
             return self.network(pixels).logits
 
     return Logits().eval()
@@ -354,7 +354,7 @@ class KerasExports:
     def _pixels(
         self, picture: Image.Image, prepare: Callable[[Array], Array], dtype: str, depth: int
     ) -> Array:
-        """A picture as Keras loads it from a file."""
+        """An image as Keras loads it from a file."""
         path = self._out / "view.png"
         picture.save(path)
         mode = "grayscale" if depth == 1 else "rgb"

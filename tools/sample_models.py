@@ -22,7 +22,7 @@ _Array = npt.NDArray[Any]
 # Numbers in a row of the table that makes a model large; a row is 1000 bytes.
 _ROW = 250
 _ROWS_PER_MB = 1000
-# By how much the score of a class that always wins exceeds all others, whatever the picture.
+# By how much the score of a class that always wins exceeds all others, whatever the image.
 _AHEAD = 10.0
 _NO_INFLUENCE = 1e-3
 
@@ -39,18 +39,18 @@ def classifier(  # noqa: PLR0913 - each is a choice of its own, made by name
     padding_mb: int = 0,
     winner: int | None = None,
 ) -> bytes:
-    """A classifier that judges a picture by its mean colour, with softmax inside.
+    """A classifier that judges an image by its mean colour, with softmax inside.
 
     Args:
         labels: names of the classes.
         seed: of the weights.
-        size: height and width of its pictures.
+        size: height and width of its images.
         layout: order of its input's axes.
         dtype: of its input; floating-point numbers are 0 to 1, whole ones the pixels themselves.
-        batch: how many pictures it takes at a time; any number by default.
+        batch: how many images it takes at a time; any number by default.
         metadata: whether labels, preprocessing and activation stand in the file.
         padding_mb: megabytes of weights that a session must keep, although they change no answer.
-        winner: index of the class that every picture is given; none by default.
+        winner: index of the class that every image is given; none by default.
 
     Returns:
         The file.
@@ -107,7 +107,7 @@ def slow_classifier(labels: Sequence[str], *, layers: int = 1) -> bytes:
 
 
 def preprocessing(size: int = 32, layout: Layout = "NCHW", dtype: DType = "float32") -> dict[str, Any]:
-    """How a picture becomes the input of a classifier of this module, as JSON."""
+    """How an image becomes the input of a classifier of this module, as JSON."""
     return {
         "size": [size, size],
         "resize": "crop",
@@ -160,7 +160,7 @@ def _nodes(layout: Layout, *, padded: bool) -> list[NodeProto]:
 
 
 def _padding() -> list[NodeProto]:
-    """Add a number, from a row that the picture chooses, to all scores alike; softmax takes it out again."""
+    """Add a number, from a row that the image chooses, to all scores alike; softmax takes it out again."""
     return [
         helper.make_node("ReduceMax", ["colour"], ["brightness"], axes=[1], keepdims=1),
         helper.make_node("Clip", ["brightness", "first", "last"], ["position"]),

@@ -1,6 +1,6 @@
 """The model as one would write it oneself, for the contestants that are no service of ours: twenty lines.
 
-The pictures are prepared as the model's training did it: shorter side to 224 / 0.875, the centre of that.
+The images are prepared as the model's training did it: shorter side to 224 / 0.875, the centre of that.
 """
 
 import io
@@ -28,7 +28,7 @@ class Classifier:
         self.labels = json.loads(self.session.get_modelmeta().custom_metadata_map["predictor.labels"])
 
     def __call__(self, data: bytes) -> dict[str, Any]:
-        """The five best classes of a picture."""
+        """The five best classes of an image."""
         image = Image.open(io.BytesIO(data)).convert("RGB")
         scale = 256 / min(image.size)
         image = image.resize(

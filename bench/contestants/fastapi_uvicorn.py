@@ -18,5 +18,5 @@ classify = Classifier()
 
 @app.post("/predict")  # type: ignore[untyped-decorator]
 def predict(picture: Annotated[bytes, Body(media_type="image/jpeg")]) -> dict[str, Any]:
-    """Say what is on a picture."""
+    """Say what is on an image."""
     return classify(picture)

@@ -18,5 +18,5 @@ classify = Classifier()
 
 @app.post("/predict")
 def predict() -> Any:
-    """Say what is on a picture."""
+    """Say what is on an image."""
     return jsonify(classify(request.get_data()))

@@ -10,7 +10,7 @@
 # ///
 """The limit for answers from the cache: Flask under this service's own server settings, with a fixed answer.
 
-It reads the picture and answers with as much JSON as a prediction is.
+It reads the image and answers with as much JSON as a prediction is.
 """
 
 from types import SimpleNamespace

@@ -23,11 +23,11 @@ class API(litserve.LitAPI):
         self.classify = Classifier()
 
     def decode_request(self, request: Annotated[bytes, Body(media_type="image/jpeg")]) -> bytes:
-        """The picture."""
+        """The image."""
         return request
 
     def predict(self, x: bytes) -> dict[str, Any]:
-        """Say what is on a picture."""
+        """Say what is on an image."""
         return self.classify(x)
 
     def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Plan:
 
 
 class _Pictures(http.server.BaseHTTPRequestHandler):
-    """The picture at /cat.jpg, and under any other path one of the same pixels and other bytes."""
+    """The image at /cat.jpg, and under any other path one of the same pixels and other bytes."""
 
     protocol_version = "HTTP/1.1"
 
@@ -84,7 +84,7 @@ class _Pictures(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def pictures() -> Iterator[str]:
-    """A server of pictures on loopback: its address."""
+    """A server of images on loopback: its address."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Pictures) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -99,7 +99,7 @@ def loaded(urls: list[str], address: str, rate: float) -> Iterator[list[Sent]]:
 
     Args:
         urls: of the service, and perhaps of a proxy before it.
-        address: of a server of pictures.
+        address: of a server of images.
         rate: requests a second; with 0 as many as are answered.
     """
     results = list[Sent]()

@@ -140,7 +140,7 @@ def _answer(connection: http.client.HTTPConnection, request: Request) -> tuple[i
 
 
 def _labels(content: bytes) -> list[str]:
-    """Each picture's label, or the code of its error."""
+    """Each image's label, or the code of its error."""
     answer = json.loads(content)
     found = answer.get("results", [answer])
     return [str(one.get("predicted_label") or one.get("error", one)["code"]) for one in found]

@@ -41,11 +41,11 @@ class Kind:
 
 
 class Maker:
-    """Makes requests of a picture.
+    """Makes requests of an image.
 
     Args:
         picture: a JPEG.
-        address: of a server that has the picture under any path.
+        address: of a server that has the image under any path.
         seed: of the choice.
     """
 
@@ -61,15 +61,15 @@ class Maker:
         return name, KINDS[name].make(self)
 
     def some(self) -> bytes:
-        """The picture as it is, or a fresh one."""
+        """The image as it is, or a fresh one."""
         return self.picture if self._chance.random() < 0.5 else self.fresh()
 
     def fresh(self) -> bytes:
-        """The picture with a comment of its own: other bytes, and so another digest, but the same pixels."""
+        """The image with a comment of its own: other bytes, and so another digest, but the same pixels."""
         return commented(self.picture, self._chance.randbytes(8))
 
     def url(self) -> str:
-        """The address of the picture, or of a fresh one."""
+        """The address of the image, or of a fresh one."""
         fresh = self._chance.random() < 0.5
         return f"{self.address}/{self._chance.randbytes(8).hex() if fresh else 'cat'}.jpg"
 

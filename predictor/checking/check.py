@@ -73,7 +73,7 @@ def reply(request: Request) -> dict[str, Any]:
 
 
 def check(request: Request) -> Report:
-    """Read a model, load it and run it on pictures that are made up.
+    """Read a model, load it and run it on images that are made up.
 
     Raises:
         Refused: it cannot be served; the sentence says why.

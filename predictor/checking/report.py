@@ -126,7 +126,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Best:
-    """What a model answers to one trial picture, in short, so that two devices can be compared.
+    """What a model answers to one trial image, in short, so that two devices can be compared.
 
     Attributes:
         classes: indices of the classes with the highest scores, the highest first.
@@ -170,7 +170,7 @@ class Report:
         nodes: operators in the file.
         load_seconds: time to load the model.
         run_seconds: time of one run with the smallest batch; the best of several.
-        batch: pictures in the largest batch that was tried.
+        batch: images in the largest batch that was tried.
         batch_seconds: time of one run with that batch; the best of several.
         memory_bytes: the most memory that the check had, its interpreter and libraries included.
         warnings: sentences for the uploader.
@@ -178,7 +178,7 @@ class Report:
         weights: files that hold weights of the model, by the names that its uploader gave them.
         heads: outputs that may hold class scores, if there are several; the preprocessing's `output` chooses.
         beside: names on the disk of those that must stay beside the model.
-        best: the best classes of each trial picture.
+        best: the best classes of each trial image.
         gpu_bytes: memory of the GPU, if this check used one; as in `OnGpu`.
         cuda: what a second check on a GPU showed.
     """

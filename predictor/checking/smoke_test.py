@@ -1,4 +1,4 @@
-"""Run a model on pictures that are made up, and judge what it answers."""
+"""Run a model on images that are made up, and judge what it answers."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,10 +18,10 @@ from predictor.model.spec import ModelSpec
 
 _Array = npt.NDArray[Any]
 Run = Callable[[_Array], _Array]
-"""Pictures, shape [batch, ...] -> their class scores."""
+"""Images, shape [batch, ...] -> their class scores."""
 
 _SEED = 20_240_229
-# Runs of pictures together; the first finds memory for the second.
+# Runs of images together; the first finds memory for the second.
 _BATCH_RUNS = 2
 # Kernels may sum in another order for another batch, in half precision most of all.
 _TOLERANCE = 0.02
@@ -53,14 +53,14 @@ class SmokeTestResult:
 
 
 def smoke_test(run: Run, spec: ModelSpec) -> SmokeTestResult:
-    """Run zeros, ones, noise and a picture, alone and, if the batch axis is free, all together.
+    """Run zeros, ones, noise and an image, alone and, if the batch axis is free, all together.
 
     Args:
         run: runs the model.
         spec: how to feed it and what it answers.
 
     Raises:
-        Refused: an answer is not one finite score for each class of each picture.
+        Refused: an answer is not one finite score for each class of each image.
     """
     samples = _samples(spec)
     size = 1 if spec.batch is None else spec.batch
@@ -76,7 +76,7 @@ def smoke_test(run: Run, spec: ModelSpec) -> SmokeTestResult:
 
 
 def photograph() -> Image.Image:
-    """A picture with the smooth areas, edges and grain of a photograph, always the same, 320 x 240 pixels."""
+    """An image with the smooth areas, edges and grain of a photograph, always the same, 320 x 240 pixels."""
     y, x = np.mgrid[0:240, 0:320]
     sky = np.stack([90 + y / 3, 140 + y / 4, 230 - y / 5], axis=-1)
     ground = np.stack([60 + 20 * np.sin(x / 7), 110 + 25 * np.sin((x + y) / 11), 40 + y / 8], axis=-1)
@@ -138,11 +138,11 @@ def _check_scores(scores: _Array, batch: int, spec: ModelSpec) -> None:
 
 
 def _warnings(alone: _Array, together: list[_Array]) -> list[str]:
-    """Compare the answers for single pictures with each other and with those for all of them together.
+    """Compare the answers for single images with each other and with those for all of them together.
 
     Args:
-        alone: the scores of each picture, shape [pictures, classes].
-        together: the same from runs with all pictures.
+        alone: the scores of each image, shape [images, classes].
+        together: the same from runs with all images.
     """
     warnings = []
     if (alone == alone[0]).all():
@@ -159,7 +159,7 @@ def _close(one: _Array, other: _Array) -> bool:
 
 
 TOLERANCE = 0.02
-"""How much two scores may differ, as a share of the spread of the picture's scores."""
+"""How much two scores may differ, as a share of the spread of the image's scores."""
 
 _CLASSES = 5
 # Of a model that gives the same score for every class.
@@ -167,10 +167,10 @@ _LEAST_SPREAD = 1e-6
 
 
 def best(scores: npt.NDArray[Any]) -> tuple[Best, ...]:
-    """The best classes of each picture.
+    """The best classes of each image.
 
     Args:
-        scores: shape [pictures, classes], all finite. A single score has the spread of those of all pictures.
+        scores: shape [images, classes], all finite. A single score has the spread of those of all images.
     """
     numbers = scores.astype(np.float64)
     of_all = _range(numbers) if numbers.shape[1] == 1 else None
@@ -181,7 +181,7 @@ def differences(cpu: Sequence[Best], gpu: Sequence[Best]) -> list[str]:
     """Sentences for the uploader about answers that differ by more than rounding explains.
 
     Args:
-        cpu: the best classes of each trial picture on the CPU.
+        cpu: the best classes of each trial image on the CPU.
         gpu: the same on the GPU.
     """
     if [len(one.scores) for one in cpu] != [len(one.scores) for one in gpu]:

@@ -87,7 +87,7 @@ def settle(spec: ModelSpec, outputs: Sequence[_Array], last: Last | None = None)
 
     Args:
         spec: what was known before.
-        outputs: the scores for trial pictures, each of shape [batch, classes] or [batch, classes, 1, 1].
+        outputs: the scores for trial images, each of shape [batch, classes] or [batch, classes, 1, 1].
         last: what `Structure.last` says of the output.
 
     Returns:

@@ -10,7 +10,7 @@ _Numbers = tuple[float, ...]
 
 # Beyond this no network's first layer gets values, unless they were left as pixels.
 _LARGEST = 5.0
-# A picture's darkest and brightest values are this far apart at least.
+# An image's darkest and brightest values are this far apart at least.
 _SMALLEST = 0.5
 # Means of pixels from 0 to 255 are above this; those of pixels from 0 to 1 never are.
 _PIXEL_MEAN = 20.0
@@ -34,7 +34,7 @@ class Normalisation:
 def normalisation(
     declared: DeclaredPreprocessing, layout: InputLayout, structure: Structure
 ) -> Normalisation:
-    """The scale, mean and std of a model's pictures; what the graph does itself is not done twice.
+    """The scale, mean and std of a model's images; what the graph does itself is not done twice.
 
     Raises:
         ValueError: what was said cannot be used.

@@ -1,4 +1,4 @@
-"""What was said about a model's pictures, what its graph shows, and stated defaults -> `Preprocessing`."""
+"""What was said about a model's images, what its graph shows, and stated defaults -> `Preprocessing`."""
 
 import math
 from dataclasses import dataclass, field
@@ -75,7 +75,7 @@ def _form(draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout) -
         draft.reasons["channels"] = "The order of channels is not declared: RGB is assumed."
     channels = draft.values.setdefault("channels", usual)
     if not declared.exact and channels == "RGB" and layout.depth == 1:
-        # Other tools speak of colours even where the network is for grey pictures.
+        # Other tools speak of colours even where the network is for grey images.
         draft.values["channels"] = channels = "L"
     if layout.depth == 4 and channels != "RGBA":
         raise ValueError(

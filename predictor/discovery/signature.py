@@ -36,10 +36,10 @@ class InputLayout:
 
 
 def image_input(graph: Graph) -> Tensor:
-    """The one input of a graph, which takes a batch of pictures.
+    """The one input of a graph, which takes a batch of images.
 
     Raises:
-        InvalidModel: the graph has another number of inputs, or its input is no batch of pictures.
+        InvalidModel: the graph has another number of inputs, or its input is no batch of images.
     """
     if len(graph.inputs) > 1:
         raise InvalidModel(_too_many(graph.inputs))
@@ -81,7 +81,7 @@ def input_layout(image: Tensor, structure: Structure) -> InputLayout:
     """Find the form of an input by its shape and, where that leaves it open, by the graph's nodes.
 
     Raises:
-        InvalidModel: the input takes no pictures of one or three channels in a type that is served.
+        InvalidModel: the input takes no images of one or three channels in a type that is served.
     """
     for dtype in get_args(DType):
         if dtype == image.dtype:

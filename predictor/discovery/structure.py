@@ -1,6 +1,6 @@
-"""What the nodes of a graph show of its pictures and its scores. Uses onnx, so workers do not import it.
+"""What the nodes of a graph show of its images and its scores. Uses onnx, so workers do not import it.
 
-From the picture's input it follows the one path of operators that change no pixel's place: types, axes,
+From the image's input it follows the one path of operators that change no pixel's place: types, axes,
 scales and shifts. From each output it goes back through operators that change no value; those that quantisers
 and optimisers put in their place, in the runtime's own domain, count as well. It trusts nothing: what it does
 not know ends the prefix, and constants are read only if they are tiny.

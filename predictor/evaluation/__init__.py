@@ -1,1 +1,1 @@
-"""How well a model does on pictures whose classes are known, and which preprocessing it does best with."""
+"""How well a model does on images whose classes are known, and which preprocessing it does best with."""

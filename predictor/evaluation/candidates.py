@@ -30,7 +30,7 @@ _GREY: tuple[tuple[str, float, _Numbers], ...] = (
     ("ImageNet mean and std", SCALE, ((0.449,), (0.226,))),
     ("MNIST mean and std", SCALE, ((0.1307,), (0.3081,))),
 )
-# The part of the resized picture that the cut keeps; None gives up the proportions.
+# The part of the resized image that the cut keeps; None gives up the proportions.
 _SIZES: tuple[tuple[Resize, float | None, Interpolation], ...] = (
     ("crop", 0.875, "bilinear"),
     ("crop", 0.875, "bicubic"),
@@ -58,7 +58,7 @@ class Candidate:
 
     @property
     def geometry(self) -> str:
-        """How the picture gets its size, in a few words."""
+        """How the image gets its size, in a few words."""
         form = self.preprocessing
         size = f"{form.height} x {form.width}"
         if form.resize == "stretch":
@@ -89,7 +89,7 @@ def values(present: Preprocessing) -> list[Candidate]:
 
 
 def geometries(best: Candidate) -> list[Candidate]:
-    """Candidates with the values of the best so far that differ from it in how the picture gets its size."""
+    """Candidates with the values of the best so far that differ from it in how the image gets its size."""
     forms = [_sized(best.preprocessing, *size) for size in _SIZES]
     fresh = [form for form in forms if not _same(form, best.preprocessing)]
     return [Candidate(best.values, form) for form in fresh]

@@ -1,4 +1,4 @@
-"""Folders, archives and tables of pictures -> pictures with what is said of their classes."""
+"""Folders, archives and tables of images -> images with what is said of their classes."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SUFFIXES = {
 """What the names of images end in, in lower case. Those that are not accepted are read, to be named."""
 
 MAX_IMAGES = 50_000
-"""Pictures in one evaluation."""
+"""Images in one evaluation."""
 MAX_ENTRIES = 65_534
 """Files and folders in an archive of them; systems add files of their own."""
 
@@ -29,7 +29,7 @@ Files = Mapping[str, Read]
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a set.
+    """An image of a set.
 
     Attributes:
         name: its path within the set.
@@ -45,7 +45,7 @@ class Picture:
 
 
 def on_disk(path: Path) -> list[Picture]:
-    """The pictures of a folder, or of a table that names the files.
+    """The images of a folder, or of a table that names the files.
 
     Args:
         path: a folder of class folders, a folder with a table, or a CSV file whose paths are relative to it.
@@ -63,17 +63,17 @@ def on_disk(path: Path) -> list[Picture]:
 
 
 def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> list[Picture]:
-    """The pictures among files, with their classes.
+    """The images among files, with their classes.
 
-    A table among the files says them. Without one the name of a picture's folder is its class; where all
-    pictures lie in one folder, each file's name begins with its class, as in `n02123045_tabby.jpg`.
+    A table among the files says them. Without one the name of an image's folder is its class; where all
+    images lie in one folder, each file's name begins with its class, as in `n02123045_tabby.jpg`.
 
     Args:
         files: what reads each file.
-        still_wanted: called now and then; raises if nobody waits for the pictures any more.
+        still_wanted: called now and then; raises if nobody waits for the images any more.
 
     Raises:
-        InvalidRequest: there are no pictures, or a table cannot be read.
+        InvalidRequest: there are no images, or a table cannot be read.
     """
     still_wanted()
     shown = {name: files[name] for name in sorted(files) if not is_hidden(name)}

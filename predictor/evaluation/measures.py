@@ -50,15 +50,15 @@ class Share:
 def calibration(confidences: Sequence[float], hits: Sequence[bool]) -> tuple[float, list[dict[str, Any]]]:
     """The expected calibration error, and the bins that it is made of.
 
-    The mean distance between confidence and accuracy over 15 bins of equal width, weighted by their pictures
+    The mean distance between confidence and accuracy over 15 bins of equal width, weighted by their images
     (C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, 2017, On Calibration of Modern Neural Networks, eq. 3).
 
     Args:
-        confidences: of the most confident class of each picture, 0 to 1.
+        confidences: of the most confident class of each image, 0 to 1.
         hits: whether it was the right one.
 
     Returns:
-        The error, 0 to 1, and each bin that has pictures: its borders, pictures, mean confidence, accuracy.
+        The error, 0 to 1, and each bin that has images: its borders, images, mean confidence, accuracy.
     """
     sure, right = np.asarray(confidences, np.float64), np.asarray(hits, np.float64)
     # A bin holds what is above its lower border, up to and with its upper one.
@@ -101,15 +101,15 @@ def histogram(seconds: Sequence[float]) -> list[dict[str, float]]:
 
 
 def sign_test(one: Sequence[bool], other: Sequence[bool]) -> float:
-    """How likely two equally good models differ at least so much on the same pictures, 0 to 1.
+    """How likely two equally good models differ at least so much on the same images, 0 to 1.
 
-    The exact two-sided test of McNemar (1947): of the pictures that only one of the two got right, either
+    The exact two-sided test of McNemar (1947): of the images that only one of the two got right, either
     has each with probability 1/2.
     """
     first = sum(a and not b for a, b in zip(one, other, strict=True))
     second = sum(b and not a for a, b in zip(one, other, strict=True))
     n, least = first + second, min(first, second)
-    # In logarithms: of many thousand pictures the powers of two are beyond what a float can hold.
+    # In logarithms: of many thousand images the powers of two are beyond what a float can hold.
     below = sum(math.exp(_log_choose(n, k) - n * math.log(2)) for k in range(least + 1))
     return min(1.0, 2 * below) if n else 1.0
 

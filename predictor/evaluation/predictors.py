@@ -41,7 +41,7 @@ class LocalModel:
         title: what it is called.
         spec: how to feed it and how to read its answer.
         session: runs it.
-        limits: of pictures.
+        limits: of images.
         exact: whether `predictions` decodes JPEGs whole; `classify` always does.
     """
 
@@ -61,13 +61,13 @@ class LocalModel:
         return self.spec.labels
 
     def run(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Run one picture, given without a batch axis; its scores, shape [classes]."""
+        """Run one image, given without a batch axis; its scores, shape [classes]."""
         batch = np.zeros((self.spec.batch or 1, *tensor.shape), tensor.dtype)
         batch[0] = tensor
         return np.asarray(flat(self.session.run(batch, self.spec.names))[0])
 
     def classify(self, data: bytes) -> Answer:
-        """Classify a picture.
+        """Classify an image.
 
         Raises:
             ImageError: it cannot be opened.
@@ -207,10 +207,10 @@ class RemoteModel:
         self._name = name
 
     def labels(self, pictures: Sequence[Picture]) -> tuple[Label, ...]:
-        """The model's classes, from an answer for one of the pictures that names all of them.
+        """The model's classes, from an answer for one of the images that names all of them.
 
         Raises:
-            InvalidRequest: none of the first pictures can be classified.
+            InvalidRequest: none of the first images can be classified.
             NotReady: the service does not answer.
         """
         problem = "There is no image."
@@ -225,10 +225,10 @@ class RemoteModel:
         raise InvalidRequest(f"The service can classify none of the first images: {problem}")
 
     def classify(self, data: bytes) -> Answer:
-        """Classify a picture, its JPEG decoded whole; the time is that from the request to the answer.
+        """Classify an image, its JPEG decoded whole; the time is that from the request to the answer.
 
         Raises:
-            InvalidImage: the service refuses the picture.
+            InvalidImage: the service refuses the image.
             NotReady: it does not answer.
         """
         start = time.perf_counter()

@@ -24,12 +24,12 @@ def evaluation(found: Sequence[ImageResult], classes: Classes, seconds: float) -
     """Accuracy, confusions, calibration and latency as JSON.
 
     Args:
-        found: what came of each picture.
+        found: what came of each image.
         classes: the model's classes.
         seconds: that all of it took.
 
     Raises:
-        InvalidRequest: no picture has both a known class and an answer.
+        InvalidRequest: no image has both a known class and an answer.
     """
     labelled = [(one.truth, one.answer) for one in found if one.truth is not None and one.answer is not None]
     if not labelled:
@@ -72,7 +72,7 @@ def _among(one: tuple[int, Answer]) -> bool:
 
 
 def _by_class(labelled: Sequence[tuple[int, Answer]], classes: Classes) -> list[dict[str, Any]]:
-    """Accuracy of each class that has pictures, the worst first."""
+    """Accuracy of each class that has images, the worst first."""
     grouped: defaultdict[int, list[tuple[int, Answer]]] = defaultdict(list)
     for truth, answer in labelled:
         grouped[truth].append((truth, answer))
@@ -112,7 +112,7 @@ def html_page(report: dict[str, Any], *, about: str) -> str:
 
     Args:
         report: what `report.evaluation` or `Tuner.tune` gave.
-        about: which model and which pictures, in a few words.
+        about: which model and which images, in a few words.
     """
     template = _templates().get_template("report_page.html")
     style = "\n".join((shipped("static") / name).read_text() for name in _STYLES)
@@ -170,19 +170,19 @@ def problem_lines(report: Mapping[str, Any]) -> Iterator[str]:
 def evaluate(
     pictures: Sequence[Picture], classes: Classes, classify: Classify, threads: int
 ) -> Iterator[Progress | dict[str, Any]]:
-    """Classify labelled pictures.
+    """Classify labelled images.
 
     Args:
         pictures: at least one.
         classes: the model's classes.
         classify: classifies one; called from several threads.
-        threads: pictures that are worked on at a time.
+        threads: images that are worked on at a time.
 
     Yields:
         The progress, and at last the report as JSON.
 
     Raises:
-        InvalidRequest: no picture has both a known class and an answer.
+        InvalidRequest: no image has both a known class and an answer.
     """
     start = time.perf_counter()
     found: list[ImageResult] = []

@@ -1,4 +1,4 @@
-"""Have each picture of a set classified, several at a time, and keep what came of it."""
+"""Have each image of a set classified, several at a time, and keep what came of it."""
 
 import itertools
 from collections import deque
@@ -21,11 +21,11 @@ _Out = TypeVar("_Out")
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's answer for one picture.
+    """A model's answer for one image.
 
     Attributes:
         ranked: at least the five most confident classes, the most confident first.
-        seconds: from the picture's bytes to the answer.
+        seconds: from the image's bytes to the answer.
     """
 
     ranked: Ranked
@@ -33,7 +33,7 @@ class Answer:
 
 
 Classify = Callable[[bytes], Answer]
-"""From the bytes of a picture to the answer, or a PredictorError."""
+"""From the bytes of an image to the answer, or a PredictorError."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What came of one picture.
+    """What came of one image.
 
     Attributes:
         name: its path within the set.
@@ -64,7 +64,7 @@ class ImageResult:
 def classify_all(
     pictures: Iterable[Picture], classes: Classes, classify: Classify, threads: int
 ) -> Iterator[ImageResult]:
-    """Classify pictures, and give what came of each, in their order."""
+    """Classify images, and give what came of each, in their order."""
     return parallel_map(lambda picture: _classify(picture, classes, classify), pictures, threads)
 
 

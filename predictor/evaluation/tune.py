@@ -1,4 +1,4 @@
-"""Try plausible preprocessings of a model on pictures, and rank them."""
+"""Try plausible preprocessings of a model on images, and rank them."""
 
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -21,19 +21,19 @@ from predictor.model.scores import rank
 from predictor.model.spec import ModelSpec
 
 Run = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
-"""The tensor of one picture, without a batch axis -> its scores, shape [classes]."""
+"""The tensor of one image, without a batch axis -> its scores, shape [classes]."""
 
 DISTINCT = 0.05
 """Candidates whose difference from the best is more likely chance than this cannot be told apart from it."""
 
-# What a confidence of 0 counts as, so that one picture cannot cost an infinity.
+# What a confidence of 0 counts as, so that one image cannot cost an infinity.
 _LEAST = 1e-7
 _MAX_PROBLEMS = 20
 
 
 @dataclass(frozen=True)
 class Score:
-    """One picture with one candidate.
+    """One image with one candidate.
 
     Attributes:
         place: the place of the right class among all, from 0; None if it is not known.
@@ -48,7 +48,7 @@ class Score:
 
 @dataclass
 class _Tried:
-    """A candidate and its scores, picture by picture."""
+    """A candidate and its scores, image by image."""
 
     candidate: Candidate
     scores: list[Score] = field(default_factory=list)
@@ -76,8 +76,8 @@ class Tuner:
     Attributes:
         spec: the model as it is now.
         run: runs it.
-        limits: of pictures.
-        threads: pictures that are worked on at a time.
+        limits: of images.
+        threads: images that are worked on at a time.
     """
 
     spec: ModelSpec
@@ -86,13 +86,13 @@ class Tuner:
     threads: int
 
     def tune(self, pictures: Sequence[Picture]) -> Iterator[Progress | dict[str, Any]]:
-        """Try what the values of the tensor may be, then with the best of these how a picture gets its size.
+        """Try what the values of the tensor may be, then with the best of these how an image gets its size.
 
         Yields:
             The progress, and at last the ranking as JSON.
 
         Raises:
-            InvalidRequest: none of the pictures can be used.
+            InvalidRequest: none of the images can be used.
         """
         classes = Classes(self.spec.labels)
         truths = [classes.find(picture.truth) for picture in pictures]
@@ -141,7 +141,7 @@ class Tuner:
     def _scores(
         self, picture: Picture, truth: int | None, forms: list[Preprocessing]
     ) -> list[Score] | PredictorError:
-        """One picture with each candidate; it is decoded once."""
+        """One image with each candidate; it is decoded once."""
         try:
             image = decode_scaled(picture.read(), self.limits, mode=forms[0].mode)
             return [self._score(self.run(to_tensor(image, form, exact=True)), truth) for form in forms]
@@ -157,7 +157,7 @@ class Tuner:
 
 
 def sample(pictures: Sequence[Picture], most: int) -> list[Picture]:
-    """At most so many of the pictures, as many of each class as can be, always the same; and the left out."""
+    """At most so many of the images, as many of each class as can be, always the same; and the left out."""
     images = [picture for picture in pictures if not picture.left_out]
     others = [picture for picture in pictures if picture.left_out]
     if len(images) <= most:
@@ -170,7 +170,7 @@ def sample(pictures: Sequence[Picture], most: int) -> list[Picture]:
 
 
 def _ranked(tried: Sequence[_Tried], *, labelled: bool) -> list[_Tried]:
-    """The best first: by the pictures it gets right, and of equals by the confidence in the right class."""
+    """The best first: by the images it gets right, and of equals by the confidence in the right class."""
     if labelled:
         return sorted(tried, key=lambda one: (-sum(one.hits), one.loss))
     return sorted(tried, key=lambda one: -one.confidence)

@@ -1,1 +1,1 @@
-"""From an address to the bytes of a picture, safely. The only user of requests."""
+"""From an address to the bytes of an image, safely. The only user of requests."""

@@ -1,1 +1,1 @@
-"""Pictures: bytes and arrays in, values out. Pure; numpy and Pillow only."""
+"""Images: bytes and arrays in, values out. Pure; numpy and Pillow only."""

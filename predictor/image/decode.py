@@ -1,4 +1,4 @@
-"""Bytes of a picture -> upright RGB, within limits.
+"""Bytes of an image -> upright RGB, within limits.
 
 The format is read from the bytes, only allowed formats reach a parser, and only the first frame
 is decoded. Metadata is dropped before decoding, except for the EXIF orientation.
@@ -54,7 +54,7 @@ _DAMAGED = (
     *(OSError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error, zlib.error),
 )
 # Each thread checks pixels itself, from the header, against its own limits. Pillow's check reaches
-# where that cannot, pictures inside an icon, but half of it is a warning, and changing the
+# where that cannot, images inside an icon, but half of it is a warning, and changing the
 # warning filters around a call is not safe in threads: so the warning is off, once, for good.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # What is wrong with the tags of a TIFF is nothing for the service's log.
@@ -74,8 +74,8 @@ class Limits:
 
     Attributes:
         formats: Pillow's names of the formats that are opened.
-        max_pixels: most pixels of a picture, width times height.
-        max_bytes: most bytes of an encoded picture.
+        max_pixels: most pixels of an image, width times height.
+        max_bytes: most bytes of an encoded image.
     """
 
     formats: tuple[str, ...] = FORMATS

@@ -26,10 +26,10 @@ _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
 
 
 def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:
-    """The same picture without metadata before its first scan, and its EXIF block (empty if none).
+    """The same image without metadata before its first scan, and its EXIF block (empty if none).
 
     Raises:
-        InvalidImage: the segments are damaged or too many, or the picture has more than 100 scans.
+        InvalidImage: the segments are damaged or too many, or the image has more than 100 scans.
     """
     kept = [b"\xff\xd8"]
     exif = b""
@@ -49,7 +49,7 @@ def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _rest_behind(head: bytes, data: bytes, start: int) -> bytes:
-    # Most pictures are megabytes of which nothing was dropped: these are not copied.
+    # Most images are megabytes of which nothing was dropped: these are not copied.
     return data if len(head) == start else b"".join((head, memoryview(data)[start:]))
 
 
@@ -72,7 +72,7 @@ def _end(data: bytes, start: int) -> int:
 
 def _check_scans(data: bytes, first: int) -> None:
     # Every scan begins with FF DA, so there are never more scans than such pairs, and numpy counts these
-    # in 0.2 ms per megabyte; only a picture with too many, perhaps inside a comment, is walked.
+    # in 0.2 ms per megabyte; only an image with too many, perhaps inside a comment, is walked.
     if _pairs(data, first) > MAX_SCANS and _scans(data, first) > MAX_SCANS:
         raise InvalidImage(f"The JPEG image has more than {MAX_SCANS} scans.")
 
@@ -84,7 +84,7 @@ def _pairs(data: bytes, position: int) -> int:
 
 
 def _scans(data: bytes, position: int) -> int:
-    """Scans from a position to the end of the picture; counting stops past the limit."""
+    """Scans from a position to the end of the image; counting stops past the limit."""
     scans = 0
     for _ in range(_MAX_SEGMENTS):
         found = _MARKER.search(data, position)
@@ -147,10 +147,10 @@ _IHDR_BODY = 16
 
 
 def strip_png(data: bytes) -> tuple[bytes, bytes]:
-    """The same picture with only the chunks that make its pixels, and its EXIF block (empty if none).
+    """The same image with only the chunks that make its pixels, and its EXIF block (empty if none).
 
     Raises:
-        InvalidImage: the picture has more chunks than any real one.
+        InvalidImage: the image has more chunks than any real one.
     """
     kept: list[bytes | memoryview] = [SIGNATURE]
     exif = b""
@@ -203,10 +203,10 @@ _GRAPHIC_CONTROL = b"!\xf9"
 
 
 def strip_gif(data: bytes) -> tuple[bytes, bytes]:
-    """The same picture without comments before its first frame, and an empty EXIF block (GIF has none).
+    """The same image without comments before its first frame, and an empty EXIF block (GIF has none).
 
     Raises:
-        InvalidImage: the picture ends before its first frame, or has too many pieces before it.
+        InvalidImage: the image ends before its first frame, or has too many pieces before it.
     """
     try:
         return _strip(data), b""

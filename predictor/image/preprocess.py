@@ -1,4 +1,4 @@
-"""An RGB picture -> the tensor that a model expects."""
+"""An RGB image -> the tensor that a model expects."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -50,7 +50,7 @@ _RARE = ("fill", "rounding")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes a tensor; every value is checked when it is built.
+    """How an image becomes a tensor; every value is checked when it is built.
 
     A value of the tensor is `(pixel * scale - mean) / std`, the pixel being 0 to 255. With `uint8`
     the tensor holds the pixel itself and with `int8` the pixel minus 128, so that neither may have
@@ -62,7 +62,7 @@ class Preprocessing:
         resize: `crop` keeps the proportions, makes the short side `resize_to` pixels and cuts out the
             middle; `stretch` gives them up and goes straight to height and width; `fit` keeps them and
             makes the long side `resize_to`, so that nothing is lost.
-        resize_to: pixels, or height and width of an area, which the picture just covers before it is cut
+        resize_to: pixels, or height and width of an area, which the image just covers before it is cut
             (`crop`), takes exactly before it is cut (`stretch`; one number is ignored there), or just
             fits into (`fit`; one number is a square).
         interpolation: the filter, by Pillow's name, or `linear` for OpenCV's bilinear filter.
@@ -72,7 +72,7 @@ class Preprocessing:
         scale: factor of the pixel.
         mean: subtracted after scaling, one number for each channel.
         std: divides last, one number above 0 for each channel.
-        fill: the red, green and blue, 0 to 255, that are added where the picture is smaller than its cut.
+        fill: the red, green and blue, 0 to 255, that are added where the image is smaller than its cut.
         rounding: where the cut begins if the margin is odd: half a pixel is rounded to `even` or `down`.
             With `crop`, `none` resizes the middle at once, and `first` cuts it out before it is resized.
 
@@ -144,7 +144,7 @@ class Preprocessing:
         return self.resize_to, self.resize_to
 
     def resized(self, size: Size) -> Size:
-        """Width and height of the picture before its middle is cut out, from those it has."""
+        """Width and height of the image before its middle is cut out, from those it has."""
         if self.resize == "fit":
             return fitting(size, self.area)
         if not isinstance(self.resize_to, tuple):
@@ -153,7 +153,7 @@ class Preprocessing:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one picture's tensor, without a batch axis."""
+        """Shape of one image's tensor, without a batch axis."""
         sides = self.height, self.width
         return (self.depth, *sides) if self.layout == "NCHW" else (*sides, self.depth)
 

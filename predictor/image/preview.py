@@ -17,7 +17,7 @@ def thumbnail(data: bytes, limits: Limits) -> bytes:
     """A JPEG of at most 640 pixels a side, upright.
 
     Raises:
-        ImageError: the picture cannot be opened within the limits.
+        ImageError: the image cannot be opened within the limits.
     """
     image = decode(data, limits, _SIDE)
     image.thumbnail((_SIDE, _SIDE))
@@ -54,6 +54,6 @@ def _pixels(tensor: npt.NDArray[Any], preprocessing: Preprocessing) -> npt.NDArr
         return np.asarray(tensor.view(np.uint8) ^ np.uint8(0x80))
     shape = (-1, 1, 1) if preprocessing.layout == "NCHW" else (1, 1, -1)
     mean, std = (np.reshape(numbers, shape) for numbers in (preprocessing.mean, preprocessing.std))
-    # A scale of 0 leaves nothing of the picture.
+    # A scale of 0 leaves nothing of the image.
     values = (tensor.astype(np.float64) * std + mean) / (preprocessing.scale or np.inf)
     return np.asarray(values.round().clip(0, 255).astype(np.uint8))

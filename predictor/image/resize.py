@@ -32,7 +32,7 @@ class Edges:
     """What happens at the edges of a cut.
 
     Attributes:
-        fill: the red, green and blue that are added where the picture is smaller than the cut.
+        fill: the red, green and blue that are added where the image is smaller than the cut.
         rounding: which way half a pixel goes if the margin is odd: `even` to the even number of pixels, as
             torchvision does, `down` to the smaller one, as transformers does. `none` is for `middle`.
     """
@@ -76,15 +76,15 @@ def stretch(image: Scaled, size: Size, interpolation: Interpolation) -> Image.Im
 def crop(
     image: Image.Image, shortest: int, size: Size, interpolation: Interpolation, edges: Edges = _PLAIN
 ) -> Image.Image:
-    """The middle of the picture after its short side became `shortest`.
+    """The middle of the image after its short side became `shortest`.
 
-    Equal to resizing the whole picture and cutting out the centre as torchvision's Resize and
+    Equal to resizing the whole image and cutting out the centre as torchvision's Resize and
     CenterCrop do: the long side is rounded down, an odd margin is rounded half to even, and where
-    the picture is smaller than the cut, black is added, the extra pixel at the end. `nearest` and
+    the image is smaller than the cut, black is added, the extra pixel at the end. `nearest` and
     `box` jump from one source pixel to the next, and may jump the other way at a tie.
 
     Args:
-        image: a picture of mode RGB.
+        image: an image of mode RGB.
         shortest: the short side before the cut, in pixels.
         size: width and height of the cut.
         interpolation: the filter.
@@ -159,12 +159,12 @@ def shortened(size: Size, shortest: int) -> Size:
 
 
 def covering(size: Size, area: Size) -> Size:
-    """Width and height of the smallest picture of the same proportions that covers an area."""
+    """Width and height of the smallest image of the same proportions that covers an area."""
     return _divided(size, min(size[0] / area[0], size[1] / area[1]))
 
 
 def fitting(size: Size, area: Size) -> Size:
-    """Width and height of the largest picture of the same proportions that fits into an area."""
+    """Width and height of the largest image of the same proportions that fits into an area."""
     return _divided(size, max(size[0] / area[0], size[1] / area[1]))
 
 

@@ -15,7 +15,7 @@ _SPARE_ALPHA = ("BMP", "DIB", "ICO", "CUR", "TGA")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The picture as RGB; transparent parts show white.
+    """The image as RGB; transparent parts show white.
 
     Grey of 16 bits is divided by 257, so that 65535 becomes 255; wider integers are clipped to 16
     bits first. Floating-point grey is taken as 0 to 1 if it stays inside, else as 0 to 255.

@@ -1,7 +1,7 @@
-"""Which pictures a worker takes on, and which it gives up.
+"""Which images a worker takes on, and which it gives up.
 
 What cannot be answered in time is refused at once, so that the caller can go elsewhere and what was taken on
-is not slowed down: the number of waiting pictures is bounded, and a picture whose caller would have left, or
+is not slowed down: the number of waiting images is bounded, and an image whose caller would have left, or
 has left, does not run.
 """
 
@@ -51,7 +51,7 @@ class Deadline:
 
 
 class Admission:
-    """Counts the pictures that were accepted and not yet answered.
+    """Counts the images that were accepted and not yet answered.
 
     Args:
         settings: how many may wait in a worker.
@@ -77,7 +77,7 @@ class Admission:
             deadline: until when the answer is wanted.
 
         Raises:
-            Overloaded: too many pictures are waiting, or so many that the answer would come too late.
+            Overloaded: too many images are waiting, or so many that the answer would come too late.
         """
         with self._lock:
             wait = self._accepted * seconds / self._share
@@ -96,12 +96,12 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """How many pictures all workers together have accepted and not yet answered."""
+        """How many images all workers together have accepted and not yet answered."""
         return sum(shared.waiting.of(self._workers))
 
     @property
     def crowded(self) -> bool:
-        """Whether so many pictures wait in all workers together that new ones should go elsewhere."""
+        """Whether so many images wait in all workers together that new ones should go elsewhere."""
         share = self.waiting / (self._max_waiting * self._workers)
         self._crowded = share >= (_LOW if self._crowded else _HIGH)
         return self._crowded

@@ -1,4 +1,4 @@
-"""The loaded models of one worker; `predict` takes pictures from end to end.
+"""The loaded models of one worker; `predict` takes images from end to end.
 
 A prediction takes one reference to the live model and keeps it to the end, so a switch of models
 never mixes two in one answer.
@@ -43,7 +43,7 @@ class Engine:
         settings: limits.
         cache: answers already computed.
         metrics: counters.
-        fetcher: downloads pictures.
+        fetcher: downloads images.
         live: the models that serve.
         other: gives a version that is not live, by its name and number.
     """
@@ -103,7 +103,7 @@ class Engine:
         Raises:
             NotReady: no model can answer.
             ModelNotFound: no model has the name and version asked for.
-            Overloaded: too many pictures are waiting.
+            Overloaded: too many images are waiting.
         """
         start, deadline = time.perf_counter(), deadline or Deadline()
         model = model or self.model(options.model, options.version)

@@ -162,7 +162,7 @@ class Loader:
         return counted
 
     def _largest_batch(self, run: _Run, spec: ModelSpec) -> tuple[int, float]:
-        """How many pictures run together at most, and the seconds of one alone.
+        """How many images run together at most, and the seconds of one alone.
 
         On a CPU two, if each then costs no more than alone: larger batches gain a processor nothing further,
         and hold memory for good. What counts is the thread's own time, whatever else the machine does.
@@ -196,7 +196,7 @@ def _spec(session: Session, version: ModelVersion) -> ModelSpec:
 
 
 def _filled(run: _Run, fixed: int | None) -> _Run:
-    """Give a model of fixed batch size the pictures that it wants, blank ones after the real ones."""
+    """Give a model of fixed batch size the images that it wants, blank ones after the real ones."""
     if fixed is None:
         return run
 
@@ -210,7 +210,7 @@ def _filled(run: _Run, fixed: int | None) -> _Run:
 def _seconds_per_image(
     run: _Run, spec: ModelSpec, sizes: Sequence[int], clock: Callable[[], float]
 ) -> list[float]:
-    """The best of a few runs of blank pictures, for batches of each size.
+    """The best of a few runs of blank images, for batches of each size.
 
     The first runs find memory and kernels for the others. A model that takes long is tried once.
     """

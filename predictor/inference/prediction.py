@@ -1,4 +1,4 @@
-"""What a prediction is made of: pictures and options in, answers and times out."""
+"""What a prediction is made of: images and options in, answers and times out."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from predictor.model.scores import Ranked, as_ranked, is_packed, packed, rank, u
 from predictor.store.registry import DEFAULT
 
 PHASES = ("fetch", "queue", "decode", "preprocess", "infer")
-"""The phases of a picture's work, in their order."""
+"""The phases of an image's work, in their order."""
 
 _KEPT_SCORES = 4_000
 
@@ -81,7 +81,7 @@ class Trace:
 
     Attributes:
         tensor: what went into the model, without a batch axis.
-        phases: the times of this picture.
+        phases: the times of this image.
     """
 
     tensor: Array
@@ -90,7 +90,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one picture.
+    """The answer for one image.
 
     Attributes:
         ranked: class indices with their confidences, the most confident first; none if scores were asked.
@@ -109,7 +109,7 @@ class Prediction:
 
 @dataclass
 class Phases:
-    """Seconds spent on a picture, by phase; for many pictures, the sum of theirs."""
+    """Seconds spent on an image, by phase; for many images, the sum of theirs."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -176,7 +176,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a request: the model that answered, and for each picture its answer or error."""
+    """What came of a request: the model that answered, and for each image its answer or error."""
 
     model: LoadedModel
     results: tuple[Prediction | PredictorError, ...]

@@ -20,10 +20,10 @@ _WHOLE = 1 + 1e-6
 
 
 def rank(scores: npt.NDArray[Any], activation: Activation, top_k: int) -> Ranked:
-    """The `top_k` classes of one picture; all of them if there are fewer.
+    """The `top_k` classes of one image; all of them if there are fewer.
 
     Args:
-        scores: raw scores of one picture, shape [classes] or [classes, 1, 1]. A single one is that of the
+        scores: raw scores of one image, shape [classes] or [classes, 1, 1]. A single one is that of the
             second of two classes.
         activation: what turns the scores into confidences.
         top_k: how many classes to give, at least 1. Equal confidences rank by class index.

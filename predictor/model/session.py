@@ -78,7 +78,7 @@ class Session:
         """Run the model from one of its inputs to one of its outputs.
 
         Args:
-            batch: pictures, shape [batch, ...] and element type as the graph's input has them.
+            batch: images, shape [batch, ...] and element type as the graph's input has them.
             names: of the input and the output; by default the first of each.
             stop: a way to end this run from another thread.
 
@@ -209,7 +209,7 @@ def _loaded(path: Path, options: onnxruntime.SessionOptions, providers: list[Any
 
 def _options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
-    # One thread a run, several runs at once: more pictures a second than one run on all cores.
+    # One thread a run, several runs at once: more images a second than one run on all cores.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY

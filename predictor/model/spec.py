@@ -67,8 +67,8 @@ class Structure:
     """What the nodes of a graph show; None where they show nothing.
 
     Attributes:
-        layout: whether the channels of the picture's input are its last axis or its second.
-        channels: how many channels the picture's input has.
+        layout: whether the channels of the image's input are its last axis or its second.
+        channels: how many channels the image's input has.
         factor: what the graph multiplies each channel of its input with before the first layer that learns.
         offset: what it adds to each channel then.
         last: for each output, the kind of the operator that makes it: `softmax`, `sigmoid` or `linear`.
@@ -97,10 +97,10 @@ class ModelSpec:
     """How to feed a model and how to read its answer.
 
     Attributes:
-        image: the input that takes the picture.
+        image: the input that takes the image.
         scores: the output that holds one score for each class, shape [batch, classes], perhaps with more
             axes of length 1; a single one, shape [batch] or [batch, 1], is that of the second of two.
-        preprocessing: how a picture becomes the input.
+        preprocessing: how an image becomes the input.
         activation: what is still to be applied to the scores; `none` if they are confidences already.
         labels: the classes in order of their index; empty while nothing says how many there are.
         reasons: for each of these choices, one sentence saying where it came from.
@@ -124,12 +124,12 @@ class ModelSpec:
 
     @property
     def batch(self) -> int | None:
-        """The graph's fixed batch size; None if any number of pictures may run together."""
+        """The graph's fixed batch size; None if any number of images may run together."""
         return self.image.shape[0]
 
     @property
     def names(self) -> tuple[str, str]:
-        """The names of the input that takes the picture and of the output that holds the scores."""
+        """The names of the input that takes the image and of the output that holds the scores."""
         return self.image.name, self.scores.name
 
     def to_json(self) -> dict[str, Any]:

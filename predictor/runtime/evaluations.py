@@ -27,7 +27,7 @@ Step = Progress | dict[str, Any]
 
 
 class Evaluations:
-    """Says how well a model does on labelled pictures, and which preprocessing it does best with.
+    """Says how well a model does on labelled images, and which preprocessing it does best with.
 
     Images go the same way as those of requests, except that large JPEGs are always decoded whole.
 
@@ -40,27 +40,27 @@ class Evaluations:
     def __init__(self, settings: Settings, engine: Engine, lock: Path) -> None:
         self._engine = engine
         self._lock = lock
-        # One more than can be computed at a time, so that the next picture is read and decoded meanwhile.
+        # One more than can be computed at a time, so that the next image is read and decoded meanwhile.
         self._threads = settings.concurrency + 1
         self._limits = Limits.of(settings)
 
     def evaluate(self, model: LoadedModel, pictures: Sequence[Picture]) -> Generator[Step, None, None]:
-        """Classify labelled pictures with a model, which need not be live any more by the end.
+        """Classify labelled images with a model, which need not be live any more by the end.
 
         Raises:
             ModelConflict: another evaluation is under way.
-            InvalidRequest: no picture has both a known class and an answer.
+            InvalidRequest: no image has both a known class and an answer.
         """
         with self._alone():
             classes = Classes(model.spec.labels)
             yield from evaluate(pictures, classes, self._classify(model), self._threads)
 
     def tune(self, model: LoadedModel, pictures: Sequence[Picture]) -> Generator[Step, None, None]:
-        """Try plausible preprocessings of a model on pictures.
+        """Try plausible preprocessings of a model on images.
 
         Raises:
             ModelConflict: another evaluation is under way.
-            InvalidRequest: no picture can be used.
+            InvalidRequest: no image can be used.
         """
         with self._alone():
             tuner = Tuner(model.spec, model.scores, self._limits, self._threads)

@@ -1,4 +1,4 @@
-"""Evaluations over HTTP: the page, and what it and scripts send pictures to."""
+"""Evaluations over HTTP: the page, and what it and scripts send images to."""
 
 import itertools
 import json
@@ -49,7 +49,7 @@ LINES = "application/x-ndjson"
 """The type of an answer that tells its progress: a JSON object a line."""
 
 TUNED = 300
-"""Most pictures on which preprocessings are tried unless the request says otherwise."""
+"""Most images on which preprocessings are tried unless the request says otherwise."""
 
 _REST_BYTES = MEGA
 _PARTS = 20_000
@@ -154,7 +154,7 @@ def _answer(worker: Worker, work: Work, limit: int | None) -> Response:
 
 
 def _begun(worker: Worker, work: Work, limit: int | None, held: ExitStack) -> Iterator[Step]:
-    """Receive the pictures and begin, so that what forbids all of it is said by the answer's status."""
+    """Receive the images and begin, so that what forbids all of it is said by the answer's status."""
     folder = held.enter_context(worker.transactions.staging.new_folder())
     asked = _received(worker, folder, limit)
     model = worker.engine.model(asked.model, asked.version)

@@ -70,7 +70,7 @@ _FILES = WithJsonSchema(
         "type": "array",
         "items": {"type": "string", "format": "binary"},
         "description": "The image; repeat the field for several.",
-        # Shown on the page; `examples` itself would have fuzzers send this text as a picture.
+        # Shown on the page; `examples` itself would have fuzzers send this text as an image.
         "x-examples": ["@cat.jpg"],
     }
 )

@@ -44,7 +44,7 @@ def test_everybody() -> None:
 
 @pytest.mark.live
 def test_started(tmp_path: Path) -> None:
-    """A contestant that answered the picture runs with all its processes, and none is left afterwards."""
+    """A contestant that answered the image runs with all its processes, and none is left afterwards."""
     (hello,) = (one for one in contestants() if one.key == "hello")
 
     with started(hello, python(hello), tmp_path) as running:

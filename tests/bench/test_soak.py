@@ -104,7 +104,7 @@ def test_slope() -> None:
 
 
 def test_fresh_pictures() -> None:
-    """A fresh picture has other bytes than the picture, and the same pixels."""
+    """A fresh image has other bytes than the image, and the same pixels."""
     buffer = io.BytesIO()
     Image.effect_noise((64, 48), 50).convert("RGB").save(buffer, "JPEG")
     maker = Maker(buffer.getvalue(), "http://127.0.0.1:1")

@@ -78,7 +78,7 @@ def test_bundled(check: Check) -> None:
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8"])
 def test_inputs(check: Check, layout: sample_models.Layout, dtype: sample_models.DType) -> None:
-    """Every layout and element type of pictures passes."""
+    """Every layout and element type of images passes."""
     report = check(sample_models.classifier(COLOURS, layout=layout, dtype=dtype))
 
     assert report.spec["inputs"][0]["dtype"] == dtype
@@ -87,7 +87,7 @@ def test_inputs(check: Check, layout: sample_models.Layout, dtype: sample_models
 
 
 def test_fixed_batch(check: Check) -> None:
-    """A model that takes three pictures at a time is run with three."""
+    """A model that takes three images at a time is run with three."""
     report = check(sample_models.classifier(COLOURS, batch=3))
 
     assert report.batch == 3
@@ -135,13 +135,13 @@ def test_operators_of_the_runtime(check: Check) -> None:
 
 
 def test_loops_allowed(check: Check) -> None:
-    """A loop that a trial picture does not enter passes if loops are allowed."""
+    """A loop that a trial image does not enter passes if loops are allowed."""
     assert check(bad_models.time_bomb("loop"), loops=True).nodes > 10
 
 
 @pytest.mark.parametrize("trouble", ["kernel", "crash"])
 def test_time_bombs(check: Check, trouble: bad_models.Trouble) -> None:
-    """No check foresees trouble with a picture that it does not try: workers must be watched too."""
+    """No check foresees trouble with an image that it does not try: workers must be watched too."""
     assert check(bad_models.time_bomb(trouble)).spec["classes"] == 3
 
 
@@ -357,7 +357,7 @@ def test_companions_of_windows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["labels", "preprocessing"])
 def test_companions_that_are_no_text(check: Check, tmp_path: Path, name: str) -> None:
-    """A picture in place of labels is refused, and so is far too long a text."""
+    """An image in place of labels is refused, and so is far too long a text."""
     limits = Limits(120, 60, companion_bytes=1000)
 
     assert (

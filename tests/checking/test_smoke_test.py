@@ -1,4 +1,4 @@
-"""A model is run on made-up pictures, and what it answers is judged."""
+"""A model is run on made-up images, and what it answers is judged."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,7 +19,7 @@ CLASSES = 3
 
 
 def spec(batch: int | None = None, classes: int = CLASSES) -> ModelSpec:
-    """A model of small pictures."""
+    """A model of small images."""
     return ModelSpec(
         image=Tensor("x", "float32", (batch, 3, 4, 4)),
         scores=Tensor("y", "float32", (batch, None)),
@@ -42,7 +42,7 @@ def reason(run: Run, **of: int) -> str:
 
 
 def test_free_batch() -> None:
-    """Each picture is run alone, and all of them together."""
+    """Each image is run alone, and all of them together."""
     sizes: list[int] = []
 
     def run(batch: Array) -> Array:
@@ -86,7 +86,7 @@ def test_fixed_batch() -> None:
     ],
 )
 def test_refused(run: Callable[[Array], Array], word: str) -> None:
-    """Anything but one finite score for each class of each picture is refused."""
+    """Anything but one finite score for each class of each image is refused."""
     assert reason(run) == word
 
 
@@ -123,7 +123,7 @@ def test_too_many_classes() -> None:
 
 
 def test_warnings() -> None:
-    """Scores that never change, and such as depend on the other pictures, are pointed out."""
+    """Scores that never change, and such as depend on the other images, are pointed out."""
     constant = smoke_test(lambda batch: np.tile([1.0, 2.0, 3.0], (len(batch), 1)), spec())
     mixed = smoke_test(lambda batch: colours(batch) - batch.mean(), spec())
 
@@ -144,7 +144,7 @@ CPU = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]], np.float32)
 
 
 def test_best() -> None:
-    """The five best classes of each picture are kept with their scores, the best first."""
+    """The five best classes of each image are kept with their scores, the best first."""
     (answer,) = best(np.arange(8, dtype=np.float16)[np.newaxis])
 
     assert list(answer.classes) == [7, 6, 5, 4, 3]

@@ -30,7 +30,7 @@ TIMM: dict[str, Any] = json.loads((CONFIGS / "timm_resnet18.json").read_text())[
 
 
 def synthetic(width: int, height: int) -> Image.Image:
-    """Waves, a ramp and a chequered pattern: the picture of which the reference has values."""
+    """Waves, a ramp and a chequered pattern: the image of which the reference has values."""
     y, x = np.mgrid[0:height, 0:width]
     planes = [
         128 + 100 * np.sin(x / 9) * np.cos(y / 13),
@@ -42,7 +42,7 @@ def synthetic(width: int, height: int) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def pictures() -> dict[str, Image.Image]:
-    """The pictures of the reference."""
+    """The images of the reference."""
     cat = Image.open(DATA / "cat.jpg").convert("RGB")
     return {"cat": cat, "synthetic": synthetic(333, 500), "small": synthetic(150, 117)}
 
@@ -131,7 +131,7 @@ def test_generic_processor() -> None:
 )
 @pytest.mark.parametrize("form", ["{}", '"{}"', '{{"mode": "{}"}}'])
 def test_keras(mode: str, values: Any, channels: str, form: str, pictures: dict[str, Image.Image]) -> None:
-    """The three modes of Keras give what its preprocess_input computes, on a stretched picture."""
+    """The three modes of Keras give what its preprocess_input computes, on a stretched image."""
     found = preprocessing(form.format(mode), None, 64, 48, 3)
     pixels = np.asarray(pictures["cat"].resize((48, 64), Image.Resampling.BILINEAR)).astype(np.float64)
 
@@ -140,7 +140,7 @@ def test_keras(mode: str, values: Any, channels: str, form: str, pictures: dict[
 
 
 def test_keras_arguments(pictures: dict[str, Image.Image]) -> None:
-    """With a size, pictures are loaded as load_img does it: by the nearest pixel if no filter is named."""
+    """With a size, images are loaded as load_img does it: by the nearest pixel if no filter is named."""
     value = {"mode": "tf", "target_size": [64, 48], "data_format": "channels_last"}
     found = preprocessing(json.dumps(value), None, None, None, 3)
     pixels = np.asarray(pictures["cat"].resize((48, 64), Image.Resampling.NEAREST)).astype(np.float64)
@@ -424,7 +424,7 @@ def test_image_properties(pictures: dict[str, Image.Image]) -> None:
     ],
 )
 def test_image_ranges(range_: str, black: float, white: float) -> None:
-    """Each nominal range has black and white where its name says, for grey pictures too."""
+    """Each nominal range has black and white where its name says, for grey images too."""
     value = {"image.bitmappixelformat": "Gray8", "Image.NominalPixelRange": range_}
     found = by_metadata(value, None, 1, 8, 8)
 

@@ -47,7 +47,7 @@ def model(name: str, folder: Path) -> LocalModel:
 
 
 def confidences(served: LocalModel, image: Image.Image) -> npt.NDArray[np.float64]:
-    """What the model answers to a picture's file, by index."""
+    """What the model answers to an image's file, by index."""
     out = io.BytesIO()
     image.save(out, "PNG")
     picture = decode(out.getvalue(), served.limits, served.spec.preprocessing.shortest)

@@ -68,7 +68,7 @@ def test_present_of_its_own() -> None:
     ],
 )
 def test_prescribed(changed: dict[str, Any], names: list[str]) -> None:
-    """Whole numbers are pixels, and grey pictures have one mean and no order."""
+    """Whole numbers are pixels, and grey images have one mean and no order."""
     assert [one.values for one in values(dataclasses.replace(FLOAT, **changed))] == names
 
 

@@ -1,4 +1,4 @@
-"""Sets of pictures are read in the forms in which people keep them."""
+"""Sets of images are read in the forms in which people keep them."""
 
 import tracemalloc
 import zipfile
@@ -29,12 +29,12 @@ def tree(tmp_path: Path) -> Tree:
 
 
 def said(found: list[Picture]) -> dict[str, tuple[str, ...]]:
-    """What is said of each picture."""
+    """What is said of each image."""
     return {picture.name: picture.truth for picture in found}
 
 
 def test_class_folders(tree: Tree) -> None:
-    """A folder's name is the class of its pictures; other files are left out, hidden ones passed by."""
+    """A folder's name is the class of its images; other files are left out, hidden ones passed by."""
     folder = tree(
         {
             "cat/1.jpg": "a",
@@ -73,7 +73,7 @@ def test_numbered_files_of_one_class(tree: Tree, name: str) -> None:
 
 
 def test_flat(tree: Tree) -> None:
-    """Where all pictures lie in one folder, each name begins with its class; the folder may be one, too."""
+    """Where all images lie in one folder, each name begins with its class; the folder may be one, too."""
     assert said(on_disk(tree({"val/n01_cat.jpg": ""}))) == {
         "val/n01_cat.jpg": ("n01_cat", "n01", "cat", "val")
     }
@@ -102,7 +102,7 @@ def test_tables(tree: Tree, table: str, truth: list[tuple[str, ...]]) -> None:
 
 
 def test_foreign_table(tree: Tree) -> None:
-    """A table that names none of the pictures is not about them."""
+    """A table that names none of the images is not about them."""
     assert said(on_disk(tree({"cat/a.jpg": "", "dog/b.jpg": "", "notes.csv": "file,label\nx.jpg,y\n"}))) == {
         "cat/a.jpg": ("cat",),
         "dog/b.jpg": ("dog",),
@@ -126,7 +126,7 @@ def test_left_out(tree: Tree) -> None:
 
 
 def test_nothing(tree: Tree) -> None:
-    """A folder without pictures is refused; what was left out is counted, with the reason of the first."""
+    """A folder without images is refused; what was left out is counted, with the reason of the first."""
     with pytest.raises(InvalidRequest, match=r"no images .*; 2 other .*first is notes.md: Its name"):
         on_disk(tree({"notes.md": "", "notes.txt": ""}))
 
@@ -143,7 +143,7 @@ def test_no_table(tree: Tree) -> None:
 
 
 def test_missing_file(tree: Tree) -> None:
-    """A picture that a table names and that is not there is that picture's error."""
+    """An image that a table names and that is not there is that image's error."""
     [picture] = on_disk(tree({"labels.csv": "file,label\ngone.jpg,cat\n"}) / "labels.csv")
 
     with pytest.raises(InvalidImage, match="cannot be read"):
@@ -151,7 +151,7 @@ def test_missing_file(tree: Tree) -> None:
 
 
 def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is a limit to the pictures of one set."""
+    """There is a limit to the images of one set."""
     monkeypatch.setattr(module, "MAX_IMAGES", 2)
 
     with pytest.raises(InvalidRequest, match="At most 2"):

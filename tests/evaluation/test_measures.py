@@ -49,13 +49,13 @@ def test_sign_test(pairs: list[tuple[bool, bool]]) -> None:
 
 
 def test_sign_test_of_many() -> None:
-    """Of many pictures, where the powers of two are beyond a float, the answer stays a probability."""
+    """Of many images, where the powers of two are beyond a float, the answer stays a probability."""
     assert sign_test([True] * 5000, [False] * 5000) == pytest.approx(0, abs=1e-300)
     assert sign_test([True, False] * 3000, [False, True] * 3000) == 1.0
 
 
 def test_calibration() -> None:
-    """The error is the distance of confidence and accuracy in each bin, weighted by its pictures."""
+    """The error is the distance of confidence and accuracy in each bin, weighted by its images."""
     # Two in the bin from 14/15 to 1, of which one is right; three in that from 9/15 to 10/15, all right.
     sure, right = [0.95, 0.97, 0.65, 0.61, 0.66], [True, False, True, True, True]
 

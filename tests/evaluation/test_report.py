@@ -1,4 +1,4 @@
-"""A report counts what came of the pictures."""
+"""A report counts what came of the images."""
 
 import pytest
 
@@ -12,7 +12,7 @@ CLASSES = Classes(numbered(7))
 
 
 def judged(truth: int | None, *ranked: int, sure: float = 0.8) -> ImageResult:
-    """A picture with the classes of its answer, the best first."""
+    """An image with the classes of its answer, the best first."""
     confidences = [sure, *[(1 - sure) / 10] * (len(ranked) - 1)]
     return ImageResult("a.jpg", truth, Answer(list(zip(ranked, confidences, strict=True)), 0.020))
 

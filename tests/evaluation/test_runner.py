@@ -1,4 +1,4 @@
-"""Pictures are classified a few at a time, in order, and no failure ends the rest."""
+"""Images are classified a few at a time, in order, and no failure ends the rest."""
 
 import threading
 import weakref
@@ -23,7 +23,7 @@ def classify(data: bytes) -> Answer:
 
 
 def test_judged() -> None:
-    """Each picture has its truth and its answer, or the reason why it has none."""
+    """Each image has its truth and its answer, or the reason why it has none."""
     pictures = [
         Picture("a", ("cat",), lambda: b"\0"),
         Picture("b", ("lion",), lambda: b"\1"),

@@ -49,7 +49,7 @@ def test_none() -> None:
 
 
 def test_one_after_the_other() -> None:
-    """The first table that names a picture is the last that is read."""
+    """The first table that names an image is the last that is read."""
     read = list[str]()
     files = counted(
         {"1.csv": HEADING + b"x.jpg,cat\n", "2.csv": HEADING + b"a.jpg,cat\n", "3.csv": HEADING}, read
@@ -70,7 +70,7 @@ def test_one_after_the_other() -> None:
 def test_bounds(monkeypatch: pytest.MonkeyPatch, bound: str, most: int, sentence: str, last: int) -> None:
     """Too many tables, rows or bytes are refused in a sentence, and the tables behind are not read.
 
-    Ten tables of ten rows and 130 bytes each, none of which names a picture.
+    Ten tables of ten rows and 130 bytes each, none of which names an image.
     """
     monkeypatch.setattr(tables, bound, most)
     read = list[str]()

@@ -42,7 +42,7 @@ def nearest(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def picture(label: str, *, truth: bool = True, seed: int = 0) -> Picture:
-    """A picture of a colour."""
+    """An image of a colour."""
     noise = np.random.default_rng(seed).normal(0, 15, (12, 12, 3))
     pixels = (np.array(COLOURS[label]) + noise).clip(0, 255).astype(np.uint8)
     out = io.BytesIO()
@@ -76,7 +76,7 @@ def test_finds_it() -> None:
 
 
 def test_bad_pictures() -> None:
-    """A picture that cannot be opened is left out with its reason."""
+    """An image that cannot be opened is left out with its reason."""
     bad = Picture("red/bad.png", ("red",), lambda: b"\x89PNG\r\n\x1a\n")
 
     _, report = ranking([picture("red"), bad, picture("blue")])
@@ -86,7 +86,7 @@ def test_bad_pictures() -> None:
 
 
 def test_unlabelled_among_labelled() -> None:
-    """Where some pictures have labels, those without are left out with the reason."""
+    """Where some images have labels, those without are left out with the reason."""
     film = Picture("film.mp4", (), bytes, "Not an image.")
     _, report = ranking([picture("red"), picture("blue", truth=False), film])
 

@@ -1,4 +1,4 @@
-"""Servers of pictures that answer by a script: well-behaved ones, and those that no client should trust."""
+"""Servers of images that answer by a script: well-behaved ones, and those that no client should trust."""
 
 import contextlib
 import socket

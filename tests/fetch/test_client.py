@@ -540,7 +540,7 @@ def test_each_hop_is_resolved_once(serve: Serve) -> None:
     assert len(asked) == 3
 
 
-# Answers that are no picture.
+# Answers that are no image.
 
 
 FAILURES = {
@@ -849,7 +849,7 @@ def test_black_hole_costs_two_seconds() -> None:
 def test_deadline_is_for_one_download(serve: Serve) -> None:
     """A download that timed out leaves nothing behind that could end the next one."""
     server = serve(redirects("", tail=SLOW["body"]))
-    # Enough for a whole picture on a busy machine.
+    # Enough for a whole image on a busy machine.
     shared = fetcher(server, seconds=10 * SECONDS)
     with pytest.raises(FetchTimeout):
         shared.fetch(server.url)

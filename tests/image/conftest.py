@@ -1,4 +1,4 @@
-"""Small pictures made in memory, shared by the tests of the pictures' room."""
+"""Small images made in memory, shared by the tests of the images' room."""
 
 import io
 import struct
@@ -33,7 +33,7 @@ def _png(width: int, height: int, kind: tuple[int, int], rows: bytes, *extra: tu
 
 @pytest.fixture
 def encode() -> Encode:
-    """Pillow's encoder: a picture, a format and options in, bytes out."""
+    """Pillow's encoder: an image, a format and options in, bytes out."""
     return _encode
 
 
@@ -51,7 +51,7 @@ def pixels() -> npt.NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def smooth() -> npt.NDArray[np.uint8]:
-    """A smooth RGB picture, 96 rows of 128, that JPEG keeps within a few levels."""
+    """A smooth RGB image, 96 rows of 128, that JPEG keeps within a few levels."""
     y, x = np.mgrid[0:96, 0:128]
     planes = (x * 2, y * 2.5, 128 + 100 * np.sin(x / 20) * np.cos(y / 17))
     picture: npt.NDArray[np.uint8] = np.clip(np.stack(planes, axis=-1), 0, 255).astype(np.uint8)

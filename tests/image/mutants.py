@@ -1,6 +1,6 @@
-"""Small pictures of every accepted format, and damaged ones made of them, each known by its number.
+"""Small images of every accepted format, and damaged ones made of them, each known by its number.
 
-`python -m tests.image.mutants FIRST COUNT` decodes damaged pictures in a process of its own, which may die
+`python -m tests.image.mutants FIRST COUNT` decodes damaged images in a process of its own, which may die
 of them: before each it writes the number, and at the end how many there were of each outcome and the most
 processor time that one took.
 """
@@ -31,18 +31,18 @@ _EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000
 
 @cache
 def pictures() -> dict[str, bytes]:
-    """Pictures of each accepted format and, of its kinds of pixels and ways of writing."""
+    """Images of each accepted format and, of its kinds of pixels and ways of writing."""
     return {f"{kind} {name}": data for kind, named in _made().items() for name, data in named.items()}
 
 
 @cache
 def singles() -> dict[str, bytes]:
-    """Those of the pictures that have one frame only."""
+    """Those of the images that have one frame only."""
     return {name: data for name, data in pictures().items() if "frames" not in name}
 
 
 def mutant(number: int) -> bytes:
-    """A damaged picture; the same number always gives the same."""
+    """A damaged image; the same number always gives the same."""
     chance = random.Random(number)
     name = chance.choice(sorted(pictures()))
     data = bytearray(pictures()[name])
@@ -70,14 +70,14 @@ def png_chunk(name: bytes, body: bytes) -> bytes:
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """A picture as Pillow writes it."""
+    """An image as Pillow writes it."""
     out = io.BytesIO()
     image.save(out, kind, **options)
     return out.getvalue()
 
 
 def _sources() -> tuple[Image.Image, Image.Image, Image.Image]:
-    """A picture with alpha, in colour, and grey."""
+    """An image with alpha, in colour, and grey."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     planes = (x * 5, y * 8, (x * y) % 256, 255 - 3 * x)
     rgba = Image.fromarray(np.stack(planes, -1).astype(np.uint8))
@@ -245,7 +245,7 @@ def _change(data: bytearray, chance: random.Random) -> None:
 
 
 def main(first: int, count: int) -> None:
-    """Decode damaged pictures, and write what came of them."""
+    """Decode damaged images, and write what came of them."""
     outcomes, slowest = collections.Counter[str](), 0.0
     for number in range(first, first + count):
         # The last line of a process that died says of what.

@@ -97,28 +97,28 @@ def test_decode_unknown_format_name() -> None:
     ],
 )
 def test_decode_unwanted_parser(data: bytes) -> None:
-    """A format that is not allowed is refused by its bytes, and text is no picture."""
+    """A format that is not allowed is refused by its bytes, and text is no image."""
     with pytest.raises(UnsupportedImage):
         decode(data, LIMITS)
 
 
 @pytest.mark.parametrize("prefix", [b"%PDF-1.4\n", b"<html>", b"\n", b"GIF88a"])
 def test_decode_polyglot_prefix(prefix: bytes) -> None:
-    """A picture that stands behind other bytes is not looked for."""
+    """An image that stands behind other bytes is not looked for."""
     with pytest.raises(UnsupportedImage):
         decode(prefix + SAMPLES["PNG"], LIMITS)
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_decode_polyglot_suffix(kind: str) -> None:
-    """Bytes after a picture change nothing."""
+    """Bytes after an image change nothing."""
     with_more = decode(SAMPLES[kind] + b"PK\x03\x04<script>" + SAMPLES["PNG"], LIMITS)
 
     assert with_more.tobytes() == decode(SAMPLES[kind], LIMITS).tobytes()
 
 
 def test_decode_empty() -> None:
-    """No bytes are an invalid picture."""
+    """No bytes are an invalid image."""
     with pytest.raises(InvalidImage, match="empty"):
         decode(b"", LIMITS)
 
@@ -126,7 +126,7 @@ def test_decode_empty() -> None:
 @pytest.mark.parametrize("kind", SAMPLES)
 @pytest.mark.parametrize("percent", [10, 30, 50, 70, 90])
 def test_decode_truncated(kind: str, percent: int) -> None:
-    """Part of a picture is refused, never guessed."""
+    """Part of an image is refused, never guessed."""
     with pytest.raises((InvalidImage, UnsupportedImage)):
         decode(SAMPLES[kind][: len(SAMPLES[kind]) * percent // 100], LIMITS)
 

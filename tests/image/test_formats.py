@@ -30,7 +30,7 @@ def progressive(smooth: npt.NDArray[np.uint8], encode: Encode) -> bytes:
 
 
 def _with_scans(data: bytes, count: int) -> bytes:
-    """The same picture, its last scan repeated until there are `count`."""
+    """The same image, its last scan repeated until there are `count`."""
     last, end = data.rindex(SOS), data.rindex(b"\xff\xd9")
     return data[:end] + data[last:end] * (count - data.count(SOS)) + data[end:]
 
@@ -191,7 +191,7 @@ ROWS = b"".join(b"\0" + bytes(range(start, start + 12)) for start in (0, 40, 80)
 
 
 def test_plain_png_unchanged(make_png: MakePng) -> None:
-    """A picture without anything else stays byte for byte."""
+    """An image without anything else stays byte for byte."""
     data = make_png(4, 3, (8, 2), ROWS)
 
     assert strip_png(data) == (data, b"")
@@ -211,7 +211,7 @@ def test_metadata_dropped(make_png: MakePng) -> None:
 
 
 def test_broken_metadata_keeps_picture(make_png: MakePng) -> None:
-    """A text chunk with a wrong checksum does not fail a good picture."""
+    """A text chunk with a wrong checksum does not fail a good image."""
     data = make_png(4, 3, (8, 2), ROWS, (b"tEXt", b"key\0value")).replace(b"value", b"other")
 
     image = decode(data, Limits())
@@ -220,7 +220,7 @@ def test_broken_metadata_keeps_picture(make_png: MakePng) -> None:
 
 
 def test_broken_header_refused(make_png: MakePng) -> None:
-    """A header whose checksum is wrong is an invalid picture."""
+    """A header whose checksum is wrong is an invalid image."""
     data = bytearray(make_png(4, 3, (8, 2), ROWS))
     data[19] ^= 1
 
@@ -254,7 +254,7 @@ def _frame(data: bytes) -> int:
 
 
 def test_plain_gif_unchanged(plain: bytes) -> None:
-    """A picture without comments stays byte for byte, its transparent colour too."""
+    """An image without comments stays byte for byte, its transparent colour too."""
     assert strip_gif(plain) == (plain, b"")
 
 

@@ -1,4 +1,4 @@
-"""Arbitrary and damaged bytes: a picture within limits or an error of the picture family, nothing else."""
+"""Arbitrary and damaged bytes: an image within limits or an error of the image family, nothing else."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ MARKS = [data[:length] for data in pictures().values() for length in (2, 4, 8, 1
 
 
 def check(data: bytes, shortest: int = 0) -> None:
-    """Decode; anything but a picture within the limits or an error of the family fails."""
+    """Decode; anything but an image within the limits or an error of the family fails."""
     try:
         image = decode(data, SMALL, shortest)
     except ImageError:
@@ -34,7 +34,7 @@ def check(data: bytes, shortest: int = 0) -> None:
 
 @given(mark=some.sampled_from([b"", *MARKS]), rest=some.binary(max_size=2_000))
 def test_arbitrary_bytes(mark: bytes, rest: bytes) -> None:
-    """Bytes without a meaning, alone and behind the beginning of a picture."""
+    """Bytes without a meaning, alone and behind the beginning of an image."""
     check(mark + rest)
 
 
@@ -48,7 +48,7 @@ def test_arbitrary_bytes(mark: bytes, rest: bytes) -> None:
 def test_changed_bytes(
     name: str, changes: list[tuple[float, bytes]], keep: float, right: bool, shortest: int
 ) -> None:
-    """Bytes of real pictures replaced in a few places and cut off somewhere."""
+    """Bytes of real images replaced in a few places and cut off somewhere."""
     data = bytearray(pictures()[name])
     for place, value in changes:
         at = int(place * (len(data) - 1))
@@ -59,14 +59,14 @@ def test_changed_bytes(
 
 @given(number=some.integers(0, 2**64))
 def test_mutants(number: int) -> None:
-    """Pictures with parts doubled, taken out, exchanged with other pictures', or set to extreme numbers."""
+    """Images with parts doubled, taken out, exchanged with other images', or set to extreme numbers."""
     check(mutant(number))
 
 
 @pytest.mark.promise("I3")
 @pytest.mark.fuzz
 def test_many_mutants() -> None:
-    """Thousands of damaged pictures end no process, and none takes a second."""
+    """Thousands of damaged images end no process, and none takes a second."""
     first = fuzzing.seed()
     run = subprocess.run(
         [sys.executable, "-m", "tests.image.mutants", str(first), str(MUTANTS)],
@@ -87,7 +87,7 @@ def test_many_mutants() -> None:
 
 @pytest.mark.parametrize("name", sorted(pictures()))
 def test_undamaged(name: str) -> None:
-    """The pictures that damaged ones are made of are whole: each opens."""
+    """The images that damaged ones are made of are whole: each opens."""
     assert sorted(decode(pictures()[name], Limits()).size) == [HEIGHT, WIDTH]
 
 
@@ -95,7 +95,7 @@ def test_undamaged(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(singles()))
 @pytest.mark.parametrize("percent", range(10, 100, 10))
 def test_cut_off(name: str, percent: int) -> None:
-    """Part of a picture is refused, whatever its kind of pixels; half a picture is no guess."""
+    """Part of an image is refused, whatever its kind of pixels; half an image is no guess."""
     data = singles()[name]
 
     with pytest.raises(ImageError):

@@ -38,7 +38,7 @@ def image() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def cut(image: Image.Image) -> Pixels:
-    """The pixels of the default cut, by Pillow's resize of the whole picture and a slice."""
+    """The pixels of the default cut, by Pillow's resize of the whole image and a slice."""
     whole = image.resize((295, 256), Image.Resampling.BICUBIC)
     return np.asarray(whole)[16:240, 36:260]
 
@@ -202,7 +202,7 @@ def test_opacity() -> None:
 
 
 def test_grey_before_resizing(image: Image.Image) -> None:
-    """A picture is made grey before it is resized, and what is added around it is grey as well."""
+    """An image is made grey before it is resized, and what is added around it is grey as well."""
     form = Preprocessing(
         20,
         60,
@@ -224,7 +224,7 @@ def test_grey_before_resizing(image: Image.Image) -> None:
 
 
 def test_stretch(image: Image.Image) -> None:
-    """Stretching takes the whole picture."""
+    """Stretching takes the whole image."""
     tensor = to_tensor(image, Preprocessing(resize="stretch", height=64, width=80, interpolation="bilinear"))
 
     assert np.array_equal(tensor, np.asarray(image.resize((80, 64), Image.Resampling.BILINEAR)))

@@ -1,4 +1,4 @@
-"""The picture that a model saw is had back from its input, pixel for pixel."""
+"""The image that a model saw is had back from its input, pixel for pixel."""
 
 import io
 from typing import Any
@@ -38,7 +38,7 @@ def test_restored(layout: Any, channels: Any, values: dict[str, Any]) -> None:
 
 
 def test_grey() -> None:
-    """A grey input is a grey picture."""
+    """A grey input is a grey image."""
     pixels = np.random.default_rng(0).integers(0, 256, (5, 5), np.uint8)
     form = Preprocessing(
         5,

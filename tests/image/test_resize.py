@@ -1,4 +1,4 @@
-"""The cut from a resized picture, against resizing all of it."""
+"""The cut from a resized image, against resizing all of it."""
 
 from typing import get_args
 
@@ -51,7 +51,7 @@ def _difference(first: Image.Image, second: Pixels) -> int:
 @pytest.mark.parametrize("interpolation", FILTERS)
 @pytest.mark.parametrize("size", SIZES)
 def test_crop_equals_two_steps(size: tuple[int, int], interpolation: Interpolation) -> None:
-    """The cut is, within one level at every pixel of noise, what Pillow gives for the whole picture."""
+    """The cut is, within one level at every pixel of noise, what Pillow gives for the whole image."""
     image = _noise(*size)
     whole = image.resize(_resized(*size, 256), Image.Resampling[interpolation.upper()])
 
@@ -60,7 +60,7 @@ def test_crop_equals_two_steps(size: tuple[int, int], interpolation: Interpolati
 
 @pytest.mark.parametrize("size", SIZES)
 def test_crop_box(size: tuple[int, int]) -> None:
-    """The box filter, which jumps at its edge, differs from the whole picture only at ties."""
+    """The box filter, which jumps at its edge, differs from the whole image only at ties."""
     image = _noise(*size)
     whole = image.resize(_resized(*size, 256), Image.Resampling.BOX)
     apart = np.abs(
@@ -72,7 +72,7 @@ def test_crop_box(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(60, 500), (256, 1500), (300, 2000)])
 def test_crop_tall(size: tuple[int, int]) -> None:
-    """A tall picture is resized across, then down, whatever order the library would take."""
+    """A tall image is resized across, then down, whatever order the library would take."""
     image = _noise(*size)
     width, height = _resized(*size, 256)
     kind = Image.Resampling.BICUBIC
@@ -99,7 +99,7 @@ def test_crop_nearest(size: tuple[int, int]) -> None:
     ("shortest", "size"), [(100, (224, 224)), (101, (224, 90)), (90, (33, 224)), (64, (65, 65))]
 )
 def test_crop_adds_black(shortest: int, size: tuple[int, int]) -> None:
-    """Where the picture is smaller than the cut, black is added around it as torchvision adds it."""
+    """Where the image is smaller than the cut, black is added around it as torchvision adds it."""
     image = _noise(150, 140)
     whole = image.resize(_resized(150, 140, shortest), Image.Resampling.BILINEAR)
 

@@ -255,7 +255,7 @@ def test_cmyk(kind: str, smooth: Pixels, encode: Encode) -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF"])
 def test_one_bit(kind: str, encode: Encode) -> None:
-    """One-bit pictures become black and white."""
+    """One-bit images become black and white."""
     values = RNG.integers(0, 2, (9, 13)).astype(bool)
 
     assert np.array_equal(_decoded(encode(Image.fromarray(values), kind)), _grey(values * 255))
@@ -275,7 +275,7 @@ def test_grey_jpeg(smooth: Pixels, encode: Encode) -> None:
 
 
 def test_rgb_is_not_copied(pixels: Pixels) -> None:
-    """A picture that is RGB already is handed on as it is."""
+    """An image that is RGB already is handed on as it is."""
     image = Image.fromarray(pixels)
 
     assert to_rgb(image) is image
@@ -405,7 +405,7 @@ def test_orientation_damaged(block: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_broken_exif_keeps_picture(kind: str, smooth: Pixels, encode: Encode) -> None:
-    """A broken EXIF block does not fail a good picture."""
+    """A broken EXIF block does not fail a good image."""
     options = {"lossless": True} if kind == "WEBP" else {}
     image = Image.fromarray(smooth)
     data = encode(image, kind, exif=b"Exif\0\0II*\0\xf0\xff\xff\xff junk", **options)

@@ -16,7 +16,7 @@ PATIENT = Deadline()
 
 @pytest.fixture(autouse=True)
 def alone() -> Iterator[None]:
-    """No worker has told how many pictures it has before or after a test."""
+    """No worker has told how many images it has before or after a test."""
     for slot in range(8):
         shared.release(slot)
     yield
@@ -30,7 +30,7 @@ def admission(**settings: object) -> Admission:
 
 
 def test_bound() -> None:
-    """Pictures are counted, not requests; past the bound a request is refused, and later accepted again."""
+    """Images are counted, not requests; past the bound a request is refused, and later accepted again."""
     door = admission()
 
     with door.reserve(6, 1.0, PATIENT):
@@ -45,13 +45,13 @@ def test_bound() -> None:
 
 
 def test_first_is_accepted() -> None:
-    """A request that finds nobody waiting is accepted however many pictures it has."""
+    """A request that finds nobody waiting is accepted however many images it has."""
     with admission().reserve(9, 1.0, PATIENT):
         pass
 
 
 def test_retry_after() -> None:
-    """When to come back is what waits, times what a picture takes, in whole seconds."""
+    """When to come back is what waits, times what an image takes, in whole seconds."""
     door = admission(workers=10_000)
 
     with door.reserve(8, 0.7, PATIENT), pytest.raises(Overloaded) as refused, door.reserve(1, 0.7, PATIENT):
@@ -61,7 +61,7 @@ def test_retry_after() -> None:
 
 
 def test_too_late() -> None:
-    """A picture that would be begun after its caller's deadline is refused at once; a shorter wait is not."""
+    """An image that would be begun after its caller's deadline is refused at once; a shorter wait is not."""
     door = admission(workers=10_000)
 
     with door.reserve(4, 0.5, PATIENT):

@@ -1,4 +1,4 @@
-"""A prediction goes from a picture or an address to ranked classes, and each thing is done once."""
+"""A prediction goes from an image or an address to ranked classes, and each thing is done once."""
 
 import hashlib
 import io
@@ -112,7 +112,7 @@ def no_other(name: str, version: int) -> LoadedModel:
 
 
 def first(engine: Engine, picture: ImageSource, **options: object) -> Prediction:
-    """The answer for one picture, or its error."""
+    """The answer for one image, or its error."""
     result = engine.predict([picture], Options(**options)).results[0]  # type: ignore[arg-type]
     if isinstance(result, PredictorError):
         raise result
@@ -128,7 +128,7 @@ def names(results: Sequence[Prediction | PredictorError]) -> list[str]:
 
 
 def test_address_and_bytes_agree(make_engine: Callable[..., Engine], cat: Path) -> None:
-    """A picture from an address is answered like its bytes, and is known when its bytes come again."""
+    """An image from an address is answered like its bytes, and is known when its bytes come again."""
     engine = make_engine()
 
     fetched, sent = first(engine, ImageUrl(URL)), first(engine, EncodedImage(cat.read_bytes()))
@@ -138,7 +138,7 @@ def test_address_and_bytes_agree(make_engine: Callable[..., Engine], cat: Path) 
 
 
 def test_address_is_asked_once(make_engine: Callable[..., Engine], pictures: Pictures) -> None:
-    """Within its time an address is not fetched again; with other options its picture is."""
+    """Within its time an address is not fetched again; with other options its image is."""
     engine = make_engine()
 
     first(engine, ImageUrl(URL))
@@ -310,7 +310,7 @@ def test_cache_off(make_engine: Callable[..., Engine], cat: Path) -> None:
 
 
 def test_many(make_engine: Callable[..., Engine], cat: Path, pictures: Pictures) -> None:
-    """Of many pictures, each bad one has its own error, in the order sent."""
+    """Of many images, each bad one has its own error, in the order sent."""
     engine = make_engine()
     pictures.answers["https://broken.example/"] = FetchFailed("It is not there.")
     cats = cat.read_bytes()
@@ -330,14 +330,14 @@ def test_many(make_engine: Callable[..., Engine], cat: Path, pictures: Pictures)
 
 
 def png(shade: int) -> bytes:
-    """A picture of one shade."""
+    """An image of one shade."""
     out = io.BytesIO()
     Image.new("L", (300, 300), shade).save(out, "PNG")
     return out.getvalue()
 
 
 def observed(model: LoadedModel) -> tuple[LoadedModel, list[int]]:
-    """A model that runs two pictures together, and the sizes of its batches."""
+    """A model that runs two images together, and the sizes of its batches."""
     sizes = list[int]()
     runner = Runner(model.runner, max_batch=2, seconds=0.01, observe=sizes.append)
     return replace(model, runner=runner), sizes
@@ -359,7 +359,7 @@ def test_many_run_together(make_engine: Callable[..., Engine], model: LoadedMode
 
 
 def test_many_equal(make_engine: Callable[..., Engine], model: LoadedModel) -> None:
-    """A picture that a request holds many times is run once."""
+    """An image that a request holds many times is run once."""
     model, sizes = observed(model)
     engine = make_engine(model=model)
 
@@ -370,7 +370,7 @@ def test_many_equal(make_engine: Callable[..., Engine], model: LoadedModel) -> N
 
 
 def test_many_known(make_engine: Callable[..., Engine], model: LoadedModel) -> None:
-    """Of many pictures only those run whose answer is not known."""
+    """Of many images only those run whose answer is not known."""
     model, sizes = observed(model)
     engine = make_engine(model=model)
     known, new = [EncodedImage(png(shade)) for shade in (3, 4)]
@@ -393,7 +393,7 @@ class Broken(Cache):
 
 
 def test_many_with_broken_cache(make_engine: Callable[..., Engine]) -> None:
-    """An unexpected failure of the cache is that of each picture, not of the request."""
+    """An unexpected failure of the cache is that of each image, not of the request."""
     engine = make_engine(cache_class=Broken)
 
     results = engine.predict([EncodedImage(png(shade)) for shade in range(2 * cores())], Options()).results
@@ -402,7 +402,7 @@ def test_many_with_broken_cache(make_engine: Callable[..., Engine]) -> None:
 
 
 def test_unexpected_failure(make_engine: Callable[..., Engine], cat: Path, pictures: Pictures) -> None:
-    """A failure of our own with one picture is that picture's error, and tells nothing of the inside."""
+    """A failure of our own with one image is that image's error, and tells nothing of the inside."""
     engine = make_engine()
     pictures.answers[URL] = RuntimeError("/secret/path")
 
@@ -443,7 +443,7 @@ def test_nothing_loaded(tmp_path: Path, pictures: Pictures) -> None:
 
 
 def test_places_are_free_again(make_engine: Callable[..., Engine], cat: Path) -> None:
-    """Whatever came of a picture, its place is free again: the next request is accepted."""
+    """Whatever came of an image, its place is free again: the next request is accepted."""
     engine = make_engine(max_queue=1)
 
     for data in (b"", b"text", cat.read_bytes()):
@@ -454,7 +454,7 @@ def test_places_are_free_again(make_engine: Callable[..., Engine], cat: Path) ->
 
 
 def test_caller_has_left(make_engine: Callable[..., Engine], pictures: Pictures) -> None:
-    """A picture whose caller has left while it was fetched is not run."""
+    """An image whose caller has left while it was fetched is not run."""
     engine = make_engine(cache="off")
     left = threading.Event()
     caller = Deadline(disconnected=left.is_set, since=time.monotonic() - 1)

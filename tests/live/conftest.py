@@ -1,4 +1,4 @@
-"""The real service, a server of pictures beside it, and a real browser."""
+"""The real service, a server of images beside it, and a real browser."""
 
 import http.server
 import os
@@ -35,7 +35,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def picture_url() -> Iterator[str]:
-    """The address of the cat's picture on a server of loopback."""
+    """The address of the cat's image on a server of loopback."""
     handler = partial(_Quiet, directory=str(DATA))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)

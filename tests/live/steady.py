@@ -15,7 +15,7 @@ from tests.patience import PATIENCE
 
 @contextmanager
 def steady(service: Service | Proxy, picture: Path, rate: float) -> Iterator[list[Sent]]:
-    """Send a picture again and again as long as the block lasts, which begins with the first answer.
+    """Send an image again and again as long as the block lasts, which begins with the first answer.
 
     Args:
         service: where to.

@@ -80,7 +80,7 @@ def test_mutants(tmp_path: Path, cat: Path) -> None:
             assert not re.search(r"Traceback|onnxruntime|/data/", answer.text), f"seed {seed}: {answer.text}"
             if answer.ok:
                 asked = service.post("/predict?model=mutant", data=cat.read_bytes(), headers=JPEG)
-                # It may fail with a picture that the check did not try, but not silently.
+                # It may fail with an image that the check did not try, but not silently.
                 assert asked.status_code in {200, 500}, f"seed {seed}: {asked.text}"
                 assert asked.ok or asked.json()["code"] == "internal", f"seed {seed}: {asked.text}"
             assert service.workers() == workers, f"seed {seed}"

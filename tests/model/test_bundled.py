@@ -77,7 +77,7 @@ def test_size() -> None:
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_batch(session: Any, batch: int) -> None:
-    """Any number of pictures runs together, and each row sums to one."""
+    """Any number of images runs together, and each row sums to one."""
     probabilities = run(session, synthetic_pictures()[:batch])
 
     assert probabilities.shape == (batch, 1000)
@@ -85,7 +85,7 @@ def test_batch(session: Any, batch: int) -> None:
 
 
 def test_batch_rows(session: Any) -> None:
-    """A picture's probabilities do not depend on the pictures beside it."""
+    """An image's probabilities do not depend on the images beside it."""
     pixels = synthetic_pictures()
 
     np.testing.assert_allclose(run(session, pixels)[2:3], run(session, pixels[2:3]), atol=1e-5)
@@ -99,7 +99,7 @@ def test_probabilities(session: Any, reference: dict[str, Any], pictures: tuple[
 
 
 def test_reference_inputs(reference: dict[str, Any]) -> None:
-    """The synthetic pictures are made again exactly as they were for the reference."""
+    """The synthetic images are made again exactly as they were for the reference."""
     assert digest(synthetic_pictures()) == reference["sha256"]["synthetic"]
 
 

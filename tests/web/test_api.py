@@ -47,7 +47,7 @@ def files(*pictures: bytes, **fields: object) -> dict[str, Any]:
 
 
 class TestForms:
-    """One picture gives one answer, whatever form it comes in."""
+    """One image gives one answer, whatever form it comes in."""
 
     def test_every_form_agrees(self, client: FlaskClient, picture: bytes) -> None:
         """Body, base64, data URL and file give one and the same answer."""
@@ -374,10 +374,10 @@ class TestOptions:
 
 
 class TestMany:
-    """Many pictures in one request are answered in their order."""
+    """Many images in one request are answered in their order."""
 
     def test_one_bad_picture(self, client: FlaskClient, picture: bytes) -> None:
-        """A bad picture gets its own error and does not fail the others."""
+        """A bad image gets its own error and does not fail the others."""
         sent = {"images": [b64(picture), b64(b"no picture"), "?", b64(noise_png(40, 30))]}
 
         answer = client.post("/predict", json=sent)
@@ -412,13 +412,13 @@ class TestMany:
         assert answers[1]["cached"]
 
     def test_list_of_one(self, client: FlaskClient, picture: bytes) -> None:
-        """A list of one picture is answered with a list."""
+        """A list of one image is answered with a list."""
         answer = client.post("/predict", json={"images": [b64(picture)]})
 
         assert len(answer.get_json()["results"]) == 1
 
     def test_too_many(self, make_app: Callable[..., Flask]) -> None:
-        """More pictures than allowed are refused as a whole."""
+        """More images than allowed are refused as a whole."""
         answer = make_app(max_batch=2).test_client().post("/predict", json={"images": ["", "", ""]})
 
         assert answer.status_code == 400
@@ -426,7 +426,7 @@ class TestMany:
 
 
 def truncated(picture: bytes) -> bytes:
-    """The first half of a picture's bytes."""
+    """The first half of an image's bytes."""
     return picture[: len(picture) // 2]
 
 
@@ -448,7 +448,7 @@ class TestErrors:
         assert (answer.status_code, answer.get_json()["code"]) == (status, code)
 
     def test_truncated(self, client: FlaskClient, picture: bytes) -> None:
-        """Half a picture is refused, not guessed at."""
+        """Half an image is refused, not guessed at."""
         answer = client.post("/predict", data=truncated(picture), content_type="image/jpeg")
 
         assert (answer.status_code, answer.get_json()["code"]) == (422, "invalid_image")
@@ -463,7 +463,7 @@ class TestErrors:
         assert (answer.status_code, answer.get_json()["code"]) == (413, "image_too_large")
 
     def test_too_many_bytes(self, make_app: Callable[..., Flask], picture: bytes) -> None:
-        """A picture over the limit is refused, and so is a body over five times the limit."""
+        """An image over the limit is refused, and so is a body over five times the limit."""
         client = make_app(max_image_mb=0.02).test_client()
 
         answers = [
@@ -506,7 +506,7 @@ class TestErrors:
         assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
 
     def test_forms_without_picture(self, client: FlaskClient, picture: bytes) -> None:
-        """A form without a picture, with a wrong field's name, or with both kinds is refused."""
+        """A form without an image, with a wrong field's name, or with both kinds is refused."""
         answers = [
             client.post("/predict", data={"top_k": "5"}),
             encoded.post(client, "/predict", ("image", ("", b"", "application/octet-stream"))),
@@ -534,7 +534,7 @@ class TestErrors:
         assert "PREDICTOR_FETCH_CA=lost.pem cannot be read" in caplog.text
 
     def test_blocked_url(self, client: FlaskClient) -> None:
-        """A picture on the inside network is not fetched; the sentence names the rule and the setting."""
+        """An image on the inside network is not fetched; the sentence names the rule and the setting."""
         address = client.post("/predict", json={"image_url": "http://127.0.0.1/"})
         port = client.post("/predict", json={"image_url": "http://127.0.0.1:8080/"})
 
@@ -691,7 +691,7 @@ class TestDebug:
     """With `debug` an answer says how it came about."""
 
     def test_input(self, client: FlaskClient, picture: bytes) -> None:
-        """The picture that the model saw is the resized and cut one; its figures are the input's."""
+        """The image that the model saw is the resized and cut one; its figures are the input's."""
         answer = client.post("/predict?debug=1", data=picture, content_type="image/jpeg").get_json()
 
         debug = answer["debug"]
@@ -725,7 +725,7 @@ class TestDebug:
         assert second["confidence"] == pytest.approx(first["confidence"], abs=1e-6)
 
     def test_always_new(self, client: FlaskClient, picture: bytes) -> None:
-        """Such an answer is never an old one, each picture of many has its own, and others have none."""
+        """Such an answer is never an old one, each image of many has its own, and others have none."""
         client.post("/predict", data=picture, content_type="image/jpeg")
 
         answer = client.post("/predict", data=files(picture, picture, debug="1")).get_json()
@@ -756,7 +756,7 @@ def without_collector() -> Iterator[None]:
 @pytest.mark.usefixtures("without_collector")
 @pytest.mark.parametrize("path", ["/predict", "/"])
 def test_refused_picture_is_not_kept(client: FlaskClient, path: str) -> None:
-    """The bytes of a refused picture are gone once it was answered."""
+    """The bytes of a refused image are gone once it was answered."""
     sizes = []
     for _ in range(12):
         assert client.post(path, data=files(bytes(1_000_000))).status_code == 415

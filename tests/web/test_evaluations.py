@@ -1,4 +1,4 @@
-"""Labelled pictures are evaluated over HTTP, and the best preprocessing is published."""
+"""Labelled images are evaluated over HTTP, and the best preprocessing is published."""
 
 import io
 import json
@@ -23,7 +23,7 @@ LINES = {"Accept": "application/x-ndjson"}
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """An application whose model `colours` calls every picture red, and takes pixels from 0 to 1."""
+    """An application whose model `colours` calls every image red, and takes pixels from 0 to 1."""
     from predictor.app import create_app
     from predictor.config import Settings
 
@@ -42,19 +42,19 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def picture(colour: tuple[int, int, int]) -> bytes:
-    """A small picture of a colour."""
+    """A small image of a colour."""
     out = io.BytesIO()
     Image.new("RGB", (40, 40), colour).save(out, "PNG")
     return out.getvalue()
 
 
 def files() -> list[tuple[io.BytesIO, str]]:
-    """The pictures as a browser sends a folder."""
+    """The images as a browser sends a folder."""
     return [(io.BytesIO(picture(colour)), f"set/{label}/1.png") for label, colour in COLOURS.items()]
 
 
 def archive(extra: dict[str, bytes] | None = None) -> tuple[io.BytesIO, str]:
-    """The pictures in an archive."""
+    """The images in an archive."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as written:
         for label, colour in COLOURS.items():
@@ -68,7 +68,7 @@ def archive(extra: dict[str, bytes] | None = None) -> tuple[io.BytesIO, str]:
 def send(
     client: FlaskClient, path: str, pictures: Any, headers: dict[str, str] | None = None, **fields: Any
 ) -> Any:
-    """Send pictures."""
+    """Send images."""
     data = {"pictures": pictures, "model": "colours", **fields}
     return client.post(path, data=data, headers=headers or {})
 
@@ -92,7 +92,7 @@ class Connection:
 def send_and_leave(
     client: FlaskClient, path: str, sent: tuple[io.BytesIO, str], stays: int, **fields: Any
 ) -> tuple[Any, Connection]:
-    """Send pictures, and close the connection while the answer is being made."""
+    """Send images, and close the connection while the answer is being made."""
     connection = Connection(stays)
     data = {"pictures": sent, "model": "colours", **fields}
     answer = client.post(path, data=data, environ_overrides={"gunicorn.socket": connection})
@@ -294,7 +294,7 @@ def test_reader_who_leaves(client: FlaskClient) -> None:
 @pytest.mark.parametrize("path", ["/evaluate", "/tune"])
 @pytest.mark.parametrize("stays", [0, 1, 2, 3])
 def test_sender_who_leaves(client: FlaskClient, path: str, stays: int) -> None:
-    """Nothing is done any more for a sender who has left, whether tables or pictures are read by then."""
+    """Nothing is done any more for a sender who has left, whether tables or images are read by then."""
     tables = {f"{number}.csv": b"file,label\nother.png,red\n" for number in range(2)}
 
     answer, connection = send_and_leave(client, path, archive(tables), stays)
@@ -311,7 +311,7 @@ def test_sender_who_stays(client: FlaskClient) -> None:
 
 
 def test_other_compression(client: FlaskClient) -> None:
-    """A picture that is packed in a way that cannot be unpacked safely is left out, and named."""
+    """An image that is packed in a way that cannot be unpacked safely is left out, and named."""
     out, name = archive()
     with zipfile.ZipFile(out, "a") as written:
         written.writestr("red/2.png", bytes(10_000_000), zipfile.ZIP_BZIP2)

@@ -36,7 +36,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
 
 
 def check(response: TestResponse) -> None:
-    """Each header is there once, and the policy lets nothing run or load from elsewhere, pictures apart."""
+    """Each header is there once, and the policy lets nothing run or load from elsewhere, images apart."""
     headers = response.headers
     assert headers.getlist("X-Content-Type-Options") == ["nosniff"]
     assert headers.getlist("Referrer-Policy") == ["no-referrer"]

@@ -59,7 +59,7 @@ def test_damaged_model(
 
 
 def test_metrics(make_app: Callable[..., Flask], cat: Path) -> None:
-    """Requests, pictures, phases and the cache are counted under the contract's names."""
+    """Requests, images, phases and the cache are counted under the contract's names."""
     client = make_app().test_client()
     for _ in range(2):
         client.post("/predict", data=cat.read_bytes(), content_type="image/jpeg")

@@ -1,1 +1,1 @@
-"""What other tools write about how a model wants its pictures, read into this service's own terms."""
+"""What other tools write about how a model wants its images, read into this service's own terms."""

@@ -17,7 +17,7 @@ class DeclaredPreprocessing:
     Attributes:
         source: where it was declared, as it stands in a sentence.
         values: fields of `Preprocessing` by their names, but `size` for height and width, and perhaps
-            `crop_pct`, the part of the resized picture that the cut keeps, in place of `resize_to`.
+            `crop_pct`, the part of the resized image that the cut keeps, in place of `resize_to`.
             `mean` and `std` may have one number for all channels.
         names: how the source calls those of these fields that it calls otherwise.
         exact: whether the values describe the tensor itself, so that they hold whatever the graph does
@@ -57,7 +57,7 @@ EMPTY = DeclaredPreprocessing("nothing", {})
 Triple = tuple[float, float, float]
 
 IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Of ImageNet's pictures; torchvision's."""
+"""Of ImageNet's images; torchvision's."""
 
 HALF: tuple[Triple, Triple] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 """Shifts the pixels to -1 to 1; called Inception's."""
@@ -66,7 +66,7 @@ CLIP: tuple[Triple, Triple] = (
     (0.48145466, 0.4578275, 0.40821073),
     (0.26862954, 0.26130258, 0.27577711),
 )
-"""Of CLIP's pictures."""
+"""Of CLIP's images."""
 
 CAFFE_MEAN: Triple = (103.939, 116.779, 123.68)
 """Of ImageNet's pixels from 0 to 255, blue first."""

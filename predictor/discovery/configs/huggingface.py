@@ -17,7 +17,7 @@ from predictor.model.strict_json import shown
 # Pillow's numbers of its filters.
 _FILTERS: tuple[Interpolation, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 _NEAREST, _BILINEAR, _BICUBIC = 0, 2, 3
-# From this size on, ConvNext's processor takes the whole picture.
+# From this size on, ConvNext's processor takes the whole image.
 _CONVNEXT_WHOLE = 384
 _TYPES = ("image_processor_type", "feature_extractor_type")
 _USED = {

@@ -76,14 +76,14 @@ def texts(page: Page, places: str) -> list[str]:
 
 
 def picture() -> bytes:
-    """A small picture."""
+    """A small image."""
     out = io.BytesIO()
     Image.fromarray(np.full((8, 8, 3), 99, np.uint8)).save(out, "PNG")
     return out.getvalue()
 
 
 def named(name: str, content: bytes | None = None) -> FilePayload:
-    """A picture of this name, or what is called one."""
+    """An image of this name, or what is called one."""
     return {"name": name, "mimeType": "image/png", "buffer": picture() if content is None else content}
 
 
@@ -135,7 +135,7 @@ def test_html_has_no_label_raw(own: Service) -> None:
 
 
 def test_names_of_pictures(page: Page, own: Service) -> None:
-    """The names of chosen pictures stand beside their answers."""
+    """The names of chosen images stand beside their answers."""
     page.goto(own.url)
     # A browser takes what is before a slash for a folder.
     names = [text.replace("/", "|") for text in TEXTS]
@@ -148,7 +148,7 @@ def test_names_of_pictures(page: Page, own: Service) -> None:
 
 @pytest.mark.promise("A5")
 def test_names_and_labels_of_an_evaluation(page: Page, own: Service, tmp_path: Path) -> None:
-    """A report shows every label, and the names of pictures that are left out; saved, it is as harmless."""
+    """A report shows every label, and the names of images that are left out; saved, it is as harmless."""
     page.goto(f"{own.url}/evaluate")
     good = [named(f"{index}_{index}.png") for index in range(COUNT)]
     bad = [

@@ -54,7 +54,7 @@ class World:
         self._names = names
 
     def predict(self, urls: list[str], threads: int) -> list[dict[str, Any]]:
-        """Have the service fetch pictures, some at once; what it answered, without the request's id."""
+        """Have the service fetch images, some at once; what it answered, without the request's id."""
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(self._predict, urls))
 

@@ -77,7 +77,7 @@ class World:
         self._end()
 
     def predict(self, *urls: str, threads: int = 1) -> list[Answer]:
-        """Have the service fetch pictures, so many at once."""
+        """Have the service fetch images, so many at once."""
         return [Answer(**answer) for answer in self.ask("predict", urls=urls, threads=threads)]
 
     def get(self, path: str, times: int = 1) -> list[Answer]:

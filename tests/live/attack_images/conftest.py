@@ -1,4 +1,4 @@
-"""A service under attack by pictures; after each test its workers are those that there were before."""
+"""A service under attack by images; after each test its workers are those that there were before."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ MB = 1_000_000
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a picture.
+    """What came of an image.
 
     Attributes:
         status: the status.
@@ -34,11 +34,11 @@ class Answer:
 
 
 class Target(Service):
-    """A service that pictures are sent to.
+    """A service that images are sent to.
 
     Attributes:
-        answers: what came of the pictures of the running test.
-        whole: what the workers spent on a picture of nearly as many pixels as are allowed, in seconds of a
+        answers: what came of the images of the running test.
+        whole: what the workers spent on an image of nearly as many pixels as are allowed, in seconds of a
             processor: what it costs to open one.
     """
 
@@ -46,7 +46,7 @@ class Target(Service):
     whole: float
 
     def send(self, picture: bytes, content_type: str = "image/png", path: str = "/predict") -> Answer:
-        """Send a picture; a worker's peak of memory is compared with its size before."""
+        """Send an image; a worker's peak of memory is compared with its size before."""
         with growth(self.workers()) as memory, spent(self.workers()) as processor:
             answer = self.post(path, data=picture, headers={"Content-Type": content_type})
         said = answer.json()
@@ -68,7 +68,7 @@ def ghostscript(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory, ghostscript: Path) -> Iterator[Target]:
-    """A service of two workers without a cache, which has answered for a picture of each format."""
+    """A service of two workers without a cache, which has answered for an image of each format."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PATH", f"{ghostscript}{os.pathsep}{os.environ['PATH']}")
         target = Target(tmp_path_factory.mktemp("attacked") / "data", cache="off")

@@ -1,4 +1,4 @@
-"""Pictures with very many frames or pieces, written piece by piece."""
+"""Images with very many frames or pieces, written piece by piece."""
 
 import struct
 import zlib
@@ -15,7 +15,7 @@ _MAX_SEGMENT = 65_000
 
 
 def plain() -> Image.Image:
-    """The picture that all floods show first."""
+    """The image that all floods show first."""
     y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
     planes = (x * 255 // SIZE[0], y * 255 // SIZE[1], (x + y) % 256)
     return Image.fromarray(np.stack(planes, -1).astype(np.uint8))

@@ -28,7 +28,7 @@ def png(side: int, kind: tuple[int, int], bytes_a_row: int) -> bytes:
 
 
 def claiming(kind: str, side: int) -> bytes:
-    """A small picture whose header claims to be of another size."""
+    """A small image whose header claims to be of another size."""
     data = bytearray(encoded(Image.new("RGB", (8, 8)), kind))
     match kind:
         case "JPEG":
@@ -117,9 +117,9 @@ def test_scan_bomb(target: Target, scans: int, expected: int) -> None:
 
 
 def test_previews_take_turns(target: Target) -> None:
-    """Of many large pictures sent to the page at once, one for each core is decoded, and a preview for each.
+    """Of many large images sent to the page at once, one for each core is decoded, and a preview for each.
 
-    A worker may use the cores that another one leaves idle, so one alone may hold as many pictures.
+    A worker may use the cores that another one leaves idle, so one alone may hold as many images.
     """
     picture = floods.webp_canvas(3_000, 3_000)
     one = target.post("/", files={"image": picture})

@@ -53,7 +53,7 @@ FLOODS: dict[str, tuple[int, Callable[[], bytes]]] = {
 @pytest.mark.promise("I5")
 @pytest.mark.parametrize("kind", FRAMES)
 def test_frames(target: Target, kind: str) -> None:
-    """Of 10 000 frames the first is decoded, in about the time of a picture that has no other."""
+    """Of 10 000 frames the first is decoded, in about the time of an image that has no other."""
     one, many = FRAMES[kind](1), FRAMES[kind](10_000)
     quickest = min(target.send(one).seconds for _ in range(5))
     flooded = min((target.send(many) for _ in range(5)), key=lambda answer: answer.seconds)
@@ -67,7 +67,7 @@ def test_frames(target: Target, kind: str) -> None:
 @pytest.mark.promise("I8")
 @pytest.mark.parametrize("name", FLOODS)
 def test_metadata_flood(target: Target, name: str) -> None:
-    """Metadata are neither unpacked nor parsed: the picture is answered, or refused for its pieces."""
+    """Metadata are neither unpacked nor parsed: the image is answered, or refused for its pieces."""
     status, make = FLOODS[name]
 
     answer = target.send(make())

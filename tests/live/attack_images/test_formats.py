@@ -146,7 +146,7 @@ PAIRS: dict[str, Callable[[Image.Image], Pair]] = {
 @pytest.mark.promise("I7")
 @pytest.mark.parametrize("name", PAIRS)
 def test_pixels(target: Target, cat: Path, name: str) -> None:
-    """However a picture is stored, it gets the class of the same picture, upright and in RGB."""
+    """However an image is stored, it gets the class of the same image, upright and in RGB."""
     photo = Image.open(cat).convert("RGB")
     # The part of which the model is sure: of the whole, small changes tip the balance between two cats.
     upright, stored = PAIRS[name](photo.crop((photo.width // 3, photo.height // 3, *photo.size)))

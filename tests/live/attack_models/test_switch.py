@@ -89,10 +89,10 @@ def test_switch_under_load(four: Service, cat: Path) -> None:
 
 @pytest.mark.promise("O3")
 def test_cached_answers(tmp_path: Path, cat: Path, picture_url: str) -> None:
-    """An answer of the cache is never that of another model, neither for a picture nor for an address."""
+    """An answer of the cache is never that of another model, neither for an image nor for an address."""
 
     def ask(service: Service) -> tuple[set[str], set[bool]]:
-        """The labels of a hundred answers for the picture and for its address, and which were cached."""
+        """The labels of a hundred answers for the image and for its address, and which were cached."""
         answers = [
             answer.json()
             for _ in range(100)

@@ -20,7 +20,7 @@ NORMAL = 200
 
 
 def hot() -> bytes:
-    """A picture that sets a time bomb off."""
+    """An image that sets a time bomb off."""
     buffer = io.BytesIO()
     Image.fromarray(np.full((64, 64, 3), bad_models.HOT, np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()

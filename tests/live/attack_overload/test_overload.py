@@ -1,4 +1,4 @@
-"""More pictures than can be computed: what is taken on is answered well, the rest is refused at once."""
+"""More images than can be computed: what is taken on is answered well, the rest is refused at once."""
 
 import os
 import re
@@ -29,7 +29,7 @@ RATE = 150.0
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose model takes a core for some time, and in which two pictures may wait in a worker."""
+    """A service whose model takes a core for some time, and in which two images may wait in a worker."""
     data = tmp_path_factory.mktemp("slow") / "data"
     with Service(data, cache="off", max_queue=2) as running:
         # So slow that the processor time of those who ask, and of refusals, hardly counts.
@@ -59,7 +59,7 @@ def test_four_times_capacity(slow: Service, cat: Path) -> None:
 
 @pytest.mark.promise("O1")
 def test_probes_stay_quick(slow: Service, cat: Path) -> None:
-    """While pictures are refused, probes, metrics and the page answer; readiness comes back afterwards."""
+    """While images are refused, probes, metrics and the page answer; readiness comes back afterwards."""
     with steady(slow, cat, RATE):
         eventually(lambda: slow.get("/readyz").status_code == 503)
         statuses = [slow.get(path).status_code for path in ("/healthz", "/metrics", "/") * 5]
@@ -85,7 +85,7 @@ def test_retry_after(slow: Service, cat: Path) -> None:
 
 
 def ran(service: Service) -> float:
-    """How many pictures the models have run for."""
+    """How many images the models have run for."""
     line = 'predictor_images_total{model="default",outcome="ok"'
     return sum(
         float(found.rsplit(" ", 1)[1])
@@ -95,13 +95,13 @@ def ran(service: Service) -> float:
 
 
 def waiting(service: Service) -> float:
-    """How many pictures the service has accepted and not yet answered."""
+    """How many images the service has accepted and not yet answered."""
     text = service.get("/metrics").text
     return float(re.findall(r"^predictor_queue_images (\S+)$", text, re.MULTILINE)[0])
 
 
 def test_callers_that_leave(tmp_path: Path, cat: Path) -> None:
-    """Pictures of callers that have left do not run; who waits behind them is answered."""
+    """Images of callers that have left do not run; who waits behind them is answered."""
     picture = cat.read_bytes()
     length = len(picture)
     head = (
@@ -145,7 +145,7 @@ def test_deadline(tmp_path: Path, cat: Path) -> None:
 
 
 def test_slow_downloads(tmp_path: Path, cat: Path) -> None:
-    """As many downloads that never end as a worker takes on leave its probes and other pictures alone."""
+    """As many downloads that never end as a worker takes on leave its probes and other images alone."""
     silent = socket.create_server(("127.0.0.1", 0), backlog=100)
     url = f"http://127.0.0.1:{silent.getsockname()[1]}/cat.jpg"
     service = Service(tmp_path / "data", fetch_allow="127.0.0.1", fetch_seconds=15, workers=1, max_queue=40)

@@ -235,7 +235,7 @@ def flat(service: Service) -> Iterator[None]:
 @pytest.mark.promise("G11")
 @pytest.mark.parametrize("way", ["direct", "nginx"])
 def test_many_chunks(service: Service, proxy: Proxy, cat: Path, way: str) -> None:
-    """A million chunks of one byte are no picture, and take no more memory than their bytes."""
+    """A million chunks of one byte are no image, and take no more memory than their bytes."""
     port = service.port if way == "direct" else proxy.port
     service.post("/predict", data=cat.read_bytes(), headers={"Content-Type": "image/jpeg"})
 

@@ -43,7 +43,7 @@ def problem(answer: tuple[int, dict[str, str], bytes]) -> tuple[int, str]:
 
 
 def test_every_form_passes(proxy: Proxy, cat: Path) -> None:
-    """A picture is answered through nginx as it is without, with the caller's request id."""
+    """An image is answered through nginx as it is without, with the caller's request id."""
     answer = call(
         proxy.port, "POST", "/predict", cat.read_bytes(), Content_Type="image/jpeg", X_Request_ID="mine-1"
     )

@@ -73,5 +73,5 @@ def cat_file(cat: Path) -> FilePayload:
 
 @pytest.fixture
 def text_file() -> FilePayload:
-    """A file that is no picture."""
+    """A file that is no image."""
     return {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"not a picture"}

@@ -43,7 +43,7 @@ def evaluate(browser_page: Page, own: Service) -> Iterator[Page]:
 
 
 def pictures() -> dict[str, bytes]:
-    """Two pictures of each class, by their place in a folder."""
+    """Two images of each class, by their place in a folder."""
     found = {}
     for index, colour in enumerate(COLOURS):
         for number in range(2):
@@ -55,7 +55,7 @@ def pictures() -> dict[str, bytes]:
 
 
 def archive() -> FilePayload:
-    """The pictures in an archive."""
+    """The images in an archive."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as written:
         for name, content in pictures().items():

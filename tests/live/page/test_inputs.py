@@ -1,4 +1,4 @@
-"""Each way to give the page a picture."""
+"""Each way to give the page an image."""
 
 import base64
 import re
@@ -25,7 +25,7 @@ BAR_LENGTHS = """bars => bars.map((bar) =>
 
 
 def give(page: Page, event: str, *, picture: bytes = b"", text: str = "") -> None:
-    """Dispatch a paste or a drag event that carries a picture or a text."""
+    """Dispatch a paste or a drag event that carries an image or a text."""
     page.evaluate(GIVE, {"event": event, "picture": base64.b64encode(picture).decode(), "text": text})
 
 
@@ -43,7 +43,7 @@ def test_file_ranking(page: Page, cat_file: FilePayload, shows_cat: Callable[[Pa
 
 
 def test_file_facts(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], None]) -> None:
-    """Beside the ranking stand the picture, the times, the model, and the words for a screen reader."""
+    """Beside the ranking stand the image, the times, the model, and the words for a screen reader."""
     page.set_input_files("#image", cat_file)
     shows_cat(page)
 
@@ -56,7 +56,7 @@ def test_file_facts(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page
 
 
 def test_drop(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], None]) -> None:
-    """A picture may be dropped anywhere, which the page shows while it is dragged."""
+    """An image may be dropped anywhere, which the page shows while it is dragged."""
     give(page, "dragover", picture=cat_file["buffer"])
     expect(page.locator("body")).to_have_class("dragging")
     give(page, "drop", picture=cat_file["buffer"])
@@ -66,14 +66,14 @@ def test_drop(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], Non
 
 
 def test_paste_picture(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], None]) -> None:
-    """A picture in the clipboard is answered when it is pasted."""
+    """An image in the clipboard is answered when it is pasted."""
     give(page, "paste", picture=cat_file["buffer"])
 
     shows_cat(page)
 
 
 def test_paste_address(page: Page, picture_url: str, shows_cat: Callable[[Page], None]) -> None:
-    """A picture's address in the clipboard is answered when it is pasted outside a field."""
+    """An image's address in the clipboard is answered when it is pasted outside a field."""
     give(page, "paste", text=picture_url)
 
     shows_cat(page)
@@ -81,7 +81,7 @@ def test_paste_address(page: Page, picture_url: str, shows_cat: Callable[[Page],
 
 
 def test_address(page: Page, picture_url: str, shows_cat: Callable[[Page], None]) -> None:
-    """A typed address is answered on Enter, with the picture itself as preview."""
+    """A typed address is answered on Enter, with the image itself as preview."""
     page.fill("#image_url", picture_url)
     page.press("#image_url", "Enter")
 

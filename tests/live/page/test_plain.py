@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.live, pytest.mark.browser]
 
 
 def test_plain_file(plain: Page, cat_file: FilePayload, shows_cat: Callable[[Page], None]) -> None:
-    """The form sends a file, and the answer comes with picture, ranking, time and model."""
+    """The form sends a file, and the answer comes with image, ranking, time and model."""
     plain.set_input_files("#image", cat_file)
     plain.get_by_role("button", name="Predict").click()
 

@@ -57,7 +57,7 @@ def test_label_is_text(page: Page, cat_file: FilePayload) -> None:
 
 
 def test_newest_picture_wins(page: Page, cat_file: FilePayload) -> None:
-    """A new picture ends the request of the one before, of which nothing is shown."""
+    """A new image ends the request of the one before, of which nothing is shown."""
     held: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -78,7 +78,7 @@ def test_newest_picture_wins(page: Page, cat_file: FilePayload) -> None:
 
 
 def test_unreachable_service(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], None]) -> None:
-    """A service that cannot be reached is told in words; Predict sends the same picture again."""
+    """A service that cannot be reached is told in words; Predict sends the same image again."""
     page.route("**/predict", lambda route: route.abort())
     page.set_input_files("#image", cat_file)
     expect(page.locator(PROBLEM)).to_have_text("No answer")
