@@ -244,7 +244,10 @@ function start() {
     const typing = event.target.matches?.("input") && !event.clipboardData.files.length;
     if (!typing && takeTransfer(event.clipboardData)) event.preventDefault();
   });
-  if (history.state?.images) restore(history.state);
+  // What was chosen before this program was there.
+  const early = [chooser, camera].find((input) => input?.files.length);
+  if (early) early.dispatchEvent(new Event("change"));
+  else if (history.state?.images) restore(history.state);
   else if (new URLSearchParams(location.search).get("image_url")) takeAddress(address.value);
 }
 

@@ -5,8 +5,9 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import FilePayload, Page, Request, expect
+from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
+from tests.live.models import eventually
 from tests.live.page.conftest import holds
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
@@ -125,3 +126,24 @@ def test_keyboard(
     page.keyboard.press("Enter")
     expect(page.locator("#preview")).to_have_attribute("src", picture_url)
     shows_cat(page)
+
+
+def test_chosen_before_the_program_is_there(
+    browser_page: Page, service_url: str, cat_file: FilePayload, shows_cat: Callable[[Page], None]
+) -> None:
+    """A file that is chosen while the page still loads is predicted once its program is there."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    browser_page.route("**/predict.js", hold)
+    browser_page.goto(service_url, wait_until="commit")
+    browser_page.set_input_files("#image", cat_file)
+    assert browser_page.locator(".verdict").count() == 0
+
+    # Asking the page lets playwright call the function above.
+    eventually(lambda: browser_page.evaluate("1") and held)
+    held[0].continue_()
+
+    shows_cat(browser_page)
