@@ -82,7 +82,7 @@ class Client:
         Raises:
             ServiceError: there is no answer; the class says what kind of reason.
             OSError: the file cannot be read.
-            TypeError: the image is none of these.
+            TypeError: the image has another type.
         """
         given = {name: _text(value) for name, value in options.items() if value is not None}
         seconds = self._timeout if timeout is None else timeout

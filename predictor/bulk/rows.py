@@ -76,7 +76,7 @@ class Form:
         heading: what comes before the first row, with its end of line.
         lines: the lines of a row, without their ends.
         read: from a line to the name in it, to its rank (0 where a row has one line), and to whether it has
-            an error; raises ValueError where it is none of these lines.
+            an error; raises ValueError if the line has another form.
         quotes: whether a line may hold ends of lines in quotes.
     """
 

@@ -57,7 +57,7 @@ def _lifetime(control: Mapping[str, list[str]], headers: Mapping[str, str]) -> i
 
 
 def _seconds(text: str) -> int:
-    """A number of seconds; 0 for what is none (RFC 9111 section 4.2.1)."""
+    """A number of seconds; 0 if the text is not a number (RFC 9111 section 4.2.1)."""
     text = text.strip()
     if not (text.isascii() and text.isdecimal()):
         return 0

@@ -51,7 +51,7 @@ def tls_context(bundle: str, added: Path | None = None) -> ssl.SSLContext:
 class _SharedContext(ssl.SSLContext):
     """A context that many threads use at once.
 
-    urllib3 sets the ALPN protocols anew for each connection, and OpenSSL frees the old ones while another
+    urllib3 sets the ALPN protocols again for each connection, and OpenSSL frees the old ones while another
     thread's handshake may be copying them.
     """
 

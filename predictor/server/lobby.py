@@ -109,7 +109,7 @@ class Lobby:
 
         Args:
             seconds: how long they may wait, if that is less than usual.
-            excess: so many have to go, those that have waited longest, but nobody who has just come.
+            excess: so many have to go, those that have waited longest, except those that have just come.
         """
         now = time.monotonic()
         if now < self._next_look and excess <= 0:

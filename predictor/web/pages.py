@@ -28,9 +28,6 @@ _SHOWN = 8192
 def blueprint(worker: Worker) -> Blueprint:
     """Routes of the pages."""
     pages = Blueprint("pages", __name__)
-    # Each takes a core for some ten milliseconds, and depends on nothing but the page's own address.
-    document = cache(lambda: openapi.document(current_app, __version__, worker.settings.prefix or ""))
-    documentation = lru_cache(16)(lambda _url: render_template("docs.html", document=document()))
 
     @pages.get("/")
     def index() -> tuple[str, int]:
@@ -56,6 +53,15 @@ def blueprint(worker: Worker) -> Blueprint:
         """Return the icon to a browser that shows no page of ours, such as `/metrics`."""
         return current_app.send_static_file("favicon.svg")
 
+    _add_documentation(pages, worker)
+    return pages
+
+
+def _add_documentation(pages: Blueprint, worker: Worker) -> None:
+    # Each takes a core for some ten milliseconds, and depends on nothing but the page's own address.
+    document = cache(lambda: openapi.document(current_app, __version__, worker.settings.prefix or ""))
+    documentation = lru_cache(16)(lambda _url: render_template("docs.html", document=document()))
+
     @pages.get("/docs")
     def docs() -> str:
         """Show the API's documentation."""
@@ -66,8 +72,6 @@ def blueprint(worker: Worker) -> Blueprint:
     def openapi_json() -> Response:
         """Return the OpenAPI document."""
         return jsonify(document())
-
-    return pages
 
 
 def _index(

@@ -48,6 +48,11 @@ def blueprint(worker: Worker) -> Blueprint:
         found = [_entry(name, known) for name, known in sorted(worker.registry.read().names.items())]
         return jsonify([one for one in found if not wanted.ready or one["state"] == "READY"])
 
+    _add_changes(room, worker)
+    return room
+
+
+def _add_changes(room: Blueprint, worker: Worker) -> None:
     @room.post("/models/<name>/load")
     @described(path=ModelPath, bodies=_BODIES, answers={}, errors=_CHANGE)
     def load(name: str) -> Response:
@@ -72,8 +77,6 @@ def blueprint(worker: Worker) -> Blueprint:
         _read(inference_schemas.ChangeRequest)
         worker.uploads.change(lambda: worker.loading.unload(name))
         return Response()
-
-    return room
 
 
 def _read(schema: type[BaseModel]) -> Any:

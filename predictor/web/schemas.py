@@ -140,8 +140,12 @@ class Answer(BaseModel):
     """The prediction for an image."""
 
     name: _FileName = None
-    predicted_label: str | None = Field(description="The first of `predictions`; null if there is none.")
-    confidence: float | None = Field(description="Of the first of `predictions`; null if there is none.")
+    predicted_label: str | None = Field(
+        description="The label of the first prediction; null if `predictions` is empty."
+    )
+    confidence: float | None = Field(
+        description="The confidence of the first prediction; null if `predictions` is empty."
+    )
     predictions: list[Score] = Field(description="The most confident class first.")
     model: ModelRef
     cached: bool = Field(description="Whether the answer came from the cache.")
