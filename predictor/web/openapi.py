@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
 from predictor.errors import Internal, PredictorError, Unauthorized
+from predictor.web.code_samples import code_samples
 from predictor.web.schemas import Problem
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -100,13 +101,19 @@ def document(app: Flask, version: str, prefix: str = "") -> dict[str, Any]:
         tags.add(described.tag)
         for method in sorted((rule.methods or set()) & set(_METHODS)):
             paths.setdefault(_path(rule), {})[method.lower()] = _operation(rule, view, described)
+    schemas = _components(models)
+    for path, item in paths.items():
+        for method, described_operation in item.items():
+            described_operation["x-codeSamples"] = code_samples(
+                path, method, described_operation, schemas, prefix
+            )
     return {
         "openapi": "3.1.0",
         "info": {"title": "Image Prediction API", "version": version, "description": _DESCRIPTION},
         **({"servers": [{"url": prefix}]} if prefix else {}),
         "tags": [{"name": tag} for tag in TAGS if tag in tags],
         "paths": paths,
-        "components": {"schemas": _components(models), "securitySchemes": {_TOKEN: _SCHEME}},
+        "components": {"schemas": schemas, "securitySchemes": {_TOKEN: _SCHEME}},
     }
 
 

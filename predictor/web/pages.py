@@ -15,6 +15,7 @@ from predictor.runtime.worker import Worker
 from predictor.store.registry import DEFAULT
 from predictor.web import inputs, middleware, openapi, schemas, serializers
 from predictor.web.access import require_page_token
+from predictor.web.code_samples import SERVER
 from predictor.web.flask_app import problem_json
 from predictor.web.forms import IMAGE
 from predictor.web.middleware import current_context, current_request
@@ -60,7 +61,11 @@ def blueprint(worker: Worker) -> Blueprint:
 def _add_documentation(pages: Blueprint, worker: Worker) -> None:
     # Each takes a core for some ten milliseconds, and depends on nothing but the page's own address.
     document = cache(lambda: openapi.document(current_app, __version__, worker.settings.prefix or ""))
-    documentation = lru_cache(16)(lambda _url: render_template("docs.html", document=document()))
+    documentation = lru_cache(16)(
+        lambda _url: render_template(
+            "docs.html", document=document(), server=SERVER + (worker.settings.prefix or "")
+        )
+    )
 
     @pages.get("/docs")
     def docs() -> str:

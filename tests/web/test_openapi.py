@@ -98,6 +98,27 @@ def test_every_code(document: dict[str, Any]) -> None:
     assert [error.code for error in expected if f"`{error.code}`" not in described] == []
 
 
+def test_examples(document: dict[str, Any]) -> None:
+    """Each operation has examples in curl, Python and JavaScript for its path; Python can read its own."""
+    for path, methods in document["paths"].items():
+        for method, one in methods.items():
+            samples = {sample["label"]: sample["source"] for sample in one["x-codeSamples"]}
+            assert list(samples) == ["curl", "Python", "JavaScript"]
+            first = path.split("{")[0]
+            assert all(f"http://127.0.0.1:8080{first}" in source for source in samples.values())
+            compile(samples["Python"], f"{method} {path}", "exec")
+
+
+def test_example_of_a_prediction(document: dict[str, Any]) -> None:
+    """The examples of `/predict` send the example of its JSON."""
+    samples = document["paths"]["/predict"]["post"]["x-codeSamples"]
+    curl, python, javascript = (sample["source"] for sample in samples)
+
+    assert curl.startswith("curl -H 'Content-Type: application/json' -d '{\"image_url\": ")
+    assert "requests.post(\"http://127.0.0.1:8080/predict\", json={'image_url': " in python
+    assert 'method: "POST"' in javascript
+
+
 @pytest.mark.promise("A10")
 def test_answers_conform(document: dict[str, Any], client: FlaskClient, cat: Any) -> None:
     """Real answers, one and many, fit the schemas."""

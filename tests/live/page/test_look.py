@@ -63,6 +63,28 @@ def test_documentation(page: Page, service_url: str) -> None:
     assert hosts == {urlsplit(service_url).netloc}
 
 
+def test_try_a_request(page: Page, service_url: str, cat_file: FilePayload) -> None:
+    """A request can be made from the documentation: with a file, with JSON, and without a body."""
+    page.goto(urljoin(service_url, "/docs"))
+    predict = page.locator("[id='post-/predict'] .try")
+    predict.locator("summary").click()
+    predict.locator("select").select_option("multipart/form-data")
+    predict.locator("input[name=image]").set_input_files(cat_file)
+    predict.get_by_role("button", name="Send").click()
+    expect(predict.locator(".try-answer")).to_contain_text("200")
+    expect(predict.locator(".try-answer")).to_contain_text('"predicted_label": "tiger cat"')
+
+    predict.locator("select").select_option("application/json")
+    predict.locator("textarea").fill('{"image_url": 5}')
+    predict.get_by_role("button", name="Send").click()
+    expect(predict.locator(".try-answer")).to_contain_text('"code": "invalid_request"')
+
+    models = page.locator("[id='get-/models/{name}'] .try")
+    models.locator("summary").click()
+    models.get_by_role("button", name="Send").click()
+    expect(models.locator(".try-answer")).to_contain_text('"live": 1')
+
+
 def test_contents_of_the_documentation(page: Page, service_url: str) -> None:
     """In the list of requests no path is cut off."""
     page.goto(urljoin(service_url, "/docs"))
