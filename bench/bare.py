@@ -1,7 +1,7 @@
 """The limit: processes that only decode, preprocess and run the model in a loop, without any service.
 
-Run as `python -m bench.bare PICTURE SECONDS`: prints as JSON how many images a second one process did, the
-median of the milliseconds that one took, and the class that was found.
+Run as `python -m bench.bare PICTURE SECONDS NETWORK`: prints as JSON how many images a second one process
+did, the median of the milliseconds that one took, and the class that was found.
 """
 
 import json
@@ -36,9 +36,9 @@ class Bare:
     index: int
 
 
-def bare(processes: int, picture: Path, seconds: float) -> Bare:
+def bare(processes: int, picture: Path, seconds: float, network: Path = BUNDLED_MODEL) -> Bare:
     """Run a number of bare processes at the same time."""
-    command = [sys.executable, "-m", "bench.bare", str(picture), str(seconds)]
+    command = [sys.executable, "-m", "bench.bare", str(picture), str(seconds), str(network)]
     root = Path(__file__).parent.parent
     loops = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(processes)]
     found = [Bare(**json.loads(each.communicate()[0])) for each in loops]
@@ -46,9 +46,9 @@ def bare(processes: int, picture: Path, seconds: float) -> Bare:
     return Bare(sum(each.rate for each in found), median, found[0].index)
 
 
-def loop(picture: bytes, seconds: float) -> Bare:
+def loop(picture: bytes, seconds: float, network: Path = BUNDLED_MODEL) -> Bare:
     """Predict one image again and again for a time."""
-    session = load(BUNDLED_MODEL, Device("cpu"))
+    session = load(network, Device("cpu"))
     spec = discover(session.graph)
     limits = Limits()
 
@@ -68,4 +68,4 @@ def loop(picture: bytes, seconds: float) -> Bare:
 
 
 if __name__ == "__main__":
-    print(json.dumps(vars(loop(Path(sys.argv[1]).read_bytes(), float(sys.argv[2])))))
+    print(json.dumps(vars(loop(Path(sys.argv[1]).read_bytes(), float(sys.argv[2]), Path(sys.argv[3])))))

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import requests
 
+from bench.request import IMAGE, best_class, request
 from bench.run import PICTURE, ROOT
+from predictor.config import BUNDLED_MODEL
 from tests.live.service import free_port
 
 FOLDER = ROOT / "bench" / "contestants"
@@ -41,6 +43,8 @@ class Contestant:
         path: where the image is posted to.
         computes: whether each answer takes a run of the model.
         many: whether it takes a form with many images, too.
+        form: of its requests, as `bench.request` names it.
+        uploads: whether another model than the bundled one is uploaded to it; others read `BENCH_MODEL`.
     """
 
     key: str
@@ -51,6 +55,8 @@ class Contestant:
     path: str = "/predict"
     computes: bool = True
     many: bool = False
+    form: str = IMAGE
+    uploads: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,17 +67,17 @@ class Started:
         url: where the image is posted to.
         seconds: from its start to its first answer.
         index: the class that it found.
-        session: the id that its processes share.
+        process: the first of its processes.
     """
 
     url: str
     seconds: float
     index: int
-    session: int
+    process: int
 
     def processes(self) -> list[int]:
         """All its processes, whoever started them."""
-        return _session(self.session)
+        return _family(self.process)
 
 
 def contestants() -> list[Contestant]:
@@ -123,8 +129,16 @@ def python(contestant: Contestant) -> Path:
 
 
 @contextmanager
-def started(contestant: Contestant, interpreter: Path, folder: Path) -> Iterator[Started]:
+def started(
+    contestant: Contestant, interpreter: Path, folder: Path, model: Path = BUNDLED_MODEL
+) -> Iterator[Started]:
     """Start a contestant, wait for its first answer, and end all its processes afterwards.
+
+    Args:
+        contestant: who.
+        interpreter: of its virtual environment.
+        folder: where it may write.
+        model: what it serves, if its code asks which; see `Contestant.uploads`.
 
     Raises:
         CannotTakePart: it gave no answer.
@@ -137,28 +151,32 @@ def started(contestant: Contestant, interpreter: Path, folder: Path) -> Iterator
         process = subprocess.Popen(
             [str(interpreter), *(argument.format(**words) for argument in contestant.command)],
             cwd=ROOT if contestant.dependencies is None else folder,
-            env=_environment(contestant, words),
+            env={**_environment(contestant, words), "BENCH_MODEL": str(model)},
             stdout=out,
             stderr=out,
             start_new_session=True,
         )
     try:
         url = f"http://127.0.0.1:{port}{contestant.path}"
-        index = _first_answer(process, url, log)
+        index = _first_answer(process, url, contestant.form, log)
         yield Started(url, time.perf_counter() - begin, index, process.pid)
     finally:
         _stop(process)
 
 
-def _session(session: int) -> list[int]:
-    """The processes of a session."""
-    found = []
+def _family(first: int) -> list[int]:
+    """The processes of a session, and all that they started, with sessions of their own or not."""
+    parents, found = dict[int, int](), set[int]()
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it may have ended meanwhile
+            process = int(status.parent.name)
             fields = status.read_text().rpartition(")")[2].split()
-            if int(fields[3]) == session:
-                found.append(int(status.parent.name))
-    return found
+            parents[process] = int(fields[1])
+            if process == first or int(fields[3]) == first:
+                found.add(process)
+    while more := {process for process, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sorted(found)
 
 
 def _environment(contestant: Contestant, words: Mapping[str, str]) -> dict[str, str]:
@@ -167,27 +185,29 @@ def _environment(contestant: Contestant, words: Mapping[str, str]) -> dict[str, 
     return {**inherited, "PYTHONPATH": str(ROOT), **own}
 
 
-def _first_answer(process: "subprocess.Popen[bytes]", url: str, log: Path) -> int:
+def _first_answer(process: "subprocess.Popen[bytes]", url: str, form: str, log: Path) -> int:
     """The class that the first answer names."""
-    picture, deadline = PICTURE.read_bytes(), time.monotonic() + _START_SECONDS
+    posted, deadline = request(PICTURE.read_bytes(), form), time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(requests.ConnectionError):
-            answer = requests.post(url, picture, headers={"Content-Type": "image/jpeg"}, timeout=30)
+            answer = requests.post(url, posted.body, headers=posted.headers, timeout=30)
             if answer.ok:
-                return int(answer.json()["predictions"][0]["index"])
+                return best_class(answer.json())
         time.sleep(0.02)
     lines = log.read_text().strip().splitlines() or ["it gave no answer"]
     raise CannotTakePart(lines[-1])
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
+    family = _family(process.pid)
     process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(_STOP_SECONDS)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    for each in family:
+        with suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
     process.wait()
     # Those that it left behind end a moment after they were killed.
     deadline = time.monotonic() + _STOP_SECONDS
-    while _session(process.pid) and time.monotonic() < deadline:
+    while any(Path(f"/proc/{each}").exists() for each in family) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -40,7 +40,7 @@ def _open(width: int, height: int) -> str:
 
 
 def _legend() -> Iterable[str]:
-    yield _text(_LEFT, 16, "pictures a second, by connections", "start")
+    yield _text(_LEFT, 16, "images a second, by connections", "start")
     for place, (count, colour) in enumerate(_CONNECTIONS.items()):
         left = _LEFT + 70 * place
         yield f'<rect x="{left}" y="25" width="12" height="12" fill="{colour}"/>'

@@ -1,21 +1,12 @@
--- wrk: post the file named by the environment variable PICTURE as the body of every request, or, if COPIES is
--- more than 1, that many copies of it as the files of a form. The last line of the output is JSON, in milliseconds.
+-- wrk: post the file named by the environment variable BODY as the body of every request, with HEADERS, a line each.
+-- The last line of the output is JSON, in milliseconds.
 -- wrk itself adds what requests would have seen that a slow answer kept from being sent.
-local file = assert(io.open(os.getenv("PICTURE"), "rb"))
-local picture = file:read("*a")
-file:close()
-
+local file = assert(io.open(os.getenv("BODY"), "rb"))
 wrk.method = "POST"
-local copies = tonumber(os.getenv("COPIES") or "1")
-if copies > 1 then
-  local boundary = "----------------picture----------------"
-  local part = "--" .. boundary .. "\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.jpg\"\r\n"
-    .. "Content-Type: image/jpeg\r\n\r\n" .. picture .. "\r\n"
-  wrk.body = part:rep(copies) .. "--" .. boundary .. "--\r\n"
-  wrk.headers["Content-Type"] = "multipart/form-data; boundary=" .. boundary
-else
-  wrk.body = picture
-  wrk.headers["Content-Type"] = "image/jpeg"
+wrk.body = file:read("*a")
+file:close()
+for name, value in os.getenv("HEADERS"):gmatch("([^:\n]+): ([^\n]+)") do
+  wrk.headers[name] = value
 end
 
 function done(summary, latency, _)

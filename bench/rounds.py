@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from bench.bare import Bare
 from bench.contestant import Contestant
+from bench.courses import Course
 from bench.run import Load
 
 
@@ -16,20 +17,23 @@ class Figures:
         start: seconds from its start to its first answer.
         loads: what wrk saw, by connections.
         pss: memory of all its processes under load, in megabytes.
+        spent: milliseconds of a processor for an image, at the first number of connections.
         many: milliseconds an image in requests with 32 of them, one after the other; None if it takes none.
     """
 
     start: float
     loads: dict[int, Load]
     pss: float
+    spent: float
     many: float | None
 
 
 @dataclass
 class Results:
-    """All rounds.
+    """All rounds of a course.
 
     Attributes:
+        course: what was to do.
         bare: of as many bare processes as there are cores, for each round.
         alone: of one bare process, for each round.
         figures: of each contestant, for each round.
@@ -37,6 +41,7 @@ class Results:
         versions: what is installed for each that has an environment of its own.
     """
 
+    course: Course
     bare: list[Bare] = field(default_factory=list)
     alone: list[Bare] = field(default_factory=list)
     figures: dict[Contestant, list[Figures]] = field(default_factory=dict)
@@ -51,6 +56,7 @@ class Medians:
         self.rounds = rounds
         self._bare = bare
         self.start = statistics.median(figures.start for figures in rounds)
+        self.spent = statistics.median(figures.spent for figures in rounds)
         self.pss = statistics.median(figures.pss for figures in rounds)
         many = [figures.many for figures in rounds if figures.many is not None]
         self.many = statistics.median(many) if many else None

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.request import IMAGE, request
 from tests.live.service import Service
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +45,13 @@ class Load:
 
 
 def load(
-    url: str, connections: int, seconds: int = SECONDS, *, copies: int = 1, picture: Path = PICTURE
+    url: str,
+    connections: int,
+    seconds: int = SECONDS,
+    *,
+    copies: int = 1,
+    picture: Path = PICTURE,
+    form: str = IMAGE,
 ) -> Load:
     """Have wrk post an image without a pause; every answer must be a success.
 
@@ -54,14 +61,19 @@ def load(
         seconds: for how long.
         copies: how many images in one request; more than one are sent as a form.
         picture: what to post.
+        form: of the request, as `bench.request` names it.
     """
-    done = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(SCRIPT), url],
-        env={**os.environ, "PICTURE": str(picture), "COPIES": str(copies)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    posted = request(picture.read_bytes(), form, copies)
+    headers = "\n".join(f"{name}: {value}" for name, value in posted.headers.items())
+    with tempfile.NamedTemporaryFile() as body:
+        Path(body.name).write_bytes(posted.body)
+        done = subprocess.run(
+            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(SCRIPT), url],
+            env={**os.environ, "BODY": body.name, "HEADERS": headers},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
     figures = json.loads(done.splitlines()[-1])
     if figures.pop("failed"):
         raise RuntimeError(done)

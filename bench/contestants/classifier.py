@@ -5,14 +5,14 @@ The images are prepared as the model's training did it: shorter side to 224 / 0.
 
 import io
 import json
-from pathlib import Path
+import os
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from PIL import Image
 
-_MODEL = Path(__file__).parent.parent.parent / "predictor" / "bundled" / "efficientnet-lite0.onnx"
+_MODEL = os.environ["BENCH_MODEL"]
 
 
 class Classifier:

@@ -2,6 +2,7 @@
 # [tool.bench]
 # name = "this service, cache off"
 # command = ["-m", "gunicorn"]
+# uploads = true
 # many = true
 # [tool.bench.environment]
 # PREDICTOR_BIND = "127.0.0.1:{port}"

@@ -1,0 +1,14 @@
+# /// script
+# [tool.bench]
+# name = "this service, /v2"
+# command = ["-m", "gunicorn"]
+# uploads = true
+# path = "/v2/models/default/infer"
+# form = "v2"
+# [tool.bench.environment]
+# PREDICTOR_BIND = "127.0.0.1:{port}"
+# PREDICTOR_DATA = "{folder}"
+# PREDICTOR_DEVICE = "cpu"
+# PREDICTOR_CACHE = "off"
+# ///
+"""This service by the Open Inference Protocol, with the image as BYTES in the binary extension."""
