@@ -8,6 +8,7 @@ const [progress, bar, stage, dialog] = ["progress", "bar", "stage", "confirm"].m
 const [several, folder, listing] = ["model-file", "folder", "chosen"].map(byId);
 const CHANGING = ["outcome", "models"];
 const LISTED = 6;
+const SHOWN = 20; // models of the list at first, and more each time
 
 const token = new Token(byId("admin"), byId("admin-token"), byId("admin-refused"), "admin-token");
 let pending = null; // the request under way
@@ -91,25 +92,49 @@ function waiting(uploading) {
     : "Every worker loads the version, and all switch at once";
 }
 
+/** Says what a button changes, and does it once that is confirmed. */
+function confirmed({ dataset }, act) {
+  const button = dialog.querySelector(".button");
+  byId("confirm-title").textContent = dataset.title;
+  dialog.querySelector(".loss").textContent = dataset.loss;
+  button.textContent = dataset.verb;
+  dialog.querySelector(".plain").textContent = dataset.verb === "Delete" ? "Keep it" : "Cancel";
+  button.classList.toggle("danger", dataset.verb === "Delete");
+  dialog.onclose = () => {
+    if (dialog.returnValue === "do") act();
+  };
+  dialog.returnValue = "";
+  dialog.showModal();
+}
+
+/** Shows the models whose names hold what is searched for, a page of them, then more. */
+function list(models, many = SHOWN) {
+  const wanted = byId("search-name")?.value.trim().toLowerCase() ?? "";
+  const found = models.filter((model) => model.getAttribute("aria-label").toLowerCase().includes(wanted));
+  for (const model of models) model.hidden = !found.slice(0, many).includes(model);
+  byId("more").hidden = found.length <= many;
+  byId("more").firstElementChild.onclick = () => list(models, many + SHOWN);
+  if (wanted) byId("search-count").textContent = `${found.length} of ${models.length}`;
+  else byId("search-count")?.replaceChildren();
+}
+
 /** Makes the parts that were put into the page work. */
 function enliven() {
+  const models = [...document.querySelectorAll("#models .model")];
+  byId("search")?.removeAttribute("hidden");
+  byId("search-name")?.addEventListener("input", () => list(models));
+  // What was just changed is in sight.
+  const changed = models.findIndex((model) => model.querySelector("#note"));
+  list(models, Math.max(SHOWN, changed + 1));
   for (const change of document.querySelectorAll("form.change")) {
     change.addEventListener("submit", (event) => {
       event.preventDefault();
-      send("POST", change.action, new URLSearchParams(new FormData(change)));
+      confirmed(change, () => send("POST", change.action, new URLSearchParams(new FormData(change))));
     });
   }
   for (const button of document.querySelectorAll("button.delete")) {
     button.hidden = false;
-    button.addEventListener("click", () => {
-      dialog.querySelector(".what").textContent = button.dataset.name;
-      dialog.querySelector(".loss").textContent = button.dataset.loss;
-      dialog.onclose = () => {
-        if (dialog.returnValue === "delete") send("DELETE", button.dataset.address, null);
-      };
-      dialog.returnValue = "";
-      dialog.showModal();
-    });
+    button.addEventListener("click", () => confirmed(button, () => send("DELETE", button.dataset.address, null)));
   }
   for (const time of document.querySelectorAll("#models time")) {
     time.title = time.dateTime;

@@ -5,6 +5,8 @@ import { announce, busy, offer, phasesOf, problemOf, show } from "./answers.js";
 import { byId, Token } from "./app.js";
 import { Batch } from "./batch.js";
 import { copiesOf, filesIn, formOf, tooLarge, urlIn, withScheme } from "./images.js";
+import { recent } from "./recent.js";
+import { showMade } from "./requests.js";
 import { Table } from "./table.js";
 
 const [form, chooser, camera, address, choice] = ["form", "image", "camera", "image_url", "choose-model"].map(byId);
@@ -18,12 +20,18 @@ let pending = null; // what is under way, with a method that ends it
 let repeat = null; // sends the last images again, or only those of them that were not answered
 let table = null; // of the images shown now
 let sources = []; // object URLs of the images shown now
+const remember = recent(reopen);
+
+/** Where requests go: to the chosen model and version. */
+function target() {
+  const url = new URL("predict", form.action);
+  url.search = new URL(form.action).search;
+  return url;
+}
 
 function post({ body, headers }, signal) {
-  const target = new URL("predict", form.action);
-  target.search = new URL(form.action).search;
   const all = token.authorize({ Accept: "application/json", ...headers });
-  return fetch(target, { method: "POST", body, headers: all, signal });
+  return fetch(target(), { method: "POST", body, headers: all, signal });
 }
 
 function fail(problem) {
@@ -45,6 +53,7 @@ function clear() {
   table = null;
   busy(false);
   share.hidden = true;
+  showMade(null);
   offer([]);
   history.replaceState(null, "");
 }
@@ -84,7 +93,8 @@ async function exchange(request, images, signal) {
     token.refusedBy(response.status);
     show({ ...shown, images });
     offerLink();
-    keep(shown, images);
+    offerCode(answer, images);
+    keep({ ...shown, answer }, images);
   };
 }
 
@@ -163,6 +173,13 @@ function offerLink() {
   share.querySelector("a").href = link;
 }
 
+/** Offers the request as code, and its answer as JSON. */
+function offerCode(answer, images) {
+  if (!answer) return showMade(null);
+  const url = address.value && images[0]?.url ? address.value : "";
+  showMade({ target: String(target()), url, files: images.map(({ name }) => name), secret: !token.box.hidden }, answer);
+}
+
 /** Takes what was dropped or pasted: images first, else a URL; false if it held neither. */
 function takeTransfer(transfer) {
   const url = urlIn(transfer);
@@ -177,14 +194,24 @@ async function keep(shown, images) {
   const [given, current] = [address.value, repeat];
   const copies = await copiesOf(images);
   if (repeat !== current) return;
+  const entry = { ...shown, images: copies, given };
+  if (shown.results) remember(entry);
   try {
-    history.replaceState({ ...shown, images: copies, given }, "");
+    history.replaceState(entry, "");
   } catch {
     // There is more than a browser keeps.
   }
 }
 
-function restore({ rows, images, given, ...shown }) {
+/** Shows an entry of the list of earlier predictions again. */
+function reopen(entry) {
+  clear();
+  repeat = null;
+  restore(entry);
+  history.replaceState(entry, "");
+}
+
+function restore({ rows, images, given, answer, ...shown }) {
   address.value = given;
   if (given) repeat = () => takeAddress(given);
   if (rows) {
@@ -194,6 +221,7 @@ function restore({ rows, images, given, ...shown }) {
   }
   showPreview(images);
   show({ ...shown, images });
+  offerCode(answer, images);
   return offerLink();
 }
 
@@ -224,12 +252,14 @@ function start() {
   }
   preview.addEventListener("error", () => { preview.hidden = true; drop.classList.remove("filled"); });
   choice?.addEventListener("change", choose);
-  byId("example").addEventListener("click", async (event) => {
-    event.preventDefault();
-    const image = await fetch(event.currentTarget.href).then((response) => response.blob()).catch(() => null);
-    if (image) takeList([new File([image], "cat.jpg", { type: "image/jpeg" })]);
-    else refuse(UNREACHABLE);
-  });
+  for (const example of document.querySelectorAll("#examples a")) {
+    example.addEventListener("click", async (event) => {
+      event.preventDefault();
+      const image = await fetch(example.href).then((response) => response.blob()).catch(() => null);
+      if (image) takeList([new File([image], example.href.split("/").pop(), { type: "image/jpeg" })]);
+      else refuse(UNREACHABLE);
+    });
+  }
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const text = address.value.trim();

@@ -3,8 +3,8 @@
 # Elsewhere those tests are skipped, with the reason shown. Packages of npm go into the environment, where npm is.
 set -eu
 node="${1:-.venv}/node"
-packages="axios@1.21.1 openapi-typescript@7 openapi-fetch typescript@5 @types/node@20"
-if command -v npm >/dev/null 2>&1 && [ ! -d "$node/node_modules/openapi-typescript" ]; then
+packages="axios@1.21.1 openapi-typescript@7 openapi-fetch typescript@5 @types/node@20 axe-core@4"
+if command -v npm >/dev/null 2>&1 && [ ! -d "$node/node_modules/axe-core" ]; then
     # shellcheck disable=SC2086 # the names are separate words
     npm install --silent --no-audit --no-fund --no-save --prefix "$node" $packages ||
         echo "Not installed: $packages. The tests that need them will be skipped." >&2

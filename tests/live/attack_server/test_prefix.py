@@ -89,6 +89,7 @@ def test_in_a_browser(public: str, browser_page: Page, cat: Path) -> None:
     browser_page.fill("#admin-token", TOKEN)
     for version in (1, 2, 1):
         browser_page.get_by_role("button", name="Make live").click()
+        browser_page.locator("dialog").get_by_role("button", name="Make live").click()
         expect(browser_page.locator("#note")).to_contain_text(f"Version {version} of dogs is live.")
     browser_page.get_by_role("link", name="Evaluate").click()
     expect(browser_page).to_have_url(f"{public}/evaluate")

@@ -235,7 +235,7 @@ def test_plain_no_scheme(plain: Page) -> None:
 
 def test_example(page: Page, shows_cat: Callable[[Page], None]) -> None:
     """The page has an image to begin with."""
-    page.get_by_role("link", name="Try an example image").click()
+    page.get_by_role("link", name="Example: cat").click()
 
     shows_cat(page)
     expect(page.locator("#answers .file")).to_have_text("cat.jpg")
@@ -245,6 +245,6 @@ def test_plain_example(plain: Page) -> None:
     """Without JavaScript the example can be saved."""
     with plain.expect_download() as download:
         plain.get_by_role("link", name="Save an example image").click()
-    expect(plain.locator("#example")).to_be_hidden()
+    expect(plain.locator("#examples")).to_be_hidden()
 
     assert download.value.suggested_filename == "cat.jpg"

@@ -45,7 +45,7 @@ def test_scheme(page: Page, scheme: Literal["light", "dark"]) -> None:
 
 def test_script_example(page: Page, service_url: str) -> None:
     """The example for a script names this service's own address."""
-    expect(page.locator(".example code").first).to_have_text(
+    expect(page.locator(".script .example code").first).to_have_text(
         f"curl -F image=@cat.jpg {urljoin(service_url, '/predict')}"
     )
 

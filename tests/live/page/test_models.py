@@ -80,6 +80,9 @@ def test_upload_predict_roll_back(models: Page, own: Service, cat_file: FilePayl
 
     models.goto(f"{own.url}/upload")
     models.get_by_role("button", name="Roll back to version 1").click()
+    expect(models.locator("dialog")).to_contain_text("Roll back default to version 1?")
+    expect(models.locator("dialog")).to_contain_text("Version 2 is live now.")
+    models.locator("dialog").get_by_role("button", name="Roll back").click()
 
     note = models.get_by_role("article", name="default").locator("#note")
     expect(note).to_have_text("Version 1 of default is live.")
@@ -183,6 +186,7 @@ def test_problem_beside_its_button(models: Page, own: Service) -> None:
         f"{own.url}/models/default/versions/{old.get_attribute('data-version')}"
     ).raise_for_status()
     old.get_by_role("button", name="Make live").click()
+    models.locator("dialog").get_by_role("button", name="Make live").click()
 
     note = models.get_by_role("article", name="default").locator("#note")
     expect(note).to_contain_text("model_not_found")
