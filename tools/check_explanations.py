@@ -185,7 +185,7 @@ def compare(client: FlaskClient, network: Network, images: list[Array]) -> bool:
     good = min(signed) >= ENOUGH and min(shown, default=1.0) >= ENOUGH
     print(
         f"{network.name}: {len(images)} images, correlation of signed maps at least {min(signed):.6f}, of "
-        f"shown ones {min(shown, default=float('nan')):.6f} ({len(shown)}); difference at most {least:.4f} of the "
+        f"shown ones {min(shown, default=float('nan')):.6f} ({len(shown)}); difference {least:.4f} of the "
         f"largest value: {'the same' if good else 'DIFFERENT'}"
     )
     return good

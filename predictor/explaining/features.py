@@ -19,6 +19,8 @@ from predictor.inference.loader import LoadedModel
 from predictor.model.final_layers import FinalLayers
 from predictor.model.session import Session, Stop, load_with
 
+# More places than any network has after its last layer are the image itself.
+_MOST_PLACES = 4096
 # Quantised networks round the averages and the scores.
 _TOLERANCE = 0.1
 
@@ -87,9 +89,12 @@ class Network:
             or not np.abs(expected - seen).max() <= _TOLERANCE * np.abs(seen).max()
         ):
             return None
+        shape = _three(even.shape)
+        if shape[1] * shape[2] > _MOST_PLACES:
+            return None
         seconds = self._model.runner.seconds_per_image
         runner = Runner(self._rows, max_batch=1, seconds=seconds, observe=lambda _: None)
-        return Features(runner, _three(even.shape), weights)
+        return Features(runner, shape, weights)
 
     def _images(self) -> Iterator[Array]:
         """An even image and one of noise, which differ in all features, each as a batch."""
