@@ -1,4 +1,4 @@
-"""A model is loaded with its features when that is needed, once, and dropped when it is not needed any more."""
+"""A model is loaded with its features when they are needed, and dropped when they are not any more."""
 
 import gc
 import io

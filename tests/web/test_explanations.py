@@ -77,7 +77,7 @@ class TestMethods:
     """Maps are what they are said to be."""
 
     def test_reference(self, client: FlaskClient, cat: Path) -> None:
-        """The maps of the included model are those that gradients give in PyTorch, on the published weights."""
+        """The maps of the included model are those that gradients give in PyTorch, on published weights."""
         reference = json.loads((DATA / "cam_reference.json").read_text())["maps"]
         for index, expected in reference.items():
             answer = explained(client, cat.read_bytes(), **{"class": index})
@@ -264,7 +264,7 @@ class TestRequests:
         assert "one image" in answer.get_json()["detail"]
 
     def test_overlay(self, client: FlaskClient, cat: Path) -> None:
-        """The image of a map has the frame of the image that was sent, and comes in JSON where that is asked for."""
+        """The PNG has the frame of the image that was sent, and comes in JSON where that is asked for."""
         answer = client.post("/explain", data=cat.read_bytes(), headers={"Accept": "image/png"})
 
         assert answer.content_type == "image/png"
@@ -313,7 +313,7 @@ class TestLoad:
         assert "X-Request-Deadline-Ms" in answer.get_json()["detail"]
 
     def test_others_under_way(self, app: Flask, cat: Path) -> None:
-        """As many are computed by masks as leave most threads to predictions; these are answered meanwhile."""
+        """As many are computed by masks as leave most threads to predictions, which are answered."""
         worker, done = app.extensions["predictor"], list[int]()
 
         def explain() -> None:
