@@ -115,7 +115,8 @@ def _from_body(request: Request, fields: Fields) -> PredictInput:
 def _is_form(request: Request, data: bytes, fields: Fields) -> bool:
     """Whether a body is an urlencoded form: by its type, or by a first field that we know."""
     found = _FORM.match(data)
-    known = found is not None and found[1].decode() in fields.form.model_fields
+    names = (field.alias or name for name, field in fields.form.model_fields.items())
+    known = found is not None and found[1].decode() in names
     return known or (found is not None and request.mimetype == _URLENCODED)
 
 

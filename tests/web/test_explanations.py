@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -227,14 +228,15 @@ class TestRequests:
         answers = [
             client.post("/explain", json={"image": image, "class": 2, "model": "cue"}),
             client.post("/explain", json={"image": image, "class": "7", "model": "cue"}),
+            client.post("/explain", data=f"class=7&model=cue&image={quote(image)}"),
             client.post(
                 "/explain", data={"image": (io.BytesIO(noise(0)), "a.png"), "class": "7", "model": "cue"}
             ),
         ]
 
-        assert [answer.status_code for answer in answers] == [200] * 3
-        assert [answer.get_json()["class"]["index"] for answer in answers] == [2, 2, 2]
-        assert answers[2].get_json()["name"] == "a.png"
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert [answer.get_json()["class"]["index"] for answer in answers] == [2, 2, 2, 2]
+        assert answers[3].get_json()["name"] == "a.png"
 
     @pytest.mark.parametrize(
         ("query", "body", "status"),
