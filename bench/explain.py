@@ -209,9 +209,9 @@ def speed() -> str:
         for number in range(ROUNDS):
             explaining = _Explaining(service)
             # In turn, so that what else the machine does falls on both.
-            order = [nullcontext(), explaining] if number % 2 else [explaining, nullcontext()]
-            loads = [_p99(_load(service, beside)) for beside in order]
-            without, beside = loads if number % 2 else loads[::-1]
+            order: list[AbstractContextManager[object]] = [nullcontext(), explaining]
+            loads = [_p99(_load(service, beside)) for beside in order[:: -1 if number % 2 else 1]]
+            without, beside = loads[:: -1 if number % 2 else 1]
             ratios.append(beside / without)
             busy += explaining.seconds
             print(f"p99 {without:.1f} ms without, {beside:.1f} ms beside explanations: {ratios[-1]:.2f}")

@@ -98,7 +98,8 @@ def _averages(nodes: Nodes, node: Any) -> bool | None:
         return None
     given = attribute(node, "axes")
     axes = list(given.ints) if given is not None else _axes(nodes, node)
-    return {(2, 3): False, (1, 2): True}.get(tuple(sorted(axis % 4 for axis in axes)))
+    places = sorted(axis % 4 for axis in axes)
+    return places == [1, 2] if places in ([1, 2], [2, 3]) else None
 
 
 def _axes(nodes: Nodes, node: Any) -> list[int]:

@@ -68,7 +68,7 @@ def _smooth(length: int) -> npt.NDArray[np.float32]:
     """The weight of each cell at each pixel along an axis, of shape [length, 7]: linear between centres."""
     places = np.clip((np.arange(length) + 0.5) * CELLS / length - 0.5, 0, CELLS - 1)
     distance = np.abs(places[:, np.newaxis] - np.arange(CELLS))
-    return np.maximum(0, 1 - distance).astype(np.float32)
+    return np.asarray(np.maximum(0, 1 - distance), np.float32)
 
 
 def _blur(length: int, other: int) -> npt.NDArray[np.float32]:
@@ -76,7 +76,7 @@ def _blur(length: int, other: int) -> npt.NDArray[np.float32]:
     places = np.arange(length)
     steps = (places[:, np.newaxis] - places) / (_BLUR * min(length, other))
     weights = np.exp(-0.5 * steps**2)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 @dataclass(frozen=True)

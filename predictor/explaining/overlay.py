@@ -18,6 +18,7 @@ LONGEST = 1024
 FOR, AGAINST = (230, 97, 0), (36, 99, 210)
 """Red, green and blue of what speaks for the class, and against it."""
 
+_FOR, _AGAINST = np.array(FOR, np.float32), np.array(AGAINST, np.float32)
 _STRONGEST = 0.75
 _DARK, _STRIPE, _PERIOD = 0.35, 0.6, 12
 
@@ -46,7 +47,7 @@ def overlay(image: Image.Image, grid: npt.NDArray[np.float64], box: Box, text: s
     """
     values, seen = _laid(image.size, grid, box)
     grey = np.asarray(image, np.float32)[:, :, np.newaxis]
-    colour = np.where(values[:, :, np.newaxis] > 0, np.float32(FOR), np.float32(AGAINST))
+    colour = np.where(values[:, :, np.newaxis] > 0, _FOR, _AGAINST)
     strength = _STRONGEST * np.abs(values)[:, :, np.newaxis]
     mixed = grey + strength * (colour - grey)
     rows, columns = np.indices(seen.shape)

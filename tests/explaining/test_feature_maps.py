@@ -56,7 +56,7 @@ def test_kept(small: LoadedModel, make: Make) -> None:
 def test_dropped(small: LoadedModel, make: Make) -> None:
     """What is not used any more does not stay in memory, and can be loaded again."""
     maps = make(kept=0.05)
-    features = weakref.ref(maps.of(small))  # type: ignore[type-var]
+    features = weakref.ref(maps.of(small))
     eventually(lambda: gc.collect() >= 0 and features() is None)
 
     assert maps.of(small) is not None
@@ -65,7 +65,7 @@ def test_dropped(small: LoadedModel, make: Make) -> None:
 def test_one_at_a_time(app: Flask, small: LoadedModel, make: Make) -> None:
     """Another model takes the place of the one before."""
     maps = make()
-    features = weakref.ref(maps.of(small))  # type: ignore[type-var]
+    features = weakref.ref(maps.of(small))
     upload(app.test_client(), "other", network(seed=1))
 
     assert maps.of(app.extensions["predictor"].engine.model("other")) is not None

@@ -61,4 +61,4 @@ def test_size() -> None:
     for size, expected in (((4096, 2048), (1024, 512)), ((60_000, 1), (1024, 1)), ((30, 20), (30, 20))):
         image = Image.new("RGB", size)
 
-        assert overlay.base(image, (0.0, 0.0, *map(float, size)), size).size == expected
+        assert overlay.base(image, (0.0, 0.0, float(size[0]), float(size[1])), size).size == expected

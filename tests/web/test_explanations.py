@@ -108,7 +108,7 @@ class TestMethods:
 
         answer = explained(client, cued(3, 3), model="cue", method="masks", **{"class": "grass"})
 
-        assert np.unravel_index(np.argmin(answer["grid"]), (7, 7)) == (3, 3)
+        assert np.argmin(answer["grid"]) == 7 * 3 + 3
 
     def test_sum(self, client: FlaskClient) -> None:
         """The maps of two classes differ by as much in sum as their scores do, biases left aside."""
