@@ -9,6 +9,7 @@ from predictor.web import (
     api,
     cors,
     evaluations,
+    explanations,
     flask_app,
     hugging_face,
     inference,
@@ -36,7 +37,7 @@ def create_app(settings: Settings) -> Flask:
     worker.exporter.init_app(app)
     # A slash at the end of a path changes nothing; a redirect would lose the body of many clients.
     app.url_map.strict_slashes = False
-    for room in (pages, api, models, evaluations, inference, repository, hugging_face, ops):
+    for room in (pages, api, explanations, models, evaluations, inference, repository, hugging_face, ops):
         app.register_blueprint(room.blueprint(worker))
     flask_app.show_on(app, models.NAME, lambda problem: pages.render_models(worker, problem=problem))
     flask_app.show_on(app, evaluations.NAME, lambda problem: evaluations.render(worker, problem=problem))

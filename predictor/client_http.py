@@ -1,5 +1,6 @@
 """The side of HTTP of the client: retries within a deadline, errors by codes, forms read as they are sent."""
 
+import io
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -201,3 +202,25 @@ def _checked(response: requests.Response) -> dict[str, Any]:
         answer.get("request_id"),
         float(after) if after.isdecimal() else None,
     )
+
+
+def encoded(image: Any) -> bytes:
+    """The bytes of an image file, without loss.
+
+    Raises:
+        OSError: a file cannot be read.
+        TypeError: the image has another type.
+    """
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if isinstance(image, str | Path):
+        return Path(image).read_bytes()
+    from PIL import Image as Pillow
+
+    if hasattr(image, "__array_interface__") and not isinstance(image, Pillow.Image):
+        image = Pillow.fromarray(image)
+    if not isinstance(image, Pillow.Image):
+        raise TypeError("An image is a path, a URL, bytes, a PIL.Image.Image or a numpy array of uint8.")
+    out = io.BytesIO()
+    image.save(out, "PNG", compress_level=1)
+    return out.getvalue()

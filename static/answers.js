@@ -119,6 +119,7 @@ export function show({ results, images, phases = {}, total = 0 }) {
   showFacts(results.filter((result) => !result.error), phases, total);
   offer(several ? results.map((result, index) => ({ name: images[index].name, ...result })) : []);
   announce(results.map(spoken).join(". "));
+  panel.dispatchEvent(new CustomEvent("answers", { detail: { cards, results, images } }));
   cards[0].scrollIntoView({ block: "nearest" });
 }
 

@@ -21,9 +21,14 @@ MAY_IMPORT = {
     "bulk": {"evaluation", "fetch", "model", "image"},
     "commands": {"bulk", "evaluation", "fetch", "model", "image"},
     "inference": {"store", "discovery", "model", "image", "fetch"},
-    "runtime": {"inference", "evaluation", "store", "checking", "discovery", "model", "image", "fetch"},
+    "explaining": {"inference", "store", "model", "image"},
+    "runtime": {
+        *("explaining", "inference", "evaluation", "store", "checking", "discovery", "model", "image"),
+        "fetch",
+    },
     "web": {
         "runtime",
+        "explaining",
         "inference",
         "evaluation",
         "store",

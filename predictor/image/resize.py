@@ -107,8 +107,8 @@ def cut(
     If it is to be exact, all of it is resized, as other tools do. Else, one value in a thousand differs by
     one level, since Pillow keeps the place of a part in 32-bit numbers.
     """
-    left, width = _window(resized[0], size[0], edges.rounding)
-    top, height = _window(resized[1], size[1], edges.rounding)
+    left, width = window(resized[0], size[0], edges.rounding)
+    top, height = window(resized[1], size[1], edges.rounding)
     if exact:
         part = stretch(image, resized, interpolation).crop((left, top, left + width, top + height))
         return _padded(part, size, edges.fill)
@@ -172,8 +172,8 @@ def _divided(size: Size, ratio: float) -> Size:
     return max(1, round(size[0] / ratio)), max(1, round(size[1] / ratio))
 
 
-def _window(length: int, wanted: int, rounding: Rounding) -> tuple[int, int]:
-    """First pixel and length of the centred part."""
+def window(length: int, wanted: int, rounding: Rounding) -> tuple[int, int]:
+    """First pixel and length of the centred part of an axis, which has `length` pixels."""
     margin = length - wanted
     first = round(margin / 2) if rounding == "even" else margin // 2
     return max(0, first), min(length, wanted)

@@ -10,59 +10,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from queue import SimpleQueue
 
 import numpy as np
 
 from predictor.inference.job import Array, Job
-from predictor.shared import SharedCounters, worker_index
+from predictor.inference.slots import ComputeSlots
 
-
-class ComputeSlots:
-    """How many threads of this worker may compute; not thread-safe by itself: the batcher holds its lock.
-
-    More threads at work than there are cores only take turns, and spoil each other's caches. Each worker has
-    its share of the cores for certain, and may use those of other workers while these are idle.
-
-    Args:
-        share: slots that this worker may take whatever others do.
-        total: slots of all workers together.
-        workers: how many workers there are.
-        index: this worker's index.
-        shared: where the workers tell each other how many slots they have taken.
-    """
-
-    def __init__(
-        self,
-        share: int,
-        total: int = 0,
-        workers: int = 1,
-        index: int | None = None,
-        shared: SharedCounters | None = None,
-    ) -> None:
-        self._share = share
-        self._total = total
-        self._workers = workers
-        self._index = worker_index() if index is None else index
-        self._shared = SharedCounters() if shared is None else shared
-        self._tell(0)
-
-    def take(self) -> bool:
-        """Take a slot if one is free; whether it was."""
-        # Two workers may take the last idle core in the same moment; then they share it for one run.
-        if self._mine >= self._share and sum(self._shared.of(self._workers)) >= self._total:
-            return False
-        self._tell(self._mine + 1)
-        return True
-
-    def give_back(self) -> None:
-        """Give a slot back."""
-        self._tell(self._mine - 1)
-
-    def _tell(self, mine: int) -> None:
-        self._mine = mine
-        self._shared.set(self._index, mine)
+# How often what can wait looks for a core that another worker has given back.
+_LOOK_SECONDS = 0.02
 
 
 class Batcher:
@@ -78,6 +35,8 @@ class Batcher:
     def __init__(self, slots: ComputeSlots, threads: int, preparers: int = 0) -> None:
         self._slots = slots
         self._queue: deque[Job] = deque()
+        # What runs only while the queue is empty.
+        self._spare: deque[Job] = deque()
         self._ready = threading.Condition()
         # Slots taken for threads that have not taken an image yet; how many of these threads are own ones.
         self._granted = 0
@@ -105,6 +64,21 @@ class Batcher:
         if turn.get():
             self._lead()
 
+    def run_spare(self, jobs: Sequence[Job]) -> None:
+        """Have images run while no others wait, on cores that these leave free; return once all have run.
+
+        A run that has begun is not interrupted, so it delays others by one run at most.
+        """
+        for job in jobs if self._preparers else ():
+            job.make()
+        with self._ready:
+            self._spare.extend(job for job in jobs if not job.future.done())
+        futures = [job.future for job in jobs]
+        while not self._closed and wait(futures, 0).not_done:
+            with self._ready:
+                self._grant()
+            wait(futures, _LOOK_SECONDS)
+
     def close(self) -> None:
         """End the threads; what waits is not run any more."""
         with self._ready:
@@ -125,6 +99,9 @@ class Batcher:
     def _grant(self) -> None:
         """Wake threads while there are images for them and free slots."""
         while len(self._queue) > self._granted and self._slots.take():
+            self._granted += 1
+            self._wake()
+        while not self._queue and len(self._spare) > self._granted and self._slots.take_spare():
             self._granted += 1
             self._wake()
 
@@ -180,14 +157,16 @@ class Batcher:
 
     def _taken(self) -> list[Job]:
         """The image that waits first, and others for its model; each thread that was woken keeps one."""
-        if not self._queue:
+        waiting = self._queue or self._spare
+        if not waiting:
             return []
-        runner = self._queue[0].runner
-        room = min(runner.max_batch, max(1, len(self._queue) - self._granted))
-        batch, rest = list[Job](), deque[Job]()
-        for job in self._queue:
+        runner = waiting[0].runner
+        room = min(runner.max_batch, max(1, len(waiting) - self._granted))
+        batch, rest = list[Job](), list[Job]()
+        for job in waiting:
             (batch if job.runner is runner and len(batch) < room else rest).append(job)
-        self._queue = rest
+        waiting.clear()
+        waiting.extend(rest)
         return batch
 
 

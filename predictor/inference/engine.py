@@ -46,6 +46,10 @@ class Engine:
         fetcher: downloads images.
         live: the models that serve.
         other: gives a version that is not live, by its name and number.
+
+    Attributes:
+        admission: counts the images that were accepted.
+        fetcher: downloads images.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Engine:
         self._caching = cache.enabled
         self._answers = Answers(settings, cache, fetcher, metrics.count_cache)
         self.admission = Admission(settings)
+        self.fetcher = fetcher
         self._previews = threading.Semaphore(settings.concurrency)
         self._active = live
         self._other = other

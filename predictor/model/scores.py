@@ -31,11 +31,17 @@ def rank(scores: npt.NDArray[Any], activation: Activation, top_k: int) -> Ranked
     Raises:
         Internal: the model gave something that is not a number.
     """
-    confidences = _activate(scores.reshape(-1).astype(np.float64), activation)
-    if not np.isfinite(confidences).all():
+    found = confidences(scores, activation)
+    best = _largest(found, top_k)
+    return list(zip(best.tolist(), found[best].tolist(), strict=True))
+
+
+def confidences(scores: npt.NDArray[Any], activation: Activation) -> npt.NDArray[np.float64]:
+    """The confidence of each class of one image, of shape [classes]; raises what `rank` raises."""
+    found = _activate(scores.reshape(-1).astype(np.float64), activation)
+    if not np.isfinite(found).all():
         raise Internal("The model's scores for this image are not numbers.")
-    best = _largest(confidences, top_k)
-    return list(zip(best.tolist(), confidences[best].tolist(), strict=True))
+    return found
 
 
 def as_ranked(value: object, classes: int, activation: Activation, top_k: int) -> Ranked | None:

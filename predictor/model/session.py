@@ -6,6 +6,8 @@ runtime's thread pools survive a fork.
 
 import logging
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy.typing as npt
 
 from predictor.errors import Internal, InvalidModel, NotReady
 from predictor.model.device import Device, visible_environment
+from predictor.model.final_layers import with_outputs
 from predictor.model.spec import Graph, Tensor
 
 # Read by the runtime at its import: its Linux builds send usage data otherwise.
@@ -24,19 +27,11 @@ _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _ERRORS_ONLY = 3
 # Smaller weights stay in the file of the graph.
 _SMALL_BYTES = 256
+_SAME_NAMES = ("float16", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "bool")
 _DTYPES = {
     "tensor(float)": "float32",
-    "tensor(float16)": "float16",
     "tensor(double)": "float64",
-    "tensor(uint8)": "uint8",
-    "tensor(int8)": "int8",
-    "tensor(int16)": "int16",
-    "tensor(int32)": "int32",
-    "tensor(int64)": "int64",
-    "tensor(uint16)": "uint16",
-    "tensor(uint32)": "uint32",
-    "tensor(uint64)": "uint64",
-    "tensor(bool)": "bool",
+    **{f"tensor({name})": name for name in _SAME_NAMES},
 }
 
 RUNTIME = f"ONNX Runtime {onnxruntime.__version__}"
@@ -89,15 +84,19 @@ class Session:
             Internal: the runtime failed on this batch, or was stopped.
         """
         image, scores = names or (self.graph.inputs[0].name, self.graph.outputs[0].name)
-        options = None if stop is None else stop.options
-        try:
-            output = self._output(scores, len(batch)) if self.bind else None
-            if output is not None:
-                return _Binding(self._session, (image, batch), (scores, output)).run(options)
-            return np.asarray(self._session.run([scores], {image: batch}, options)[0])
-        except Exception as error:
-            log.exception("The model failed on a batch of %d", len(batch))
-            raise Internal("The model failed on this image.") from error
+        output = self._output(scores, len(batch)) if self.bind else None
+        if output is None:
+            return self.run_to(batch, image, [scores], stop)[0]
+        with _translated(len(batch)):
+            return _Binding(self._session, (image, batch), (scores, output)).run(stop and stop.options)
+
+    def run_to(
+        self, batch: npt.NDArray[Any], image: str, outputs: Sequence[str], stop: "Stop | None" = None
+    ) -> list[npt.NDArray[Any]]:
+        """Run the model from one of its inputs to several of its outputs; raises what `run` raises."""
+        with _translated(len(batch)):
+            found = self._session.run(list(outputs), {image: batch}, stop and stop.options)
+            return [np.asarray(one) for one in found]
 
     def _output(self, name: str, batch: int) -> npt.NDArray[Any] | None:
         """Memory for an output; None if the graph does not say how much it takes."""
@@ -106,6 +105,15 @@ class Session:
         if len(lengths) != len(tensor.shape) - 1 or tensor.dtype not in _DTYPES.values():
             return None
         return np.empty((batch, *lengths), tensor.dtype)
+
+
+@contextmanager
+def _translated(batch: int) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        log.exception("The model failed on a batch of %d", batch)
+        raise Internal("The model failed on this image.") from error
 
 
 class _Binding:
@@ -196,9 +204,18 @@ def load_optimised(path: Path) -> Session:
     return _loaded(path, options, [_CPU])
 
 
-def _loaded(path: Path, options: onnxruntime.SessionOptions, providers: list[Any]) -> Session:
+def load_with(path: Path, outputs: Sequence[str]) -> Session:
+    """Load an ONNX file on the CPU with more of its tensors as outputs; raises as `load_optimised` does."""
+    options = _options()
+    # Weights may lie in files beside it.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
+    return _loaded(with_outputs(path.read_bytes(), outputs), options, [_CPU])
+
+
+def _loaded(model: Path | bytes, options: onnxruntime.SessionOptions, providers: list[Any]) -> Session:
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        source = model if isinstance(model, bytes) else str(model)
+        session = onnxruntime.InferenceSession(source, options, providers=providers)
     except Exception as error:
         log.exception("The runtime could not load a model")
         raise InvalidModel("The runtime could not load the model; the service's log says why.") from error

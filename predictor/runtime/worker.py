@@ -7,7 +7,7 @@ fails at its start stops the whole server: trouble is kept, logged and shown by 
 import faulthandler
 import logging
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,8 @@ from predictor.errors import (
     PredictorError,
     StorageFull,
 )
+from predictor.explaining.explainer import Explainer
+from predictor.explaining.feature_maps import FeatureMaps
 from predictor.fetch.client import Fetcher
 from predictor.inference.active_models import ActiveModels, ModelCache
 from predictor.inference.cache import Cache, cache_folder
@@ -33,7 +35,7 @@ from predictor.inference.loader import LoadedModel, Loader, chosen, loading_alon
 from predictor.inference.watchdog import Watchdog
 from predictor.metrics import Metrics, exporter
 from predictor.model.device import Device, memory
-from predictor.model.session import load
+from predictor.model.session import Stop, load
 from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
@@ -62,6 +64,7 @@ class Worker:
         loading: takes models out of service and puts them back.
         uploads: takes uploads.
         evaluations: says how well models do.
+        explainer: says why a model answers what it does.
         live: the models that serve.
         device: where models run; None until one could be chosen.
     """
@@ -91,6 +94,7 @@ class Worker:
         self._follower: Follower | None = None
         self._loader: Loader | None = None
         self.engine = self._engine()
+        self.explainer = Explainer(settings, self.engine, FeatureMaps(self._folder, self._watch))
         self.evaluations = Evaluations(settings, self.engine, settings.data / "evaluation.lock")
         self._start()
 
@@ -185,6 +189,9 @@ class Worker:
         if version.manifest is None:
             return self.registry.folder(version.name, version.version)
         return version.path.parent
+
+    def _watch(self, model: str, stop: Stop) -> AbstractContextManager[None]:
+        return nullcontext() if self._watchdog is None else self._watchdog.watching(model, stop)
 
     def _share(self, version: ModelVersion) -> None:
         if self._loader is not None:

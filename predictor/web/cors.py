@@ -15,7 +15,7 @@ from predictor.web.middleware import DEADLINE
 
 ANY = "*"
 # What predicts and changes nothing. Further routes go here; none that changes a model or lists them may.
-_ROUTES = re.compile(r"/predict/?|/v2/models/.+/infer/?|/hf/.+")
+_ROUTES = re.compile(r"/(?:predict|explain)/?|/v2/models/.+/infer/?|/hf/.+")
 _METHODS = "POST"
 _REQUEST_HEADERS = ", ".join(
     (

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from flask import Request
+from pydantic import BaseModel
 from werkzeug.datastructures import FileStorage, MultiDict, RequestCacheControl
 from werkzeug.http import parse_cache_control_header
 
@@ -35,6 +36,26 @@ _FORMS_TAKEN = (
 
 
 @dataclass(frozen=True)
+class Fields:
+    """What a request may hold.
+
+    Attributes:
+        query: its query arguments.
+        json: its JSON, in which these may stand, too.
+        form: the text fields of its form, in which they may stand, too.
+        more: the names of those that are no options of a prediction.
+    """
+
+    query: type[BaseModel]
+    json: type[BaseModel]
+    form: type[BaseModel]
+    more: tuple[str, ...] = ()
+
+
+PREDICTION = Fields(schemas.Options, schemas.PredictRequest, schemas.FormRequest)
+
+
+@dataclass(frozen=True)
 class PredictInput:
     """The images of a request in the order sent.
 
@@ -43,16 +64,18 @@ class PredictInput:
         many: whether the request was of a form that is answered with a list.
         options: what was chosen.
         names: the name of each image's file, None for an image without one; empty if no image has one.
+        more: what was chosen besides.
     """
 
     images: list[ImageSource]
     many: bool
     options: Options
     names: list[str | None] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
 
 
-def read(request: Request, settings: Settings) -> PredictInput:
-    """Read the images and options of a prediction request.
+def read(request: Request, settings: Settings, fields: Fields = PREDICTION) -> PredictInput:
+    """Read the images and options of a prediction request, or of another one that has images.
 
     The bytes decide what a body is, for many clients send it with no Content-Type or with a wrong one
     (RFC 9110 section 8.3 allows a recipient to look).
@@ -63,77 +86,94 @@ def read(request: Request, settings: Settings) -> PredictInput:
     """
     request.max_content_length = settings.max_body_bytes
     multipart = request.mimetype == forms.MULTIPART and "boundary" in request.mimetype_params
-    found = _from_multipart(request) if multipart else _from_body(request)
+    found = _from_multipart(request, fields) if multipart else _from_body(request, fields)
     if len(found.images) > settings.max_batch:
         raise InvalidRequest(f"At most {settings.max_batch} images may come in one request.")
     return found
 
 
-def _from_body(request: Request) -> PredictInput:
+def _from_body(request: Request, fields: Fields) -> PredictInput:
     data = read_body(request)
     declared = request.mimetype.startswith("image/") or request.mimetype in _IMAGE_TYPES
     if sniff(data) or describe(data):
-        return _image(request, data)
+        return _image(request, data, fields)
     if not data and not declared:
-        _options(request)
+        _chosen(request, fields)
         raise InvalidRequest(f"The body is empty. {_FORMS_TAKEN}")
     if _MULTIPART.match(data) or (request.mimetype == forms.MULTIPART and not _JSON.match(data)):
         raise InvalidRequest(NO_BOUNDARY)
-    if _is_form(request, data):
-        return _from_form(request, _fields(data), [])
+    if _is_form(request, data, fields):
+        return _from_form(request, fields, _fields(data), [])
     # JSON that is declared to be an image is an error of another server that was saved as one.
     if request.is_json or (_JSON.match(data) and (_OURS in data[:_LOOKED_AT] or not declared)):
-        return _from_json(request, data)
+        return _from_json(request, data, fields)
     if declared or base64_images.is_image(data) or not is_text(data):
-        return _image(request, data)
+        return _image(request, data, fields)
     raise UnsupportedImage(f"{explain(data)} {_FORMS_TAKEN}")
 
 
-def _is_form(request: Request, data: bytes) -> bool:
+def _is_form(request: Request, data: bytes, fields: Fields) -> bool:
     """Whether a body is an urlencoded form: by its type, or by a first field that we know."""
     found = _FORM.match(data)
-    known = found is not None and found[1].decode() in schemas.FormRequest.model_fields
+    names = (field.alias or name for name, field in fields.form.model_fields.items())
+    known = found is not None and found[1].decode() in names
     return known or (found is not None and request.mimetype == _URLENCODED)
 
 
-def _image(request: Request, data: bytes) -> PredictInput:
-    return PredictInput([base64_images.of_bytes(data)], many=False, options=_options(request))
+def _image(request: Request, data: bytes, fields: Fields) -> PredictInput:
+    return _input([base64_images.of_bytes(data)], _chosen(request, fields), fields)
 
 
-def _from_json(request: Request, data: bytes) -> PredictInput:
-    body: schemas.PredictRequest = schemas.parse(data, schemas.PredictRequest)
+def _input(
+    images: list[ImageSource],
+    chosen: dict[str, Any],
+    fields: Fields,
+    *,
+    many: bool = False,
+    names: list[str | None] | None = None,
+) -> PredictInput:
+    more = {name: chosen.pop(name) for name in fields.more if name in chosen}
+    return PredictInput(images, many, Options(**chosen), names or [], more)
+
+
+def _from_json(request: Request, data: bytes, fields: Fields) -> PredictInput:
+    body: BaseModel = schemas.parse(data, fields.json)
     images, many = _named_images(body)
-    return PredictInput(images, many, _options(request, body))
+    return _input(images, _chosen(request, fields, body), fields, many=many)
 
 
-def _named_images(body: schemas.PredictRequest) -> tuple[list[ImageSource], bool]:
-    given = [way for way in schemas.WAYS if getattr(body, way) is not None]
+def _named_images(body: BaseModel) -> tuple[list[ImageSource], bool]:
+    ways = [way for way in schemas.WAYS if way in type(body).model_fields]
+    given = [way for way in ways if getattr(body, way) is not None]
     if len(given) != 1:
-        raise InvalidRequest(f"Give exactly one of {', '.join(schemas.WAYS)}.")
+        raise InvalidRequest(f"Give exactly one of {', '.join(ways)}.")
     value = getattr(body, given[0])
     many = isinstance(value, list)
     read = _from_url if given[0].startswith("image_url") else base64_images.of_text
     return [read(text) for text in (value if many else [value])], many
 
 
-def _from_multipart(request: Request) -> PredictInput:
+def _from_multipart(request: Request, fields: Fields) -> PredictInput:
     if stray := sorted(set(request.files) - {forms.IMAGE}):
         raise InvalidRequest(f"{field_faults.shown(stray[0])}: name the file field image.")
-    return _from_form(request, request.form, request.files.getlist(forms.IMAGE))
+    return _from_form(request, fields, request.form, request.files.getlist(forms.IMAGE))
 
 
-def _from_form(request: Request, fields: MultiDict[str, str], files: list[FileStorage]) -> PredictInput:
+def _from_form(
+    request: Request, fields: Fields, texts: MultiDict[str, str], files: list[FileStorage]
+) -> PredictInput:
     contents = [(file.filename, file.read()) for file in files]
     # A browser sends an empty file without a name for a field in which nothing was chosen.
     contents = [(name, data) for name, data in contents if name or data]
-    body: schemas.FormRequest = schemas.check(schemas.FormRequest, _texts(fields), strict=False)
+    body: Any = schemas.check(fields.form, _texts(texts), strict=False)
     images = [base64_images.of_bytes(data) for _, data in contents]
-    texts = [_from_url(body.image_url)] if body.image_url else []
-    texts += [base64_images.of_text(body.image)] if body.image else []
-    if bool(images) + len(texts) != 1:
+    others = [_from_url(body.image_url)] if body.image_url else []
+    others += [base64_images.of_text(body.image)] if body.image else []
+    if bool(images) + len(others) != 1:
         raise InvalidRequest("Give either files named image or an image_url.")
     names = [name or None for name, _ in contents]
-    return PredictInput(images + texts, len(images) > 1, _options(request, body), names)
+    many = len(images) > 1
+    return _input(images + others, _chosen(request, fields, body), fields, many=many, names=names)
 
 
 def _fields(data: bytes) -> MultiDict[str, str]:
@@ -164,17 +204,16 @@ def read_body(request: Request) -> bytes:
     return data
 
 
-def _options(request: Request, body: schemas.Options | None = None) -> Options:
+def _chosen(request: Request, fields: Fields, body: BaseModel | None = None) -> dict[str, Any]:
     """What the headers ask for, overruled by the query's options, and these by those in the body."""
-    fresh = asks_anew(request)
+    chosen: dict[str, Any] = {"fresh": asks_anew(request)}
     if body is None and not request.query_string:
-        return Options(fresh=fresh)
-    query: schemas.Options = schemas.check(schemas.Options, _texts(request.args), strict=False)
-    chosen: dict[str, Any] = {"fresh": fresh}
+        return chosen
+    query: BaseModel = schemas.check(fields.query, _texts(request.args), strict=False)
     for source in (query, body):
-        given = schemas.Options.model_fields.keys() & (source.model_fields_set if source else set())
+        given = fields.query.model_fields.keys() & (source.model_fields_set if source else set())
         chosen |= {name: value for name in given if (value := getattr(source, name)) is not None}
-    return Options(**chosen)
+    return chosen
 
 
 def asks_anew(request: Request) -> bool:

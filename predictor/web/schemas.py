@@ -240,7 +240,8 @@ def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:
     try:
         return schema.model_validate(values, strict=strict)
     except ValidationError as error:
-        raise InvalidRequest(field_faults.sentence(error, schema.model_fields)) from error
+        names = [field.alias or name for name, field in schema.model_fields.items()]
+        raise InvalidRequest(field_faults.sentence(error, names)) from error
 
 
 def model_json(version: ModelVersion) -> dict[str, Any]:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pytest
 
 from predictor.errors import Internal, InvalidImage, Overloaded
-from predictor.inference.batcher import Batcher, ComputeSlots
+from predictor.inference.batcher import Batcher
 from predictor.inference.job import Job, Prepare, Runner
+from predictor.inference.slots import ComputeSlots
 from predictor.shared import SharedCounters
 
 Array = npt.NDArray[Any]
@@ -431,6 +432,74 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
+class TestSpare:
+    """What can wait runs while nothing else does."""
+
+    def test_runs(self, make: Make) -> None:
+        """Jobs that can wait are all run, before this returns."""
+        model, batcher = Model(), make(ComputeSlots(2), threads=2)
+        model.gate.set()
+        jobs = jobs_of(*[(model, image(number)) for number in range(20)])
+
+        batcher.run_spare(jobs)
+
+        assert [job.future.result(0).value for job in jobs] == [2 * number for number in range(20)]
+
+    def test_others_first(self, make: Make) -> None:
+        """An image that comes while they wait runs next."""
+        model, batcher, order = Model(max_batch=1), make(), list[int]()
+        waiting = [
+            Job(model.runner, image(number), lambda scores: order.append(score(scores)))
+            for number in range(5)
+        ]
+        thread = threading.Thread(target=batcher.run_spare, args=(waiting,))
+        thread.start()
+        assert model.started.wait(30)
+        late = Job(model.runner, image(100), lambda scores: order.append(score(scores)))
+        batcher.submit([late])
+
+        model.gate.set()
+        thread.join()
+
+        assert order == [0, 200, 2, 4, 6, 8]
+
+    def test_one_core_is_left(self, make: Make) -> None:
+        """After an image they leave a core to the next one, which then runs at once."""
+        model, batcher = Model(max_batch=1), make(ComputeSlots(2), threads=2)
+        model.gate.set()
+        (first,) = jobs_of((model, image(1)))
+        batcher.run(first)
+        model.gate.clear()
+        thread = threading.Thread(
+            target=batcher.run_spare, args=(jobs_of(*[(model, image(2))] * 3),), daemon=True
+        )
+        thread.start()
+        wait_for(lambda: model.running == 1)
+        (late,) = jobs_of((model, image(3)))
+        batcher.submit([late])
+        wait_for(lambda: model.running == 2)
+
+        model.gate.set()
+        thread.join()
+        assert late.future.result(30).value == 6
+
+    def test_errors(self, make: Make) -> None:
+        """One that fails or is not needed any more has its error, and the others run."""
+        model = Model()
+        model.gate.set()
+
+        def left() -> None:
+            raise Overloaded("too late")
+
+        jobs = [*jobs_of((model, image(1)), (model, broken)), Job(model.runner, image(3), score, left)]
+
+        make(preparers=1).run_spare(jobs)
+
+        assert jobs[0].future.result(0).value == 2
+        assert isinstance(jobs[1].future.exception(0), InvalidImage)
+        assert isinstance(jobs[2].future.exception(0), Overloaded)
+
+
 def taken(slots: ComputeSlots) -> int:
     """Take as many slots as there are."""
     count = 0
@@ -469,3 +538,39 @@ def test_given_back() -> None:
     assert not first.take()
     second.give_back()
     assert first.take()
+
+
+def spare(slots: ComputeSlots) -> int:
+    """Take as many slots for what can wait as there are."""
+    count = 0
+    while count < 20 and slots.take_spare():
+        count += 1
+    return count
+
+
+def test_spare_of_a_quiet_machine() -> None:
+    """What can wait has all cores where nobody predicts."""
+    assert spare(ComputeSlots(1, total=4, workers=4)) == 4
+    assert spare(ComputeSlots(1)) == 1
+
+
+def test_spare_of_a_busy_machine() -> None:
+    """Where any worker predicts, or did a moment ago, one core is left for the next image."""
+    shared = SharedCounters()
+    own, other = (ComputeSlots(2, total=4, workers=2, index=slot, shared=shared) for slot in (0, 1))
+    assert other.take()
+
+    assert spare(own) == 2
+    assert not own.take_spare()
+    other.give_back()
+    assert spare(own) == 1
+    assert own.take()
+
+
+def test_spare_of_one_core() -> None:
+    """The only core is taken, but not while it is used."""
+    slots = ComputeSlots(1, total=1)
+    assert slots.take()
+    assert not slots.take_spare()
+    slots.give_back()
+    assert slots.take_spare()

@@ -69,10 +69,10 @@ def open_with(app: Flask, authorization: str | None, **request: Any) -> set[Rout
 
 
 def predicts(route: Route) -> bool:
-    """Whether a route only predicts, which the token for predictions is for."""
+    """Whether a route only predicts or explains, which the token for predictions is for."""
     _, path = route
     return (
-        path in {"/", "/predict"}
+        path in {"/", "/predict", "/explain"}
         or path.startswith("/hf/")
         or (path.startswith("/v2/") and path.endswith("/infer"))
     )

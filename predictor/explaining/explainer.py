@@ -1,0 +1,206 @@
+"""Explanations of a worker's models: the choice of a method, its runs, and what comes of them.
+
+A class activation map is one run, in the queue of the predictions. The runs with masks go through the same
+batcher, but only while no prediction waits there; the places of the admission and the deadline are those of
+a prediction.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+
+from predictor.config import Settings
+from predictor.cores import cores
+from predictor.errors import InvalidRequest, Overloaded, PredictorError
+from predictor.explaining import masks, overlay
+from predictor.explaining.asked_image import AskedImage
+from predictor.explaining.explanation import Explanation, Wanted
+from predictor.explaining.feature_maps import FeatureMaps
+from predictor.explaining.features import Features
+from predictor.image.decode import Limits
+from predictor.inference.admission import Deadline
+from predictor.inference.engine import Engine
+from predictor.inference.job import Array, Job, Runner
+from predictor.inference.loader import LoadedModel
+from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl
+from predictor.model.scores import confidences
+
+RUNS = (256, 128)
+"""Masks of an explanation, the more the better; fewer where the deadline is near."""
+
+_AT_ONCE = 16
+_CPU = "CPUExecutionProvider"
+_NO_FEATURES = (
+    "The scores of this model are not a linear layer of features that are averaged over all places, so it "
+    "has no class activation map. Use the method masks or auto."
+)
+
+
+class Explainer:
+    """Explains what a worker's models answer.
+
+    Args:
+        settings: limits.
+        engine: takes on images, and downloads them.
+        maps: models with their features.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine, maps: FeatureMaps) -> None:
+        self._limits = Limits.of(settings)
+        self._exact = settings.jpeg == "exact"
+        self._engine = engine
+        self._maps = maps
+        # Each holds a thread of the server for seconds.
+        self._turns = threading.BoundedSemaphore(max(1, settings.threads // 8))
+        self._overlays = threading.Semaphore(settings.concurrency)
+
+    def explain(
+        self, model: LoadedModel, image: ImageSource, wanted: Wanted, deadline: Deadline | None = None
+    ) -> Explanation:
+        """Find out which parts of an image speak for a class.
+
+        Args:
+            model: whose answer is explained.
+            image: as bytes or as a URL.
+            wanted: the class and the method.
+            deadline: until when the answer is wanted.
+
+        Raises:
+            InvalidRequest: the model has no class activation map, and only that was wanted.
+            Overloaded: too much waits, or there is not enough time.
+            FetchError, ImageError: the image cannot be had or opened.
+        """
+        deadline = deadline or Deadline()
+        with self._engine.admission.reserve(1, model.runner.seconds_per_image, deadline):
+            asked = self._asked(model, image, deadline, exact=wanted.exact or self._exact)
+            features = None if wanted.method == "masks" else self._maps.of(model)
+            if features is not None:
+                return _by_features(asked, features, wanted.index)
+            if wanted.method == "cam":
+                raise InvalidRequest(_NO_FEATURES)
+            count = _affordable(model, deadline)
+            with self._turn(count * model.runner.seconds_per_image):
+                return _by_masks(asked, count, wanted.index)
+
+    def overlay(self, explanation: Explanation) -> bytes:
+        """The map over its image, as a PNG; as few are made at a time as images are computed."""
+        width, height = explanation.size
+        left, top, right, bottom = explanation.box
+        box = left / width, top / height, right / width, bottom / height
+        with self._overlays:
+            return overlay.overlay(explanation.image, explanation.grid, box, explanation.text())
+
+    def _asked(
+        self, model: LoadedModel, image: ImageSource, deadline: Deadline, *, exact: bool
+    ) -> AskedImage:
+        start = time.perf_counter()
+        if isinstance(image, PredictorError):
+            raise image
+        if isinstance(image, ImageUrl):
+            data = self._engine.fetcher.download(image.url).data
+        elif isinstance(image, EncodedImage):
+            data = image.data
+        else:
+            raise InvalidRequest("Send the image as a file or its URL.")
+        asked = AskedImage(data, model, self._limits, deadline, exact=exact)
+        if isinstance(image, ImageUrl):
+            asked.phases.add("fetch", time.perf_counter() - start)
+        return asked
+
+    @contextmanager
+    def _turn(self, seconds: float) -> Iterator[None]:
+        if not self._turns.acquire(blocking=False):
+            raise Overloaded(
+                "Other explanations by masks are under way; try again.", retry_after=max(1, round(seconds))
+            )
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+
+def _affordable(model: LoadedModel, deadline: Deadline) -> int:
+    """How many masks there is time for.
+
+    Raises:
+        Overloaded: not enough of them.
+    """
+    # One core is left to predictions.
+    each = model.runner.seconds_per_image / max(1, cores() - 1)
+    count = next((count for count in RUNS if deadline.still_wanted(count * each)), None)
+    if count is None:
+        raise Overloaded(
+            f"An explanation by masks needs {RUNS[-1]} runs of the model, about {RUNS[-1] * each:.0f} s, and "
+            "its deadline is sooner. Send a later one as X-Request-Deadline-Ms."
+        )
+    return count
+
+
+def _same(scores: Array) -> Array:
+    # A batch of scores is not kept for one row of it.
+    return scores.copy()
+
+
+def _by_features(asked: AskedImage, features: Features, index: int | None) -> Explanation:
+    model = asked.model
+    row = _run(asked, Job(features.runner, asked.tensor, _same, asked.check))
+    scores, places = features.split(row)
+    found = confidences(scores, model.spec.activation)
+    chosen = int(found.argmax()) if index is None else index
+    return asked.explained(chosen, found, features.class_map(places, chosen), 1)
+
+
+def _by_masks(asked: AskedImage, count: int, index: int | None) -> Explanation:
+    model = asked.model
+    job = Job(model.runner, asked.tensor, _same, asked.check)
+    found = confidences(_run(asked, job), model.spec.activation)
+    chosen = int(found.argmax()) if index is None else index
+    # Of the bytes, so that an image is explained the same way each time.
+    seed = int.from_bytes(hashlib.sha256(asked.data).digest()[:8], "big")
+    shown = masks.patterns(count, seed)
+    with asked.phases.measure("infer"):
+        masker = masks.Masker(asked.seen.tensor, model.spec.preprocessing.layout)
+        values = _masked(asked, masker, shown, chosen)
+    fit = masks.fit(shown, np.array(values))
+    return asked.explained(chosen, found, fit.grid, count, fit.fidelity)
+
+
+def _masked(asked: AskedImage, masker: masks.Masker, shown: Array, index: int) -> list[float]:
+    """The confidence of a class under each mask."""
+    model = asked.model
+    # Small runs on a CPU, so that a prediction does not wait for a long one.
+    small = model.provider == _CPU and model.spec.batch is None
+    runner = Runner(
+        model.runner,
+        max_batch=1 if small else model.runner.max_batch,
+        seconds=model.runner.seconds_per_image,
+        observe=lambda _: None,
+    )
+
+    def confidence(scores: Array) -> float:
+        return float(confidences(scores, model.spec.activation)[index])
+
+    values = list[float]()
+    step = max(_AT_ONCE, 2 * runner.max_batch)
+    for first in range(0, len(shown), step):
+        jobs = [
+            Job(runner, partial(masker.hidden, pattern), confidence, asked.check)
+            for pattern in shown[first : first + step]
+        ]
+        model.batcher.run_spare(jobs)
+        values += [job.future.result(0).value for job in jobs]
+    return values
+
+
+def _run(asked: AskedImage, job: Job) -> Array:
+    asked.model.run(job)
+    run = job.future.result()
+    asked.phases.add("queue", run.queued)
+    asked.phases.add("infer", run.ran)
+    row: Array = run.value
+    return row
