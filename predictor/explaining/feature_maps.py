@@ -5,6 +5,7 @@ drops it when it was not used for a while. How a network ends is found by anothe
 not import onnx, and kept in a file beside the version.
 """
 
+import ctypes
 import json
 import logging
 import subprocess
@@ -94,6 +95,8 @@ class FeatureMaps:
                 self._drop_later(left)
             else:
                 self._loaded = None
+                # What the session has freed stays with this process otherwise.
+                ctypes.CDLL(None).malloc_trim(0)
 
     def _found(self, model: LoadedModel) -> FinalLayers | None:
         """What the nodes of the graph show, as it was found before or as it is found now."""
