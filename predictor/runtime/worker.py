@@ -35,9 +35,11 @@ from predictor.metrics import Metrics, exporter
 from predictor.model.device import Device, memory
 from predictor.model.session import load
 from predictor.runtime.evaluations import Evaluations
+from predictor.runtime.golden import Gate
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
+from predictor.store.golden import GoldenSets
 from predictor.store.loading import Loading
 from predictor.store.members import WorkerRecord, WorkerRegistry
 from predictor.store.publish import Publisher
@@ -62,6 +64,7 @@ class Worker:
         loading: takes models out of service and puts them back.
         uploads: takes uploads.
         evaluations: says how well models do.
+        gate: judges versions by golden images before they serve.
         live: the models that serve.
         device: where models run; None until one could be chosen.
     """
@@ -92,12 +95,14 @@ class Worker:
         self._loader: Loader | None = None
         self.engine = self._engine()
         self.evaluations = Evaluations(settings, self.engine, settings.data / "evaluation.lock")
+        self.gate = Gate(GoldenSets(settings.data), self.evaluations, self.load)
+        self.uploads.judge = self.gate.judge
         self._start()
 
     def _engine(self) -> Engine:
         settings = self.settings
         fetcher = _fetcher(settings)
-        self._model_cache = ModelCache(self._load)
+        self._model_cache = ModelCache(self.load)
         return Engine(settings, self.cache, self.metrics, fetcher, live=self.live, other=self._other)
 
     def _start(self) -> None:
@@ -140,7 +145,7 @@ class Worker:
         with suppress(PredictorError):
             for name, number in self.registry.read().live().items():
                 self._share(self.registry.at(name, number))
-        self._follower = Follower(self.transactions, self.publisher, record, self.live, self._load)
+        self._follower = Follower(self.transactions, self.publisher, record, self.live, self.load)
         self._follower.start()
         for model in self.live.serving.values():
             version = model.version
@@ -190,7 +195,8 @@ class Worker:
         if self._loader is not None:
             self._loader.share_weights(version)
 
-    def _load(self, version: ModelVersion) -> LoadedModel:
+    def load(self, version: ModelVersion) -> LoadedModel:
+        """Load a version, or a candidate to be one, on this worker's device."""
         if self._loader is None:
             raise NotReady("The service is still starting; try again.")
         return self._loader.load(version)
