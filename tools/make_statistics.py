@@ -60,7 +60,8 @@ def main() -> None:
         "temperature": _temperatures(),
         "class_temperatures": _class_temperatures(),
     }
-    out.write_text(json.dumps(figures, indent=1) + "\n")
+    lines = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in figures.items())
+    out.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _mcnemar() -> list[dict[str, Any]]:

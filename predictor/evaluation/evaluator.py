@@ -105,10 +105,13 @@ def unknown_labels(pictures: Sequence[Picture], classes: Classes) -> str | None:
         name, _ = strange.most_common(1)[0]
         others = "" if len(strange) == 1 else f" The labels of the images: {listed}{more}."
         raise InvalidRequest(f"{shown(name)} is not a class of the model.{others} {_known(classes)}")
-    return (
-        f"{strange.total()} images are left out because their labels are not classes of the model: "
-        f"{listed}{more}. {_known(classes)}"
+    one = strange.total() == 1
+    which = (
+        "The label of 1 image is not a class"
+        if one
+        else f"The labels of {strange.total()} images are not classes"
     )
+    return f"{which} of the model: {listed}{more}. {_known(classes)}"
 
 
 _NO_LABELS = (

@@ -154,7 +154,7 @@ class Gate:
         golden = self._sets.find(name)
         if golden is None:
             return {"name": name, "images": [], "least": 0, "created": None}
-        images = [{"file": one.name, "label": one.said[0][0]} for one in golden.images]
+        images = [{"file": shown(one.name), "label": one.label} for one in golden.images]
         return {"name": name, "images": images, "least": golden.least, "created": golden.created}
 
     def remove(self, name: str) -> None:
@@ -200,7 +200,8 @@ def _contents(pictures: Sequence[Picture], classes: Classes) -> list[bytes]:
 
 def _wrong(result: ImageResult, picture: Picture, classes: Classes) -> dict[str, Any]:
     """An image that a model does not get right, as JSON."""
-    found: dict[str, Any] = {"file": shown(picture.name), "truth": picture.truth[0]}
+    truth = classes.labels[result.truths[0]].name if result.truths else picture.truth[0]
+    found: dict[str, Any] = {"file": shown(picture.name), "truth": truth}
     if result.answer is None:
         return found | {"problem": result.problem}
     index, confidence, *_ = result.answer.ranked[0]

@@ -29,11 +29,13 @@ class GoldenImage:
         name: what its sender called it; shown, never used as a path.
         digest: the hexadecimal SHA-256 of its bytes, and the name of its file.
         said: what may name its classes.
+        label: its class, as the version called it that was live when it came.
     """
 
     name: str
     digest: str
     said: Said
+    label: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class GoldenSet:
             TypeError, KeyError, ValueError: it is of another form.
         """
         images = tuple(
-            GoldenImage(str(one["name"]), str(one["digest"]), tuple(map(tuple, one["said"])))
+            GoldenImage(
+                str(one["name"]), str(one["digest"]), tuple(map(tuple, one["said"])), str(one["label"])
+            )
             for one in value["images"]
         )
         return cls(images, int(value["least"]), str(value["created"]), value["by"])

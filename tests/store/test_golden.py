@@ -11,7 +11,8 @@ from predictor.store.golden import GoldenImage, GoldenSet, GoldenSets, digest
 def golden(*contents: bytes) -> GoldenSet:
     """A set of images with these bytes."""
     images = [
-        GoldenImage(f"cat/{n}.png", digest(data), (("cat",), ("a", "b"))) for n, data in enumerate(contents)
+        GoldenImage(f"cat/{n}.png", digest(data), (("cat",), ("a", "b")), "cat")
+        for n, data in enumerate(contents)
     ]
     return GoldenSet(tuple(images), len(contents), "2026-01-01T00:00:00+00:00", None)
 

@@ -277,7 +277,7 @@ def test_unknown_labels(client: FlaskClient) -> None:
         lines = [json.loads(line) for line in response.get_data(as_text=True).splitlines()]
 
     assert lines[0] == {
-        "notice": "2 images are left out because their labels are not classes of the model: sea (2). "
+        "notice": "The labels of 2 images are not classes of the model: sea (2). "
         "The classes of the model: red, green, blue."
     }
     assert lines[-1]["report"]["notice"] == lines[0]["notice"]

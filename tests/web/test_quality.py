@@ -236,7 +236,11 @@ def test_bound(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("files", "fields", "sentence"),
     [
-        ({"lion/1.png": PURE["red/1.png"]}, {}, "lion is not a class of the model. The classes"),
+        (
+            {f"{label}/a.png": PURE["red/1.png"] for label in ("lion", "bear")},
+            {},
+            "of the images: bear (1), lion (1)",
+        ),
         ({**PURE, "lion/1.png": PURE["red/1.png"]}, {}, "lion (1)"),
         ({**PURE, "red/2.png": b"\x89PNG\r\n\x1a\n"}, {}, "red/2.png"),
         ({**PURE, "red/film.mp4": b"film"}, {}, "red/film.mp4"),
