@@ -133,9 +133,10 @@ class Gate:
             InvalidRequest: they are too many, or one has no label that is a class, or cannot be opened.
             StorageFull: there is no room.
         """
-        name, contents = model.version.name, _contents(pictures, Classes(model.spec.labels))
+        name, classes = model.version.name, Classes(model.spec.labels)
+        contents = _contents(pictures, classes)
         images = tuple(
-            GoldenImage(one.name, digest(data), one.said)
+            GoldenImage(one.name, digest(data), one.said, classes.labels[classes.all_of(one.said)[0]].name)
             for one, data in zip(pictures, contents, strict=True)
         )
         read = zip(pictures, contents, strict=True)
@@ -192,10 +193,19 @@ def _contents(pictures: Sequence[Picture], classes: Classes) -> list[bytes]:
         raise InvalidRequest(strange)
     if bare := next((one for one in pictures if not one.said), None):
         raise InvalidRequest(f"{shown(bare.name)}: Nothing says its class.")
-    contents = [one.read() for one in pictures]
-    if sum(map(len, contents)) > MAX_BYTES:
-        raise InvalidRequest(f"Golden images may have at most {MAX_BYTES / MEGA:g} MB together.")
+    contents = list[bytes]()
+    for one in pictures:
+        contents.append(_content(one))
+        if sum(map(len, contents)) > MAX_BYTES:
+            raise InvalidRequest(f"Golden images may have at most {MAX_BYTES / MEGA:g} MB together.")
     return contents
+
+
+def _content(picture: Picture) -> bytes:
+    try:
+        return picture.read()
+    except PredictorError as error:
+        raise InvalidRequest(f"{shown(picture.name)}: {error.detail}") from error
 
 
 def _wrong(result: ImageResult, picture: Picture, classes: Classes) -> dict[str, Any]:
