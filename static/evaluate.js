@@ -223,7 +223,8 @@ function versions() {
 for (const source of [form, compare]) {
   source.addEventListener("submit", (event) => {
     event.preventDefault();
-    send(source, event.submitter?.formAction || source.action);
+    // Without an attribute of its own, a button's formAction is the page's URL.
+    send(source, event.submitter?.hasAttribute("formaction") ? event.submitter.formAction : source.action);
   });
 }
 golden.addEventListener("submit", (event) => {
