@@ -7,6 +7,7 @@ from predictor.runtime.worker import Worker
 from predictor.web import (
     access,
     api,
+    comparisons,
     cors,
     evaluations,
     explanations,
@@ -18,6 +19,7 @@ from predictor.web import (
     ops,
     pages,
     prefix,
+    quality,
     repository,
 )
 from predictor.web.flask_app import ServiceFlask
@@ -37,9 +39,15 @@ def create_app(settings: Settings) -> Flask:
     worker.exporter.init_app(app)
     # A slash at the end of a path changes nothing; a redirect would lose the body of many clients.
     app.url_map.strict_slashes = False
-    for room in (pages, api, explanations, models, evaluations, inference, repository, hugging_face, ops):
+    rooms = (
+        pages, api, explanations, models, quality, evaluations, comparisons, inference, repository,
+        hugging_face, ops,
+    )  # fmt: skip
+    for room in rooms:
         app.register_blueprint(room.blueprint(worker))
-    flask_app.show_on(app, models.NAME, lambda problem: pages.render_models(worker, problem=problem))
-    flask_app.show_on(app, evaluations.NAME, lambda problem: evaluations.render(worker, problem=problem))
+    for name in (models.NAME, quality.NAME):
+        flask_app.show_on(app, name, lambda problem: pages.render_models(worker, problem=problem))
+    for name in (evaluations.NAME, comparisons.NAME):
+        flask_app.show_on(app, name, lambda problem: evaluations.render(worker, problem=problem))
     ops.describe_metrics(app)
     return app

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor.client_http import Form, Part, Transport, encoded
+from predictor.client_quality import QualityCalls
 from predictor.client_types import (
     OF_ONE_IMAGE,
     DeadlineExceeded,
@@ -30,7 +31,7 @@ Image = Any
 """What `Client.predict` takes; Pillow and numpy need not be installed where neither's image is given."""
 
 
-class Client:
+class Client(QualityCalls):
     """A service, by its URL.
 
     Calls may come from several threads. A call that predicts or only reads is tried again if the connection
@@ -143,7 +144,8 @@ class Client:
             files: what else belongs to the model.
             labels: names of the classes, in any supported form.
             preprocessing: the preprocessing, in any supported form.
-            fields: `name` of the model on the service; `file`, which .onnx file of several is meant.
+            fields: `name` of the model on the service; `file`, which .onnx file of several is meant;
+                `force="true"`, to make it live although it gets too few golden images right.
 
         Returns:
             The service's answer: `name`, `version`, `digest`, `report` and others.
@@ -162,21 +164,6 @@ class Client:
             parts += [] if one is None else [Part(field, Path(one), Path(one).name)]
         return self._transport.call("POST", "/upload", self._long_timeout, form=Form(fields, parts))
 
-    def evaluate(self, pictures: str | Path, **fields: str | int) -> dict[str, Any]:
-        """Measure a model on labelled images; the report.
-
-        Args:
-            pictures: a ZIP file in one of the forms of `POST /evaluate`.
-            fields: `model`, its name; `version`, by default the live one; `limit`, most images that are used.
-
-        Raises:
-            ServiceError: there is no report.
-            OSError: the file cannot be read.
-        """
-        path = Path(pictures)
-        form = Form({name: str(value) for name, value in fields.items()}, [Part("pictures", path, path.name)])
-        return self._transport.call("POST", "/evaluate", self._long_timeout, form=form)
-
     def models(self) -> list[dict[str, Any]]:
         """All models with their versions, as `GET /models` gives them."""
         found: list[dict[str, Any]] = self._read("/models")["models"]
@@ -186,9 +173,10 @@ class Client:
         """One model with its versions, as `GET /models/<name>` gives it."""
         return self._read(f"/models/{name}")
 
-    def activate(self, version: int, name: str = "default") -> dict[str, Any]:
-        """Have every worker serve a version."""
-        return self._change("POST", f"/models/{name}/activate", json={"version": version})
+    def activate(self, version: int, name: str = "default", *, force: bool = False) -> dict[str, Any]:
+        """Have every worker serve a version; `force` although it gets too few golden images right."""
+        sent = {"version": version} | ({"force": True} if force else {})
+        return self._change("POST", f"/models/{name}/activate", json=sent)
 
     def rollback(self, name: str = "default") -> dict[str, Any]:
         """Have every worker serve the version that was live before."""
@@ -220,12 +208,6 @@ class Client:
         else:
             sent = {"data": encoded(image), "headers": {"Content-Type": "application/octet-stream"}}
         return self._transport.call("POST", path, seconds, again=True, params=given, **sent)
-
-    def _read(self, path: str) -> dict[str, Any]:
-        return self._transport.call("GET", path, self._timeout, again=path != "/readyz")
-
-    def _change(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
-        return self._transport.call(method, path, self._timeout, **sent)
 
 
 def _outcome(future: Future[Result]) -> Result | ServiceError:

@@ -28,7 +28,7 @@
 A message is written for the caller: it never holds a path, an address, a library's text or a stack.
 """
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 
 class PredictorError(Exception):
@@ -46,6 +46,11 @@ class PredictorError(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """Headers that the answer must carry."""
+        return {}
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """What the problem document says besides."""
         return {}
 
     def bare(self) -> Self:

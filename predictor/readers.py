@@ -30,8 +30,8 @@ def names(text: str) -> tuple[str, ...]:
 
 OWN_PATHS = frozenset(
     names(
-        "docs,evaluate,explain,favicon.ico,healthz,hf,metrics,models,openapi.json,predict,readyz,static,tune,"
-        "upload,v2"
+        "compare,docs,evaluate,explain,favicon.ico,healthz,hf,metrics,models,openapi.json,predict,readyz,static,"
+        "tune,upload,v2"
     )
 )
 """What the paths of the service begin with: a prefix that begins so could not be told from them."""

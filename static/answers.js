@@ -5,6 +5,8 @@ import { byId, save } from "./app.js";
 const [panel, answers, facts, announcement] = ["result", "answers", "facts", "announcement"].map(byId);
 const FORMULA = /^\s*[=+\-@\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}]|^[\t\r\n]/u;
 
+export const NONE = "No class is above its threshold";
+
 let savable = []; // what the buttons save: a name for each image, with its answer or its error
 
 export function percent(share) {
@@ -49,7 +51,8 @@ function answerCard(answer) {
   const card = clone("answer");
   const [first] = answer.predictions;
   const synonyms = (first?.synonyms ?? []).filter((name) => name !== first.label);
-  fill(card, { ".label": answer.predicted_label, ".share": percent(answer.confidence), ".synonyms": synonyms.join(", ") });
+  const [label, share] = first ? [answer.predicted_label, percent(answer.confidence)] : [NONE, ""];
+  fill(card, { ".label": label, ".share": share, ".synonyms": synonyms.join(", ") });
   card.querySelector(".ranking").replaceChildren(...answer.predictions.map(rankRow));
   return card;
 }
@@ -102,6 +105,7 @@ function showFacts(good, phases, total) {
 
 function spoken(result) {
   if (result.error) return `${result.error.title}. ${result.error.detail}`;
+  if (!result.predictions.length) return NONE;
   return result.predictions.slice(0, 3).map(({ label, confidence }) => `${label} ${percent(confidence)}`).join(", ");
 }
 
@@ -147,12 +151,17 @@ function cell(value) {
   return `"${(FORMULA.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
 }
 
+/** Rows as CSV. */
+export function csvOf(rows) {
+  return rows.map((line) => `${line.map(cell).join(",")}\r\n`).join("");
+}
+
 /** A line for each image: its best class, or its error. */
 function csv(results) {
   const lines = results.map(({ name, error, predictions: [best] = [] }) => [
     name, best?.label, best?.index ?? "", best?.confidence ?? "", error && `${error.title}: ${error.detail}`,
   ]);
-  return [["name", "label", "index", "confidence", "error"], ...lines].map((line) => `${line.map(cell).join(",")}\r\n`).join("");
+  return csvOf([["name", "label", "index", "confidence", "error"], ...lines]);
 }
 
 if (panel) {

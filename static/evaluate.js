@@ -1,10 +1,12 @@
 // The page works without this module: its form is posted, and the answer is the page with the report.
 // With it, a folder can be chosen, the progress is shown, and the report can be saved.
 
+import { csvOf } from "./answers.js";
 import { byId, timeLeft, Token } from "./app.js";
+import { sortable } from "./sorting.js";
 
-const [form, cancel] = ["evaluate", "cancel"].map(byId);
-const [progress, bar, stage, outcome] = ["progress", "bar", "stage", "outcome"].map(byId);
+const [form, compare, golden, cancel] = ["evaluate", "compare", "golden", "cancel"].map(byId);
+const [progress, bar, stage, outcome, notice] = ["progress", "bar", "stage", "outcome", "notice"].map(byId);
 const [archive, folder, saving] = ["archive", "folder", "saving"].map(byId);
 const LOST = { title: "No answer", detail: "The connection to the service was lost." };
 const STYLES = ["app.css", "report.css"];
@@ -38,6 +40,14 @@ function fail(problem) {
   reveal();
 }
 
+/** Shows a sentence in the place of the report. */
+function tell(title, text) {
+  const heading = Object.assign(document.createElement("h2"), { textContent: title });
+  outcome.replaceChildren(heading, Object.assign(document.createElement("p"), { textContent: text }));
+  saving.hidden = true;
+  reveal();
+}
+
 function reveal() {
   outcome.hidden = false;
   outcome.focus();
@@ -47,6 +57,8 @@ function reveal() {
 function read(text) {
   const lines = text.split("\n").slice(0, -1).filter(Boolean).map((line) => JSON.parse(line));
   const last = lines.at(-1);
+  const noticed = lines.filter((line) => line.notice).map((line) => line.notice);
+  Object.assign(notice, { textContent: noticed.join(" "), hidden: !noticed.length });
   if (last?.progress) {
     bar.value = last.progress.done / last.progress.of;
     const { done, of } = last.progress;
@@ -80,14 +92,23 @@ function refusal(request) {
 
 /** Makes the report a file to be saved, as JSON and as a page that needs nothing beside it. */
 async function offer(report) {
-  const name = `${report.candidates ? "preprocessings" : "evaluation"}-${report.model.name}-${report.model.version}`;
+  const kind = report.candidates ? "preprocessings" : report.other ? "comparison" : "evaluation";
+  const name = `${kind}-${report.model.name}-${report.model.version}`;
   link("save-json", `${name}.json`, JSON.stringify(report, null, 1), "application/json");
+  byId("save-csv").hidden = kind !== "evaluation";
+  if (kind === "evaluation") link("save-csv", `${name}.csv`, csv(report.images), "text/csv;charset=utf-8");
   const styles = await Promise.all(STYLES.map(async (file) => (await fetch(new URL(file, import.meta.url))).text()));
   const sheet = outcome.cloneNode(true);
   for (const change of sheet.querySelectorAll(".publish")) change.remove();
   const head = `<!doctype html><meta charset="utf-8"><title>${name}</title><style>${styles.join("\n")}</style>`;
   link("save-html", `${name}.html`, `${head}<main><section class="card sheet">${sheet.innerHTML}</section></main>`, "text/html");
   saving.hidden = false;
+}
+
+/** A line for each image, with its class and the answer. */
+function csv(images) {
+  const lines = images.map(({ file, truth, predicted, confidence, outcome: came }) => [file, truth.label, truth.index, predicted.label, predicted.index, confidence, came]);
+  return csvOf([["file", "truth", "truth_index", "predicted", "predicted_index", "confidence", "outcome"], ...lines]);
 }
 
 function link(id, name, content, type) {
@@ -97,16 +118,18 @@ function link(id, name, content, type) {
   anchor.download = name;
 }
 
-/** Has the new preprocessing published in the background. */
+/** Has tables sorted, and a new preprocessing or calibration published in the background. */
 function enliven() {
+  for (const table of outcome.querySelectorAll("table.sortable")) sortable(table);
   for (const change of outcome.querySelectorAll("form.publish")) {
     const note = Object.assign(document.createElement("p"), { className: "refused small", role: "alert" });
     change.addEventListener("submit", async (event) => {
       event.preventDefault();
-      if (token.missing) return token.ask("Enter the token, then choose Use this.");
       const button = change.querySelector("button");
+      const words = button.textContent;
+      if (token.missing) return token.ask(`Enter the token, then choose ${words}.`);
       const again = ({ title, detail }) => {
-        Object.assign(button, { disabled: false, textContent: "Use this" });
+        Object.assign(button, { disabled: false, textContent: words });
         note.textContent = `${title}: ${detail}`;
         change.append(note);
       };
@@ -126,11 +149,18 @@ function enliven() {
   }
 }
 
-function send(address) {
-  const body = new FormData();
-  const files = [...archive.files, ...folder.files];
-  for (const file of files) body.append("pictures", file, file.webkitRelativePath || file.name);
-  body.append("model", byId("model").value);
+/** The fields of a form that were filled, and the images: its own, or those chosen in the first form. */
+function filled(source) {
+  const body = new FormData(source);
+  for (const [name, value] of [...body]) if (value === "" || (value instanceof File && !value.name)) body.delete(name);
+  if (body.has("pictures")) return body;
+  for (const file of [...archive.files, ...folder.files]) body.append("pictures", file, file.webkitRelativePath || file.name);
+  return body;
+}
+
+function send(source, address) {
+  const body = filled(source);
+  const files = body.getAll("pictures");
   if (!files.length) return fail({ title: "No images", detail: "Choose a ZIP file or a folder." });
   if (token.missing) return token.ask("Enter the token, then send again.");
   const total = files.reduce((sum, file) => sum + file.size, 0);
@@ -164,13 +194,49 @@ function send(address) {
   request.send(body);
 }
 
-form.addEventListener("submit", (event) => {
+/** Keeps golden images, or deletes those that are kept. */
+async function keep(remove) {
+  const body = filled(golden);
+  if (!remove && !body.has("pictures")) return fail({ title: "No images", detail: "Choose a ZIP file or a folder." });
+  if (token.missing) return token.ask("Enter the token, then send again.");
+  const address = `${golden.dataset.base}${encodeURIComponent(byId("golden-model").value)}/golden`;
+  const request = { method: remove ? "DELETE" : "POST", headers: token.authorize({ Accept: "application/json" }), body: remove ? undefined : body };
+  busy(true);
+  try {
+    const answer = await fetch(address, request);
+    const said = await answer.json();
+    if (token.refusedBy(answer.status) || !answer.ok) return fail(said);
+    const live = said.live ? ` Version ${said.live.version}, which is live, gets ${said.live.right} right.` : "";
+    tell("Golden images", said.images.length ? `${said.images.length} are kept for ${said.name}; ${said.least} must be right.${live}` : `None are kept for ${said.name}.`);
+  } catch {
+    fail(LOST);
+  } finally {
+    busy(false);
+  }
+}
+
+function versions() {
+  const known = byId("model").selectedOptions[0]?.dataset.versions?.split(",") ?? [];
+  byId("versions").replaceChildren(...known.map((value) => Object.assign(document.createElement("option"), { value })));
+}
+
+for (const source of [form, compare]) {
+  source.addEventListener("submit", (event) => {
+    event.preventDefault();
+    // Without an attribute of its own, a button's formAction is the page's URL.
+    send(source, event.submitter?.hasAttribute("formaction") ? event.submitter.formAction : source.action);
+  });
+}
+golden.addEventListener("submit", (event) => {
   event.preventDefault();
-  send(event.submitter?.formAction || form.action);
+  keep(event.submitter?.value === "delete");
 });
 // One of the two is enough: what was chosen last counts.
 archive.addEventListener("change", () => archive.files.length && (folder.value = ""));
 folder.addEventListener("change", () => folder.files.length && (archive.value = ""));
 cancel.addEventListener("click", () => pending?.abort());
+byId("model").addEventListener("change", versions);
 byId("folder-choice").hidden = false;
+golden.hidden = false;
+versions();
 enliven();

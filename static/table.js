@@ -1,6 +1,6 @@
 // The table of many images: sorted by its headings, in pages, with thumbnails only of the rows that are in sight.
 
-import { announce, offer, percent, replace } from "./answers.js";
+import { announce, NONE, offer, percent, replace } from "./answers.js";
 import { byId, timeLeft } from "./app.js";
 import { thumbnail } from "./images.js";
 
@@ -83,11 +83,11 @@ export class Table {
 
   #write({ line, answer, error }) {
     const said = line.querySelector(".said");
-    said.textContent = error ? `${error.title}: ${error.detail}` : (answer?.predicted_label ?? "");
+    said.textContent = error ? `${error.title}: ${error.detail}` : (answer ? (answer.predicted_label ?? NONE) : "");
     said.classList.toggle("failed", Boolean(error));
     said.colSpan = error ? 2 : 1;
     const share = line.querySelector(".share");
-    Object.assign(share, { hidden: Boolean(error), textContent: answer ? percent(answer.confidence) : "" });
+    Object.assign(share, { hidden: Boolean(error), textContent: answer?.predicted_label ? percent(answer.confidence) : "" });
   }
 
   /** Releases the thumbnails and the lines. */

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -62,18 +63,23 @@ def run(*words: object) -> Result:
 
 def test_evaluate_file(model: Path, pictures: Path, tmp_path: Path) -> None:
     """A model in a file is evaluated; the figures are printed, and written as JSON and as a page."""
-    files = tmp_path / "r.json", tmp_path / "r.html"
+    files = tmp_path / "r.json", tmp_path / "r.html", tmp_path / "r.csv"
 
-    result = run("evaluate", pictures, "--model", model, "--json", files[0], "--html", files[1])
+    written = ("--json", files[0], "--html", files[1], "--csv", files[2])
+    result = run("evaluate", pictures, "--model", model, *written)
 
     assert result.exit_code == 0, result.output
     assert "top-1                33.3%  2 of 6" in result.output
     assert "2 x blue predicted as red" in result.output
+    assert "4 images are wrong and 0 unsure" in result.output
+    assert "A calibration needs at least 40 labelled images." in result.output
+    assert len(files[2].read_text().splitlines()) == 7
     report = json.loads(files[0].read_text())
     assert (report["top1"]["hits"], report["top5"]["hits"], report["model"]["name"]) == (2, 6, "m.onnx")
     page = files[1].read_text()
     assert "33.3 %" in page
     assert "<svg" in page
+    assert page.count('<img class="small-copy" src="data:image/jpeg;base64,') == 4
     assert "<link" not in page
     assert "<script" not in page
 
@@ -92,6 +98,24 @@ def test_evaluate_service(url: str, tmp_path: Path, cat: Path) -> None:
     assert (report["top1"]["hits"], report["left_out"]) == (1, 1)
     assert (report["model"]["name"], report["model"]["version"]) == ("default", 1)
     assert "bad.jpg: The JPEG image ends before its first scan." in result.output
+
+
+def test_compare(url: str, tmp_path: Path, pictures: Path, model: Path) -> None:
+    """A service compares a model with a candidate; the figures are printed."""
+    other = tmp_path / "other.onnx"
+    other.write_bytes(classifier(list(COLOURS), winner=1))
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as written:
+        for path in pictures.rglob("*.png"):
+            written.write(path, path.relative_to(pictures))
+    assert run("upload", model, "--name", "colours", "--url", url).exit_code == 0
+
+    words = ("--url", url, "--name", "colours", "--candidate", other, "--json", tmp_path / "r.json")
+    result = run("compare", tmp_path / "set.zip", *words)
+
+    assert result.exit_code == 0, result.output
+    assert "both 0, only the first 2, only the second 2, neither 2" in result.output
+    assert "McNemar's test p = 1.0000" in result.output
+    assert json.loads((tmp_path / "r.json").read_text())["other"]["name"] == "other.onnx"
 
 
 def test_predict(cat: Path, tmp_path: Path) -> None:

@@ -368,6 +368,36 @@ def test_upload(fake: Fake, client: Client, tmp_path: Path) -> None:
     assert body.count(b"weights") == 300_000
 
 
+def test_calls_about_quality(fake: Fake, client: Client, tmp_path: Path) -> None:
+    """Comparisons, calibrations and golden images go where they belong, with what was chosen."""
+    pictures, candidate = tmp_path / "set.zip", tmp_path / "new.onnx"
+    pictures.write_bytes(b"images")
+    candidate.write_bytes(b"model")
+    fake.reply = lambda _: (200, {}, {"images": []})
+
+    client.compare(pictures, candidate, model="pets", version=3)
+    client.calibrate({"temperature": 2}, "pets", version=4)
+    client.set_golden(pictures, "pets", least=1)
+    client.golden("pets")
+    client.delete_golden("pets")
+    client.activate(5, "pets", force=True)
+
+    assert [(one.method, one.path) for one in fake.asked] == [
+        ("POST", "/compare"),
+        ("POST", "/models/pets/calibration"),
+        ("POST", "/models/pets/golden"),
+        ("GET", "/models/pets/golden"),
+        ("DELETE", "/models/pets/golden"),
+        ("POST", "/models/pets/activate"),
+    ]
+    compared, calibrated, golden = (one.body for one in fake.asked[:3])
+    assert b'name="candidate"; filename="new.onnx"\r\n' in compared
+    assert b'name="version"\r\n\r\n3\r\n' in compared
+    assert (json.loads(calibrated), fake.asked[1].query) == ({"temperature": 2}, {"version": ["4"]})
+    assert b'name="least"\r\n\r\n1\r\n' in golden
+    assert json.loads(fake.asked[-1].body) == {"version": 5, "force": True}
+
+
 def test_upload_of_a_folder(fake: Fake, client: Client, tmp_path: Path) -> None:
     """All files of a folder are sent, by their paths in it."""
     (tmp_path / "onnx").mkdir()

@@ -8,20 +8,31 @@ from typing import Any
 
 import click
 
-from predictor.commands.options import FILE, OUT, URL, beside_model, of_service, reached, together, told
+from predictor.commands.options import (
+    FILE,
+    OUT,
+    URL,
+    beside_model,
+    client,
+    of_service,
+    reached,
+    together,
+    token,
+    told,
+)
 from predictor.config import Settings
 from predictor.cores import cores
 from predictor.evaluation import images
-from predictor.evaluation import report as reports
+from predictor.evaluation import presentation as reports
+from predictor.evaluation.evaluator import Evaluator
 from predictor.evaluation.images import Picture, labelled, on_disk
 from predictor.evaluation.predictors import RemoteModel, opened
-from predictor.evaluation.report import evaluate
-from predictor.evaluation.runner import Progress
+from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tables import Classes
 from predictor.evaluation.tune import Tuner, sample
 from predictor.image.decode import Limits
 
-Step = Progress | dict[str, Any]
+Step = Notice | Progress | dict[str, Any]
 
 _threads = click.option(
     "--threads", type=click.IntRange(1), default=cores(), help="Images processed at a time."
@@ -32,18 +43,25 @@ _of_report = together(
     click.option("--json", "json_path", type=OUT, help="Write the report as JSON to this file."),
     click.option("--html", "html_path", type=OUT, help="Write the report as an HTML page to this file."),
 )
+_of_evaluation = together(
+    click.option("--csv", "csv_path", type=OUT, help="Write a line for each image as CSV to this file."),
+    click.option(
+        "--precision",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Suggest thresholds with which answers are right as often as this.",
+    ),
+)
 
 
 @click.command(name="evaluate")
 @_of_report
 @click.option("--model", type=FILE, help="ONNX file that runs on this machine instead of a service.")
 @beside_model
+@_of_evaluation
 @_threads
 @click.option("--url", default=URL, help="URL of a running service.")
 @of_service
-def evaluate_command(
-    pictures: Path, model: Path | None, url: str, name: str, token: str | None, **given: Any
-) -> None:
+def evaluate_command(pictures: Path, model: Path | None, url: str, name: str, **given: Any) -> None:
     """Measure accuracy, confusions, calibration and latency of a model.
 
     PICTURES is a folder with a folder for each class, a ZIP file of one, or a CSV file with the columns file
@@ -52,9 +70,16 @@ def evaluate_command(
     with told():
         chosen = _pictures(pictures, given["limit"])
         local = None if model is None else opened(model, given["labels"], given["preprocessing"])
-        source = local or RemoteModel(reached(url, token), name, f"{name} of {url}")
-        steps = evaluate(chosen, Classes(source.labels(chosen)), source.classify, given["threads"])
-        report = {"model": source.about} | _followed(steps)
+        source = local or RemoteModel(reached(url, given["token"]), name, f"{name} of {url}")
+        evaluator = Evaluator(
+            Classes(source.labels(chosen)),
+            source.classify,
+            given["threads"],
+            spec=None if local is None else local.spec,
+            limits=Limits.of(Settings()) if given["html_path"] else None,
+            precision=given["precision"],
+        )
+        report = {"model": source.about} | _followed(evaluator.evaluate(chosen))
     _say(reports.evaluation_lines(report), report)
     _write(report, f"{source.title} on {pictures.name}", given)
 
@@ -81,6 +106,32 @@ def tune_command(pictures: Path, model: Path, out: Path | None, **given: Any) ->
         _save(out, json.dumps(report["candidates"][0]["preprocessing"], indent=1) + "\n")
 
 
+@click.command(name="compare")
+@click.argument("pictures", type=FILE)
+@click.option("--candidate", type=FILE, help="ONNX or ZIP file that is not uploaded, as the second model.")
+@click.option(
+    "--version", type=click.IntRange(1), help="Version of the first model; by default the live one."
+)
+@click.option("--other-version", type=click.IntRange(1), help="Version of the second; by default the former.")
+@click.option("--other-model", help="Name of the second model; by default that of the first.")
+@click.option("--json", "json_path", type=OUT, help="Write the report as JSON to this file.")
+@click.option("--html", "html_path", type=OUT, help="Write the report as an HTML page to this file.")
+@click.option("--url", default=URL, help="URL of the service.")
+@click.option("--name", default="default", help="Name of the first model on the service.")
+@token("PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN")
+def compare_command(pictures: Path, candidate: Path | None, url: str, name: str, **given: Any) -> None:
+    """Compare two models of a service on the same labelled images.
+
+    PICTURES is a ZIP file in one of the forms of evaluate.
+    """
+    chosen = {field: given[field] for field in ("version", "other_version", "other_model")}
+    fields = {"model": name} | {field: value for field, value in chosen.items() if value is not None}
+    with told():
+        report = client(url, given["token"]).compare(pictures, candidate, **fields)
+    _say(reports.comparison_lines(report), report)
+    _write(report, f"{name} of {url} on {pictures.name}", given)
+
+
 def _pictures(path: Path, limit: int | None) -> list[Picture]:
     if path.suffix.lower() == ".zip":
         found = labelled(images.files_of(path, Limits.of(Settings()).max_bytes))
@@ -90,8 +141,11 @@ def _pictures(path: Path, limit: int | None) -> list[Picture]:
 
 
 def _followed(steps: Iterator[Step]) -> dict[str, Any]:
-    """Show a progress bar where somebody looks on; the report."""
+    """Show what is noticed, and a progress bar where somebody looks on; the report."""
     first = next(steps)
+    while isinstance(first, Notice):
+        click.echo(first.sentence, err=True)
+        first = next(steps)
     if not isinstance(first, Progress):
         return first
     report: dict[str, Any] = {}
@@ -100,7 +154,7 @@ def _followed(steps: Iterator[Step]) -> dict[str, Any]:
         for step in steps:
             if isinstance(step, Progress):
                 bar.update(step.done - bar.pos)
-            else:
+            elif isinstance(step, dict):
                 report = step
     return report
 
@@ -115,6 +169,8 @@ def _say(lines: Iterator[str], report: Mapping[str, Any]) -> None:
 def _write(report: dict[str, Any], about: str, given: Mapping[str, Any]) -> None:
     if given["json_path"] is not None:
         _save(given["json_path"], json.dumps(report, indent=1) + "\n")
+    if given.get("csv_path") is not None:
+        _save(given["csv_path"], reports.csv_text(report["images"]))
     if given["html_path"] is not None:
         _save(given["html_path"], reports.html_page(report, about=about))
 
@@ -124,3 +180,7 @@ def _save(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error
+
+
+COMMANDS = (evaluate_command, tune_command, compare_command)
+"""All commands of this file."""

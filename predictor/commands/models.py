@@ -13,6 +13,7 @@ from predictor.commands.options import FILE, URL, client, together, token, told
 _ANY = click.Path(exists=True, path_type=Path)
 _GAP = 2  # spaces between columns
 
+_force = click.option("--force", is_flag=True, help="Do it although too few golden images are right.")
 _of_change = together(
     click.option("--url", default=URL, help="URL of the service."),
     token("PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN"),
@@ -27,6 +28,7 @@ _of_change = together(
 @click.option("--preprocessing", type=FILE, help="The preprocessing, in any supported format.")
 @click.option("--name", default="default", help="Name of the model on the service.")
 @click.option("--file", help="Which .onnx file of several is the model.")
+@_force
 @_of_change
 def upload(model: Path, files: tuple[Path, ...], name: str, file: str | None, **given: Any) -> None:
     """Upload a model; once this ends, every worker serves it.
@@ -35,6 +37,7 @@ def upload(model: Path, files: tuple[Path, ...], name: str, file: str | None, **
     to it, such as weights.
     """
     fields = {"name": name} | ({} if file is None else {"file": file})
+    fields |= {"force": "true"} if given["force"] else {}
     with told(), client(given["url"], given["token"]) as service:
         answer = service.upload(
             model, *files, labels=given["labels"], preprocessing=given["preprocessing"], **fields
@@ -101,11 +104,12 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 @click.command()
 @click.argument("name")
 @click.argument("version", type=click.IntRange(1))
+@_force
 @_of_change
 def activate(name: str, version: int, **given: Any) -> None:
     """Make a version of a model the live one, in every worker."""
     with told(), client(given["url"], given["token"]) as service:
-        answer = service.activate(version, name)
+        answer = service.activate(version, name, force=given["force"])
     _say(answer, given["as_json"], lambda: iter((f"Version {version} of {name} is live.",)))
 
 

@@ -36,12 +36,19 @@ class Picture:
         truth: what may name its class, the surest first; empty if nothing does.
         read: gives the bytes of its file, or raises a PredictorError.
         left_out: why it is not even read; None if it is.
+        also: the same as `truth` for each other class that applies to it.
     """
 
     name: str
     truth: tuple[str, ...]
     read: Read
     left_out: str | None = None
+    also: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def said(self) -> tuple[tuple[str, ...], ...]:
+        """What may name each of its classes."""
+        return (self.truth, *self.also) if self.truth else ()
 
 
 def on_disk(path: Path) -> list[Picture]:
@@ -59,7 +66,8 @@ def on_disk(path: Path) -> list[Picture]:
     if path.suffix.lower() not in tables.SUFFIXES:
         raise InvalidRequest("Give a folder of images, or a CSV file with their paths and classes.")
     [(_, rows)] = tables.rows_of({path.name: partial(_read, path)})
-    return _some([Picture(row.image, row.truth, partial(_read, path.parent / row.image)) for row in rows])
+    named = tables.grouped((row.image, row.truth) for row in rows)
+    return _some([_of_rows(name, said, partial(_read, path.parent / name)) for name, said in named.items()])
 
 
 def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> list[Picture]:
@@ -141,7 +149,13 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _by_table(folder: PurePosixPath, rows: Iterable[tables.Row], pictures: Files) -> list[Picture]:
     named = (((folder / row.image).as_posix(), row.truth) for row in rows)
-    return [Picture(path, truth, pictures[path]) for path, truth in named if path in pictures]
+    found = tables.grouped(one for one in named if one[0] in pictures)
+    return [_of_rows(path, said, pictures[path]) for path, said in found.items()]
+
+
+def _of_rows(name: str, said: list[tuple[str, ...]], read: Read) -> Picture:
+    """An image of which a table has a row for each class."""
+    return Picture(name, said[0], read, also=tuple(said[1:]))
 
 
 def _read(path: Path) -> bytes:

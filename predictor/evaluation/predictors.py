@@ -25,12 +25,14 @@ from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.model.device import Device
 from predictor.model.labels import Label
-from predictor.model.scores import Ranked, described, flat, rank
+from predictor.model.scores import described, flat, rank
 from predictor.model.session import Session, load
 from predictor.model.spec import ModelSpec
 from predictor.model.strict_text import decoded
 
 _MODEL, _LABELS, _PREPROCESSING = "model.onnx", "labels", "preprocessing"
+_ALL = 1_000_000
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ class LocalModel:
             ImageError: it cannot be opened.
         """
         start = time.perf_counter()
-        ranked = self._ranked(data, TOP, exact=True)
-        return Answer(ranked, time.perf_counter() - start)
+        scores = self._scores(data, exact=True)
+        return Answer.of(scores, self.spec, time.perf_counter() - start)
 
     def predictions(self, data: bytes, top_k: int) -> list[dict[str, Any]]:
         """The classes of an image, as in the API's `predictions`.
@@ -82,13 +84,13 @@ class LocalModel:
         Raises:
             ImageError: it cannot be opened.
         """
-        return described(self._ranked(data, top_k, exact=self.exact), self.spec.labels)
+        ranked = rank(self._scores(data, exact=self.exact), self.spec.activation, top_k)
+        return described(ranked, self.spec.labels)
 
-    def _ranked(self, data: bytes, top_k: int, *, exact: bool) -> Ranked:
+    def _scores(self, data: bytes, *, exact: bool) -> npt.NDArray[Any]:
         form = self.spec.preprocessing
         image = decode_scaled(data, self.limits, 0 if exact else form.shortest, mode=form.mode)
-        scores = self.run(to_tensor(image, form, exact=exact))
-        return rank(scores, self.spec.activation, top_k)
+        return self.run(to_tensor(image, form, exact=exact))
 
 
 @dataclass(frozen=True)
@@ -184,10 +186,6 @@ def _copied(model: Path, labels: Path | None, preprocessing: Path | None, folder
     )
 
 
-_ALL = 1_000_000
-_TRIES = 5
-
-
 class RemoteModel:
     """A model of a running service.
 
@@ -205,6 +203,7 @@ class RemoteModel:
         self.about: dict[str, Any] = {"name": name, "version": None, "digest": None}
         self._client = client
         self._name = name
+        self._least: float | None = None
 
     def labels(self, pictures: Sequence[Picture]) -> tuple[Label, ...]:
         """The model's classes, from an answer for one of the images that names all of them.
@@ -237,11 +236,20 @@ class RemoteModel:
         return Answer([(one["index"], one["confidence"]) for one in answer["predictions"]], seconds)
 
     def _ask(self, data: bytes, top_k: int) -> Mapping[str, Any]:
+        options: dict[str, Any] = {
+            "top_k": top_k,
+            "model": self._name,
+            "exact": True,
+            "threshold": self._least,
+        }
         try:
-            answer = self._client.predict(data, top_k=top_k, model=self._name, exact=True).json
+            answer = self._client.predict(data, **options).json
         except ImageError as error:
             raise InvalidImage(error.detail) from error
         except ServiceError as error:
             raise NotReady(error.detail) from error
+        if self._least is None and "abstained" in answer:
+            self._least = 0.0  # the version leaves classes out by itself; here all of them count
+            return self._ask(data, top_k)
         self.about = dict(answer["model"])
         return answer

@@ -1,27 +1,53 @@
-"""Labelled images, classified -> a report: as JSON, as an HTML page, and as lines for a terminal."""
+"""Labelled images, classified -> a report as JSON."""
 
-import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import jinja2
-
 from predictor.archives import shown
-from predictor.config import shipped
 from predictor.errors import InvalidRequest
-from predictor.evaluation.images import Picture
+from predictor.evaluation.classification import ClassCounts, by_class, dense, matrix, mean_f1
 from predictor.evaluation.measures import Share, calibration, histogram, milliseconds
-from predictor.evaluation.runner import TOP, Answer, Classify, ImageResult, Progress, classify_all
+from predictor.evaluation.runner import TOP, Answer, ImageResult
 from predictor.evaluation.tables import Classes
 
-_MAX_PAIRS = 50
+PLOTTED = 50
+"""Most classes of a confusion matrix that is plotted."""
+_MAX_PAIRS = 1000
 _MAX_PROBLEMS = 100
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """An image that has both a known class and an answer."""
+
+    result: ImageResult
+    answer: Answer
+
+    @property
+    def truth(self) -> int:
+        """The class that the matrix has it under: of several that apply the predicted one, or the first."""
+        return self.predicted if self.result.right else self.result.truths[0]
+
+    @property
+    def predicted(self) -> int:
+        return self.answer.ranked[0][0]
+
+    @property
+    def among(self) -> bool:
+        """Whether a class that applies is among the five most confident ones."""
+        return any(one[0] in self.result.truths for one in self.answer.ranked[:TOP])
+
+    @property
+    def outcome(self) -> str:
+        if not self.result.right:
+            return "wrong"
+        return "unsure" if self.result.unsure else "right"
+
+
 def evaluation(found: Sequence[ImageResult], classes: Classes, seconds: float) -> dict[str, Any]:
-    """Accuracy, confusions, calibration and latency as JSON.
+    """Accuracy, confusions, calibration, latency and all images as JSON.
 
     Args:
         found: what came of each image.
@@ -31,28 +57,37 @@ def evaluation(found: Sequence[ImageResult], classes: Classes, seconds: float) -
     Raises:
         InvalidRequest: no image has both a known class and an answer.
     """
-    labelled = [(one.truth, one.answer) for one in found if one.truth is not None and one.answer is not None]
-    if not labelled:
+    judged = [_Judged(one, one.answer) for one in found if one.truth is not None and one.answer is not None]
+    if not judged:
         raise InvalidRequest(_nothing(found))
-    hits = [answer.ranked[0][0] == truth for truth, answer in labelled]
-    error, bins = calibration([answer.ranked[0][1] for _, answer in labelled], hits)
+    hits = [one.result.right for one in judged]
+    error, bins = calibration([one.answer.ranked[0][1] for one in judged], hits)
     times = [one.answer.seconds for one in found if one.answer is not None]
     problems = [{"file": one.name, "problem": one.problem} for one in found if one.problem]
+    counts = by_class([one.result.truths for one in judged], [_named(one.answer) for one in judged])
     return {
-        "pictures": len(labelled),
+        "pictures": len(judged),
         "top1": Share(sum(hits), len(hits)).to_json(),
-        "top5": Share(sum(map(_among, labelled)), len(labelled)).to_json(),
-        "classes": _by_class(labelled, classes),
-        "confusions": _confusions(labelled, classes),
+        "top5": Share(sum(one.among for one in judged), len(judged)).to_json(),
+        "f1": mean_f1(list(counts.values())),
+        "classes": _by_class(judged, classes, counts),
+        "confusions": _confusions(judged, classes),
+        "matrix": _matrix(judged, classes),
         "calibration": {"error": error, "bins": bins},
         "latency": {
             **milliseconds(times),
             "histogram": histogram(times),
             "pictures_per_second": len(times) / seconds,
         },
-        "left_out": len(found) - len(labelled),
+        "left_out": len(found) - len(judged),
         "problems": problems[:_MAX_PROBLEMS],
+        "images": _images(judged, classes),
     }
+
+
+def _named(answer: Answer) -> frozenset[int]:
+    """The predicted classes: the best one, or of independent ones all that reach their threshold."""
+    return frozenset({answer.ranked[0][0]}) if answer.named is None else answer.named
 
 
 def _nothing(found: Sequence[ImageResult]) -> str:
@@ -65,128 +100,78 @@ def _nothing(found: Sequence[ImageResult]) -> str:
     return f"{count} The first is {shown(first.name)}: {first.problem}"
 
 
-def _among(one: tuple[int, Answer]) -> bool:
-    """Whether the truth is among the five most confident classes."""
-    truth, answer = one
-    return truth in [index for index, _ in answer.ranked[:TOP]]
-
-
-def _by_class(labelled: Sequence[tuple[int, Answer]], classes: Classes) -> list[dict[str, Any]]:
-    """Accuracy of each class that has images, the worst first."""
-    grouped: defaultdict[int, list[tuple[int, Answer]]] = defaultdict(list)
-    for truth, answer in labelled:
-        grouped[truth].append((truth, answer))
+def _by_class(
+    judged: Sequence[_Judged], classes: Classes, counts: Mapping[int, ClassCounts]
+) -> list[dict[str, Any]]:
+    """Accuracy, precision, recall and F1 of each class that has images, the worst first."""
+    grouped: defaultdict[int, list[_Judged]] = defaultdict(list)
+    for one in judged:
+        for truth in one.result.truths:
+            grouped[truth].append(one)
     rows = [
         {
             **named(index, classes),
             "pictures": len(group),
-            "top1": sum(answer.ranked[0][0] == truth for truth, answer in group) / len(group),
-            "top5": sum(map(_among, group)) / len(group),
+            "top1": sum(one.predicted == index for one in group) / len(group),
+            "top5": sum(index in [pair[0] for pair in one.answer.ranked[:TOP]] for one in group) / len(group),
+            "precision": counts[index].precision,
+            "recall": counts[index].recall,
+            "f1": counts[index].f1,
+            "predicted": counts[index].predicted,
         }
         for index, group in grouped.items()
     ]
     return sorted(rows, key=lambda row: (row["top1"], -row["pictures"], row["index"]))
 
 
-def _confusions(labelled: Sequence[tuple[int, Answer]], classes: Classes) -> list[dict[str, Any]]:
+def _confusions(judged: Sequence[_Judged], classes: Classes) -> list[dict[str, Any]]:
     """What is taken for what, the most frequent first."""
-    pairs = Counter(
-        (truth, answer.ranked[0][0]) for truth, answer in labelled if answer.ranked[0][0] != truth
-    )
+    pairs = Counter((one.truth, one.predicted) for one in judged if not one.result.right)
     return [
         {"truth": named(truth, classes), "predicted": named(predicted, classes), "pictures": count}
         for (truth, predicted), count in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:_MAX_PAIRS]
     ]
 
 
+def _matrix(judged: Sequence[_Judged], classes: Classes) -> dict[str, Any] | None:
+    """The confusion matrix; None where classes are independent, for which there is none."""
+    if any(one.answer.named is not None for one in judged):
+        return None
+    entries = matrix([one.truth for one in judged], [one.predicted for one in judged])
+    occurring = sorted({index for pair in entries for index in pair})
+    return {
+        "classes": [named(index, classes) for index in occurring],
+        "counts": dense(entries, occurring) if len(occurring) <= PLOTTED else None,
+        "entries": [[truth, predicted, count] for (truth, predicted), count in entries.items()],
+    }
+
+
+def _images(judged: Sequence[_Judged], classes: Classes) -> list[dict[str, Any]]:
+    """All images: those that are wrong first, the most confident first; then the unsure, the least first."""
+
+    def place(one: _Judged) -> tuple[int, float]:
+        confidence = one.answer.ranked[0][1]
+        order = ("wrong", "unsure", "right").index(one.outcome)
+        return order, -confidence if order == 0 else confidence
+
+    return [_image(one, classes) for one in sorted(judged, key=place)]
+
+
+def _image(one: _Judged, classes: Classes) -> dict[str, Any]:
+    result = one.result
+    several = {"truths": [named(index, classes) for index in result.truths]} if result.also else {}
+    small = {} if result.thumbnail is None else {"thumbnail": result.thumbnail}
+    return {
+        "file": result.name,
+        "truth": named(one.truth, classes),
+        **several,
+        "predicted": named(one.predicted, classes),
+        "confidence": one.answer.ranked[0][1],
+        "outcome": one.outcome,
+        **small,
+    }
+
+
 def named(index: int, classes: Classes) -> dict[str, Any]:
     """A class as the API names it."""
     return {"index": index, "label": classes.labels[index].name}
-
-
-_STYLES = ("app.css", "report.css")
-
-
-def html_page(report: dict[str, Any], *, about: str) -> str:
-    """The page of an evaluation or of a ranking.
-
-    Args:
-        report: what `report.evaluation` or `Tuner.tune` gave.
-        about: which model and which images, in a few words.
-    """
-    template = _templates().get_template("report_page.html")
-    style = "\n".join((shipped("static") / name).read_text() for name in _STYLES)
-    return template.render(report=report, about=about, style=style)
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    loader = jinja2.FileSystemLoader(shipped("templates"))
-    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-
-
-MAX_ROWS = 10
-"""Rows of a list that are printed."""
-
-
-def evaluation_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of an evaluation."""
-    for name in ("top1", "top5"):
-        share = report[name]
-        yield (
-            f"{name.replace('p', 'p-'):18} {share['value']:7.1%}  {share['hits']} of {share['of']}, "
-            f"95 % confidence interval {share['low']:.1%} to {share['high']:.1%}"
-        )
-    latency = report["latency"]
-    yield f"{'calibration error':18} {report['calibration']['error']:7.3f}"
-    yield (
-        f"{'latency of an image':18} p50 {latency['p50']:.1f} ms, p90 {latency['p90']:.1f}, "
-        f"p99 {latency['p99']:.1f}; {latency['pictures_per_second']:.1f} images per second"
-    )
-    for pair in report["confusions"][:MAX_ROWS]:
-        yield f"{pair['pictures']:6} x {pair['truth']['label']} predicted as {pair['predicted']['label']}"
-
-
-def ranking_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of a ranking of preprocessings."""
-    yield report["basis"]
-    for one in report["candidates"]:
-        marks = " (current)" * one["current"] + " (tied)" * one.get("tied", False)
-        figure = f"{one['confidence']:6.1%} mean confidence"
-        if report["labelled"]:
-            share = one["top1"]
-            figure = f"{share['value']:6.1%} ({share['low']:.1%} to {share['high']:.1%})"
-        yield f"{figure}  {one['values']}; {one['geometry']}{marks}"
-
-
-def problem_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """What was left out of either, and why."""
-    if report["left_out"]:
-        yield f"{report['left_out']} images left out:"
-    for one in report["problems"][:MAX_ROWS]:
-        yield f"  {one['file']}: {one['problem']}"
-
-
-def evaluate(
-    pictures: Sequence[Picture], classes: Classes, classify: Classify, threads: int
-) -> Iterator[Progress | dict[str, Any]]:
-    """Classify labelled images.
-
-    Args:
-        pictures: at least one.
-        classes: the model's classes.
-        classify: classifies one; called from several threads.
-        threads: images that are worked on at a time.
-
-    Yields:
-        The progress, and at last the report as JSON.
-
-    Raises:
-        InvalidRequest: no image has both a known class and an answer.
-    """
-    start = time.perf_counter()
-    found: list[ImageResult] = []
-    for one in classify_all(pictures, classes, classify, threads):
-        found.append(one)
-        yield Progress(len(found), len(pictures))
-    yield evaluation(found, classes, time.perf_counter() - start)

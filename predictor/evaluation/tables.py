@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -122,7 +123,18 @@ def _some(row: list[str], columns: Iterable[int]) -> tuple[str, ...]:
     return tuple(row[column].strip() for column in columns if column < len(row) and row[column].strip())
 
 
+def grouped(rows: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, list[tuple[str, ...]]]:
+    """What is said of each image, in order of its first row; a row may say nothing, or the same again."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for image, truth in rows:
+        said = found.setdefault(image, [])
+        if truth not in said:
+            said.append(truth)
+    return {image: [one for one in said if one] or [()] for image, said in found.items()}
+
+
 _AMBIGUOUS = -1
+_SEPARATORS = re.compile(r"\s*[|;]\s*")
 
 
 class Classes:
@@ -147,6 +159,26 @@ class Classes:
         """The index of the first of these names that is a class's; None if none of them is."""
         found = (self._index.get(_plain(name), _AMBIGUOUS) for name in names)
         return next((index for index in found if index != _AMBIGUOUS), None)
+
+    def all_of(self, said: Iterable[Sequence[str]]) -> tuple[int, ...]:
+        """The indices of all classes that apply to an image; none if one of them is unknown.
+
+        Args:
+            said: for each class what may name it. A name that is no class may be several, with `|` or `;`
+                between them.
+        """
+        found: list[int] = []
+        for names in said:
+            one = self.find(names)
+            several = [self._several(name) for name in names] if one is None else [[one]]
+            found += next(filter(None, several), [_AMBIGUOUS])
+        return () if _AMBIGUOUS in found else tuple(dict.fromkeys(found))
+
+    def _several(self, name: str) -> list[int]:
+        """The classes that a text names, with separators between them; none if one is unknown."""
+        parts = [part for part in _SEPARATORS.split(name) if part]
+        found = [self.find((part,)) for part in parts]
+        return [] if None in found or len(parts) < 2 else [one for one in found if one is not None]
 
     def _add(self, named: Iterable[tuple[str | None, int]]) -> None:
         fresh: dict[str, int] = {}

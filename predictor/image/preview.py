@@ -13,14 +13,14 @@ from predictor.image.preprocess import Preprocessing
 _SIDE = 640
 
 
-def thumbnail(data: bytes, limits: Limits) -> bytes:
-    """A JPEG of at most 640 pixels a side, upright.
+def thumbnail(data: bytes, limits: Limits, side: int = _SIDE) -> bytes:
+    """A JPEG of at most so many pixels a side, upright.
 
     Raises:
         ImageError: the image cannot be opened within the limits.
     """
-    image = decode(data, limits, _SIDE)
-    image.thumbnail((_SIDE, _SIDE))
+    image = decode(data, limits, side)
+    image.thumbnail((side, side))
     out = io.BytesIO()
     image.save(out, "JPEG", quality=80)
     return out.getvalue()

@@ -21,7 +21,7 @@ from predictor.inference.slots import ComputeSlots
 from predictor.inference.watchdog import Watchdog
 from predictor.model.device import Device, choose
 from predictor.model.session import Session, Stop, load
-from predictor.model.spec import ModelSpec
+from predictor.model.spec import ModelSpec, calibrated
 from predictor.store import manifest
 from predictor.store.files import locked
 from predictor.store.registry import ModelVersion
@@ -193,7 +193,8 @@ def _spec(session: Session, version: ModelVersion) -> ModelSpec:
     graph, names = session.graph, version.companion(manifest.LABELS)
     if version.manifest is None:
         return discover(graph)
-    return recalled(version.manifest.report, names, graph)
+    spec = recalled(version.manifest.report, names, graph)
+    return calibrated(spec, version.companion(manifest.CALIBRATION))
 
 
 def _filled(run: _Run, fixed: int | None) -> _Run:

@@ -11,7 +11,7 @@ from predictor.inference.admission import Deadline
 from predictor.inference.job import Array
 from predictor.inference.loader import LoadedModel
 from predictor.model.labels import Label
-from predictor.model.scores import Ranked, as_ranked, is_packed, packed, rank, unpacked
+from predictor.model.scores import Ranked, answered, as_answered, is_packed, packed, parted, unpacked
 from predictor.store.registry import DEFAULT
 
 PHASES = ("fetch", "queue", "decode", "preprocess", "infer")
@@ -98,6 +98,7 @@ class Prediction:
         cached: whether the model did not run for this answer.
         trace: how it came about, if that was asked for.
         scores: what the model gave, without a batch axis, if that was asked for.
+        raw: of a calibrated version, the confidences of `ranked` without the calibration; else none.
     """
 
     ranked: Ranked
@@ -105,6 +106,7 @@ class Prediction:
     cached: bool
     trace: Trace | None = None
     scores: Array | None = None
+    raw: tuple[float, ...] = ()
 
 
 @dataclass
@@ -158,20 +160,21 @@ class Question:
         spec = self.model.spec
         if self.options.scores:
             return kept if is_packed(kept, spec.scores) else None
-        return as_ranked(kept, len(spec.labels), spec.activation, self.options.top_k)
+        return as_answered(kept, spec, self.options.top_k)
 
     def finish(self, scores: Array) -> Any:
         """The answer that the model's scores of one image give, in the form in which it is kept."""
         if self.options.scores:
             return packed(scores)
-        return rank(scores, self.model.spec.activation, self.options.top_k)
+        return answered(scores, self.model.spec, self.options.top_k)
 
     def prediction(self, kept: Any, *, cached: bool) -> Prediction:
         """The prediction of an answer that `finish` or `read` gave."""
         labels = self.model.spec.labels
         if self.options.scores:
             return Prediction([], labels, cached, scores=unpacked(kept))
-        return Prediction([(index, confidence) for index, confidence in kept], labels, cached)
+        ranked, raw = parted(kept)
+        return Prediction(ranked, labels, cached, raw=raw)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,17 @@ import numpy.typing as npt
 
 from predictor.errors import Internal
 from predictor.model.labels import Label
-from predictor.model.spec import Activation, Tensor
+from predictor.model.spec import Activation, ModelSpec, Tensor
 
 Ranked = list[tuple[int, float]]
 """Pairs of class index and confidence (0 to 1), the most confident first."""
+Calibrated = list[tuple[int, float, float]]
+"""The same of a calibrated version: class index, confidence, and the confidence without the calibration."""
 # What all confidences of a softmax make together, and some for their rounding.
 _WHOLE = 1 + 1e-6
+# The least probability that is told from 0, that of float32, and the largest below 1 whose odds are finite.
+_LEAST = float(np.finfo(np.float32).tiny)
+_MOST = 1 - float(np.finfo(np.float64).eps)
 
 
 def rank(scores: npt.NDArray[Any], activation: Activation, top_k: int) -> Ranked:
@@ -36,8 +41,76 @@ def rank(scores: npt.NDArray[Any], activation: Activation, top_k: int) -> Ranked
     return list(zip(best.tolist(), found[best].tolist(), strict=True))
 
 
+def answered(scores: npt.NDArray[Any], spec: ModelSpec, top_k: int) -> Ranked | Calibrated:
+    """The `top_k` classes of one image as a version answers: by its calibration, if it has one.
+
+    Args:
+        scores: as for `rank`.
+        spec: of the version.
+        top_k: as for `rank`.
+
+    Raises:
+        Internal: the model gave something that is not a number.
+    """
+    if spec.calibration is None:
+        return rank(scores, spec.activation, top_k)
+    raw = confidences(scores, spec.activation)
+    found = activated(spec.calibration.scaled(logits(scores, spec)), independent=spec.independent)
+    best = _largest(found, top_k)
+    return list(zip(best.tolist(), found[best].tolist(), raw[best].tolist(), strict=True))
+
+
+def parted(found: Ranked | Calibrated) -> tuple[Ranked, tuple[float, ...]]:
+    """What `answered` gave: classes with confidences, and apart the confidences without calibration."""
+    return [(one[0], one[1]) for one in found], tuple(one[2] for one in found if len(one) == 3)
+
+
+def as_answered(value: object, spec: ModelSpec, top_k: int) -> Ranked | Calibrated | None:
+    """What `answered` gave, from the JSON value as which it was kept; None if it cannot have given that."""
+    classes = len(spec.labels)
+    if spec.calibration is None or not isinstance(value, list):
+        return as_ranked(value, classes, spec.activation, top_k)
+    triples = [one for one in value if isinstance(one, list) and len(one) == 3 and type(one[2]) is float]
+    pairs = [one[:2] for one in triples]
+    activation: Activation = "sigmoid" if spec.independent else "softmax"
+    ranked = as_ranked(pairs, classes, activation, top_k) if len(pairs) == len(value) else None
+    if ranked is None or not all(map(np.isfinite, (one[2] for one in triples))):
+        return None
+    return [(index, confidence, raw) for index, confidence, raw in triples]
+
+
+def logits(scores: npt.NDArray[Any], spec: ModelSpec) -> npt.NDArray[np.float64]:
+    """The logits of one image, shape [classes]: what softmax or sigmoid makes a version's confidences of.
+
+    Of scores that are confidences already these are their logarithms, or the logarithms of their odds where
+    classes are independent. A single score gives the logits of two classes, of which the first is 0.
+    """
+    flat_scores = scores.reshape(-1).astype(np.float64)
+    if spec.activation != "none":
+        found = flat_scores
+    elif spec.independent or len(flat_scores) == 1:
+        shares = np.clip(flat_scores, _LEAST, _MOST)
+        found = np.log(shares) - np.log1p(-shares)
+    else:
+        found = np.log(np.maximum(flat_scores, _LEAST))
+    return np.concatenate([[0.0], found]) if len(found) == 1 else found
+
+
+def activated(values: npt.NDArray[np.float64], *, independent: bool) -> npt.NDArray[np.float64]:
+    """Logits as confidences, by sigmoid or softmax, shape [..., classes]."""
+    if independent:
+        return _sigmoid(values)
+    # Subtracting the largest logit changes nothing and keeps exp() finite.
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
 def confidences(scores: npt.NDArray[Any], activation: Activation) -> npt.NDArray[np.float64]:
-    """The confidence of each class of one image, of shape [classes]; raises what `rank` raises."""
+    """The confidence of each class of one image, without a calibration, shape [classes].
+
+    Raises:
+        Internal: the model gave something that is not a number.
+    """
     found = _activate(scores.reshape(-1).astype(np.float64), activation)
     if not np.isfinite(found).all():
         raise Internal("The model's scores for this image are not numbers.")
@@ -133,11 +206,9 @@ def _described(label: Label, index: int, confidence: float) -> dict[str, Any]:
 def _activate(scores: npt.NDArray[np.float64], activation: Activation) -> npt.NDArray[np.float64]:
     if len(scores) == 1:
         return _of_two(scores, activation)
-    if activation == "softmax":
-        # Subtracting the largest score changes nothing and keeps exp() finite.
-        powers = np.exp(scores - scores.max())
-        return np.asarray(powers / powers.sum())
-    return _sigmoid(scores) if activation == "sigmoid" else scores
+    if activation == "none":
+        return scores
+    return activated(scores, independent=activation == "sigmoid")
 
 
 def _of_two(score: npt.NDArray[np.float64], activation: Activation) -> npt.NDArray[np.float64]:

@@ -1,11 +1,12 @@
 """What a model is: its tensors, preprocessing, activation and labels, as one value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from predictor.errors import InvalidModel
 from predictor.image.preprocess import Preprocessing
+from predictor.model.calibration import Calibration
 from predictor.model.labels import Label
 
 Activation = Literal["none", "softmax", "sigmoid"]
@@ -109,6 +110,8 @@ class ModelSpec:
         warnings: sentences for the uploader, such as that something had to be assumed.
         evidence: where the activation came from: `given` by the uploader, `seen` in the graph's nodes or
             `assumed`. It matters only while a model is tried, and is not part of the JSON form.
+        calibration: what makes calibrated confidences of the scores; None for none. It is kept apart from the
+            rest, and not part of the JSON form.
     """
 
     image: Tensor
@@ -121,6 +124,12 @@ class ModelSpec:
     binary: bool = False
     warnings: tuple[str, ...] = ()
     evidence: Evidence = field(default="given", compare=False)
+    calibration: Calibration | None = None
+
+    @property
+    def independent(self) -> bool:
+        """Whether each class has a confidence of its own, which a sigmoid makes of its logit."""
+        return not self.binary and (self.multi_label or self.activation == "sigmoid")
 
     @property
     def batch(self) -> int | None:
@@ -181,3 +190,15 @@ def _activation(name: object) -> Activation:
     if name not in ACTIVATIONS:
         raise ValueError("activation is unknown")
     return name
+
+
+def calibrated(spec: ModelSpec, text: str | None) -> ModelSpec:
+    """A spec with the calibration that a text says, if there is one.
+
+    Raises:
+        InvalidModel: the text cannot be read, or does not fit the model.
+    """
+    if text is None:
+        return spec
+    found = Calibration.parse(text, len(spec.labels), independent=spec.independent)
+    return replace(spec, calibration=found)

@@ -8,9 +8,10 @@ from typing import Any
 
 from predictor.config import Settings
 from predictor.errors import ModelConflict, Overloaded, PredictorError
+from predictor.evaluation.comparer import Comparer, Side
+from predictor.evaluation.evaluator import Evaluator
 from predictor.evaluation.images import Picture
-from predictor.evaluation.report import evaluate
-from predictor.evaluation.runner import TOP, Answer, Classify, Progress
+from predictor.evaluation.runner import Answer, Classify, Notice, Progress
 from predictor.evaluation.tables import Classes
 from predictor.evaluation.tune import Tuner
 from predictor.image.decode import Limits
@@ -22,8 +23,8 @@ from predictor.store.files import locked, storage_errors
 _TRIES = 100
 _PAUSE_SECONDS = 0.2
 
-Step = Progress | dict[str, Any]
-"""How far it is, or at last the report as JSON."""
+Step = Notice | Progress | dict[str, Any]
+"""What is noticed at the beginning, how far it is, or at last the report as JSON."""
 
 
 class Evaluations:
@@ -35,25 +36,72 @@ class Evaluations:
         settings: limits.
         engine: predicts.
         lock: the file that is locked while one is under way.
+
+    Attributes:
+        threads: images that are worked on at a time.
     """
 
     def __init__(self, settings: Settings, engine: Engine, lock: Path) -> None:
         self._engine = engine
         self._lock = lock
         # One more than can be computed at a time, so that the next image is read and decoded meanwhile.
-        self._threads = settings.concurrency + 1
+        self.threads = settings.concurrency + 1
         self._limits = Limits.of(settings)
 
-    def evaluate(self, model: LoadedModel, pictures: Sequence[Picture]) -> Generator[Step, None, None]:
+    def evaluate(
+        self,
+        model: LoadedModel,
+        pictures: Sequence[Picture],
+        *,
+        thumbnails: bool = False,
+        precision: float | None = None,
+    ) -> Generator[Step, None, None]:
         """Classify labelled images with a model, which need not be live any more by the end.
+
+        Args:
+            model: what classifies.
+            pictures: the images.
+            thumbnails: whether the report is to have small copies of images that are wrong or unsure.
+            precision: the wished one, if thresholds are to be suggested.
 
         Raises:
             ModelConflict: another evaluation is under way.
             InvalidRequest: no image has both a known class and an answer.
         """
         with self._alone():
-            classes = Classes(model.spec.labels)
-            yield from evaluate(pictures, classes, self._classify(model), self._threads)
+            yield from Evaluator(
+                Classes(model.spec.labels),
+                self.classify(model),
+                self.threads,
+                model.spec,
+                limits=self._limits if thumbnails else None,
+                precision=precision,
+            ).evaluate(pictures)
+
+    def compare(
+        self,
+        first: LoadedModel,
+        second: LoadedModel,
+        pictures: Sequence[Picture],
+        *,
+        thumbnails: bool = False,
+    ) -> Generator[Step, None, None]:
+        """Classify labelled images with two models, of which the second need not be published.
+
+        Args:
+            first: the one that is there.
+            second: the one that may take its place.
+            pictures: the images.
+            thumbnails: whether the report is to have small copies of images on which they differ.
+
+        Raises:
+            ModelConflict: another evaluation is under way.
+            InvalidRequest: no image has a class that both know, and two answers.
+        """
+        with self._alone():
+            one, other = (Side(Classes(model.spec.labels), self.classify(model)) for model in (first, second))
+            limits = self._limits if thumbnails else None
+            yield from Comparer(one, other, self.threads, limits).compare(pictures)
 
     def tune(self, model: LoadedModel, pictures: Sequence[Picture]) -> Generator[Step, None, None]:
         """Try plausible preprocessings of a model on images.
@@ -63,32 +111,33 @@ class Evaluations:
             InvalidRequest: no image can be used.
         """
         with self._alone():
-            tuner = Tuner(model.spec, model.scores, self._limits, self._threads)
+            tuner = Tuner(model.spec, model.scores, self._limits, self.threads)
             yield from tuner.tune(pictures)
 
-    def _classify(self, model: LoadedModel) -> Classify:
-        version = model.version
-        options = Options(top_k=TOP, model=version.name, version=version.version, fresh=True, exact=True)
+    def classify(self, model: LoadedModel) -> Classify:
+        """What classifies an image with a model, which need not be live, or even published."""
+        options = Options(fresh=True, exact=True, scores=True)
 
         def classify(data: bytes) -> Answer:
-            outcome = self._patiently(data, options)
+            outcome = self._patiently(data, options, model)
             result = outcome.results[0]
             if isinstance(result, PredictorError):
                 raise result
             phases = outcome.phases.seconds
             work = sum(seconds for phase, seconds in phases.items() if phase != "queue")
-            return Answer(result.ranked, work)
+            assert result.scores is not None  # noqa: S101 - they were asked for
+            return Answer.of(result.scores, model.spec, work)
 
         return classify
 
-    def _patiently(self, data: bytes, options: Options) -> Outcome:
+    def _patiently(self, data: bytes, options: Options, model: LoadedModel) -> Outcome:
         """Let the requests of others go first where too many are waiting."""
         for _ in range(_TRIES):
             try:
-                return self._engine.predict([EncodedImage(data)], options)
+                return self._engine.predict([EncodedImage(data)], options, model=model)
             except Overloaded:
                 time.sleep(_PAUSE_SECONDS)
-        return self._engine.predict([EncodedImage(data)], options)
+        return self._engine.predict([EncodedImage(data)], options, model=model)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

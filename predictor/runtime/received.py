@@ -8,10 +8,10 @@ from pathlib import Path
 from predictor.archives import shown
 from predictor.checking.report import SERVED, Report
 from predictor.discovery.configs import native
-from predictor.store.manifest import LABELS, MODEL, ORIGINAL, PREPROCESSING
+from predictor.store.manifest import CALIBRATION, LABELS, MODEL, ORIGINAL, PREPROCESSING
 from predictor.store.registry import ModelVersion
 
-_USES = {MODEL: "model", LABELS: "labels", PREPROCESSING: "preprocessing"}
+_USES = {MODEL: "model", LABELS: "labels", PREPROCESSING: "preprocessing", CALIBRATION: "calibration"}
 _NOT = "not used"
 _LISTED = 100
 
@@ -26,6 +26,7 @@ class Received:
         by: the address that it came from.
         data: the names in the folder of those that may hold weights, by their paths from the model's folder.
         unused: the uploader's paths for what was not kept.
+        force: whether it is published although it gets too few golden images right.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Received:
     by: str | None
     data: Mapping[str, str] = field(default_factory=dict)
     unused: Sequence[str] = ()
+    force: bool = False
 
     def uses(self, weights: Collection[str]) -> list[dict[str, str]]:
         """What each file was used for, as the report says it.
@@ -70,20 +72,42 @@ def kept(folder: Path, received: Received, report: Report) -> dict[str, str]:
     return files
 
 
-def revised(base: ModelVersion, text: str, folder: Path, by: str | None) -> Received:
-    """Lay a version's files into a folder, with another preprocessing."""
+@dataclass(frozen=True)
+class Revision:
+    """How a version is to differ from another one.
+
+    Attributes:
+        file: `PREPROCESSING` or `CALIBRATION`, the file that is replaced. A calibration is lost with another
+            preprocessing, which changes the scores.
+        text: its new content.
+        by: the address that it came from.
+        force: as in `Received`.
+    """
+
+    file: str
+    text: str
+    by: str | None
+    force: bool = False
+
+
+def revised(base: ModelVersion, revision: Revision, folder: Path) -> Received:
+    """Lay a version's files into a folder, with one of them replaced."""
     names, data, known = {MODEL: base.path.name}, dict[str, str](), base.manifest
     original = base.path.with_name(ORIGINAL)
     shutil.copyfile(original if original.exists() else base.path, folder / MODEL)
+    before, text = base.companion(PREPROCESSING), revision.text
     if known is not None:
         names, data = {MODEL: known.model}, known.weights()
         names |= {} if known.labels is None else {LABELS: known.labels}
-        for name in (*data.values(), *(names.keys() & {LABELS})):
+        names |= {} if before is None else {PREPROCESSING: known.preprocessing or "preprocessing.json"}
+        for name in (*data.values(), *(names.keys() & {LABELS, PREPROCESSING})):
             shutil.copyfile(base.path.with_name(name), folder / name)
-    before = base.companion(PREPROCESSING)
-    (folder / PREPROCESSING).write_text(native.continued(text, before), encoding="utf-8")
+    if revision.file == PREPROCESSING:
+        text = native.continued(text, before)
+    (folder / revision.file).write_text(text, encoding="utf-8")
     paths = {name: path for path, name in data.items()}
-    return Received(base.name, {**names, PREPROCESSING: "preprocessing.json", **paths}, by, data)
+    names |= {revision.file: f"{revision.file}.json", **paths}
+    return Received(base.name, names, revision.by, data, force=revision.force)
 
 
 def _some(uses: Sequence[tuple[str, str]]) -> list[dict[str, str]]:

@@ -14,16 +14,18 @@ from predictor.checking.runner import try_model
 from predictor.config import Settings
 from predictor.errors import ModelConflict, ModelNotFound, PredictorError
 from predictor.metrics import Metrics
-from predictor.runtime.received import Received, kept, revised
+from predictor.model.calibration import Calibration
+from predictor.runtime.received import Received, Revision, kept, revised
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import locked, storage_errors
-from predictor.store.manifest import LABELS, MODEL, PREPROCESSING, Manifest, described
+from predictor.store.manifest import CALIBRATION, LABELS, MODEL, PREPROCESSING, Manifest, described
 from predictor.store.publish import Published, Publisher, now
 from predictor.store.registry import ModelVersion
 
 _CHECK_LOCK_SECONDS = 10.0
 
 Try = Callable[[Path, Request], Report]
+Judge = Callable[[ModelVersion, bool], Mapping[str, Any] | None]
 _T = TypeVar("_T")
 
 
@@ -37,7 +39,13 @@ class Uploads:
         metrics: counters.
         try_model: tries a model in a process of its own.
         prepare: called with each version before it is published, while its files lie in a folder of its own.
+
+    Attributes:
+        judge: says of such a version whether it may be published, by raising an error, and what is to be kept
+            of the verdict; its second argument forces it. By default every version may.
     """
+
+    judge: Judge
 
     def __init__(
         self,
@@ -55,6 +63,7 @@ class Uploads:
         self._metrics = metrics
         self._try = try_model
         self._prepare = prepare
+        self.judge = lambda _version, _force: None
         # One check at a time on a machine: each may use a core and much memory.
         self._lock = transactions.registry.data / "check.lock"
 
@@ -79,25 +88,44 @@ class Uploads:
             # What is joined or adapted is compared once it is what would be served.
             if not received.data and (live := self._publisher.unchanged(received.name, uploaded)):
                 return Published(live, unchanged=True)
-            report = self._checked(folder, received)
-            manifest = _described(folder, received, kept(folder, received, report))
-            found = report_json(report) | {"files": received.uses(report.weights)}
-            complete = dataclasses.replace(manifest, report=found)
-            self._prepare(ModelVersion(received.name, 0, folder / MODEL, complete.digest, complete))
-            return self.change(lambda: self._publisher.upload(received.name, folder, complete))
+            candidate = self._checked_version(folder, received)
+            self._prepare(candidate)
+            return self.change(lambda: self._published(folder, candidate, received))
 
-    def revise(self, name: str, version: int | None, text: str, by: str | None) -> Published:
-        """Publish a version that differs from another one in its preprocessing only.
+    def candidate(self, folder: Path, received: Received) -> ModelVersion:
+        """Check a model as an upload is, without publishing it; its files stay in the folder.
+
+        Raises:
+            InvalidModel: the model cannot be served.
+            ModelConflict: it is that of a quarantined version, or too many uploads come at once.
+            NotReady: the machine is too busy to try it.
+        """
+        self._publisher.unchanged(received.name, _described(folder, received, received.files))
+        return self._checked_version(folder, received)
+
+    def revise(
+        self,
+        name: str,
+        version: int | None,
+        text: str,
+        by: str | None,
+        *,
+        file: str = PREPROCESSING,
+        force: bool = False,
+    ) -> Published:
+        """Publish a version that differs from another one in its preprocessing, or in its calibration.
 
         Args:
             name: of the model.
             version: whose files are used; None for the live one.
-            text: the new preprocessing, in any form that may come beside a model.
+            text: the new preprocessing, in any form that may come beside a model, or the new calibration.
             by: the address that it came from.
+            file: `PREPROCESSING` or `CALIBRATION`.
+            force: whether it is published although it gets too few golden images right.
 
         Raises:
             ModelNotFound: there is no such name or version.
-            InvalidModel: its files are damaged, or the preprocessing does not fit them.
+            InvalidModel: its files are damaged, or the new one does not fit them.
         """
         registry = self._transactions.registry
         number = version or registry.name(name).live
@@ -105,12 +133,45 @@ class Uploads:
             raise ModelNotFound("The model has no live version.")
         base = registry.version(name, number)
         base.verify()
-        return self.take(lambda folder: revised(base, text, folder, by))
+        revision = Revision(file, text, by, force)
+        return self.take(lambda folder: revised(base, revision, folder))
+
+    def activate(self, name: str, version: int, *, force: bool = False) -> ModelVersion:
+        """Have another version of a name served, if it may be published.
+
+        Raises:
+            ModelNotFound: there is no such name or version.
+            ModelConflict: it is quarantined.
+            InvalidModel: a worker cannot serve it, or it may not be published.
+        """
+        registry, verdict = self._transactions.registry, None
+        known = registry.name(name)
+        if known.good(version) and version != known.live:
+            verdict = self.judge(registry.version(name, version), force)
+        forced = bool(verdict and verdict["forced"])
+        return self.change(lambda: self._publisher.activate(name, version, forced=forced))
 
     def change(self, change: Callable[[], _T]) -> _T:
         """Make a change of a live version, and count what comes of it."""
         with _counting(self._metrics.swaps):
             return change()
+
+    def _checked_version(self, folder: Path, received: Received) -> ModelVersion:
+        """What could be published of an upload's files, with the report of their check."""
+        report = self._checked(folder, received)
+        manifest = _described(folder, received, kept(folder, received, report))
+        found = report_json(report) | {"files": received.uses(report.weights)}
+        if CALIBRATION in received.files:
+            found["calibration"] = _calibration(folder, found).to_json()
+        complete = dataclasses.replace(manifest, report=found)
+        return ModelVersion(received.name, 0, folder / MODEL, complete.digest, complete)
+
+    def _published(self, folder: Path, candidate: ModelVersion, received: Received) -> Published:
+        manifest = candidate.manifest
+        assert manifest is not None  # noqa: S101 - a candidate has one
+        if (verdict := self.judge(candidate, received.force)) is not None:
+            manifest = dataclasses.replace(manifest, report={**manifest.report, "golden": dict(verdict)})
+        return self._publisher.upload(received.name, folder, manifest)
 
     def _checked(self, folder: Path, received: Received) -> Report:
         """What the check found."""
@@ -140,6 +201,13 @@ class Uploads:
         start = time.perf_counter()
         yield
         self._metrics.observe_step(step, time.perf_counter() - start)
+
+
+def _calibration(folder: Path, report: Mapping[str, Any]) -> Calibration:
+    """The calibration among the files of an upload, which must fit what the check found out."""
+    independent = not report["binary"] and (report["multi_label"] or report["activation"] == "sigmoid")
+    text = (folder / CALIBRATION).read_text(encoding="utf-8")
+    return Calibration.parse(text, int(report["classes"]), independent=independent)
 
 
 def _described(folder: Path, received: Received, files: Mapping[str, str]) -> Manifest:

@@ -37,9 +37,11 @@ from predictor.metrics import Metrics, exporter
 from predictor.model.device import Device, memory
 from predictor.model.session import Stop, load
 from predictor.runtime.evaluations import Evaluations
+from predictor.runtime.golden import Gate
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
+from predictor.store.golden import GoldenSets
 from predictor.store.loading import Loading
 from predictor.store.members import WorkerRecord, WorkerRegistry
 from predictor.store.publish import Publisher
@@ -65,6 +67,7 @@ class Worker:
         uploads: takes uploads.
         evaluations: says how well models do.
         explainer: says why a model answers what it does.
+        gate: judges versions by golden images before they serve.
         live: the models that serve.
         device: where models run; None until one could be chosen.
     """
@@ -96,12 +99,14 @@ class Worker:
         self.engine = self._engine()
         self.explainer = Explainer(settings, self.engine, FeatureMaps(self._folder, self._watch))
         self.evaluations = Evaluations(settings, self.engine, settings.data / "evaluation.lock")
+        self.gate = Gate(GoldenSets(settings.data), self.evaluations, self.load)
+        self.uploads.judge = self.gate.judge
         self._start()
 
     def _engine(self) -> Engine:
         settings = self.settings
         fetcher = _fetcher(settings)
-        self._model_cache = ModelCache(self._load)
+        self._model_cache = ModelCache(self.load)
         return Engine(settings, self.cache, self.metrics, fetcher, live=self.live, other=self._other)
 
     def _start(self) -> None:
@@ -144,7 +149,7 @@ class Worker:
         with suppress(PredictorError):
             for name, number in self.registry.read().live().items():
                 self._share(self.registry.at(name, number))
-        self._follower = Follower(self.transactions, self.publisher, record, self.live, self._load)
+        self._follower = Follower(self.transactions, self.publisher, record, self.live, self.load)
         self._follower.start()
         for model in self.live.serving.values():
             version = model.version
@@ -197,7 +202,8 @@ class Worker:
         if self._loader is not None:
             self._loader.share_weights(version)
 
-    def _load(self, version: ModelVersion) -> LoadedModel:
+    def load(self, version: ModelVersion) -> LoadedModel:
+        """Load a version, or a candidate to be one, on this worker's device."""
         if self._loader is None:
             raise NotReady("The service is still starting; try again.")
         return self._loader.load(version)

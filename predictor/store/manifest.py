@@ -13,6 +13,8 @@ from predictor.store.files import atomic_write
 
 MODEL, LABELS, PREPROCESSING = "model.onnx", "labels", "preprocessing"
 """The files of a version, beside which files with weights may lie."""
+CALIBRATION = "calibration"
+"""The file with the temperatures and thresholds of a version, if it has any."""
 ORIGINAL = "original.onnx"
 """The model as it was uploaded, where another graph is served in its place."""
 DATA = "data-"
@@ -44,6 +46,11 @@ class Manifest:
     created: str
     by: str | None
     report: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def forced(self) -> bool:
+        """Whether it was published although it gets too few golden images right."""
+        return bool((self.report.get("golden") or {}).get("forced"))
 
     def weights(self) -> dict[str, str]:
         """Names of the files with weights that lie beside the model, by the names that it knows them by."""

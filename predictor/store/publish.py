@@ -79,15 +79,16 @@ class Publisher:
                 manifest.write(folder)
                 move_folder(folder, target)
                 added = dataclasses.replace(known, last=version, versions=(*known.versions, version))
-                self._transactions.commit(state, name, added.switched(version, _event("upload", version)))
+                event = _event("upload", version, forced=manifest.forced)
+                self._transactions.commit(state, name, added.switched(version, event))
             except BaseException:
                 remove(target)
                 raise
             self._retain(name)
             return Published(self._registry.at(name, version))
 
-    def activate(self, name: str, version: int) -> ModelVersion:
-        """Have another version of a name served.
+    def activate(self, name: str, version: int, *, forced: bool = False) -> ModelVersion:
+        """Have another version of a name served; `forced` is recorded.
 
         Raises:
             ModelNotFound: there is no such name or version.
@@ -99,7 +100,8 @@ class Publisher:
                 raise ModelConflict(f"Version {version} is quarantined: {known.quarantined[version]}")
             if version != known.live:
                 self._registry.version(name, version).verify()
-                self._transactions.commit(state, name, known.switched(version, _event("activate", version)))
+                event = _event("activate", version, forced=forced)
+                self._transactions.commit(state, name, known.switched(version, event))
         return self._registry.version(name, version)
 
     def rollback(self, name: str) -> ModelVersion:
@@ -156,8 +158,7 @@ class Publisher:
     def quarantine(self, name: str, version: int, why: str) -> None:
         """Keep a bad version from serving again; if it is live, the one before it is put back."""
         with self._transactions.exclusive() as state:
-            # It may have been deleted since it did harm.
-            known = state.names.get(name, Name())
+            known = state.names.get(name, Name())  # it may have been deleted since it did harm
             if not known.good(version) or self._registry.permanent(name, version):
                 return
             log.error("Version %d of %s is quarantined: %s", version, name, why)
@@ -240,8 +241,8 @@ def _present(state: State, name: str, version: int) -> Name:
     return known
 
 
-def _event(action: str, version: int) -> Event:
-    return Event(now(), action, version)
+def _event(action: str, version: int, *, forced: bool = False) -> Event:
+    return Event(now(), f"{action}_forced" if forced else action, version)
 
 
 def now() -> str:

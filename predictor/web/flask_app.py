@@ -143,7 +143,7 @@ def handle_errors(app: Flask) -> None:
 
 def problem_json(error: PredictorError) -> dict[str, Any]:
     """An error as RFC 9457 describes it (`schemas.Problem`)."""
-    return _problem(error.code, error.title, error.status, error.detail)
+    return _problem(error.code, error.title, error.status, error.detail) | error.members
 
 
 def _problem(code: str, title: str, status: int, detail: str) -> dict[str, Any]:

@@ -10,9 +10,14 @@ from predictor.store.registry import DEFAULT
 from predictor.web.schemas import ModelName, ModelRef, Tensor, absent, model_json
 
 
-def _file(description: str) -> Any:
+def file_field(description: str) -> Any:
+    """The type of a file of a form."""
     schema = {"type": "string", "format": "binary", "description": description}
     return Annotated[Any, WithJsonSchema(schema)]
+
+
+FORCE: Any = absent("Make the version live although it gets too few golden images right; this is recorded.")
+"""The option that overrules the gate of golden images."""
 
 
 class UploadRequest(BaseModel):
@@ -25,18 +30,19 @@ class UploadRequest(BaseModel):
         "Which ONNX file is the model, if there are several: its path, or the end of it.",
         max_length=500,
     )
+    force: bool | None = FORCE
 
 
 class UploadForm(UploadRequest):
     """A form with the files of a model: `model`, `files` or both."""
 
-    model: _file("The ONNX file, or a ZIP file of it and what belongs to it.") = None  # type: ignore[valid-type]
-    files: list[_file("A file.")] = Field(  # type: ignore[valid-type]
+    model: file_field("The ONNX file, or a ZIP file of it and what belongs to it.") = None  # type: ignore[valid-type]
+    files: list[file_field("A file.")] = Field(  # type: ignore[valid-type]
         [],
         description="What else belongs to the model: weights, labels, preprocessing, or all of it.",
     )
-    labels: _file("The classes in order of their index, as JSON or text.") = None  # type: ignore[valid-type]
-    preprocessing: _file("The preprocessing: how an image becomes the model's input, as JSON.") = None  # type: ignore[valid-type]
+    labels: file_field("The classes in order of their index, as JSON or text.") = None  # type: ignore[valid-type]
+    preprocessing: file_field("The preprocessing: how an image becomes the model's input, as JSON.") = None  # type: ignore[valid-type]
 
 
 class ActivateRequest(BaseModel):
@@ -45,6 +51,7 @@ class ActivateRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"x-examples": [{"version": 1}]})
 
     version: int = Field(ge=1, description="The version.")
+    force: bool | None = FORCE
 
 
 class RevisionOptions(BaseModel):
@@ -53,6 +60,7 @@ class RevisionOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: int | None = absent("The version whose files are used; by default the live version.", ge=1)
+    force: bool | None = FORCE
 
 
 class RevisionForm(RevisionOptions):
@@ -88,7 +96,7 @@ class FileUse(BaseModel):
     """What a file of an upload was used for."""
 
     name: str = Field(description="The path of the file, as it was sent.")
-    use: Literal["model", "weights", "labels", "preprocessing", "not used"]
+    use: Literal["model", "weights", "labels", "preprocessing", "calibration", "not used"]
 
 
 class Report(BaseModel):
@@ -115,6 +123,13 @@ class Report(BaseModel):
         None, description="Outputs that may hold class scores; `output` in the preprocessing chooses one."
     )
     files: list[FileUse] = Field([], description="What each file of the upload was used for.")
+    calibration: dict[str, Any] | None = Field(
+        None, description="The temperatures and thresholds of the version, as they were sent."
+    )
+    golden: dict[str, Any] | None = Field(
+        None,
+        description="How the version did on the golden images: `right`, `of`, `least`, `forced`, `wrong`.",
+    )
     run_seconds: float | None = Field(None, description="Seconds of a run with one image on the CPU.")
     cuda: OnGpu | None = Field(None, description="The same figures on the GPU, if the workers use one.")
 
@@ -176,7 +191,9 @@ class Event(BaseModel):
     """A change of the live version."""
 
     time: str
-    action: Literal["upload", "activate", "rollback", "quarantine", "load", "unload"]
+    action: Literal[
+        "upload", "activate", "rollback", "quarantine", "load", "unload", "upload_forced", "activate_forced"
+    ] = Field(description="`_forced`: although it got too few golden images right.")
     version: int | None
 
 

@@ -60,7 +60,7 @@ def _upload(models: Blueprint, worker: Worker) -> None:
         """
         require_admin(request, worker.settings)
         published = worker.uploads.take(lambda folder: uploads.receive(request, worker.settings, folder))
-        return _published(worker, published)
+        return published_answer(worker, published)
 
 
 def _show(models: Blueprint, worker: Worker) -> None:
@@ -100,8 +100,7 @@ def _change(models: Blueprint, worker: Worker) -> None:
         """Activate another version."""
         require_admin(request, worker.settings)
         wanted = _requested()
-        publisher = worker.publisher
-        version = worker.uploads.change(lambda: publisher.activate(_name(name), wanted.version))
+        version = worker.uploads.activate(_name(name), wanted.version, force=bool(wanted.force))
         return _changed(worker, version)
 
     @models.post("/models/<name>/rollback")
@@ -140,9 +139,10 @@ def _revise(models: Blueprint, worker: Worker) -> None:
         version, or of the given one, and is checked like any upload.
         """
         require_admin(request, worker.settings)
-        base, text = uploads.revision(request)
-        revised = worker.uploads.revise(_name(name), base, text, by=request.remote_addr)
-        return _published(worker, revised)
+        asked, text = uploads.revision(request, model_schemas.RevisionForm, "preprocessing")
+        force = bool(asked.force)
+        revised = worker.uploads.revise(_name(name), asked.version, text, request.remote_addr, force=force)
+        return published_answer(worker, revised)
 
 
 def _delete(models: Blueprint, worker: Worker) -> None:
@@ -180,6 +180,7 @@ def _delete(models: Blueprint, worker: Worker) -> None:
         require_admin(request, worker.settings)
         wanted = _name(name)
         versions = worker.uploads.change(lambda: worker.publisher.delete_name(wanted))
+        worker.gate.remove(wanted)
         answer = {"status": "success", "name": wanted, "versions": versions}
         return _answer(worker, answer, message=f"The model {wanted} is deleted.")
 
@@ -200,7 +201,8 @@ def _requested() -> model_schemas.ActivateRequest:
     return found
 
 
-def _published(worker: Worker, published: Published) -> Response:
+def published_answer(worker: Worker, published: Published) -> Response:
+    """The answer to what made a version live: JSON for a script, the page for a browser."""
     uploaded = model_schemas.uploaded_json(published, worker.report(published.version))
     return _answer(worker, uploaded, uploaded=uploaded)
 

@@ -32,7 +32,7 @@ class Options(BaseModel):
     # Without `default` in the document: some generators take a field that has one for required.
     top_k: int | None = absent("Maximum number of classes in the answer; by default 5.", ge=1, le=1_000_000)
     threshold: float | None = absent(
-        "Leave out classes with a lower confidence.", ge=0, le=1, allow_inf_nan=False
+        "Leave out less confident classes; by default as the version says.", ge=0, le=1, allow_inf_nan=False
     )
     model: ModelName | None = absent(f"The model's name; by default `{DEFAULT}`.")
     version: int | None = absent("The model's version; by default the live version.", ge=1)
@@ -83,12 +83,16 @@ class FileRequest(Options):
     image: Annotated[list[Any], _FILES] = Field(default=[])
 
 
+_Raw = Annotated[float | None, Field(description="The confidence before calibration, if there is one.")]
+
+
 class Score(BaseModel):
     """One class with its confidence."""
 
     label: str = Field(description="The name of the class.")
     index: int = Field(description="The index of the class in the model's output.")
     confidence: float = Field(description="From 0 to 1.")
+    raw_confidence: _Raw = None
     id: str | None = Field(None, description="The class's identifier in its data set, such as a synset.")
     synonyms: list[str] | None = Field(None, description="Other names of the class.")
 
@@ -122,9 +126,7 @@ class Debug(BaseModel):
     """Details of how an answer was computed."""
 
     preprocessing: dict[str, Any] = Field(description="The preprocessing that was applied.")
-    activation: str = Field(
-        description="Activation that was applied to the scores: none, softmax or sigmoid."
-    )
+    activation: str = Field(description="Activation applied to the scores: none, softmax or sigmoid.")
     reasons: dict[str, str] = Field(description="The reason for each choice.")
     warnings: list[str]
     input: SeenInput
@@ -146,19 +148,17 @@ class Answer(BaseModel):
     confidence: float | None = Field(
         description="The confidence of the first prediction; null if `predictions` is empty."
     )
+    raw_confidence: _Raw = None
     predictions: list[Score] = Field(description="The most confident class first.")
     model: ModelRef
     cached: bool = Field(description="Whether the answer came from the cache.")
     abstained: bool | None = Field(
-        None, description="Whether all classes are below `threshold`; only if that was given."
+        None, description="Whether all classes are below the threshold; only if there is one."
     )
     multi_label: bool | None = Field(
-        None,
-        description="True where the confidences are independent, so that any number of classes may apply.",
+        None, description="True where confidences are independent: any number of classes may apply."
     )
-    debug: Debug | None = Field(
-        None, description="Details of the computation, if the request asked for them."
-    )
+    debug: Debug | None = Field(None, description="Details of the computation, if requested.")
 
 
 class Problem(BaseModel):

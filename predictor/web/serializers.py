@@ -10,6 +10,7 @@ from predictor.errors import InvalidModel, ModelNotFound
 from predictor.image.preview import png
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import Prediction, Trace
+from predictor.model.calibration import Calibration
 from predictor.model.scores import described
 from predictor.model.spec import ModelSpec
 from predictor.runtime.worker import Worker
@@ -27,10 +28,10 @@ def answer_json(
         prediction: what was predicted.
         model: what predicted it.
         name: the name of the image's file, if it has one.
-        threshold: the confidence that a class needs to be named; None for any.
+        threshold: the confidence that a class needs to be named; None for the version's own, if it has any.
     """
-    ranked = [one for one in prediction.ranked if threshold is None or one[1] >= threshold]
-    scores = described(ranked, prediction.labels)
+    calibration = model.spec.calibration
+    scores = _named(prediction, calibration, threshold)
     answer: dict[str, Any] = {
         "predicted_label": scores[0]["label"] if scores else None,
         "confidence": scores[0]["confidence"] if scores else None,
@@ -38,13 +39,29 @@ def answer_json(
         "model": schemas.model_json(model.version),
         "cached": prediction.cached,
     }
-    if threshold is not None:
+    if calibration is not None:
+        answer["raw_confidence"] = scores[0]["raw_confidence"] if scores else None
+    if threshold is not None or (calibration is not None and calibration.thresholds):
         answer["abstained"] = not scores
     if model.spec.multi_label:
         answer["multi_label"] = True
     if prediction.trace is not None:
         answer["debug"] = _debug_json(prediction.trace, model.spec)
     return named(answer, name)
+
+
+def _named(
+    prediction: Prediction, calibration: Calibration | None, threshold: float | None
+) -> list[dict[str, Any]]:
+    """The classes that are confident enough, with their confidences before calibration if there is one."""
+    scores = described(prediction.ranked, prediction.labels)
+    for score, raw in zip(scores, prediction.raw, strict=False):
+        score["raw_confidence"] = raw
+    if threshold is not None:
+        return [score for score in scores if score["confidence"] >= threshold]
+    if calibration is None or not calibration.thresholds:
+        return scores
+    return [score for score in scores if score["confidence"] >= calibration.threshold(score["index"])]
 
 
 def named(result: dict[str, Any], name: str | None) -> dict[str, Any]:
@@ -66,6 +83,7 @@ def _debug_json(trace: Trace, spec: ModelSpec) -> dict[str, Any]:
             "mean": float(tensor.mean()),
             "png": f"data:image/png;base64,{picture}",
         },
+        **({} if spec.calibration is None else {"calibration": spec.calibration.to_json()}),
         "phases": {phase: round(1000 * seconds, 3) for phase, seconds in trace.phases.seconds.items()},
     }
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from flask import Request
@@ -14,6 +15,7 @@ from predictor.importing.bundle import COMPANION_BYTES, Bundle, recognise
 from predictor.importing.unpacking import MAX_FILES, Sent, unpacked
 from predictor.runtime.received import Received
 from predictor.store.manifest import DATA, LABELS, MODEL, PREPROCESSING
+from predictor.store.registry import DEFAULT
 from predictor.web import field_faults, forms, model_schemas, schemas
 
 _COMPANIONS = {"labels": LABELS, "preprocessing": PREPROCESSING}
@@ -44,31 +46,54 @@ def receive(request: Request, settings: Settings, folder: Path) -> Received:
         field="model",
     )
     body: model_schemas.UploadRequest = schemas.check(model_schemas.UploadRequest, fields, strict=False)
+    received = placed(parts, folder, settings, file=body.file)
+    return replace(received, name=body.name, by=request.remote_addr, force=bool(body.force))
+
+
+def placed(
+    parts: Sequence[forms.ReceivedFile], folder: Path, settings: Settings, *, file: str | None = None
+) -> Received:
+    """Lay the files of a form into a folder, under names of our own: those of a version of `default`.
+
+    Args:
+        parts: files of the fields model, files, labels and preprocessing.
+        folder: where they are to lie.
+        settings: limits.
+        file: which ONNX file of several is the model.
+
+    Raises:
+        InvalidRequest, InvalidModel, ModelTooLarge: as `receive`.
+    """
     sent, given = _sent(parts)
     model = next((one.name for one in sent if one.model and not one.is_archive()), None)
     files = unpacked(sent, folder, settings.max_model_bytes)
-    bundle = recognise(files, model=model, file=_relative(body.file or "") or None, given=given.keys())
+    bundle = recognise(files, model=model, file=_relative(file or "") or None, given=given.keys())
     named, data = _placed(folder, files, bundle, given)
-    return Received(body.name, named, request.remote_addr, data, bundle.unused)
+    return Received(DEFAULT, named, None, data, bundle.unused)
 
 
-def revision(request: Request) -> tuple[int | None, str]:
-    """The version that is to be revised, None for the live one, and the text of its new preprocessing.
+def revision(
+    request: Request, form: type[model_schemas.RevisionOptions], field: str
+) -> tuple[model_schemas.RevisionOptions, str]:
+    """What a version is to be revised by: the options, and the text of its new file.
+
+    Args:
+        request: what comes.
+        form: the page's form.
+        field: the name of the field in it that has the text.
 
     Raises:
         InvalidRequest: the request is not of the documented kind.
     """
     request.max_content_length = COMPANION_BYTES
     if schemas.is_form(request):
-        form: model_schemas.RevisionForm = schemas.check(
-            model_schemas.RevisionForm, dict(request.form), strict=False
-        )
-        return form.version, form.preprocessing
+        sent: model_schemas.RevisionOptions = schemas.check(form, dict(request.form), strict=False)
+        return sent, str(getattr(sent, field))
     query: model_schemas.RevisionOptions = schemas.check(
         model_schemas.RevisionOptions, dict(request.args), strict=False
     )
     try:
-        return query.version, request.get_data(cache=False).decode("utf-8-sig")
+        return query, request.get_data(cache=False).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidRequest("The body must be UTF-8 text.") from error
 

@@ -1,5 +1,7 @@
 """A report counts what came of the images."""
 
+from dataclasses import replace
+
 import pytest
 
 from predictor.errors import InvalidRequest
@@ -60,3 +62,61 @@ def test_nothing_of_one_file() -> None:
 
     with pytest.raises(InvalidRequest, match=f"^{problem}$"):
         evaluation([ImageResult("bad.jpg", 3, None, "The image is empty.")], CLASSES, seconds=0.5)
+
+
+def test_images() -> None:
+    """All images are named: the wrong ones first, the most confident first, then the unsure ones."""
+    found = [judged(0, 0), judged(0, 1, sure=0.6), judged(0, 1, sure=0.9), judged(1, 1, sure=0.3)]
+    found = [replace(one, name=f"{number}.jpg") for number, one in enumerate(found)]
+
+    images = evaluation(found, CLASSES, seconds=1.0)["images"]
+
+    assert [(one["file"], one["outcome"]) for one in images] == [
+        ("2.jpg", "wrong"),
+        ("1.jpg", "wrong"),
+        ("3.jpg", "unsure"),
+        ("0.jpg", "right"),
+    ]
+    assert images[0]["truth"] == {"index": 0, "label": "class 0"}
+    assert (images[0]["predicted"]["label"], images[0]["confidence"]) == ("class 1", 0.9)
+
+
+def test_matrix() -> None:
+    """The matrix has each pair of classes that occurs, and each class has precision, recall and F1."""
+    found = [judged(0, 0), judged(0, 0), judged(0, 2), judged(2, 2)]
+
+    report = evaluation(found, CLASSES, seconds=1.0)
+
+    assert [one["index"] for one in report["matrix"]["classes"]] == [0, 2]
+    assert report["matrix"]["counts"] == [[2, 1], [0, 1]]
+    assert report["matrix"]["entries"] == [[0, 0, 2], [0, 2, 1], [2, 2, 1]]
+    figures = {one["index"]: (one["precision"], one["recall"], one["f1"]) for one in report["classes"]}
+    assert figures == {
+        0: (1.0, pytest.approx(2 / 3), pytest.approx(0.8)),
+        2: (0.5, 1.0, pytest.approx(2 / 3)),
+    }
+    assert report["f1"]["macro"] == pytest.approx((0.8 + 2 / 3) / 2)
+
+
+def test_large_matrix() -> None:
+    """With more classes than can be plotted, the matrix has its entries only."""
+    classes = Classes(numbered(60))
+
+    matrix = evaluation([judged(index, index) for index in range(60)], classes, seconds=1.0)["matrix"]
+
+    assert (matrix["counts"], len(matrix["entries"])) == (None, 60)
+
+
+def test_independent_classes() -> None:
+    """Where classes are independent, all that reach their threshold are predicted, and there is no matrix."""
+    answer = Answer([(0, 0.9), (1, 0.7), (2, 0.1)], 0.02, named=frozenset({0, 1}))
+    found = [ImageResult("a.jpg", 0, answer, also=(2,))]
+
+    report = evaluation(found, CLASSES, seconds=1.0)
+
+    assert report["matrix"] is None
+    assert {one["index"]: (one["pictures"], one["recall"]) for one in report["classes"]} == {
+        0: (1, 1.0),
+        2: (1, 0.0),
+    }
+    assert (report["top1"]["hits"], report["images"][0]["truths"][1]["index"]) == (1, 2)

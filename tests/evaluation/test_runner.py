@@ -4,11 +4,14 @@ import threading
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from predictor.config import Settings
 from predictor.errors import InvalidImage
 from predictor.evaluation.images import Picture
 from predictor.evaluation.runner import Answer, classify_all, parallel_map
 from predictor.evaluation.tables import Classes
+from predictor.image.decode import Limits
 from predictor.model.labels import Label
 from tests.patience import PATIENCE
 
@@ -41,7 +44,47 @@ def test_judged() -> None:
         ("d", None, "Nothing says its class."),
         ("e", None, "No image."),
     ]
-    assert [one.answer.ranked[0][0] if one.answer else None for one in found] == [0, 1, None, 1, None]
+    # What has no class is not even run.
+    assert [one.answer.ranked[0][0] if one.answer else None for one in found] == [0, None, None, None, None]
+
+
+def test_several_classes() -> None:
+    """An image to which several classes apply is right with each of them, and unknown if one is unknown."""
+    pictures = [
+        Picture("a", ("cat",), lambda: b"\1", also=(("dog",),)),
+        Picture("b", ("cat|dog",), lambda: b"\1"),
+        Picture("c", ("cat; lion",), lambda: b"\1"),
+        Picture("d", ("cat",), lambda: b"\1", also=(("lion",),)),
+        Picture("e", ("cat",), lambda: b"\1"),
+    ]
+
+    found = list(classify_all(pictures, CLASSES, classify, threads=3))
+
+    assert [one.truths for one in found] == [(0, 1), (0, 1), (), (), (0,)]
+    assert [one.right for one in found] == [True, True, False, False, False]
+
+
+def test_thumbnails(cat: Path) -> None:
+    """Wrong and unsure images have a small copy if copies are wanted."""
+    data = cat.read_bytes()
+    pictures = [Picture("right", ("cat",), lambda: data), Picture("wrong", ("dog",), lambda: data)]
+
+    def answer(_: bytes) -> Answer:
+        return Answer([(0, 0.9), (1, 0.1)], 0.01)
+
+    limits = Limits.of(Settings())
+    found = list(classify_all(pictures, CLASSES, answer, 1, limits))
+    plain = list(classify_all(pictures, CLASSES, answer, 1))
+    unsure = list(classify_all(pictures[:1], CLASSES, lambda _: Answer([(0, 0.4)], 0.01), 1, limits))
+
+    assert [one.thumbnail is not None for one in (*found, *plain, *unsure)] == [
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert str(found[1].thumbnail).startswith("data:image/jpeg;base64,")
 
 
 def test_order_and_width() -> None:

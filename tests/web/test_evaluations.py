@@ -259,13 +259,63 @@ def test_refused(
 
 def test_refused_in_lines(client: FlaskClient) -> None:
     """What forbids the evaluation at its end is said by the last line."""
-    pictures = [(io.BytesIO(picture((1, 2, 3))), f"a/{name}/1.png") for name in ("sky", "sea")]
+    cut = picture((1, 2, 3))[:60]
+    pictures = [(io.BytesIO(cut), f"a/{name}/1.png") for name in ("red", "green")]
 
     with send(client, "/evaluate", pictures, LINES) as response:
         lines = response.get_data(as_text=True).splitlines()
 
     assert json.loads(lines[-1])["error"]["code"] == "invalid_request"
     assert left(client) == []
+
+
+def test_unknown_labels(client: FlaskClient) -> None:
+    """Labels that the model does not have are noticed before anything runs, and its classes are named."""
+    strange = {f"sea/{number}.png": picture((1, 2, 3)) for number in range(2)}
+
+    with send(client, "/evaluate", archive(strange), LINES) as response:
+        lines = [json.loads(line) for line in response.get_data(as_text=True).splitlines()]
+
+    assert lines[0] == {
+        "notice": "The labels of 2 images are not classes of the model: sea (2). "
+        "The classes of the model: red, green, blue."
+    }
+    assert lines[-1]["report"]["notice"] == lines[0]["notice"]
+    assert (lines[-1]["report"]["pictures"], lines[-1]["report"]["left_out"]) == (3, 2)
+
+
+@pytest.mark.parametrize("path", ["/evaluate", "/compare"])
+def test_no_known_label(client: FlaskClient, path: str) -> None:
+    """If the model has none of the labels, nothing runs, and the answer names the classes that it has."""
+    strange = [(io.BytesIO(picture((1, 2, 3))), f"a/{name}/1.png") for name in ("sky", "sea")]
+    fields = {"other_version": "1"} if path == "/compare" else {}
+
+    refused = send(client, path, strange, LINES, **fields)
+
+    assert refused.status_code == 400
+    assert "The classes of the model: red, green, blue." in refused.get_json()["detail"]
+
+
+def test_csv(client: FlaskClient) -> None:
+    """Asked for CSV, the answer has a line for each image."""
+    response = send(client, "/evaluate", archive(), {"Accept": "text/csv"})
+
+    lines = response.get_data(as_text=True).splitlines()
+    assert response.mimetype == "text/csv"
+    assert lines[0] == "file,truth,truth_index,predicted,predicted_index,confidence,outcome"
+    assert sorted(line.split(",")[0] for line in lines[1:]) == ["blue/1.png", "green/1.png", "red/1.png"]
+
+
+def test_images(client: FlaskClient) -> None:
+    """Wrong images are named, and a report that is looked at has small copies of them."""
+    report = send(client, "/evaluate", archive()).get_json()
+    lines = send(client, "/evaluate", archive(), {"Accept": "application/x-ndjson, text/html;q=0.5"})
+
+    assert [one["outcome"] for one in report["images"]] == ["wrong", "wrong", "right"]
+    assert not any("thumbnail" in one for one in report["images"])
+    last = json.loads(lines.get_data(as_text=True).splitlines()[-1])
+    assert last["html"].count("<img") == 2
+    assert all("thumbnail" in one for one in last["report"]["images"][:2])
 
 
 def test_one_at_a_time(client: FlaskClient) -> None:

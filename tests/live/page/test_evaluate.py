@@ -64,19 +64,30 @@ def archive() -> FilePayload:
 
 
 def test_evaluate(evaluate: Page) -> None:
-    """An archive gives accuracy, plots and confusions, labels are text, and the report can be saved."""
+    """An archive gives figures, charts and wrong images, labels are text, and the report can be saved."""
     evaluate.set_input_files("#archive", archive())
     evaluate.select_option("#model", "colours")
     evaluate.get_by_role("button", name="Evaluate", exact=True).click()
 
     outcome = evaluate.locator("#outcome")
     expect(outcome.locator(".figure").first).to_contain_text("33.3 %")
-    expect(outcome.locator("svg")).to_have_count(2)
-    expect(outcome.locator("td", has_text="<b>green</b>").first).to_be_visible()
+    expect(outcome.locator("svg")).to_have_count(3)
+    rows = outcome.locator("#bad-images tbody tr")
+    expect(rows).to_have_count(4)
+    expect(rows.filter(has_text="<b>green</b>").first).to_be_visible()
+    assert rows.locator("img").first.evaluate("image => image.naturalWidth") > 0
+    heading = outcome.locator("#bad-images th", has_text="File")
+    for order, first in (("ascending", "1/0.png"), ("descending", "2/1.png")):
+        heading.get_by_role("button").click()
+        expect(heading).to_have_attribute("aria-sort", order)
+        expect(rows.first).to_contain_text(first)
     with evaluate.expect_download() as download:
         evaluate.click("#save-json")
     report = json.loads(Path(download.value.path()).read_text())
     assert (report["top1"]["hits"], report["pictures"]) == (2, 6)
+    with evaluate.expect_download() as download:
+        evaluate.click("#save-csv")
+    assert len(Path(download.value.path()).read_text().splitlines()) == 7
     with evaluate.expect_download() as download:
         evaluate.click("#save-html")
     assert "33.3 %" in Path(download.value.path()).read_text()
@@ -105,6 +116,43 @@ def test_folder_tune_publish(evaluate: Page, own: Service, tmp_path: Path) -> No
     chosen.get_by_role("button", name="Use this").click()
     expect(chosen).to_contain_text(f"Live: version {before + 1}")
     assert own.get("/models/colours").json()["live"] == before + 1
+
+
+def test_wrong_labels(evaluate: Page) -> None:
+    """Labels that the model does not have are noticed on the page, with the classes that it has."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as written:
+        for name, content in (*pictures().items(), ("lion/1.png", pictures()["0/0.png"])):
+            written.writestr(name, content)
+    evaluate.set_input_files("#archive", archive() | {"buffer": out.getvalue()})
+    evaluate.select_option("#model", "colours")
+
+    evaluate.get_by_role("button", name="Evaluate", exact=True).click()
+
+    expect(evaluate.locator("#outcome .notice")).to_contain_text("lion (1)")
+    expect(evaluate.locator("#outcome .notice")).to_contain_text("red, <b>green</b>, blue")
+
+
+def test_gate_and_comparison(evaluate: Page, own: Service) -> None:
+    """Golden images are kept and deleted, and a candidate is compared with the live version."""
+    evaluate.set_input_files("#golden-archive", archive())
+    evaluate.select_option("#golden-model", "colours")
+    evaluate.get_by_role("button", name="Keep these").click()
+    expect(evaluate.locator("#outcome")).to_contain_text("6 are kept for colours; 2 must be right.")
+
+    evaluate.set_input_files("#compare-archive", archive())
+    evaluate.select_option("#compare-model", "colours")
+    other = classifier(LABELS, winner=2, metadata=True)
+    evaluate.set_input_files(
+        "#candidate", {"name": "new.onnx", "mimeType": "application/octet-stream", "buffer": other}
+    )
+    evaluate.get_by_role("button", name="Compare").click()
+    expect(evaluate.locator("#outcome h2")).to_contain_text("and new.onnx")
+    expect(evaluate.locator("#outcome")).to_contain_text("McNemar")
+    assert own.get("/models/colours/golden").json()["least"] == 2
+
+    evaluate.get_by_role("button", name="Delete those kept").click()
+    expect(evaluate.locator("#outcome")).to_contain_text("None are kept for colours.")
 
 
 def test_refusals(evaluate: Page) -> None:

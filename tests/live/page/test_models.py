@@ -197,7 +197,7 @@ def test_keyboard(models: Page) -> None:
     """Every control is reached in order and has a name."""
     names = []
     models.locator("#model-file").focus()
-    for _ in range(7):
+    for _ in range(8):
         names.append(
             models.evaluate(
                 "document.activeElement.labels?.[0]?.innerText ?? document.activeElement.innerText"
@@ -205,7 +205,7 @@ def test_keyboard(models: Page) -> None:
         )
         models.keyboard.press("Tab")
 
-    first = ["Model", "or", "Labels", "Preprocessing", "Which", "Name", "Upload"]
+    first = ["Model", "or", "Labels", "Preprocessing", "Which", "Name", "Make", "Upload"]
     assert [name.split()[0] for name in names] == first
 
 

@@ -1,0 +1,170 @@
+"""Two models on the same labelled images, step by step, from the labels to the report."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from predictor.archives import shown
+from predictor.errors import InvalidRequest
+from predictor.evaluation.comparison import Pairs, expected_calibration_error
+from predictor.evaluation.evaluator import unknown_labels
+from predictor.evaluation.images import Picture
+from predictor.evaluation.measures import Share, milliseconds
+from predictor.evaluation.runner import (
+    Answer,
+    Classify,
+    ImageResult,
+    Notice,
+    Progress,
+    Thumbnails,
+    classified,
+    parallel_map,
+)
+from predictor.evaluation.tables import Classes
+from predictor.image.decode import Limits
+from predictor.model.labels import Label
+
+_MAX_PROBLEMS = 100
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two models.
+
+    Attributes:
+        classes: its classes.
+        classify: classifies an image; called from several threads.
+    """
+
+    classes: Classes
+    classify: Classify
+
+    def label(self, answer: Answer) -> Label:
+        """The predicted class."""
+        return self.classes.labels[answer.ranked[0][0]]
+
+
+@dataclass(frozen=True)
+class _Both:
+    """What came of an image with both models."""
+
+    first: ImageResult
+    second: ImageResult
+    thumbnail: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        return self.first.problem or self.second.problem
+
+
+@dataclass(frozen=True)
+class Comparer:
+    """Compares two models.
+
+    Attributes:
+        first: the one that is there.
+        second: the one that may take its place.
+        threads: images that are worked on at a time.
+        limits: of images, if small copies of those on which the models differ are wanted.
+    """
+
+    first: Side
+    second: Side
+    threads: int
+    limits: Limits | None = None
+
+    def compare(self, pictures: Sequence[Picture]) -> Iterator[Notice | Progress | dict[str, Any]]:
+        """Classify labelled images with both, each image with one after the other.
+
+        Args:
+            pictures: at least one.
+
+        Yields:
+            What is noticed before anything runs, the progress, and at last the report as JSON.
+
+        Raises:
+            InvalidRequest: no image has a class that both know, and two answers.
+        """
+        for side in (self.first, self.second):
+            if notice := unknown_labels(pictures, side.classes):
+                yield Notice(notice)
+        thumbnails, found = Thumbnails(self.limits), list[_Both]()
+        for one in parallel_map(lambda picture: self._both(picture, thumbnails), pictures, self.threads):
+            found.append(one)
+            yield Progress(len(found), len(pictures))
+        yield self._report(found)
+
+    def _both(self, picture: Picture, thumbnails: Thumbnails) -> _Both:
+        first, data = classified(picture, self.first.classes, self.first.classify)
+        if first.answer is None:
+            return _Both(first, first)
+        second, _ = classified(replace(picture, read=lambda: data), self.second.classes, self.second.classify)
+        both = _Both(first, second)
+        return replace(both, thumbnail=thumbnails.of(data)) if self._differ(both) else both
+
+    def _differ(self, both: _Both) -> bool:
+        """Whether the models predict different classes; by name, for an index means what its model says."""
+        first, second = both.first.answer, both.second.answer
+        if first is None or second is None:
+            return False
+        one, other = self.first.label(first), self.second.label(second)
+        if one.id is not None and other.id is not None:
+            return one.id != other.id
+        return Classes((one,)).find((other.name,)) is None
+
+    def _report(self, found: Sequence[_Both]) -> dict[str, Any]:
+        judged = [one for one in found if one.first.answer is not None and one.second.answer is not None]
+        if not judged:
+            problem = next((one for one in found if one.problem), None)
+            why = "" if problem is None else f" The first is {shown(problem.first.name)}: {problem.problem}"
+            raise InvalidRequest(f"None of the {len(found)} files could be compared.{why}")
+        hits = [one.first.right for one in judged], [one.second.right for one in judged]
+        differing = [one for one in judged if self._differ(one)]
+        problems = [{"file": one.first.name, "problem": one.problem} for one in found if one.problem]
+        return {
+            "pictures": len(judged),
+            "top1": [Share(sum(right), len(right)).to_json() for right in hits],
+            **Pairs.of(*hits).to_json(),
+            "agreement": Share(len(judged) - len(differing), len(judged)).to_json(),
+            "calibration_error": [
+                expected_calibration_error(_confidences(results), right)
+                for results, right in zip(_sides(judged), hits, strict=True)
+            ],
+            "latency": [milliseconds(_seconds(results)) for results in _sides(judged)],
+            "images": [self._image(one) for one in sorted(differing, key=_place)],
+            "left_out": len(found) - len(judged),
+            "problems": problems[:_MAX_PROBLEMS],
+        }
+
+    def _image(self, both: _Both) -> dict[str, Any]:
+        """An image on which the models differ, as JSON."""
+        sides = zip((self.first, self.second), (both.first, both.second), strict=True)
+        answers = [
+            {
+                "label": side.label(result.answer).name,
+                "confidence": result.answer.ranked[0][1],
+                "right": result.right,
+            }
+            for side, result in sides
+            if result.answer is not None
+        ]
+        truth = self.first.classes.labels[both.first.truths[0]].name
+        small = {} if both.thumbnail is None else {"thumbnail": both.thumbnail}
+        return {"file": both.first.name, "truth": truth, "answers": answers, **small}
+
+
+def _sides(judged: Sequence[_Both]) -> tuple[list[ImageResult], list[ImageResult]]:
+    return [one.first for one in judged], [one.second for one in judged]
+
+
+def _confidences(results: Sequence[ImageResult]) -> list[float]:
+    return [one.answer.ranked[0][1] for one in results if one.answer is not None]
+
+
+def _seconds(results: Sequence[ImageResult]) -> list[float]:
+    return [one.answer.seconds for one in results if one.answer is not None]
+
+
+def _place(one: _Both) -> int:
+    """First those that only the first gets right, then those that only the second does, then the others."""
+    return {(True, False): 0, (False, True): 1}.get((one.first.right, one.second.right), 2)

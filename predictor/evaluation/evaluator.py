@@ -1,0 +1,143 @@
+"""The evaluation of a model on labelled images, step by step, from their labels to the report."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from predictor.archives import shown
+from predictor.errors import InvalidRequest
+from predictor.evaluation import calibration as fitting
+from predictor.evaluation.images import Picture
+from predictor.evaluation.report import evaluation
+from predictor.evaluation.runner import Classify, ImageResult, Notice, Progress, classify_all
+from predictor.evaluation.tables import Classes
+from predictor.image.decode import Limits
+from predictor.model.calibration import Calibration
+from predictor.model.spec import ModelSpec
+
+_SHOWN_CLASSES = 20
+_SHOWN_LABELS = 10
+# Numbers of logits that are kept for the fit of a calibration, 16 MB.
+_MAX_LOGITS = 4_000_000
+# By how much the sum of a softmax in half precision may differ from 1.
+_SHARES = 0.02
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Says how well a model does on labelled images.
+
+    Attributes:
+        classes: the model's classes.
+        classify: classifies an image; called from several threads.
+        threads: images that are worked on at a time.
+        spec: how the model is understood; None where its logits are not known, so that nothing can be fitted.
+        limits: of images, if small copies of those that are wrong or unsure are wanted.
+        precision: the wished one, if thresholds are to be suggested.
+    """
+
+    classes: Classes
+    classify: Classify
+    threads: int
+    spec: ModelSpec | None = None
+    limits: Limits | None = None
+    precision: float | None = None
+
+    def evaluate(self, pictures: Sequence[Picture]) -> Iterator[Notice | Progress | dict[str, Any]]:
+        """Classify labelled images.
+
+        Args:
+            pictures: at least one.
+
+        Yields:
+            What is noticed before anything runs, the progress, and at last the report as JSON.
+
+        Raises:
+            InvalidRequest: no image has both a known class and an answer.
+        """
+        if notice := unknown_labels(pictures, self.classes):
+            yield Notice(notice)
+        start, found = time.perf_counter(), list[ImageResult]()
+        fitted = self._fitted(len(pictures))
+        for one in classify_all(pictures, self.classes, self.classify, self.threads, self.limits):
+            found.append(one if len(found) in fitted else _without_logits(one))
+            yield Progress(len(found), len(pictures))
+        report = evaluation(found, self.classes, time.perf_counter() - start)
+        if self.spec is not None:
+            report["calibration"]["fit"] = self._fit(_labelled(found, self.spec), self.spec)
+        yield report | ({"notice": notice} if notice else {})
+
+    def _fit(self, labelled: fitting.Labelled, spec: ModelSpec) -> dict[str, Any]:
+        """What a calibration would change; scores of no known kind have no logits."""
+        shares = np.exp(labelled.logits).sum(axis=1)
+        excluding = spec.activation == "none" and not spec.independent and not spec.binary
+        if excluding and not np.allclose(shares, 1, atol=_SHARES):
+            return {"problem": "The scores of the model are no probabilities: they have no temperature."}
+        return fitting.report(labelled, spec.calibration or Calibration(), self.precision)
+
+    def _fitted(self, count: int) -> set[int]:
+        """Which of so many images a calibration is fitted and tested on: all, as far as there is room."""
+        most = _MAX_LOGITS // max(1, len(self.classes.labels))
+        return set(np.random.default_rng(0).permutation(count)[:most].tolist())
+
+
+def unknown_labels(pictures: Sequence[Picture], classes: Classes) -> str | None:
+    """A sentence about labels that are no classes of the model; None if there are none.
+
+    Raises:
+        InvalidRequest: no image has a label that is a class.
+    """
+    images = [picture for picture in pictures if not picture.left_out]
+    unlabelled = sum(not picture.said for picture in images)
+    if unlabelled == len(images):
+        raise InvalidRequest(_NO_LABELS)
+    strange = Counter(one.truth[0] for one in images if one.said and not classes.all_of(one.said))
+    if not strange:
+        return None
+    listed = ", ".join(f"{shown(name)} ({count})" for name, count in strange.most_common(_SHOWN_LABELS))
+    rest = len(strange) - _SHOWN_LABELS
+    more = f" and {rest} more" if rest > 0 else ""
+    if unlabelled + strange.total() == len(images):
+        name, _ = strange.most_common(1)[0]
+        others = "" if len(strange) == 1 else f" The labels of the images: {listed}{more}."
+        raise InvalidRequest(f"{shown(name)} is not a class of the model.{others} {_known(classes)}")
+    one = strange.total() == 1
+    which = (
+        "The label of 1 image is not a class"
+        if one
+        else f"The labels of {strange.total()} images are not classes"
+    )
+    return f"{which} of the model: {listed}{more}. {_known(classes)}"
+
+
+_NO_LABELS = (
+    "The images have no labels. Put them into a folder for each class, add a CSV file with the columns file "
+    "and label, or begin each file name with the class."
+)
+
+
+def _known(classes: Classes) -> str:
+    names = [shown(label.name) for label in classes.labels[:_SHOWN_CLASSES]]
+    more = len(classes.labels) - len(names)
+    return f"The classes of the model: {', '.join(names)}{f' and {more} more' if more > 0 else ''}."
+
+
+def _without_logits(one: ImageResult) -> ImageResult:
+    return one if one.answer is None else replace(one, answer=replace(one.answer, logits=None))
+
+
+def _labelled(found: Sequence[ImageResult], spec: ModelSpec) -> fitting.Labelled:
+    """The logits and classes of the images that have both."""
+    rows, applies = [], []
+    for one in found:
+        if one.answer is not None and one.answer.logits is not None:
+            rows.append(one.answer.logits)
+            applies.append(np.isin(np.arange(len(spec.labels)), one.truths))
+    shape = (len(rows), len(spec.labels))
+    return fitting.Labelled(
+        np.array(rows, np.float64).reshape(shape), np.array(applies, bool).reshape(shape), spec.independent
+    )

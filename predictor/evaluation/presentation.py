@@ -1,0 +1,152 @@
+"""Reports of evaluations, rankings and comparisons: as an HTML page, as lines for a terminal, and as CSV."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import jinja2
+
+from predictor.config import shipped
+
+# What a spreadsheet would take for a formula.
+_FORMULA = re.compile(r"^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
+
+_STYLES = ("app.css", "report.css")
+
+
+def html_page(report: dict[str, Any], *, about: str) -> str:
+    """The page of an evaluation or of a ranking.
+
+    Args:
+        report: of an evaluation, a ranking or a comparison.
+        about: which model and which images, in a few words.
+    """
+    template = _templates().get_template("report_page.html")
+    style = "\n".join((shipped("static") / name).read_text() for name in _STYLES)
+    return template.render(report=report, about=about, style=style)
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    loader = jinja2.FileSystemLoader(shipped("templates"))
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+
+
+MAX_ROWS = 10
+"""Rows of a list that are printed."""
+
+
+def evaluation_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of an evaluation."""
+    for name in ("top1", "top5"):
+        share = report[name]
+        yield (
+            f"{name.replace('p', 'p-'):18} {share['value']:7.1%}  {share['hits']} of {share['of']}, "
+            f"95 % confidence interval {share['low']:.1%} to {share['high']:.1%}"
+        )
+    latency, f1 = report["latency"], report["f1"]
+    yield f"{'F1':18} {f1['macro']:7.3f}  mean of the classes; weighted by images {f1['weighted']:.3f}"
+    yield f"{'calibration error':18} {report['calibration']['error']:7.3f}"
+    yield from _fit_lines(report["calibration"].get("fit"))
+    yield (
+        f"{'latency of an image':18} p50 {latency['p50']:.1f} ms, p90 {latency['p90']:.1f}, "
+        f"p99 {latency['p99']:.1f}; {latency['pictures_per_second']:.1f} images per second"
+    )
+    for pair in report["confusions"][:MAX_ROWS]:
+        yield f"{pair['pictures']:6} x {pair['truth']['label']} predicted as {pair['predicted']['label']}"
+    yield from _image_lines(report["images"])
+
+
+def _fit_lines(fit: Mapping[str, Any] | None) -> Iterator[str]:
+    """What a fitted calibration would change."""
+    if fit is None:
+        return
+    if "problem" in fit:
+        yield f"{'temperature':18}         {fit['problem']}"
+        return
+    found = fit["calibration"]
+    values = found.get("temperatures") or [found["temperature"]]
+    words = f"{values[0]:7.3f}" if len(values) == 1 else f"{min(values):.3f} to {max(values):.3f} by class"
+    yield (
+        f"{'temperature':18} {words}  calibration error {fit['before']['error']:.3f} before, "
+        f"{fit['after']['error']:.3f} after, on {fit['tested_on']} images that it was not fitted on"
+    )
+    if reached := fit.get("precision"):
+        share = "no answer" if reached["reached"] is None else f"{reached['reached']:.1%}"
+        yield f"{'thresholds':18} for a precision of {reached['wished']:.1%}: {share} on the same images"
+
+
+def _image_lines(images: list[dict[str, Any]]) -> Iterator[str]:
+    bad = [one for one in images if one["outcome"] != "right"]
+    if bad:
+        wrong = sum(one["outcome"] == "wrong" for one in bad)
+        yield f"{wrong} images are wrong and {len(bad) - wrong} unsure:"
+    for one in bad[:MAX_ROWS]:
+        said = f"{one['predicted']['label']} with {one['confidence']:.1%}"
+        yield f"  {one['file']}: {one['truth']['label']} predicted as {said}"
+    if len(bad) > MAX_ROWS:
+        yield f"  and {len(bad) - MAX_ROWS} more; --csv writes all of them"
+
+
+CSV_FIELDS = ("file", "truth", "truth_index", "predicted", "predicted_index", "confidence", "outcome")
+
+
+def csv_text(images: list[dict[str, Any]]) -> str:
+    """All images of an evaluation as CSV: a line each, those that are wrong first."""
+    out = io.StringIO()
+    rows = csv.writer(out)
+    rows.writerow(CSV_FIELDS)
+    for one in images:
+        truth, predicted = one["truth"], one["predicted"]
+        said = (_cell(truth["label"]), truth["index"], _cell(predicted["label"]), predicted["index"])
+        rows.writerow((_cell(one["file"]), *said, one["confidence"], one["outcome"]))
+    return out.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def comparison_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of a comparison."""
+    for which, share, latency in zip(("model", "other"), report["top1"], report["latency"], strict=True):
+        one = report[which]
+        version = "" if one["version"] is None else f" version {one['version']}"
+        interval = f"{share['low']:.1%} to {share['high']:.1%}"
+        yield f"{one['name']}{version}: top-1 {share['value']:.1%} ({interval}), p50 {latency['p50']:.1f} ms"
+    difference = report["difference"]
+    yield (
+        f"{'difference':18} {difference['value']:+.1%}, 95 % confidence interval {difference['low']:+.1%} to "
+        f"{difference['high']:+.1%}; McNemar's test p = {report['p_value']:.4f}"
+    )
+    yield (
+        f"{'right':18} both {report['both_right']}, only the first {report['only_first_right']}, only the "
+        f"second {report['only_second_right']}, neither {report['both_wrong']}"
+    )
+    for one in report["images"][:MAX_ROWS]:
+        first, second = one["answers"]
+        yield f"  {one['file']}: {one['truth']}; first {first['label']}, second {second['label']}"
+
+
+def ranking_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of a ranking of preprocessings."""
+    yield report["basis"]
+    for one in report["candidates"]:
+        marks = " (current)" * one["current"] + " (tied)" * one.get("tied", False)
+        figure = f"{one['confidence']:6.1%} mean confidence"
+        if report["labelled"]:
+            share = one["top1"]
+            figure = f"{share['value']:6.1%} ({share['low']:.1%} to {share['high']:.1%})"
+        yield f"{figure}  {one['values']}; {one['geometry']}{marks}"
+
+
+def problem_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """What was left out of either, and why."""
+    if report["left_out"]:
+        yield f"{report['left_out']} images left out:"
+    for one in report["problems"][:MAX_ROWS]:
+        yield f"  {one['file']}: {one['problem']}"

@@ -1,0 +1,224 @@
+"""The gate of golden images: no version serves that gets fewer of them right than it must, unless forced."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from predictor.archives import shown
+from predictor.config import MEGA
+from predictor.errors import InvalidModel, InvalidRequest, PredictorError
+from predictor.evaluation.evaluator import unknown_labels
+from predictor.evaluation.images import Picture
+from predictor.evaluation.runner import ImageResult, classify_all
+from predictor.evaluation.tables import Classes
+from predictor.inference.loader import LoadedModel
+from predictor.runtime.evaluations import Evaluations
+from predictor.store.golden import GoldenImage, GoldenSet, GoldenSets, digest
+from predictor.store.publish import now
+from predictor.store.registry import ModelVersion
+
+MAX_IMAGES = 200
+"""Golden images of a name: each upload runs all of them."""
+MAX_BYTES = 50_000_000
+"""Bytes of them together."""
+_LISTED = 50
+_SAID = 5
+
+
+class GoldenRefused(InvalidModel):
+    """A version gets too few golden images right.
+
+    Attributes:
+        verdict: how it did.
+    """
+
+    def __init__(self, verdict: "Verdict") -> None:
+        wrong = "; ".join(map(_sentence, verdict.wrong[:_SAID]))
+        rest = len(verdict.wrong) - _SAID
+        more = f"; and {rest} more" if rest > 0 else ""
+        super().__init__(
+            f"The model gets {verdict.right} of {verdict.of} golden images right, and {verdict.least} are "
+            f"required; nothing was changed. Wrong: {wrong}{more}. To overrule this, send force=true."
+        )
+        self.verdict = verdict
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The images that are wrong."""
+        return {"wrong": self.verdict.wrong[:_LISTED]}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a model does on golden images.
+
+    Attributes:
+        right: images that it gets right.
+        least: how many it must get right.
+        of: all of them.
+        wrong: the others, as JSON.
+    """
+
+    right: int
+    least: int
+    of: int
+    wrong: list[dict[str, Any]]
+
+    @property
+    def passed(self) -> bool:
+        """Whether enough are right."""
+        return self.right >= self.least
+
+    def to_json(self, *, forced: bool) -> dict[str, Any]:
+        """The form that is kept with a version."""
+        counts = {"right": self.right, "of": self.of, "least": self.least}
+        return counts | {"forced": forced, "wrong": self.wrong[:_LISTED]}
+
+
+class Gate:
+    """Judges versions by the golden images of their name.
+
+    Args:
+        sets: the golden images.
+        evaluations: classify them.
+        load: loads a version.
+    """
+
+    def __init__(
+        self, sets: GoldenSets, evaluations: Evaluations, load: Callable[[ModelVersion], LoadedModel]
+    ) -> None:
+        self._sets = sets
+        self._evaluations = evaluations
+        self._load = load
+
+    def judge(self, version: ModelVersion, force: bool) -> dict[str, Any] | None:
+        """Judge a version before it serves; it is loaded only if its name has golden images.
+
+        Args:
+            version: a new one, or one that served before.
+            force: whether it may serve whatever comes of it.
+
+        Returns:
+            The verdict as JSON; None if there is none.
+
+        Raises:
+            GoldenRefused: it gets too few right.
+            ModelConflict: the golden images are damaged.
+        """
+        try:
+            if (golden := self._sets.find(version.name)) is None:
+                return None
+            verdict = self._judged(version.name, golden, self._load(version))
+        except PredictorError:
+            if force:
+                return None
+            raise
+        if not verdict.passed and not force:
+            raise GoldenRefused(verdict)
+        return verdict.to_json(forced=not verdict.passed)
+
+    def keep(
+        self, model: LoadedModel, pictures: Sequence[Picture], least: int | None, by: str | None
+    ) -> dict[str, Any]:
+        """Keep images as the golden ones of a model's name, in place of those that it has.
+
+        Args:
+            model: the live version.
+            pictures: the images.
+            least: how many a version must get right; None for as many as the live version does.
+            by: the address that they came from.
+
+        Raises:
+            InvalidRequest: they are too many, or one has no label that is a class, or cannot be opened.
+            StorageFull: there is no room.
+        """
+        name, classes = model.version.name, Classes(model.spec.labels)
+        contents = _contents(pictures, classes)
+        images = tuple(
+            GoldenImage(one.name, digest(data), one.said, classes.labels[classes.all_of(one.said)[0]].name)
+            for one, data in zip(pictures, contents, strict=True)
+        )
+        read = zip(pictures, contents, strict=True)
+        verdict = self._verdict([replace(one, read=partial(bytes, data)) for one, data in read], model, 0)
+        if broken := next((one for one in verdict.wrong if "problem" in one), None):
+            raise InvalidRequest(f"{broken['file']}: {broken['problem']}")
+        wanted = verdict.right if least is None else least
+        if not 0 <= wanted <= len(images):
+            raise InvalidRequest(f"least: must be at most {len(images)}, the number of images.")
+        self._sets.write(name, GoldenSet(images, wanted, now(), by), contents)
+        live = {"version": model.version.version, "right": verdict.right, "wrong": verdict.wrong}
+        return self.show(name) | {"live": live}
+
+    def show(self, name: str) -> dict[str, Any]:
+        """The golden images of a name as JSON, without their bytes; `images` is empty if there are none."""
+        golden = self._sets.find(name)
+        if golden is None:
+            return {"name": name, "images": [], "least": 0, "created": None}
+        images = [{"file": shown(one.name), "label": one.label} for one in golden.images]
+        return {"name": name, "images": images, "least": golden.least, "created": golden.created}
+
+    def remove(self, name: str) -> None:
+        """Forget the golden images of a name, if it has any."""
+        self._sets.remove(name)
+
+    def _judged(self, name: str, golden: GoldenSet, model: LoadedModel) -> Verdict:
+        pictures = [
+            Picture(one.name, one.said[0], partial(self._sets.data_of, name, one), also=one.said[1:])
+            for one in golden.images
+        ]
+        return self._verdict(pictures, model, golden.least)
+
+    def _verdict(self, pictures: Sequence[Picture], model: LoadedModel, least: int) -> Verdict:
+        classes = Classes(model.spec.labels)
+        found = list(
+            classify_all(pictures, classes, self._evaluations.classify(model), self._evaluations.threads)
+        )
+        wrong = [
+            _wrong(one, picture, classes)
+            for one, picture in zip(found, pictures, strict=True)
+            if not one.right
+        ]
+        return Verdict(len(found) - len(wrong), least, len(found), wrong)
+
+
+def _contents(pictures: Sequence[Picture], classes: Classes) -> list[bytes]:
+    """The bytes of images that are fit to be golden."""
+    if len(pictures) > MAX_IMAGES:
+        raise InvalidRequest(f"At most {MAX_IMAGES} images may be golden.")
+    for one in pictures:
+        if one.left_out:
+            raise InvalidRequest(f"{shown(one.name)}: {one.left_out}")
+    if strange := unknown_labels(pictures, classes):
+        raise InvalidRequest(strange)
+    if bare := next((one for one in pictures if not one.said), None):
+        raise InvalidRequest(f"{shown(bare.name)}: Nothing says its class.")
+    contents = list[bytes]()
+    for one in pictures:
+        contents.append(_content(one))
+        if sum(map(len, contents)) > MAX_BYTES:
+            raise InvalidRequest(f"Golden images may have at most {MAX_BYTES / MEGA:g} MB together.")
+    return contents
+
+
+def _content(picture: Picture) -> bytes:
+    try:
+        return picture.read()
+    except PredictorError as error:
+        raise InvalidRequest(f"{shown(picture.name)}: {error.detail}") from error
+
+
+def _wrong(result: ImageResult, picture: Picture, classes: Classes) -> dict[str, Any]:
+    """An image that a model does not get right, as JSON."""
+    truth = classes.labels[result.truths[0]].name if result.truths else picture.truth[0]
+    found: dict[str, Any] = {"file": shown(picture.name), "truth": truth}
+    if result.answer is None:
+        return found | {"problem": result.problem}
+    index, confidence, *_ = result.answer.ranked[0]
+    return found | {"predicted": classes.labels[index].name, "confidence": confidence}
+
+
+def _sentence(wrong: dict[str, Any]) -> str:
+    if "problem" in wrong:
+        return f"{wrong['file']}: {wrong['problem']}".rstrip(".")
+    return f"{wrong['file']}: {wrong['truth']} predicted as {wrong['predicted']}"

@@ -1,0 +1,138 @@
+"""Comparisons over HTTP: two versions, or a version and a candidate, on the same labelled images."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from predictor.errors import (
+    Forbidden,
+    InvalidModel,
+    InvalidRequest,
+    ModelConflict,
+    ModelNotFound,
+    ModelTooLarge,
+    NotReady,
+    StorageFull,
+    Unauthorized,
+)
+from predictor.evaluation.tune import sample
+from predictor.inference.loader import LoadedModel
+from predictor.runtime.evaluations import Step
+from predictor.runtime.worker import Worker
+from predictor.web import evaluations, forms, labelled_images, quality_schemas, schemas, steps, uploads
+from predictor.web.access import require_admin
+from predictor.web.openapi import TEXT, operation
+from predictor.web.steps import LINES
+
+NAME = "comparisons"
+"""The blueprint's name."""
+
+CANDIDATE = "candidate"
+"""The field of a candidate's file."""
+
+_COMPANIONS = ("labels", "preprocessing")
+_ERRORS = (
+    InvalidRequest, Unauthorized, Forbidden, ModelNotFound, ModelConflict, ModelTooLarge, InvalidModel,
+    NotReady, StorageFull,
+)  # fmt: skip
+
+
+def blueprint(worker: Worker) -> Blueprint:
+    """The route of comparisons."""
+    room = Blueprint(NAME, __name__)
+
+    @room.post("/compare")
+    @operation(
+        name="compare",
+        tag="Evaluation",
+        bodies={"multipart/form-data": quality_schemas.CompareForm},
+        answers={"application/json": quality_schemas.Comparison, LINES: TEXT},
+        errors=_ERRORS,
+    )
+    def compare() -> Response:
+        """Compare two models on the same labelled images.
+
+        The second one is another version, another model, or a file that is not uploaded yet, which is checked
+        as an upload is. With `Accept: application/x-ndjson` the answer reports the progress.
+        """
+        require_admin(request, worker.settings)
+        held = ExitStack()
+        try:
+            begun = _begun(worker, held)
+            return steps.answer(begun, held, lambda report: evaluations.render(worker, report=report))
+        finally:
+            held.close()
+
+    return room
+
+
+def _begun(worker: Worker, held: ExitStack) -> Iterator[Step]:
+    """Receive the images and begin, so that what forbids all of it is said by the answer's status."""
+    folder = held.enter_context(worker.transactions.staging.new_folder())
+    sent = labelled_images.receive(
+        worker.settings, folder, quality_schemas.CompareRequest, (CANDIDATE, *_COMPANIONS)
+    )
+    asked: quality_schemas.CompareRequest = sent.fields
+    first = worker.engine.model(asked.model, asked.version)
+    second, other = _second(worker, asked, first, sent.others, folder / CANDIDATE)
+    pictures = sample(sent.pictures, asked.limit or len(sent.pictures))
+    work = worker.evaluations.compare(first, second, pictures, thumbnails=steps.wants_pictures())
+    about = {
+        "model": schemas.model_json(first.version),
+        "other": other,
+        "memory": [_memory(worker, model) for model in (first, second)],
+    }
+    told = steps.waited_for(held.enter_context(closing(work)))
+    named = ({**about, **step} if isinstance(step, dict) else step for step in told)
+    return itertools.chain([next(named)], named)
+
+
+def _second(
+    worker: Worker,
+    asked: quality_schemas.CompareRequest,
+    first: LoadedModel,
+    files: Sequence[forms.ReceivedFile],
+    folder: Path,
+) -> tuple[LoadedModel, dict[str, Any]]:
+    """The model that the first is compared with, and how the report names it."""
+    if any(file.field == CANDIDATE for file in files):
+        if asked.other_model or asked.other_version:
+            raise InvalidRequest("Give either a candidate or another version, not both.")
+        return _candidate(worker, asked.model, files, folder)
+    if files:
+        raise InvalidRequest(f"{files[0].field}: this belongs to a file named {CANDIDATE}.")
+    name, version = asked.other_model or asked.model, asked.other_version
+    if version is None and name == first.version.name:
+        known = worker.registry.name(name)
+        version = known.before() if known.live == first.version.version else known.live
+        if version is None:
+            raise InvalidRequest("There is no earlier version: give other_version or a file named candidate.")
+    model = worker.engine.model(name, version)
+    return model, schemas.model_json(model.version)
+
+
+def _candidate(
+    worker: Worker, name: str, files: Sequence[forms.ReceivedFile], folder: Path
+) -> tuple[LoadedModel, dict[str, Any]]:
+    """Check the files of a candidate in a folder of its own, and load it."""
+    folder.mkdir()
+    parts = [replace(file, field="model") if file.field == CANDIDATE else file for file in files]
+    received = uploads.placed(parts, folder, worker.settings)
+    version = worker.uploads.candidate(folder, replace(received, name=name, by=request.remote_addr))
+    title = "candidate" if version.manifest is None else version.manifest.model
+    return worker.load(version), {"name": title, "version": None, "digest": version.digest}
+
+
+def _memory(worker: Worker, model: LoadedModel) -> dict[str, Any]:
+    report = worker.report(model.version)
+    cuda = report.get("cuda") or {}
+    return {
+        "file_bytes": model.bytes,
+        "check_bytes": report.get("memory_bytes"),
+        "gpu_bytes": cuda.get("memory_bytes"),
+    }

@@ -1,0 +1,78 @@
+"""Two models are compared image by image, by what their classes are called."""
+
+from typing import Any
+
+import pytest
+
+from predictor.errors import InvalidImage, InvalidRequest
+from predictor.evaluation.comparer import Comparer, Side
+from predictor.evaluation.images import Picture
+from predictor.evaluation.runner import Answer, Notice, Progress
+from predictor.evaluation.tables import Classes
+from predictor.model.labels import Label
+
+
+def side(*names: str, answers: str) -> Side:
+    """A model with these classes, and the number of the class that it gives each image, or x."""
+
+    def classify(data: bytes) -> Answer:
+        given = answers[data[0]]
+        if given == "x":
+            raise InvalidImage("The image is damaged.")
+        return Answer([(int(given), 0.9), (1 - int(given), 0.1)], 0.01)
+
+    return Side(Classes([Label(name) for name in names]), classify)
+
+
+def pictures(*names: str) -> list[Picture]:
+    """Images with these labels."""
+    return [
+        Picture(f"{n}.png", (name,), lambda n=n: bytes([n]))  # type: ignore[misc]
+        for n, name in enumerate(names)
+    ]
+
+
+def compared(first: Side, second: Side, *names: str) -> list[Any]:
+    """The steps of a comparison."""
+    return list(Comparer(first, second, threads=2).compare(pictures(*names)))
+
+
+def test_counts() -> None:
+    """Images are counted by who is right, and those with different answers are named."""
+    *progress, report = compared(
+        side("cat", "dog", answers="0011"), side("cat", "dog", answers="0101"), "cat", "cat", "cat", "dog"
+    )
+
+    counts = ("both_right", "only_first_right", "only_second_right", "both_wrong")
+    assert [report[name] for name in counts] == [2, 1, 1, 0]
+    assert progress[-1] == Progress(4, 4)
+    assert [one["file"] for one in report["images"]] == ["1.png", "2.png"]
+    assert [answer["right"] for answer in report["images"][0]["answers"]] == [True, False]
+    assert report["agreement"]["hits"] == 2
+    assert [one["hits"] for one in report["top1"]] == [3, 3]
+
+
+def test_other_order_of_classes() -> None:
+    """An index means what its own model says."""
+    *_, report = compared(side("cat", "dog", answers="01"), side("Dog", "CAT", answers="10"), "cat", "dog")
+
+    assert (report["both_right"], report["images"]) == (2, [])
+
+
+def test_labels_that_one_does_not_know() -> None:
+    """A label that one model does not have is noticed before anything runs."""
+    first, *_, report = compared(
+        side("cat", "dog", answers="000"), side("cat", "fox", answers="000"), "cat", "cat", "dog"
+    )
+
+    assert isinstance(first, Notice)
+    assert "dog (1)" in first.sentence
+    assert (report["pictures"], report["left_out"], report["problems"][0]["file"]) == (2, 1, "2.png")
+
+
+def test_nothing_to_compare() -> None:
+    """Without an image that both can judge there is no report."""
+    with pytest.raises(InvalidRequest, match="The image is damaged"):
+        compared(side("cat", "dog", answers="x"), side("cat", "dog", answers="0"), "cat")
+    with pytest.raises(InvalidRequest, match="cat is not a class"):
+        compared(side("cat", "dog", answers="0"), side("lion", "bear", answers="0"), "cat")

@@ -1,0 +1,129 @@
+"""An evaluation notices wrong labels first, and fits a calibration on the images that it has run."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from predictor.errors import InvalidRequest
+from predictor.evaluation import evaluator as module
+from predictor.evaluation.evaluator import Evaluator, unknown_labels
+from predictor.evaluation.images import Picture
+from predictor.evaluation.runner import Answer, Notice, Progress
+from predictor.evaluation.tables import Classes
+from predictor.model.calibration import Calibration
+from predictor.model.labels import Label
+from tests.model.test_calibration import spec_of
+from tools.make_statistics import network
+
+LABELS = tuple(map(Label, ("cat", "dog", "fox")))
+CLASSES = Classes(LABELS)
+
+
+def pictures(*names: str) -> list[Picture]:
+    """Images with these labels; without one for an empty text."""
+    return [Picture(f"{n}.png", (name,) if name else (), lambda: b"") for n, name in enumerate(names)]
+
+
+def never(_: bytes) -> Answer:
+    """Nothing is to be classified."""
+    raise AssertionError
+
+
+def test_no_known_label() -> None:
+    """If no label is a class, nothing runs, and the sentence has the labels and the classes."""
+    steps = Evaluator(CLASSES, never, 1).evaluate(pictures("lion", "lion", "bear"))
+
+    with pytest.raises(InvalidRequest) as caught:
+        next(steps)
+
+    assert caught.value.detail == (
+        "lion is not a class of the model. The labels of the images: lion (2), bear (1). "
+        "The classes of the model: cat, dog, fox."
+    )
+
+
+def test_no_label() -> None:
+    """If no image has a label, the sentence says how to give one."""
+    with pytest.raises(InvalidRequest, match="The images have no labels"):
+        unknown_labels(pictures("", ""), CLASSES)
+
+
+def test_many_classes() -> None:
+    """Of many classes and labels, some are named."""
+    classes = Classes([Label(f"class {number}") for number in range(100)])
+    names = [f"lion {number}" for number in range(30)]
+
+    sentence = unknown_labels(pictures("class 1", *names), classes)
+
+    assert "lion 9 (1) and 20 more. The classes of the model: class 0" in str(sentence)
+    assert str(sentence).endswith("class 19 and 80 more.")
+
+
+def test_known_labels() -> None:
+    """Where all labels are classes, nothing is noticed; files that are left out do not count."""
+    film = Picture("film.mp4", (), lambda: b"", "No image.")
+
+    assert unknown_labels([*pictures("cat", "dog"), film], CLASSES) is None
+
+
+def evaluate(images: int, calibration: Calibration | None = None) -> list[Any]:
+    """The steps of the evaluation of a network that is too sure."""
+    scores, truth = network(2.5, 0, images, 3)
+    spec = spec_of("softmax")
+    spec = spec if calibration is None else replace(spec, calibration=calibration)
+    found = [
+        Picture(f"{n}.png", (LABELS[one].name,), lambda n=n: n.to_bytes(4))  # type: ignore[misc]
+        for n, one in enumerate(truth)
+    ]
+
+    def classify(data: bytes) -> Answer:
+        return Answer.of(scores[int.from_bytes(data)], spec, 0.01)
+
+    return list(Evaluator(CLASSES, classify, 2, spec, precision=0.9).evaluate(found))
+
+
+def test_fit() -> None:
+    """The report says what a temperature would change on the other half, and suggests a threshold."""
+    *progress, report = evaluate(400)
+
+    fit = report["calibration"]["fit"]
+    assert progress[-1] == Progress(400, 400)
+    assert (fit["fitted_on"], fit["tested_on"]) == (200, 200)
+    assert fit["calibration"]["temperature"] == pytest.approx(2.5, rel=0.3)
+    assert fit["after"]["error"] < fit["before"]["error"]
+    assert fit["precision"]["reached"] > 0.8
+
+
+def test_fit_of_a_calibrated_version() -> None:
+    """A calibrated version answers with its confidences, and is fitted as it would be without them."""
+    *_, plain = evaluate(400)
+    *_, again = evaluate(400, Calibration((2.5,)))
+
+    assert again["calibration"]["error"] < plain["calibration"]["error"]
+    assert again["calibration"]["fit"]["calibration"] == plain["calibration"]["fit"]["calibration"]
+
+
+def test_few_images_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many images there are, a bounded number of logits is kept."""
+    monkeypatch.setattr(module, "_MAX_LOGITS", 300)
+
+    *_, report = evaluate(400)
+
+    assert report["calibration"]["fit"]["fitted_on"] + report["calibration"]["fit"]["tested_on"] == 100
+    assert report["pictures"] == 400
+
+
+def test_notice() -> None:
+    """Some unknown labels are noticed, and the other images are evaluated."""
+
+    def classify(_: bytes) -> Answer:
+        return Answer.of(np.array([3.0, 1.0, 0.0]), spec_of("softmax"), 0.01)
+
+    first, *_, report = Evaluator(CLASSES, classify, 1).evaluate(pictures("cat", "lion", "dog"))
+
+    assert isinstance(first, Notice)
+    assert isinstance(report, dict)
+    assert report["notice"] == first.sentence
+    assert (report["pictures"], report["left_out"], "fit" in report["calibration"]) == (2, 1, False)

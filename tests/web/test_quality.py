@@ -1,0 +1,297 @@
+"""A version is calibrated, and golden images keep worse versions from serving."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from predictor.app import create_app
+from predictor.config import Settings
+from tests.web.colours import archive, colours, noisy, picture, upload
+
+COLOURS = {"red": (220, 20, 20), "green": (20, 220, 20), "blue": (20, 20, 220)}
+PURE = {f"{label}/1.png": picture(colour) for label, colour in COLOURS.items()}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """An application with a classifier of colours that is too sure."""
+    app = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", workers=1))
+    assert upload(app.test_client(), colours(40.0)).status_code == 200
+    yield app
+    app.extensions["predictor"].close()
+
+
+@pytest.fixture
+def golden(client: FlaskClient) -> Iterator[dict[str, Any]]:
+    """Golden images of the classifier, for one test."""
+    answer = client.post("/models/colours/golden", data={"pictures": archive(PURE)})
+    assert answer.status_code == 200, answer.get_json()
+    yield answer.get_json()
+    client.delete("/models/colours/golden")
+
+
+def live(client: FlaskClient) -> int:
+    """The live version."""
+    found: int = client.get("/models/colours").get_json()["live"]
+    return found
+
+
+def predict(client: FlaskClient, colour: tuple[int, int, int] = (140, 128, 120), **options: Any) -> Any:
+    """What is on an image."""
+    query = {"model": "colours", **options}
+    sent = {"data": picture(colour), "content_type": "image/png", "query_string": query}
+    return client.post("/predict", **sent).get_json()
+
+
+def test_evaluate_and_calibrate(client: FlaskClient) -> None:
+    """What an evaluation suggests is published, and answers say what confidence was and is."""
+    before = predict(client)
+    sent = {"pictures": archive(noisy(40)), "model": "colours", "precision": "0.9"}
+    fit = client.post("/evaluate", data=sent).get_json()["calibration"]["fit"]
+
+    answer = client.post("/models/colours/calibration", json=fit["calibration"])
+
+    assert answer.status_code == 200, answer.get_json()
+    assert fit["after"]["error"] < fit["before"]["error"]
+    after = predict(client, threshold=0)
+    assert after["model"]["version"] == answer.get_json()["version"] == before["model"]["version"] + 1
+    assert after["model"]["digest"] != before["model"]["digest"]
+    assert after["cached"] is False
+    assert after["raw_confidence"] == before["confidence"] > after["confidence"]
+    assert after["predicted_label"] == before["predicted_label"] == "red"
+    raw = [one["raw_confidence"] for one in after["predictions"]]
+    assert raw == [one["confidence"] for one in before["predictions"]]
+    assert predict(client, threshold=0)["cached"] is True
+    assert predict(client, threshold=0)["raw_confidence"] == after["raw_confidence"]
+    shown = client.get("/models/colours").get_json()["versions"][0]
+    assert shown["report"]["calibration"] == fit["calibration"]
+    assert "calibration" in shown["files"]
+
+
+def test_thresholds(client: FlaskClient) -> None:
+    """The thresholds of a version decide what is named, and a request may overrule them."""
+    client.post("/models/colours/calibration", json={"temperature": 1, "threshold": 0.9})
+
+    assert predict(client)["predicted_label"] is None
+    assert (predict(client)["abstained"], predict(client)["predictions"]) == (True, [])
+    assert predict(client, threshold=0.1)["predicted_label"] == "red"
+    assert predict(client, (250, 20, 20))["abstained"] is False
+    page = client.post("/", data={"image": (io.BytesIO(picture((140, 128, 120))), "a.png")})
+    assert page.status_code == 200
+
+
+def test_independent_classes(client: FlaskClient) -> None:
+    """Classes that are independent have a temperature and a threshold each, and several may apply."""
+    upload(client, colours(40.0, sigmoid=True), "several")
+    rows = "".join(f"{name},{name.split('/')[0]}\n{name},blue\n" for name in noisy(25))
+    files = {**noisy(25), "labels.csv": f"file,label\n{rows}".encode()}
+    report = client.post("/evaluate", data={"pictures": archive(files), "model": "several"}).get_json()
+
+    sent = {"temperatures": [2, 3, 4], "thresholds": [0.5, 0.5, 0.999]}
+    answer = client.post("/models/several/calibration", json=sent)
+
+    assert answer.status_code == 200, answer.get_json()
+    assert (report["matrix"], report["pictures"]) == (None, 75)
+    assert {one["label"]: one["pictures"] for one in report["classes"]} == {
+        "red": 25,
+        "green": 25,
+        "blue": 75,
+    }
+    assert "calibration" in report["calibration"]["fit"], report["calibration"]["fit"]
+    found = predict(client, (200, 200, 200), model="several")
+    assert [one["label"] for one in found["predictions"]] == ["red", "green"]
+    assert found["multi_label"] is True
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("{", "cannot be read"),
+        ('{"temperature": -1}', "from 0.05 to 20"),
+        ('{"temperatures": [1, 1, 1]}', "independent"),
+        ('{"thresholds": [0.5]}', "3 numbers"),
+    ],
+)
+def test_bad_calibration(client: FlaskClient, body: str, sentence: str) -> None:
+    """A calibration that does not fit changes nothing, and the sentence says why."""
+    before = live(client)
+
+    answer = client.post("/models/colours/calibration", data=body, content_type="application/json")
+
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "invalid_model")
+    assert sentence in answer.get_json()["detail"]
+    assert live(client) == before
+
+
+def test_new_preprocessing(client: FlaskClient) -> None:
+    """Another preprocessing changes the scores, so that the calibration is gone; a calibration keeps it."""
+    client.post("/models/colours/preprocessing", json={"resize": "stretch"})
+    assert "raw_confidence" not in predict(client)
+
+    client.post("/models/colours/calibration", json={"temperature": 2})
+
+    report = client.get("/models/colours").get_json()["versions"][0]["report"]
+    assert report["preprocessing"]["resize"] == "stretch"
+    assert "raw_confidence" in predict(client)
+
+
+def test_page_calibrates(client: FlaskClient) -> None:
+    """The form of the page publishes a calibration, and the page comes back."""
+    before = live(client)
+    sent = {"calibration": json.dumps({"temperature": 3}), "version": str(before)}
+
+    answer = client.post("/models/colours/calibration", data=sent, headers={"Accept": "text/html"})
+
+    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    assert live(client) == before + 1
+
+
+def test_golden(client: FlaskClient, golden: dict[str, Any]) -> None:
+    """Golden images are kept with their labels, and are shown."""
+    assert (golden["least"], golden["live"]["right"], golden["live"]["wrong"]) == (3, 3, [])
+
+    shown = client.get("/models/colours/golden").get_json()
+
+    assert [(one["file"], one["label"]) for one in shown["images"]] == [
+        ("blue/1.png", "blue"),
+        ("green/1.png", "green"),
+        ("red/1.png", "red"),
+    ]
+
+
+def test_gate(client: FlaskClient, golden: dict[str, Any]) -> None:
+    """A version that gets too few right is refused with the list; force overrules it and is recorded."""
+    del golden
+    before = live(client)
+    worse = colours(8.0, (0, 2, 1))
+
+    refused = upload(client, worse)
+
+    problem = refused.get_json()
+    assert (refused.status_code, problem["code"]) == (422, "invalid_model")
+    assert [(one["file"], one["truth"], one["predicted"]) for one in problem["wrong"]] == [
+        ("blue/1.png", "blue", "green"),
+        ("green/1.png", "green", "blue"),
+    ]
+    assert "1 of 3 golden images" in problem["detail"]
+    assert "blue/1.png: blue predicted as green" in problem["detail"]
+    assert live(client) == before
+    forced = upload(client, worse, force="true")
+    assert forced.status_code == 200, forced.get_json()
+    shown = client.get("/models/colours").get_json()
+    verdict = shown["versions"][0]["report"]["golden"]
+    assert (verdict["right"], verdict["of"], verdict["forced"]) == (1, 3, True)
+    assert shown["history"][-1]["action"] == "upload_forced"
+
+
+def test_gate_of_activations(client: FlaskClient) -> None:
+    """A version that serves again is judged too, unless it is forced; a rollback is not judged."""
+    good, worse = live(client), upload(client, colours(9.0, (1, 0, 2)), force="true").get_json()["version"]
+    client.post("/models/colours/rollback")
+    assert (
+        client.post("/models/colours/golden", data={"pictures": archive(PURE), "least": "3"}).status_code
+        == 200
+    )
+
+    if live(client) != good:
+        client.post("/models/colours/activate", json={"version": good, "force": True})
+    refused = client.post("/models/colours/activate", json={"version": worse})
+    forced = client.post("/models/colours/activate", json={"version": worse, "force": True})
+
+    assert (refused.status_code, len(refused.get_json()["wrong"])) == (422, 2)
+    assert forced.status_code == 200
+    assert client.get("/models/colours").get_json()["history"][-1]["action"] == "activate_forced"
+    assert client.post("/models/colours/rollback").status_code == 200
+    client.delete("/models/colours/golden")
+
+
+def test_gate_passed(client: FlaskClient, golden: dict[str, Any]) -> None:
+    """A version that gets enough right serves, and what it got right is kept."""
+    del golden
+
+    answer = upload(client, colours(11.0))
+
+    assert answer.status_code == 200, answer.get_json()
+    assert answer.get_json()["report"]["golden"]["right"] == 3
+    assert client.get("/models/colours").get_json()["history"][-1]["action"] == "upload"
+
+
+def test_bound(client: FlaskClient) -> None:
+    """The bound may be lower than all of them."""
+    client.post("/models/colours/golden", data={"pictures": archive(PURE), "least": "1"})
+
+    answer = upload(client, colours(8.5, (0, 2, 1)))
+
+    assert answer.status_code == 200, answer.get_json()
+    client.delete("/models/colours/golden")
+    assert client.get("/models/colours/golden").get_json()["images"] == []
+    client.post("/models/colours/rollback")
+
+
+@pytest.mark.parametrize(
+    ("files", "fields", "sentence"),
+    [
+        (
+            {f"{label}/a.png": PURE["red/1.png"] for label in ("lion", "bear")},
+            {},
+            "of the images: bear (1), lion (1)",
+        ),
+        ({**PURE, "lion/1.png": PURE["red/1.png"]}, {}, "lion (1)"),
+        ({**PURE, "red/2.png": b"\x89PNG\r\n\x1a\n"}, {}, "red/2.png"),
+        ({**PURE, "red/film.mp4": b"film"}, {}, "red/film.mp4"),
+        (PURE, {"least": "4"}, "at most 3"),
+        (PURE, {"least": "-1"}, "least must be at least 0"),
+    ],
+)
+def test_bad_golden(
+    client: FlaskClient, files: dict[str, bytes], fields: dict[str, str], sentence: str
+) -> None:
+    """What cannot be judged by is refused in a sentence, and nothing is kept."""
+    answer = client.post("/models/colours/golden", data={"pictures": archive(files), **fields})
+
+    assert (answer.status_code, sentence in answer.get_json()["detail"]) == (400, True), answer.get_json()
+    assert client.get("/models/colours/golden").get_json()["images"] == []
+
+
+def test_deleted_name(client: FlaskClient) -> None:
+    """The golden images of a name go with it."""
+    upload(client, colours(), "gone")
+    client.post("/models/gone/golden", data={"pictures": archive(PURE)})
+
+    client.delete("/models/gone")
+
+    upload(client, colours(8.0, (0, 2, 1)), "gone")
+    assert client.get("/models/gone/golden").get_json()["images"] == []
+
+
+def test_unknown_name(client: FlaskClient) -> None:
+    """A name that is not there has no golden images."""
+    for answer in (
+        client.get("/models/nothing/golden"),
+        client.delete("/models/nothing/golden"),
+        client.post("/models/nothing/golden", data={"pictures": archive(PURE)}),
+        client.post("/models/nothing/calibration", json={"temperature": 1}),
+    ):
+        assert (answer.status_code, answer.get_json()["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/models/default/calibration"),
+        ("POST", "/models/default/golden"),
+        ("GET", "/models/default/golden"),
+        ("DELETE", "/models/default/golden"),
+        ("POST", "/compare"),
+    ],
+)
+def test_who_may(make_app: Callable[..., Flask], method: str, path: str) -> None:
+    """Without the token nobody sees golden images, changes anything or compares."""
+    client = make_app(admin_token="secret", workers=1).test_client()
+
+    assert client.open(path, method=method).status_code == 401
