@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -78,7 +78,7 @@ class Ceph:
     ) -> None:
         self._stop()
 
-    def environment(self, url: str = "") -> Mapping[str, str]:
+    def environment(self, url: str = "") -> dict[str, str]:
         """What a client is to be told, if need be with another address that leads here."""
         return {
             "AWS_ACCESS_KEY_ID": _KEY,

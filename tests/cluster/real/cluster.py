@@ -1,5 +1,6 @@
 """Three machines on one store, with load."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,14 +30,17 @@ class Cluster:
         folder: what all of them write to.
         store: the store.
         image: what is asked about.
+        first: the number of the first machine.
     """
 
-    def __init__(self, folder: Path, store: Ceph, image: Path) -> None:
+    def __init__(self, folder: Path, store: Ceph, image: Path, first: int = 1) -> None:
         self.store = store
         self.image = image
         self.machines: list[Machine] = []
         self.wires: dict[Machine, Wire] = {}
+        self.url = f"s3://{BUCKET}/cluster-{first}"
         self._folder = folder
+        self._hosts = itertools.count(first)
         self._number = 0
         self._open = ExitStack()
 
@@ -46,12 +50,11 @@ class Cluster:
 
     def add(self, **settings: object) -> Machine:
         """A further machine, which is not started."""
-        number = len(self.machines) + 1
+        number = next(self._hosts)
         wire = self._open.enter_context(Wire(self.store.address, (self.store.address, PORT)))
         folder = self._folder / f"m{number}"
-        store = f"s3://{BUCKET}/predictor"
         told = self.store.environment(wire.url)
-        machine = Machine(Host.add(number), folder, told, **{"store": store, **settings})
+        machine = Machine(Host.add(number), folder, told, **{"store": self.url, **settings})
         self._open.callback(machine.stop)
         self.machines.append(machine)
         self.wires[machine] = wire
