@@ -1,7 +1,8 @@
 """A simulation of one change on many machines, which `bench.scale` runs with measured parts.
 
-A change goes as in `predictor/cluster/`: each machine polls, fetches the announced model, loads it and
-acknowledges; the author counts acknowledgements, decides, and each machine serves from its next poll on.
+A change goes as in `predictor/cluster/`: each machine polls, fetches the announced model part by part, loads
+it, acknowledges, and asks for the decision; the author lists acknowledgements and heartbeats, decides, and
+each machine serves when it sees the decision.
 """
 
 import heapq
@@ -10,80 +11,35 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-PAGE = 1000
-"""Names in one answer to a LIST."""
+from bench.scale_plan import PAGE, Plan
+
 _BIN = 0.1
 
 
 @dataclass(frozen=True)
-class Latency:
-    """How long a request takes: a logarithmic normal distribution.
-
-    Attributes:
-        median: seconds.
-        p99: seconds.
-    """
-
-    median: float
-    p99: float
-
-    def draw(self, chance: random.Random) -> float:
-        """One duration, in seconds."""
-        return chance.lognormvariate(math.log(self.median), math.log(self.p99 / self.median) / 2.326)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One cluster.
-
-    Attributes:
-        machines: how many.
-        poll: seconds between two looks at the log.
-        beat: seconds between two heartbeats.
-        jitter: by which share of itself a pause varies; 0 with all machines started at once.
-        model_mb: size of the model.
-        link_mb: megabytes a second that a machine fetches at most.
-        store_mb: megabytes a second that the store gives to all.
-        load_seconds: to load and warm a megabyte.
-        latency: of a small request.
-        reads: requests in one poll.
-        lists: LIST requests of a machine in one heartbeat.
-    """
-
-    machines: int
-    poll: float = 1.0
-    beat: float = 5.0
-    jitter: float = 0.1
-    model_mb: float = 300.0
-    link_mb: float = 300.0
-    store_mb: float = 12_500.0
-    load_seconds: float = 0.02
-    latency: Latency = Latency(0.03, 0.2)
-    reads: int = 2
-    lists: int = 0
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What came of one change.
+    """What came of one change, in seconds since its announcement, and the most requests in a second.
 
     Attributes:
-        ready: seconds from the announcement until every machine had acknowledged.
-        serving: seconds from the announcement until the last machine served it.
-        mixed: seconds from the first machine that served it to the last.
-        peak: most requests in a tenth of a second, times ten.
-        fetched: seconds until the last machine had the model's bytes.
+        fetched: the last machine had the model's bytes.
+        ready: every machine had acknowledged.
+        serving: the last machine served it.
+        mixed: from the first machine that served it to the last.
+        reads: GET and HEAD, the most in a tenth of a second, times ten.
+        writes: PUT and LIST, the same.
     """
 
+    fetched: float
     ready: float
     serving: float
     mixed: float
-    peak: float
-    fetched: float
+    reads: float
+    writes: float
 
 
+@dataclass
 class Simulation:
     """One change on one cluster.
 
@@ -92,125 +48,123 @@ class Simulation:
         seed: of chance.
     """
 
-    def __init__(self, plan: Plan, seed: int = 1) -> None:
-        self._plan = plan
-        self._chance = random.Random(seed)
+    plan: Plan
+    seed: int = 1
+    now: float = field(default=0.0, init=False)
+    acknowledged: list[float] = field(default_factory=list, init=False)
+    served: list[float] = field(default_factory=list, init=False)
+    decided: float = field(default=math.inf, init=False)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self._now = 0.0
-        self._requests = Counter[int]()
-        self._pipe = _Pipe(self, plan)
-        self._acknowledged: list[float] = []
-        self._decided = math.inf
-        self._serving: list[float] = []
+        self._reads, self._writes = Counter[int](), Counter[int]()
+        self.pipe = _Pipe(self)
 
     def run(self) -> Outcome:
         """Simulate until every machine serves."""
-        for _ in range(self._plan.machines):
-            spread = self._chance.random() if self._plan.jitter else 0.0
-            _Machine(self, self._plan, self._chance).poll_after(spread * self._plan.poll)
-            self._beat(spread * self._plan.beat)
-        self.after(self._plan.poll, self._count)
-        while len(self._serving) < self._plan.machines:
-            self._now, _, event = heapq.heappop(self._events)
+        for _ in range(self.plan.machines):
+            phase = self.chance.random() if self.plan.jitter else 0.0
+            machine = _Machine(self)
+            self.after(phase * self.plan.poll, machine.poll)
+            self.after(phase * self.plan.beat, machine.beat)
+        self._count()
+        while len(self.served) < self.plan.machines:
+            self.now, _, event = heapq.heappop(self._events)
             event()
-        served = self._serving
-        peak = max(self._requests.values()) / _BIN
-        return Outcome(
-            max(self._acknowledged), max(served), max(served) - min(served), peak, self._pipe.ended
-        )
-
-    @property
-    def now(self) -> float:
-        """Seconds since the announcement."""
-        return self._now
+        reads, writes = (max(found.values()) / _BIN for found in (self._reads, self._writes))
+        mixed = max(self.served) - min(self.served)
+        return Outcome(self.pipe.ended, max(self.acknowledged), max(self.served), mixed, reads, writes)
 
     def after(self, seconds: float, event: Callable[[], None]) -> None:
         """Have something happen later."""
-        heapq.heappush(self._events, (self._now + seconds, next(self._order), event))
+        heapq.heappush(self._events, (self.now + seconds, next(self._order), event))
 
-    def ask(self, then: Callable[[], None], requests: int = 1) -> None:
-        """Send requests one after the other; go on when the last one is answered."""
-        self._requests[int(self._now / _BIN)] += 1
-        left = requests - 1
-        self.after(self._plan.latency.draw(self._chance), (lambda: self.ask(then, left)) if left else then)
+    def pause(self, seconds: float) -> float:
+        """A pause with its jitter."""
+        return seconds * (1 + self.plan.jitter * self.chance.uniform(-1, 1))
 
-    def fetch(self, then: Callable[[], None]) -> None:
-        """Fetch the model."""
-        self._pipe.add(then)
+    def read(self, then: Callable[[], None]) -> None:
+        """Send a GET or HEAD; go on when it is answered."""
+        self._reads[int(self.now / _BIN)] += 1
+        self.after(self.plan.latency.draw(self.chance), then)
 
-    @property
-    def decided(self) -> bool:
-        """Whether the decision can be read."""
-        return self._now >= self._decided
+    def write(self, then: Callable[[], None], requests: int = 1) -> None:
+        """Send PUT or LIST requests one after the other; go on when the last one is answered."""
+        self._writes[int(self.now / _BIN)] += 1
+        more = requests - 1
+        self.after(self.plan.latency.draw(self.chance), (lambda: self.write(then, more)) if more else then)
 
-    def acknowledge(self) -> None:
-        """A machine's acknowledgement is in the store."""
-        self._acknowledged.append(self._now)
-
-    def serve(self) -> None:
-        """A machine serves the new version from now on."""
-        self._serving.append(self._now)
-
-    def _beat(self, wait: float) -> None:
-        def beat() -> None:
-            self.ask(lambda: None, 1 + self._plan.lists * math.ceil(self._plan.machines / PAGE))
-            self._beat(self._plan.beat)
-
-        self.after(wait, beat)
+    def count_parts(self, start: float) -> None:
+        """Count the requests of a fetch that ends at this moment, spread over its time."""
+        parts = math.ceil(self.plan.model_mb / self.plan.part_mb)
+        for part in range(parts):
+            self._reads[int((start + (self.now - start) * part / parts) / _BIN)] += 1
 
     def _count(self) -> None:
-        """The author lists the acknowledgements, and decides when all are there."""
+        """The author lists acknowledgements and heartbeats, and decides when all are there."""
 
         def counted() -> None:
-            if len(self._acknowledged) < self._plan.machines:
-                self.after(self._plan.poll, self._count)
+            if len(self.acknowledged) < self.plan.machines:
+                self.after(self.plan.decision, self._count)
             else:
-                self.ask(self._decide)
+                self.write(self._decide)
 
-        self.ask(counted, math.ceil((len(self._acknowledged) + 1) / PAGE))
+        self.write(counted, self.plan.pages + math.ceil((len(self.acknowledged) + 1) / PAGE))
 
     def _decide(self) -> None:
-        self._decided = self._now
+        self.decided = self.now
 
 
 class _Machine:
-    """A machine that polls."""
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation, self._plan = simulation, simulation.plan
 
-    def __init__(self, simulation: Simulation, plan: Plan, chance: random.Random) -> None:
-        self._simulation, self._plan, self._chance = simulation, plan, chance
-        self._fetching = False
+    def beat(self) -> None:
+        simulation = self._simulation
+        simulation.write(lambda: simulation.read(lambda: None), 1 + self._plan.pages)
+        simulation.after(simulation.pause(self._plan.beat), self.beat)
 
-    def poll_after(self, seconds: float) -> None:
-        self._simulation.after(seconds, lambda: self._simulation.ask(self._look, self._plan.reads))
-
-    def _look(self) -> None:
-        if not self._fetching:
-            self._fetching = True
-            self._simulation.fetch(self._load)
-        if self._simulation.decided:
-            self._simulation.serve()
-            return
-        self.poll_after(self._plan.poll * (1 + self._plan.jitter * self._chance.uniform(-1, 1)))
+    def poll(self) -> None:
+        self._simulation.read(lambda: self._simulation.pipe.add(self._load))
 
     def _load(self) -> None:
-        seconds = self._plan.load_seconds * self._plan.model_mb
-        self._simulation.after(seconds, lambda: self._simulation.ask(self._simulation.acknowledge))
+        self._simulation.after(
+            self._plan.load_seconds * self._plan.model_mb, lambda: self._simulation.write(self._ready)
+        )
+
+    def _ready(self) -> None:
+        self._simulation.acknowledged.append(self._simulation.now)
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask for the decision until it is there."""
+        asked = self._simulation.now
+
+        def answered() -> None:
+            if asked >= self._simulation.decided:
+                self._simulation.served.append(self._simulation.now)
+            else:
+                self._simulation.after(self._simulation.pause(self._plan.decision), self._ask)
+
+        self._simulation.read(answered)
 
 
 class _Pipe:
     """The store's bandwidth, shared equally by those who fetch; each has its own link besides."""
 
-    def __init__(self, simulation: Simulation, plan: Plan) -> None:
-        self._simulation, self._plan = simulation, plan
-        self._waiting: list[tuple[float, int, Callable[[], None]]] = []
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation, self._plan = simulation, simulation.plan
+        self._waiting: list[tuple[float, float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._done_mb, self._since, self._turn = 0.0, 0.0, 0
         self.ended = 0.0
 
     def add(self, then: Callable[[], None]) -> None:
         self._advance()
-        heapq.heappush(self._waiting, (self._done_mb + self._plan.model_mb, next(self._order), then))
+        end_mb = self._done_mb + self._plan.model_mb
+        heapq.heappush(self._waiting, (end_mb, self._simulation.now, next(self._order), then))
         self._next()
 
     def _rate(self) -> float:
@@ -218,9 +172,8 @@ class _Pipe:
 
     def _advance(self) -> None:
         """Note what each of those who fetch has got since the last time."""
-        now = self._simulation.now
-        self._done_mb += self._rate() * (now - self._since)
-        self._since = now
+        self._done_mb += self._rate() * (self._simulation.now - self._since)
+        self._since = self._simulation.now
 
     def _next(self) -> None:
         """Wait for the next one that ends, unless another begins before."""
@@ -231,10 +184,10 @@ class _Pipe:
             self._simulation.after(left / self._rate(), lambda: self._end(turn))
 
     def _end(self, turn: int) -> None:
-        if turn != self._turn:
-            return
-        self._advance()
-        _, _, then = heapq.heappop(self._waiting)
-        self.ended = self._simulation.now
-        then()
-        self._next()
+        if turn == self._turn:
+            self._advance()
+            _, start, _, then = heapq.heappop(self._waiting)
+            self.ended = self._simulation.now
+            self._simulation.count_parts(start)
+            then()
+            self._next()

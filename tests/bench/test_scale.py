@@ -5,20 +5,20 @@ from dataclasses import replace
 import pytest
 
 from bench import scale
-from bench.scale_simulation import Latency, Plan, Simulation
+from bench.scale_plan import MONTH, Latency, Plan, Prices, per_month, per_second
+from bench.scale_simulation import Simulation
 
 PLAN = Plan(machines=20, latency=Latency(0.01, 0.02))
 
 
 def test_cost_of_rest() -> None:
-    """Polls are paid as reads and heartbeats as writes; a LIST is paid for each page."""
-    plan = Plan(machines=1500, poll=1.0, beat=5.0, reads=2, lists=0)
+    """Polls are paid as reads, heartbeats as writes; a LIST is paid for each page."""
+    plan = Plan(machines=1500, poll=1.0, beat=5.0)
+    only_reads, nothing = Prices(read=1e-6, write=0.0, gigabyte_month=0.0), Prices(0.0, 0.0, 0.0)
 
-    assert scale.per_second(plan) == pytest.approx(1500 * (2 + 0.2))
-    assert scale.per_second(replace(plan, lists=1)) == pytest.approx(1500 * (2 + 0.6))
-    dear, free = scale.Prices(read=1e-6, write=0.0, gigabyte_month=0.0), scale.Prices(0.0, 0.0, 0.0)
-    assert scale.per_month(plan, dear, changes=0) == pytest.approx(1500 * 2 * scale.MONTH * 1e-6)
-    assert scale.per_month(plan, free) == 0.0
+    assert per_second(plan) == (pytest.approx(1500 * 1.2), pytest.approx(1500 * 3 / 5))
+    assert per_month(plan, only_reads, changes=0) == pytest.approx(1500 * 1.2 * MONTH * 1e-6)
+    assert per_month(plan, nothing) == 0.0
 
 
 def test_a_change_takes_what_its_parts_take() -> None:
@@ -30,14 +30,17 @@ def test_a_change_takes_what_its_parts_take() -> None:
     assert 20 * 100 / 200 <= found.fetched < 20 * 100 / 200 + 2 * plan.poll
     assert found.ready >= found.fetched + 2.0
     assert found.serving > found.ready
-    assert found.mixed < plan.poll * (1 + plan.jitter) + 0.1
+    assert found.mixed < plan.decision * (1 + plan.jitter) + 0.1
 
 
 def test_a_link_is_the_limit_of_one_machine() -> None:
-    """A machine alone gets what its own link gives, whatever the store could."""
-    found = Simulation(replace(PLAN, machines=1, model_mb=100, link_mb=50)).run()
+    """A machine alone gets what its connection gives, part by part, whatever the store could."""
+    plan = replace(PLAN, machines=1, model_mb=100, part_mb=4, stream_mb=50)
 
-    assert 2.0 <= found.fetched < 3.3
+    found = Simulation(plan).run()
+
+    assert plan.link_mb == pytest.approx(4 / (0.01 + 4 / 50))
+    assert found.fetched == pytest.approx(100 / plan.link_mb, abs=plan.poll + 0.1)
 
 
 def test_jitter_spreads_requests() -> None:
@@ -45,9 +48,17 @@ def test_jitter_spreads_requests() -> None:
     herd = Simulation(replace(PLAN, machines=200, jitter=0.0)).run()
     spread = Simulation(replace(PLAN, machines=200, jitter=0.1)).run()
 
-    assert herd.peak > 2 * spread.peak
+    assert herd.reads > 2 * spread.reads
 
 
 def test_same_seed_same_outcome() -> None:
     """A simulation can be repeated."""
     assert Simulation(PLAN, seed=3).run() == Simulation(PLAN, seed=3).run()
+
+
+def test_the_page() -> None:
+    """The page has a row for each size of a cluster, and no place that was not filled."""
+    text = scale.report()
+
+    assert all(f"\n| {size} |" in text for size in scale.SIZES)
+    assert "{" not in text

@@ -8,9 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from predictor.cluster.machines import DEAD_POLLS
+
 from tests.cluster.real.ceph import BUCKET, PORT, Ceph
 from tests.cluster.real.judge import Upload
-from tests.cluster.real.machine import Machine
+from tests.cluster.real.machine import POLL_SECONDS, Machine
 from tests.cluster.real.network import Host
 from tests.cluster.real.wire import Wire
 from tests.live.load import Sent
@@ -19,7 +21,7 @@ from tests.live.steady import steady
 
 RATE = 8.0
 """Requests a second to each machine."""
-DEAD = 4.0
+DEAD = max(3.0, DEAD_POLLS * POLL_SECONDS)
 """Seconds without a heartbeat after which a machine is not waited for."""
 
 
