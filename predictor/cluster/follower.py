@@ -16,7 +16,7 @@ from predictor.cluster.local import LocalModels, initial
 from predictor.cluster.log import Change, ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.participant import Participant
-from predictor.cluster.standing import BEHIND, OLDER_STORE, Standing
+from predictor.cluster.standing import BEHIND, FINE, OLDER_STORE, Standing
 from predictor.cluster.together import Together
 from predictor.errors import ModelConflict, PredictorError
 from predictor.store.commit import ModelTransactions
@@ -59,13 +59,14 @@ class Follower:
         self._together = together
         self._transactions = transactions
         self._standing = standing
-        self._participant = Participant(changes, machines, models, together, transactions, standing)
+        self._participant = Participant(changes, machines, models, together, standing)
         self._heartbeat = Heartbeat(changes, machines, standing, transactions.registry.data)
         self._lock_path = transactions.registry.data / _LOCK
         self._lock: int | None = None
         self._started = time.monotonic()
         self._tidied = 0
-        self._looked_at: tuple[str, State | None] = "", None
+        self._looked_at = ""
+        self._seen: State | None = None
         self._told = ""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
@@ -110,7 +111,7 @@ class Follower:
         if pending is None:
             self._rest(position)
         elif (outcome := self._log.outcome(pending.serial)) is not None:
-            self._apply(outcome)
+            self._apply(outcome, position)
         else:
             self._standing.in_step()
             self._participant.take_part(pending, position)
@@ -133,18 +134,22 @@ class Follower:
             raise Unavailable("A change disappeared from the store while it was read.")
         if position is None and latest and not initial(self._transactions.registry.read().names):
             log.warning("The models of the store take the place of this machine's own")
-        self._apply(found)
+        self._apply(found, position)
         return found
 
-    def _apply(self, outcome: Change) -> None:
+    def _apply(self, outcome: Change, position: Change | None) -> None:
         """Serve what was decided."""
-        with self._transactions.exclusive(0):
+        self._heartbeat.behind = True
+        with self._models.unmoved(position):
             self._models.bring(outcome, whole=False)
             self._together.settle(outcome)
+        self._heartbeat.behind = False
 
     def _rest(self, position: Change) -> None:
-        """Nothing is announced: be counted, and do what is left over, one thing in each round."""
+        """Nothing is announced: be counted, be sent requests, and then do what is left over."""
+        self._heartbeat.behind = False
         self._standing.in_step()
+        self._standing.set_fault(FINE)
         self._standing.set_serial(position.serial)
         if not self._heartbeat.counted:
             # From now on authors wait for this machine; the next round sees what was announced before.
@@ -152,18 +157,20 @@ class Follower:
         elif not self._standing.caught_up:
             self._standing.join()
             log.info("Machine %s serves change %d of the store", self._machines.name, position.serial)
-        elif self._unlooked(position) and not self._models.complete(position):
-            with self._transactions.exclusive(0):
-                self._models.bring(position)
+        else:
+            self._look_after(position)
+
+    def _look_after(self, position: Change) -> None:
+        """Do one of the things that may wait."""
+        if self._looked_at != position.token or self._seen is not self._transactions.registry.read():
+            if not self._models.complete(position):
+                with self._models.unmoved(position):
+                    self._models.bring(position)
+            self._looked_at, self._seen = position.token, self._transactions.registry.read()
         elif name := self._models.news(position):
             self._propose(name)
         elif position.serial % _TIDY == 0 and position.author == self._machines.name:
             self._tidy(position)
-
-    def _unlooked(self, position: Change) -> bool:
-        """Whether the models of this machine may have become others since they were last looked at."""
-        before, self._looked_at = self._looked_at, (position.token, self._transactions.registry.read())
-        return before[0] != self._looked_at[0] or before[1] is not self._looked_at[1]
 
     def _tidy(self, position: Change) -> None:
         """Remove from the bucket what nobody needs; the author of every tenth change does it."""
@@ -193,9 +200,11 @@ class Follower:
         except Unavailable as error:
             self._silent(error)
         except PredictorError as error:
-            self._standing.set_fault(BEHIND)
-            self._heartbeat.pause()
-            self._tell(f"This machine cannot serve what the store says: {error.detail}")
+            self._heartbeat.unsure = True
+            if self._heartbeat.behind:
+                self._standing.set_fault(BEHIND)
+                self._heartbeat.pause()
+            self._tell(f"This machine cannot do what the store says: {error.detail}")
             self._stopped.wait(_AGAIN_SECONDS)
         except Exception:
             log.exception("The store cannot be followed")

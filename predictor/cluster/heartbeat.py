@@ -30,6 +30,7 @@ class Heartbeat:
 
     Attributes:
         counted: whether the other machines wait for this one.
+        behind: whether a change was decided that this machine does not serve yet.
         unsure: whether the log is to be looked through, as changes may have come and gone unseen.
     """
 
@@ -39,6 +40,7 @@ class Heartbeat:
         self._standing = standing
         self._path = data / SEEN
         self.counted = False
+        self.behind = False
         self.unsure = True
         self._beats = 0
         self._serving: tuple[int, set[str]] = (0, set())
@@ -69,6 +71,9 @@ class Heartbeat:
 
     def _beat(self) -> None:
         ages = self._machines.beat()
+        # To load what is announced takes long; until it is decided, this machine serves what the others do.
+        if not (self.behind or self.unsure):
+            self._standing.in_step()
         serial = self._standing.serial
         living = {name for name, age in ages.items() if age < self._machines.dead_seconds}
         serving = self._served(serial, living)

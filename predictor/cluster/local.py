@@ -2,12 +2,13 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from predictor.cluster.blobs import Blobs
 from predictor.cluster.log import Change
-from predictor.errors import NotReady
+from predictor.errors import ModelConflict, NotReady
 from predictor.store.commit import ModelTransactions
 from predictor.store.elsewhere import Decide, here
 from predictor.store.files import atomic_write, move_folder, remove
@@ -48,6 +49,19 @@ class LocalModels:
             return Change.from_bytes(self._path.read_bytes())
         except (OSError, NotReady):
             return None
+
+    @contextmanager
+    def unmoved(self, position: Change | None) -> Iterator[None]:
+        """Be the only coordinator, while this machine still serves a change.
+
+        Raises:
+            ModelConflict: another worker changes the models, or has changed them meanwhile.
+        """
+        with self._transactions.exclusive(0):
+            found = self.position()
+            if (found and found.token) != (position and position.token):
+                raise ModelConflict("The models were changed meanwhile.")
+            yield
 
     def move_to(self, change: Change) -> None:
         """Note that this machine serves a change.

@@ -12,7 +12,6 @@ from predictor.cluster.machines import Machines
 from predictor.cluster.standing import Standing
 from predictor.cluster.together import Together
 from predictor.errors import PredictorError
-from predictor.store.commit import ModelTransactions
 
 # Between announcement and decision each moment counts, and there are few of them.
 _DECISION_SECONDS, _AUTHOR_SECONDS = 0.1, 1.0
@@ -34,7 +33,6 @@ class Participant:
         machines: which there are.
         models: those of this machine.
         together: ends the changes of machines that are gone.
-        transactions: its lock is held while the models of this machine change.
         standing: where the other workers of this machine read how it stands.
     """
 
@@ -44,14 +42,12 @@ class Participant:
         machines: Machines,
         models: LocalModels,
         together: Together,
-        transactions: ModelTransactions,
         standing: Standing,
     ) -> None:
         self._log = changes
         self._machines = machines
         self._models = models
         self._together = together
-        self._transactions = transactions
         self._standing = standing
         self._refused = ""
         self._stopped = threading.Event()
@@ -70,7 +66,7 @@ class Participant:
         if pending.token == self._refused:
             self._together.end_for_dead(pending, position)
             return
-        with self._transactions.exclusive(0):
+        with self._models.unmoved(position):
             if pending.author == self._machines.name:
                 # Its author would hold the lock if it lived.
                 self._together.abort(pending, position)

@@ -26,6 +26,7 @@ class Standing:
 
     def __init__(self, numbers: "memoryview[int]" = shared.standing) -> None:
         self._numbers = numbers
+        self._made = time.monotonic()
 
     @property
     def serial(self) -> int:
@@ -50,7 +51,7 @@ class Standing:
     @property
     def lag(self) -> float:
         """Seconds since it was last known that this machine serves the last change."""
-        return time.monotonic() - self._numbers[_CONTACT] / _MILLION
+        return time.monotonic() - (self._numbers[_CONTACT] / _MILLION or self._made)
 
     @property
     def store_time(self) -> float | None:
