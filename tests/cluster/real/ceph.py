@@ -1,5 +1,6 @@
 """Runs a real object store: Ceph's gateway, with a monitor and a store of objects in memory."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -115,7 +116,8 @@ class Ceph:
         """A signed request; what was answered."""
         url = f"{self.url}/{BUCKET}{'/' * bool(key)}{key}{query}"
         credentials = ("--aws-sigv4", "aws:amz:us-east-1:s3", "--user", f"{_KEY}:{_SECRET}")
-        return run("curl", "--silent", "--fail-with-body", *credentials, "-X", method, url)
+        digest = f"x-amz-content-sha256: {hashlib.sha256().hexdigest()}"
+        return run("curl", "--silent", "--fail-with-body", *credentials, "-H", digest, "-X", method, url)
 
     def _start(self) -> None:
         for name in ("mon", "osd", "gateway"):

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from predictor.cluster.machines import DEAD_POLLS
-
 from tests.cluster.real.ceph import BUCKET, PORT, Ceph
 from tests.cluster.real.judge import Upload
 from tests.cluster.real.machine import POLL_SECONDS, Machine

@@ -16,7 +16,6 @@ from tests.live.service import ROOT
 STORE = "10.77.0.253"
 _PROGRAMS = ("ip", "nft", "ceph-mon", "ceph-osd", "radosgw", "curl")
 _RESULTS = ROOT / "bench" / "results" / "cluster.md"
-_FIGURES = pytest.StashKey[figures.Figures]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -60,15 +59,7 @@ def cluster(store: Ceph, cat: Path, tmp_path_factory: pytest.TempPathFactory) ->
         made.close()
 
 
-@pytest.fixture
-def figure(request: pytest.FixtureRequest) -> figures.Row:
+@pytest.fixture(scope="session")
+def figure() -> figures.Row:
     """Note what a case must keep, and what was measured."""
-    stash = request.config.stash
-    return stash.setdefault(_FIGURES, figures.Figures(_RESULTS)).add
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the table."""
-    if _FIGURES in session.config.stash:
-        session.config.stash[_FIGURES].write()
+    return figures.Figures(_RESULTS).add

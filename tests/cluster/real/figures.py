@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import onnxruntime
+
 from tests.cluster.real.network import run
 
 Row = Callable[[str, str, str], None]
@@ -42,12 +44,12 @@ class Figures:
         self._rows: dict[str, str] = {}
 
     def add(self, case: str, must: str, measured: str) -> None:
-        """Print and keep a row."""
+        """Print a row, and write it into the table."""
         sys.stdout.write(f"{case}: {measured}\n")
         self._rows[case] = f"| {case} | {must} | {measured} | {datetime.now(UTC):%Y-%m-%d} |"
+        self._write()
 
-    def write(self) -> None:
-        """Write the table, with the rows of former runs for other cases."""
+    def _write(self) -> None:
         from tests.cluster.real.cluster import DEAD, RATE
         from tests.cluster.real.machine import POLL_SECONDS
 
@@ -65,6 +67,6 @@ def _versions() -> str:
     ceph = run("ceph", "--version").split()[2]
     return (
         f"Ceph {ceph}, obstore {version('obstore')}, gunicorn {version('gunicorn')}, "
-        f"onnxruntime {version('onnxruntime')}, Python {platform.python_version()}, "
+        f"onnxruntime {onnxruntime.__version__}, Python {platform.python_version()}, "
         f"Linux {platform.release()}."
     )

@@ -45,18 +45,18 @@ class Machine(Service):
     Args:
         host: its namespace.
         folder: of its own.
-        store: what it is told of the store, environment variables.
+        told: what it is told of the store, environment variables.
         settings: more `PREDICTOR_*` settings.
     """
 
-    def __init__(self, host: Host, folder: Path, store: Mapping[str, str], **settings: object) -> None:
+    def __init__(self, host: Host, folder: Path, told: Mapping[str, str], **settings: object) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         ours = {"cache": "off", "admin_token": TOKEN, "store_seconds": POLL_SECONDS, "machine": host.name}
         super().__init__(folder / "data", **{**ours, **settings})
         self.host = host
         self.url = f"http://{host.address}:{PORT}"
         self.command = host.command(sys.executable, "-m", "gunicorn")
-        self.environment = {**store, "PREDICTOR_BIND": f"{host.address}:{PORT}"}
+        self.environment = {**told, "PREDICTOR_BIND": f"{host.address}:{PORT}"}
 
     def post(self, path: str, **arguments: Any) -> requests.Response:
         """POST as an administrator."""
