@@ -27,6 +27,7 @@ _LOCK = "cluster.lock"
 _LEAD_SECONDS = 0.5
 _JOIN_SECONDS = 10.0
 _AGAIN_SECONDS = 1.0
+_PROPOSE_SECONDS = 60.0
 _TIDY = 10
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Follower:
         self._lock: int | None = None
         self._started = time.monotonic()
         self._tidied = 0
+        self._propose_at = 0.0
         self._looked_at = ""
         self._seen: State | None = None
         self._told = ""
@@ -167,8 +169,11 @@ class Follower:
                 with self._models.unmoved(position):
                     self._models.bring(position)
             self._looked_at, self._seen = position.token, self._transactions.registry.read()
-        elif name := self._models.news(position):
+        elif time.monotonic() >= self._propose_at and (name := self._models.news(position)):
+            # Each attempt that fails takes a number of the log.
+            self._propose_at = time.monotonic() + _PROPOSE_SECONDS
             self._propose(name)
+            self._propose_at = 0.0
         elif position.serial % _TIDY == 0 and position.author == self._machines.name:
             self._tidy(position)
 

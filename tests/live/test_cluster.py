@@ -51,10 +51,15 @@ class Store:
     def start(self) -> None:
         """Start it, and wait until it can be connected to."""
         self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder
+            self._command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+            env=os.environ | {"NANIO_ACCESS_KEY": "test", "NANIO_SECRET_KEY": "test"},
         )
 
         def listens() -> bool:
+            assert self._process.poll() is None, "the store has ended"
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
@@ -207,7 +212,7 @@ def test_refused_store(tmp_path: Path) -> None:
 
 def _nanio(folder: Path, port: int) -> list[str]:
     program = shutil.which("nanio", path=str(Path(sys.executable).parent)) or "nanio"
-    return [program, "serve", "--data-dir", str(folder), "--port", str(port)]
+    return [program, "serve", "--data-dir", str(folder), "--host", "127.0.0.1", "--port", str(port)]
 
 
 def test_single_machine(tmp_path: Path) -> None:
