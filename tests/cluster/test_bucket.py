@@ -93,6 +93,7 @@ class _Forgetful(Bucket):
         return True
 
 
+@pytest.mark.promise("C4")
 def test_broken_word(memory: Any) -> None:
     """A store that overwrites what must stay is found out."""
     fault = prove(_Forgetful(memory))
@@ -125,7 +126,7 @@ def test_silent_at_the_start(prove_at_start: Any) -> None:
 def test_refused_at_the_start(
     prove_at_start: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Wrong credentials end a first start with a sentence; a machine that has its models goes on with them."""
+    """Wrong credentials end a first start with a sentence; a machine with models goes on with them."""
     refusal = Unavailable("No.")
     refusal.refused = True
 

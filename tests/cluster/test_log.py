@@ -38,6 +38,7 @@ def at_once(shared: Any, attempt: Any) -> list[Any]:
         return list(pool.map(one, range(WRITERS)))
 
 
+@pytest.mark.promise("C1")
 def test_one_announcement(shared: Any) -> None:
     """Of many authors one gets the number, and all read the announcement of that one."""
     for serial in (1, 2, 3):
@@ -49,6 +50,7 @@ def test_one_announcement(shared: Any) -> None:
         assert ChangeLog(Bucket(shared)).pending(serial) == made[won.index(True)]
 
 
+@pytest.mark.promise("C1")
 def test_one_decision(shared: Any) -> None:
     """A commit and many aborts exclude each other, and everybody learns which it was."""
     for serial in (1, 2, 3):
