@@ -11,6 +11,7 @@ the whole state after it: the last one is all that a machine needs to know.
 import dataclasses
 import json
 import logging
+import re
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ KEPT = 100
 READY, REFUSED, SERVING = "ready", "refused", "serving"
 _PENDING, _CHANGES, _ACKS = "pending/", "changes/", "acks/"
 _DIGITS = 12
+# Names become paths on each machine.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +82,8 @@ class Change:
         try:
             value: dict[str, Any] = json.loads(data)
             state = State.from_json({"serial": 1, "issued": 1, "pending": None, "names": value["names"]})
+            if not all(map(_NAME.fullmatch, state.names)):
+                raise ValueError("A name of a model would lead elsewhere.")
             return cls(**{**value, "names": state.names})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NotReady("A change in the store cannot be read: another release wrote it.") from error

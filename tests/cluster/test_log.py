@@ -85,10 +85,20 @@ def test_what_is_written_is_read(shared: Any) -> None:
     assert log.pending(5) is None
 
 
-def test_another_form() -> None:
-    """A record that another release wrote is an error that says so."""
+@pytest.mark.parametrize(
+    "record",
+    [
+        b'{"serial": 1}',
+        b"[]",
+        b"\xff",
+        Change(1, {"../elsewhere": Name()}, {}).to_bytes(),
+        Change(1, {"a/b": Name()}, {}).to_bytes(),
+    ],
+)
+def test_another_form(record: bytes) -> None:
+    """A record that another release wrote, or whose names would lead elsewhere, is an error that says so."""
     with pytest.raises(NotReady, match="another release"):
-        Change.from_bytes(b'{"serial": 1}')
+        Change.from_bytes(record)
 
 
 def test_latest(shared: Any) -> None:
