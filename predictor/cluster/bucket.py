@@ -7,6 +7,7 @@ gunicorn's master.
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,6 +81,23 @@ class Bucket:
         except (BaseError, OSError, ValueError) as error:
             raise ConfigError("the credentials or other variables of the cloud cannot be used") from error
         return cls(small, large, count)
+
+    def fault(self) -> str | None:
+        """Write an object twice that must be written once; a sentence if the store does not keep its word."""
+        key = f"proof/{secrets.token_hex(16)}"
+        if not self.create(key, b"first"):
+            return "it refuses to write an object that is not there; choose another store"
+        try:
+            if self.create(key, b"second") or self.get(key) != b"first":
+                return (
+                    "it overwrites an object that must not be overwritten (it ignores If-None-Match), so "
+                    "that changes of several machines could be lost; choose another store"
+                )
+            if key not in {entry.key for entry in self.entries("proof/")}:
+                return "it does not list an object that was just written; choose another store"
+        finally:
+            self.remove([key])
+        return None
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object unless one is there; whether it was written."""

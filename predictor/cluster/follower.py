@@ -16,7 +16,7 @@ from predictor.cluster.local import LocalModels, initial
 from predictor.cluster.log import Change, ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.participant import Participant
-from predictor.cluster.standing import BEHIND, FINE, OLDER_STORE, Standing
+from predictor.cluster.standing import BEHIND, FINE, OLDER_STORE, UNFIT_STORE, Standing
 from predictor.cluster.together import Together
 from predictor.errors import ModelConflict, PredictorError
 from predictor.store.commit import ModelTransactions
@@ -65,6 +65,7 @@ class Follower:
         self._lock_path = transactions.registry.data / _LOCK
         self._lock: int | None = None
         self._started = time.monotonic()
+        self._proved = False
         self._tidied = 0
         self._propose_at = 0.0
         self._looked_at = ""
@@ -122,14 +123,17 @@ class Follower:
         """Find the last change and serve it: at the start, after silence, and now and then.
 
         Returns:
-            It; None if the store has fewer changes than this machine.
+            It; None if the store has fewer changes than this machine, or does not keep its word.
         """
+        # The start has proved the store, unless it was silent then.
+        self._proved = self._proved or self._log.fault() is None
+        if not self._proved:
+            self._go_no_further(UNFIT_STORE)
+            return None
         serial = 0 if position is None else position.serial
         latest = self._log.latest(max(0, serial - 1))
         if latest < serial:
-            self._standing.in_step()
-            self._standing.set_fault(OLDER_STORE)
-            self._tell(self._standing.fault or "")
+            self._go_no_further(OLDER_STORE)
             return None
         found = self._log.outcome(latest) if latest else self._models.own()
         if found is None:
@@ -138,6 +142,14 @@ class Follower:
             log.warning("The models of the store take the place of this machine's own")
         self._apply(found, position)
         return found
+
+    def _go_no_further(self, fault: int) -> None:
+        """Serve on what this machine has, and say what is wrong with the store."""
+        self._standing.in_step()
+        self._standing.set_fault(fault)
+        self._tell(self._standing.fault or "")
+        if self._models.position() is not None:
+            self._standing.join()
 
     def _apply(self, outcome: Change, position: Change | None) -> None:
         """Serve what was decided."""

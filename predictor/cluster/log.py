@@ -81,10 +81,7 @@ class Change:
         """
         try:
             value: dict[str, Any] = json.loads(data)
-            state = State.from_json({"serial": 1, "issued": 1, "pending": None, "names": value["names"]})
-            if not all(map(_NAME.fullmatch, state.names)):
-                raise ValueError("A name of a model would lead elsewhere.")
-            return cls(**{**value, "names": state.names})
+            return cls(**{**value, "names": _names(value["names"])})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NotReady("A change in the store cannot be read: another release wrote it.") from error
 
@@ -94,6 +91,10 @@ class ChangeLog:
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
+
+    def fault(self) -> str | None:
+        """A sentence if the store of the log does not keep its word."""
+        return self._bucket.fault()
 
     def pending(self, serial: int) -> Change | None:
         """The change that was announced under a number."""
@@ -154,6 +155,12 @@ class ChangeLog:
     def _read(self, key: str) -> Change | None:
         data = self._bucket.get(key)
         return None if data is None else Change.from_bytes(data)
+
+
+def _names(value: dict[str, Any]) -> Mapping[str, Name]:
+    if not all(map(_NAME.fullmatch, value)):
+        raise ValueError("A name of a model would lead elsewhere.")
+    return State.from_json({"serial": 1, "issued": 1, "pending": None, "names": value}).names
 
 
 def _key(prefix: str, serial: int) -> str:

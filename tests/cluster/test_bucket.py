@@ -8,7 +8,6 @@ import pytest
 
 from predictor.cluster import proof
 from predictor.cluster.bucket import Bucket, Unavailable
-from predictor.cluster.proof import prove
 
 
 def test_create(shared: Any) -> None:
@@ -80,7 +79,7 @@ def test_proof(shared: Any) -> None:
     """A store that keeps its word is proved, and nothing of the proof stays."""
     bucket = Bucket(shared)
 
-    assert prove(bucket) is None
+    assert bucket.fault() is None
     assert bucket.entries("proof/") == []
 
 
@@ -96,7 +95,7 @@ class _Forgetful(Bucket):
 @pytest.mark.promise("C4")
 def test_broken_word(memory: Any) -> None:
     """A store that overwrites what must stay is found out."""
-    fault = prove(_Forgetful(memory))
+    fault = _Forgetful(memory).fault()
 
     assert fault is not None
     assert "If-None-Match" in fault
@@ -112,7 +111,7 @@ def prove_at_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
         monkeypatch.setenv("PREDICTOR_STORE", f"file://{tmp_path}/bucket")
         monkeypatch.setenv("PREDICTOR_DATA", str(tmp_path))
-        monkeypatch.setattr(proof, "prove", failing)
+        monkeypatch.setattr(Bucket, "fault", failing)
         return proof.main()
 
     return run

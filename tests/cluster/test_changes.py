@@ -349,3 +349,16 @@ def test_errors_are_the_callers(three: list[Machine]) -> None:
             wrong()
 
     assert a.bucket.entries("pending/") == []
+
+
+def test_store_that_was_silent_at_the_start(machine: Make) -> None:
+    """A store that could not be proved at the start is proved before it is used."""
+    a = machine("a")
+    a.bucket.create = lambda key, data: bool(a.bucket.put(key, data) or True)  # type: ignore[method-assign]
+
+    a.follower.start()
+
+    until(lambda: a.standing.fault)
+    with pytest.raises(StorageFull, match="overwrites"):
+        a.store.upload(b"no")
+    assert not a.standing.caught_up
