@@ -7,6 +7,7 @@ gunicorn's master.
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
 from predictor.errors import ConfigError, StorageFull
@@ -25,11 +26,18 @@ _CONNECT_SECONDS, _REQUEST_SECONDS, _PART_SECONDS = 1.0, 5.0, 20.0
 _PART_BYTES = 4 << 20
 # A request that is repeated unseen could find its own first try, and take it for that of another machine.
 _NO_RETRY: Any = {"max_retries": 0}
+_REFUSALS = (PermissionDeniedError, UnauthenticatedError, FileNotFoundError)
 _KINDS: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 
 
 class Unavailable(StorageFull):
-    """The store does not answer, or refuses: models cannot be changed at this moment."""
+    """The store does not answer, or refuses: models cannot be changed at this moment.
+
+    Attributes:
+        refused: whether it answered, and credentials or the name of the bucket are wrong.
+    """
+
+    refused = False
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,25 @@ class Bucket:
         try:
             small, large = (_opened(url, seconds) for seconds in (_REQUEST_SECONDS, _PART_SECONDS))
         except (BaseError, OSError, ValueError) as error:
-            raise ConfigError("The credentials or other variables of the cloud cannot be used") from error
+            raise ConfigError("the credentials or other variables of the cloud cannot be used") from error
         return cls(small, large, count)
+
+    def fault(self) -> str | None:
+        """Write an object twice that must be written once; a sentence if the store does not keep its word."""
+        key = f"proof/{secrets.token_hex(16)}"
+        if not self.create(key, b"first"):
+            return "it refuses to write an object that is not there; choose another store"
+        try:
+            if self.create(key, b"second") or self.get(key) != b"first":
+                return (
+                    "it overwrites an object that must not be overwritten (it ignores If-None-Match), so "
+                    "that changes of several machines could be lost; choose another store"
+                )
+            if key not in {entry.key for entry in self.entries("proof/")}:
+                return "it does not list an object that was just written; choose another store"
+        finally:
+            self.remove([key])
+        return None
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object unless one is there; whether it was written."""
@@ -167,10 +192,12 @@ class Bucket:
         except (BaseError, OSError, ValueError) as error:
             self._count(operation)
             # A library's text may hold addresses and credentials; its kind says enough.
-            raise Unavailable(
+            unavailable = Unavailable(
                 f"The store of PREDICTOR_STORE does not answer or refuses ({type(error).__name__}); "
                 "nothing was changed. Try again."
-            ) from error
+            )
+            unavailable.refused = isinstance(error, _REFUSALS)
+            raise unavailable from error
 
 
 def _entry(meta: Any) -> Entry:

@@ -16,7 +16,7 @@ from predictor.cluster.local import LocalModels, initial
 from predictor.cluster.log import Change, ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.participant import Participant
-from predictor.cluster.standing import BEHIND, FINE, OLDER_STORE, Standing
+from predictor.cluster.standing import BEHIND, FINE, OLDER_STORE, UNFIT_STORE, Standing
 from predictor.cluster.together import Together
 from predictor.errors import ModelConflict, PredictorError
 from predictor.store.commit import ModelTransactions
@@ -27,6 +27,7 @@ _LOCK = "cluster.lock"
 _LEAD_SECONDS = 0.5
 _JOIN_SECONDS = 10.0
 _AGAIN_SECONDS = 1.0
+_PROPOSE_SECONDS = 60.0
 _TIDY = 10
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,9 @@ class Follower:
         self._lock_path = transactions.registry.data / _LOCK
         self._lock: int | None = None
         self._started = time.monotonic()
+        self._proved = False
         self._tidied = 0
+        self._propose_at = 0.0
         self._looked_at = ""
         self._seen: State | None = None
         self._told = ""
@@ -120,14 +123,17 @@ class Follower:
         """Find the last change and serve it: at the start, after silence, and now and then.
 
         Returns:
-            It; None if the store has fewer changes than this machine.
+            It; None if the store has fewer changes than this machine, or does not keep its word.
         """
+        # The start has proved the store, unless it was silent then.
+        self._proved = self._proved or self._log.fault() is None
+        if not self._proved:
+            self._go_no_further(UNFIT_STORE)
+            return None
         serial = 0 if position is None else position.serial
         latest = self._log.latest(max(0, serial - 1))
         if latest < serial:
-            self._standing.in_step()
-            self._standing.set_fault(OLDER_STORE)
-            self._tell(self._standing.fault or "")
+            self._go_no_further(OLDER_STORE)
             return None
         found = self._log.outcome(latest) if latest else self._models.own()
         if found is None:
@@ -136,6 +142,14 @@ class Follower:
             log.warning("The models of the store take the place of this machine's own")
         self._apply(found, position)
         return found
+
+    def _go_no_further(self, fault: int) -> None:
+        """Serve on what this machine has, and say what is wrong with the store."""
+        self._standing.in_step()
+        self._standing.set_fault(fault)
+        self._tell(self._standing.fault or "")
+        if self._models.position() is not None:
+            self._standing.join()
 
     def _apply(self, outcome: Change, position: Change | None) -> None:
         """Serve what was decided."""
@@ -167,8 +181,11 @@ class Follower:
                 with self._models.unmoved(position):
                     self._models.bring(position)
             self._looked_at, self._seen = position.token, self._transactions.registry.read()
-        elif name := self._models.news(position):
+        elif time.monotonic() >= self._propose_at and (name := self._models.news(position)):
+            # Each attempt that fails takes a number of the log.
+            self._propose_at = time.monotonic() + _PROPOSE_SECONDS
             self._propose(name)
+            self._propose_at = 0.0
         elif position.serial % _TIDY == 0 and position.author == self._machines.name:
             self._tidy(position)
 

@@ -8,7 +8,6 @@ from predictor.cluster.bucket import Bucket
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import Change, ChangeLog
 from predictor.cluster.machines import Machines, machine_name
-from predictor.cluster.proof import prove
 from predictor.cluster.standing import Standing
 from predictor.config import Settings
 from predictor.errors import ModelConflict, PredictorError
@@ -42,9 +41,9 @@ class Inspection:
         self._name = machine_name(settings.data, settings.machine)
         self._machines = Machines(self._bucket, self._name, Standing(), settings.store_seconds)
 
-    def prove(self) -> str | None:
+    def fault(self) -> str | None:
         """A sentence if the store does not keep its word."""
-        return prove(self._bucket)
+        return self._bucket.fault()
 
     def latest(self) -> Change | None:
         """The last change; None if there is none."""

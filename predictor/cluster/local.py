@@ -17,7 +17,8 @@ from predictor.store.publish import CRASHED
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
 from predictor.store.state import Event, Name, State
 
-_POSITION = "cluster.json"
+POSITION = "cluster.json"
+"""The file in the data folder that holds the last change of all machines that this machine serves."""
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class LocalModels:
         self._registry: Registry = transactions.registry
         self._blobs = blobs
         self._prepare = prepare
-        self._path = self._registry.data / _POSITION
+        self._path = self._registry.data / POSITION
 
     def position(self) -> Change | None:
         """The last change of all machines that this machine serves; None if it has served none."""

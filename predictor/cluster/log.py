@@ -11,6 +11,7 @@ the whole state after it: the last one is all that a machine needs to know.
 import dataclasses
 import json
 import logging
+import re
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ KEPT = 100
 READY, REFUSED, SERVING = "ready", "refused", "serving"
 _PENDING, _CHANGES, _ACKS = "pending/", "changes/", "acks/"
 _DIGITS = 12
+# Names become paths on each machine.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +81,7 @@ class Change:
         """
         try:
             value: dict[str, Any] = json.loads(data)
-            state = State.from_json({"serial": 1, "issued": 1, "pending": None, "names": value["names"]})
-            return cls(**{**value, "names": state.names})
+            return cls(**{**value, "names": _names(value["names"])})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NotReady("A change in the store cannot be read: another release wrote it.") from error
 
@@ -89,6 +91,10 @@ class ChangeLog:
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
+
+    def fault(self) -> str | None:
+        """A sentence if the store of the log does not keep its word."""
+        return self._bucket.fault()
 
     def pending(self, serial: int) -> Change | None:
         """The change that was announced under a number."""
@@ -149,6 +155,12 @@ class ChangeLog:
     def _read(self, key: str) -> Change | None:
         data = self._bucket.get(key)
         return None if data is None else Change.from_bytes(data)
+
+
+def _names(value: dict[str, Any]) -> Mapping[str, Name]:
+    if not all(map(_NAME.fullmatch, value)):
+        raise ValueError("A name of a model would lead elsewhere.")
+    return State.from_json({"serial": 1, "issued": 1, "pending": None, "names": value}).names
 
 
 def _key(prefix: str, serial: int) -> str:

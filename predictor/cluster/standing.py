@@ -7,10 +7,12 @@ import time
 
 from predictor import shared
 
-FINE, OLDER_STORE, BEHIND = range(3)
+FINE, OLDER_STORE, BEHIND, UNFIT_STORE = range(4)
 _FAULTS = {
     OLDER_STORE: "The store of PREDICTOR_STORE has fewer changes than this machine has made: it was restored "
     "or emptied. Run image-prediction store adopt on the machine whose models are right.",
+    UNFIT_STORE: "The store of PREDICTOR_STORE overwrites objects that must not be overwritten: models "
+    "cannot be changed. Choose another store, and restart the service.",
     BEHIND: "This machine cannot serve the models that the others serve; the log has the reason.",
 }
 _CONTACT, _CLOCK, _SERIAL, _LIVING, _SERVING, _CAUGHT_UP, _FAULT = range(7)
@@ -80,5 +82,5 @@ class Standing:
         self._numbers[_CLOCK] = int((store_time - time.monotonic()) * _MILLION)
 
     def set_fault(self, fault: int) -> None:
-        """Note what keeps models from being changed: `FINE`, `OLDER_STORE` or `BEHIND`."""
+        """Note what keeps models from being changed: `FINE`, `OLDER_STORE`, `BEHIND` or `UNFIT_STORE`."""
         self._numbers[_FAULT] = fault

@@ -48,7 +48,7 @@ def adopt(*, yes: bool) -> None:
 
 
 def _checked(found: "Inspection") -> Iterator[str]:
-    if fault := found.prove():
+    if fault := found.fault():
         yield f"The store cannot be used: {fault}."
         return
     latest = found.latest()

@@ -25,7 +25,8 @@ _SHOWN = 5
 # The kernel's bound for the path of a Unix socket (unix(7)), without the zero at its end.
 _LONGEST_SOCKET = 107
 _SCRIPT_NAME = "SCRIPT_NAME"
-_PROOF_SECONDS = 30.0
+# The exit code of `predictor/cluster/proof` for a store that cannot be used; its library stays out of here.
+_PROOF_SECONDS, _BROKEN = 30.0, 3
 # Where the package lies, whichever folder the service is started in.
 _CLONE = Path(__file__).parents[2]
 
@@ -111,9 +112,8 @@ def _check_store(store: str) -> None:
         )
     except subprocess.TimeoutExpired:
         return  # It does not answer: the service goes on with the models that it has, and says so.
-    if found.returncode == 1:
-        kind = store.partition(":")[0]
-        _stop(f"PREDICTOR_STORE={kind}://... cannot be used: {found.stdout}; choose another store.")
+    if found.returncode == _BROKEN:
+        _stop(f"PREDICTOR_STORE={store} cannot be used: {found.stdout}.")
 
 
 def _check_bind(bind: str) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from predictor.cluster import proof
 from predictor.cluster.bucket import Bucket, Unavailable
-from predictor.cluster.proof import prove
 
 
 def test_create(shared: Any) -> None:
@@ -79,7 +79,7 @@ def test_proof(shared: Any) -> None:
     """A store that keeps its word is proved, and nothing of the proof stays."""
     bucket = Bucket(shared)
 
-    assert prove(bucket) is None
+    assert bucket.fault() is None
     assert bucket.entries("proof/") == []
 
 
@@ -92,9 +92,44 @@ class _Forgetful(Bucket):
         return True
 
 
+@pytest.mark.promise("C4")
 def test_broken_word(memory: Any) -> None:
     """A store that overwrites what must stay is found out."""
-    fault = prove(_Forgetful(memory))
+    fault = _Forgetful(memory).fault()
 
     assert fault is not None
     assert "If-None-Match" in fault
+
+
+@pytest.fixture
+def prove_at_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """What the start of the service is told of a store."""
+
+    def run(failure: Exception) -> int:
+        def failing(_: Bucket) -> str | None:
+            raise failure
+
+        monkeypatch.setenv("PREDICTOR_STORE", f"file://{tmp_path}/bucket")
+        monkeypatch.setenv("PREDICTOR_DATA", str(tmp_path))
+        monkeypatch.setattr(Bucket, "fault", failing)
+        return proof.main()
+
+    return run
+
+
+def test_silent_at_the_start(prove_at_start: Any) -> None:
+    """A store that does not answer at the start keeps no service from starting."""
+    assert prove_at_start(Unavailable("Silence.")) == proof.SILENT
+
+
+def test_refused_at_the_start(
+    prove_at_start: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wrong credentials end a first start with a sentence; a machine with models goes on with them."""
+    refusal = Unavailable("No.")
+    refusal.refused = True
+
+    assert prove_at_start(refusal) == proof.BROKEN
+    assert "credentials" in capsys.readouterr().out
+    (tmp_path / "cluster.json").write_text("{}")
+    assert prove_at_start(refusal) == proof.SILENT

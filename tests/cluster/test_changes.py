@@ -27,6 +27,7 @@ def agree(machines: list[Machine], serial: int) -> bool:
     return all(found is not None and found.serial == serial for found in positions)
 
 
+@pytest.mark.promise("C1")
 def test_upload(three: list[Machine]) -> None:
     """An upload to any machine is served by all of them once it is answered, under one number."""
     for number, author in enumerate(three, 1):
@@ -38,6 +39,7 @@ def test_upload(three: list[Machine]) -> None:
     assert agree(three, 3)
 
 
+@pytest.mark.promise("C1")
 def test_every_change(three: list[Machine]) -> None:
     """Activation, rollback and deletion of versions and names are changes of all machines."""
     a, b, c = three
@@ -65,6 +67,7 @@ def test_old_versions_go_everywhere(three: list[Machine]) -> None:
     until(lambda: all(one.store.folders() == [4, 5, 6, 7, 8] for one in three))
 
 
+@pytest.mark.promise("C1")
 def test_one_machine_refuses(three: list[Machine]) -> None:
     """A machine that cannot serve a change keeps it from all, and the error names it."""
     author, _, other = three
@@ -82,6 +85,7 @@ def test_one_machine_refuses(three: list[Machine]) -> None:
     assert [one.content() for one in three] == [b"good"] * 3
 
 
+@pytest.mark.promise("C1")
 def test_two_authors(three: list[Machine]) -> None:
     """Uploads at the same time to all machines: each is made whole or refused, and all machines agree."""
     outcomes: list[str] = []
@@ -121,6 +125,7 @@ def killed_at(author: Machine, prefix: str) -> None:
     author.bucket.before = before
 
 
+@pytest.mark.promise("C2")
 @pytest.mark.parametrize("step", ["pending/", "changes/"])
 def test_author_dies(three: list[Machine], step: str) -> None:
     """A machine that dies before it announces or decides a change blocks nobody for long."""
@@ -135,6 +140,7 @@ def test_author_dies(three: list[Machine], step: str) -> None:
     assert others[0].standing.machines == (2, 2)
 
 
+@pytest.mark.promise("C2")
 def test_author_process_dies(three: list[Machine]) -> None:
     """A worker that dies between announcing and deciding, on a machine that lives, blocks nobody either."""
     author, other, _ = three
@@ -155,6 +161,7 @@ def test_author_process_dies(three: list[Machine]) -> None:
     assert [one.content() for one in three] == [b"next"] * 3
 
 
+@pytest.mark.promise("C2")
 def test_dead_machine_returns(machine: Make, three: list[Machine]) -> None:
     """A machine that is gone is not waited for; when it is back it has what the others have."""
     a, b, c = three
@@ -169,6 +176,7 @@ def test_dead_machine_returns(machine: Make, three: list[Machine]) -> None:
     assert again.live() == a.live()
 
 
+@pytest.mark.promise("C5")
 def test_cold_machine(machine: Make) -> None:
     """A new machine has the models of the others before it may be sent requests, and is waited for then."""
     a = machine("a").start()
@@ -199,6 +207,7 @@ def test_first_machine_brings_its_models(machine: Make) -> None:
     assert (a.content(), b.content()) == (b"of a", b"of a")
 
 
+@pytest.mark.promise("C3")
 def test_silent_store(three: list[Machine]) -> None:
     """Without the store models serve on and are not changed; when it is back, changes are made again."""
     for one in three:
@@ -213,6 +222,7 @@ def test_silent_store(three: list[Machine]) -> None:
     until(lambda: [one.content() for one in three] == [b"yes"] * 3)
 
 
+@pytest.mark.promise("C2")
 def test_decision_in_doubt(three: list[Machine]) -> None:
     """An author whose decision was written, but not answered, finds it once the store answers again."""
     author, *others = three
@@ -233,6 +243,7 @@ def test_decision_in_doubt(three: list[Machine]) -> None:
     assert [one.content() for one in three] == [b"decided"] * 3
 
 
+@pytest.mark.promise("C2")
 def test_cut_off_between_ready_and_decision(three: list[Machine]) -> None:
     """A machine that is cut off after it was ready serves the old version until it is back."""
     author, other, cut = three
@@ -252,6 +263,7 @@ def test_cut_off_between_ready_and_decision(three: list[Machine]) -> None:
     assert cut.content() == b"new"
 
 
+@pytest.mark.promise("C6")
 def test_quarantine_is_proposed(three: list[Machine]) -> None:
     """A version that crashed the workers of one machine is put away there at once, and then on all."""
     a, b, c = three
@@ -267,6 +279,7 @@ def test_quarantine_is_proposed(three: list[Machine]) -> None:
         c.store.publisher.activate("default", 3)
 
 
+@pytest.mark.promise("C6")
 def test_damaged_file_is_fetched_again(three: list[Machine]) -> None:
     """A file that is damaged on one machine comes again from the store, and no other machine is touched."""
     a, b, _ = three
@@ -282,6 +295,7 @@ def test_damaged_file_is_fetched_again(three: list[Machine]) -> None:
     assert agree(three, 2)
 
 
+@pytest.mark.promise("C4")
 def test_older_store(three: list[Machine], memory: Any) -> None:
     """Where the store lost changes, machines serve on, and refuse changes until they are adopted."""
     a, *_ = three
@@ -335,3 +349,16 @@ def test_errors_are_the_callers(three: list[Machine]) -> None:
             wrong()
 
     assert a.bucket.entries("pending/") == []
+
+
+def test_store_that_was_silent_at_the_start(machine: Make) -> None:
+    """A store that could not be proved at the start is proved before it is used."""
+    a = machine("a")
+    a.bucket.create = lambda key, data: bool(a.bucket.put(key, data) or True)  # type: ignore[method-assign]
+
+    a.follower.start()
+
+    until(lambda: a.standing.fault)
+    with pytest.raises(StorageFull, match="overwrites"):
+        a.store.upload(b"no")
+    assert not a.standing.caught_up

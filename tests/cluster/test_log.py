@@ -38,6 +38,7 @@ def at_once(shared: Any, attempt: Any) -> list[Any]:
         return list(pool.map(one, range(WRITERS)))
 
 
+@pytest.mark.promise("C1")
 def test_one_announcement(shared: Any) -> None:
     """Of many authors one gets the number, and all read the announcement of that one."""
     for serial in (1, 2, 3):
@@ -49,6 +50,7 @@ def test_one_announcement(shared: Any) -> None:
         assert ChangeLog(Bucket(shared)).pending(serial) == made[won.index(True)]
 
 
+@pytest.mark.promise("C1")
 def test_one_decision(shared: Any) -> None:
     """A commit and many aborts exclude each other, and everybody learns which it was."""
     for serial in (1, 2, 3):
@@ -83,10 +85,20 @@ def test_what_is_written_is_read(shared: Any) -> None:
     assert log.pending(5) is None
 
 
-def test_another_form() -> None:
-    """A record that another release wrote is an error that says so."""
+@pytest.mark.parametrize(
+    "record",
+    [
+        b'{"serial": 1}',
+        b"[]",
+        b"\xff",
+        Change(1, {"../elsewhere": Name()}, {}).to_bytes(),
+        Change(1, {"a/b": Name()}, {}).to_bytes(),
+    ],
+)
+def test_another_form(record: bytes) -> None:
+    """A record that another release wrote, or whose names would lead elsewhere, is an error that says so."""
     with pytest.raises(NotReady, match="another release"):
-        Change.from_bytes(b'{"serial": 1}')
+        Change.from_bytes(record)
 
 
 def test_latest(shared: Any) -> None:

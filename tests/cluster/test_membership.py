@@ -35,7 +35,7 @@ def joined(make_app: Make, tmp_path: Path, standing: Standing) -> Any:
 
 
 def test_answers(joined: Any) -> None:
-    """Changes say on how many machines they serve; the list of models has the last change and the machines."""
+    """Changes say on how many machines they serve, and the list of models has the machines."""
     model = io.BytesIO(classifier(["first", "other"], winner=0, seed=1))
 
     uploaded = joined.post("/upload", data={"model": (model, "my.onnx")}).get_json()

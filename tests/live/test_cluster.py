@@ -51,10 +51,15 @@ class Store:
     def start(self) -> None:
         """Start it, and wait until it can be connected to."""
         self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder
+            self._command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+            env=os.environ | {"NANIO_ACCESS_KEY": "test", "NANIO_SECRET_KEY": "test"},
         )
 
         def listens() -> bool:
+            assert self._process.poll() is None, "the store has ended"
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
@@ -99,6 +104,7 @@ def three(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[li
         yield list(pool.map(running.enter_context, made))
 
 
+@pytest.mark.promise("C1")
 def test_together(three: list[Service], cat: Path) -> None:
     """After an upload to any machine every worker of every machine serves it, and all say so."""
     for number, (author, model, answer) in enumerate(
@@ -116,6 +122,7 @@ def test_together(three: list[Service], cat: Path) -> None:
     assert "Machines" in three[0].get("/upload").text
 
 
+@pytest.mark.promise("C7")
 def test_nothing_of_it_in_the_master(three: list[Service]) -> None:
     """The library of the bucket does not survive a fork: no master has loaded it, and workers have."""
 
@@ -127,6 +134,7 @@ def test_nothing_of_it_in_the_master(three: list[Service]) -> None:
         assert all(map(has, one.workers()))
 
 
+@pytest.mark.promise("C1")
 def test_changes_without_an_upload(three: list[Service], cat: Path) -> None:
     """A rollback and a deletion on one machine are those of all."""
     answer = three[2].post("/models/default/rollback").json()
@@ -139,6 +147,7 @@ def test_changes_without_an_upload(three: list[Service], cat: Path) -> None:
     assert [[version["version"] for version in one] for one in found] == [[2, 1]] * 3
 
 
+@pytest.mark.promise("C2")
 def test_author_is_killed(three: list[Service], store: Store, cat: Path) -> None:
     """Both workers of a machine die between announcing and deciding: nothing changes, nobody is blocked."""
     author, slow, third = three
@@ -160,6 +169,7 @@ def test_author_is_killed(three: list[Service], store: Store, cat: Path) -> None
     eventually(lambda: [label(one, cat) for one in three] == ["next"] * 3)
 
 
+@pytest.mark.promise("C3")
 def test_hanging_store(three: list[Service], store: Store, cat: Path) -> None:
     """While the store hangs, predictions go on and changes get 507; afterwards changes are made again."""
     store.send(signal.SIGSTOP)
@@ -174,6 +184,7 @@ def test_hanging_store(three: list[Service], store: Store, cat: Path) -> None:
     assert [labels(one, cat, 4) for one in three] == [{"again"}] * 3
 
 
+@pytest.mark.promise("C3")
 def test_restart_without_the_store(three: list[Service], store: Store, cat: Path) -> None:
     """A machine that is started while the store is down serves its own copy, and is ready."""
     store.stop()
@@ -186,6 +197,7 @@ def test_restart_without_the_store(three: list[Service], store: Store, cat: Path
         assert [label(one, cat) for one in three] == ["back"] * 3
 
 
+@pytest.mark.promise("C5")
 def test_cold_machine(three: list[Service], store: Store, cat: Path, tmp_path: Path) -> None:
     """A machine without models of its own serves those of the others before it is ready."""
     live = three[0].get("/models/default").json()["live"]
@@ -194,6 +206,7 @@ def test_cold_machine(three: list[Service], store: Store, cat: Path, tmp_path: P
         assert cold.get("/models/default").json()["live"] == live
 
 
+@pytest.mark.promise("C4")
 def test_refused_store(tmp_path: Path) -> None:
     """A store that overwrites what must stay is refused at the start, in one sentence."""
     bad = Store(tmp_path / "store", _nanio)
@@ -207,9 +220,10 @@ def test_refused_store(tmp_path: Path) -> None:
 
 def _nanio(folder: Path, port: int) -> list[str]:
     program = shutil.which("nanio", path=str(Path(sys.executable).parent)) or "nanio"
-    return [program, "serve", "--data-dir", str(folder), "--port", str(port)]
+    return [program, "serve", "--data-dir", str(folder), "--host", "127.0.0.1", "--port", str(port)]
 
 
+@pytest.mark.promise("C7")
 def test_single_machine(tmp_path: Path) -> None:
     """Without the setting nothing of it is loaded, and no answer or metric speaks of machines."""
     with Service(tmp_path / "data", workers=1) as alone:
