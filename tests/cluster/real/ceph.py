@@ -39,7 +39,9 @@ osd pool default min size = 1
 osd pool default pg num = 4
 osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
-osd op num threads per shard = 1
+osd crush update on start = false
+osd class update on start = false
+mon data avail crit = 1
 log file = {folder}/$name.log
 run dir = {folder}
 admin socket = {folder}/$name.asok
@@ -135,6 +137,8 @@ class Ceph:
         self._once("ceph-mon", "--mkfs", "-i", "a", "--monmap", str(places))
         self._run("monitor", "ceph-mon", "-i", "a")
         self._once("ceph", "--connect-timeout", "60", "osd", "new", osd)
+        # The server could do this itself, but hangs for ever if it asks a moment before it knows the cluster.
+        self._once("ceph", "osd", "crush", "add", "osd.0", "1", "root=default", "host=store")
         self._once("ceph-osd", "--mkfs", "-i", "0", "--osd-uuid", osd)
         self._run("objects", "ceph-osd", "-i", "0")
         self._once(

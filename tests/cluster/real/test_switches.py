@@ -17,9 +17,11 @@ from tests.cluster.real.machine import Machine
 from tests.cluster.real.network import run
 from tests.live.models import eventually
 from tools import bad_models
+from tools.sample_models import classifier
 
 pytestmark = pytest.mark.cluster
 UPLOADS = 20
+LARGE_MB = 100
 MIXED_SECONDS = 0.5
 
 
@@ -64,6 +66,34 @@ def test_requests_to_the_store(cluster: Cluster, figure: Row) -> None:
     )
     figure("requests of three machines in an upload", "-", f"{during}")
     assert len(asked) > seconds
+
+
+def test_a_large_model(cluster: Cluster, figure: Row) -> None:
+    """A model of 100 MB reaches all machines; what a machine fetches and loads it in, `bench.scale` uses."""
+    number, start = cluster.next_number(), time.monotonic()
+    data = classifier([f"v{number:03} one", "other"], winner=0, seed=number, padding_mb=LARGE_MB)
+    answer = cluster.machines[0].post("/upload", files={"model": ("large.onnx", io.BytesIO(data))})
+    took = time.monotonic() - start
+    assert answer.status_code == 200, answer.text
+    fetched, loaded = zip(
+        *(_fetch_and_load(cluster, one, start) for one in cluster.machines[1:]), strict=True
+    )
+
+    figure(
+        f"a model of {LARGE_MB} MB",
+        "-",
+        f"answered after {took:.1f} s; a machine fetched it in {max(fetched):.1f} s and was ready "
+        f"{max(loaded):.1f} s later, {1000 * max(loaded) / LARGE_MB:.0f} ms for each MB",
+    )
+    cluster.agree(number)
+
+
+def _fetch_and_load(cluster: Cluster, machine: Machine, start: float) -> tuple[float, float]:
+    """Seconds from the first part of a file to the last, and from there to the acknowledgement."""
+    asked = [one for one in cluster.wires[machine].asked if one.at >= start]
+    parts = [one.at for one in asked if one.kind == "GET blobs"]
+    ready = next(one.at for one in asked if one.kind == "PUT acks")
+    return max(parts) - min(parts), ready - max(parts)
 
 
 def test_a_fourth_machine_joins(cluster: Cluster, figure: Row) -> None:
