@@ -27,6 +27,8 @@ _PART_BYTES = 4 << 20
 # A request that is repeated unseen could find its own first try, and take it for that of another machine.
 _NO_RETRY: Any = {"max_retries": 0}
 _REFUSALS = (PermissionDeniedError, UnauthenticatedError, FileNotFoundError)
+# Where these name a server without TLS, an operator wants it so.
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "AZURE_STORAGE_ENDPOINT")
 _KINDS: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 
 
@@ -213,7 +215,7 @@ def _opened(url: str, seconds: float) -> Any:
         "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
         "timeout": timedelta(seconds=seconds),
     }
-    if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+    if any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS):
         options["allow_http"] = True
     if bundle := os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"):
         options["root_certificate"] = Path(bundle).read_bytes()

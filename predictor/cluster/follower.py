@@ -16,7 +16,7 @@ from predictor.cluster.local import LocalModels, initial
 from predictor.cluster.log import Change, ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.participant import Participant
-from predictor.cluster.standing import BEHIND, FINE, OLDER_STORE, UNFIT_STORE, Standing
+from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, UNFIT_STORE, Standing
 from predictor.cluster.together import Together
 from predictor.errors import ModelConflict, PredictorError
 from predictor.store.commit import ModelTransactions
@@ -147,7 +147,6 @@ class Follower:
         """Serve on what this machine has, and say what is wrong with the store."""
         self._standing.in_step()
         self._standing.set_fault(fault)
-        self._tell(self._standing.fault or "")
         if self._models.position() is not None:
             self._standing.join()
 
@@ -163,7 +162,7 @@ class Follower:
         """Nothing is announced: be counted, be sent requests, and then do what is left over."""
         self._heartbeat.behind = False
         self._standing.in_step()
-        self._standing.set_fault(FINE)
+        self._standing.set_fault(NAMESAKE if self._machines.doubled else FINE)
         self._standing.set_serial(position.serial)
         if not self._heartbeat.counted:
             # From now on authors wait for this machine; the next round sees what was announced before.
@@ -227,8 +226,7 @@ class Follower:
             log.exception("The store cannot be followed")
             self._stopped.wait(_AGAIN_SECONDS)
         else:
-            if self._standing.fault is None:
-                self._tell("")
+            self._tell(self._standing.fault or "")
 
     def _silent(self, error: Unavailable) -> None:
         """Serve what this machine has, if it ever had what the store says."""

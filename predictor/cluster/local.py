@@ -13,9 +13,8 @@ from predictor.store.commit import ModelTransactions
 from predictor.store.elsewhere import Decide, here
 from predictor.store.files import atomic_write, move_folder, remove
 from predictor.store.manifest import MANIFEST, MODEL, digest
-from predictor.store.publish import CRASHED
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
-from predictor.store.state import Event, Name, State
+from predictor.store.state import CRASHED, Event, Name, State
 
 POSITION = "cluster.json"
 """The file in the data folder that holds the last change of all machines that this machine serves."""

@@ -51,6 +51,7 @@ class Machines:
         poll_seconds: between two looks at the log.
         beat_seconds: between two heartbeats.
         dead_seconds: without a heartbeat until a machine counts as gone.
+        doubled: whether another process gave heartbeats under this machine's name.
     """
 
     def __init__(self, bucket: Bucket, name: str, standing: Standing, poll_seconds: float) -> None:
@@ -58,6 +59,9 @@ class Machines:
         self._standing = standing
         self.name = name
         self.poll_seconds = poll_seconds
+        self.doubled = False
+        self._beaten = False
+        self._mark = f"{__version__} {secrets.token_hex(16)}".encode()
         self.beat_seconds = BEAT_POLLS * poll_seconds
         self.dead_seconds = max(_LEAST_DEAD_SECONDS, DEAD_POLLS * poll_seconds)
 
@@ -67,7 +71,10 @@ class Machines:
         Returns:
             For each machine, the seconds since its heartbeat.
         """
-        self._bucket.put(_PREFIX + self.name, __version__.encode())
+        key = _PREFIX + self.name
+        self.doubled = self._beaten and self._bucket.get(key) not in {None, self._mark}
+        self._bucket.put(key, self._mark)
+        self._beaten = True
         written = time.monotonic()
         entries = self._bucket.entries(_PREFIX)
         own = next((entry for entry in entries if _name(entry) == self.name), None)

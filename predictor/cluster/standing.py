@@ -7,12 +7,14 @@ import time
 
 from predictor import shared
 
-FINE, OLDER_STORE, BEHIND, UNFIT_STORE = range(4)
+FINE, OLDER_STORE, BEHIND, UNFIT_STORE, NAMESAKE = range(5)
 _FAULTS = {
     OLDER_STORE: "The store of PREDICTOR_STORE has fewer changes than this machine has made: it was restored "
     "or emptied. Run image-prediction store adopt on the machine whose models are right.",
     UNFIT_STORE: "The store of PREDICTOR_STORE overwrites objects that must not be overwritten: models "
     "cannot be changed. Choose another store, and restart the service.",
+    NAMESAKE: "Another machine has the name of this one: models cannot be changed. Give each its own "
+    "PREDICTOR_MACHINE, and a data folder that is no copy of another's.",
     BEHIND: "This machine cannot serve the models that the others serve; the log has the reason.",
 }
 _CONTACT, _CLOCK, _SERIAL, _LIVING, _SERVING, _CAUGHT_UP, _FAULT = range(7)
@@ -82,5 +84,5 @@ class Standing:
         self._numbers[_CLOCK] = int((store_time - time.monotonic()) * _MILLION)
 
     def set_fault(self, fault: int) -> None:
-        """Note what keeps models from being changed: `FINE`, `OLDER_STORE`, `BEHIND` or `UNFIT_STORE`."""
+        """Note what keeps models from being changed: `FINE`, `OLDER_STORE` or another."""
         self._numbers[_FAULT] = fault

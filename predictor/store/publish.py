@@ -12,14 +12,12 @@ from predictor.store.elsewhere import here
 from predictor.store.files import move_folder, remove
 from predictor.store.manifest import MODEL, Manifest
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
-from predictor.store.state import Event, Name, State
+from predictor.store.state import CRASHED, Event, Name, State
 
 KEPT = 5
 """Versions of a name that are kept, besides the live one and the one that ships with the service."""
 DEATHS = 2
 """Workers that a version may bring down within ten minutes before it is quarantined."""
-CRASHED = "It crashed workers of the service."
-"""Why a version that brought workers down is quarantined."""
 
 log = logging.getLogger(__name__)
 
@@ -164,8 +162,7 @@ class Publisher:
     def quarantine(self, name: str, version: int, why: str) -> None:
         """Keep a bad version from serving here again; if it is live, the one before it is put back."""
         with self._transactions.exclusive() as state:
-            # It may have been deleted since it did harm.
-            known = state.names.get(name, Name())
+            known = state.names.get(name, Name())  # it may have been deleted since it did harm
             if not known.good(version) or self._registry.permanent(name, version):
                 return
             log.error("Version %d of %s is quarantined: %s", version, name, why)

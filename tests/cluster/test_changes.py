@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from predictor.cluster.bucket import Unavailable
 from predictor.errors import InvalidModel, ModelConflict, PredictorError, StorageFull
-from predictor.store.publish import CRASHED
+from predictor.store.state import CRASHED
 from tests.cluster.conftest import Machine, until
 from tests.store.conftest import Follower as Worker
 
@@ -362,3 +363,17 @@ def test_store_that_was_silent_at_the_start(machine: Make) -> None:
     with pytest.raises(StorageFull, match="overwrites"):
         a.store.upload(b"no")
     assert not a.standing.caught_up
+
+
+def test_two_machines_of_one_name(machine: Make, tmp_path: Path, memory: Any) -> None:
+    """Machines that were given one name notice it, and change nothing: each would be taken for the other."""
+    a = machine("a").start()
+    again = Machine(tmp_path / "another", memory, "a").start()
+
+    until(lambda: a.standing.fault and again.standing.fault)
+    with pytest.raises(StorageFull, match="PREDICTOR_MACHINE"):
+        a.store.upload(b"no")
+    again.follower.stop()
+
+    until(lambda: a.standing.fault is None)
+    a.store.upload(b"yes")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -76,7 +77,12 @@ class Store:
 
     def machine(self, data: Path, **settings: object) -> Service:
         """A machine that shares this store, not started yet."""
-        given = {"store": "s3://bucket/models", "store_seconds": POLL_SECONDS, "cache": "off", **settings}
+        given: dict[str, Any] = {
+            "store": "s3://bucket/models",
+            "store_seconds": POLL_SECONDS,
+            "cache": "off",
+            **settings,
+        }
         service = Service(data, **given)
         service.environment = CLOUD | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}"}
         return service
