@@ -54,7 +54,7 @@ class Plan:
     decision: float = 0.1
     jitter: float = 0.1
     model_mb: float = 300.0
-    part_mb: float = 4.0
+    part_mb: float = 8.0
     stream_mb: float = 90.0
     store_mb: float = 12_500.0
     load_seconds: float = 0.02

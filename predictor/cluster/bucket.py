@@ -23,7 +23,8 @@ from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 from predictor.errors import ConfigError, StorageFull
 
 _CONNECT_SECONDS, _REQUEST_SECONDS, _PART_SECONDS = 1.0, 5.0, 20.0
-_PART_BYTES = 4 << 20
+# S3 refuses parts of less than 5 MiB, but for the last.
+_PART_BYTES = 8 << 20
 # A request that is repeated unseen could find its own first try, and take it for that of another machine.
 _NO_RETRY: Any = {"max_retries": 0}
 _REFUSALS = (PermissionDeniedError, UnauthenticatedError, FileNotFoundError)

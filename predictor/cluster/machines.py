@@ -21,6 +21,7 @@ BEAT_POLLS, DEAD_POLLS = 5, 15
 """A heartbeat comes every so many polls of the log; without one for so many, a machine counts as gone."""
 # Stores give times in whole seconds.
 _LEAST_DEAD_SECONDS = 3.0
+_SPARE_SECONDS = 0.5
 
 
 def machine_name(data: Path, given: str | None) -> str:
@@ -60,7 +61,7 @@ class Machines:
         self.name = name
         self.poll_seconds = poll_seconds
         self.doubled = False
-        self._beaten = False
+        self._beaten: float | None = None
         self._mark = f"{__version__} {secrets.token_hex(16)}".encode()
         self.beat_seconds = BEAT_POLLS * poll_seconds
         self.dead_seconds = max(_LEAST_DEAD_SECONDS, DEAD_POLLS * poll_seconds)
@@ -72,10 +73,12 @@ class Machines:
             For each machine, the seconds since its heartbeat.
         """
         key = _PREFIX + self.name
-        self.doubled = self._beaten and self._bucket.get(key) not in {None, self._mark}
+        self.doubled = self._beaten is not None and self._bucket.get(key) not in {None, self._mark}
         self._bucket.put(key, self._mark)
-        self._beaten = True
         written = time.monotonic()
+        if self._beaten is not None and written > self._beaten + self.dead_seconds:
+            self._standing.after_silence()
+        self._beaten = written
         entries = self._bucket.entries(_PREFIX)
         own = next((entry for entry in entries if _name(entry) == self.name), None)
         if own is not None:
@@ -88,6 +91,13 @@ class Machines:
         """The machines that live, this one always among them."""
         ages = self._ages(self._bucket.entries(_PREFIX))
         return {name for name, age in ages.items() if age < self.dead_seconds} | {self.name}
+
+    def settled(self) -> bool:
+        """Whether all who live have had time for a heartbeat since the store, or this machine, was silent."""
+        if self._standing.store_time is None:
+            return False
+        waited = self._standing.since_silence > self.beat_seconds + _SPARE_SECONDS
+        return waited and self.alive(self.name)
 
     def known(self) -> list[str]:
         """The machines that gave a heartbeat, however long ago."""

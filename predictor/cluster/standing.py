@@ -17,7 +17,7 @@ _FAULTS = {
     "PREDICTOR_MACHINE, and a data folder that is no copy of another's.",
     BEHIND: "This machine cannot serve the models that the others serve; the log has the reason.",
 }
-_CONTACT, _CLOCK, _SERIAL, _LIVING, _SERVING, _CAUGHT_UP, _FAULT = range(7)
+_CONTACT, _CLOCK, _SERIAL, _LIVING, _SERVING, _CAUGHT_UP, _FAULT, _SILENCE = range(8)
 _MILLION = 1_000_000
 
 
@@ -58,6 +58,11 @@ class Standing:
         return time.monotonic() - (self._numbers[_CONTACT] / _MILLION or self._made)
 
     @property
+    def since_silence(self) -> float:
+        """Seconds since a silence of the store, or of this machine, ended; many if there was none."""
+        return time.monotonic() - self._numbers[_SILENCE] / _MILLION
+
+    @property
     def store_time(self) -> float | None:
         """The time by the store's clock, in seconds since 1970; None before the first heartbeat."""
         offset = self._numbers[_CLOCK]
@@ -66,6 +71,10 @@ class Standing:
     def in_step(self) -> None:
         """Note that this machine serves the last change at this moment."""
         self._numbers[_CONTACT] = int(time.monotonic() * _MILLION)
+
+    def after_silence(self) -> None:
+        """Note that others may have looked dead until this moment, as this machine did."""
+        self._numbers[_SILENCE] = int(time.monotonic() * _MILLION)
 
     def join(self) -> None:
         """Note that this machine may be sent requests."""

@@ -23,6 +23,9 @@ _READY_SECONDS, _SERVING_SECONDS = 240.0, 240.0
 # How long a store that falls silent is asked again: before the decision, and for its outcome.
 _SILENT_SECONDS, _DOUBT_SECONDS = 10.0, 30.0
 _ASK_SECONDS = 0.1
+_BUSY = "Another machine is changing the models; try again."
+_UNSETTLED = "The store was silent until a moment ago, and not every machine was heard since; try again."
+_ABORTED = "Another machine aborted the change; nothing was changed. Try again."
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +54,12 @@ class Together:
         while True:
             position = self._position()
             pending = self._log.pending(position.serial + 1)
-            if pending is None and self._standing.store_time is not None:
+            if pending is None and self._machines.settled():
                 return
             if pending is not None:
                 self.end_for_dead(pending, position)
             if time.monotonic() > deadline:
-                raise ModelConflict("Another machine is changing the models; try again.")
+                raise ModelConflict(_UNSETTLED if pending is None else _BUSY)
             time.sleep(_ASK_SECONDS)
 
     def current(self, state: State) -> State:  # noqa: ARG002 (read again: bringing it up to date may change it)
@@ -69,7 +72,7 @@ class Together:
                 "are right."
             )
         if self._log.pending(position.serial + 1) is not None:
-            raise ModelConflict("Another machine is changing the models; try again.")
+            raise ModelConflict(_BUSY)
         return self._models.bring(position)
 
     @contextmanager
@@ -78,7 +81,7 @@ class Together:
         before = self._position()
         change = self._change(before, state.replaced(name, after), name)
         if not self._log.announce(change):
-            raise ModelConflict("Another machine is changing the models; try again.")
+            raise ModelConflict(_BUSY)
         decided = False
 
         def decide() -> None:
@@ -151,7 +154,11 @@ class Together:
             told = self._log.acknowledged(change.serial)
             for machine in sorted(told[REFUSED]):
                 raise self._log.refusal(change.serial, machine)
-            return self._machines.living() <= told[READY] | {self._machines.name}
+            if self._machines.living() <= told[READY] | {self._machines.name}:
+                return True
+            if self._log.decided(change.serial):
+                raise NotReady(_ABORTED)
+            return False
 
         if not _until(ready, _READY_SECONDS):
             raise NotReady("Not every machine loaded the model in time; nothing was changed. Try again.")
@@ -175,7 +182,7 @@ class Together:
                     ) from error
                 time.sleep(_ASK_SECONDS)
         if outcome.token != change.token:
-            raise NotReady("Another machine aborted the change; nothing was changed. Try again.")
+            raise NotReady(_ABORTED)
 
     def abort(self, change: Change, before: Change) -> None:
         """Abort a change, unless it was decided; with a store that is silent it stays open."""

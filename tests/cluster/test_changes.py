@@ -1,16 +1,18 @@
 """Many machines change together or not at all, whichever of them fails at whichever step."""
 
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from predictor.cluster.bucket import Unavailable
-from predictor.errors import InvalidModel, ModelConflict, PredictorError, StorageFull
+from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.store.state import CRASHED
-from tests.cluster.conftest import Machine, until
+from tests.cluster.conftest import DEAD_SECONDS, Machine, until
 from tests.store.conftest import Follower as Worker
 
 Make = Callable[[str], Machine]
@@ -377,3 +379,31 @@ def test_two_machines_of_one_name(machine: Make, tmp_path: Path, memory: Any) ->
 
     until(lambda: a.standing.fault is None)
     a.store.upload(b"yes")
+
+
+def test_aborted_while_the_author_waits(three: list[Machine]) -> None:
+    """An author whose change another machine aborts does not wait any longer for those that are not ready."""
+    author, other, busy = three
+    before = other.models.own()
+    with busy.store.transactions.exclusive(0), ThreadPoolExecutor(1) as pool:
+        upload = pool.submit(author.store.upload, b"new")
+        until(lambda: other.log.pending(1))
+        pending = other.log.pending(1)
+        assert pending is not None
+        other.log.decide(pending.abort(other.name, before))
+
+        with pytest.raises(NotReady, match="aborted"):
+            upload.result()
+
+
+def test_upload_right_after_silence(three: list[Machine]) -> None:
+    """A store that was silent made every machine look dead: the next author waits for their heartbeats."""
+    for one in three:
+        one.bucket.silent = True
+    time.sleep(1.5 * DEAD_SECONDS)
+    for one in three:
+        one.bucket.silent = False
+
+    three[0].store.upload(b"new")
+
+    assert [one.content() for one in three] == [b"new"] * 3
