@@ -8,7 +8,7 @@ INSTALL = [ -t 1 ] || quiet=--quiet; $(BIN)/python -m pip install $$quiet --requ
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 SOURCES := predictor tools bench tests wsgi.py gunicorn.conf.py
 
-.PHONY: help setup run test test-fast check format bench ablate fuzz soak clean
+.PHONY: help setup run test test-fast test-cluster check format bench ablate fuzz soak clean
 
 help: ## Show the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -23,6 +23,9 @@ test: $(VENV)/.test-ready ## Set up and run every test
 
 test-fast: $(VENV)/.dev-ready ## Set up and run the tests that need no server and few processes, without fuzzing
 	$(BIN)/python -m pytest $(PARALLEL) -m "not live and not browser and not fuzz and not slow"
+
+test-cluster: $(VENV)/.cluster-ready ## Set up Ceph and test many machines on it, as root; the table is bench/results/cluster.md
+	$(BIN)/python -m pytest -s -m cluster tests/cluster
 
 check: $(VENV)/.dev-ready ## Format, lint, types and known vulnerabilities of the packages
 	$(BIN)/ruff format --check $(SOURCES)
@@ -70,4 +73,8 @@ $(VENV)/.dev-ready: requirements-dev.txt requirements.txt | $(BIN)/python
 
 $(VENV)/.test-ready: $(VENV)/.dev-ready tools/install_test_servers.sh
 	sh tools/install_test_servers.sh $(VENV)
+	touch $@
+
+$(VENV)/.cluster-ready: $(VENV)/.dev-ready tools/install_cluster_servers.sh
+	sh tools/install_cluster_servers.sh $(VENV)
 	touch $@

@@ -78,6 +78,16 @@ class Settings:
     cache_seconds: int = _setting(
         300, "Maximum seconds for which the answer for a URL is reused without another request to its server."
     )
+    store: str | None = _setting(
+        None, "URL of the bucket by which several machines share models and change together."
+    )
+    store_seconds: float = _setting(1.0, "Seconds between two looks at the store for changes.")
+    store_lag: str = _setting(
+        "serve", "`unready` has `/readyz` answer 503 while the store does not answer; `serve` does not."
+    )
+    machine: str | None = _setting(
+        None, "Name of this machine, which no other has.", unset="host name and a random part"
+    )
     max_image_mb: float = _setting(20.0, "Maximum size of an image in megabytes.")
     max_megapixels: float = _setting(50.0, "Maximum size of an image in millions of pixels.")
     max_model_mb: float = _setting(1024.0, "Maximum size of the files of a model together, in megabytes.")
@@ -184,7 +194,7 @@ def _read(name: str, reader: Callable[[str], Any], text: str) -> Any:
 
 _SHOWN = 200
 # What may hold a password is not repeated in an error.
-_SECRET = {variable(name) for name in ("cache", "admin_token", "predict_token")}
+_SECRET = {variable(name) for name in ("cache", "store", "admin_token", "predict_token")}
 
 
 def documented() -> dict[str, str]:

@@ -119,9 +119,13 @@ class Metrics(ModelMetrics):
 class _AtThisMoment(Collector):
     """What is read when asked: a version that serves no longer is gone from it at once."""
 
-    def __init__(self, versions: Callable[[], Iterable[Version]], waiting: Callable[[], int]) -> None:
-        self._versions = versions
-        self._waiting = waiting
+    def __init__(
+        self,
+        versions: Callable[[], Iterable[Version]],
+        waiting: Callable[[], int],
+        more: Callable[[], Iterable[Any]],
+    ) -> None:
+        self._versions, self._waiting, self._more = versions, waiting, more
 
     def collect(self) -> Iterable[Any]:
         live = GaugeMetricFamily(
@@ -133,7 +137,7 @@ class _AtThisMoment(Collector):
         queue = GaugeMetricFamily(
             "predictor_queue_images", "Images in the queue or being processed.", value=self._waiting()
         )
-        return [live, queue]
+        return [live, queue, *self._more()]
 
 
 class _AllWorkers(Collector):
@@ -152,6 +156,7 @@ def exporter(
     refresh: Callable[[], None],
     versions: Callable[[], Iterable[Version]] = tuple,
     waiting: Callable[[], int] = int,
+    more: Callable[[], Iterable[Any]] = tuple,
 ) -> PrometheusMetrics:
     """The owner of `/metrics`: over all workers if the server set a folder for their files.
 
@@ -159,8 +164,9 @@ def exporter(
         refresh: called before each export, for gauges that are read when asked.
         versions: the versions that serve.
         waiting: how many images were accepted and not yet answered, by all workers.
+        more: other metrics that are read when asked.
     """
-    moment = _AtThisMoment(versions, waiting)
+    moment = _AtThisMoment(versions, waiting, more)
     if FOLDER_VARIABLE in os.environ and _claim_files():
         made = _exporting(GunicornInternalPrometheusMetrics, refresh, moment)
         return made.for_app_factory(export_defaults=False)

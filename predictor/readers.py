@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from predictor import shared_store
+
 HEIF_INSTALLED = importlib.util.find_spec("pillow_heif") is not None
 """Whether the optional package is there that opens HEIC and HEIF."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "TIFF", *(("HEIF",) if HEIF_INSTALLED else ()))
@@ -228,6 +230,10 @@ READERS: dict[str, Callable[[str], Any]] = {
     "fetch_seconds": _number(float, 0.1, 3600, 10),
     "cache": _cache,
     "cache_seconds": _number(int, 0, 31_536_000, 300),
+    "store": shared_store.store_url,
+    "store_seconds": _number(float, 0.05, 60, 1),
+    "store_lag": _choice({"serve", "unready"}.__contains__, "serve or unready"),
+    "machine": shared_store.machine,
     "max_image_mb": _number(float, 0.001, 1000, 20),
     "max_megapixels": _number(float, 0.001, 1000, 50),
     "max_model_mb": _number(float, 0.001, 1_000_000, 1024),

@@ -54,6 +54,9 @@ waiting = SharedCounters()
 answers = SharedCounters()
 """Requests that each worker has answered; gunicorn's master reads them when it is dead."""
 
+standing = memoryview(mmap.mmap(-1, 4096)).cast("q")
+"""What the workers of this server know of other machines, as `predictor/cluster/standing` describes it."""
+
 endings = SharedCounters()
 """1 of each worker that has come to its end as it should; gunicorn's master reads them when it is dead."""
 

@@ -9,6 +9,7 @@ import prometheus_client
 from flask import Flask
 
 from predictor import cli, errors
+from predictor.cluster.membership import METRICS as CLUSTER_METRICS
 from predictor.config import Settings, documented, variable
 from predictor.metrics import Metrics
 
@@ -113,7 +114,13 @@ def test_metrics() -> None:
     ]
 
     # What is read when asked is not counted by a metric of the registry.
-    assert table.keys() == names | {"predictor_model_live", "predictor_queue_images"}
+    read = {
+        "predictor_model_live",
+        "predictor_queue_images",
+        "predictor_store_errors_total",
+        *CLUSTER_METRICS,
+    }
+    assert table.keys() == names | read
     assert unlabelled == []
 
 

@@ -26,21 +26,28 @@ class Condition:
         cache: of answers.
         stamp: the store's version counter.
         clock: seconds.
+        store: why models cannot be changed on all machines; None if they can, or if there is one machine.
     """
 
     def __init__(
-        self, data: Path, cache: Cache, stamp: Stamp, clock: Callable[[], float] = time.monotonic
+        self,
+        data: Path,
+        cache: Cache,
+        stamp: Stamp,
+        clock: Callable[[], float] = time.monotonic,
+        store: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._data = data
         self._cache = cache
         self._stamp = stamp
         self._clock = clock
+        self._store = store
         self._checked = float("-inf")
         self._data_fault: str | None = None
 
     def degraded(self) -> dict[str, str]:
-        """What is wrong, by the name of the part: `cache` or `data`; empty if all is well."""
-        found = {"cache": self._of_cache(), "data": self._of_data()}
+        """What is wrong, by the name of the part: `cache`, `data` or `store`; empty if all is well."""
+        found = {"cache": self._of_cache(), "data": self._of_data(), "store": self._store()}
         return {part: fault for part, fault in found.items() if fault}
 
     def _of_cache(self) -> str | None:

@@ -8,7 +8,6 @@ import faulthandler
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from predictor.checking.runner import try_on
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.discovery.discover import discover
 from predictor.errors import (
-    ConfigError,
     ModelConflict,
     ModelNotFound,
     NotReady,
@@ -27,9 +25,8 @@ from predictor.errors import (
 )
 from predictor.explaining.explainer import Explainer
 from predictor.explaining.feature_maps import FeatureMaps
-from predictor.fetch.client import Fetcher
 from predictor.inference.active_models import ActiveModels, ModelCache
-from predictor.inference.cache import Cache, cache_folder
+from predictor.inference.cache import Cache
 from predictor.inference.engine import Engine
 from predictor.inference.loader import LoadedModel, Loader, chosen, loading_alone
 from predictor.inference.watchdog import Watchdog
@@ -38,6 +35,7 @@ from predictor.model.device import Device, memory
 from predictor.model.session import Stop, load
 from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.golden import Gate
+from predictor.runtime.parts import fetcher, make_folders, membership
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
@@ -70,13 +68,19 @@ class Worker:
         gate: judges versions by golden images before they serve.
         live: the models that serve.
         device: where models run; None until one could be chosen.
+        cluster: this machine as one of several; None without `PREDICTOR_STORE`.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        _make_folders(settings)
+        make_folders(settings)
         self.registry = Registry(settings.data, BUNDLED_MODEL)
-        self.exporter = exporter(self._refresh, self._live_versions, lambda: self.engine.admission.waiting)
+        self.exporter = exporter(
+            self._refresh,
+            self._live_versions,
+            lambda: self.engine.admission.waiting,
+            lambda: self.cluster.families() if self.cluster else (),
+        )
         self.metrics = Metrics(self.exporter.registry)
         self.transactions = ModelTransactions(
             self.registry,
@@ -89,6 +93,7 @@ class Worker:
         self.uploads = Uploads(
             settings, self.transactions, self.publisher, self.metrics, self._try, self._share
         )
+        self.cluster = membership(settings, self.transactions, self.exporter.registry, self._share)
         self.live = ActiveModels(self.transactions.stamp)
         self.cache = Cache(settings, self.metrics.count_cache)
         self.device: Device | None = None
@@ -102,12 +107,15 @@ class Worker:
         self.gate = Gate(GoldenSets(settings.data), self.evaluations, self.load)
         self.uploads.judge = self.gate.judge
         self._start()
+        if self.cluster is not None:
+            self.cluster.start()
 
     def _engine(self) -> Engine:
         settings = self.settings
-        fetcher = _fetcher(settings)
         self._model_cache = ModelCache(self.load)
-        return Engine(settings, self.cache, self.metrics, fetcher, live=self.live, other=self._other)
+        return Engine(
+            settings, self.cache, self.metrics, fetcher(settings), live=self.live, other=self._other
+        )
 
     def _start(self) -> None:
         try:
@@ -176,7 +184,7 @@ class Worker:
 
     def close(self) -> None:
         """Stop following the store, and deregister this worker."""
-        for part in (self._follower, self._watchdog):
+        for part in (self.cluster, self._follower, self._watchdog):
             if part is not None:
                 part.stop()
         self.cache.close()
@@ -235,21 +243,3 @@ class Worker:
             return
         for kind, value in zip(("used", "total"), figures, strict=True):
             self.metrics.device_memory.labels(self.device.label, kind).set(value)
-
-
-def _fetcher(settings: Settings) -> Fetcher:
-    try:
-        return Fetcher.of(settings)
-    except ConfigError as error:
-        # The file was in order when the server started; a later worker serves without it.
-        log.error("Downloads go on without it: %s", error.detail)
-        return Fetcher.of(replace(settings, fetch_ca=None))
-
-
-def _make_folders(settings: Settings) -> None:
-    try:
-        for folder in ("models", "workers"):
-            (settings.data / folder).mkdir(parents=True, exist_ok=True)
-        cache_folder(settings).mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        log.warning("The folder PREDICTOR_DATA cannot be used: %s", error.strerror)

@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,10 @@ _SHOWN = 5
 # The kernel's bound for the path of a Unix socket (unix(7)), without the zero at its end.
 _LONGEST_SOCKET = 107
 _SCRIPT_NAME = "SCRIPT_NAME"
+# The exit code of `predictor/cluster/proof` for a store that cannot be used; its library stays out of here.
+_PROOF_SECONDS, _BROKEN = 30.0, 3
+# Where the package lies, whichever folder the service is started in.
+_CLONE = Path(__file__).parents[2]
 
 
 def read_settings() -> Settings:
@@ -40,6 +45,8 @@ def read_settings() -> Settings:
         _stop(error.detail)
     _check_data(settings.data)
     _check_bind(settings.bind)
+    if settings.store:
+        _check_store(settings.store)
     return settings
 
 
@@ -94,6 +101,19 @@ def _check_data(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         # A folder that cannot be written may hold models that can be served.
         next(folder.iterdir(), None)
+
+
+def _check_store(store: str) -> None:
+    """Prove the store, in another process: its library does not survive the fork of the workers."""
+    command = [sys.executable, "-m", "predictor.cluster.proof"]
+    try:
+        found = subprocess.run(  # noqa: S603 (the command is our own)
+            command, cwd=_CLONE, check=False, stdout=subprocess.PIPE, text=True, timeout=_PROOF_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return  # It does not answer: the service goes on with the models that it has, and says so.
+    if found.returncode == _BROKEN:
+        _stop(f"PREDICTOR_STORE={store} cannot be used: {found.stdout}.")
 
 
 def _check_bind(bind: str) -> None:

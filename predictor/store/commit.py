@@ -6,6 +6,9 @@ what one that died left: a change whose state is written takes effect, any other
 
 Two locks: `publish.lock` is held by one coordinator at a time for the whole of a change; `gate.lock`, the
 commit lock, is held for moments: to commit, and by a worker that begins to serve, so that none joins unseen.
+
+With other machines (`predictor/cluster`), a change is announced to them before it is prepared here, and they
+decide together once all workers here are ready, before the state is written.
 """
 
 import contextlib
@@ -13,10 +16,11 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from predictor.errors import ModelConflict, NotReady, PredictorError, StorageFull
-from predictor.store.files import Staging, locked, remove, storage_errors
+from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
+from predictor.store.elsewhere import Decide, Elsewhere, here
+from predictor.store.files import Staging, locked, storage_errors
 from predictor.store.members import WorkerRegistry
 from predictor.store.registry import Registry
 from predictor.store.stamp import Stamp
@@ -28,6 +32,8 @@ LOCK_SECONDS = 10.0
 # nginx gives an upload.
 _READY_SECONDS = 240.0
 _POLL_SECONDS = 0.005
+# A worker that began to serve while other machines decided may take this long to load what was decided.
+_LATE_SECONDS = 30.0
 
 Observe = Callable[[str, float], None]
 
@@ -43,6 +49,9 @@ class ModelTransactions:
         workers: the workers of this machine.
         observe: told each step's name and seconds.
         ready_seconds: how long the workers may take to prepare a change.
+
+    Attributes:
+        elsewhere: the other machines; None if there are none.
     """
 
     def __init__(
@@ -62,6 +71,7 @@ class ModelTransactions:
         self._publish_lock_path = registry.data / "publish.lock"
         self._commit_lock_path = registry.data / "gate.lock"
         self.staging = Staging(registry.data / "incoming", self._commit_lock_path)
+        self.elsewhere: Elsewhere | None = None
 
     @contextmanager
     def commit_lock(self) -> Iterator[None]:
@@ -98,30 +108,65 @@ class ModelTransactions:
                 raise ModelConflict("Another change of the models is in progress; try again.") from error
             yield self._recovered()
 
-    def commit(self, state: State, name: str, after: Name | None) -> None:
+    @contextmanager
+    def change(self) -> Iterator[State]:
+        """Be the only coordinator, on all machines, with a state that all machines agree on.
+
+        Raises:
+            ModelConflict: another change is under way.
+            StorageFull: the data folder cannot be used, or the other machines cannot be told.
+        """
+        if self.elsewhere is None:
+            with self.exclusive() as state:
+                yield state
+            return
+        self.elsewhere.turn(LOCK_SECONDS)
+        with self.exclusive() as state:
+            yield self.elsewhere.current(state)
+
+    def commit(self, state: State, name: str, after: Name | None, decide: Decide | None = None) -> None:
         """Have all workers serve a name's new live version, or abort; the caller holds `exclusive`.
 
         Args:
             state: the present state.
             name: whose live version changes.
             after: what is to be known of the name afterwards; None if it is to be gone.
+            decide: decides once all workers are ready; by default all machines do.
 
         Raises:
             InvalidModel, NotReady: a worker cannot serve it, or is not ready in time; nothing has changed.
             StorageFull: there is no room; nothing has changed.
         """
+        if decide is None:
+            with self._announced(state, name, after) as together:
+                self.commit(state, name, after, together)
+            return
         prepared = state.with_pending(name, None if after is None else after.live)
         self.registry.write(prepared)
         self.stamp.prepare(prepared.issued)
         try:
             start = time.perf_counter()
-            self._commit_when_ready(prepared, name, after)
+            self._commit_when_ready(prepared, name, after, decide)
             self._observe("switch", time.perf_counter() - start)
         except BaseException:
             self.stamp.prepare(self.stamp.live)
             with contextlib.suppress(PredictorError):
                 self.registry.write(dataclasses.replace(prepared, pending=None))
             raise
+
+    def record(self, state: State, name: str, after: Name) -> None:
+        """Write what else is to be known of a name whose live version stays; the caller holds `change`.
+
+        Raises:
+            NotReady: another machine cannot do the same; nothing has changed.
+            StorageFull: there is no room; nothing has changed.
+        """
+        with self._announced(state, name, after) as decide:
+            decide()
+            self.registry.write(state.replaced(name, after))
+
+    def _announced(self, state: State, name: str, after: Name | None) -> AbstractContextManager[Decide]:
+        return nullcontext(here) if self.elsewhere is None else self.elsewhere.announced(state, name, after)
 
     @property
     def in_progress(self) -> bool:
@@ -150,20 +195,37 @@ class ModelTransactions:
                 state = dataclasses.replace(state, serial=self.stamp.live)
             if state is not found:
                 self.registry.write(state)
-            self._remove_unknown(state)
+            self.registry.remove_unknown(state)
             self.stamp.commit(self.stamp.live)
         return state
 
-    def _commit_when_ready(self, prepared: State, name: str, after: Name | None) -> None:
-        """Wait until every serving worker is ready, and commit the change."""
-        serial = prepared.issued
-        committed = dataclasses.replace(prepared.replaced(name, after), serial=serial, pending=None)
-        deadline = time.monotonic() + self._ready_seconds
+    def _commit_when_ready(self, prepared: State, name: str, after: Name | None, decide: Decide) -> None:
+        """Wait until every serving worker is ready, and commit the change if it is decided so."""
+        committed = dataclasses.replace(prepared.replaced(name, after), serial=prepared.issued, pending=None)
+
+        def take_effect() -> None:
+            self.registry.write(committed)
+            self.stamp.commit(committed.serial)
+
+        if decide is here:
+            self._when_ready(committed.serial, self._ready_seconds, take_effect)
+            return
+        self._when_ready(committed.serial, self._ready_seconds, here)
+        decide()
+        try:
+            self._when_ready(committed.serial, _LATE_SECONDS, take_effect)
+        except (InvalidModel, NotReady):
+            # It is decided; a worker that came too late loads it by itself.
+            with self.commit_lock():
+                take_effect()
+
+    def _when_ready(self, serial: int, seconds: float, then: Callable[[], None]) -> None:
+        """Do something once every serving worker is ready, while none can begin to serve."""
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with self.commit_lock():
                 if self._all_ready(serial):
-                    self.registry.write(committed)
-                    self.stamp.commit(serial)
+                    then()
                     return
             time.sleep(_POLL_SECONDS)
         raise NotReady("Not every worker loaded the model in time; nothing was changed. Try again.")
@@ -179,13 +241,3 @@ class ModelTransactions:
             if report.refused == serial:
                 raise report.refusal
         return all(report.ready == serial for report in serving)
-
-    def _remove_unknown(self, state: State) -> None:
-        """Remove the folders of names and versions that the state does not know."""
-        for folder in self.registry.models.glob("*"):
-            if folder.name not in state.names:
-                remove(folder)
-        for folder in self.registry.models.glob("*/*"):
-            known = state.names.get(folder.parent.name, Name()).versions
-            if not (folder.name.isdecimal() and int(folder.name) in known):
-                remove(folder)

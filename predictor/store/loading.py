@@ -31,7 +31,7 @@ class Loading:
         Raises:
             ModelNotFound: there is no such name.
         """
-        with self._transactions.exclusive() as state:
+        with self._transactions.change() as state:
             known = _known(state, name)
             if known.live is not None:
                 after = known.switched(None, Event(now(), "unload", known.live))
@@ -45,7 +45,7 @@ class Loading:
             ModelConflict: none of its versions may serve.
             InvalidModel: its files are damaged.
         """
-        with self._transactions.exclusive() as state:
+        with self._transactions.change() as state:
             known = _known(state, name)
             if known.live is not None:
                 return self._registry.version(name, known.live)

@@ -19,7 +19,8 @@ ORIGINAL = "original.onnx"
 """The model as it was uploaded, where another graph is served in its place."""
 DATA = "data-"
 """What the names of files begin with that hold weights of a version's model beside it."""
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
+"""The file that says what is known of a version."""
 _SHOWN = 100
 
 
@@ -63,7 +64,7 @@ class Manifest:
         Raises:
             StorageFull: there is no room.
         """
-        atomic_write(folder / _MANIFEST, json.dumps(dataclasses.asdict(self), indent=1).encode())
+        atomic_write(folder / MANIFEST, json.dumps(dataclasses.asdict(self), indent=1).encode())
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -72,7 +73,7 @@ class Manifest:
         Raises:
             OSError, ValueError, TypeError: it is missing or damaged.
         """
-        return cls(**json.loads((folder / _MANIFEST).read_bytes()))
+        return cls(**json.loads((folder / MANIFEST).read_bytes()))
 
 
 def digest(path: Path) -> str:

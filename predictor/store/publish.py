@@ -8,10 +8,11 @@ from pathlib import Path
 
 from predictor.errors import InvalidModel, ModelConflict, ModelNotFound
 from predictor.store.commit import LOCK_SECONDS, ModelTransactions
+from predictor.store.elsewhere import here
 from predictor.store.files import move_folder, remove
 from predictor.store.manifest import MODEL, Manifest
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
-from predictor.store.state import Event, Name, State
+from predictor.store.state import CRASHED, Event, Name, State
 
 KEPT = 5
 """Versions of a name that are kept, besides the live one and the one that ships with the service."""
@@ -58,6 +59,8 @@ class Publisher:
         Raises:
             ModelConflict: the model is that of a quarantined version.
         """
+        if self._transactions.elsewhere is not None:
+            return None  # Other machines may have changed it; `upload` compares once that is known.
         with self._transactions.commit_lock():
             known = self._registry.read().names.get(name, Name())
         return self._same(name, known, manifest)
@@ -68,7 +71,7 @@ class Publisher:
         Raises:
             ModelConflict: the model is that of a quarantined version.
         """
-        with self._transactions.exclusive() as state:
+        with self._transactions.change() as state:
             known = state.names.get(name, Name())
             # Another upload may have made the same files live since they were compared.
             if (same := self._same(name, known, manifest)) is not None:
@@ -79,12 +82,13 @@ class Publisher:
                 manifest.write(folder)
                 move_folder(folder, target)
                 added = dataclasses.replace(known, last=version, versions=(*known.versions, version))
-                event = _event("upload", version, forced=manifest.forced)
-                self._transactions.commit(state, name, added.switched(version, event))
+                after = added.switched(version, _event("upload", version, forced=manifest.forced))
+                outdated = self._outdated(name, after)
+                self._transactions.commit(state, name, after.without(outdated))
             except BaseException:
                 remove(target)
                 raise
-            self._retain(name)
+            self._registry.remove(name, outdated)
             return Published(self._registry.at(name, version))
 
     def activate(self, name: str, version: int, *, forced: bool = False) -> ModelVersion:
@@ -94,7 +98,7 @@ class Publisher:
             ModelNotFound: there is no such name or version.
             ModelConflict: it is quarantined.
         """
-        with self._transactions.exclusive() as state:
+        with self._transactions.change() as state:
             known = _present(state, name, version)
             if version in known.quarantined:
                 raise ModelConflict(f"Version {version} is quarantined: {known.quarantined[version]}")
@@ -111,7 +115,7 @@ class Publisher:
             ModelNotFound: there is no such name.
             ModelConflict: there is no version before this one.
         """
-        with self._transactions.exclusive() as state:
+        with self._transactions.change() as state:
             known = _known(state, name)
             if (version := known.before()) is None:
                 raise ModelConflict("There is no earlier live version to roll back to.")
@@ -126,13 +130,14 @@ class Publisher:
             ModelNotFound: there is no such name or version.
             ModelConflict: it is live, or ships with the service.
         """
-        with self._transactions.exclusive() as state:
+        with self._transactions.change() as state:
             known = _present(state, name, version)
             if version == known.live:
                 raise ModelConflict("The live version cannot be deleted; activate another version first.")
             if self._registry.permanent(name, version):
                 raise ModelConflict("The version that ships with the service cannot be deleted.")
-            self._drop(state, name, {version})
+            self._transactions.record(state, name, state.names[name].without({version}))
+            self._registry.remove(name, {version})
 
     def delete_name(self, name: str) -> tuple[int, ...]:
         """Remove a name with all its versions, which no worker serves from then on.
@@ -149,14 +154,14 @@ class Publisher:
                 "The model default cannot be deleted: it answers requests that name no model. "
                 "Delete its versions, or upload another model to it."
             )
-        with self._transactions.exclusive() as state:
+        with self._transactions.change() as state:
             known = _known(state, name)
             self._transactions.commit(state, name, None)
             remove(self._registry.models / name)
         return known.versions
 
     def quarantine(self, name: str, version: int, why: str) -> None:
-        """Keep a bad version from serving again; if it is live, the one before it is put back."""
+        """Keep a bad version from serving here again; if it is live, the one before it is put back."""
         with self._transactions.exclusive() as state:
             known = state.names.get(name, Name())  # it may have been deleted since it did harm
             if not known.good(version) or self._registry.permanent(name, version):
@@ -167,7 +172,7 @@ class Publisher:
                 self._registry.write(state.replaced(name, marked))
             else:
                 after = marked.returned(marked.before(), _event("quarantine", version))
-                self._transactions.commit(state, name, after)
+                self._transactions.commit(state, name, after, here)
 
     def handle_crashes(self, seconds: float = LOCK_SECONDS) -> None:
         """Process crashed workers; quarantine a version that has brought down too many.
@@ -185,7 +190,7 @@ class Publisher:
         for name, known in counted.names.items():
             for version in {death.version for death in known.deaths}:
                 if sum(death.version == version for death in known.deaths) >= DEATHS:
-                    self.quarantine(name, version, "It crashed workers of the service.")
+                    self.quarantine(name, version, CRASHED)
 
     def _same(self, name: str, known: Name, manifest: Manifest) -> ModelVersion | None:
         """The live version if the files of a manifest are its files, whole on the disk.
@@ -215,17 +220,10 @@ class Publisher:
         present = (path.name for path in (self._registry.models / name).glob("*"))
         return max([known.last, *(int(number) for number in present if number.isdecimal())]) + 1
 
-    def _retain(self, name: str) -> None:
-        state = self._registry.read()
-        known = state.names[name]
+    def _outdated(self, name: str, known: Name) -> set[int]:
+        """The versions that are too many."""
         removable = [one for one in known.versions if not self._registry.permanent(name, one)]
-        self._drop(state, name, set(removable[:-KEPT]) - {known.live})
-
-    def _drop(self, state: State, name: str, versions: set[int]) -> None:
-        if versions:
-            self._registry.write(state.replaced(name, state.names[name].without(versions)))
-            for version in versions:
-                remove(self._registry.folder(name, version))
+        return set(removable[:-KEPT]) - {known.live}
 
 
 def _known(state: State, name: str) -> Name:

@@ -7,6 +7,7 @@ to go back to; it lies in the package and is never removed.
 import dataclasses
 import logging
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from predictor.errors import InvalidModel, ModelNotFound, NotReady
 from predictor.model.strict_text import decoded
 from predictor.store import state
+from predictor.store.files import remove
 from predictor.store.manifest import MODEL, Manifest, digest
 from predictor.store.state import Name, State
 
@@ -175,6 +177,21 @@ class Registry:
     def permanent(self, name: str, version: int) -> bool:
         """Whether a version ships with the service, so that it cannot be removed."""
         return (name, version) == (DEFAULT, _BUNDLED)
+
+    def remove(self, name: str, versions: Iterable[int]) -> None:
+        """Remove the files of versions."""
+        for version in versions:
+            remove(self.folder(name, version))
+
+    def remove_unknown(self, known: State) -> None:
+        """Remove the folders of names and versions that a state does not know, while no change is made."""
+        for folder in self.models.glob("*"):
+            if folder.name not in known.names:
+                remove(folder)
+        for folder in self.models.glob("*/*"):
+            versions = known.names.get(folder.parent.name, Name()).versions
+            if not (folder.name.isdecimal() and int(folder.name) in versions):
+                remove(folder)
 
     def _manifest(self, name: str, version: int) -> Manifest:
         return Manifest.read(self.folder(name, version))

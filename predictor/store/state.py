@@ -23,6 +23,8 @@ _POINTER, _COPY = "state.json", "state.copy.json"
 _EVENTS = 100
 DEATH_SECONDS = 600.0
 """How long the death of a worker counts against what it ran."""
+CRASHED = "It crashed workers of the service."
+"""Why a version that brought workers down is quarantined."""
 
 log = logging.getLogger(__name__)
 

@@ -134,10 +134,23 @@ class Report(BaseModel):
     cuda: OnGpu | None = Field(None, description="The same figures on the GPU, if the workers use one.")
 
 
-class Uploaded(ModelRef):
-    """The version that is live now."""
+class Machines(BaseModel):
+    """The machines that share a store."""
+
+    serving: int = Field(description="Machines that serve the change.")
+    of: int = Field(description="Machines that live.")
+
+
+class Change(BaseModel):
+    """What answers to all changes have."""
 
     status: Literal["success"]
+    machines: Machines | None = absent("The machines, where several share a store.")
+
+
+class Uploaded(ModelRef, Change):
+    """The version that is live now."""
+
     model: str = Field(description="The name of the model file.")
     labels: str | None = Field(description="The name of the labels file; null without labels.")
     report: Report
@@ -147,24 +160,20 @@ class Uploaded(ModelRef):
     )
 
 
-class Changed(ModelRef):
+class Changed(ModelRef, Change):
     """The version that is live now."""
 
-    status: Literal["success"]
 
-
-class Deleted(BaseModel):
+class Deleted(Change):
     """The version is deleted."""
 
-    status: Literal["success"]
     name: str
     version: int
 
 
-class DeletedModel(BaseModel):
+class DeletedModel(Change):
     """The model is deleted with all its versions."""
 
-    status: Literal["success"]
     name: str
     versions: list[int] = Field(description="The versions that were deleted.")
 
@@ -207,10 +216,21 @@ class Model(BaseModel):
     history: list[Event] = Field(description="The latest change last.")
 
 
+class Machine(BaseModel):
+    """One of several machines that share a store."""
+
+    name: str
+    this: bool = Field(description="Whether it is the machine that answers.")
+    serving: bool = Field(description="Whether it lives and serves the last change.")
+    seconds: int = Field(description="Seconds from its last heartbeat to that of this machine.")
+
+
 class Models(BaseModel):
     """All models."""
 
     models: list[Model]
+    serial: int | None = absent("The number of the last change, where several machines share a store.")
+    machines: list[Machine] | None = absent("The machines, where several share a store.")
 
 
 def uploaded_json(published: Published, report: Mapping[str, Any]) -> dict[str, Any]:

@@ -214,6 +214,8 @@ def _changed(worker: Worker, version: ModelVersion) -> Response:
 
 def _answer(worker: Worker, answer: dict[str, Any], **shown: Any) -> Response:
     """JSON for a script, the page for a browser."""
+    if worker.cluster is not None:
+        answer = {**answer, "machines": worker.cluster.machines}
     if wants_page():
         return Response(pages.render_models(worker, **shown), mimetype="text/html")
     return jsonify(answer)

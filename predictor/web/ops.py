@@ -37,15 +37,20 @@ class Ready(BaseModel):
     model: ModelRef
     device: DeviceState
     degraded: dict[str, str] = Field(
-        description="What does not work although predictions succeed: `cache` or `data`, each with a "
-        "sentence; empty if all is well."
+        description="What does not work although predictions succeed: `cache`, `data` or `store`, each "
+        "with a sentence; empty if all is well."
     )
 
 
 def blueprint(worker: Worker) -> Blueprint:
     """Routes for probes."""
     ops = Blueprint("ops", __name__)
-    condition = Condition(worker.settings.data, worker.cache, worker.transactions.stamp)
+    condition = Condition(
+        worker.settings.data,
+        worker.cache,
+        worker.transactions.stamp,
+        store=lambda: worker.cluster.degraded() if worker.cluster else None,
+    )
 
     @ops.get("/healthz")
     @operation(name="check_alive", tag="Operating", answers={"application/json": Alive})
@@ -93,6 +98,8 @@ def check_ready(worker: Worker) -> Device:
         Overloaded: so many images wait that new ones should go elsewhere.
     """
     worker.live.models()
+    if worker.cluster is not None:
+        worker.cluster.check_ready()
     if worker.device is None:
         raise NotReady("The service is still starting; try again.")
     if worker.engine.admission.crowded:

@@ -211,12 +211,14 @@ def render_models(worker: Worker, **shown: Any) -> str:
         worker: whose models are shown.
         shown: what came of a change: `uploaded`, `message` or `problem`.
     """
-    settings = worker.settings
+    settings, found = worker.settings, models_json(worker)
     nothing = {"uploaded": None, "message": None, "problem": None}
     return render_template(
         "models.html",
         about=(request.view_args or {}).get("name"),
-        models=models_json(worker)["models"],
+        models=found["models"],
+        serial=found.get("serial"),
+        machines=found.get("machines"),
         limits={"max_model_mb": settings.max_model_mb, "max_files": MAX_FILES},
         protected=bool(settings.admin_tokens),
         **(nothing | shown),

@@ -95,7 +95,7 @@ def models_json(worker: Worker) -> dict[str, Any]:
         # It may be deleted meanwhile, as may a version.
         with suppress(ModelNotFound):
             found.append(model_json(worker, name))
-    return {"models": found}
+    return {"models": found, **(worker.cluster.described() if worker.cluster else {})}
 
 
 def model_json(worker: Worker, name: str) -> dict[str, Any]:

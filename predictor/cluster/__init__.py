@@ -1,0 +1,1 @@
+"""Many machines on one bucket: they share models and change together. The only user of obstore."""

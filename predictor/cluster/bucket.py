@@ -1,0 +1,225 @@
+"""The bucket that machines share.
+
+The only condition of a request that is used is "put if absent": some stores refuse or ignore the others, even
+where they hold. obstore does not survive a fork: this module is imported in workers and in commands, never in
+gunicorn's master.
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
+
+from predictor.errors import ConfigError, StorageFull
+
+_CONNECT_SECONDS, _REQUEST_SECONDS, _PART_SECONDS = 1.0, 5.0, 20.0
+# S3 refuses parts of less than 5 MiB, but for the last.
+_PART_BYTES = 8 << 20
+# A request that is repeated unseen could find its own first try, and take it for that of another machine.
+_NO_RETRY: Any = {"max_retries": 0}
+_REFUSALS = (PermissionDeniedError, UnauthenticatedError, FileNotFoundError)
+# Where these name a server without TLS, an operator wants it so.
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "AZURE_STORAGE_ENDPOINT")
+_KINDS: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+
+
+class Unavailable(StorageFull):
+    """The store does not answer, or refuses: models cannot be changed at this moment.
+
+    Attributes:
+        refused: whether it answered, and credentials or the name of the bucket are wrong.
+    """
+
+    refused = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object in a listing.
+
+    Attributes:
+        key: its key.
+        time: when it was written, in seconds since 1970 by the store's clock.
+        tag: changes with each write.
+    """
+
+    key: str
+    time: float
+    tag: str | None
+
+
+class Bucket:
+    """Objects by their keys. Every method raises `Unavailable` where the store does not do its part.
+
+    Args:
+        store: obstore's, for small objects.
+        large: the same store, with more time for each part of a large object.
+        count: told the operation of each failure.
+    """
+
+    def __init__(self, store: Any, large: Any = None, count: Callable[[str], None] = lambda _: None) -> None:
+        self._store = store
+        self._large = large or store
+        self._count = count
+
+    @classmethod
+    def open(cls, url: str, count: Callable[[str], None] = lambda _: None) -> "Bucket":
+        """The bucket that `PREDICTOR_STORE` names; credentials come from the variables of each cloud.
+
+        Raises:
+            ConfigError: they cannot be used.
+        """
+        try:
+            small, large = (_opened(url, seconds) for seconds in (_REQUEST_SECONDS, _PART_SECONDS))
+        except (BaseError, OSError, ValueError) as error:
+            raise ConfigError("the credentials or other variables of the cloud cannot be used") from error
+        return cls(small, large, count)
+
+    def fault(self) -> str | None:
+        """Write an object twice that must be written once; a sentence if the store does not keep its word."""
+        key = f"proof/{secrets.token_hex(16)}"
+        if not self.create(key, b"first"):
+            return "it refuses to write an object that is not there; choose another store"
+        try:
+            if self.create(key, b"second") or self.get(key) != b"first":
+                return (
+                    "it overwrites an object that must not be overwritten (it ignores If-None-Match), so "
+                    "that changes of several machines could be lost; choose another store"
+                )
+            if key not in {entry.key for entry in self.entries("proof/")}:
+                return "it does not list an object that was just written; choose another store"
+        finally:
+            self.remove([key])
+        return None
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object unless one is there; whether it was written."""
+        with self._told("create"):
+            try:
+                obstore.put(self._store, key, data, mode="create")
+            except (AlreadyExistsError, FileExistsError):
+                return False
+            return True
+
+    def put(self, key: str, data: bytes) -> str | None:
+        """Write an object, whatever was there; its tag."""
+        with self._told("put"):
+            return obstore.put(self._store, key, data)["e_tag"]
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes of an object; None if there is none."""
+        with self._told("get"):
+            try:
+                return bytes(obstore.get(self._store, key).bytes())
+            except FileNotFoundError:
+                return None
+
+    def find(self, key: str) -> Entry | None:
+        """What is known of an object; None if there is none."""
+        with self._told("head"):
+            try:
+                return _entry(obstore.head(self._store, key))
+            except FileNotFoundError:
+                return None
+
+    def entries(self, prefix: str, after: str | None = None) -> list[Entry]:
+        """The objects under a prefix in the order of their keys; after a key if one is given."""
+        with self._told("list"):
+            found = obstore.list(self._store, prefix, offset=after, chunk_size=1000)
+            return sorted((_entry(meta) for chunk in found for meta in chunk), key=lambda entry: entry.key)
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove objects, if they are there."""
+        for key in keys:
+            with self._told("delete"):
+                try:
+                    obstore.delete(self._store, key)
+                except FileNotFoundError:
+                    continue
+
+    def upload(self, key: str, path: Path) -> None:
+        """Write a file, in parts if it is large, unless an object of its size is there.
+
+        For objects that are named by their digests, so that it does not matter who writes them, or how often.
+        """
+        with self._told("upload"):
+            try:
+                if obstore.head(self._store, key)["size"] == path.stat().st_size:
+                    return
+            except FileNotFoundError:
+                pass
+            obstore.put(self._large, key, path, chunk_size=_PART_BYTES, max_concurrency=2)
+
+    def download(self, key: str, path: Path) -> str | None:
+        """Read an object into a file, part by part; `sha256:` and its digest, or None if there is none.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        found = hashlib.sha256()
+        with path.open("wb") as file:
+            for part in self._parts(key):
+                if part is None:
+                    return None
+                found.update(part)
+                file.write(part)
+        return f"sha256:{found.hexdigest()}"
+
+    def _parts(self, key: str) -> Iterator[bytes | None]:
+        with self._told("download"):
+            try:
+                size = obstore.head(self._store, key)["size"]
+            except FileNotFoundError:
+                yield None
+                return
+        for start in range(0, size, _PART_BYTES):
+            with self._told("download"):
+                end = min(size, start + _PART_BYTES)
+                part = bytes(obstore.get_range(self._large, key, start=start, end=end))
+            yield part
+
+    @contextmanager
+    def _told(self, operation: str) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, OSError, ValueError) as error:
+            self._count(operation)
+            # A library's text may hold addresses and credentials; its kind says enough.
+            unavailable = Unavailable(
+                f"The store of PREDICTOR_STORE does not answer or refuses ({type(error).__name__}); "
+                "nothing was changed. Try again."
+            )
+            unavailable.refused = isinstance(error, _REFUSALS)
+            raise unavailable from error
+
+
+def _entry(meta: Any) -> Entry:
+    return Entry(meta["path"], meta["last_modified"].timestamp(), meta["e_tag"])
+
+
+def _opened(url: str, seconds: float) -> Any:
+    parts = urlsplit(url)
+    path = unquote(parts.path).strip("/")
+    if parts.scheme == "file":
+        return LocalStore(f"/{path}", mkdir=True)
+    options: dict[str, Any] = {
+        "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+        "timeout": timedelta(seconds=seconds),
+    }
+    if any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS):
+        options["allow_http"] = True
+    if bundle := os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"):
+        options["root_certificate"] = Path(bundle).read_bytes()
+    return _KINDS[parts.scheme](
+        parts.netloc, prefix=path or None, client_options=options, retry_config=_NO_RETRY
+    )

@@ -1,0 +1,246 @@
+"""One worker of a machine follows the log: takes part in what others announce, and serves what was decided.
+
+Which one, a file lock says; when that worker dies, another takes its place. Each round asks for one object,
+the next announcement, which is usually not there.
+"""
+
+import logging
+import os
+import threading
+import time
+from contextlib import suppress
+
+from predictor.cluster.bucket import Unavailable
+from predictor.cluster.heartbeat import Heartbeat
+from predictor.cluster.local import LocalModels, initial
+from predictor.cluster.log import Change, ChangeLog
+from predictor.cluster.machines import Machines
+from predictor.cluster.participant import Participant
+from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, UNFIT_STORE, Standing
+from predictor.cluster.together import Together
+from predictor.errors import ModelConflict, PredictorError
+from predictor.store.commit import ModelTransactions
+from predictor.store.files import hold
+from predictor.store.state import State
+
+_LOCK = "cluster.lock"
+_LEAD_SECONDS = 0.5
+_JOIN_SECONDS = 10.0
+_AGAIN_SECONDS = 1.0
+_PROPOSE_SECONDS = 60.0
+_TIDY = 10
+
+log = logging.getLogger(__name__)
+
+
+class Follower:
+    """Follows the log for this machine, in a thread.
+
+    Args:
+        changes: the log.
+        machines: which there are.
+        models: those of this machine.
+        together: how this machine makes changes of its own.
+        transactions: its lock is held while the models of this machine change.
+        standing: where the other workers of this machine read how it stands.
+    """
+
+    def __init__(
+        self,
+        changes: ChangeLog,
+        machines: Machines,
+        models: LocalModels,
+        together: Together,
+        transactions: ModelTransactions,
+        standing: Standing,
+    ) -> None:
+        self._log = changes
+        self._machines = machines
+        self._models = models
+        self._together = together
+        self._transactions = transactions
+        self._standing = standing
+        self._participant = Participant(changes, machines, models, together, standing)
+        self._heartbeat = Heartbeat(changes, machines, standing, transactions.registry.data)
+        self._lock_path = transactions.registry.data / _LOCK
+        self._lock: int | None = None
+        self._started = time.monotonic()
+        self._proved = False
+        self._tidied = 0
+        self._propose_at = 0.0
+        self._looked_at = ""
+        self._seen: State | None = None
+        self._told = ""
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow, as soon as no other worker of this machine does."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after what was begun, so that another worker can follow."""
+        self._stopped.set()
+        self._participant.stop()
+        self._heartbeat.stop()
+        if self._thread.is_alive():
+            self._thread.join(_AGAIN_SECONDS)
+        if self._lock is not None and not self._thread.is_alive():
+            os.close(self._lock)
+            self._lock = None
+
+    def leads(self) -> bool:
+        """Whether this worker is the one that follows; it tries to become it."""
+        if self._lock is None:
+            with suppress(OSError):
+                self._lock_path.touch()
+            self._lock = hold(self._lock_path)
+        return self._lock is not None
+
+    def step(self) -> None:
+        """Look at the log once, and do what it asks for.
+
+        Raises:
+            Unavailable: the store does not answer.
+            ModelConflict: another worker of this machine changes the models; it is to be tried again.
+            PredictorError: what was decided cannot be served.
+        """
+        position = self._models.position()
+        if position is None or self._heartbeat.unsure:
+            if (position := self._surveyed(position)) is None:
+                return
+            self._heartbeat.unsure = False
+        pending = self._log.pending(position.serial + 1)
+        if pending is None:
+            self._rest(position)
+        elif (outcome := self._log.outcome(pending.serial)) is not None:
+            self._apply(outcome, position)
+        else:
+            self._standing.in_step()
+            self._participant.take_part(pending, position)
+
+    def _surveyed(self, position: Change | None) -> Change | None:
+        """Find the last change and serve it: at the start, after silence, and now and then.
+
+        Returns:
+            It; None if the store has fewer changes than this machine, or does not keep its word.
+        """
+        # The start has proved the store, unless it was silent then.
+        self._proved = self._proved or self._log.fault() is None
+        if not self._proved:
+            self._go_no_further(UNFIT_STORE)
+            return None
+        serial = 0 if position is None else position.serial
+        latest = self._log.latest(max(0, serial - 1))
+        if latest < serial:
+            self._go_no_further(OLDER_STORE)
+            return None
+        found = self._log.outcome(latest) if latest else self._models.own()
+        if found is None:
+            raise Unavailable("A change disappeared from the store while it was read.")
+        if position is None and latest and not initial(self._transactions.registry.read().names):
+            log.warning("The models of the store take the place of this machine's own")
+        self._apply(found, position)
+        return found
+
+    def _go_no_further(self, fault: int) -> None:
+        """Serve on what this machine has, and say what is wrong with the store."""
+        self._standing.in_step()
+        self._standing.set_fault(fault)
+        if self._models.position() is not None:
+            self._standing.join()
+
+    def _apply(self, outcome: Change, position: Change | None) -> None:
+        """Serve what was decided."""
+        self._heartbeat.behind = True
+        with self._models.unmoved(position):
+            self._models.bring(outcome, whole=False)
+            self._together.settle(outcome)
+        self._heartbeat.behind = False
+
+    def _rest(self, position: Change) -> None:
+        """Nothing is announced: be counted, be sent requests, and then do what is left over."""
+        self._heartbeat.behind = False
+        self._standing.in_step()
+        self._standing.set_fault(NAMESAKE if self._machines.doubled else FINE)
+        self._standing.set_serial(position.serial)
+        if not self._heartbeat.counted:
+            # From now on authors wait for this machine; the next round sees what was announced before.
+            self._heartbeat.begin()
+        elif not self._standing.caught_up:
+            self._standing.join()
+            log.info("Machine %s serves change %d of the store", self._machines.name, position.serial)
+        else:
+            self._look_after(position)
+
+    def _look_after(self, position: Change) -> None:
+        """Do one of the things that may wait."""
+        if self._looked_at != position.token or self._seen is not self._transactions.registry.read():
+            if not self._models.complete(position):
+                with self._models.unmoved(position):
+                    self._models.bring(position)
+            self._looked_at, self._seen = position.token, self._transactions.registry.read()
+        elif time.monotonic() >= self._propose_at and (name := self._models.news(position)):
+            # Each attempt that fails takes a number of the log.
+            self._propose_at = time.monotonic() + _PROPOSE_SECONDS
+            self._propose(name)
+            self._propose_at = 0.0
+        elif position.serial % _TIDY == 0 and position.author == self._machines.name:
+            self._tidy(position)
+
+    def _tidy(self, position: Change) -> None:
+        """Remove from the bucket what nobody needs; the author of every tenth change does it."""
+        if position.serial == self._tidied or (present := self._standing.store_time) is None:
+            return
+        self._tidied = position.serial
+        self._log.trim(position.serial)
+        self._models.sweep(position, present)
+
+    def _propose(self, name: str) -> None:
+        """Make what this machine did for itself a change of all machines."""
+        with self._transactions.exclusive(0) as found:
+            state = self._together.current(found)
+            with self._together.announced(state, name, state.names.get(name)) as decide:
+                decide()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_LEAD_SECONDS if self._lock is None else self._machines.poll_seconds):
+            if self.leads():
+                self._round()
+
+    def _round(self) -> None:
+        try:
+            self.step()
+        except ModelConflict:
+            return  # Another worker of this machine is at work.
+        except Unavailable as error:
+            self._silent(error)
+        except PredictorError as error:
+            self._heartbeat.unsure = True
+            if self._heartbeat.behind:
+                self._standing.set_fault(BEHIND)
+                self._heartbeat.pause()
+            self._tell(f"This machine cannot do what the store says: {error.detail}")
+            self._stopped.wait(_AGAIN_SECONDS)
+        except Exception:
+            log.exception("The store cannot be followed")
+            self._stopped.wait(_AGAIN_SECONDS)
+        else:
+            self._tell(self._standing.fault or "")
+
+    def _silent(self, error: Unavailable) -> None:
+        """Serve what this machine has, if it ever had what the store says."""
+        self._heartbeat.unsure = True
+        self._tell(f"Models cannot be changed, predictions go on: {error.detail}")
+        late = time.monotonic() > self._started + _JOIN_SECONDS
+        if late and not self._standing.caught_up and self._models.position() is not None:
+            log.warning("The store is silent: this machine serves the models that it has")
+            self._standing.join()
+
+    def _tell(self, trouble: str) -> None:
+        """Log a trouble once, and its end."""
+        if trouble and trouble != self._told:
+            log.error("%s", trouble)
+        elif self._told and not trouble:
+            log.info("The store of PREDICTOR_STORE is followed again")
+        self._told = trouble

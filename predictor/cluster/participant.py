@@ -1,0 +1,110 @@
+"""A machine's part in a change that another one announced: prepare, say so, wait for the decision, serve."""
+
+import logging
+import threading
+import time
+from contextlib import suppress
+
+from predictor.cluster.bucket import Unavailable
+from predictor.cluster.local import LocalModels
+from predictor.cluster.log import READY, REFUSED, Change, ChangeLog
+from predictor.cluster.machines import Machines
+from predictor.cluster.standing import Standing
+from predictor.cluster.together import Together
+from predictor.errors import PredictorError
+
+# Between announcement and decision each moment counts, and there are few of them.
+_DECISION_SECONDS, _AUTHOR_SECONDS = 0.1, 1.0
+# A store that is silent for so long after an announcement must not keep this machine from its own changes.
+_HELD_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Undone(Exception):
+    """A change that this machine was ready for was aborted, or is not decided for long."""
+
+
+class Participant:
+    """Takes part in the changes of other machines.
+
+    Args:
+        changes: the log.
+        machines: which there are.
+        models: those of this machine.
+        together: ends the changes of machines that are gone.
+        standing: where the other workers of this machine read how it stands.
+    """
+
+    def __init__(
+        self,
+        changes: ChangeLog,
+        machines: Machines,
+        models: LocalModels,
+        together: Together,
+        standing: Standing,
+    ) -> None:
+        self._log = changes
+        self._machines = machines
+        self._models = models
+        self._together = together
+        self._standing = standing
+        self._refused = ""
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Wait for no decision any more."""
+        self._stopped.set()
+
+    def take_part(self, pending: Change, position: Change) -> None:
+        """Prepare what is announced, say so, and serve it once it is decided.
+
+        Raises:
+            Unavailable: the store does not answer.
+            ModelConflict: another worker of this machine changes the models; it is to be tried again.
+        """
+        if pending.token == self._refused:
+            self._together.end_for_dead(pending, position)
+            return
+        with self._models.unmoved(position):
+            if pending.author == self._machines.name:
+                # Its author would hold the lock if it lived.
+                self._together.abort(pending, position)
+            elif not self._together.end_for_dead(pending, position):
+                self._prepare(pending, position)
+
+    def _prepare(self, pending: Change, position: Change) -> None:
+        try:
+            self._models.bring(position, whole=False)
+            self._models.bring(pending, lambda: self._wait_for_decision(pending, position), whole=False)
+            self._together.settle(pending)
+        except Undone:
+            log.warning("Change %d of %s was not made", pending.serial, pending.name)
+        except Unavailable:
+            raise
+        except PredictorError as error:
+            log.warning("Change %d of %s is refused: %s", pending.serial, pending.name, error.detail)
+            self._refused = pending.token
+            self._log.acknowledge(pending.serial, self._machines.name, REFUSED, error)
+
+    def _wait_for_decision(self, pending: Change, position: Change) -> None:
+        """Say that this machine is ready, and wait for the decision.
+
+        Raises:
+            Undone: the change is aborted, or the store is silent for long.
+        """
+        self._log.acknowledge(pending.serial, self._machines.name, READY)
+        answered = asked = time.monotonic()
+        while time.monotonic() < answered + _HELD_SECONDS and not self._stopped.wait(_DECISION_SECONDS):
+            with suppress(Unavailable):
+                outcome, answered = self._log.outcome(pending.serial), time.monotonic()
+                if outcome is not None:
+                    break
+                self._standing.in_step()
+                if answered > asked + _AUTHOR_SECONDS:
+                    asked = answered
+                    self._together.end_for_dead(pending, position)
+        else:
+            raise Undone
+        if outcome.aborted:
+            raise Undone

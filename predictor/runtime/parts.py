@@ -1,0 +1,62 @@
+"""Parts of a worker that depend on what the machine has; none of them keeps the worker from starting."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from predictor.config import Settings
+from predictor.errors import ConfigError
+from predictor.fetch.client import Fetcher
+from predictor.inference.cache import cache_folder
+from predictor.store.commit import ModelTransactions
+from predictor.store.registry import ModelVersion
+
+if TYPE_CHECKING:
+    from predictor.cluster.membership import Membership
+
+log = logging.getLogger(__name__)
+
+
+def make_folders(settings: Settings) -> None:
+    """Make the folders in which workers meet."""
+    try:
+        for folder in ("models", "workers"):
+            (settings.data / folder).mkdir(parents=True, exist_ok=True)
+        cache_folder(settings).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        log.warning("The folder PREDICTOR_DATA cannot be used: %s", error.strerror)
+
+
+def fetcher(settings: Settings) -> Fetcher:
+    """What downloads images."""
+    try:
+        return Fetcher.of(settings)
+    except ConfigError as error:
+        # The file was in order when the server started; a later worker serves without it.
+        log.error("Downloads go on without it: %s", error.detail)
+        return Fetcher.of(replace(settings, fetch_ca=None))
+
+
+def membership(
+    settings: Settings,
+    transactions: ModelTransactions,
+    registry: CollectorRegistry,
+    prepare: Callable[[ModelVersion], None],
+) -> "Membership | None":
+    """This machine as one of several; None without `PREDICTOR_STORE`.
+
+    Args:
+        settings: of the service.
+        transactions: changes of this machine, which are made on all machines from now on.
+        registry: where metrics are registered.
+        prepare: called with each version that was downloaded, before workers load it.
+    """
+    if settings.store is None:
+        return None
+    # Its library does not survive a fork, and a single machine does without it.
+    from predictor.cluster.membership import Membership
+
+    return Membership(settings, transactions, registry, prepare)

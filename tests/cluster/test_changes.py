@@ -1,0 +1,409 @@
+"""Many machines change together or not at all, whichever of them fails at whichever step."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from predictor.cluster.bucket import Unavailable
+from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
+from predictor.store.state import CRASHED
+from tests.cluster.conftest import DEAD_SECONDS, Machine, until
+from tests.store.conftest import Follower as Worker
+
+Make = Callable[[str], Machine]
+
+
+@pytest.fixture
+def three(machine: Make) -> list[Machine]:
+    """Three machines that follow the bucket."""
+    return [machine(name).start() for name in ("a", "b", "c")]
+
+
+def agree(machines: list[Machine], serial: int) -> bool:
+    """Whether machines serve a change, and know the same of their models."""
+    positions = [one.models.position() for one in machines]
+    return all(found is not None and found.serial == serial for found in positions)
+
+
+@pytest.mark.promise("C1")
+def test_upload(three: list[Machine]) -> None:
+    """An upload to any machine is served by all of them once it is answered, under one number."""
+    for number, author in enumerate(three, 1):
+        author.store.upload(b"model %d" % number)
+
+        assert [one.content() for one in three] == [b"model %d" % number] * 3
+        assert [one.live() for one in three] == [number + 1] * 3
+        assert author.standing.machines == (3, 3)
+    assert agree(three, 3)
+
+
+@pytest.mark.promise("C1")
+def test_every_change(three: list[Machine]) -> None:
+    """Activation, rollback and deletion of versions and names are changes of all machines."""
+    a, b, c = three
+    a.store.upload(b"one")
+    b.store.upload(b"two")
+
+    c.store.publisher.activate("default", 2)
+    assert [one.live() for one in three] == [2] * 3
+    a.store.publisher.rollback("default")
+    assert [one.live() for one in three] == [3] * 3
+    b.store.publisher.delete("default", 2)
+    assert [one.store.folders() for one in three] == [[3]] * 3
+    c.store.upload(b"dog", "dogs")
+    assert [one.content("dogs") for one in three] == [b"dog"] * 3
+    a.store.publisher.delete_name("dogs")
+    assert [one.live("dogs") for one in three] == [None] * 3
+    assert len({str(one.models.shared_names(one.store.registry.read())) for one in three}) == 1
+
+
+def test_old_versions_go_everywhere(three: list[Machine]) -> None:
+    """The versions that are too many are removed on all machines."""
+    for number in range(7):
+        three[number % 3].store.upload(b"model %d" % number)
+
+    until(lambda: all(one.store.folders() == [4, 5, 6, 7, 8] for one in three))
+
+
+@pytest.mark.promise("C1")
+def test_one_machine_refuses(three: list[Machine]) -> None:
+    """A machine that cannot serve a change keeps it from all, and the error names it."""
+    author, _, other = three
+    refusing = Worker(other.store, InvalidModel("It has no legs."))
+    refusing.start()
+
+    with pytest.raises(InvalidModel, match=r"machine c .* no legs"):
+        author.store.upload(b"bad")
+    refusing.ended.set()
+    refusing.join()
+    refusing.record.deregister()
+
+    assert [one.live() for one in three] == [1] * 3
+    three[1].store.upload(b"good")
+    assert [one.content() for one in three] == [b"good"] * 3
+
+
+@pytest.mark.promise("C1")
+def test_two_authors(three: list[Machine]) -> None:
+    """Uploads at the same time to all machines: each is made whole or refused, and all machines agree."""
+    outcomes: list[str] = []
+
+    def upload(one: Machine) -> None:
+        try:
+            one.store.upload(one.name.encode())
+            outcomes.append("made")
+        except ModelConflict:
+            outcomes.append("conflict")
+
+    threads = [threading.Thread(target=upload, args=(one,)) for one in three]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert "made" in outcomes
+    until(lambda: len({one.live() for one in three}) == 1)
+    assert len({one.content() for one in three}) == 1
+    assert three[0].live() == 1 + outcomes.count("made")
+
+
+class _Killed(BaseException):
+    """The end of an author in the middle of a change."""
+
+
+def killed_at(author: Machine, prefix: str) -> None:
+    """Have an author die before it writes an object."""
+
+    def before(key: str) -> None:
+        if key.startswith(prefix):
+            author.bucket.before = lambda _: None
+            author.die()
+            raise _Killed
+
+    author.bucket.before = before
+
+
+@pytest.mark.promise("C2")
+@pytest.mark.parametrize("step", ["pending/", "changes/"])
+def test_author_dies(three: list[Machine], step: str) -> None:
+    """A machine that dies before it announces or decides a change blocks nobody for long."""
+    author, *others = three
+    killed_at(author, step)
+
+    with pytest.raises(_Killed):
+        author.store.upload(b"lost")
+    others[0].store.upload(b"next")
+
+    assert [one.content() for one in others] == [b"next"] * 2
+    assert others[0].standing.machines == (2, 2)
+
+
+@pytest.mark.promise("C2")
+def test_author_process_dies(three: list[Machine]) -> None:
+    """A worker that dies between announcing and deciding, on a machine that lives, blocks nobody either."""
+    author, other, _ = three
+
+    def before(key: str) -> None:
+        if key.startswith("changes/"):
+            author.bucket.before = lambda _: None
+            raise _Killed
+
+    # An author whose process is killed withdraws nothing.
+    author.together.abort = lambda *_: None  # type: ignore[method-assign]
+    author.bucket.before = before
+    with pytest.raises(_Killed):
+        author.store.upload(b"lost")
+    del author.together.abort
+
+    other.store.upload(b"next")
+    assert [one.content() for one in three] == [b"next"] * 3
+
+
+@pytest.mark.promise("C2")
+def test_dead_machine_returns(machine: Make, three: list[Machine]) -> None:
+    """A machine that is gone is not waited for; when it is back it has what the others have."""
+    a, b, c = three
+    c.die()
+    a.store.upload(b"meanwhile")
+    b.store.upload(b"later")
+    assert [one.content() for one in (a, b)] == [b"later"] * 2
+
+    again = machine("c").start()
+
+    assert again.content() == b"later"
+    assert again.live() == a.live()
+
+
+@pytest.mark.promise("C5")
+def test_cold_machine(machine: Make) -> None:
+    """A new machine has the models of the others before it may be sent requests, and is waited for then."""
+    a = machine("a").start()
+    a.store.upload(b"one")
+    a.store.upload(b"two")
+    a.store.upload(b"dog", "dogs")
+
+    b = machine("b").start()
+
+    assert (b.content(), b.content("dogs")) == (b"two", b"dog")
+    until(lambda: b.store.folders() == [2, 3])
+    a.store.publisher.activate("default", 2)
+    assert b.content() == b"one"
+
+
+def test_first_machine_brings_its_models(machine: Make) -> None:
+    """The models of a machine that had some become those of an empty store; a later machine's own do not."""
+    a, b = machine("a"), machine("b")
+    for one, content in ((a, b"of a"), (b, b"of b")):
+        one.store.transactions.elsewhere = None
+        one.store.upload(content)
+        one.store.transactions.elsewhere = one.together
+
+    a.start()
+    until(lambda: agree([a], 1))
+    b.start()
+
+    assert (a.content(), b.content()) == (b"of a", b"of a")
+
+
+@pytest.mark.promise("C3")
+def test_silent_store(three: list[Machine]) -> None:
+    """Without the store models serve on and are not changed; when it is back, changes are made again."""
+    for one in three:
+        one.bucket.silent = True
+    with pytest.raises(StorageFull):
+        three[0].store.upload(b"no")
+    assert [one.live() for one in three] == [1] * 3
+
+    for one in three:
+        one.bucket.silent = False
+    three[1].store.upload(b"yes")
+    until(lambda: [one.content() for one in three] == [b"yes"] * 3)
+
+
+@pytest.mark.promise("C2")
+def test_decision_in_doubt(three: list[Machine]) -> None:
+    """An author whose decision was written, but not answered, finds it once the store answers again."""
+    author, *others = three
+    lost = threading.Event()
+
+    def before(key: str) -> None:
+        if key.startswith("changes/") and not lost.is_set():
+            lost.set()
+            change = author.log.pending(int(key.rpartition("/")[2]))
+            assert change is not None
+            others[0].log.decide(change)
+            raise Unavailable("The answer was lost.")
+
+    author.bucket.before = before
+    author.store.upload(b"decided")
+
+    assert lost.is_set()
+    assert [one.content() for one in three] == [b"decided"] * 3
+
+
+@pytest.mark.promise("C2")
+def test_cut_off_between_ready_and_decision(three: list[Machine]) -> None:
+    """A machine that is cut off after it was ready serves the old version until it is back."""
+    author, other, cut = three
+
+    def before(key: str) -> None:
+        if key.startswith("changes/"):
+            cut.bucket.silent = True
+            author.bucket.before = lambda _: None
+
+    author.bucket.before = before
+    author.store.upload(b"new")
+    assert [one.content() for one in (author, other)] == [b"new"] * 2
+    assert cut.live() == 1
+
+    cut.bucket.silent = False
+    until(lambda: cut.live() == 2)
+    assert cut.content() == b"new"
+
+
+@pytest.mark.promise("C6")
+def test_quarantine_is_proposed(three: list[Machine]) -> None:
+    """A version that crashed the workers of one machine is put away there at once, and then on all."""
+    a, b, c = three
+    a.store.upload(b"good")
+    a.store.upload(b"bad")
+
+    b.store.publisher.quarantine("default", 3, CRASHED)
+
+    assert b.live() == 2
+    until(lambda: [one.live() for one in three] == [2] * 3)
+    assert all(3 in one.store.registry.read().names["default"].quarantined for one in (a, c))
+    with pytest.raises(ModelConflict, match="quarantined"):
+        c.store.publisher.activate("default", 3)
+
+
+@pytest.mark.promise("C6")
+def test_damaged_file_is_fetched_again(three: list[Machine]) -> None:
+    """A file that is damaged on one machine comes again from the store, and no other machine is touched."""
+    a, b, _ = three
+    a.store.upload(b"good")
+    a.store.upload(b"better")
+    b.store.registry.version("default", 3).path.write_bytes(b"damaged")
+
+    b.store.publisher.quarantine("default", 3, "A file of version 3 is missing or damaged.")
+
+    until(lambda: b.live() == 3)
+    assert b.content() == b"better"
+    assert a.live() == 3
+    assert agree(three, 2)
+
+
+@pytest.mark.promise("C4")
+def test_older_store(three: list[Machine], memory: Any) -> None:
+    """Where the store lost changes, machines serve on, and refuse changes until they are adopted."""
+    a, *_ = three
+    a.store.upload(b"one")
+    a.store.upload(b"two")
+    for prefix in ("changes/", "pending/", "blobs/"):
+        a.bucket.remove([entry.key for entry in a.bucket.entries(prefix)])
+
+    until(lambda: a.standing.fault)
+    with pytest.raises(StorageFull, match="adopt"):
+        a.store.upload(b"three")
+    assert [one.content() for one in three] == [b"two"] * 3
+
+
+def test_trimmed_bucket(three: list[Machine]) -> None:
+    """Every tenth change tidies the bucket; a file that no version names goes after a day."""
+    a = three[0]
+    for number in range(10):
+        a.store.upload(b"model %d" % number)
+
+    until(lambda: {int(entry.key.split("/")[1]) for entry in a.bucket.entries("acks/")} <= {9, 10})
+    assert len(a.bucket.entries("blobs/")) == 20
+
+
+def test_files_of_nobody(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that no version names goes when it is older than a day by the store's clock."""
+    a = machine("a").start()
+    a.store.upload(b"one")
+    a.bucket.put("blobs/sha256:00", b"left by an author that died")
+    position = a.models.position()
+    assert position is not None
+    present = a.standing.store_time or 0.0
+
+    a.models.sweep(position, present + 3600)
+    assert a.bucket.find("blobs/sha256:00") is not None
+    a.models.sweep(position, present + 100_000)
+
+    assert len(a.bucket.entries("blobs/")) == 2
+
+
+def test_errors_are_the_callers(three: list[Machine]) -> None:
+    """What a caller may not do is refused as on one machine, and announces nothing."""
+    a = three[0]
+    for wrong in (
+        lambda: a.store.publisher.activate("default", 9),
+        lambda: a.store.publisher.rollback("default"),
+        lambda: a.store.publisher.delete("default", 1),
+        lambda: a.store.publisher.delete_name("default"),
+    ):
+        with pytest.raises(PredictorError):
+            wrong()
+
+    assert a.bucket.entries("pending/") == []
+
+
+def test_store_that_was_silent_at_the_start(machine: Make) -> None:
+    """A store that could not be proved at the start is proved before it is used."""
+    a = machine("a")
+    a.bucket.create = lambda key, data: bool(a.bucket.put(key, data) or True)  # type: ignore[method-assign]
+
+    a.follower.start()
+
+    until(lambda: a.standing.fault)
+    with pytest.raises(StorageFull, match="overwrites"):
+        a.store.upload(b"no")
+    assert not a.standing.caught_up
+
+
+def test_two_machines_of_one_name(machine: Make, tmp_path: Path, memory: Any) -> None:
+    """Machines that were given one name notice it, and change nothing: each would be taken for the other."""
+    a = machine("a").start()
+    again = Machine(tmp_path / "another", memory, "a").start()
+
+    until(lambda: a.standing.fault and again.standing.fault)
+    with pytest.raises(StorageFull, match="PREDICTOR_MACHINE"):
+        a.store.upload(b"no")
+    again.follower.stop()
+
+    until(lambda: a.standing.fault is None)
+    a.store.upload(b"yes")
+
+
+def test_aborted_while_the_author_waits(three: list[Machine]) -> None:
+    """An author whose change another machine aborts does not wait any longer for those that are not ready."""
+    author, other, busy = three
+    before = other.models.own()
+    with busy.store.transactions.exclusive(0), ThreadPoolExecutor(1) as pool:
+        upload = pool.submit(author.store.upload, b"new")
+        until(lambda: other.log.pending(1))
+        pending = other.log.pending(1)
+        assert pending is not None
+        other.log.decide(pending.abort(other.name, before))
+
+        with pytest.raises(NotReady, match="aborted"):
+            upload.result()
+
+
+def test_upload_right_after_silence(three: list[Machine]) -> None:
+    """A store that was silent made every machine look dead: the next author waits for their heartbeats."""
+    for one in three:
+        one.bucket.silent = True
+    time.sleep(1.5 * DEAD_SECONDS)
+    for one in three:
+        one.bucket.silent = False
+
+    three[0].store.upload(b"new")
+
+    assert [one.content() for one in three] == [b"new"] * 3

@@ -1,0 +1,94 @@
+"""One worker as a part of one machine of many: what its answers, probes, metrics and pages say."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from predictor.cluster.machines import machine_name
+from predictor.cluster.membership import METRICS
+from predictor.cluster.standing import BEHIND, OLDER_STORE, Standing
+from tests.cluster.conftest import until
+from tools.sample_models import classifier
+
+Make = Callable[..., Flask]
+
+
+@pytest.fixture
+def standing(monkeypatch: pytest.MonkeyPatch) -> Standing:
+    """Numbers of this test's own, which the application shares."""
+    numbers = memoryview(bytearray(64)).cast("q")
+    monkeypatch.setattr("predictor.cluster.membership.Standing", lambda: Standing(numbers))
+    return Standing(numbers)
+
+
+@pytest.fixture
+def joined(make_app: Make, tmp_path: Path, standing: Standing) -> Any:
+    """A client of an application with a store in a folder, once it is ready."""
+    app = make_app(store=f"file://{tmp_path}/bucket", store_seconds=0.05, machine="web-1")
+    client = app.test_client()
+    until(lambda: client.get("/readyz").status_code == 200)
+    return client
+
+
+def test_answers(joined: Any) -> None:
+    """Changes say on how many machines they serve, and the list of models has the machines."""
+    model = io.BytesIO(classifier(["first", "other"], winner=0, seed=1))
+
+    uploaded = joined.post("/upload", data={"model": (model, "my.onnx")}).get_json()
+    rolled_back = joined.post("/models/default/rollback").get_json()
+    deleted = joined.delete("/models/default/versions/2").get_json()
+
+    assert [one["machines"] for one in (uploaded, rolled_back, deleted)] == [{"serving": 1, "of": 1}] * 3
+    found = joined.get("/models").get_json()
+    assert found["serial"] == 3
+    until(lambda: joined.get("/models").get_json()["machines"])
+    (machine,) = joined.get("/models").get_json()["machines"]
+    assert (machine["name"], machine["this"]) == ("web-1", True)
+    assert "web-1" in joined.get("/upload").get_data(as_text=True)
+
+
+def test_metrics(joined: Any) -> None:
+    """The gauges are there with their values, and failures are counted by operation."""
+    text = joined.get("/metrics").get_data(as_text=True)
+
+    assert all(f"\n{name} " in text for name in METRICS)
+    assert "# TYPE predictor_store_errors_total counter" in text
+
+
+@pytest.mark.parametrize("fault", [OLDER_STORE, BEHIND])
+def test_degraded(joined: Any, standing: Standing, fault: int) -> None:
+    """A machine that serves on while models cannot be changed says so."""
+    joined.application.extensions["predictor"].cluster.stop()
+    assert joined.get("/readyz").get_json()["degraded"] == {}
+
+    standing.set_fault(fault)
+
+    assert joined.get("/readyz").get_json()["degraded"]["store"] == standing.fault
+
+
+def test_lag(make_app: Make, tmp_path: Path, standing: Standing) -> None:
+    """A machine that does not hear of the store for long wants no more requests, if it is set so."""
+    app = make_app(store=f"file://{tmp_path}/bucket", store_seconds=0.05, store_lag="unready")
+    client = app.test_client()
+    until(lambda: client.get("/readyz").status_code == 200)
+
+    app.extensions["predictor"].cluster.stop()
+
+    until(lambda: standing.lag > 3)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "not_ready")
+    assert "does not know" in answer.get_json()["detail"]
+
+
+def test_name(tmp_path: Path) -> None:
+    """A machine keeps the name that it made up; a name that is set is used and not kept."""
+    first = machine_name(tmp_path, None)
+
+    assert machine_name(tmp_path, None) == first
+    assert machine_name(tmp_path, "web-1") == "web-1"
+    assert machine_name(tmp_path, None) == first
+    assert machine_name(tmp_path / "missing", None) != first

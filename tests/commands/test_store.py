@@ -1,0 +1,82 @@
+"""The commands for a store that machines share: a fault is found, and an emptied store is filled again."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from obstore.store import LocalStore
+
+from predictor import cli
+from tests.cluster.conftest import Machine, until
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command as on machine a of a store in a folder."""
+    monkeypatch.setenv("PREDICTOR_STORE", f"file://{tmp_path}/bucket")
+    monkeypatch.setenv("PREDICTOR_DATA", str(tmp_path / "a"))
+    monkeypatch.setenv("PREDICTOR_MACHINE", "a")
+    return lambda *arguments: CliRunner().invoke(cli.main, ["store", *arguments])
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Callable[[str], Machine]:
+    """Start machines of that store."""
+    shared = LocalStore(str(tmp_path / "bucket"), mkdir=True)
+    return lambda name: Machine(tmp_path / name, shared, name).start()
+
+
+def test_fresh(run: Run) -> None:
+    """A store that keeps its word is in order before any change."""
+    found = run("check")
+
+    assert (found.exit_code, "No change was made yet." in found.output) == (0, True)
+
+
+def test_missing_file(run: Run, machine: Callable[[str], Machine], tmp_path: Path) -> None:
+    """A file that the last change needs and the store lacks is named."""
+    a = machine("a")
+    a.store.upload(b"one")
+    a.follower.stop()
+    assert "serves change 1" in run("check").output
+
+    (blob, *_) = sorted((tmp_path / "bucket" / "blobs").iterdir(), key=lambda path: path.stat().st_size)
+    blob.unlink()
+    found = run("check")
+
+    assert found.exit_code == 1
+    assert "The store lacks a file of default/2" in found.output
+
+
+def test_adopt(run: Run, machine: Callable[[str], Machine], tmp_path: Path) -> None:
+    """An emptied store is noticed; after the adoption all machines follow it and make changes again."""
+    a, b = machine("a"), machine("b")
+    a.store.upload(b"one")
+    b.store.upload(b"two")
+    for folder in ("changes", "pending", "blobs", "acks"):
+        shutil.rmtree(tmp_path / "bucket" / folder)
+    until(lambda: a.standing.fault and b.standing.fault)
+    assert "adopt" in run("check").output
+
+    assert "Change 3" in run("adopt", "--yes").output
+
+    until(lambda: a.standing.serial == b.standing.serial == 3)
+    until(lambda: not (a.standing.fault or b.standing.fault))
+    b.store.upload(b"three")
+    assert (a.content(), a.live()) == (b"three", 4)
+    for one in (a, b):
+        one.follower.stop()
+
+
+def test_without_a_store(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the setting the commands say what is missing."""
+    monkeypatch.delenv("PREDICTOR_STORE")
+
+    found = run("check")
+
+    assert found.exit_code == 1
+    assert "PREDICTOR_STORE" in found.output
