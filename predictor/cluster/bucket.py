@@ -9,7 +9,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -139,13 +139,11 @@ class Bucket:
             return sorted((_entry(meta) for chunk in found for meta in chunk), key=lambda entry: entry.key)
 
     def remove(self, keys: Iterable[str]) -> None:
-        """Remove objects, if they are there."""
-        for key in keys:
-            with self._told("delete"):
-                try:
+        """Remove objects if they are there, as well as can be: nothing depends on it."""
+        with suppress(Unavailable), self._told("delete"):
+            for key in keys:
+                with suppress(FileNotFoundError):
                     obstore.delete(self._store, key)
-                except FileNotFoundError:
-                    continue
 
     def upload(self, key: str, path: Path) -> None:
         """Write a file, in parts if it is large, unless an object of its size is there.
@@ -220,6 +218,8 @@ def _opened(url: str, seconds: float) -> Any:
         options["allow_http"] = True
     if bundle := os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"):
         options["root_certificate"] = Path(bundle).read_bytes()
+    # Several servers with the protocol of S3 cannot delete many objects in one request.
+    single = {"disable_bulk_delete": True} if parts.scheme == "s3" else {}
     return _KINDS[parts.scheme](
-        parts.netloc, prefix=path or None, client_options=options, retry_config=_NO_RETRY
+        parts.netloc, prefix=path or None, client_options=options, retry_config=_NO_RETRY, **single
     )

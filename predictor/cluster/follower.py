@@ -204,9 +204,10 @@ class Follower:
                 decide()
 
     def _run(self) -> None:
-        while not self._stopped.wait(_LEAD_SECONDS if self._lock is None else self._machines.poll_seconds):
+        while not self._stopped.is_set():
             if self.leads():
                 self._round()
+            self._stopped.wait(_LEAD_SECONDS if self._lock is None else self._machines.poll_seconds)
 
     def _round(self) -> None:
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from obstore.exceptions import PermissionDeniedError
 
 from predictor.cluster import proof
 from predictor.cluster.bucket import Bucket, Unavailable
@@ -81,6 +82,22 @@ def test_proof(shared: Any) -> None:
 
     assert bucket.fault() is None
     assert bucket.entries("proof/") == []
+
+
+def test_nothing_can_be_deleted(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that refuses to delete can be used; each refusal is counted."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionDeniedError("No.")
+
+    monkeypatch.setattr("obstore.delete", refuse)
+    counted: list[str] = []
+    bucket = Bucket(memory, count=counted.append)
+
+    assert bucket.fault() is None
+    bucket.remove(["a/1", "a/2"])
+
+    assert counted == ["delete", "delete"]
 
 
 class _Forgetful(Bucket):

@@ -45,7 +45,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[_Server]:
     """A server that stands in for each cloud."""
     with _Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         account = {"gcs_base_url": url, "disable_oauth": True}
         account |= dict.fromkeys(("client_email", "private_key", "private_key_id"), "")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tools.promises import DOCUMENT, ROOT, ROW, marked, written
 
-PROMISES = {"S": 16, "I": 8, "M": 14, "U": 13, "G": 12, "O": 7, "A": 10}
+PROMISES = {"S": 16, "I": 8, "M": 14, "U": 13, "G": 12, "C": 7, "O": 7, "A": 10}
 """How many rows of each letter the document has."""
 
 
