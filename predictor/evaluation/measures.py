@@ -47,33 +47,39 @@ class Share:
         return {"value": self.value, "low": low, "high": high, "hits": self.hits, "of": self.of}
 
 
-def calibration(confidences: Sequence[float], hits: Sequence[bool]) -> tuple[float, list[dict[str, Any]]]:
+def calibration(
+    confidences: Sequence[float] | npt.NDArray[Any], hits: Sequence[bool] | npt.NDArray[Any], bins: int = BINS
+) -> tuple[float, list[dict[str, Any]]]:
     """The expected calibration error, and the bins that it is made of.
 
-    The mean distance between confidence and accuracy over 15 bins of equal width, weighted by their images
+    The mean distance between confidence and accuracy over bins of equal width, weighted by their images
     (C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, 2017, On Calibration of Modern Neural Networks, eq. 3).
 
     Args:
         confidences: of the most confident class of each image, 0 to 1.
         hits: whether it was the right one.
+        bins: how many bins.
 
     Returns:
         The error, 0 to 1, and each bin that has images: its borders, images, mean confidence, accuracy.
     """
     sure, right = np.asarray(confidences, np.float64), np.asarray(hits, np.float64)
     # A bin holds what is above its lower border, up to and with its upper one.
-    places = np.clip(np.ceil(sure * BINS).astype(int) - 1, 0, BINS - 1)
-    bins = [
-        _bin(place, sure[places == place], right[places == place]) for place in sorted(set(places.tolist()))
+    places = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
+    found = [
+        _bin(place / bins, (place + 1) / bins, sure[places == place], right[places == place])
+        for place in sorted(set(places.tolist()))
     ]
-    error = sum(one["pictures"] * abs(one["confidence"] - one["accuracy"]) for one in bins) / len(sure)
-    return float(error), bins
+    error = sum(one["pictures"] * abs(one["confidence"] - one["accuracy"]) for one in found) / len(sure)
+    return float(error), found
 
 
-def _bin(place: int, sure: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> dict[str, Any]:
+def _bin(
+    low: float, high: float, sure: npt.NDArray[np.float64], right: npt.NDArray[np.float64]
+) -> dict[str, Any]:
     return {
-        "from": place / BINS,
-        "to": (place + 1) / BINS,
+        "from": low,
+        "to": high,
         "pictures": len(sure),
         "confidence": float(sure.mean()),
         "accuracy": float(right.mean()),
@@ -98,21 +104,3 @@ def histogram(seconds: Sequence[float]) -> list[dict[str, float]]:
     counts, borders = np.histogram(1000 * np.asarray(seconds, np.float64), SPANS)
     spans = zip(borders[:-1].tolist(), borders[1:].tolist(), counts.tolist(), strict=True)
     return [{"from": low, "to": high, "pictures": count} for low, high, count in spans]
-
-
-def sign_test(one: Sequence[bool], other: Sequence[bool]) -> float:
-    """How likely two equally good models differ at least so much on the same images, 0 to 1.
-
-    The exact two-sided test of McNemar (1947): of the images that only one of the two got right, either
-    has each with probability 1/2.
-    """
-    first = sum(a and not b for a, b in zip(one, other, strict=True))
-    second = sum(b and not a for a, b in zip(one, other, strict=True))
-    n, least = first + second, min(first, second)
-    # In logarithms: of many thousand images the powers of two are beyond what a float can hold.
-    below = sum(math.exp(_log_choose(n, k) - n * math.log(2)) for k in range(least + 1))
-    return min(1.0, 2 * below) if n else 1.0
-
-
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

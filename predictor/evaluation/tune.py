@@ -11,8 +11,9 @@ import numpy.typing as npt
 from predictor.archives import shown
 from predictor.errors import InvalidRequest, PredictorError
 from predictor.evaluation.candidates import Candidate, geometries, values
+from predictor.evaluation.comparison import Pairs
 from predictor.evaluation.images import Picture
-from predictor.evaluation.measures import Share, sign_test
+from predictor.evaluation.measures import Share
 from predictor.evaluation.runner import TOP, Progress, no_class, parallel_map
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits, decode_scaled
@@ -207,7 +208,7 @@ def _candidate(one: _Tried, best: _Tried, *, labelled: bool) -> dict[str, Any]:
     }
     if not labelled:
         return described
-    chance = sign_test(best.hits, one.hits)
+    chance = Pairs.of(best.hits, one.hits).p_value
     places = [score.place for score in one.scores]
     return described | {
         "top1": Share(sum(one.hits), len(one.hits)).to_json(),

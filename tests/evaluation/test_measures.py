@@ -1,13 +1,8 @@
 """Figures of merit agree with published tables and with arithmetic done otherwise."""
 
-from fractions import Fraction
-from math import comb
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
 
-from predictor.evaluation.measures import Share, calibration, histogram, milliseconds, sign_test
+from predictor.evaluation.measures import Share, calibration, histogram, milliseconds
 
 
 # R. G. Newcombe, 1998, Statistics in Medicine 17, 857-872, table I, method 3 (score without continuity
@@ -32,26 +27,6 @@ def test_whole_share() -> None:
         "hits": 10,
         "of": 10,
     }
-
-
-@given(some.lists(some.tuples(some.booleans(), some.booleans()), min_size=1, max_size=40))
-def test_sign_test(pairs: list[tuple[bool, bool]]) -> None:
-    """The probability is that of a binomial distribution, computed in whole numbers."""
-    one, other = [a for a, _ in pairs], [b for _, b in pairs]
-    only_one = sum(a and not b for a, b in pairs)
-    only_other = sum(b and not a for a, b in pairs)
-    n = only_one + only_other
-    exact = min(
-        Fraction(1), sum(Fraction(2 * comb(n, k), 2**n) for k in range(min(only_one, only_other) + 1))
-    )
-
-    assert sign_test(one, other) == pytest.approx(float(exact), rel=1e-9)
-
-
-def test_sign_test_of_many() -> None:
-    """Of many images, where the powers of two are beyond a float, the answer stays a probability."""
-    assert sign_test([True] * 5000, [False] * 5000) == pytest.approx(0, abs=1e-300)
-    assert sign_test([True, False] * 3000, [False, True] * 3000) == 1.0
 
 
 def test_calibration() -> None:
