@@ -15,6 +15,7 @@ from predictor.web import (
     middleware,
     models,
     ops,
+    optimisations,
     pages,
     prefix,
     repository,
@@ -36,9 +37,10 @@ def create_app(settings: Settings) -> Flask:
     worker.exporter.init_app(app)
     # A slash at the end of a path changes nothing; a redirect would lose the body of many clients.
     app.url_map.strict_slashes = False
-    for room in (pages, api, models, evaluations, inference, repository, hugging_face, ops):
+    for room in (pages, api, models, optimisations, evaluations, inference, repository, hugging_face, ops):
         app.register_blueprint(room.blueprint(worker))
     flask_app.show_on(app, models.NAME, lambda problem: pages.render_models(worker, problem=problem))
     flask_app.show_on(app, evaluations.NAME, lambda problem: evaluations.render(worker, problem=problem))
+    flask_app.show_on(app, optimisations.NAME, lambda problem: optimisations.render(worker, problem=problem))
     ops.describe_metrics(app)
     return app

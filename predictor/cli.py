@@ -71,5 +71,11 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "image-prediction", "_IMAGE_PREDICTION_COMPLETE").source())
 
 
-for command in (predict.predict, evaluate.evaluate_command, evaluate.tune_command, *models.COMMANDS):
+for command in (
+    predict.predict,
+    evaluate.evaluate_command,
+    evaluate.tune_command,
+    evaluate.optimise_command,
+    *models.COMMANDS,
+):
     main.add_command(command)

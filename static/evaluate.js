@@ -80,7 +80,8 @@ function refusal(request) {
 
 /** Makes the report a file to be saved, as JSON and as a page that needs nothing beside it. */
 async function offer(report) {
-  const name = `${report.candidates ? "preprocessings" : "evaluation"}-${report.model.name}-${report.model.version}`;
+  const kind = report.original ? "optimisation" : report.candidates ? "preprocessings" : "evaluation";
+  const name = `${kind}-${report.model.name}-${report.model.version}`;
   link("save-json", `${name}.json`, JSON.stringify(report, null, 1), "application/json");
   const styles = await Promise.all(STYLES.map(async (file) => (await fetch(new URL(file, import.meta.url))).text()));
   const sheet = outcome.cloneNode(true);
@@ -103,10 +104,11 @@ function enliven() {
     const note = Object.assign(document.createElement("p"), { className: "refused small", role: "alert" });
     change.addEventListener("submit", async (event) => {
       event.preventDefault();
-      if (token.missing) return token.ask("Enter the token, then choose Use this.");
+      if (token.missing) return token.ask(`Enter the token, then choose ${change.textContent.trim()}.`);
       const button = change.querySelector("button");
+      const label = button.textContent;
       const again = ({ title, detail }) => {
-        Object.assign(button, { disabled: false, textContent: "Use this" });
+        Object.assign(button, { disabled: false, textContent: label });
         note.textContent = `${title}: ${detail}`;
         change.append(note);
       };
@@ -129,8 +131,9 @@ function enliven() {
 function send(address) {
   const body = new FormData();
   const files = [...archive.files, ...folder.files];
-  for (const file of files) body.append("pictures", file, file.webkitRelativePath || file.name);
-  body.append("model", byId("model").value);
+  const field = form.dataset.field ?? "pictures";
+  for (const file of files) body.append(field, file, file.webkitRelativePath || file.name);
+  for (const [name, value] of new FormData(form)) if (typeof value === "string") body.append(name, value);
   if (!files.length) return fail({ title: "No images", detail: "Choose a ZIP file or a folder." });
   if (token.missing) return token.ask("Enter the token, then send again.");
   const total = files.reduce((sum, file) => sum + file.size, 0);

@@ -18,10 +18,21 @@ MAY_IMPORT = {
     "store": {"model", "image"},
     "server": {"store", "model", "fetch"},
     "evaluation": {"checking", "discovery", "model", "image"},
+    "optimising": {"evaluation", "checking", "discovery", "model", "image"},
     "bulk": {"evaluation", "fetch", "model", "image"},
-    "commands": {"bulk", "evaluation", "fetch", "model", "image"},
+    "commands": {"bulk", "optimising", "evaluation", "fetch", "model", "image"},
     "inference": {"store", "discovery", "model", "image", "fetch"},
-    "runtime": {"inference", "evaluation", "store", "checking", "discovery", "model", "image", "fetch"},
+    "runtime": {
+        "inference",
+        "optimising",
+        "evaluation",
+        "store",
+        "checking",
+        "discovery",
+        "model",
+        "image",
+        "fetch",
+    },
     "web": {
         "runtime",
         "inference",
@@ -36,7 +47,7 @@ MAY_IMPORT = {
 }
 SOLE_USERS = {
     "requests": {"predictor.fetch.client", "predictor.client_http"},
-    "onnxruntime": {"predictor.model.session"},
+    "onnxruntime": {"predictor.model.session", "predictor.optimising.quantisers"},
     "pynvml": {"predictor.model.device"},
     "flask_caching": {"predictor.inference.cache", "predictor.inference.cache_sqlite"},
     "fcntl": {"predictor.store.files"},

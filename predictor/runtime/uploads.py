@@ -37,6 +37,9 @@ class Uploads:
         metrics: counters.
         try_model: tries a model in a process of its own.
         prepare: called with each version before it is published, while its files lie in a folder of its own.
+
+    Attributes:
+        staging: where files lie until they are a version.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Uploads:
         try_model: Try = try_model,
         prepare: Callable[[ModelVersion], None] = lambda _: None,
     ) -> None:
+        self.staging = transactions.staging
         self._limits = Limits(model_bytes=settings.max_model_bytes)
         self._allow_loops = settings.allow_loops == "on"
         self._transactions = transactions
@@ -81,7 +85,7 @@ class Uploads:
                 return Published(live, unchanged=True)
             report = self._checked(folder, received)
             manifest = _described(folder, received, kept(folder, received, report))
-            found = report_json(report) | {"files": received.uses(report.weights)}
+            found = {**report_json(report), "files": received.uses(report.weights), **received.about}
             complete = dataclasses.replace(manifest, report=found)
             self._prepare(ModelVersion(received.name, 0, folder / MODEL, complete.digest, complete))
             return self.change(lambda: self._publisher.upload(received.name, folder, complete))

@@ -35,6 +35,7 @@ from predictor.metrics import Metrics, exporter
 from predictor.model.device import Device, memory
 from predictor.model.session import load
 from predictor.runtime.evaluations import Evaluations
+from predictor.runtime.optimisations import Optimisations, warn, warned
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
@@ -62,6 +63,7 @@ class Worker:
         loading: takes models out of service and puts them back.
         uploads: takes uploads.
         evaluations: says how well models do.
+        optimisations: makes models faster.
         live: the models that serve.
         device: where models run; None until one could be chosen.
     """
@@ -92,6 +94,7 @@ class Worker:
         self._loader: Loader | None = None
         self.engine = self._engine()
         self.evaluations = Evaluations(settings, self.engine, settings.data / "evaluation.lock")
+        self.optimisations = Optimisations(settings, self.uploads, self._folder, self.report)
         self._start()
 
     def _engine(self) -> Engine:
@@ -152,7 +155,7 @@ class Worker:
         The bundled model says it itself: it was not checked, so that its report has no figures of runs.
         """
         if version.manifest is not None:
-            return version.manifest.report
+            return warned(version.manifest.report)
         try:
             return self._bundled_report
         except PredictorError:
@@ -193,6 +196,7 @@ class Worker:
     def _load(self, version: ModelVersion) -> LoadedModel:
         if self._loader is None:
             raise NotReady("The service is still starting; try again.")
+        warn(version)
         return self._loader.load(version)
 
     def _other(self, name: str, version: int) -> LoadedModel:

@@ -1,0 +1,79 @@
+"""A multipart request with labelled images -> the images, and what else the form has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flask import request
+from pydantic import BaseModel
+
+from predictor.archives import is_archive
+from predictor.config import MEGA, Settings
+from predictor.errors import ImageTooLarge, InvalidRequest, ModelTooLarge
+from predictor.evaluation import images
+from predictor.evaluation.images import Files, Picture, labelled
+from predictor.store.files import storage_errors
+from predictor.web import field_faults, forms, middleware, schemas
+
+FIELD = "pictures"
+"""The field of the images, unless a route says otherwise."""
+
+_REST_BYTES = MEGA
+_PARTS = 20_000
+_NAME_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """What a form holds.
+
+    Attributes:
+        fields: the text fields, as the schema has them.
+        pictures: the images with their classes, and the files that are left out.
+    """
+
+    fields: Any
+    pictures: list[Picture]
+
+
+def receive(
+    settings: Settings, folder: Path, schema: type[BaseModel], *, field: str = FIELD
+) -> LabelledImages:
+    """Write the files of the present request into a folder, where the images are read from later.
+
+    Args:
+        settings: limits.
+        folder: an empty one.
+        schema: of the text fields.
+        field: the field of the images.
+
+    Raises:
+        InvalidRequest: the form is not of the documented kind, or has no images.
+        ModelTooLarge: it has too many bytes or files.
+        StorageFull: the disk does not take it.
+    """
+    too_large = ModelTooLarge(f"The images may have at most {settings.max_model_mb:g} MB together.")
+    bounds = forms.Bounds(settings.max_model_bytes + _REST_BYTES, _PARTS, too_large)
+    with storage_errors():
+        fields, files = forms.receive(request, folder, bounds, field=field)
+    body = schemas.check(schema, fields, strict=False)
+    sent = _files(files, settings.max_image_bytes, field)
+    return LabelledImages(body, labelled(sent, partial(middleware.check_connected, request)))
+
+
+def _files(files: Sequence[forms.ReceivedFile], max_bytes: int, field: str) -> Files:
+    """What reads each file, by the name that its sender gave it."""
+    if stray := next((file.field for file in files if file.field != field), None):
+        raise InvalidRequest(f"{field_faults.shown(stray)}: name each file field {field}.")
+    paths = [(file.filename[:_NAME_LENGTH], file.path) for file in files]
+    if len(paths) == 1 and (paths[0][0].lower().endswith(".zip") or is_archive(paths[0][1])):
+        return images.files_of(paths[0][1], max_bytes)
+    return {name: partial(_read, path, max_bytes) for name, path in paths}
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    if path.stat().st_size > max_bytes:
+        raise ImageTooLarge(f"The file has more than {max_bytes} bytes.")
+    return path.read_bytes()
