@@ -145,7 +145,7 @@ class Optimiser:
     def _judged(self, file: str, halves: Halves) -> tuple[Answers, dict[str, Any]]:
         """What a model answers, and the size of its file and memory."""
         judging = self.processes.do(self._job("judge", file), Judging)
-        confidences = _confidences(self.folder / SCORES, self.source.spec)
+        confidences = _confidences(self.folder / SCORES, self.source.spec, len(halves.truths))
         figures = {
             "bytes": (self.folder / file).stat().st_size,
             "memory_bytes": judging.memory_bytes,
@@ -189,7 +189,7 @@ class Optimiser:
         }
 
 
-def _confidences(path: Path, spec: ModelSpec) -> npt.NDArray[np.float64]:
+def _confidences(path: Path, spec: ModelSpec, images: int) -> npt.NDArray[np.float64]:
     """The confidence of each class for each image, from a file of scores that another process wrote.
 
     Raises:
@@ -198,13 +198,13 @@ def _confidences(path: Path, spec: ModelSpec) -> npt.NDArray[np.float64]:
     try:
         # A link would lead out of the folder.
         with open(path, "rb", opener=_no_link) as file:
-            scores = np.load(file, allow_pickle=False)
+            scores = np.load(file, allow_pickle=False).astype(np.float64).reshape(images, -1)
         path.unlink()
     except (OSError, ValueError) as error:
         raise InvalidModel(
             "The scores of a candidate could not be read. Optimise the model again."
         ) from error
-    found = np.zeros((len(scores), max(len(spec.labels), scores.shape[1])))
+    found = np.zeros((images, max(len(spec.labels), scores.shape[1])))
     for row, one in zip(found, scores, strict=True):
         for index, confidence in rank(one, spec.activation, found.shape[1]):
             row[index] = confidence

@@ -35,6 +35,8 @@ _SENSITIVE_IMAGES = 32
 _WORTH = 0.2
 # Of the weights, from which on a graph is one of matrix products.
 _MOSTLY = 0.5
+# Convolutions; a transformer has one, which cuts the image into patches.
+_SEVERAL = 4
 
 _Array = npt.NDArray[Any]
 
@@ -72,23 +74,28 @@ def recipes(ground: Ground) -> Iterator[tuple[str, Recipe]]:
         yield "float16", _half
         return
     yield "graph", _graph
-    if _share_of_products(ground.model) >= _MOSTLY:
+    products = _share_of_products(ground.model) >= _MOSTLY
+    if products:
         yield "dynamic", lambda target: _dynamic(target, ground)
         yield "dynamic_careful", lambda target: _careful(target, ground)
-    else:
+    if not products or _convolutions(ground.model) >= _SEVERAL:
         yield "int8", lambda target: _static(target, ground)
         yield "int8_corrected", lambda target: _corrected(target, ground)
         yield "int8_edges", lambda target: _edges(target, ground)
 
 
 def _share_of_products(model: ModelProto) -> float:
-    """The share of the learned weights that belong to matrix products."""
+    """The share of the learned weights that belong to `MatMul`, of which transformers are made."""
     sizes = {one.name: int(np.prod(one.dims)) for one in model.graph.initializer}
     counts = {"Conv": 0, "Gemm": 0, "MatMul": 0}
     for node in model.graph.node:
         if node.op_type in counts and len(node.input) > 1:
             counts[node.op_type] += sizes.get(node.input[1], 0)
-    return (counts["MatMul"] + counts["Gemm"]) / max(1, sum(counts.values()))
+    return counts["MatMul"] / max(1, sum(counts.values()))
+
+
+def _convolutions(model: ModelProto) -> int:
+    return sum(node.op_type == "Conv" for node in model.graph.node)
 
 
 def _half(target: Path) -> list[str]:
