@@ -1,8 +1,10 @@
 """Which forms are made of which graphs, and which graphs are refused."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -26,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def products(dtype: type = np.float32) -> onnx.ModelProto:
     """A network of matrix products alone."""
     generator = np.random.default_rng(2)
-    weights = {
+    weights: dict[str, npt.NDArray[Any]] = {
         "w1": generator.normal(0, 0.1, (3 * 32 * 32, 16)).astype(dtype),
         "w2": generator.normal(0, 1, (16, CLASSES)).astype(dtype),
     }
