@@ -4,7 +4,7 @@ What counts is proof, not hope: a few hundred labels cannot show that an accurac
 percentage point, since one image more or less is that much. What can be shown is how often the answer
 changed, and how sure the original was where it did: if the original's confidences are what they say, an
 image whose answer changes from a class of confidence p to one of confidence q costs p - q right answers.
-Labels, where there are any, may only speak against a candidate.
+Labels, where there are any, make the confidences right, and may speak against a candidate.
 """
 
 from collections.abc import Sequence
@@ -27,6 +27,9 @@ MAX_LOSS = 0.005
 """The accuracy that may be lost, as a share of all images, unless the user says otherwise."""
 # What is counted besides the images that were seen to change, as if one more had: no sample shows everything.
 _PRIOR_COST = 0.1
+_TEMPERATURES = np.geomspace(0.1, 10, 81)
+# What a confidence of 0 counts as, and how far from 1 the sum of those of a softmax may be.
+_LEAST, _WHOLE = 1e-12, 1e-3
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,22 @@ class Answers:
         """Of the images with a known class, whether the answer is right."""
         return [one == truth for one, truth in zip(self.best, self.truths, strict=True) if truth is not None]
 
+    def calibrated(self) -> _Array:
+        """The confidences, with the temperature that fits the labels best; without labels as they are.
+
+        One number makes a model that is too sure, or not sure enough, as sure as it may be (C. Guo,
+        G. Pleiss, Y. Sun, K. Q. Weinberger, 2017, On Calibration of Modern Neural Networks, section 4.2).
+        """
+        known = [place for place, truth in enumerate(self.truths) if truth is not None]
+        shares = np.abs(self.confidences.sum(axis=1) - 1).max() < _WHOLE
+        if not known or not shares:
+            return self.confidences
+        truths = [self.truths[place] for place in known]
+        losses = [
+            -_logs(self.confidences[known], one)[range(len(known)), truths].mean() for one in _TEMPERATURES
+        ]
+        return np.asarray(np.exp(_logs(self.confidences, _TEMPERATURES[int(np.argmin(losses))])))
+
     def accuracy(self) -> dict[str, Any]:
         """Top-1 with its interval and the calibration error, if there are labels."""
         hits = self.hits()
@@ -63,6 +82,12 @@ class Answers:
         }
 
 
+def _logs(confidences: _Array, temperature: float) -> _Array:
+    """The logarithms of the confidences at another temperature, shape [images, classes]."""
+    logits = np.log(np.maximum(confidences, _LEAST)) / temperature
+    return np.asarray(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+
+
 def changes(original: Answers, candidate: Answers) -> dict[str, Any]:
     """How the answers of a candidate differ from the original's, image by image."""
     rows = np.arange(len(original.confidences))
@@ -71,7 +96,7 @@ def changes(original: Answers, candidate: Answers) -> dict[str, Any]:
     found = {
         "agreement": agreement(original.best, candidate.best).to_json(),
         "confidence": {"mean": float(moved.mean()), "largest": float(moved.max())},
-        "expected_loss": _expected_loss(original.confidences, first, second),
+        "expected_loss": _expected_loss(original.calibrated(), first, second),
         **candidate.accuracy(),
     }
     if original.hits():
@@ -82,7 +107,7 @@ def changes(original: Answers, candidate: Answers) -> dict[str, Any]:
 def _expected_loss(
     confidences: _Array, first: npt.NDArray[Any], second: npt.NDArray[Any]
 ) -> dict[str, float]:
-    """The accuracy that is lost if the original's confidences are right, and its upper bound.
+    """The accuracy that is lost if the confidences of the original are right, and its upper bound.
 
     The bound is the upper end of Wilson's 95 % interval of the share of images with another answer, times
     what such an image costs.
@@ -119,7 +144,7 @@ def basis(images: int, *, labelled: bool) -> str:
         "changed, times how much surer the original was of its own answer there."
     )
     if labelled:
-        return f"{rule} The labels must not show a larger loss either."
+        return f"{rule} The labels say how sure that is right, and must not show a larger loss either."
     return f"{rule} The images have no labels: agreement with the original stands in for accuracy."
 
 

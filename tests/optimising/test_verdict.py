@@ -22,7 +22,9 @@ def changed(count: int, margin: float, *, truth: int | None = None) -> dict[str,
     sure, unsure = [0.9, 0.1], [0.5 + margin / 2, 0.5 - margin / 2]
     rows = [unsure] * count + [sure] * (IMAGES - count)
     moved = [unsure[::-1]] * count + [sure] * (IMAGES - count)
-    truths = None if truth is None else [truth] * count + [0] * (IMAGES - count)
+    # Nine of ten are right where the confidence is 0.9, so that the original is as sure as it may be.
+    others = [int(place % 10 == 0) for place in range(IMAGES - count)]
+    truths = None if truth is None else [truth] * count + others
     return changes(answers(rows, truths), answers(moved, truths)) | {"key": "int8", "speed": speed(1.6)}
 
 
@@ -49,11 +51,35 @@ def test_labels() -> None:
     """With labels there are accuracy, calibration error, the loss with its interval, and McNemar's test."""
     found = changed(4, 0.1, truth=0)
 
-    assert (found["top1"]["hits"], found["top1"]["of"]) == (IMAGES - 4, IMAGES)
+    assert (found["top1"]["hits"], found["top1"]["of"]) == (131, IMAGES)
     assert found["labels"]["loss"]["value"] == pytest.approx(4 / IMAGES)
     assert found["labels"]["loss"]["low"] < 4 / IMAGES < found["labels"]["loss"]["high"]
     assert found["labels"]["p_value"] == pytest.approx(0.125)
     assert 0 <= found["calibration_error"] <= 1
+
+
+def test_confidences_are_made_right() -> None:
+    """Where labels show that the original is less sure than it is right, a changed answer costs more."""
+    rows = np.array([[0.6, 0.4]] * 100)
+    moved = answers([[0.4, 0.6]] * 5 + [[0.6, 0.4]] * 95)
+
+    def cost(right: int) -> float:
+        original = Answers(rows, [0] * right + [1] * (100 - right))
+        found: float = changes(original, Answers(moved.confidences, original.truths))["expected_loss"][
+            "value"
+        ]
+        return found
+
+    assert cost(60) == pytest.approx(5 / 100 * 0.2, rel=0.1)
+    assert cost(90) == pytest.approx(5 / 100 * 0.8, rel=0.1)
+    assert cost(52) < cost(60) < cost(75) < cost(90)
+
+
+def test_independent_classes() -> None:
+    """Confidences that are no shares of a whole stay as they are."""
+    original = Answers(np.array([[0.9, 0.8], [0.2, 0.1]]), [0, 1])
+
+    assert (original.calibrated() == original.confidences).all()
 
 
 def test_recommended() -> None:
