@@ -25,6 +25,8 @@ LEAST_RATIO = 1.2
 """How much faster a candidate must be, alone and with all cores at work."""
 MAX_LOSS = 0.005
 """The accuracy that may be lost, as a share of all images, unless the user says otherwise."""
+_CHANGES = 6
+"""How many answers may change for each right one that may be lost: with 0.5 points, 3 of 100."""
 # What is counted besides the images that were seen to change, as if one more had: no sample shows everything.
 _PRIOR_COST = 0.1
 _TEMPERATURES = np.geomspace(0.1, 10, 81)
@@ -167,6 +169,9 @@ def objections(judged: dict[str, Any], max_loss: float, images: int) -> list[str
             f"Up to {high:.2%} of the right answers may be lost, by the original's confidences where the "
             f"answer changed; {max_loss:.2%} is allowed."
         )
+    least = 1 - _CHANGES * max_loss
+    if (agreement_ := judged["agreement"]["value"]) < least:
+        found.append(f"It agrees with the original on {agreement_:.1%} of the images; {least:.1%} is needed.")
     if (labels := judged.get("labels")) is not None:
         # One image more or less is not to be told from none.
         allowed = max(max_loss, 1 / labels["images"])

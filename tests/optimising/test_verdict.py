@@ -96,6 +96,7 @@ def test_recommended() -> None:
         (changed(0, 0.0) | {"speed": speed(0.3)}, 300, "0.30 times as fast"),
         (changed(2, 0.9), 300, "of the right answers may be lost"),
         (changed(15, 0.1), 300, "of the right answers may be lost"),
+        (changed(5, 0.01), 300, "agrees with the original on 96.7% of the images; 97.0% is needed"),
         (changed(2, 0.1, truth=0), 300, "By the labels 1.33%"),
     ],
 )
