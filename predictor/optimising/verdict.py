@@ -61,15 +61,13 @@ class Answers:
         One number makes a model that is too sure, or not sure enough, as sure as it may be (C. Guo,
         G. Pleiss, Y. Sun, K. Q. Weinberger, 2017, On Calibration of Modern Neural Networks, section 4.2).
         """
-        known = [place for place, truth in enumerate(self.truths) if truth is not None]
+        known = [(place, truth) for place, truth in enumerate(self.truths) if truth is not None]
         shares = np.abs(self.confidences.sum(axis=1) - 1).max() < _WHOLE
         if not known or not shares:
             return self.confidences
-        truths = [self.truths[place] for place in known]
-        losses = [
-            -_logs(self.confidences[known], one)[range(len(known)), truths].mean() for one in _TEMPERATURES
-        ]
-        return np.asarray(np.exp(_logs(self.confidences, _TEMPERATURES[int(np.argmin(losses))])))
+        places, truths = (np.array(one) for one in zip(*known, strict=True))
+        gains = [_logs(self.confidences, one)[places, truths].mean() for one in _TEMPERATURES]
+        return np.asarray(np.exp(_logs(self.confidences, _TEMPERATURES[int(np.argmax(gains))])))
 
     def accuracy(self) -> dict[str, Any]:
         """Top-1 with its interval and the calibration error, if there are labels."""
