@@ -39,6 +39,7 @@ bench: $(VENV)/.dev-ready ## Measure this machine: the service and its peers, it
 	$(BIN)/python -m bench.micro
 	$(BIN)/python -m bench.switch
 	$(BIN)/python -m bench.overload
+	$(BIN)/python -m bench.optimised
 
 ablate: $(VENV)/.dev-ready ## Measure the service with one mechanism switched off at a time (OPTIONS="--rounds 3")
 	sh tools/install_wrk.sh

@@ -17,6 +17,7 @@ from predictor.web import (
     middleware,
     models,
     ops,
+    optimisations,
     pages,
     prefix,
     quality,
@@ -40,8 +41,8 @@ def create_app(settings: Settings) -> Flask:
     # A slash at the end of a path changes nothing; a redirect would lose the body of many clients.
     app.url_map.strict_slashes = False
     rooms = (
-        pages, api, explanations, models, quality, evaluations, comparisons, inference, repository,
-        hugging_face, ops,
+        pages, api, explanations, models, quality, optimisations, evaluations, comparisons, inference,
+        repository, hugging_face, ops,
     )  # fmt: skip
     for room in rooms:
         app.register_blueprint(room.blueprint(worker))
@@ -49,5 +50,6 @@ def create_app(settings: Settings) -> Flask:
         flask_app.show_on(app, name, lambda problem: pages.render_models(worker, problem=problem))
     for name in (evaluations.NAME, comparisons.NAME):
         flask_app.show_on(app, name, lambda problem: evaluations.render(worker, problem=problem))
+    flask_app.show_on(app, optimisations.NAME, lambda problem: optimisations.render(worker, problem=problem))
     ops.describe_metrics(app)
     return app

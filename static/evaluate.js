@@ -12,6 +12,8 @@ const LOST = { title: "No answer", detail: "The connection to the service was lo
 const STYLES = ["app.css", "report.css"];
 
 const token = new Token(byId("admin"), byId("admin-token"), byId("admin-refused"), "admin-token");
+// The page that makes models faster has the first form only.
+const FIELD = form.dataset.field ?? "pictures";
 let pending = null; // the request under way
 let begun = 0; // when the images began to run
 
@@ -58,7 +60,7 @@ function read(text) {
   const lines = text.split("\n").slice(0, -1).filter(Boolean).map((line) => JSON.parse(line));
   const last = lines.at(-1);
   const noticed = lines.filter((line) => line.notice).map((line) => line.notice);
-  Object.assign(notice, { textContent: noticed.join(" "), hidden: !noticed.length });
+  if (notice) Object.assign(notice, { textContent: noticed.join(" "), hidden: !noticed.length });
   if (last?.progress) {
     bar.value = last.progress.done / last.progress.of;
     const { done, of } = last.progress;
@@ -92,10 +94,10 @@ function refusal(request) {
 
 /** Makes the report a file to be saved, as JSON and as a page that needs nothing beside it. */
 async function offer(report) {
-  const kind = report.candidates ? "preprocessings" : report.other ? "comparison" : "evaluation";
+  const kind = report.original ? "optimisation" : report.candidates ? "preprocessings" : report.other ? "comparison" : "evaluation";
   const name = `${kind}-${report.model.name}-${report.model.version}`;
   link("save-json", `${name}.json`, JSON.stringify(report, null, 1), "application/json");
-  byId("save-csv").hidden = kind !== "evaluation";
+  byId("save-csv")?.toggleAttribute("hidden", kind !== "evaluation");
   if (kind === "evaluation") link("save-csv", `${name}.csv`, csv(report.images), "text/csv;charset=utf-8");
   const styles = await Promise.all(STYLES.map(async (file) => (await fetch(new URL(file, import.meta.url))).text()));
   const sheet = outcome.cloneNode(true);
@@ -153,14 +155,14 @@ function enliven() {
 function filled(source) {
   const body = new FormData(source);
   for (const [name, value] of [...body]) if (value === "" || (value instanceof File && !value.name)) body.delete(name);
-  if (body.has("pictures")) return body;
-  for (const file of [...archive.files, ...folder.files]) body.append("pictures", file, file.webkitRelativePath || file.name);
+  if (body.has(FIELD)) return body;
+  for (const file of [...archive.files, ...folder.files]) body.append(FIELD, file, file.webkitRelativePath || file.name);
   return body;
 }
 
 function send(source, address) {
   const body = filled(source);
-  const files = body.getAll("pictures");
+  const files = body.getAll(FIELD);
   if (!files.length) return fail({ title: "No images", detail: "Choose a ZIP file or a folder." });
   if (token.missing) return token.ask("Enter the token, then send again.");
   const total = files.reduce((sum, file) => sum + file.size, 0);
@@ -220,14 +222,14 @@ function versions() {
   byId("versions").replaceChildren(...known.map((value) => Object.assign(document.createElement("option"), { value })));
 }
 
-for (const source of [form, compare]) {
+for (const source of [form, compare].filter(Boolean)) {
   source.addEventListener("submit", (event) => {
     event.preventDefault();
     // Without an attribute of its own, a button's formAction is the page's URL.
     send(source, event.submitter?.hasAttribute("formaction") ? event.submitter.formAction : source.action);
   });
 }
-golden.addEventListener("submit", (event) => {
+golden?.addEventListener("submit", (event) => {
   event.preventDefault();
   keep(event.submitter?.value === "delete");
 });
@@ -235,8 +237,8 @@ golden.addEventListener("submit", (event) => {
 archive.addEventListener("change", () => archive.files.length && (folder.value = ""));
 folder.addEventListener("change", () => folder.files.length && (archive.value = ""));
 cancel.addEventListener("click", () => pending?.abort());
-byId("model").addEventListener("change", versions);
+byId("model")?.addEventListener("change", versions);
 byId("folder-choice").hidden = false;
-golden.hidden = false;
-versions();
+golden?.removeAttribute("hidden");
+if (byId("model")) versions();
 enliven();

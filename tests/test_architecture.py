@@ -19,13 +19,14 @@ MAY_IMPORT = {
     "cluster": {"store"},
     "server": {"store", "model", "fetch"},
     "evaluation": {"checking", "discovery", "model", "image"},
+    "optimising": {"evaluation", "checking", "discovery", "model", "image"},
     "bulk": {"evaluation", "fetch", "model", "image"},
-    "commands": {"bulk", "cluster", "evaluation", "fetch", "model", "image"},
+    "commands": {"bulk", "optimising", "cluster", "evaluation", "fetch", "model", "image"},
     "inference": {"store", "discovery", "model", "image", "fetch"},
     "explaining": {"inference", "store", "model", "image"},
     "runtime": {
-        *("explaining", "inference", "evaluation", "cluster", "store", "checking", "discovery", "model"),
-        *("image", "fetch"),
+        *("explaining", "inference", "optimising", "evaluation", "cluster", "store", "checking", "discovery"),
+        *("model", "image", "fetch"),
     },
     "web": {
         "runtime",
@@ -42,7 +43,7 @@ MAY_IMPORT = {
 }
 SOLE_USERS = {
     "requests": {"predictor.fetch.client", "predictor.client_http"},
-    "onnxruntime": {"predictor.model.session"},
+    "onnxruntime": {"predictor.model.session", "predictor.optimising.quantisers"},
     "pynvml": {"predictor.model.device"},
     "flask_caching": {"predictor.inference.cache", "predictor.inference.cache_sqlite"},
     "obstore": {"predictor.cluster.bucket"},

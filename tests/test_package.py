@@ -71,6 +71,7 @@ def test_commands(installed: Path, empty: Path, cat: Path) -> None:
         "delete",
         "evaluate",
         "models",
+        "optimise",
         "predict",
         "rollback",
         "serve",

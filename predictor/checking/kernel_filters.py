@@ -19,6 +19,8 @@ _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _ASK_FOR_VERSION, _PATHS_BENEATH = 1, 1
 _READ_FILES, _READ_FOLDERS = 1 << 2, 1 << 3
 _FILES = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
+# To write, truncate and remove files, and to make files and folders; no links and no devices.
+_WRITE = {1: 1 << 1 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8, 3: 1 << 14}
 _TCP, _TCP_SINCE = 0b11, 4
 _SIGNALS_AND_SOCKETS, _SCOPES_SINCE = 0b11, 6
 
@@ -37,15 +39,15 @@ def landlock_version() -> int:
     return max(0, _call(_CREATE, None, 0, _ASK_FOR_VERSION))
 
 
-def read_only(folders: Iterable[Path]) -> None:
-    """Let this process read what lies in some folders, and write nothing anywhere.
+def read_only(folders: Iterable[Path], scratch: Path | None = None) -> None:
+    """Let this process read what lies in some folders, and write nothing anywhere but in a scratch folder.
 
     Nor may it start a program, use TCP, look into other processes, or send them signals.
     """
     if not (known := landlock_version()):
         return
     rules = _Ruleset(
-        sum(flags for since, flags in _FILES.items() if known >= since),
+        _flags(_FILES, known),
         _TCP if known >= _TCP_SINCE else 0,
         _SIGNALS_AND_SOCKETS if known >= _SCOPES_SINCE else 0,
     )
@@ -53,9 +55,15 @@ def read_only(folders: Iterable[Path]) -> None:
     try:
         for folder in folders:
             _allow(ruleset, folder)
+        if scratch is not None:
+            _allow(ruleset, scratch, _flags(_WRITE, known))
         _call(_RESTRICT, ruleset, 0)
     finally:
         os.close(ruleset)
+
+
+def _flags(by_version: dict[int, int], known: int) -> int:
+    return sum(flags for since, flags in by_version.items() if known >= since)
 
 
 def readable_folders() -> list[Path]:
@@ -68,13 +76,13 @@ def readable_folders() -> list[Path]:
     return [*modules, *libraries, package, Path("/proc/self"), Path()]
 
 
-def _allow(ruleset: int, folder: Path) -> None:
+def _allow(ruleset: int, folder: Path, more: int = 0) -> None:
     try:
         descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     except OSError:
         return
     try:
-        rule = _Beneath(_READ_FILES | _READ_FOLDERS, descriptor)
+        rule = _Beneath(_READ_FILES | _READ_FOLDERS | more, descriptor)
         _call(_ADD, ruleset, _PATHS_BENEATH, ctypes.byref(rule), 0)
     finally:
         os.close(descriptor)

@@ -10,11 +10,12 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-from predictor.checking.report import Limits, Request
+from predictor.checking.report import Limits
 from predictor.errors import Internal, NotReady
 from predictor.model.stopwatch import of_process
 
@@ -31,6 +32,17 @@ _NICENESS = 5
 log = logging.getLogger(__name__)
 
 
+class Asked(Protocol):
+    """What a process is asked: a value that crosses the border as JSON, and what answering may use."""
+
+    @property
+    def limits(self) -> Limits:
+        """What the process may use."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that the process reads."""
+
+
 @dataclass(frozen=True)
 class ProcessResult:
     """What the process wrote, and its exit code, or None if its time was up."""
@@ -42,10 +54,11 @@ class ProcessResult:
 
 def run(
     folder: Path,
-    request: Request,
+    request: Asked,
     command: Sequence[str],
     environment: Mapping[str, str],
     keep: Sequence[int] = (),
+    still_wanted: Callable[[], None] = lambda: None,
 ) -> ProcessResult:
     """Have a process do what is asked, and see how it ends.
 
@@ -55,6 +68,7 @@ def run(
         command: starts it.
         environment: its environment.
         keep: descriptors that it gets.
+        still_wanted: called several times a second; what it raises ends the process and is raised here.
 
     Raises:
         Internal: it could not be started.
@@ -64,13 +78,15 @@ def run(
     try:
         _send(process, request)
         output = _Output(process)
-        in_time = _finished(process, output, request.limits)
+        in_time = _finished(process, output, request.limits, still_wanted)
     finally:
         code = _end(process)
     return ProcessResult(bytes(output.stdout), bytes(output.stderr), code if in_time else None)
 
 
-def _finished(process: subprocess.Popen[bytes], output: "_Output", limits: Limits) -> bool:
+def _finished(
+    process: subprocess.Popen[bytes], output: "_Output", limits: Limits, still_wanted: Callable[[], None]
+) -> bool:
     """Whether the process ended in its seconds of work.
 
     Raises:
@@ -78,6 +94,7 @@ def _finished(process: subprocess.Popen[bytes], output: "_Output", limits: Limit
     """
     watch, deadline = of_process(process.pid), time.monotonic() + limits.wall_seconds
     while not output.read(time.monotonic() + _LOOK_SECONDS):
+        still_wanted()
         if watch.seconds() > limits.seconds:
             return False
         if time.monotonic() > deadline:
@@ -110,7 +127,7 @@ def _start(
     return process
 
 
-def _send(process: subprocess.Popen[bytes], request: Request) -> None:
+def _send(process: subprocess.Popen[bytes], request: Asked) -> None:
     """Send the request, which is far smaller than what a pipe holds, so that this never waits."""
     assert process.stdin is not None  # noqa: S101 - opened by _start
     try:

@@ -5,6 +5,7 @@ import math
 import resource
 import select
 import signal
+from pathlib import Path
 
 from predictor.checking.kernel_filters import forbid_calls, read_only, readable_folders
 from predictor.checking.report import Limits, Provider
@@ -16,10 +17,17 @@ _CUDA_DESCRIPTORS = 1024
 _CUDA_FILE_BYTES = 1_000_000
 # For what is added to a model that is adapted.
 _GRAPH_BYTES = 64_000_000
+# Half precision doubles when it is written as single precision, and again in a copy.
+_SCRATCH_FACTOR = 4
 
 
 def enter_sandbox(
-    limits: Limits, file_bytes: int, provider: Provider = "cpu", *, writes: bool = False
+    limits: Limits,
+    file_bytes: int,
+    provider: Provider = "cpu",
+    *,
+    writes: bool = False,
+    scratch: Path | None = None,
 ) -> None:
     """Give up network, privileges, files, new processes and much memory or time.
 
@@ -31,6 +39,7 @@ def enter_sandbox(
         file_bytes: size of the model.
         provider: what the model is to be tried on.
         writes: whether a graph may be written to a file that is open, until `write_no_more`.
+        scratch: a folder in which files may be written; without CUDA nothing is written elsewhere.
     """
     _unshare(_NEW_USER | _NEW_NETWORK)
     # The thread that started this process waits for it, so that it ends before only with its own process.
@@ -39,10 +48,13 @@ def enter_sandbox(
     # The process ends itself even if its parent's end passed unseen.
     signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1)
     _limit(resource.RLIMIT_CORE, 0)
+    written = file_bytes + _GRAPH_BYTES if writes else 0
+    if scratch is not None:
+        written = _SCRATCH_FACTOR * file_bytes + _GRAPH_BYTES
     if provider == "cuda":
-        _limit_with_cuda(limits)
+        _limit_with_cuda(limits, written)
     else:
-        _limit_without_cuda(limits, file_bytes, writes=writes)
+        _limit_without_cuda(limits, file_bytes, written, scratch)
 
 
 def write_no_more() -> None:
@@ -50,17 +62,17 @@ def write_no_more() -> None:
     _limit(resource.RLIMIT_FSIZE, 0)
 
 
-def _limit_without_cuda(limits: Limits, file_bytes: int, *, writes: bool) -> None:
+def _limit_without_cuda(limits: Limits, file_bytes: int, written: int, scratch: Path | None) -> None:
     _limit(resource.RLIMIT_AS, limits.memory_for(file_bytes))
     _limit_processor(limits.cpu_seconds)
-    _limit(resource.RLIMIT_FSIZE, file_bytes + _GRAPH_BYTES if writes else 0)
+    _limit(resource.RLIMIT_FSIZE, written)
     _limit(resource.RLIMIT_NPROC, 0)
     _limit(resource.RLIMIT_NOFILE, limits.descriptors)
-    read_only(readable_folders())
+    read_only(readable_folders(), scratch)
     forbid_calls()
 
 
-def _limit_with_cuda(limits: Limits) -> None:
+def _limit_with_cuda(limits: Limits, written: int) -> None:
     """Leave what the NVIDIA driver needs in a process.
 
     CUDA reserves address space as large as all memory of the machine and its GPUs, so that no limit on it can
@@ -71,7 +83,7 @@ def _limit_with_cuda(limits: Limits) -> None:
     # To wait for a GPU costs processor time.
     _limit_processor(math.ceil(limits.seconds))
     # The driver opens each GPU several times, and shares pages with its services through files in memory.
-    _limit(resource.RLIMIT_FSIZE, _CUDA_FILE_BYTES)
+    _limit(resource.RLIMIT_FSIZE, max(_CUDA_FILE_BYTES, written))
     _limit(resource.RLIMIT_NOFILE, max(limits.descriptors, _CUDA_DESCRIPTORS))
 
 

@@ -1,7 +1,9 @@
-"""`evaluate` and `tune`: how well a model does on labelled images, and with which preprocessing best."""
+"""`evaluate`, `tune`, `optimise`: how well a model does, with which preprocessing best, and how fast."""
 
 import json
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,11 +28,16 @@ from predictor.evaluation import images
 from predictor.evaluation import presentation as reports
 from predictor.evaluation.evaluator import Evaluator
 from predictor.evaluation.images import Picture, labelled, on_disk
-from predictor.evaluation.predictors import RemoteModel, opened
+from predictor.evaluation.predictors import checked, opened
+from predictor.evaluation.remote_model import RemoteModel
 from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tables import Classes
 from predictor.evaluation.tune import Tuner, sample
 from predictor.image.decode import Limits
+from predictor.model.device import Device
+from predictor.optimising import presentation
+from predictor.optimising.optimiser import PACE_SECONDS, Optimiser, Source
+from predictor.optimising.processes import Processes
 
 Step = Notice | Progress | dict[str, Any]
 
@@ -182,5 +189,46 @@ def _save(path: Path, text: str) -> None:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error
 
 
-COMMANDS = (evaluate_command, tune_command, compare_command)
+@click.command(name="optimise")
+@click.argument("model", type=FILE)
+@click.argument("images", type=click.Path(exists=True, path_type=Path))
+@click.option("--out", type=OUT, help="Write the recommended form to this file, for an upload.")
+@beside_model
+@click.option("--limit", type=click.IntRange(1), help="Maximum number of images that are used.")
+@click.option(
+    "--max-loss",
+    type=click.FloatRange(0, 100),
+    default=0.5,
+    help="Percentage points of accuracy that may be lost.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=PACE_SECONDS,
+    help="Seconds of each measurement of speed.",
+)
+@click.option("--json", "json_path", type=OUT, help="Write the report as JSON to this file.")
+def optimise_command(model: Path, images: Path, out: Path | None, **given: Any) -> None:
+    """Make a model faster, and prove its speed and accuracy on images.
+
+    IMAGES is the same as for evaluate; labels are optional. Half of the images show the ranges of numbers,
+    the other half judges. With --out and nothing to recommend, no file is written and the exit code is 1.
+    """
+    with told(), tempfile.TemporaryDirectory() as name:
+        chosen, folder, device = _pictures(images, given["limit"]), Path(name), Device("cpu")
+        with checked(model, given["labels"], given["preprocessing"]) as found:
+            source = Source(found.path, found.load().spec, device)
+            processes, max_loss = Processes(folder, device), given["max_loss"] / 100
+            optimiser = Optimiser(source, folder, processes, max_loss, given["seconds"])
+            report = _followed(optimiser.steps(chosen, found.limits))
+        if out is not None and report["recommended"] is not None:
+            shutil.copyfile(optimiser.file(report["recommended"]), out)
+    _say(presentation.lines(report), report)
+    if given["json_path"] is not None:
+        _save(given["json_path"], json.dumps(report, indent=1) + "\n")
+    if out is not None and report["recommended"] is None:
+        raise click.ClickException("Nothing is recommended, so no file was written.")
+
+
+COMMANDS = (evaluate_command, tune_command, compare_command, optimise_command)
 """All commands of this file."""

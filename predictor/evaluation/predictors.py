@@ -1,9 +1,9 @@
-"""A model from a file on this machine, tried and understood as an upload would be, or one of a service."""
+"""A model from a file on this machine, tried and understood as an upload would be."""
 
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,11 @@ import numpy.typing as npt
 
 from predictor.checking.report import SERVED, Request
 from predictor.checking.runner import try_model
-from predictor.client import Client
-from predictor.client_types import ImageError, ServiceError
 from predictor.config import Settings
 from predictor.discovery.discover import recalled
-from predictor.errors import InvalidImage, InvalidRequest, NotReady
+from predictor.errors import InvalidRequest
 from predictor.evaluation.images import Picture
-from predictor.evaluation.runner import TOP, Answer
+from predictor.evaluation.runner import Answer
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.model.device import Device
@@ -31,8 +29,6 @@ from predictor.model.spec import ModelSpec
 from predictor.model.strict_text import decoded
 
 _MODEL, _LABELS, _PREPROCESSING = "model.onnx", "labels", "preprocessing"
-_ALL = 1_000_000
-_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -184,72 +180,3 @@ def _copied(model: Path, labels: Path | None, preprocessing: Path | None, folder
         preprocessing=_PREPROCESSING if preprocessing is not None else None,
         data=data,
     )
-
-
-class RemoteModel:
-    """A model of a running service.
-
-    Args:
-        client: asks the service.
-        name: the model.
-        title: what a report is about.
-
-    Attributes:
-        about: the version that answered last.
-    """
-
-    def __init__(self, client: Client, name: str, title: str) -> None:
-        self.title = title
-        self.about: dict[str, Any] = {"name": name, "version": None, "digest": None}
-        self._client = client
-        self._name = name
-        self._least: float | None = None
-
-    def labels(self, pictures: Sequence[Picture]) -> tuple[Label, ...]:
-        """The model's classes, from an answer for one of the images that names all of them.
-
-        Raises:
-            InvalidRequest: none of the first images can be classified.
-            NotReady: the service does not answer.
-        """
-        problem = "There is no image."
-        for picture in pictures[:_TRIES]:
-            try:
-                answer = self._ask(picture.read(), _ALL)
-            except InvalidImage as error:
-                problem = error.detail
-                continue
-            ranked = sorted(answer["predictions"], key=lambda one: int(one["index"]))
-            return tuple(Label(one["label"], one.get("id"), tuple(one.get("synonyms", ()))) for one in ranked)
-        raise InvalidRequest(f"The service can classify none of the first images: {problem}")
-
-    def classify(self, data: bytes) -> Answer:
-        """Classify an image, its JPEG decoded whole; the time is that from the request to the answer.
-
-        Raises:
-            InvalidImage: the service refuses the image.
-            NotReady: it does not answer.
-        """
-        start = time.perf_counter()
-        answer = self._ask(data, TOP)
-        seconds = time.perf_counter() - start
-        return Answer([(one["index"], one["confidence"]) for one in answer["predictions"]], seconds)
-
-    def _ask(self, data: bytes, top_k: int) -> Mapping[str, Any]:
-        options: dict[str, Any] = {
-            "top_k": top_k,
-            "model": self._name,
-            "exact": True,
-            "threshold": self._least,
-        }
-        try:
-            answer = self._client.predict(data, **options).json
-        except ImageError as error:
-            raise InvalidImage(error.detail) from error
-        except ServiceError as error:
-            raise NotReady(error.detail) from error
-        if self._least is None and "abstained" in answer:
-            self._least = 0.0  # the version leaves classes out by itself; here all of them count
-            return self._ask(data, top_k)
-        self.about = dict(answer["model"])
-        return answer

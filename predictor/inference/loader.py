@@ -80,8 +80,7 @@ class LoadedModel:
         """
         job = Job(self.runner, lambda: tensor, lambda scores: scores)
         self.run(job)
-        found: Array = job.future.result().value
-        return found
+        return job.future.result().value  # type: ignore[no-any-return]
 
 
 class Loader:

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from predictor.archives import shown
 from predictor.checking.report import SERVED, Report
@@ -27,6 +28,7 @@ class Received:
         data: the names in the folder of those that may hold weights, by their paths from the model's folder.
         unused: the uploader's paths for what was not kept.
         force: whether it is published although it gets too few golden images right.
+        about: what else the report says of the version.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Received:
     data: Mapping[str, str] = field(default_factory=dict)
     unused: Sequence[str] = ()
     force: bool = False
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def uses(self, weights: Collection[str]) -> list[dict[str, str]]:
         """What each file was used for, as the report says it.

@@ -41,6 +41,7 @@ class Uploads:
         prepare: called with each version before it is published, while its files lie in a folder of its own.
 
     Attributes:
+        staging: where files lie until they are a version.
         judge: says of such a version whether it may be published, by raising an error, and what is to be kept
             of the verdict; its second argument forces it. By default every version may.
     """
@@ -56,6 +57,7 @@ class Uploads:
         try_model: Try = try_model,
         prepare: Callable[[ModelVersion], None] = lambda _: None,
     ) -> None:
+        self.staging = transactions.staging
         self._limits = Limits(model_bytes=settings.max_model_bytes)
         self._allow_loops = settings.allow_loops == "on"
         self._transactions = transactions
@@ -160,7 +162,7 @@ class Uploads:
         """What could be published of an upload's files, with the report of their check."""
         report = self._checked(folder, received)
         manifest = _described(folder, received, kept(folder, received, report))
-        found = report_json(report) | {"files": received.uses(report.weights)}
+        found = {**report_json(report), "files": received.uses(report.weights), **received.about}
         if CALIBRATION in received.files:
             found["calibration"] = _calibration(folder, found).to_json()
         complete = dataclasses.replace(manifest, report=found)

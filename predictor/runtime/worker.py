@@ -35,6 +35,7 @@ from predictor.model.device import Device, memory
 from predictor.model.session import Stop, load
 from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.golden import Gate
+from predictor.runtime.optimisations import Optimisations, warn, warned
 from predictor.runtime.parts import fetcher, make_folders, membership
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
@@ -66,6 +67,7 @@ class Worker:
         evaluations: says how well models do.
         explainer: says why a model answers what it does.
         gate: judges versions by golden images before they serve.
+        optimisations: makes models faster.
         live: the models that serve.
         device: where models run; None until one could be chosen.
         cluster: this machine as one of several; None without `PREDICTOR_STORE`.
@@ -106,6 +108,7 @@ class Worker:
         self.evaluations = Evaluations(settings, self.engine, settings.data / "evaluation.lock")
         self.gate = Gate(GoldenSets(settings.data), self.evaluations, self.load)
         self.uploads.judge = self.gate.judge
+        self.optimisations = Optimisations(settings, self.uploads, self._folder, self.report)
         self._start()
         if self.cluster is not None:
             self.cluster.start()
@@ -169,7 +172,7 @@ class Worker:
         The bundled model says it itself: it was not checked, so that its report has no figures of runs.
         """
         if version.manifest is not None:
-            return version.manifest.report
+            return warned(version.manifest.report)
         try:
             return self._bundled_report
         except PredictorError:
@@ -214,6 +217,7 @@ class Worker:
         """Load a version, or a candidate to be one, on this worker's device."""
         if self._loader is None:
             raise NotReady("The service is still starting; try again.")
+        warn(version)
         return self._loader.load(version)
 
     def _other(self, name: str, version: int) -> LoadedModel:

@@ -18,7 +18,7 @@ from predictor.store.files import storage_errors
 from predictor.web import field_faults, forms, middleware, schemas
 
 FIELD = "pictures"
-"""The field of the images."""
+"""The field of the images, unless a route says otherwise."""
 
 _REST_BYTES = MEGA
 _PARTS = 20_000
@@ -41,7 +41,12 @@ class LabelledImages:
 
 
 def receive(
-    settings: Settings, folder: Path, schema: type[BaseModel], others: Sequence[str] = ()
+    settings: Settings,
+    folder: Path,
+    schema: type[BaseModel],
+    others: Sequence[str] = (),
+    *,
+    field: str = FIELD,
 ) -> LabelledImages:
     """Write the files of the present request into a folder, where the images are read from later.
 
@@ -50,6 +55,7 @@ def receive(
         folder: an empty one.
         schema: of the text fields.
         others: the names of further file fields.
+        field: the field of the images.
 
     Raises:
         InvalidRequest: the form is not of the documented kind, or has no images.
@@ -59,17 +65,17 @@ def receive(
     too_large = ModelTooLarge(f"The images may have at most {settings.max_model_mb:g} MB together.")
     bounds = forms.Bounds(settings.max_model_bytes + _REST_BYTES, _PARTS, too_large)
     with storage_errors():
-        fields, files = forms.receive(request, folder, bounds, field=FIELD)
+        fields, files = forms.receive(request, folder, bounds, field=field)
     body = schemas.check(schema, fields, strict=False)
     known = [file for file in files if file.field in others]
-    sent = _files([file for file in files if file.field not in others], settings.max_image_bytes)
+    sent = _files([file for file in files if file.field not in others], settings.max_image_bytes, field)
     return LabelledImages(body, labelled(sent, partial(middleware.check_connected, request)), known)
 
 
-def _files(files: Sequence[forms.ReceivedFile], max_bytes: int) -> Files:
+def _files(files: Sequence[forms.ReceivedFile], max_bytes: int, field: str) -> Files:
     """What reads each file, by the name that its sender gave it."""
-    if stray := next((file.field for file in files if file.field != FIELD), None):
-        raise InvalidRequest(f"{field_faults.shown(stray)}: name each file field {FIELD}.")
+    if stray := next((file.field for file in files if file.field != field), None):
+        raise InvalidRequest(f"{field_faults.shown(stray)}: name each file field {field}.")
     paths = [(file.filename[:_NAME_LENGTH], file.path) for file in files]
     if len(paths) == 1 and (paths[0][0].lower().endswith(".zip") or is_archive(paths[0][1])):
         return images.files_of(paths[0][1], max_bytes)

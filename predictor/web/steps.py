@@ -30,16 +30,19 @@ Page = Callable[[dict[str, Any]], str]
 log = logging.getLogger(__name__)
 
 
-def answer(steps: Iterator[Step], held: ExitStack, page: Page) -> Response:
+def answer(
+    steps: Iterator[Step], held: ExitStack, page: Page, sheet: str = "evaluate_sheet.html"
+) -> Response:
     """Answer the present request in the form that it wants.
 
     Args:
         steps: the steps of the work, the report last.
         held: what is to be closed at the end; the caller closes what is left in it.
         page: renders the page for a browser that has no scripts.
+        sheet: the template of the part of the page that shows a report.
     """
     if _prefers(LINES):
-        return _streamed(steps, held.pop_all())
+        return _streamed(steps, held.pop_all(), sheet)
     *_, report = steps
     if wants_page():
         return Response(page(report), mimetype="text/html")  # type: ignore[arg-type]
@@ -64,15 +67,16 @@ def _prefers(kind: str) -> bool:
     return request.accept_mimetypes.quality(kind) > request.accept_mimetypes.quality(_JSON)
 
 
-def _streamed(steps: Iterator[Step], held: ExitStack) -> Response:
-    response = Response(stream_with_context(map(_line, _told(steps, sheet=wants_pictures()))), mimetype=LINES)
+def _streamed(steps: Iterator[Step], held: ExitStack, sheet: str) -> Response:
+    template = sheet if wants_pictures() else None
+    response = Response(stream_with_context(map(_line, _told(steps, template))), mimetype=LINES)
     response.call_on_close(held.close)
     # A proxy passes each line on as it comes.
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
-def _told(steps: Iterator[Step], *, sheet: bool) -> Iterator[dict[str, Any]]:
+def _told(steps: Iterator[Step], sheet: str | None) -> Iterator[dict[str, Any]]:
     """What is noticed, the progress now and then, and at last the report or what went wrong."""
     due = 0.0
     try:
@@ -80,7 +84,7 @@ def _told(steps: Iterator[Step], *, sheet: bool) -> Iterator[dict[str, Any]]:
             if isinstance(step, Notice):
                 yield {"notice": step.sentence}
             elif not isinstance(step, Progress):
-                html = {"html": render_template("evaluate_sheet.html", report=step)} if sheet else {}
+                html = {"html": render_template(sheet, report=step)} if sheet else {}
                 yield {"report": step, **html}
             elif time.monotonic() >= due:
                 due = time.monotonic() + _LINE_SECONDS
@@ -88,7 +92,7 @@ def _told(steps: Iterator[Step], *, sheet: bool) -> Iterator[dict[str, Any]]:
     except PredictorError as error:
         yield {"error": problem_json(error)}
     except Exception:
-        log.exception("An evaluation failed")
+        log.exception("The work of a request failed")
         yield {"error": problem_json(Internal("The service failed; its log has the reason."))}
 
 

@@ -1,0 +1,95 @@
+"""`make bench`, optimised: the bundled model and its recommended integer form, in turns on the same server.
+
+Run as `python -m bench.optimised [IMAGES]`: a folder or CSV file of images, better 300 or more, that
+the optimisation gets. Without images it gets 120 parts of one photograph, which say nothing about accuracy:
+then the fastest form is uploaded as a model of its own, whatever the report says of it.
+"""
+
+import io
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from bench.run import CONNECTIONS, PICTURE, ROUNDS, load, need_wrk, running
+from predictor.config import BUNDLED_MODEL
+from predictor.evaluation.images import Picture, on_disk
+from predictor.evaluation.predictors import checked
+from predictor.model.device import Device
+from predictor.optimising.optimiser import Optimiser, Source
+from predictor.optimising.processes import Processes
+from tests.live.service import Service
+
+_PARTS = 120
+_NAMES = ("default", "faster")
+
+
+def parts(photograph: Path) -> list[Picture]:
+    """Parts of a photograph, each another one."""
+    with Image.open(photograph) as opened:
+        image = opened.convert("RGB")
+    side = min(image.size)
+    found = []
+    for number in range(_PARTS):
+        edge = side * (40 + number % 40) // 100
+        left, top = (number * 37) % (image.width - edge + 1), (number * 53) % (image.height - edge + 1)
+        out = io.BytesIO()
+        image.crop((left, top, left + edge, top + edge)).save(out, "PNG")
+        found.append(Picture(f"{number}.png", (), out.getvalue))
+    return found
+
+
+@contextmanager
+def optimised(pictures: list[Picture]) -> Iterator[tuple[dict[str, Any], Path]]:
+    """The report on the bundled model, and the file of its recommended form, else of its fastest."""
+    device = Device("cpu")
+    with tempfile.TemporaryDirectory() as name, checked(BUNDLED_MODEL, None, None) as model:
+        source = Source(model.path, model.load().spec, device)
+        optimiser = Optimiser(source, Path(name), Processes(Path(name), device))
+        *_, report = optimiser.steps(pictures, model.limits)
+        assert isinstance(report, dict)
+        fastest = max(report["candidates"], key=lambda one: one["speed"]["all_cores"]["ratio"])
+        yield report, optimiser.file(report["recommended"] or fastest["key"])
+
+
+def rates(service: Service) -> dict[str, list[float]]:
+    """Images a second of both models in turns, round by round."""
+    found: dict[str, list[float]] = {name: [] for name in _NAMES}
+    for _ in range(ROUNDS):
+        for name in _NAMES:
+            found[name].append(load(f"{service.url}/predict?model={name}", CONNECTIONS).rate)
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    need_wrk()
+    pictures = on_disk(Path(sys.argv[1])) if len(sys.argv) > 1 else parts(PICTURE)
+    with optimised(pictures) as (report, path), running(cache="off") as service:
+        files = {"model": (path.name, path.read_bytes())}
+        service.post("/upload", files=files, data={"name": "faster"}).raise_for_status()
+        found = rates(service)
+    _print(report, path.stem, found)
+
+
+def _print(report: dict[str, Any], key: str, found: dict[str, list[float]]) -> None:
+    one = next(candidate for candidate in report["candidates"] if candidate["key"] == key)
+    pairs = zip(found["faster"], found["default"], strict=True)
+    print(f"\nbundled model and {key}, {CONNECTIONS} connections, {ROUNDS} rounds")
+    print(f"recommended: {report['recommended']}; agreement {one['agreement']['value']:.1%}")
+    for name in ("alone", "all_cores"):
+        print(f"runs {name.replace('_', ' ')}: {one['speed'][name]['ratio']:.2f} times as fast")
+    for name in _NAMES:
+        print(f"served, {name}: {statistics.median(found[name]):.0f} images/s")
+    print(f"served: {statistics.median(fast / slow for fast, slow in pairs):.2f} times as many")
+    print(json.dumps({"objections": one["objections"]}))
+
+
+if __name__ == "__main__":
+    main()

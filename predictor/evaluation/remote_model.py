@@ -1,0 +1,84 @@
+"""A model of a running service, asked over HTTP."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from predictor.client import Client
+from predictor.client_types import ImageError, ServiceError
+from predictor.errors import InvalidImage, InvalidRequest, NotReady
+from predictor.evaluation.images import Picture
+from predictor.evaluation.runner import TOP, Answer
+from predictor.model.labels import Label
+
+_ALL = 1_000_000
+_TRIES = 5
+
+
+class RemoteModel:
+    """A model of a running service.
+
+    Args:
+        client: asks the service.
+        name: the model.
+        title: what a report is about.
+
+    Attributes:
+        about: the version that answered last.
+    """
+
+    def __init__(self, client: Client, name: str, title: str) -> None:
+        self.title = title
+        self.about: dict[str, Any] = {"name": name, "version": None, "digest": None}
+        self._client = client
+        self._name = name
+        self._least: float | None = None
+
+    def labels(self, pictures: Sequence[Picture]) -> tuple[Label, ...]:
+        """The model's classes, from an answer for one of the images that names all of them.
+
+        Raises:
+            InvalidRequest: none of the first images can be classified.
+            NotReady: the service does not answer.
+        """
+        problem = "There is no image."
+        for picture in pictures[:_TRIES]:
+            try:
+                answer = self._ask(picture.read(), _ALL)
+            except InvalidImage as error:
+                problem = error.detail
+                continue
+            ranked = sorted(answer["predictions"], key=lambda one: int(one["index"]))
+            return tuple(Label(one["label"], one.get("id"), tuple(one.get("synonyms", ()))) for one in ranked)
+        raise InvalidRequest(f"The service can classify none of the first images: {problem}")
+
+    def classify(self, data: bytes) -> Answer:
+        """Classify an image, its JPEG decoded whole; the time is that from the request to the answer.
+
+        Raises:
+            InvalidImage: the service refuses the image.
+            NotReady: it does not answer.
+        """
+        start = time.perf_counter()
+        answer = self._ask(data, TOP)
+        seconds = time.perf_counter() - start
+        return Answer([(one["index"], one["confidence"]) for one in answer["predictions"]], seconds)
+
+    def _ask(self, data: bytes, top_k: int) -> Mapping[str, Any]:
+        options: dict[str, Any] = {
+            "top_k": top_k,
+            "model": self._name,
+            "exact": True,
+            "threshold": self._least,
+        }
+        try:
+            answer = self._client.predict(data, **options).json
+        except ImageError as error:
+            raise InvalidImage(error.detail) from error
+        except ServiceError as error:
+            raise NotReady(error.detail) from error
+        if self._least is None and "abstained" in answer:
+            self._least = 0.0  # the version leaves classes out by itself; here all of them count
+            return self._ask(data, top_k)
+        self.about = dict(answer["model"])
+        return answer

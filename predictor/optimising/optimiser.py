@@ -1,0 +1,238 @@
+"""From a model and images to a report on its faster forms, whose files lie beside it."""
+
+import os
+import shutil
+import statistics
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from predictor.cores import cores
+from predictor.errors import InvalidModel
+from predictor.evaluation.images import Picture
+from predictor.evaluation.runner import Progress
+from predictor.image.decode import Limits
+from predictor.model.device import Device
+from predictor.model.processor import this_machine
+from predictor.model.scores import rank
+from predictor.model.session import RUNTIME
+from predictor.model.spec import ModelSpec
+from predictor.optimising import samples, verdict
+from predictor.optimising.job import ORIGINAL, SCORES, Job, Judging, Made, Making, Paced, Pacing, Task
+from predictor.optimising.processes import Processes
+from predictor.optimising.samples import Halves
+from predictor.optimising.verdict import Answers
+
+PACE_SECONDS = 4.0
+"""How long each measurement of the pace of two models takes."""
+_MAKING_STEPS = 20
+_JUDGING_STEPS = 10
+
+_TELLING_SECONDS = 0.5
+
+Step = Progress | dict[str, Any]
+"""How far it is, or at last the report as JSON."""
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model in single precision.
+
+    Attributes:
+        path: its file.
+        spec: how to feed it and how to read its answer.
+        device: what it runs on.
+    """
+
+    path: Path
+    spec: ModelSpec
+    device: Device
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """Makes a model faster, and proves it.
+
+    Attributes:
+        source: the model.
+        folder: an empty folder, in which all of it takes place; each candidate's file stays there.
+        processes: does the work in this folder.
+        max_loss: the accuracy that may be lost, as a share of all images.
+        pace_seconds: how long each measurement of the pace of two models takes.
+    """
+
+    source: Source
+    folder: Path
+    processes: Processes
+    max_loss: float = verdict.MAX_LOSS
+    pace_seconds: float = PACE_SECONDS
+
+    def steps(self, pictures: Sequence[Picture], limits: Limits) -> Generator[Step, None, None]:
+        """Prepare the images, make candidates, judge each and measure its pace.
+
+        Yields:
+            The progress, and at last the report as JSON.
+
+        Raises:
+            InvalidRequest: there are too few usable images.
+            InvalidModel: the model cannot be made faster; the sentence says why.
+            NotReady: the machine is too busy.
+        """
+        later = _MAKING_STEPS + 6 * _JUDGING_STEPS
+        halves = yield from samples.prepared(pictures, self.source.spec, limits, self.folder, later)
+        done, total = halves.tried, halves.tried + later
+        yield Progress(done, total)
+        shutil.copyfile(self.source.path, self.folder / ORIGINAL)
+        job = self._job("make", ORIGINAL)
+        making = yield from self._meanwhile(lambda: self.processes.do(job, Making), Progress(done, total))
+        done += _MAKING_STEPS
+        original, figures = yield from self._meanwhile(
+            lambda: self._judged(ORIGINAL, halves), Progress(done, total)
+        )
+        done += _JUDGING_STEPS
+        each = (total - done) // max(1, len(making.made))
+        reports = list[dict[str, Any]]()
+        for made in making.made:
+            progress = Progress(done + each * len(reports), total)
+            judged = partial(self._candidate, made, original, halves)
+            reports.append((yield from self._meanwhile(judged, progress)))
+        yield Progress(total, total)
+        yield self._report(making, {**figures, **original.accuracy()}, reports, halves)
+
+    def file(self, key: str) -> Path:
+        """The file of a candidate.
+
+        Raises:
+            InvalidModel: it is missing, or no plain file.
+        """
+        path = self.folder / f"{key}.onnx"
+        if path.is_symlink() or not path.is_file():
+            raise InvalidModel("The file of the faster form is missing. Optimise the model again.")
+        return path
+
+    def _meanwhile(self, work: Callable[[], _T], progress: Progress) -> Generator[Step, None, _T]:
+        """Do something that takes long, and tell meanwhile how far all is; if nobody reads on, stop it."""
+        with ThreadPoolExecutor(1, thread_name_prefix="optimisation") as pool:
+            future = pool.submit(work)
+            try:
+                while not future.done():
+                    yield progress
+                    wait([future], _TELLING_SECONDS)
+            finally:
+                if not future.done():
+                    self.processes.stop()
+            return future.result()
+
+    def _job(self, task: Task, *models: str, seconds: float = 0.0) -> Job:
+        spec, gpu = self.source.spec, self.source.device.kind == "cuda"
+        return Job(
+            task,
+            models,
+            spec.names,
+            spec.batch,
+            seconds,
+            gpu,
+            provider="cuda" if gpu and task != "make" else "cpu",
+        )
+
+    def _judged(self, file: str, halves: Halves) -> tuple[Answers, dict[str, Any]]:
+        """What a model answers, and the size of its file and memory."""
+        judging = self.processes.do(self._job("judge", file), Judging)
+        confidences = _confidences(self.folder / SCORES, self.source.spec, len(halves.truths))
+        figures = {
+            "bytes": (self.folder / file).stat().st_size,
+            "memory_bytes": judging.memory_bytes,
+            "load_seconds": round(judging.load_seconds, 4),
+        }
+        return Answers(confidences, halves.truths), figures
+
+    def _candidate(self, made: Made, original: Answers, halves: Halves) -> dict[str, Any]:
+        file = f"{made.key}.onnx"
+        answers, figures = self._judged(file, halves)
+        found = {"key": made.key, "what": made.what, **figures, **verdict.changes(original, answers)}
+        found["speed"] = self._speed(file)
+        found["objections"] = verdict.objections(found, self.max_loss, halves.images)
+        return found
+
+    def _speed(self, file: str) -> dict[str, Any]:
+        job = self._job("pace", ORIGINAL, file, seconds=self.pace_seconds)
+        alone = self.processes.do(job, Pacing)
+        count = 1 if self.source.device.kind == "cuda" else cores()
+        together = self.processes.do_together(job, Pacing, count) if count > 1 else [alone]
+        return {"alone": _compared([alone]), "all_cores": _compared(together), "cores": count}
+
+    def _report(
+        self, making: Making, original: dict[str, Any], candidates: list[dict[str, Any]], halves: Halves
+    ) -> dict[str, Any]:
+        recommended = verdict.chosen(candidates)
+        for one in candidates:
+            one["recommended"] = one["key"] == recommended
+        return {
+            **halves.to_json(),
+            "max_loss": self.max_loss,
+            "basis": verdict.basis(halves.images, labelled=any(one is not None for one in halves.truths)),
+            "processor": this_machine().to_json(),
+            "runtime": RUNTIME,
+            "device": self.source.device.name,
+            "saturates": making.saturates,
+            "original": original,
+            "candidates": candidates,
+            "skipped": making.skipped,
+            "recommended": recommended,
+        }
+
+
+def _confidences(path: Path, spec: ModelSpec, images: int) -> npt.NDArray[np.float64]:
+    """The confidence of each class for each image, from a file of scores that another process wrote.
+
+    Raises:
+        InvalidModel: it is not such a file.
+    """
+    try:
+        # A link would lead out of the folder.
+        with open(path, "rb", opener=_no_link) as file:
+            scores = np.load(file, allow_pickle=False).astype(np.float64).reshape(images, -1)
+        path.unlink()
+    except (OSError, ValueError) as error:
+        raise InvalidModel(
+            "The scores of a candidate could not be read. Optimise the model again."
+        ) from error
+    found = np.zeros((images, max(len(spec.labels), scores.shape[1])))
+    for row, one in zip(found, scores, strict=True):
+        for index, confidence in rank(one, spec.activation, found.shape[1]):
+            row[index] = confidence
+    return found
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)
+
+
+def _compared(processes: Sequence[Pacing]) -> dict[str, Any]:
+    """The rates of the original and of a candidate that took turns with it, and the ratio of both."""
+    pairs = [pacing.models for pacing in processes]
+    ratios = [
+        one / other for first, second in pairs for one, other in zip(first.turns, second.turns, strict=False)
+    ]
+    originals, candidates = zip(*pairs, strict=True)
+    return {
+        "original_rate": _rate(originals),
+        "rate": _rate(candidates),
+        "ratio": statistics.median(ratios),
+        "original_p50_ms": statistics.median(one.p50_ms for one in originals),
+        "original_p99_ms": max(one.p99_ms for one in originals),
+        "p50_ms": statistics.median(one.p50_ms for one in candidates),
+        "p99_ms": max(one.p99_ms for one in candidates),
+    }
+
+
+def _rate(processes: Sequence[Paced]) -> float:
+    """Images a second of all processes together, by the processor's time."""
+    return sum(1 / statistics.median(one.turns) for one in processes)

@@ -1,0 +1,149 @@
+"""Images -> the tensors of two halves in files: one shows the ranges of numbers, the other judges."""
+
+import hashlib
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from predictor.archives import shown
+from predictor.errors import InvalidImage, InvalidRequest, PredictorError
+from predictor.evaluation.images import Picture
+from predictor.evaluation.runner import Progress, no_class
+from predictor.evaluation.tables import Classes
+from predictor.evaluation.tune import sample
+from predictor.image.decode import Limits, decode_scaled
+from predictor.image.preprocess import to_tensor
+from predictor.model.spec import ModelSpec
+from predictor.optimising.job import CALIBRATION, JUDGED
+
+MOST_IMAGES = 1000
+"""Images that are used at most; more would take longer and show little more."""
+_MOST_BYTES = 600_000_000
+_MAX_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The images of both halves, whose tensors lie in `CALIBRATION` and `JUDGED`.
+
+    Attributes:
+        calibration: how many show the ranges.
+        truths: the class of each image that judges; None where it is not known.
+        problems: why other images were left out, by their names.
+        tried: how many there were to prepare.
+    """
+
+    calibration: int
+    truths: Sequence[int | None]
+    problems: dict[str, str]
+    tried: int
+
+    @property
+    def images(self) -> int:
+        """How many are used."""
+        return self.calibration + len(self.truths)
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts, and the first of the problems."""
+        listed = [{"file": name, "problem": problem} for name, problem in self.problems.items()]
+        return {
+            "images": self.images,
+            "calibration_images": self.calibration,
+            "judged_images": len(self.truths),
+            "labelled": any(truth is not None for truth in self.truths),
+            "left_out": len(self.problems),
+            "problems": listed[:_MAX_PROBLEMS],
+        }
+
+
+def prepared(
+    pictures: Sequence[Picture], spec: ModelSpec, limits: Limits, folder: Path, steps: int
+) -> Generator[Progress, None, Halves]:
+    """Decode and preprocess images, one after the other, into the files of both halves.
+
+    Args:
+        pictures: what was sent.
+        spec: of the model.
+        limits: of images.
+        folder: where the files are written.
+        steps: how many steps of the progress come afterwards.
+
+    Raises:
+        InvalidRequest: fewer than two images can be used.
+    """
+    form, classes = spec.preprocessing, Classes(spec.labels)
+    bytes_each = int(np.prod(form.shape)) * np.dtype(form.dtype).itemsize
+    chosen = sample(pictures, min(MOST_IMAGES, max(2, _MOST_BYTES // bytes_each)))
+    problems = {one.name: one.left_out for one in chosen if one.left_out}
+    images = [one for one in chosen if not one.left_out]
+    truths = [classes.find(one.truth) for one in images]
+    first = set(half(truths))
+    files = [_File(folder / name, spec, len(images)) for name in (CALIBRATION, JUDGED)]
+    kept, seen = list[int | None](), dict[str, str]()
+    for place, (picture, truth) in enumerate(zip(images, truths, strict=True)):
+        yield Progress(place, len(images) + steps)
+        try:
+            files[place not in first].add(_tensor(picture, spec, limits, seen))
+        except PredictorError as error:
+            problems[picture.name] = error.detail
+            continue
+        if place not in first:
+            kept.append(truth)
+        if truth is None and picture.truth:
+            problems[picture.name] = f"Used without its class. {no_class(picture)}"
+    if not all(file.rows for file in files):
+        raise InvalidRequest(_too_few(problems))
+    for file in files:
+        file.close()
+    return Halves(files[0].rows, kept, problems, len(images))
+
+
+def half(truths: Sequence[int | None]) -> list[int]:
+    """The places of one half of the images, always the same: of each class every second one."""
+    order = np.random.default_rng(0).permutation(len(truths)).tolist()
+    # Of the classes one after the other, so that those with one image alternate as well.
+    order.sort(key=lambda place: -1 if truths[place] is None else truths[place])
+    return sorted(order[::2])
+
+
+class _File:
+    """A file of tensors, written one after the other."""
+
+    def __init__(self, path: Path, spec: ModelSpec, most: int) -> None:
+        form = spec.preprocessing
+        self.rows = 0
+        self._path = path
+        self._rows: npt.NDArray[Any] = np.lib.format.open_memmap(
+            path, "w+", np.dtype(form.dtype), (most, *form.shape)
+        )
+
+    def add(self, tensor: npt.NDArray[Any]) -> None:
+        self._rows[self.rows] = tensor
+        self.rows += 1
+
+    def close(self) -> None:
+        """Keep the rows that were written, and no others."""
+        fresh = self._path.with_suffix(".new")
+        with fresh.open("wb") as file:
+            np.save(file, self._rows[: self.rows])
+        fresh.replace(self._path)
+
+
+def _tensor(picture: Picture, spec: ModelSpec, limits: Limits, seen: dict[str, str]) -> npt.NDArray[Any]:
+    data = picture.read()
+    digest = hashlib.sha256(data).hexdigest()
+    # In the other half it would be judged by what it has shown.
+    if (other := seen.setdefault(digest, picture.name)) != picture.name:
+        raise InvalidImage(f"It is the same image as {shown(other)}.")
+    image = decode_scaled(data, limits, mode=spec.preprocessing.mode)
+    return to_tensor(image, spec.preprocessing, exact=True)
+
+
+def _too_few(problems: dict[str, str]) -> str:
+    name, problem = next(iter(problems.items()), ("", ""))
+    first = f" The first that cannot be used is {shown(name)}: {problem}" if name else ""
+    return f"At least two images that can be opened are needed.{first}"

@@ -1,0 +1,187 @@
+"""Faster forms of the models that this worker serves: made, proved, kept, and published as versions."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from predictor.config import Settings
+from predictor.discovery.configs import native
+from predictor.errors import InvalidModel, ModelConflict
+from predictor.evaluation.images import Picture
+from predictor.image.decode import Limits
+from predictor.inference.loader import LoadedModel
+from predictor.model.device import Device
+from predictor.model.processor import this_machine
+from predictor.optimising.optimiser import PACE_SECONDS, Optimiser, Source, Step
+from predictor.optimising.processes import Processes
+from predictor.runtime.received import Received
+from predictor.runtime.uploads import Uploads
+from predictor.store.files import locked, move_folder, remove, storage_errors
+from predictor.store.manifest import LABELS, MODEL, PREPROCESSING
+from predictor.store.publish import Published
+from predictor.store.registry import ModelVersion
+
+FOLDER = "faster"
+"""The folder of a version in which its recommended faster form lies, until the next optimisation."""
+KEY = "optimised"
+"""The field of a version's report that says how it was made faster, with the proof."""
+_REPORT = "report.json"
+
+log = logging.getLogger(__name__)
+
+
+class Optimisations:
+    """Makes models faster, one at a time on a machine, and publishes what is recommended.
+
+    Args:
+        settings: limits.
+        uploads: takes a faster form as it takes any upload.
+        folder: where files about a version lie.
+        report: what the check of a version found.
+
+    Attributes:
+        pace_seconds: how long each measurement of the pace of two models takes.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        uploads: Uploads,
+        folder: Callable[[ModelVersion], Path],
+        report: Callable[[ModelVersion], Mapping[str, Any]],
+    ) -> None:
+        self.pace_seconds = PACE_SECONDS
+        self._limits = Limits.of(settings)
+        self._uploads = uploads
+        self._folder = folder
+        self._known = report
+        # Evaluations lock the same file: either would spoil the other's times.
+        self._lock = settings.data / "evaluation.lock"
+
+    def optimise(
+        self, model: LoadedModel, pictures: Sequence[Picture], max_loss: float, device: Device
+    ) -> Generator[Step, None, None]:
+        """Make faster forms of a model, prove each on images, and keep the recommended one.
+
+        Args:
+            model: in single precision; it need not be live any more by the end.
+            pictures: images, labelled or not.
+            max_loss: the accuracy that may be lost, as a share of all images.
+            device: what the model runs on.
+
+        Raises:
+            ModelConflict: another optimisation or evaluation is under way.
+            InvalidRequest: the images are too few.
+            InvalidModel: the model cannot be made faster.
+        """
+        with self._alone(), self._uploads.staging.new_folder() as folder:
+            processes = Processes(folder, device)
+            source = Source(model.version.path, model.spec, device)
+            optimiser = Optimiser(source, folder, processes, max_loss, self.pace_seconds)
+            for step in optimiser.steps(pictures, self._limits):
+                if isinstance(step, dict):
+                    self._keep(model.version, optimiser, step)
+                yield step
+
+    def publish(self, version: ModelVersion, by: str | None) -> Published:
+        """Publish the recommended faster form of a version, with the report that recommends it.
+
+        Raises:
+            ModelConflict: there is none.
+            InvalidModel: it does not pass its check.
+        """
+        kept = self._folder(version) / FOLDER
+        try:
+            report = json.loads((kept / _REPORT).read_bytes())
+        except (OSError, ValueError) as error:
+            raise ModelConflict(
+                "There is no faster form of this version to publish. Optimise it first, on this machine."
+            ) from error
+        return self._uploads.take(lambda folder: self._laid(version, kept, report, folder, by))
+
+    def _keep(self, version: ModelVersion, optimiser: Optimiser, report: dict[str, Any]) -> None:
+        """Lay the recommended candidate beside the version, in the place of an earlier one."""
+        target = self._folder(version) / FOLDER
+        with storage_errors():
+            remove(target)
+            if (key := report["recommended"]) is None:
+                return
+            with self._uploads.staging.new_folder() as fresh:
+                shutil.move(optimiser.file(key), fresh / MODEL)
+                (fresh / _REPORT).write_text(json.dumps(report))
+                move_folder(fresh, target)
+
+    def _laid(
+        self, version: ModelVersion, kept: Path, report: dict[str, Any], folder: Path, by: str | None
+    ) -> Received:
+        """Lay a faster form into a folder, with labels and preprocessing of the version."""
+        names = {MODEL: f"{_stem(version)}-{report['recommended']}.onnx"}
+        shutil.copyfile(kept / MODEL, folder / MODEL)
+        if version.manifest is not None and version.manifest.labels is not None:
+            names[LABELS] = version.manifest.labels
+            shutil.copyfile(version.path.with_name(LABELS), folder / LABELS)
+        names[PREPROCESSING] = "preprocessing.json"
+        (folder / PREPROCESSING).write_text(self._preprocessing(version), encoding="utf-8")
+        return Received(version.name, names, by, about={KEY: report})
+
+    def _preprocessing(self, version: ModelVersion) -> str:
+        """All that is known of how the version is fed and read, so that nothing is to be found out again."""
+        known = self._known(version)
+        said = {**known["preprocessing"], "output": known["outputs"][0]["name"]}
+        if known["activation"] != "none":
+            said["activation"] = known["activation"]
+        return native.continued(json.dumps(said), version.companion(PREPROCESSING))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        try:
+            with storage_errors(), locked(self._lock, 0):
+                yield
+        except TimeoutError as error:
+            raise ModelConflict(
+                "Another optimisation or evaluation is running; try again when it has ended."
+            ) from error
+
+
+def _stem(version: ModelVersion) -> str:
+    name = version.path.name if version.manifest is None else version.manifest.model
+    return name.removesuffix(".onnx")
+
+
+def elsewhere(report: Mapping[str, Any]) -> str | None:
+    """Why the proof in a report does not hold on this machine; None if it does, or there is none."""
+    proof = report.get(KEY)
+    if not isinstance(proof, Mapping) or not this_machine().differs(proof.get("processor")):
+        return None
+    return (
+        f"This version was made faster for another processor ({proof['processor'].get('name', 'unknown')}). "
+        "On this one it may be slower or less accurate. Optimise the original version here."
+    )
+
+
+def warned(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A version's report, with a warning where its proof does not hold on this machine."""
+    sentence = elsewhere(report)
+    if sentence is None:
+        return report
+    return {**report, "warnings": [*report.get("warnings", ()), sentence]}
+
+
+def warn(version: ModelVersion) -> None:
+    """Log it where the proof of a version that is loaded does not hold on this machine."""
+    if version.manifest is not None and (sentence := elsewhere(version.manifest.report)):
+        log.warning("%s: %s", version.key, sentence)
+
+
+def check_source(report: Mapping[str, Any]) -> None:
+    """Make sure that a version is not a faster form itself.
+
+    Raises:
+        InvalidModel: it is.
+    """
+    if KEY in report:
+        raise InvalidModel("This version is a faster form already. Optimise the version that it was made of.")

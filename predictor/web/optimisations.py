@@ -1,0 +1,176 @@
+"""Faster forms of models over HTTP: the page, the optimisation, and the publication of what it recommends."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, render_template, request
+
+from predictor.errors import (
+    Forbidden,
+    InvalidModel,
+    InvalidRequest,
+    ModelConflict,
+    ModelNotFound,
+    ModelTooLarge,
+    NotReady,
+    StorageFull,
+    Unauthorized,
+)
+from predictor.evaluation.tune import sample
+from predictor.runtime.evaluations import Step
+from predictor.runtime.optimisations import check_source
+from predictor.runtime.worker import Worker
+from predictor.store.registry import ModelVersion
+from predictor.web import labelled_images, model_schemas, optimisation_schemas, pages, schemas, steps
+from predictor.web.access import require_admin
+from predictor.web.flask_app import wants_page
+from predictor.web.openapi import TEXT, operation
+
+NAME = "optimisations"
+"""The blueprint's name."""
+
+FIELD = "images"
+"""The field of the images."""
+_SHEET = "optimise_sheet.html"
+_MAX_BODY_BYTES = 100_000
+_ERRORS = (
+    *(InvalidRequest, Unauthorized, Forbidden, ModelNotFound, ModelConflict, ModelTooLarge, InvalidModel),
+    *(NotReady, StorageFull),
+)
+
+
+def blueprint(worker: Worker) -> Blueprint:
+    """Routes of the optimisations."""
+    room = Blueprint(NAME, __name__)
+    _optimise(room, worker)
+    _publish(room, worker)
+    return room
+
+
+def _optimise(room: Blueprint, worker: Worker) -> None:
+    @room.get("/models/<name>/optimise")
+    @operation(
+        name="show_optimise_page",
+        tag="Models",
+        path=model_schemas.ModelPath,
+        answers={"text/html": TEXT},
+        errors=(InvalidRequest, ModelNotFound),
+    )
+    def show(name: str) -> str:
+        """Show the page that makes a model faster."""
+        worker.registry.name(_name(name))
+        return render(worker, name=name)
+
+    @room.post("/models/<name>/optimise")
+    @operation(
+        name="optimise_model",
+        tag="Models",
+        path=model_schemas.ModelPath,
+        bodies={"multipart/form-data": optimisation_schemas.OptimiseForm},
+        answers={"application/json": optimisation_schemas.Optimisation, steps.LINES: TEXT},
+        errors=_ERRORS,
+    )
+    def optimise(name: str) -> Response:
+        """Make faster forms of a model, and prove their speed and accuracy on images.
+
+        Half of the images show the ranges of numbers, the other half judges. Nothing is changed: publish the
+        recommended form with `POST /models/<name>/optimise/publish`. With `Accept: application/x-ndjson` the
+        answer reports the progress.
+        """
+        require_admin(request, worker.settings)
+        known, held = _name(name), ExitStack()
+        try:
+            begun = _begun(worker, known, held)
+            return steps.answer(begun, held, partial(_page, worker, known), _SHEET)
+        finally:
+            held.close()
+
+
+def _publish(room: Blueprint, worker: Worker) -> None:
+    @room.post("/models/<name>/optimise/publish")
+    @operation(
+        name="publish_optimised",
+        tag="Models",
+        path=model_schemas.ModelPath,
+        bodies={
+            "application/json": optimisation_schemas.PublishRequest,
+            "application/x-www-form-urlencoded": optimisation_schemas.PublishRequest,
+        },
+        answers={"application/json": model_schemas.Uploaded},
+        errors=_ERRORS,
+    )
+    def publish(name: str) -> Response:
+        """Publish the recommended faster form of a version as a new version.
+
+        It is checked like any upload; its report holds the proof. A rollback brings the original back.
+        """
+        require_admin(request, worker.settings)
+        version = _version(worker, _name(name), _requested().version)
+        published = worker.optimisations.publish(version, request.remote_addr)
+        answer = model_schemas.uploaded_json(published, worker.report(published.version))
+        if wants_page():
+            return Response(pages.render_models(worker, uploaded=answer), mimetype="text/html")
+        return jsonify(answer)
+
+
+def render(worker: Worker, **shown: Any) -> str:
+    """The page.
+
+    Args:
+        worker: whose models can be made faster.
+        shown: `name` of the model, and what came of a request: `report` or `problem`.
+    """
+    name = shown.get("name") or (request.view_args or {}).get("name", "")
+    return render_template(
+        "optimise.html",
+        **({"report": None, "problem": None} | shown | {"name": name}),
+        limits={"max_mb": worker.settings.max_model_mb},
+        protected=bool(worker.settings.admin_tokens),
+    )
+
+
+def _page(worker: Worker, name: str, report: dict[str, Any]) -> str:
+    return render(worker, name=name, report=report)
+
+
+def _begun(worker: Worker, name: str, held: ExitStack) -> Iterator[Step]:
+    """Receive the images and begin, so that what forbids all of it is said by the answer's status."""
+    folder = held.enter_context(worker.transactions.staging.new_folder())
+    sent = labelled_images.receive(worker.settings, folder, optimisation_schemas.OptimiseRequest, field=FIELD)
+    pictures = sample(sent.pictures, sent.fields.limit or len(sent.pictures))
+    model = worker.engine.model(name, sent.fields.version)
+    check_source(worker.report(model.version))
+    if worker.device is None:
+        raise NotReady("The service is still starting; try again.")
+    work = worker.optimisations.optimise(model, pictures, sent.fields.max_loss / 100, worker.device)
+    begun = steps.waited_for(held.enter_context(closing(work)))
+    about = schemas.model_json(model.version)
+    named = ({"model": about, **step} if isinstance(step, dict) else step for step in begun)
+    return itertools.chain([next(named)], named)
+
+
+def _name(name: str) -> str:
+    path: model_schemas.ModelPath = schemas.check(model_schemas.ModelPath, {"name": name}, strict=False)
+    return path.name
+
+
+def _requested() -> optimisation_schemas.PublishRequest:
+    found: optimisation_schemas.PublishRequest
+    request.max_content_length = _MAX_BODY_BYTES
+    if not request.get_data().strip():
+        return optimisation_schemas.PublishRequest(version=None)
+    if schemas.is_form(request):
+        found = schemas.check(optimisation_schemas.PublishRequest, dict(request.form), strict=False)
+    else:
+        found = schemas.parse(request.get_data(), optimisation_schemas.PublishRequest)
+    return found
+
+
+def _version(worker: Worker, name: str, version: int | None) -> ModelVersion:
+    number = version or worker.registry.name(name).live
+    if number is None:
+        raise ModelNotFound("The model has no live version.")
+    return worker.registry.version(name, number)

@@ -1,0 +1,112 @@
+"""A faster form is kept beside its version, published with its proof, and warned of on other processors."""
+
+import io
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from predictor.errors import InvalidModel, ModelConflict
+from predictor.model.processor import this_machine
+from predictor.runtime.optimisations import FOLDER, check_source, elsewhere, warned
+from predictor.runtime.worker import Worker
+from predictor.store.files import locked
+from predictor.store.registry import ModelVersion
+from tools.sample_models import classifier
+
+LABELS = ("red", "green", "blue")
+OTHER = {"name": "Another", "machine": "x86_64", "instruction_sets": ["sse2"]}
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    """A service with version 1 of `colours`, whose labels and preprocessing came beside it."""
+    made = make_app()
+    fields = {
+        "model": (io.BytesIO(classifier(LABELS, metadata=False)), "m.onnx"),
+        "labels": (io.BytesIO(json.dumps(LABELS).encode()), "l.json"),
+        "name": "colours",
+    }
+    answer = made.test_client().post("/upload", data=fields)
+    assert answer.status_code == 200, answer.get_json()
+    return made
+
+
+@pytest.fixture
+def worker(app: Flask) -> Worker:
+    """Its worker."""
+    found: Worker = app.extensions["predictor"]
+    return found
+
+
+def keep(worker: Worker, processor: dict[str, Any]) -> ModelVersion:
+    """Lay another model beside the live version, as if an optimisation had recommended it."""
+    version = worker.registry.version("colours", 1)
+    folder = version.path.parent / FOLDER
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(classifier(LABELS, seed=7, metadata=False))
+    report = {"recommended": "int8", "processor": processor, "candidates": [], "images": 300}
+    (folder / "report.json").write_text(json.dumps(report))
+    return version
+
+
+def test_publish(worker: Worker, client: FlaskClient) -> None:
+    """The kept form is the next version, with labels and proof; a rollback brings the first one back."""
+    published = worker.optimisations.publish(keep(worker, this_machine().to_json()), "127.0.0.1")
+
+    first, second = (worker.report(worker.registry.version("colours", number)) for number in (1, 2))
+    assert published.version.version == 2
+    assert {name: second[name] for name in ("preprocessing", "activation", "classes", "outputs")} == {
+        name: first[name] for name in ("preprocessing", "activation", "classes", "outputs")
+    }
+    assert second["optimised"]["images"] == 300
+    assert published.version.manifest is not None
+    assert (published.version.manifest.model, published.version.manifest.labels) == ("m-int8.onnx", "l.json")
+    assert client.post("/models/colours/rollback").get_json()["version"] == 1
+
+
+def test_nothing_kept(worker: Worker) -> None:
+    """Where nothing was recommended there is nothing to publish, and the error says what to do."""
+    with pytest.raises(ModelConflict, match="Optimise it first"):
+        worker.optimisations.publish(worker.registry.version("colours", 1), None)
+
+
+def test_not_of_its_own(worker: Worker) -> None:
+    """A faster form is not made faster again."""
+    published = worker.optimisations.publish(keep(worker, this_machine().to_json()), None)
+
+    with pytest.raises(InvalidModel, match="faster form already"):
+        check_source(worker.report(published.version))
+
+
+def test_one_at_a_time(worker: Worker, tmp_path: Path) -> None:
+    """While an evaluation runs on the machine, there is no optimisation."""
+    assert worker.device is not None
+    model = worker.engine.model("colours", None)
+
+    with locked(worker.settings.data / "evaluation.lock"), pytest.raises(ModelConflict, match="running"):
+        next(worker.optimisations.optimise(model, [], 0.005, worker.device))
+
+
+def test_another_processor(worker: Worker, client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    """A proof of another processor is a warning in the report, and in the log when the version is loaded."""
+    with caplog.at_level(logging.WARNING):
+        worker.optimisations.publish(keep(worker, OTHER), None)
+
+    newest = client.get("/models/colours").get_json()["versions"][0]
+    assert any("another processor (Another)" in sentence for sentence in newest["report"]["warnings"])
+    assert "made faster for another processor" in caplog.text
+
+
+@pytest.mark.parametrize("proof", [None, {}, {"processor": None}, {"processor": "x"}, "x"])
+def test_no_proof(proof: object) -> None:
+    """A report without a proof, or with one that says nothing of a processor, has no warning."""
+    report = {"warnings": ["one"]} | ({} if proof is None else {"optimised": proof})
+
+    assert elsewhere(report) is None
+    assert warned(report) == report
