@@ -22,7 +22,7 @@ test: $(VENV)/.test-ready ## Set up and run every test
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: $(VENV)/.dev-ready ## Set up and run the tests that need no server and few processes, without fuzzing
-	$(BIN)/python -m pytest $(PARALLEL) -m "not live and not browser and not fuzz and not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not live and not browser and not fuzz and not slow and not cluster"
 
 check: $(VENV)/.dev-ready ## Format, lint, types and known vulnerabilities of the packages
 	$(BIN)/ruff format --check $(SOURCES)

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from predictor import __version__
-from predictor.commands import evaluate, models, predict
+from predictor.commands import evaluate, models, predict, pull
 from predictor.config import defaults, documented, shipped
 
 _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
@@ -71,5 +71,11 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "image-prediction", "_IMAGE_PREDICTION_COMPLETE").source())
 
 
-for command in (predict.predict, evaluate.evaluate_command, evaluate.tune_command, *models.COMMANDS):
+for command in (
+    predict.predict,
+    pull.pull,
+    evaluate.evaluate_command,
+    evaluate.tune_command,
+    *models.COMMANDS,
+):
     main.add_command(command)

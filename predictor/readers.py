@@ -225,6 +225,8 @@ READERS: dict[str, Callable[[str], Any]] = {
     "fetch_ca": _file,
     "fetch_agent": _agent,
     "fetch_seconds": _number(float, 0.1, 3600, 10),
+    "pull_seconds": _number(float, 1, 86_400, 600),
+    "signing_key": _file,
     "cache": _cache,
     "cache_seconds": _number(int, 0, 31_536_000, 300),
     "max_image_mb": _number(float, 0.001, 1000, 20),

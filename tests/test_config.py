@@ -287,5 +287,5 @@ def test_written_defaults() -> None:
     assert {name for name, text in written.items() if text in described} == {
         "PREDICTOR_WORKERS", "PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN", "PREDICTOR_TRUSTED_HOSTS",
         "PREDICTOR_ALLOWED_ORIGINS", "PREDICTOR_FETCH_ALLOW", "PREDICTOR_FETCH_CA", "PREDICTOR_FETCH_AGENT",
-        "PREDICTOR_LOG", "PREDICTOR_PREFIX",
+        "PREDICTOR_LOG", "PREDICTOR_PREFIX", "PREDICTOR_SIGNING_KEY",
     }  # fmt: skip

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from predictor.archives import shown
 from predictor.checking.report import SERVED, Report
@@ -26,6 +27,7 @@ class Received:
         by: the address that it came from.
         data: the names in the folder of those that may hold weights, by their paths from the model's folder.
         unused: the uploader's paths for what was not kept.
+        origin: what the report says of where the files are from.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Received:
     by: str | None
     data: Mapping[str, str] = field(default_factory=dict)
     unused: Sequence[str] = ()
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def uses(self, weights: Collection[str]) -> list[dict[str, str]]:
         """What each file was used for, as the report says it.
@@ -73,6 +76,7 @@ def kept(folder: Path, received: Received, report: Report) -> dict[str, str]:
 def revised(base: ModelVersion, text: str, folder: Path, by: str | None) -> Received:
     """Lay a version's files into a folder, with another preprocessing."""
     names, data, known = {MODEL: base.path.name}, dict[str, str](), base.manifest
+    source = None if known is None else known.report.get("source")
     original = base.path.with_name(ORIGINAL)
     shutil.copyfile(original if original.exists() else base.path, folder / MODEL)
     if known is not None:
@@ -83,7 +87,13 @@ def revised(base: ModelVersion, text: str, folder: Path, by: str | None) -> Rece
     before = base.companion(PREPROCESSING)
     (folder / PREPROCESSING).write_text(native.continued(text, before), encoding="utf-8")
     paths = {name: path for path, name in data.items()}
-    return Received(base.name, {**names, PREPROCESSING: "preprocessing.json", **paths}, by, data)
+    return Received(
+        base.name,
+        {**names, PREPROCESSING: "preprocessing.json", **paths},
+        by,
+        data,
+        origin=({"source": source} if source else {}),
+    )
 
 
 def _some(uses: Sequence[tuple[str, str]]) -> list[dict[str, str]]:

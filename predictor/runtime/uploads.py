@@ -81,7 +81,7 @@ class Uploads:
                 return Published(live, unchanged=True)
             report = self._checked(folder, received)
             manifest = _described(folder, received, kept(folder, received, report))
-            found = report_json(report) | {"files": received.uses(report.weights)}
+            found = report_json(report) | {"files": received.uses(report.weights), **received.origin}
             complete = dataclasses.replace(manifest, report=found)
             self._prepare(ModelVersion(received.name, 0, folder / MODEL, complete.digest, complete))
             return self.change(lambda: self._publisher.upload(received.name, folder, complete))

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from predictor.sources.pull import MAX_SOURCE
 from predictor.store.publish import Published
 from predictor.store.registry import DEFAULT
 from predictor.web.schemas import ModelName, ModelRef, Tensor, absent, model_json
@@ -25,10 +26,13 @@ class UploadRequest(BaseModel):
         "Which ONNX file is the model, if there are several: its path, or the end of it.",
         max_length=500,
     )
+    source: str | None = absent(
+        "Where the service fetches the model instead, such as `hf:org/name@revision`.", max_length=MAX_SOURCE
+    )
 
 
 class UploadForm(UploadRequest):
-    """A form with the files of a model: `model`, `files` or both."""
+    """A form with the files of a model, `model`, `files` or both, or with its `source`."""
 
     model: _file("The ONNX file, or a ZIP file of it and what belongs to it.") = None  # type: ignore[valid-type]
     files: list[_file("A file.")] = Field(  # type: ignore[valid-type]
@@ -91,6 +95,15 @@ class FileUse(BaseModel):
     use: Literal["model", "weights", "labels", "preprocessing", "not used"]
 
 
+class Source(BaseModel):
+    """Where the files of a version were fetched."""
+
+    source: str = Field(description="The source as it was asked for, without a query.")
+    revision: str | None = Field(
+        description="What names exactly these files there: a commit, a version or a digest."
+    )
+
+
 class Report(BaseModel):
     """What the check found out about a model, and how."""
 
@@ -115,6 +128,10 @@ class Report(BaseModel):
         None, description="Outputs that may hold class scores; `output` in the preprocessing chooses one."
     )
     files: list[FileUse] = Field([], description="What each file of the upload was used for.")
+    source: Source | None = Field(None, description="Where the files were fetched, if they were not sent.")
+    signed: bool | None = Field(
+        None, description="Whether the files have a valid signature; only where one is demanded."
+    )
     run_seconds: float | None = Field(None, description="Seconds of a run with one image on the CPU.")
     cuda: OnGpu | None = Field(None, description="The same figures on the GPU, if the workers use one.")
 

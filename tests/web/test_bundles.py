@@ -224,6 +224,8 @@ def test_documented(client: FlaskClient) -> None:
     schema = client.get("/openapi.json").get_json()["components"]["schemas"]["UploadForm"]
     page = client.get("/docs").get_data(as_text=True)
 
-    assert schema["properties"].keys() == {"name", "file", "model", "files", "labels", "preprocessing"}
+    assert schema["properties"].keys() == {
+        "name", "file", "source", "model", "files", "labels", "preprocessing",
+    }  # fmt: skip
     assert schema["properties"]["files"]["items"]["format"] == "binary"
     assert "curl -F model=@model http://localhost/upload" in page

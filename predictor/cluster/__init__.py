@@ -1,0 +1,1 @@
+"""Many machines and their buckets. The only user of obstore."""
