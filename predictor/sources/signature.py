@@ -75,14 +75,14 @@ def signed(files: Mapping[str, Path], key: Path, folder: Path) -> dict[str, Path
     root = PurePosixPath(found[0]).parent
     if not all(PurePosixPath(name).is_relative_to(root) for name in files):
         raise InvalidModel(_OUTSIDE)
-    names = {PurePosixPath(name).relative_to(root).as_posix(): name for name in files}
-    signature = PurePosixPath(found[0]).name
+    signature = files[found[0]]
+    names = {PurePosixPath(name).relative_to(root).as_posix(): name for name in files if name != found[0]}
     with tempfile.TemporaryDirectory(dir=folder) as laid:
         _lay_out({place: files[name] for place, name in names.items()}, Path(laid))
         covered = _covered(Path(laid), signature, key)
-        if covered is None and len(files) == 2:  # a model alone, signed as the file that it is
-            (alone,) = names.keys() - {signature}
-            covered = [alone] if _covered(Path(laid) / alone, str(Path(laid) / signature), key) else None
+        if covered is None and len(names) == 1:  # a model alone, signed as the file that it is
+            (alone,) = names
+            covered = [alone] if _covered(Path(laid) / alone, signature, key) else None
     if covered is None:
         raise InvalidModel(_WRONG)
     return {names[place]: files[names[place]] for place in covered if place in names}
@@ -99,9 +99,9 @@ def _lay_out(files: Mapping[str, Path], folder: Path) -> None:
         raise InvalidModel(_LAYOUT) from error
 
 
-def _covered(model: Path, signature: str, key: Path) -> list[str] | None:
+def _covered(model: Path, signature: Path, key: Path) -> list[str] | None:
     """The paths of the files that a valid signature is about; None if it is not valid."""
-    paths = [str(path.absolute()) for path in (model, model / signature, key)]
+    paths = [str(path.absolute()) for path in (model, signature, key)]
     environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(Path(__file__).parents[2])}
     try:
         done = subprocess.run(  # noqa: S603 - the command is a constant of this module

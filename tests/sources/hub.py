@@ -30,6 +30,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = 300
 """Files of more bytes are kept elsewhere, as the hub does with Git LFS."""
 
+_POLL_SECONDS = 0.02
+
 Reply = tuple[int, dict[str, str], bytes]
 
 
@@ -108,6 +110,11 @@ class Hub(Files):
         return 302, {**about, **moved, "Location": f"{self.storage.url}/{digest}"}, b""
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that has left."""
+
+
 @contextmanager
 def serving(server: Files, context: ssl.SSLContext | None = None) -> Iterator[Files]:
     """Answer requests on a port of loopback, with TLS if there is a context; it sets the server's `url`."""
@@ -128,10 +135,10 @@ def serving(server: Files, context: ssl.SSLContext | None = None) -> Iterator[Fi
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+    with _Server(("127.0.0.1", 0), Handler) as running:
         if context is not None:
             running.socket = context.wrap_socket(running.socket, server_side=True)
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread = threading.Thread(target=running.serve_forever, args=(_POLL_SECONDS,), daemon=True)
         thread.start()
         server.url = f"{'https' if context else 'http'}://127.0.0.1:{running.server_port}"
         yield server
