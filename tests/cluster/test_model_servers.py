@@ -3,7 +3,6 @@
 `tools/install_model_servers.sh` installs both.
 """
 
-import base64
 import json
 import shutil
 import subprocess
@@ -111,12 +110,16 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield host
 
 
+def oras(registry: str) -> Any:
+    """A client of the registry."""
+    return OrasClient(hostname=registry, insecure=True, auth_backend="basic")
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, mlflow: str, registry: str) -> Iterator[Service]:
-    """A service with the addresses and credentials of both in its environment."""
+    """A service with the addresses of both in its environment, and what `oras login` has written."""
     folder = tmp_path_factory.mktemp("service")
-    auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    (folder / "config.json").write_text(json.dumps({"auths": {registry: {"auth": auth}}}))
+    oras(registry).login(USER, PASSWORD, hostname=registry, config_path=str(folder / "config.json"))
     running = Service(folder / "data", fetch_allow="127.0.0.1", cache="off")
     running.environment = {"MLFLOW_TRACKING_URI": mlflow, "DOCKER_CONFIG": str(folder)}
     with running:
@@ -160,8 +163,8 @@ def test_not_in_mlflow(service: Service, source: str) -> None:
 
 def test_registry(service: Service, registry: str, models: list[Path], tmp_path: Path, cat: Path) -> None:
     """What oras pushes is pulled by its tag, and by the digest of its manifest after the tag has moved."""
-    client = OrasClient(hostname=registry, insecure=True, auth_backend="basic")
-    client.login(USER, PASSWORD, hostname=registry, insecure=True, config_path=str(tmp_path / "login.json"))
+    client = oras(registry)
+    client.login(USER, PASSWORD, hostname=registry, config_path=str(tmp_path / "config.json"))
     (tmp_path / "labels.txt").write_text("\n".join(("rouge", "vert", "bleu")))
 
     def push(model: Path) -> None:
