@@ -78,17 +78,21 @@ class RegisteredModel(OnTheWeb):
             listed = self.json(f"{self._server}{_ARTIFACTS}?{urlencode({'path': root + folder})}").get(
                 "files"
             )
-            for one in listed if isinstance(listed, list) else ():
+            for one in filter(_is_entry, listed if isinstance(listed, list) else ()):
                 known += 1
                 if known > MAX_FILES:
                     raise InvalidRequest(f"The source has more than {MAX_FILES} files and folders.")
-                name = inside(folder.lstrip("/") + "/" * bool(folder) + str(one.get("path")))
+                name = inside(folder.lstrip("/") + "/" * bool(folder) + one["path"])
                 if one.get("is_dir"):
                     folders.append(f"/{name}")
                     continue
                 size = one.get("file_size")
                 place = f"{self._server}{_ARTIFACTS}/{quoted(f'{root}/{name}', slashes=True)}"
                 yield RemoteFile(name, place, size if isinstance(size, int) else None)
+
+
+def _is_entry(one: object) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("path"), str)
 
 
 def _path(uri: str, server: str) -> str:

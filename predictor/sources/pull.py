@@ -11,7 +11,7 @@ from predictor.errors import InvalidRequest
 from predictor.fetch.dial import Deadline
 from predictor.fetch.files import Downloads
 from predictor.importing.bundle import wanted
-from predictor.importing.unpacking import Sent
+from predictor.importing.unpacking import MAX_FILES, Sent
 from predictor.sources import hugging_face, mlflow, oci
 from predictor.sources.bucket import FORM as BUCKET_FORM
 from predictor.sources.bucket import Bucket
@@ -86,6 +86,8 @@ def pull(
         place = _place(source.strip(), downloads, environment)
         listing = place.listing()
         files = _needed(listing, file, whole=settings.signing_key is not None)
+        if len(files) > MAX_FILES:
+            raise InvalidRequest(f"The source has more than {MAX_FILES} files; give it as one ZIP file.")
         downloads.check_room(sum(one.bytes or 0 for one in files))
         paths = [folder / f"pulled-{number}" for number in range(len(files))]
         revision = place.save(files, paths) or listing.revision
