@@ -22,7 +22,7 @@ test: $(VENV)/.test-ready ## Set up and run every test
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: $(VENV)/.dev-ready ## Set up and run the tests that need no server and few processes, without fuzzing
-	$(BIN)/python -m pytest $(PARALLEL) -m "not live and not browser and not fuzz and not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not live and not browser and not fuzz and not slow and not cluster"
 
 test-cluster: $(VENV)/.cluster-ready ## Set up Ceph and test many machines on it, as root; the table is bench/results/cluster.md
 	$(BIN)/python -m pytest -s -m cluster tests/cluster
@@ -78,4 +78,5 @@ $(VENV)/.test-ready: $(VENV)/.dev-ready tools/install_test_servers.sh
 
 $(VENV)/.cluster-ready: $(VENV)/.dev-ready tools/install_cluster_servers.sh
 	sh tools/install_cluster_servers.sh $(VENV)
+	sh tools/install_model_servers.sh $(VENV)
 	touch $@

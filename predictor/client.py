@@ -131,8 +131,9 @@ class Client(QualityCalls):
 
     def upload(
         self,
-        model: str | Path,
+        model: str | Path | None = None,
         *files: str | Path,
+        source: str | None = None,
         labels: str | Path | None = None,
         preprocessing: str | Path | None = None,
         **fields: str,
@@ -140,8 +141,9 @@ class Client(QualityCalls):
         """Upload a model; once this returns, every worker serves it. The files are read as they are sent.
 
         Args:
-            model: an .onnx file, a ZIP file, or a folder, all of whose files are sent.
+            model: an .onnx file, a ZIP file, or a folder, all of whose files are sent; None with `source`.
             files: what else belongs to the model.
+            source: where the service fetches the model instead, such as "hf:org/name@revision".
             labels: names of the classes, in any supported form.
             preprocessing: the preprocessing, in any supported form.
             fields: `name` of the model on the service; `file`, which .onnx file of several is meant;
@@ -155,10 +157,8 @@ class Client(QualityCalls):
             ServiceError: any other reason.
             OSError: a file cannot be read.
         """
-        path = Path(model)
-        inside = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else []
-        parts = [Part("files", one, one.relative_to(path).as_posix()) for one in inside]
-        parts += [] if path.is_dir() else [Part("model", path, path.name)]
+        parts = [] if model is None else _parts(Path(model))
+        fields |= {} if source is None else {"source": source}
         parts += [Part("files", Path(one), Path(one).name) for one in files]
         for field, one in (("labels", labels), ("preprocessing", preprocessing)):
             parts += [] if one is None else [Part(field, Path(one), Path(one).name)]
@@ -208,6 +208,14 @@ class Client(QualityCalls):
         else:
             sent = {"data": encoded(image), "headers": {"Content-Type": "application/octet-stream"}}
         return self._transport.call("POST", path, seconds, again=True, params=given, **sent)
+
+
+def _parts(model: Path) -> list[Part]:
+    """A model's file, or all files of its folder."""
+    if not model.is_dir():
+        return [Part("model", model, model.name)]
+    inside = sorted(one for one in model.rglob("*") if one.is_file())
+    return [Part("files", one, one.relative_to(model).as_posix()) for one in inside]
 
 
 def _outcome(future: Future[Result]) -> Result | ServiceError:

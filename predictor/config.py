@@ -15,7 +15,8 @@ from predictor import environment as variables
 from predictor.cores import cores
 from predictor.environment import PREFIX
 from predictor.errors import ConfigError
-from predictor.readers import FORMATS, READERS, names
+from predictor.image_formats import FORMATS
+from predictor.readers import READERS, names
 
 MEGA = 1_000_000
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "efficientnet-lite0.onnx"
@@ -72,6 +73,12 @@ class Settings:
         None, "The `User-Agent` of downloads, with a way to contact you.", unset="name and version"
     )
     fetch_seconds: float = _setting(10.0, "Maximum time of a download in seconds, redirects included.")
+    pull_seconds: float = _setting(
+        600.0, "Maximum time to download a model from its source in seconds, all files together."
+    )
+    signing_key: Path | None = _setting(
+        None, "Public key (PEM) with which each uploaded model must be signed (OpenSSF Model Signing)."
+    )
     cache: str = _setting(
         "on", "Cache of answers: `on` (shared by the workers of this machine), `off`, or a `redis://` URL."
     )

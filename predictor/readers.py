@@ -1,6 +1,5 @@
 """The text of an environment variable -> the value of a setting; a `ValueError` says what it must be."""
 
-import importlib.util
 import ipaddress
 import re
 from collections.abc import Callable
@@ -8,14 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from predictor import shared_store
+from predictor import image_formats, shared_store
 
-HEIF_INSTALLED = importlib.util.find_spec("pillow_heif") is not None
-"""Whether the optional package is there that opens HEIC and HEIF."""
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "TIFF", *(("HEIF",) if HEIF_INSTALLED else ()))
-"""The image formats that are accepted by default, by Pillow's names."""
-
-_HEIF_NAMES = ("HEIF", "HEIC", "HIF")
 _PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _TOKENS = "one token, or several separated by commas, without quotation marks, such as Jq3vT8-example_f0xW2m"
 _NUMERIC = re.compile(r"[\d.]+")
@@ -99,37 +92,6 @@ def _is_origin(text: str) -> bool:
         return False
     scheme, port = found[1], found[4] or ":0"
     return port != _DEFAULT_PORTS.get(scheme) and int(port[1:]) < 65536
-
-
-def _formats(text: str) -> tuple[str, ...]:
-    named = [part.lstrip(".") for part in re.split(r"[\s,;]+", text.upper()) if part]
-    if not named:
-        raise ValueError("a list of image formats such as JPEG,PNG")
-    return tuple(dict.fromkeys(_format(name) for name in named))
-
-
-def _format(name: str) -> str:
-    """Pillow's name of a format, which may be given by what its files' names end in."""
-    # The plugins of all formats take a moment to load; the usual formats need none of them.
-    from PIL import Image
-
-    if name in _HEIF_NAMES:
-        if HEIF_INSTALLED:
-            return "HEIF"
-        raise ValueError(
-            f"a list of formats that can be opened; {name} needs pillow-heif (pip install pillow-heif)"
-        )
-    if name == "MPO":  # A JPEG with more images behind the first, of which only the first is opened.
-        return "JPEG"
-    if name in FORMATS:
-        return name
-    Image.init()
-    found = name if name in Image.OPEN else Image.registered_extensions().get(f".{name.lower()}", "")
-    if found not in Image.OPEN:
-        raise ValueError(
-            f"a list of image formats such as JPEG,PNG; {name[:20]} is not one that can be opened"
-        )
-    return found
 
 
 def _folder(text: str) -> Path:
@@ -228,6 +190,8 @@ READERS: dict[str, Callable[[str], Any]] = {
     "fetch_ca": _file,
     "fetch_agent": _agent,
     "fetch_seconds": _number(float, 0.1, 3600, 10),
+    "pull_seconds": _number(float, 1, 86_400, 600),
+    "signing_key": _file,
     "cache": _cache,
     "cache_seconds": _number(int, 0, 31_536_000, 300),
     "store": shared_store.store_url,
@@ -238,7 +202,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "max_megapixels": _number(float, 0.001, 1000, 50),
     "max_model_mb": _number(float, 0.001, 1_000_000, 1024),
     "jpeg": _choice({"fast", "exact"}.__contains__, "fast or exact"),
-    "formats": _formats,
+    "formats": image_formats.chosen,
     "max_batch": _number(int, 1, 1024, 32),
     "max_queue": _number(int, 1, 10_000, 64),
     "deadline_seconds": _number(float, 0.001, 3600, 30),

@@ -6,7 +6,7 @@ import pytest
 
 from predictor.config import Settings, defaults, documented
 from predictor.errors import ConfigError
-from predictor.readers import HEIF_INSTALLED
+from predictor.image_formats import HEIF_INSTALLED
 
 
 def test_defaults() -> None:
@@ -293,5 +293,5 @@ def test_written_defaults() -> None:
     assert {name for name, text in written.items() if text in described} == {
         "PREDICTOR_WORKERS", "PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN", "PREDICTOR_TRUSTED_HOSTS",
         "PREDICTOR_ALLOWED_ORIGINS", "PREDICTOR_FETCH_ALLOW", "PREDICTOR_FETCH_CA", "PREDICTOR_FETCH_AGENT",
-        "PREDICTOR_LOG", "PREDICTOR_PREFIX", "PREDICTOR_STORE", "PREDICTOR_MACHINE",
+        "PREDICTOR_LOG", "PREDICTOR_PREFIX", "PREDICTOR_STORE", "PREDICTOR_MACHINE", "PREDICTOR_SIGNING_KEY",
     }  # fmt: skip

@@ -42,10 +42,11 @@ def upload(model: Path, files: tuple[Path, ...], name: str, file: str | None, **
         answer = service.upload(
             model, *files, labels=given["labels"], preprocessing=given["preprocessing"], **fields
         )
-    _say(answer, given["as_json"], lambda: _uploaded(answer))
+    say(answer, given["as_json"], lambda: uploaded(answer))
 
 
-def _uploaded(answer: Mapping[str, Any]) -> Iterator[str]:
+def uploaded(answer: Mapping[str, Any]) -> Iterator[str]:
+    """What came of an upload, a line each."""
     known = " already; these are its files" if answer.get("unchanged") else ""
     yield f"Version {answer['version']} of {_plain(answer['name'])} is live{known}."
     report = answer.get("report") or {}
@@ -60,7 +61,7 @@ def models(name: str | None, **given: Any) -> None:
     """List the models of a service and their versions, or those of the model NAME."""
     with told(), client(given["url"], given["token"]) as service:
         found = service.models() if name is None else [service.model(name)]
-    _say({"models": found} if name is None else found[0], given["as_json"], lambda: _table(_listed(found)))
+    say({"models": found} if name is None else found[0], given["as_json"], lambda: _table(_listed(found)))
 
 
 _HEADING = ("NAME", "VERSION", "STATE", "CLASSES", "CREATED", "MODEL", "DIGEST")
@@ -110,7 +111,7 @@ def activate(name: str, version: int, **given: Any) -> None:
     """Make a version of a model the live one, in every worker."""
     with told(), client(given["url"], given["token"]) as service:
         answer = service.activate(version, name, force=given["force"])
-    _say(answer, given["as_json"], lambda: iter((f"Version {version} of {name} is live.",)))
+    say(answer, given["as_json"], lambda: iter((f"Version {version} of {name} is live.",)))
 
 
 @click.command()
@@ -120,7 +121,7 @@ def rollback(name: str, **given: Any) -> None:
     """Make the version of a model the live one that was live before."""
     with told(), client(given["url"], given["token"]) as service:
         answer = service.rollback(name)
-    _say(answer, given["as_json"], lambda: iter((f"Version {answer['version']} of {name} is live.",)))
+    say(answer, given["as_json"], lambda: iter((f"Version {answer['version']} of {name} is live.",)))
 
 
 @click.command()
@@ -138,10 +139,11 @@ def delete(name: str, version: int | None, *, yes: bool, **given: Any) -> None:
     with told(), client(given["url"], given["token"]) as service:
         answer = service.delete(name, version)
     what = f"The model {name}" if version is None else f"Version {version} of {name}"
-    _say(answer, given["as_json"], lambda: iter((f"{what} is deleted.",)))
+    say(answer, given["as_json"], lambda: iter((f"{what} is deleted.",)))
 
 
-def _say(answer: Mapping[str, Any], as_json: bool, lines: Callable[[], Iterator[str]]) -> None:
+def say(answer: Mapping[str, Any], as_json: bool, lines: Callable[[], Iterator[str]]) -> None:
+    """Print an answer as JSON, or its lines for people."""
     for line in [json.dumps(answer, indent=1)] if as_json else lines():
         click.echo(line)
 

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import http.client
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -19,7 +19,6 @@ import urllib3.exceptions
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool
 
-from predictor import __version__
 from predictor.config import Settings
 from predictor.errors import FetchFailed, ImageTooLarge, InvalidRequest
 from predictor.fetch import content, failures, urls
@@ -32,7 +31,6 @@ from predictor.fetch.trust import tls_context
 MAX_REDIRECTS = 5
 CHUNK_BYTES = 65_536
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-AGENT = f"image-prediction-api/{__version__}"
 
 LOST = f"The server of the image URL redirected more than {MAX_REDIRECTS} times."
 EMPTY = "The server of the image URL sent an empty body."
@@ -44,7 +42,6 @@ _FOREIGN = (
     OSError,  # with ssl.SSLError
     ValueError,  # with UnicodeError
 )
-_MEDIA_TYPES = {"HEIF": "image/heic,image/heif", "JPEG2000": "image/jp2", "ICO": "image/x-icon"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ class Fetcher:
         self._dialer = Dialer(AllowList.parse(allow), resolve)
         self._seconds = seconds
         self._max_bytes = max_bytes
-        self._headers = headers or request_headers()
+        self._headers = headers or content.request_headers()
         self._context = tls_context(DEFAULT_CA_BUNDLE_PATH, ca_file)
 
     @classmethod
@@ -103,7 +100,7 @@ class Fetcher:
             allow=settings.fetch_allow,
             seconds=settings.fetch_seconds,
             max_bytes=settings.max_image_bytes,
-            headers=request_headers(settings.formats, settings.fetch_agent),
+            headers=content.request_headers(settings.formats, settings.fetch_agent),
             ca_file=settings.fetch_ca,
         )
 
@@ -121,25 +118,44 @@ class Fetcher:
             FetchFailed: no server, no trusted certificate, no status 200, no complete body, or no image.
             ImageTooLarge: the body has more bytes than allowed.
         """
-        request = self._prepared(urls.read(url))
-        allowed: list[int] = []
-        with Deadline(self._seconds) as deadline:
-            for _ in range(1 + MAX_REDIRECTS):
-                with self._opened(request, deadline) as response:
-                    if (seconds := reusable_seconds(response.headers)) is not None:
-                        allowed.append(seconds)
-                    location = response.headers.get("Location")
-                    if not location or response.status_code not in REDIRECTS:
-                        return Download(self._body(response, deadline), min(allowed, default=None))
-                request = self._redirected(request, location)
+        with Deadline(self._seconds) as deadline, self.answer(url, deadline) as (response, heads):
+            stated = [seconds for head in heads if (seconds := reusable_seconds(head)) is not None]
+            return Download(self._body(response, deadline), min(stated, default=None))
+
+    @contextlib.contextmanager
+    def answer(
+        self, url: str, deadline: Deadline, headers: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[requests.Response, list[Mapping[str, str]]]]:
+        """The answer behind all redirects, whose body is not read yet, and the headers of all answers.
+
+        Args:
+            url: what is asked for.
+            deadline: of all of it.
+            headers: sent besides, to the server of `url` and to no other that a redirect leads to.
+
+        Raises:
+            FetchError, InvalidRequest: as `download`.
+        """
+        request = self._prepared(urls.read(url), headers)
+        heads: list[Mapping[str, str]] = []
+        for _ in range(1 + MAX_REDIRECTS):
+            with self._opened(request, deadline) as response:
+                heads.append(response.headers)
+                location = response.headers.get("Location")
+                if not location or response.status_code not in REDIRECTS:
+                    yield response, heads
+                    return
+            target = urls.joined(str(request.url), location)
+            headers = headers if urls.same_server(str(request.url), target) else None
+            request = self._redirected(target, headers)
         raise FetchFailed(LOST)
 
     def close(self) -> None:
         """Nothing is held between downloads; an owner may close this like its other resources."""
 
-    def _prepared(self, url: str) -> requests.PreparedRequest:
+    def _prepared(self, url: str, headers: Mapping[str, str] | None) -> requests.PreparedRequest:
         try:
-            request = requests.Request("GET", url, headers=self._headers).prepare()
+            request = requests.Request("GET", url, headers={**self._headers, **(headers or {})}).prepare()
             host = urlsplit(str(request.url)).hostname
         except (requests.RequestException, ValueError) as error:
             raise InvalidRequest(urls.HOST) from error
@@ -147,10 +163,9 @@ class Fetcher:
             raise InvalidRequest(urls.HOST)
         return request
 
-    def _redirected(self, request: requests.PreparedRequest, location: str) -> requests.PreparedRequest:
-        target = urls.joined(str(request.url), location)
+    def _redirected(self, target: str, headers: Mapping[str, str] | None) -> requests.PreparedRequest:
         try:
-            return self._prepared(urls.read(target))
+            return self._prepared(urls.read(target), headers)
         except InvalidRequest as error:
             raise FetchFailed(urls.MISDIRECTED) from error
 
@@ -191,23 +206,6 @@ class Fetcher:
     def _check_size(self, size: int) -> None:
         if size > self._max_bytes:
             raise ImageTooLarge(f"The image has more than {self._max_bytes} bytes.")
-
-
-def request_headers(formats: Iterable[str] = (), agent: str | None = None) -> dict[str, str]:
-    """What every request says, besides its host.
-
-    Args:
-        formats: Pillow's names of the formats that are asked for; others come as a last resort. `image/*` is
-            never said, because servers take it for "decodes anything".
-        agent: the User-Agent; by default the name and version of the service.
-    """
-    types = [_MEDIA_TYPES.get(name, f"image/{name.lower()}") for name in formats if name.isalnum()]
-    return {
-        "User-Agent": agent or AGENT,
-        "Accept": ",".join([*types, "*/*;q=0.1"]),
-        "Accept-Encoding": "identity",
-        "Connection": "close",
-    }
 
 
 @contextlib.contextmanager

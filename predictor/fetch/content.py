@@ -1,4 +1,4 @@
-"""What a server sent: compressed or not, an image or something else. The bytes decide, not their type.
+"""What a server is asked for and what it sent: compressed or not, an image or something else, by its bytes.
 
 Compressed bodies are inflated piece by piece, so that a limit of bytes holds for what comes out.
 """
@@ -8,8 +8,10 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
+from predictor import __version__
 from predictor.errors import FetchFailed
 
+AGENT = f"image-prediction-api/{__version__}"
 PIECE_BYTES = 65_536
 MAX_MEMBERS = 1000
 """Most gzip streams one after the other in a body; block gzip has one for each 64 kB."""
@@ -32,6 +34,7 @@ PAGE = (
     "The server of the image URL sent a web page (text/html), not an image; give the URL of the image itself."
 )
 
+_MEDIA_TYPES = {"HEIF": "image/heic,image/heif", "JPEG2000": "image/jp2", "ICO": "image/x-icon"}
 _INFLATED = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 # What IANA's registry has besides these; other names, such as S3's aws-chunked, say nothing of the bytes.
 _REFUSED = {
@@ -54,6 +57,23 @@ _PAGE_BYTES = re.compile(
 )
 _XML_BYTES = re.compile(rb"\s*<\?xml\s")
 _JSON_BYTES = re.compile(rb'\s*(?:\{\s*["}]|\[\s*["{\[\]\d-])')
+
+
+def request_headers(formats: Iterable[str] = (), agent: str | None = None) -> dict[str, str]:
+    """What every request says, besides its host.
+
+    Args:
+        formats: Pillow's names of the formats that are asked for; others come as a last resort. `image/*` is
+            never said, because servers take it for "decodes anything".
+        agent: the User-Agent; by default the name and version of the service.
+    """
+    types = [_MEDIA_TYPES.get(name, f"image/{name.lower()}") for name in formats if name.isalnum()]
+    return {
+        "User-Agent": agent or AGENT,
+        "Accept": ",".join([*types, "*/*;q=0.1"]),
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
 
 
 def check_type(headers: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 """The text of an image URL -> the URL that is requested, or one sentence that says what is wrong with it."""
 
 import re
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from predictor.errors import FetchBlocked, FetchFailed, InvalidRequest
 
@@ -87,6 +87,12 @@ def joined(base: str, location: str) -> str:
     if web is None or "@" in web["authority"]:
         raise FetchBlocked(MISDIRECTED_BLOCKED)
     return url
+
+
+def same_server(one: str, other: str) -> bool:
+    """Whether two http or https URLs lead to the same scheme, host and port, so that they share a secret."""
+    first, second = urlsplit(one), urlsplit(other)
+    return (first.scheme, first.netloc.lower()) == (second.scheme, second.netloc.lower())
 
 
 def _check_scheme(url: str) -> None:

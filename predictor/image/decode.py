@@ -20,7 +20,7 @@ from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from predictor.image import formats, isobmff, kinds, tiff
 from predictor.image.resize import Scaled
 from predictor.image.rgb import orientation, to_rgb, to_rgba, upright, without_unused_alpha
-from predictor.readers import FORMATS, HEIF_INSTALLED
+from predictor.image_formats import FORMATS, HEIF_INSTALLED
 
 # JPEG, GIF and WebP cannot have a longer side; resizing costs memory in proportion to it.
 MAX_SIDE = 65_535

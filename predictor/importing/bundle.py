@@ -96,7 +96,39 @@ def recognise(
     return Bundle(chosen, found["labels"], found["preprocessing"], data, unused)
 
 
-def _chosen(files: Mapping[str, Path], model: str | None, wanted: str | None) -> str:
+def wanted(sizes: Mapping[str, int | None], file: str | None) -> list[str]:
+    """Which files of a place with many belong to its model: itself, its weights, and texts that may say more.
+
+    Args:
+        sizes: the bytes of each file by its path; None if they are not known.
+        file: as in `recognise`.
+
+    Raises:
+        InvalidModel: there is no model among them.
+        InvalidRequest: there are several, and none was chosen.
+    """
+    archives = [name for name in sizes if name.lower().endswith(".zip")]
+    if archives and not any(map(_is_model, sizes)):
+        return [_only(archives, sizes, None)]
+    chosen = _chosen(sizes, None, file)
+    # The weights of another model are called as that one is: `model_fp16.onnx_data` of `model_fp16.onnx`.
+    others = tuple(name.removesuffix("onnx") for name in sizes if _is_model(name) and name != chosen)
+    weights = [
+        name
+        for name in sizes
+        if _WEIGHTS.search(name) and _data_place(name, chosen) and not name.startswith(others)
+    ]
+    texts = [name for name, size in sizes.items() if _may_tell(name) and (size or 0) <= COMPANION_BYTES]
+    nearest = sorted(texts, key=lambda name: _distance(name, chosen))[:_MAX_TEXTS]
+    return list(dict.fromkeys([chosen, *weights, *nearest]))
+
+
+def _may_tell(name: str) -> bool:
+    """Whether a file may be a text about a model, by its name."""
+    return not is_hidden(name) and PurePosixPath(name).suffix.lower() in _TEXTS
+
+
+def _chosen(files: Collection[str], model: str | None, wanted: str | None) -> str:
     """The model's name among the files."""
     if wanted is not None:
         ending = [name for name in files if name.endswith(f"/{wanted}")]
@@ -106,7 +138,7 @@ def _chosen(files: Mapping[str, Path], model: str | None, wanted: str | None) ->
     return _only([name for name in files if _is_model(name)], files, None)
 
 
-def _only(fitting: Sequence[str], files: Mapping[str, Path], wanted: str | None) -> str:
+def _only(fitting: Sequence[str], files: Collection[str], wanted: str | None) -> str:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -162,8 +194,7 @@ def _roles(files: Mapping[str, Path], model: str) -> Iterator[tuple[str, str]]:
         name
         for name, path in files.items()
         if name != model
-        and not is_hidden(name)
-        and PurePosixPath(name).suffix.lower() in _TEXTS
+        and _may_tell(name)
         and path.stat().st_size <= COMPANION_BYTES
         and not any(_folder(name).is_relative_to(folder) for folder in foreign)
     ]

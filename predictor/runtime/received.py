@@ -28,7 +28,7 @@ class Received:
         data: the names in the folder of those that may hold weights, by their paths from the model's folder.
         unused: the uploader's paths for what was not kept.
         force: whether it is published although it gets too few golden images right.
-        about: what else the report says of the version.
+        about: what else the report says of the version, such as where its files are from.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Revision:
 def revised(base: ModelVersion, revision: Revision, folder: Path) -> Received:
     """Lay a version's files into a folder, with one of them replaced."""
     names, data, known = {MODEL: base.path.name}, dict[str, str](), base.manifest
+    source = None if known is None else known.report.get("source")
     original = base.path.with_name(ORIGINAL)
     shutil.copyfile(original if original.exists() else base.path, folder / MODEL)
     before, text = base.companion(PREPROCESSING), revision.text
@@ -110,7 +111,8 @@ def revised(base: ModelVersion, revision: Revision, folder: Path) -> Received:
     (folder / revision.file).write_text(text, encoding="utf-8")
     paths = {name: path for path, name in data.items()}
     names |= {revision.file: f"{revision.file}.json", **paths}
-    return Received(base.name, names, revision.by, data, force=revision.force)
+    about = {"source": source} if source else {}
+    return Received(base.name, names, revision.by, data, force=revision.force, about=about)
 
 
 def _some(uses: Sequence[tuple[str, str]]) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ from predictor.config import Settings
 from predictor.errors import ConfigError
 from predictor.fetch.addresses import AllowList
 from predictor.fetch.trust import authorities
+from predictor.sources.signature import check_key
 from predictor.store.file_system import unfit
 
 # Files that a worker has open in any case, and most that each thread has: of the cache, of a download.
@@ -41,6 +42,8 @@ def read_settings() -> Settings:
         AllowList.parse(settings.fetch_allow)
         if settings.fetch_ca is not None:
             authorities(settings.fetch_ca)
+        if settings.signing_key is not None:
+            check_key(settings.signing_key)
     except ConfigError as error:
         _stop(error.detail)
     _check_data(settings.data)

@@ -1,13 +1,15 @@
 """What requests and answers about models look like."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from predictor.sources.pull import MAX_SOURCE
 from predictor.store.publish import Published
 from predictor.store.registry import DEFAULT
-from predictor.web.schemas import ModelName, ModelRef, Tensor, absent, model_json
+from predictor.web.report_schemas import Report
+from predictor.web.schemas import ModelName, ModelRef, absent, model_json
 
 
 def file_field(description: str) -> Any:
@@ -31,10 +33,13 @@ class UploadRequest(BaseModel):
         max_length=500,
     )
     force: bool | None = FORCE
+    source: str | None = absent(
+        "Where the service fetches the model instead, such as `hf:org/name@revision`.", max_length=MAX_SOURCE
+    )
 
 
 class UploadForm(UploadRequest):
-    """A form with the files of a model: `model`, `files` or both."""
+    """A form with the files of a model, `model`, `files` or both, or with its `source`."""
 
     model: file_field("The ONNX file, or a ZIP file of it and what belongs to it.") = None  # type: ignore[valid-type]
     files: list[file_field("A file.")] = Field(  # type: ignore[valid-type]
@@ -79,59 +84,6 @@ class VersionPath(ModelPath):
     """The version of a model in a path."""
 
     version: int = Field(ge=1, description="The version.")
-
-
-class OnGpu(BaseModel):
-    """The figures of a model on a GPU."""
-
-    device: str = Field(description="The name of the GPU.")
-    load_seconds: float
-    run_seconds: float = Field(description="Seconds of a run with one image.")
-    batch: int = Field(description="Images in the largest batch of the check.")
-    batch_seconds: float = Field(description="Seconds of a run with that batch.")
-    memory_bytes: int | None = Field(description="Bytes of GPU memory that the model uses.")
-
-
-class FileUse(BaseModel):
-    """What a file of an upload was used for."""
-
-    name: str = Field(description="The path of the file, as it was sent.")
-    use: Literal["model", "weights", "labels", "preprocessing", "calibration", "not used"]
-
-
-class Report(BaseModel):
-    """What the check found out about a model, and how."""
-
-    model_config = ConfigDict(extra="allow")
-
-    inputs: list[Tensor]
-    outputs: list[Tensor]
-    preprocessing: dict[str, Any] = Field(
-        description="The preprocessing: how an image becomes the model's input."
-    )
-    activation: str = Field(description="Activation that is applied to the scores: none, softmax or sigmoid.")
-    binary: bool | None = Field(
-        None, description="Whether one score separates two classes: it is the confidence of the second class."
-    )
-    classes: int
-    reasons: dict[str, str] = Field(description="The reason for each choice.")
-    warnings: list[str]
-    adapted: list[str] | None = Field(
-        None, description="What was changed in the model so that it can be served; the scores stay the same."
-    )
-    heads: list[str] | None = Field(
-        None, description="Outputs that may hold class scores; `output` in the preprocessing chooses one."
-    )
-    files: list[FileUse] = Field([], description="What each file of the upload was used for.")
-    calibration: dict[str, Any] | None = Field(
-        None, description="The temperatures and thresholds of the version, as they were sent."
-    )
-    golden: dict[str, Any] | None = Field(
-        None,
-        description="How the version did on the golden images: `right`, `of`, `least`, `forced`, `wrong`.",
-    )
-    run_seconds: float | None = Field(None, description="Seconds of a run with one image on the CPU.")
-    cuda: OnGpu | None = Field(None, description="The same figures on the GPU, if the workers use one.")
 
 
 class Machines(BaseModel):

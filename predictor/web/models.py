@@ -5,6 +5,9 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from predictor.errors import (
+    FetchBlocked,
+    FetchFailed,
+    FetchTimeout,
     Forbidden,
     InvalidModel,
     InvalidRequest,
@@ -27,6 +30,7 @@ from predictor.web.serializers import model_json, models_json
 NAME = "models"
 """The blueprint's name."""
 _MAY = (Unauthorized, Forbidden)
+_FETCH = (FetchBlocked, FetchFailed, FetchTimeout)
 _MAX_BODY_BYTES = 100_000
 _CHANGE = (InvalidRequest, *_MAY, ModelNotFound, ModelConflict, InvalidModel, NotReady, StorageFull)
 
@@ -49,7 +53,16 @@ def _upload(models: Blueprint, worker: Worker) -> None:
         tag="Models",
         bodies={"multipart/form-data": model_schemas.UploadForm},
         answers={"application/json": model_schemas.Uploaded},
-        errors=(InvalidRequest, *_MAY, ModelConflict, ModelTooLarge, InvalidModel, NotReady, StorageFull),
+        errors=(
+            *_FETCH,
+            InvalidRequest,
+            *_MAY,
+            ModelConflict,
+            ModelTooLarge,
+            InvalidModel,
+            NotReady,
+            StorageFull,
+        ),
     )
     def upload() -> Response:
         """Upload a model and make it live.

@@ -1,10 +1,12 @@
 """A multipart request -> the files of an upload."""
 
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from flask import Request
 
@@ -14,6 +16,8 @@ from predictor.errors import InvalidRequest, ModelTooLarge
 from predictor.importing.bundle import COMPANION_BYTES, Bundle, recognise
 from predictor.importing.unpacking import MAX_FILES, Sent, unpacked
 from predictor.runtime.received import Received
+from predictor.sources.pull import pull
+from predictor.sources.signature import signed
 from predictor.store.manifest import DATA, LABELS, MODEL, PREPROCESSING
 from predictor.store.registry import DEFAULT
 from predictor.web import field_faults, forms, model_schemas, schemas
@@ -31,6 +35,7 @@ def receive(request: Request, settings: Settings, folder: Path) -> Received:
 
     Raises:
         InvalidRequest: the form is not of the documented kind, or an archive in it cannot be read.
+        FetchError: the source that it names cannot be read.
         InvalidModel: there is no model in it.
         ModelTooLarge: a file has more bytes than allowed, or all together have.
         OSError: the disk does not take it.
@@ -46,12 +51,17 @@ def receive(request: Request, settings: Settings, folder: Path) -> Received:
         field="model",
     )
     body: model_schemas.UploadRequest = schemas.check(model_schemas.UploadRequest, fields, strict=False)
-    received = placed(parts, folder, settings, file=body.file)
+    received = placed(parts, folder, settings, file=body.file, source=body.source)
     return replace(received, name=body.name, by=request.remote_addr, force=bool(body.force))
 
 
 def placed(
-    parts: Sequence[forms.ReceivedFile], folder: Path, settings: Settings, *, file: str | None = None
+    parts: Sequence[forms.ReceivedFile],
+    folder: Path,
+    settings: Settings,
+    *,
+    file: str | None = None,
+    source: str | None = None,
 ) -> Received:
     """Lay the files of a form into a folder, under names of our own: those of a version of `default`.
 
@@ -60,16 +70,25 @@ def placed(
         folder: where they are to lie.
         settings: limits.
         file: which ONNX file of several is the model.
+        source: where the model is fetched, in place of files.
 
     Raises:
         InvalidRequest, InvalidModel, ModelTooLarge: as `receive`.
     """
-    sent, given = _sent(parts)
-    model = next((one.name for one in sent if one.model and not one.is_archive()), None)
+    wanted, source = _relative(file or "") or None, (source or "").strip()
+    sent, given = _sent(parts, source=bool(source))
+    about: dict[str, Any] = {}
+    if source:
+        pulled = pull(source, folder, settings, os.environ, file=wanted)
+        sent, about = [*pulled.files], {"source": pulled.to_json()}
+    models = [one.name for one in sent if one.model and not one.is_archive()]
     files = unpacked(sent, folder, settings.max_model_bytes)
-    bundle = recognise(files, model=model, file=_relative(file or "") or None, given=given.keys())
+    if settings.signing_key is not None:
+        files, about["signed"] = _verified(files, settings.signing_key, folder), True
+    model = next((name for name in models if name in files), None)
+    bundle = recognise(files, model=model, file=wanted, given=given.keys())
     named, data = _placed(folder, files, bundle, given)
-    return Received(DEFAULT, named, None, data, bundle.unused)
+    return Received(DEFAULT, named, None, data, bundle.unused, about=about)
 
 
 def revision(
@@ -98,7 +117,15 @@ def revision(
         raise InvalidRequest("The body must be UTF-8 text.") from error
 
 
-def _sent(parts: Sequence[forms.ReceivedFile]) -> tuple[list[Sent], dict[str, Sent]]:
+def _verified(files: dict[str, Path], key: Path, folder: Path) -> dict[str, Path]:
+    """The files that the model's signature is about; the others are removed."""
+    kept = signed(files, key, folder)
+    for name in files.keys() - kept.keys():
+        files[name].unlink()
+    return kept
+
+
+def _sent(parts: Sequence[forms.ReceivedFile], *, source: bool) -> tuple[list[Sent], dict[str, Sent]]:
     """The model with what belongs to it, and the labels and preprocessing that were sent apart."""
     sent: list[Sent] = []
     given: dict[str, Sent] = {}
@@ -115,8 +142,10 @@ def _sent(parts: Sequence[forms.ReceivedFile]) -> tuple[list[Sent], dict[str, Se
             _check_size(one, field)
         else:
             sent.append(one)
-    if not sent:
-        raise InvalidRequest("Send a file named model.")
+    if not sent and not source:
+        raise InvalidRequest("Send a file named model, or name the source of one.")
+    if sent and source:
+        raise InvalidRequest("Send the files of a model or name its source, not both.")
     return sent, given
 
 

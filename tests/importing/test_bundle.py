@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from predictor.errors import InvalidModel, InvalidRequest
-from predictor.importing.bundle import COMPANION_BYTES, Bundle, recognise
+from predictor.importing.bundle import COMPANION_BYTES, Bundle, recognise, wanted
 
 NAMES = ["cat", "dog", "bird"]
 SIGNATURE = {
@@ -238,3 +238,45 @@ def test_no_model(folder: Folder, names: list[str], words: str) -> None:
         recognise(folder.add(*names).files)
 
     assert words in caught.value.detail
+
+
+# Of a place with many files, those that belong to the model.
+
+
+def sizes(*names: str, large: str = "") -> dict[str, int | None]:
+    """Small files, and one that is too large for a text."""
+    return {name: COMPANION_BYTES + (name == large) for name in names}
+
+
+def test_wanted() -> None:
+    """The model, its weights, and texts of any folder; not what other frameworks or large files hold."""
+    names = (
+        "onnx/m.onnx",
+        "onnx/m.onnx_data",
+        "config.json",
+        "vocab.txt",
+        "model.safetensors",
+        ".gitattributes",
+    )
+
+    assert wanted(sizes(*names, "big.json", large="big.json"), None) == [
+        "onnx/m.onnx", "onnx/m.onnx_data", "config.json", "vocab.txt",
+    ]  # fmt: skip
+
+
+def test_wanted_weights() -> None:
+    """Weights come by the name of their model, and from its folder."""
+    names = ("a/m.onnx", "a/m_q4.onnx", "a/m.onnx_data", "a/m_q4.onnx_data", "a/w.data", "b/m.onnx.data")
+
+    assert wanted(sizes(*names), "m_q4.onnx") == ["a/m_q4.onnx", "a/m_q4.onnx_data", "a/w.data"]
+    assert wanted(sizes(*names), "a/m.onnx") == ["a/m.onnx", "a/m.onnx_data", "a/w.data"]
+
+
+def test_wanted_archive() -> None:
+    """Where no file is a model, the only archive is what is meant, whatever is chosen in it."""
+    assert wanted(sizes("README.md", "export.zip"), "m.onnx") == ["export.zip"]
+    assert wanted(sizes("m.onnx", "images.zip"), None) == ["m.onnx"]
+    with pytest.raises(InvalidRequest, match=r"2 models: a\.zip, b\.zip"):
+        wanted(sizes("a.zip", "b.zip"), None)
+    with pytest.raises(InvalidModel, match="PyTorch"):
+        wanted(sizes("model.pt"), None)

@@ -224,7 +224,7 @@ def test_documented(client: FlaskClient) -> None:
     schema = client.get("/openapi.json").get_json()["components"]["schemas"]["UploadForm"]
     page = client.get("/docs").get_data(as_text=True)
 
-    fields = {"name", "file", "model", "files", "labels", "preprocessing", "force"}
+    fields = {"name", "file", "source", "model", "files", "labels", "preprocessing", "force"}
     assert schema["properties"].keys() == fields
     assert schema["properties"]["files"]["items"]["format"] == "binary"
     assert "curl -F model=@model http://localhost/upload" in page
