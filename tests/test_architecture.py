@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "store": {"model", "image"},
     "server": {"store", "model", "fetch"},
     "evaluation": {"checking", "discovery", "model", "image"},
-    "bulk": {"evaluation", "fetch", "model", "image"},
+    "cluster": set[str](),
+    "bulk": {"cluster", "evaluation", "store", "fetch", "model", "image"},
     "commands": {"bulk", "evaluation", "fetch", "model", "image"},
     "inference": {"store", "discovery", "model", "image", "fetch"},
     "runtime": {"inference", "evaluation", "store", "checking", "discovery", "model", "image", "fetch"},
@@ -42,6 +43,9 @@ SOLE_USERS = {
     "fcntl": {"predictor.store.files"},
     "multipart": {"predictor.web.forms"},
     "zipfile": {"predictor.archives"},
+    "obstore": {"predictor.cluster.listing"},
+    "pyarrow": {"predictor.bulk.parquet"},
+    "ray": {"predictor.bulk.on_ray"},
 }
 # The last is a plugin of Pillow that may be missing.
 PURE = {"numpy", "PIL", "predictor", "pillow_heif"}

@@ -1,0 +1,1 @@
+"""What many machines share: an object store."""
