@@ -1,0 +1,189 @@
+"""Nodes of a Ray cluster on this machine, to be killed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+_TRIES, _SECONDS = 4, 120.0
+_MEMORY = 120_000_000  # bytes of a node's object store
+
+
+def environment() -> Path | None:
+    """The folder of the environment that has Ray; None if it was not installed."""
+    found = Path(os.environ.get("RAY_ENVIRONMENT") or Path(sys.prefix) / "ray")
+    return found if (found / "bin" / "ray").exists() else None
+
+
+@dataclass
+class Node:
+    """A node: the process `ray start`, whose children are the servers of the node."""
+
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """Kill the node's own server, as a failing machine would; its processes end with it."""
+        for child in _children(self.process.pid):
+            if b"raylet/raylet" in (Path("/proc") / str(child) / "cmdline").read_bytes():
+                os.kill(child, signal.SIGKILL)
+                return
+        raise RuntimeError("The node has no raylet.")
+
+    def stop(self) -> None:
+        """End the node and what it started."""
+        children = _children(self.process.pid)
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for child in children:
+            if _is_of_ray(child):
+                os.kill(child, signal.SIGKILL)
+
+
+@dataclass
+class Nodes:
+    """A cluster.
+
+    Attributes:
+        folder: the environment with Ray.
+        port: of its head.
+        client_port: for `ray://`.
+        nodes: the head first.
+    """
+
+    folder: Path
+    port: int
+    client_port: int
+    nodes: list[Node]
+
+    @property
+    def address(self) -> str:
+        """What a process on one of the nodes connects to."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def python(self) -> Path:
+        """The interpreter that has Ray."""
+        return self.folder / "bin" / "python"
+
+    def add(self, cpus: int) -> Node:
+        """Start another node, of so many CPUs, and wait until it is there."""
+        node = self._started([f"--address={self.address}"], cpus, len(self.nodes) + 1)
+        self.nodes.append(node)
+        return node
+
+    def start(self, cpus: int, temporary: Path) -> None:
+        """Start the head."""
+        options = [
+            "--head",
+            f"--port={self.port}",
+            f"--ray-client-server-port={self.client_port}",
+            "--include-dashboard=false",
+            f"--temp-dir={temporary}",
+        ]
+        self.nodes.append(self._started(options, cpus, 1))
+
+    def _started(self, options: list[str], cpus: int, count: int) -> Node:
+        """Start a node; Ray's time for a start is short for a busy machine, so it is tried again."""
+        for _ in range(_TRIES):
+            node = Node(self._process(options, cpus))
+            end = time.monotonic() + _SECONDS
+            while node.process.poll() is None and time.monotonic() < end:
+                if self.alive() == count:
+                    return node
+                time.sleep(1)
+            node.stop()
+        raise RuntimeError("The node did not start; the machine may be too busy.")
+
+    def _process(self, options: list[str], cpus: int) -> subprocess.Popen[bytes]:
+        common = [
+            "--node-ip-address=127.0.0.1",
+            f"--num-cpus={cpus}",
+            f"--object-store-memory={_MEMORY}",
+            "--disable-usage-stats",
+            "--block",
+        ]
+        return subprocess.Popen(
+            [str(self.folder / "bin" / "ray"), "start", *options, *common],
+            cwd=ROOT,
+            env=variables(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def alive(self) -> int:
+        """How many nodes the head sees; 0 while it does not answer."""
+        program = (
+            "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); "
+            "print(sum(node['Alive'] for node in ray.nodes()))"
+        )
+        done = subprocess.run(
+            [str(self.python), "-c", program, self.address],
+            env=variables(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return int(done.stdout.split()[-1]) if done.returncode == 0 and done.stdout.split() else 0
+
+
+def variables() -> dict[str, str]:
+    """What a process of the cluster needs in its environment."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "RAY_raylet_start_wait_time_s": "200",
+        "RAY_agent_register_timeout_ms": "200000",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+
+
+@contextmanager
+def started(*cpus: int) -> Iterator[Nodes]:
+    """A cluster of nodes with so many CPUs each, on ports of its own."""
+    folder = environment()
+    if folder is None:
+        raise RuntimeError("Ray is not installed: sh tools/install_ray.sh .venv")
+    with ExitStack() as stack:
+        # The paths of sockets must be short.
+        temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp")))
+        nodes = Nodes(folder, _free_port(), _free_port(), [])
+        stack.callback(lambda: [node.stop() for node in reversed(nodes.nodes)])
+        nodes.start(cpus[0], temporary)
+        for number in cpus[1:]:
+            nodes.add(number)
+        yield nodes
+
+
+def _free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def _children(process: int) -> list[int]:
+    """The processes below a process, all generations."""
+    try:
+        own = list(map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split()))
+    except OSError:
+        return []
+    return [*own, *(found for child in own for found in _children(child))]
+
+
+def _is_of_ray(process: int) -> bool:
+    try:
+        return b"ray" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
