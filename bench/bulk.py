@@ -1,8 +1,8 @@
 """`predict --out` of 10 000 small images, here and on two nodes of Ray, against the bare loop.
 
 Run as `python -m bench.bulk [--images 10000] [--few 500]`; writes bench/results/bulk.md. It needs Ray
-(tools/install_ray.sh) and some minutes. One run loses a node and its driver, and is resumed. Each run is watched:
-the memory of the command, of the processes that it starts, and of those of Ray that predict.
+(tools/install_ray.sh) and some minutes. One run loses a node and its driver, and is resumed. Of each run the
+memory is watched: of the command, of the processes that it starts, and of those of Ray that predict.
 """
 
 import argparse
@@ -45,9 +45,9 @@ _HEADING = """\
 {ray}; both nodes on this machine, one CPU each.
 
 Other programs used the machine at the same time, so ratios say more than figures. The images are JPEGs of
-64 x 64 pixels. images/s are those between the first and the last shard of 100 images that was seen; "with its start"
-counts from the start of the run to its end, with the check of the model and the start of the processes. The bare
-loop reads, decodes and predicts one image after the other in one process, its start not counted.
+64 x 64 pixels. images/s are those between the first and the last shard of 100 images that was seen; "with its
+start" counts from the start of the run to its end, with the check of the model and the start of the processes.
+The bare loop reads, decodes and predicts one image after the other in one process, its start not counted.
 
 | model, images | way | images/s | with its start | command, MB at 25, 50, 75, 99 % | process, MB |
 | --- | --- | ---: | ---: | ---: | ---: |
@@ -56,15 +56,15 @@ _SAME = """
 The files of both ways have the same bytes, with one row for each image.
 """
 _KILLED = """
-One node was killed (SIGKILL of its raylet) when a quarter of the {number} images was done, the command (SIGKILL)
-when half was: {left} of {shards} shards were whole. The resumed run, on the node that was left, took
-{seconds:.1f} s ({rate} images/s with its start) and left {rows} rows, one for each image, with the bytes of the
-run here.
+One node was killed (SIGKILL of its raylet) when a quarter of the {number} images was done, the command
+(SIGKILL) when half was: {left} of {shards} shards were whole. The resumed run, on the node that was left, took
+{seconds:.1f} s ({rate} images/s with its start) and left {rows} rows, one for each image, with the bytes of
+the run here.
 """
 
 
 class Seen(NamedTuple):
-    """What was seen of a run at a moment: seconds, whole shards, megabytes of the command and of a process."""
+    """What was seen of a run at a moment: its time, whole shards, megabytes of the command and a process."""
 
     time: float
     shards: int
