@@ -98,6 +98,8 @@ def _target(given: Mapping[str, Any]) -> Target:
         raise click.UsageError("--resume needs the file of --csv or --jsonl, or --out.")
     if given["cluster"] and (given["url"] or not given["out"]):
         raise click.UsageError("--cluster needs --out, and cannot be combined with --url.")
+    if given["gpus"] and not given["cluster"]:
+        raise click.UsageError("--gpus needs --cluster.")
     if given["url"] is not None and (given["model"] or given["labels"] or given["preprocessing"]):
         raise click.UsageError("--url cannot be combined with --model, --labels or --preprocessing.")
     form = given["form"] or ("text" if sys.stdout.isatty() else "csv")

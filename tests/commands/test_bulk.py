@@ -153,6 +153,7 @@ def test_forms(form: str, folder: Path, model: Path, whole: bytes, tmp_path: Pat
             ("--cluster", "auto", "--out", "x.csv", "--url", "http://127.0.0.1:1"),
             "cannot be combined with --url",
         ),
+        (("--out", "x.csv", "--gpus", "1"), "--gpus needs --cluster"),
         (("--out", "x.csv", "--shard", "0"), "--shard"),
     ],
 )
