@@ -44,10 +44,11 @@ _HEADING = """\
 {machine}
 {ray}; both nodes on this machine, one CPU each.
 
-Other programs used the machine at the same time, so ratios say more than figures. The images are JPEGs of
-64 x 64 pixels. images/s are those between the first and the last shard of 100 images that was seen; "with its
-start" counts from the start of the run to its end, with the check of the model and the start of processes. The
-bare loop reads, decodes and predicts one image after the other in one process, its start not counted.
+Other programs used the machine at the same time, so ratios say more than figures. The images are JPEGs
+of 64 x 64 pixels. images/s are those between the first and the last shard of 100 images that was seen;
+"with its start" counts from the start of the run to its end, with the check of the model and the start
+of processes. The bare loop reads, decodes and predicts one image after the other in one process, its
+start not counted.
 
 | model, images | way | images/s | with its start | command, MB at 25, 50, 75, 99 % | process, MB |
 | --- | --- | ---: | ---: | ---: | ---: |
@@ -57,9 +58,9 @@ The files of both ways have the same bytes, with one row for each image.
 """
 _KILLED = """
 One node was killed (SIGKILL of its raylet) when a quarter of the {number} images was done, the command
-(SIGKILL) when half was: {left} of {shards} shards were whole. The resumed run, on the node that was left,
-took {seconds:.1f} s ({rate} images/s with its start) and left {rows} rows, one for each image, with the bytes of
-the run here.
+(SIGKILL) when half was: {left} of {shards} shards were whole. The resumed run, on the node that was
+left, took {seconds:.1f} s ({rate} images/s with its start) and left {rows} rows, one for each image,
+with the bytes of the run here.
 """
 
 
