@@ -142,7 +142,7 @@ def _rows(work: Path, nodes: Nodes, model: Path, listed: Path) -> Iterator[str]:
     number = len(listed.read_text().splitlines())
     title = f"| {model.stem}, {number} |"
     yield f"{title} bare loop, one process | {_loop(model, listed):.0f} | | | |\n"
-    written = []
+    written = list[bytes]()
     for way, options in (("here, 2 processes", ["--threads", "2"]), ("Ray, 2 nodes", _on(nodes))):
         out = work / f"{model.stem}-{len(written)}.jsonl"
         run = _run(nodes, model, listed, out, *options)

@@ -94,6 +94,11 @@ class Nodes:
         ]
         self.nodes.append(self._started(options, cpus, 1))
 
+    def stop(self) -> None:
+        """End all nodes, the head last."""
+        for node in reversed(self.nodes):
+            node.stop()
+
     def _started(self, options: list[str], cpus: int, count: int) -> Node:
         """Start a node; Ray's time for a start is short for a busy machine, so it is tried again."""
         for _ in range(_TRIES):
@@ -160,7 +165,7 @@ def started(*cpus: int) -> Iterator[Nodes]:
         # The paths of sockets must be short.
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp")))
         nodes = Nodes(folder, _free_port(), _free_port(), [])
-        stack.callback(lambda: [node.stop() for node in reversed(nodes.nodes)])
+        stack.callback(nodes.stop)
         nodes.start(cpus[0], temporary)
         for number in cpus[1:]:
             nodes.add(number)

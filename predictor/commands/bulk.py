@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from predictor.bulk import inputs, on_ray, outputs, shards
+from predictor.bulk.crew import Rows
 from predictor.bulk.processes import Local
 from predictor.bulk.progress import Progress
 from predictor.bulk.rows import Row
@@ -97,7 +98,7 @@ def _predict(run: Run, given: Given, way: _Way, model: _Model) -> None:
 
 
 @contextmanager
-def _in_order(run: Run, given: Given, way: _Way) -> Iterator[on_ray.Rows]:
+def _in_order(run: Run, given: Given, way: _Way) -> Iterator[Rows]:
     taken = deque[Piece]()
 
     def names() -> Iterator[str]:
@@ -110,7 +111,7 @@ def _in_order(run: Run, given: Given, way: _Way) -> Iterator[on_ray.Rows]:
 
 
 @contextmanager
-def _on_cluster(run: Run, given: Given, model: _Model) -> Iterator[on_ray.Rows]:
+def _on_cluster(run: Run, given: Given, model: _Model) -> Iterator[Rows]:
     cluster = on_ray.Cluster(given["cluster"], given["threads"], given["gpus"])
     with on_ray.connected(cluster.address) as ray, model(given) as local:
         yield on_ray.predicted(ray, cluster, local, run.pieces(PIECE), _probe(run))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import pytest
@@ -66,10 +67,11 @@ class Actor:
 
 @dataclass
 class Ray:
-    """A cluster in this process; what was asked for last is ready first."""
+    """A cluster in this process, whose calls are ready in any order."""
 
     exceptions: Exceptions = field(default_factory=Exceptions)
     actors: list[Actor] = field(default_factory=list)
+    random: Random = field(default_factory=lambda: Random(1))
     mortal: int = 0  # so many of the first actors end before they have their model
 
     def make(self) -> tuple[Actor, Call]:
@@ -81,7 +83,8 @@ class Ray:
     def wait(self, calls: list[Call], num_returns: int) -> tuple[list[Call], list[Call]]:
         """One of the calls that are ready."""
         assert num_returns == 1
-        return calls[-1:], calls[:-1]
+        ready = self.random.randrange(len(calls))
+        return calls[ready : ready + 1], calls[:ready] + calls[ready + 1 :]
 
     def get(self, call: Call) -> Any:
         """The result of a call."""

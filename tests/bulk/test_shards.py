@@ -24,7 +24,7 @@ def rows(piece: Piece) -> list[Row]:
     ]
 
 
-def opened(path: Path, names: Any = NAMES, *, anew: bool = False, **options: object) -> Any:
+def opened(path: Path, names: Any = NAMES, *, anew: bool = False, **options: Any) -> Any:
     """Open a run with shards of five."""
     return shards.opened(path, shards.Form(outputs.of(path), 5), {**OPTIONS, **options}, names, anew=anew)
 
@@ -116,7 +116,7 @@ def test_other_options(tmp_path: Path) -> None:
 
     with (
         pytest.raises(InvalidRequest, match=r"another value of --threshold and --top-k\. .*rows\.csv\.parts"),
-        opened(path, **{"--top-k": 2, "--threshold": 0.5}),
+        opened(path, **other),
     ):
         pass
     with opened(path) as run:

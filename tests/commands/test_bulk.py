@@ -94,18 +94,8 @@ def test_no_progress(folder: Path, model: Path, tmp_path: Path) -> None:
     """A run that hangs ends with a sentence, and can go on."""
     held = folder / "030.png"
     data = held.read_bytes()
-    words = [
-        folder,
-        "--model",
-        model,
-        "--out",
-        tmp_path / "rows.csv",
-        "--no-progress",
-        "15",
-        "--threads",
-        "1",
-    ]
-    with stopped_at(held, words) as hung:
+    words = [folder / "listed.txt", "--model", model, "--out", tmp_path / "rows.csv"]
+    with stopped_at(held, [*words, "--threads", "1", "--no-progress", "15"]) as hung:
         said = hung.communicate(timeout=PATIENCE)[1]
     held.write_bytes(data)
 
