@@ -180,7 +180,7 @@ def _run(nodes: Nodes, model: Path, listed: Path, out: Path, *options: str) -> R
 def _started(nodes: Nodes, model: Path, listed: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     words = [str(listed), "--out", str(out), "--model", str(model), "--shard", str(SHARD), *options]
     command = [str(nodes.python), "-m", "predictor", "predict", *words]
-    return subprocess.Popen(command, cwd=ROOT, env=ray_nodes.variables(), stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, env=nodes.variables, stderr=subprocess.PIPE, text=True)
 
 
 def _whole(out: Path) -> int:

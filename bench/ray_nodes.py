@@ -1,6 +1,7 @@
 """Nodes of a Ray cluster on this machine, to be killed."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -9,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -60,12 +61,26 @@ class Nodes:
         port: of its head.
         client_port: for `ray://`.
         nodes: the head first.
+        token: which each process of the cluster must have.
     """
 
     folder: Path
     port: int
     client_port: int
-    nodes: list[Node]
+    nodes: list[Node] = field(default_factory=list)
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a process of the cluster needs in its environment."""
+        return {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": self.token,
+            "RAY_raylet_start_wait_time_s": "200",
+            "RAY_agent_register_timeout_ms": "200000",
+        }
 
     @property
     def address(self) -> str:
@@ -117,12 +132,16 @@ class Nodes:
             f"--num-cpus={cpus}",
             f"--object-store-memory={_MEMORY}",
             "--disable-usage-stats",
+            # Two nodes of one machine must not ask for the same ports.
+            "--min-worker-port=0",
+            "--max-worker-port=0",
+            "--dashboard-agent-listen-port=0",
             "--block",
         ]
         return subprocess.Popen(
             [str(self.folder / "bin" / "ray"), "start", *options, *common],
             cwd=ROOT,
-            env=variables(),
+            env=self.variables,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -136,23 +155,12 @@ class Nodes:
         )
         done = subprocess.run(
             [str(self.python), "-c", program, self.address],
-            env=variables(),
+            env=self.variables,
             capture_output=True,
             text=True,
             check=False,
         )
         return int(done.stdout.split()[-1]) if done.returncode == 0 and done.stdout.split() else 0
-
-
-def variables() -> dict[str, str]:
-    """What a process of the cluster needs in its environment."""
-    return {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "RAY_raylet_start_wait_time_s": "200",
-        "RAY_agent_register_timeout_ms": "200000",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
 
 
 @contextmanager
@@ -164,7 +172,7 @@ def started(*cpus: int) -> Iterator[Nodes]:
     with ExitStack() as stack:
         # The paths of sockets must be short.
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp")))
-        nodes = Nodes(folder, _free_port(), _free_port(), [])
+        nodes = Nodes(folder, _free_port(), _free_port())
         stack.callback(nodes.stop)
         nodes.start(cpus[0], temporary)
         for number in cpus[1:]:

@@ -8,12 +8,15 @@ lists or reads inputs, so none can wait for resources that the actors hold.
 import dataclasses
 import hashlib
 import logging
+import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from predictor import __version__
 from predictor.bulk.crew import Crew, Rows
@@ -24,6 +27,7 @@ from predictor.errors import InvalidModel, InvalidRequest, NotReady
 from predictor.evaluation.runner import parallel_map
 from predictor.model import device
 
+_SECONDS = 10.0  # to connect
 _THREADS = 4  # images at a time in a process: some are downloaded or read while another is predicted
 
 
@@ -107,22 +111,47 @@ def connected(address: str) -> Iterator[Any]:
         InvalidRequest: ray is missing.
         NotReady: the cluster cannot be reached or used.
     """
+    # What Ray's own threads say of each try is of no use to a person.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     ray = _library()
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError, AssertionError, ray.exceptions.RayError) as error:
-        if "ersion mismatch" in str(error):
-            raise NotReady("The cluster has another version of Ray or Python than this machine.") from error
-        raise NotReady(
-            "No Ray cluster can be reached at this address. An address host:port and `auto` are for the "
-            "nodes of a cluster; elsewhere use ray://host:10001."
-        ) from error
+        raise NotReady(_why(error)) from error
     try:
         yield ray
     except ConnectionError as error:
         raise NotReady("The connection to the Ray cluster was lost.") from error
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Connect to an address and hang up: Ray itself tries for minutes where nothing listens.
+
+    Raises:
+        OSError, ValueError: nothing listens.
+    """
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname and parts.port:
+        socket.create_connection((parts.hostname, parts.port), _SECONDS).close()
+
+
+def _why(error: BaseException) -> str:
+    """What a person can do about a cluster that does not let this process in."""
+    said = f"{error} {error.__cause__}".lower()
+    if "version mismatch" in said:
+        return "The cluster has another version of Ray or Python than this machine."
+    if "token" in said:
+        return (
+            "The Ray cluster asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or "
+            "RAY_AUTH_TOKEN_PATH, as on its nodes."
+        )
+    return (
+        "No Ray cluster can be reached at this address. An address host:port and `auto` are for the nodes of "
+        "a cluster; elsewhere use ray://host:10001."
+    )
 
 
 def _library() -> Any:

@@ -113,6 +113,7 @@ def test_other_options(tmp_path: Path) -> None:
     """A run goes on only with its options; the sentence says which are others."""
     path = tmp_path / "rows.csv"
     some(path, 4)
+    other: dict[str, Any] = {"--top-k": 2, "--threshold": 0.5}
 
     with (
         pytest.raises(InvalidRequest, match=r"another value of --threshold and --top-k\. .*rows\.csv\.parts"),

@@ -1,5 +1,6 @@
 """`predict --cluster` on two nodes of Ray gives the rows of this machine, whatever dies on the way."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -57,7 +58,7 @@ def started(nodes: Nodes, images: Path, out: Path, *options: object) -> subproce
     """Start `predict`."""
     words = [images, "--out", out, "--model", MODEL, "--shard", 25, *options]
     command = [str(nodes.python), "-m", "predictor", "predict", *map(str, words)]
-    return subprocess.Popen(command, cwd=ROOT, env=ray_nodes.variables(), stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, env=nodes.variables, stderr=subprocess.PIPE, text=True)
 
 
 def predict(nodes: Nodes, images: Path, out: Path, *options: object) -> tuple[int, str]:
@@ -104,6 +105,15 @@ def test_parquet(nodes: Nodes, folder: Path, here: bytes, tmp_path: Path) -> Non
     assert [(row["name"], row["confidence"]) for row in json.loads(rows)] == [
         (row["name"], row.get("confidence")) for row in expected
     ]
+
+
+def test_token(nodes: Nodes, folder: Path, tmp_path: Path) -> None:
+    """Where the cluster wants a token, a sentence says how to give it."""
+    other = dataclasses.replace(nodes, token="0" * 32)
+    code, said = predict(other, folder, tmp_path / "rows.csv", "--cluster", nodes.address)
+
+    assert code == 1
+    assert "Error: The Ray cluster asks for a token: set RAY_AUTH_MODE=token" in said
 
 
 def test_no_cluster(nodes: Nodes, folder: Path, tmp_path: Path) -> None:
