@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,12 +31,12 @@ class Node:
     process: subprocess.Popen[bytes]
 
     def kill(self) -> None:
-        """Kill the node's own server, as a failing machine would; its processes end with it."""
-        for child in _children(self.process.pid):
-            if b"raylet/raylet" in (Path("/proc") / str(child) / "cmdline").read_bytes():
-                os.kill(child, signal.SIGKILL)
-                return
-        raise RuntimeError("The node has no raylet.")
+        """Kill all processes of the node at once, as a failing machine would, its own server first."""
+        children = sorted(_children(self.process.pid), key=lambda one: b"raylet/raylet" not in _command(one))
+        for process in [*children, self.process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.process.wait()
 
     def stop(self) -> None:
         """End the node and what it started."""
@@ -48,8 +48,9 @@ class Node:
             self.process.kill()
             self.process.wait()
         for child in children:
-            if _is_of_ray(child):
-                os.kill(child, signal.SIGKILL)
+            if b"ray" in _command(child):
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
 
 
 @dataclass
@@ -195,8 +196,9 @@ def _children(process: int) -> list[int]:
     return [*own, *(found for child in own for found in _children(child))]
 
 
-def _is_of_ray(process: int) -> bool:
+def _command(process: int) -> bytes:
+    """The command line of a process; nothing if it is gone."""
     try:
-        return b"ray" in Path(f"/proc/{process}/cmdline").read_bytes()
+        return Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
-        return False
+        return b""

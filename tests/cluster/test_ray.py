@@ -147,6 +147,8 @@ def test_node_and_driver_killed(nodes: Nodes, folder: Path, tmp_path: Path) -> N
     wait(lambda: shards(out) >= before + 2)
     driver.kill()
     driver.communicate()
+    # The process that reads it can only be ended by Ray when the reading ends.
+    os.close(os.open(held, os.O_RDWR | os.O_NONBLOCK))
     held.unlink()
     held.write_bytes((folder / "0000.jpg").read_bytes())
 
