@@ -21,20 +21,10 @@ MAY_IMPORT = {
     "server": {"store", "model", "fetch", "sources"},
     "evaluation": {"checking", "discovery", "model", "image"},
     "optimising": {"evaluation", "checking", "discovery", "model", "image"},
-    "bulk": {"evaluation", "fetch", "model", "image"},
+    "bulk": {"cluster", "evaluation", "store", "fetch", "model", "image"},
     "commands": {
-        *(
-            "bulk",
-            "optimising",
-            "cluster",
-            "evaluation",
-            "sources",
-            "checking",
-            "importing",
-            "fetch",
-            "model",
-        ),
-        "image",
+        *("bulk", "optimising", "cluster", "evaluation", "sources", "checking", "importing", "fetch"),
+        *("model", "image"),
     },
     "inference": {"store", "discovery", "model", "image", "fetch"},
     "explaining": {"inference", "store", "model", "image"},
@@ -61,11 +51,13 @@ SOLE_USERS = {
     "onnxruntime": {"predictor.model.session", "predictor.optimising.quantisers"},
     "pynvml": {"predictor.model.device"},
     "flask_caching": {"predictor.inference.cache", "predictor.inference.cache_sqlite"},
-    "obstore": {"predictor.cluster.bucket", "predictor.cluster.objects"},
+    "obstore": {"predictor.cluster.bucket", "predictor.cluster.listing", "predictor.cluster.objects"},
     "fcntl": {"predictor.store.files"},
     "model_signing": {"predictor.sources.signature"},
     "multipart": {"predictor.web.forms"},
     "zipfile": {"predictor.archives"},
+    "pyarrow": {"predictor.bulk.parquet"},
+    "ray": {"predictor.bulk.on_ray"},
 }
 # The last is a plugin of Pillow that may be missing.
 PURE = {"numpy", "PIL", "predictor", "pillow_heif"}

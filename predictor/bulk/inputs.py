@@ -2,10 +2,12 @@
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from predictor.archives import is_hidden
+from predictor.archives import is_hidden, shown
+from predictor.bulk import lists
+from predictor.cluster import listing
 from predictor.config import Settings
 from predictor.errors import InvalidImage, InvalidRequest
 from predictor.evaluation.images import SUFFIXES
@@ -14,24 +16,57 @@ from predictor.fetch.client import Fetcher
 _SCHEMES = ("http://", "https://")
 
 
-def names(words: Sequence[str]) -> Iterator[str]:
+def names(words: Sequence[str], column: str | None = None) -> Iterator[str]:
     """The paths and URLs of all images, in the order of the words.
 
     Args:
-        words: paths of files, URLs, and folders, which stand for all images below them, in the order of
-            their paths. Folders are read as names are taken, so any number of images needs little memory.
+        words: paths of files, URLs, folders, which stand for all images below them in the order of their
+            paths, prefixes of buckets, which do so in the order of the store, and lists and tables. All of
+            them are read as names are taken, so any number of images needs little memory.
+        column: of tables, as `lists.named` has it.
 
     Raises:
-        InvalidRequest: there is no image in a folder.
+        InvalidRequest: there is no image in a folder, a prefix, a list or a table, or it cannot be read.
     """
-    for word in words:
-        if _is_folder(word) and next(_below(word), None) is None:
-            raise InvalidRequest(f"There are no images in the folder {Path(word).name}.")
-    return itertools.chain.from_iterable(_below(word) if _is_folder(word) else [word] for word in words)
+    found = [(word, _source(word, column)) for word in words]
+    for word, one in found:
+        if one is not None and next(one(), None) is None:
+            raise InvalidRequest(f"There are no images in {_called(word)}.")
+    return itertools.chain.from_iterable([word] if one is None else one() for word, one in found)
 
 
-def _is_folder(word: str) -> bool:
-    return not word.lower().startswith(_SCHEMES) and Path(word).is_dir()
+def is_url(name: str) -> bool:
+    """Whether a name is a URL, of the web or of a bucket; if not, it is a path."""
+    return name.lower().startswith((*_SCHEMES, *listing.SCHEMES))
+
+
+def _source(word: str, column: str | None) -> Callable[[], Iterator[str]] | None:
+    """What gives the names for which a word stands; None if it is a name itself."""
+    suffix = Path(word).suffix.lower()
+    if word.lower().startswith(listing.SCHEMES):
+        return None if suffix in SUFFIXES else lambda: filter(_is_image, listing.listed(word))
+    if is_url(word):
+        return None
+    if Path(word).is_dir():
+        return lambda: _below(word)
+    return (lambda: _named(word, column)) if suffix in lists.SUFFIXES else None
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES and not is_hidden(name.partition("://")[2])
+
+
+def _called(word: str) -> str:
+    if is_url(word):
+        return shown(word)
+    return f"the folder {Path(word).name}" if Path(word).is_dir() else Path(word).name
+
+
+def _named(word: str, column: str | None) -> Iterator[str]:
+    """The names of a list or table; a path that is not absolute begins where the list lies."""
+    folder = Path(word).parent
+    for name in lists.named(Path(word), column):
+        yield name if not name or is_url(name) else str(folder / name)
 
 
 def _below(folder: str) -> Iterator[str]:
@@ -57,24 +92,29 @@ class Reader:
 
     Args:
         settings: what may be downloaded, and how.
+        folder: where paths begin that are not absolute.
 
     Raises:
         ConfigError: a setting of downloads cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, folder: Path = Path()) -> None:
+        self._folder = folder
         self._fetcher = Fetcher.of(settings)
+        self._most = settings.max_image_bytes
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file or of what a URL leads to.
+        """The bytes of a file, of an object, or of what a URL leads to.
 
         Raises:
             InvalidImage: the file cannot be read.
-            FetchError, ImageError, InvalidRequest: the URL cannot be downloaded.
+            FetchError, ImageError, InvalidRequest: the URL cannot be downloaded, or the object not be read.
         """
+        if name.lower().startswith(listing.SCHEMES):
+            return listing.read(name, self._most)
         if name.lower().startswith(_SCHEMES):
             return self._fetcher.fetch(name)
         try:
-            return Path(name).read_bytes()
+            return (self._folder / name).read_bytes()
         except (OSError, ValueError) as error:
             raise InvalidImage("The file cannot be read.") from error

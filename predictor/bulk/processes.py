@@ -1,4 +1,4 @@
-"""Predict with all cores: processes of one session with one thread each."""
+"""Predict with all cores of this machine: processes of one session with one thread each."""
 
 import functools
 import itertools
@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from threading import Thread
 
 from predictor.bulk.inputs import Reader
@@ -28,19 +29,21 @@ _AHEAD = 4  # images of each process that wait for it or for those before them
 
 @dataclass(frozen=True)
 class Local:
-    """What a process needs to predict on this machine.
+    """What a process needs to predict, on this machine or another.
 
     Attributes:
         model: what it loads.
         settings: of downloads.
         top_k: most classes in a row.
         threshold: as in `Work`.
+        folder: where paths begin that are not absolute.
     """
 
     model: Checked
     settings: Settings
     top_k: int
     threshold: float | None
+    folder: Path = Path()
 
     def work(self) -> Work:
         """Load the model into this process.
@@ -49,7 +52,7 @@ class Local:
             InvalidModel: it cannot be loaded.
         """
         predict = partial(self.model.load().predictions, top_k=self.top_k)
-        return Work(Reader(self.settings).read, predict, self.threshold)
+        return Work(Reader(self.settings, self.folder).read, predict, self.threshold)
 
 
 def predicted(local: Local, names: Iterator[str], processes: int) -> Iterator[Row]:

@@ -128,8 +128,8 @@ def _of_csv(line: str) -> tuple[str, int, bool]:
     return name, int(rank or 0), bool(problem)
 
 
-def _json(row: Row) -> Iterator[str]:
-    """An object with the fields of the API's answer, or with its `error`."""
+def fields(row: Row) -> dict[str, Any]:
+    """A row as JSON: `name` with the fields of the API's answer, or with its `error`."""
     value: dict[str, Any] = {"name": row.name}
     if row.problem is None:
         best = row.predictions[0] if row.predictions else {"label": None, "confidence": None}
@@ -138,7 +138,11 @@ def _json(row: Row) -> Iterator[str]:
         value |= {} if row.abstained is None else {"abstained": row.abstained}
     else:
         value["error"] = {"code": row.problem.code, "detail": row.problem.detail}
-    yield json.dumps(value)
+    return value
+
+
+def _json(row: Row) -> Iterator[str]:
+    yield json.dumps(fields(row))
 
 
 def _of_json(line: str) -> tuple[str, int, bool]:

@@ -14,6 +14,7 @@ from predictor.bulk import inputs, processes
 from predictor.bulk.file import Done, RowFile, done
 from predictor.bulk.rows import FORMS, Form, Row, Work
 from predictor.client import Client
+from predictor.commands.bulk import Predicted, predict_to_file
 from predictor.commands.options import FILE, OUT, beside_model, of_service, reached, told
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.cores import cores
@@ -24,7 +25,6 @@ from predictor.image.decode import Limits
 _INCOMPLETE = 3  # the exit code where at least one image has no prediction
 _REQUESTS = 8  # of a service at a time
 
-Predicted = Callable[[Iterator[str]], Iterator[Row]]
 Target = tuple[str, Path | None]
 """The name of a form, and the file to write; None for the standard output."""
 
@@ -41,7 +41,23 @@ Target = tuple[str, Path | None]
 @click.option(
     "--threads",
     type=click.IntRange(1),
-    help=f"Images at a time; by default one on each core, or {_REQUESTS} with --url.",
+    help=f"Images at a time; by default one on each core, here or of the cluster, or {_REQUESTS} with --url.",
+)
+@click.option("--out", type=OUT, help="Write this file (.parquet, .csv or .jsonl) by way of shards.")
+@click.option("--cluster", help="Ray cluster that predicts: ray://host:10001, host:6379 or auto.")
+@click.option(
+    "--gpus",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="GPUs for each process on the cluster, such as 0.25.",
+)
+@click.option("--shard", type=click.IntRange(1), default=1000, help="Images in a shard of --out.")
+@click.option("--column", help="Column of tables that names the images; by default found by its heading.")
+@click.option(
+    "--no-progress",
+    type=click.FloatRange(1),
+    default=300.0,
+    help="End with --out if no image is predicted for so many seconds.",
 )
 @click.option("--csv", "csv_path", type=OUT, help="Write CSV to this file.")
 @click.option("--jsonl", "jsonl_path", type=OUT, help="Write lines of JSON to this file.")
@@ -55,27 +71,35 @@ Target = tuple[str, Path | None]
 def predict(images: tuple[str, ...], **given: Any) -> None:
     """Predict the classes of images.
 
-    IMAGES are files, folders, and http or https URLs. A folder stands for all images below it. This machine
-    downloads the URLs, as the settings PREDICTOR_FETCH_* say. Rows come in the order of the images, the files
-    of a folder sorted by their paths. With --resume, images that have a row in the file keep it; give the
-    options of the run that was stopped.
+    IMAGES are files, folders, http or https URLs, prefixes of buckets (s3://, gs://, az://), lists (.txt, a
+    name a line) and tables (.csv, .parquet). A folder stands for all images below it. This machine, or the
+    cluster, downloads the URLs, as the settings PREDICTOR_FETCH_* say. Rows come in the order of the images,
+    the files of a folder sorted by their paths. With --resume, images that have a row in the file keep it;
+    give the options of the run that was stopped.
 
     Exit codes: 0 each image has a prediction; 1 nothing can be predicted, and the error is printed; 2 wrong
     usage; 3 at least one image has no prediction, and its row has the error; 130 stopped by Ctrl-C.
     """
     target = _target(given)
     with told():
-        failed = _predict(images, target, given)
+        if given["out"]:
+            failed = predict_to_file(images, given, _predictor, _local)
+        else:
+            failed = _predict(images, target, given)
     sys.exit(_INCOMPLETE if failed else 0)
 
 
 def _target(given: Mapping[str, Any]) -> Target:
     paths = {"csv": given["csv_path"], "jsonl": given["jsonl_path"]}
     files = [(form, path) for form, path in paths.items() if path is not None]
-    if len(files) + (given["form"] is not None) > 1:
-        raise click.UsageError("Only one of --csv, --jsonl and --format can be given.")
-    if given["resume"] and not files:
-        raise click.UsageError("--resume needs the file of --csv or --jsonl.")
+    if len(files) + (given["form"] is not None) + (given["out"] is not None) > 1:
+        raise click.UsageError("Only one of --csv, --jsonl and --format can be given, and none with --out.")
+    if given["resume"] and not files and not given["out"]:
+        raise click.UsageError("--resume needs the file of --csv or --jsonl, or --out.")
+    if given["cluster"] and (given["url"] or not given["out"]):
+        raise click.UsageError("--cluster needs --out, and cannot be combined with --url.")
+    if given["gpus"] and not given["cluster"]:
+        raise click.UsageError("--gpus needs --cluster.")
     if given["url"] is not None and (given["model"] or given["labels"] or given["preprocessing"]):
         raise click.UsageError("--url cannot be combined with --model, --labels or --preprocessing.")
     form = given["form"] or ("text" if sys.stdout.isatty() else "csv")
@@ -86,7 +110,7 @@ def _predict(words: Sequence[str], target: Target, given: Mapping[str, Any]) -> 
     """Predict what has no row yet; how many rows have an error."""
     form, path = FORMS[target[0]], target[1]
     kept = done(path, form, given["top_k"]) if given["resume"] and path else Done()
-    names = kept.rest(inputs.names(words))
+    names = kept.rest(inputs.names(words, given["column"]))
     first = list(itertools.islice(names, 1))
     with ExitStack() as held:
         rows: Iterator[Row] = iter(())
@@ -94,25 +118,32 @@ def _predict(words: Sequence[str], target: Target, given: Mapping[str, Any]) -> 
             rows = held.enter_context(_predictor(given))(itertools.chain(first, names))
         if path is None:
             return _print(rows, form)
-        total = sum(1 for _ in inputs.names(words)) if sys.stderr.isatty() else None
+        total = sum(1 for _ in inputs.names(words, given["column"])) if sys.stderr.isatty() else None
         with RowFile(path, form, kept) as file:
             return _save(rows, file, kept, total)
 
 
 @contextmanager
-def _predictor(given: Mapping[str, Any]) -> Iterator[Predicted]:
-    settings, threshold = Settings.from_environment(), given["threshold"]
+def _local(given: Mapping[str, Any]) -> Iterator[processes.Local]:
+    """The model on this machine, tried as an upload would be, with the options."""
+    settings = Settings.from_environment()
     exact = given["exact"] or settings.jpeg == "exact"
-    beside = given["labels"], given["preprocessing"]
+    files = given["model"] or BUNDLED_MODEL, given["labels"], given["preprocessing"]
+    with checked(*files, limits=Limits.of(settings), exact=exact) as model:
+        yield processes.Local(model, settings, given["top_k"], given["threshold"], Path.cwd())
+
+
+@contextmanager
+def _predictor(given: Mapping[str, Any]) -> Iterator[Predicted]:
     if given["url"] is None:
-        limits = Limits.of(settings)
-        with checked(given["model"] or BUNDLED_MODEL, *beside, limits=limits, exact=exact) as model:
-            local = processes.Local(model, settings, given["top_k"], threshold)
+        with _local(given) as local:
             yield partial(processes.predicted, local, processes=given["threads"] or cores())
         return
+    settings = Settings.from_environment()
+    exact = given["exact"] or settings.jpeg == "exact"
     with reached(given["url"], given["token"]) as client:
         options = {"top_k": given["top_k"], "model": given["name"], "exact": exact or None}
-        work = Work(inputs.Reader(settings).read, partial(_asked, client, options), threshold)
+        work = Work(inputs.Reader(settings).read, partial(_asked, client, options), given["threshold"])
         yield partial(parallel_map, work, threads=given["threads"] or _REQUESTS)
 
 

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ _MODEL, _LABELS, _PREPROCESSING = "model.onnx", "labels", "preprocessing"
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A model that runs in this process, on the CPU.
+    """A model that runs in this process.
 
     Attributes:
         title: what it is called.
@@ -100,6 +100,7 @@ class Checked:
         labels: the text of the labels that came with it; None for those in the file.
         limits: of images.
         exact: as in `LocalModel`.
+        device: where it runs.
     """
 
     title: str
@@ -108,14 +109,21 @@ class Checked:
     labels: str | None
     limits: Limits
     exact: bool
+    device: Device = field(default_factory=lambda: Device("cpu"))
+
+    @property
+    def files(self) -> list[Path]:
+        """The graph and the files beside it that may hold its weights."""
+        return [self.path, *_beside(self.path)]
 
     def load(self) -> LocalModel:
-        """Load the model into this process, on the CPU.
+        """Load the model into this process.
 
         Raises:
             InvalidModel: it cannot be loaded.
+            NotReady: its GPU cannot be used.
         """
-        session = load(self.path, Device("cpu"))
+        session = load(self.path, self.device)
         spec = recalled(self.report, self.labels, session.graph)
         return LocalModel(self.title, spec, session, self.limits, self.exact)
 
@@ -167,8 +175,7 @@ def opened(
 
 def _copied(model: Path, labels: Path | None, preprocessing: Path | None, folder: Path) -> Request:
     """Copy a model and what belongs to it into a folder, for its check."""
-    # Exporters name the file of a model's weights after the model: m.onnx.data, model.onnx_data.
-    weights = [path for path in model.parent.iterdir() if path.name.startswith(model.name) and path != model]
+    weights = _beside(model)
     data = {path.name: f"data-{number}" for number, path in enumerate(weights)}
     given = {_MODEL: model, _LABELS: labels, _PREPROCESSING: preprocessing}
     copied = {name: path for name, path in given.items() if path is not None}
@@ -180,3 +187,8 @@ def _copied(model: Path, labels: Path | None, preprocessing: Path | None, folder
         preprocessing=_PREPROCESSING if preprocessing is not None else None,
         data=data,
     )
+
+
+def _beside(model: Path) -> list[Path]:
+    # Exporters name the file of a model's weights after the model: m.onnx.data, model.onnx_data.
+    return [path for path in model.parent.iterdir() if path.name.startswith(model.name) and path != model]

@@ -12,7 +12,7 @@ from PIL import Image
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from predictor.image.decode import Limits, decode, sniff
 from predictor.image.isobmff import check_frames
-from predictor.readers import HEIF_INSTALLED
+from predictor.image_formats import HEIF_INSTALLED
 from tests.image.containers import avif, box, stream_of
 
 Encode = Callable[..., bytes]

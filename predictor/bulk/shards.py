@@ -1,0 +1,216 @@
+"""A run in shards: what is left of it when it is killed, and one row for each input in the end.
+
+Beside the file that is to be written lies a folder, `rows.parquet.parts` for `rows.parquet`:
+
+    inputs              the name of each input, as JSON, a line each; written once
+    run.json            the options of the run and the number of inputs; from here on the run can go on
+    000007-2            the rows of the eighth shard, two of them with an error
+    lock                held by the process that writes
+
+A shard gets its name when it is whole and on the disk, so a name is its mark. The inputs are listed once, so
+each has its place whatever is added to their folder. In the end the shards are joined to the file, which gets
+its name when it is whole, and the folder is removed.
+"""
+
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from predictor.bulk.outputs import Output
+from predictor.bulk.rows import Row
+from predictor.errors import InvalidRequest
+from predictor.store.files import locked, remove, sync
+
+_INPUTS, _OPTIONS, _LOCK, _NEW = "inputs", "run.json", "lock", ".new"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Inputs that are predicted together: some of those of a shard, one after the other.
+
+    Attributes:
+        shard: the number of their shard.
+        start: the place of the first of them in the shard.
+        names: the inputs.
+    """
+
+    shard: int
+    start: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How rows are written: the form of the file, and the inputs of a shard."""
+
+    output: Output
+    size: int
+
+
+@dataclass
+class Run:
+    """A run whose inputs are known. Made by `opened`.
+
+    Attributes:
+        folder: where its shards are.
+        form: of the shards.
+        inputs: how many there are.
+        errors: for each shard that is whole, how many of its rows have an error.
+    """
+
+    folder: Path
+    form: Form
+    inputs: int
+    errors: dict[int, int]
+    _rows: dict[int, dict[int, list[Row]]] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """How many inputs have their rows in whole shards."""
+        return sum(map(self._length, self.errors))
+
+    def pieces(self, most: int) -> Iterator[Piece]:
+        """What is left to be predicted, in order; at most so many inputs together."""
+        with (self.folder / _INPUTS).open(encoding="ascii") as lines:
+            for shard in itertools.count():
+                part = list(itertools.islice(lines, self.form.size))
+                if not part:
+                    return
+                if shard in self.errors:
+                    continue
+                for start in range(0, len(part), most):
+                    names = tuple(map(json.loads, part[start : start + most]))
+                    yield Piece(shard, start, names)
+
+    def add(self, piece: Piece, rows: list[Row]) -> None:
+        """Take the rows of a piece; a shard of which all are there is written.
+
+        Raises:
+            OSError: the disk is full, or it cannot be written.
+        """
+        held = self._rows.setdefault(piece.shard, {})
+        held[piece.start] = rows
+        if sum(map(len, held.values())) < self._length(piece.shard):
+            return
+        whole = [row for start in sorted(held) for row in held[start]]
+        failed = sum(row.problem is not None for row in whole)
+        with _whole(self._path(piece.shard, failed)) as file:
+            self.form.output.write(file, whole)
+        self.errors[piece.shard] = failed
+        del self._rows[piece.shard]
+
+    def finish(self, path: Path) -> None:
+        """Join all shards to the file, and remove them.
+
+        Raises:
+            OSError: the disk is full, or it cannot be written; the shards stay.
+        """
+        with _whole(path) as file:
+            self.form.output.join(file, (self._path(*shard) for shard in sorted(self.errors.items())))
+        # What has no options is no run, so what a kill leaves from here on is not continued.
+        (self.folder / _OPTIONS).unlink()
+        remove(self.folder)
+
+    def _length(self, shard: int) -> int:
+        return min(self.form.size, self.inputs - shard * self.form.size)
+
+    def _path(self, shard: int, failed: int) -> Path:
+        return self.folder / f"{shard:06}-{failed}"
+
+
+def parts(path: Path) -> Path:
+    """The folder of the shards for a file."""
+    return path.with_name(f"{path.name}.parts")
+
+
+def is_begun(path: Path) -> bool:
+    """Whether a run for this file was stopped and can go on."""
+    return (parts(path) / _OPTIONS).exists()
+
+
+def has_rows(path: Path) -> bool:
+    """Whether a run for this file was stopped that has shards already."""
+    return is_begun(path) and bool(_marked(parts(path)))
+
+
+@contextmanager
+def opened(
+    path: Path, form: Form, options: Mapping[str, Any], names: Iterable[str], *, anew: bool
+) -> Iterator[Run]:
+    """Begin a run, or go on with the one that was stopped; no other process has it in the block.
+
+    Args:
+        path: the file that it is to write in the end.
+        form: how.
+        options: what must be the same to go on, by what it is called, as JSON.
+        names: all inputs; they are taken where a run begins.
+        anew: whether to begin in any case.
+
+    Raises:
+        InvalidRequest: it was begun with other options, or another process is at it.
+        OSError: the disk is full, or it cannot be written.
+    """
+    folder = parts(path)
+    folder.mkdir(exist_ok=True)
+    try:
+        with locked(folder / _LOCK, 0):
+            if anew or not is_begun(path):
+                _begin(folder, options, names)
+            yield Run(folder, form, _continued(path, options), _marked(folder))
+    except TimeoutError as error:
+        raise InvalidRequest(f"Another process writes {path.name}; wait for its end.") from error
+
+
+def _begin(folder: Path, options: Mapping[str, Any], names: Iterable[str]) -> None:
+    for left in folder.iterdir():
+        if left.name != _LOCK:
+            left.unlink()
+    number = 0
+    try:
+        with _whole(folder / _INPUTS) as file:
+            for name in names:
+                file.write(f"{json.dumps(name)}\n".encode())
+                number += 1
+    except BaseException:
+        remove(folder)
+        raise
+    with _whole(folder / _OPTIONS) as file:
+        file.write(json.dumps({**options, "inputs": number}).encode())
+
+
+def _continued(path: Path, options: Mapping[str, Any]) -> int:
+    """The number of inputs of a run that has these options."""
+    said = json.loads((parts(path) / _OPTIONS).read_bytes())
+    number = int(said.pop("inputs"))
+    other = sorted(name for name in said.keys() | options.keys() if said.get(name) != options.get(name))
+    if other:
+        raise InvalidRequest(
+            f"The run for {path.name} was begun with another value of {' and '.join(other)}. Give the "
+            f"options of that run, or remove the folder {parts(path).name} to begin again."
+        )
+    return number
+
+
+def _marked(folder: Path) -> dict[int, int]:
+    found = (path.name.split("-") for path in folder.glob("[0-9]*-*[0-9]"))
+    return {int(shard): int(failed) for shard, failed in found}
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that has its name when all of it is on the disk."""
+    fresh = path.with_name(f".{path.name}{_NEW}")
+    try:
+        with fresh.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    sync(path.parent)

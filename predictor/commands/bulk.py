@@ -1,0 +1,124 @@
+"""`predict --out`: a file of rows by way of shards, on this machine, by a service or on a Ray cluster."""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from predictor.bulk import inputs, on_ray, outputs, shards
+from predictor.bulk.crew import Rows
+from predictor.bulk.processes import Local
+from predictor.bulk.progress import Progress
+from predictor.bulk.rows import Row
+from predictor.bulk.shards import Piece, Run
+from predictor.config import BUNDLED_MODEL
+from predictor.errors import InvalidRequest
+
+PIECE = 32
+"""Images that a process of a cluster gets at a time."""
+
+Predicted = Callable[[Iterator[str]], Iterator[Row]]
+Given = Mapping[str, Any]
+_Way = Callable[[Given], AbstractContextManager[Predicted]]
+_Model = Callable[[Given], AbstractContextManager[Local]]
+
+
+def predict_to_file(words: Sequence[str], given: Given, way: _Way, model: _Model) -> int:
+    """Predict what has no row yet, and write the file; how many rows have an error.
+
+    Args:
+        words: as for `inputs.names`.
+        given: the options of `predict`, with `out`.
+        way: predicts here or by a service.
+        model: gives what a process of a cluster needs.
+
+    Raises:
+        PredictorError: nothing can be predicted.
+        OSError: a file cannot be written.
+    """
+    path: Path = given["out"]
+    form = shards.Form(outputs.of(path), given["shard"])
+    if shards.has_rows(path) and not given["resume"]:
+        raise InvalidRequest(
+            f"A run for {path.name} was stopped. Give --resume to go on with it, or remove the folder "
+            f"{shards.parts(path).name} to begin again."
+        )
+    if given["resume"] and path.exists() and not shards.is_begun(path):
+        click.echo(f"{path.name} is whole; nothing is left to do.", err=True)
+        return 0
+    names = _lazily(words, given["column"])
+    with shards.opened(path, form, _options(words, given), names, anew=not given["resume"]) as run:
+        _predict(run, given, way, model)
+        run.finish(path)
+        return sum(run.errors.values())
+
+
+def _lazily(words: Sequence[str], column: str | None) -> Iterator[str]:
+    """The names, which a run that goes on does not ask for."""
+    yield from inputs.names(words, column)
+
+
+def _options(words: Sequence[str], given: Given) -> dict[str, Any]:
+    """What decides over rows, so that a run goes on only with the same."""
+    found = {f"--{name.replace('_', '-')}": given[name] for name in ("top_k", "threshold", "exact", "column")}
+    found |= {"the images": list(words), "--shard": given["shard"]}
+    if any(not inputs.is_url(word) and not Path(word).is_absolute() for word in words):
+        found["the working folder"] = str(Path.cwd())
+    if given["url"] is not None:
+        return found | {"--url": given["url"], "--name": given["name"]}
+    files = [given["model"] or BUNDLED_MODEL, given["labels"], given["preprocessing"]]
+    return found | {"--model": [path and hashlib.sha256(path.read_bytes()).hexdigest() for path in files]}
+
+
+def _predict(run: Run, given: Given, way: _Way, model: _Model) -> None:
+    """Predict all that is left."""
+    stuck = f"No image was predicted for {given['no_progress']:g} s, so this run ends; --resume goes on. " + (
+        "The cluster may have no room for its processes, or a node of it hangs."
+        if given["cluster"]
+        else "A file, the model or the service hangs."
+    )
+    advice = " --resume goes on."
+    with Progress(run.inputs, run.done, given["no_progress"], stuck) as progress:
+        try:
+            if run.done < run.inputs:
+                here = _on_cluster(run, given, model) if given["cluster"] else _in_order(run, given, way)
+                with here as rows:
+                    for piece, found in rows:
+                        run.add(piece, found)
+                        progress.add(len(found))
+            advice = ""
+        finally:
+            failed = sum(run.errors.values())
+            said = f"Images: {run.done}, with an error: {failed}, {progress.rate:.1f} images/s.{advice}"
+            progress.say(said)
+
+
+@contextmanager
+def _in_order(run: Run, given: Given, way: _Way) -> Iterator[Rows]:
+    taken = deque[Piece]()
+
+    def names() -> Iterator[str]:
+        for piece in run.pieces(1):
+            taken.append(piece)
+            yield from piece.names
+
+    with way(given) as predicted:
+        yield ((taken.popleft(), [row]) for row in predicted(names()))
+
+
+@contextmanager
+def _on_cluster(run: Run, given: Given, model: _Model) -> Iterator[Rows]:
+    cluster = on_ray.Cluster(given["cluster"], given["threads"], given["gpus"])
+    with on_ray.connected(cluster.address) as ray, model(given) as local:
+        yield on_ray.predicted(ray, cluster, local, run.pieces(PIECE), _probe(run))
+
+
+def _probe(run: Run) -> str | None:
+    """A file of this machine that each node must see."""
+    first = next(run.pieces(PIECE)).names
+    paths = (Path.cwd() / name for name in first if not inputs.is_url(name))
+    return next((str(path) for path in paths if path.exists()), None)

@@ -1,0 +1,143 @@
+"""A run in shards that is stopped at any moment is continued to one row for each input."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from predictor.bulk import outputs, shards
+from predictor.bulk.rows import Row
+from predictor.bulk.shards import Piece
+from predictor.errors import InvalidImage, InvalidRequest
+
+NAMES = [f"{number}.jpg" for number in range(23)]
+OPTIONS = {"--top-k": 1}
+
+
+def rows(piece: Piece) -> list[Row]:
+    """A row for each image; the seventh of each ten is bad."""
+    return [
+        Row(name, [], InvalidImage("It is bad.")) if name.endswith("7.jpg") else Row(name, [])
+        for name in piece.names
+    ]
+
+
+def opened(path: Path, names: Any = NAMES, *, anew: bool = False, **options: Any) -> Any:
+    """Open a run with shards of five."""
+    return shards.opened(path, shards.Form(outputs.of(path), 5), {**OPTIONS, **options}, names, anew=anew)
+
+
+def names_in(path: Path) -> list[str]:
+    """The names in a file of JSON lines."""
+    return [json.loads(line)["name"] for line in path.read_text().splitlines()]
+
+
+def some(path: Path, most: int, *, backwards: bool = False) -> None:
+    """Do at most so many pieces of a run, and leave it as a kill would leave it."""
+    with opened(path) as run:
+        left = list(run.pieces(2))
+        for piece in (left[::-1] if backwards else left)[:most]:
+            run.add(piece, rows(piece))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_stopped_after_any_piece(backwards: bool, tmp_path: Path) -> None:
+    """Whatever was done, and in any order, each input has one row in the end, in the order of the inputs."""
+    for most in range(13):
+        path = tmp_path / f"{most}.jsonl"
+        some(path, most, backwards=backwards)
+        assert not path.exists()
+        some(path, 1, backwards=not backwards)
+        with opened(path, iter(())) as run:
+            before = run.done
+            assert sum(len(piece.names) for piece in run.pieces(3)) == len(NAMES) - before
+            for piece in run.pieces(3):
+                run.add(piece, rows(piece))
+            assert (run.done, sum(run.errors.values())) == (len(NAMES), 2)
+            run.finish(path)
+        assert names_in(path) == NAMES
+        assert [entry.name for entry in tmp_path.iterdir() if entry.name.endswith(".parts")] == []
+
+
+def test_half_of_a_file(tmp_path: Path) -> None:
+    """A shard that was not whole when the process was killed does not count."""
+    path = tmp_path / "rows.csv"
+    some(path, 3)
+    (shards.parts(path) / ".000001-0.new").write_text("half")
+
+    with opened(path) as run:
+        assert [piece.names[0] for piece in run.pieces(5)] == ["5.jpg", "10.jpg", "15.jpg", "20.jpg"]
+
+
+def test_list_that_was_not_whole(tmp_path: Path) -> None:
+    """A run that was killed while its inputs were listed begins again; one whose listing fails is gone."""
+    path = tmp_path / "rows.csv"
+
+    def broken() -> Iterator[str]:
+        yield "a.jpg"
+        raise InvalidRequest("It cannot be read.")
+
+    with pytest.raises(InvalidRequest), opened(path, broken()):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+    shards.parts(path).mkdir()
+    (shards.parts(path) / "inputs").write_text('"old.jpg"\n')
+    (shards.parts(path) / "000000-0").write_text("old.jpg\n")
+    with opened(path) as run:
+        assert next(piece.names for piece in run.pieces(100)) == tuple(NAMES[:5])
+        assert run.done == 0
+
+
+def test_inputs_are_listed_once(tmp_path: Path) -> None:
+    """What is added to the inputs after the start of the run is not in it."""
+    path = tmp_path / "rows.jsonl"
+    some(path, 4)
+
+    with opened(path, ["other.jpg"]) as run:
+        assert run.inputs == len(NAMES)
+        assert "other.jpg" not in [name for piece in run.pieces(4) for name in piece.names]
+
+
+def test_names_of_any_letters(tmp_path: Path) -> None:
+    """Names may hold ends of lines and bytes that are no text."""
+    odd = ["a\nb.jpg", "\udcff.jpg", "é.jpg", ""]
+
+    with opened(tmp_path / "rows.jsonl", odd) as run:
+        assert [name for piece in run.pieces(3) for name in piece.names] == odd
+
+
+def test_other_options(tmp_path: Path) -> None:
+    """A run goes on only with its options; the sentence says which are others."""
+    path = tmp_path / "rows.csv"
+    some(path, 4)
+    other: dict[str, Any] = {"--top-k": 2, "--threshold": 0.5}
+
+    with (
+        pytest.raises(InvalidRequest, match=r"another value of --threshold and --top-k\. .*rows\.csv\.parts"),
+        opened(path, **other),
+    ):
+        pass
+    with opened(path) as run:
+        assert run.done == 5
+
+
+def test_anew(tmp_path: Path) -> None:
+    """A run that is to begin anew keeps nothing of the one that was stopped."""
+    path = tmp_path / "rows.csv"
+    some(path, 4)
+    assert shards.has_rows(path)
+
+    with opened(path, ["other.jpg"], anew=True) as run:
+        assert (run.inputs, run.done) == (1, 0)
+    assert not shards.has_rows(path)
+
+
+def test_two_processes(tmp_path: Path) -> None:
+    """Only one process at a time writes a file."""
+    path = tmp_path / "rows.csv"
+
+    with opened(path), pytest.raises(InvalidRequest, match=r"Another process writes rows\.csv"), opened(path):
+        pass
