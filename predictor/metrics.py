@@ -8,7 +8,7 @@ number of files stays bounded, however often workers are replaced.
 import logging
 import os
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
@@ -57,7 +57,7 @@ class Metrics(ModelMetrics):
             ("model", "version", "outcome"), registry=registry,
         )  # fmt: skip
         self.phase_seconds = Histogram(
-            "predictor_phase_seconds", "Seconds of each phase of a prediction.", ("phase",),
+            "predictor_phase_seconds", "Seconds of each phase of a prediction, by model.", ("phase", "model"),
             registry=registry, buckets=_SECONDS,
         )  # fmt: skip
         self.disconnects = Counter(
@@ -119,9 +119,12 @@ class Metrics(ModelMetrics):
 class _AtThisMoment(Collector):
     """What is read when asked: a version that serves no longer is gone from it at once."""
 
-    def __init__(self, versions: Callable[[], Iterable[Version]], waiting: Callable[[], int]) -> None:
+    def __init__(
+        self, versions: Callable[[], Iterable[Version]], waiting: Callable[[], int], build: Mapping[str, str]
+    ) -> None:
         self._versions = versions
         self._waiting = waiting
+        self._build = InfoMetricFamily("predictor_build", "Versions of what serves.", value=dict(build))
 
     def collect(self) -> Iterable[Any]:
         live = GaugeMetricFamily(
@@ -133,7 +136,7 @@ class _AtThisMoment(Collector):
         queue = GaugeMetricFamily(
             "predictor_queue_images", "Images in the queue or being processed.", value=self._waiting()
         )
-        return [live, queue]
+        return [live, queue, self._build]
 
 
 class _AllWorkers(Collector):
@@ -152,6 +155,7 @@ def exporter(
     refresh: Callable[[], None],
     versions: Callable[[], Iterable[Version]] = tuple,
     waiting: Callable[[], int] = int,
+    build: Mapping[str, str] | None = None,
 ) -> PrometheusMetrics:
     """The owner of `/metrics`: over all workers if the server set a folder for their files.
 
@@ -159,8 +163,9 @@ def exporter(
         refresh: called before each export, for gauges that are read when asked.
         versions: the versions that serve.
         waiting: how many images were accepted and not yet answered, by all workers.
+        build: the version of each part of what serves.
     """
-    moment = _AtThisMoment(versions, waiting)
+    moment = _AtThisMoment(versions, waiting, build or {})
     if FOLDER_VARIABLE in os.environ and _claim_files():
         made = _exporting(GunicornInternalPrometheusMetrics, refresh, moment)
         return made.for_app_factory(export_defaults=False)

@@ -41,6 +41,7 @@ SOLE_USERS = {
     "flask_caching": {"predictor.inference.cache", "predictor.inference.cache_sqlite"},
     "fcntl": {"predictor.store.files"},
     "multipart": {"predictor.web.forms"},
+    "opentelemetry": {"predictor.web.tracing"},
     "zipfile": {"predictor.archives"},
 }
 # The last is a plugin of Pillow that may be missing.

@@ -113,7 +113,7 @@ def test_metrics() -> None:
     ]
 
     # What is read when asked is not counted by a metric of the registry.
-    assert table.keys() == names | {"predictor_model_live", "predictor_queue_images"}
+    assert table.keys() == names | {"predictor_build_info", "predictor_model_live", "predictor_queue_images"}
     assert unlabelled == []
 
 

@@ -142,4 +142,4 @@ def test_metadata(wheel: Path) -> None:
     assert len(licences) == 1
     always = [one for one in metadata.requires or [] if "extra ==" not in one]
     assert len(always) == sum(bool(line) and not line.startswith("#") for line in lines)
-    assert metadata.metadata.get_all("Provides-Extra") == ["heic"]
+    assert metadata.metadata.get_all("Provides-Extra") == ["heic", "tracing"]

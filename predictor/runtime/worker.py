@@ -11,8 +11,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
+from predictor import __version__
 from predictor.checking.report import Report, Request
 from predictor.checking.runner import try_on
 from predictor.config import BUNDLED_MODEL, Settings
@@ -33,7 +35,7 @@ from predictor.inference.loader import LoadedModel, Loader, chosen, loading_alon
 from predictor.inference.watchdog import Watchdog
 from predictor.metrics import Metrics, exporter
 from predictor.model.device import Device, memory
-from predictor.model.session import load
+from predictor.model.session import RUNTIME, load
 from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
@@ -44,6 +46,7 @@ from predictor.store.publish import Publisher
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
 from predictor.store.stamp import Stamp
 
+_BUILD = {"version": __version__, "python": python_version(), "runtime": RUNTIME}
 log = logging.getLogger(__name__)
 
 
@@ -70,7 +73,9 @@ class Worker:
         self.settings = settings
         _make_folders(settings)
         self.registry = Registry(settings.data, BUNDLED_MODEL)
-        self.exporter = exporter(self._refresh, self._live_versions, lambda: self.engine.admission.waiting)
+        self.exporter = exporter(
+            self._refresh, self._live_versions, lambda: self.engine.admission.waiting, _BUILD
+        )
         self.metrics = Metrics(self.exporter.registry)
         self.transactions = ModelTransactions(
             self.registry,
