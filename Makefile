@@ -8,7 +8,7 @@ INSTALL = [ -t 1 ] || quiet=--quiet; $(BIN)/python -m pip install $$quiet --requ
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 SOURCES := predictor tools bench tests wsgi.py gunicorn.conf.py
 
-.PHONY: help setup run test test-fast test-cluster check format bench ablate fuzz soak clean
+.PHONY: help setup run test test-fast test-cluster check format bench ablate fuzz soak image clean
 
 help: ## Show the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -50,6 +50,9 @@ fuzz: $(VENV)/.test-ready ## Fuzz the API, what reads pictures and texts, and th
 
 soak: $(VENV)/.test-ready ## Load the service for MINUTES=30 while workers are killed and models switched; check every promise
 	MINUTES=$(MINUTES) $(BIN)/python -m bench.soak
+
+image: ## Build the container with buildah, run it, and write its size into bench/results/image.md (as root, on Debian)
+	sh tools/image.sh
 
 format: $(VENV)/.dev-ready ## Put the code into the house format
 	$(BIN)/ruff format $(SOURCES)

@@ -22,6 +22,7 @@ from predictor.web import (
     prefix,
     quality,
     repository,
+    tracing,
 )
 from predictor.web.flask_app import ServiceFlask
 
@@ -33,6 +34,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["predictor"] = worker
     prefix.init_app(app, settings.prefix or "")
     middleware.init_app(app, worker.metrics)
+    tracing.init_app(app)
     access.check_hosts(app, settings.trusted_hosts)
     cors.init_app(app, settings.allowed_origins)
     flask_app.handle_errors(app)

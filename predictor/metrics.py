@@ -57,7 +57,7 @@ class Metrics(ModelMetrics):
             ("model", "version", "outcome"), registry=registry,
         )  # fmt: skip
         self.phase_seconds = Histogram(
-            "predictor_phase_seconds", "Seconds of each phase of a prediction.", ("phase",),
+            "predictor_phase_seconds", "Seconds of each phase of a prediction, by model.", ("phase", "model"),
             registry=registry, buckets=_SECONDS,
         )  # fmt: skip
         self.disconnects = Counter(

@@ -55,6 +55,7 @@ SOLE_USERS = {
     "fcntl": {"predictor.store.files"},
     "model_signing": {"predictor.sources.signature"},
     "multipart": {"predictor.web.forms"},
+    "opentelemetry": {"predictor.web.tracing"},
     "zipfile": {"predictor.archives"},
     "pyarrow": {"predictor.bulk.parquet"},
     "ray": {"predictor.bulk.on_ray"},

@@ -144,5 +144,5 @@ def test_metadata(wheel: Path) -> None:
     assert len(licences) == 1
     always = [one for one in metadata.requires or [] if "extra ==" not in one]
     assert len(always) == sum(bool(line) and not line.startswith("#") for line in lines)
-    extras = ["cluster", "heic", "parquet", "ray", "signing"]
+    extras = ["cluster", "heic", "parquet", "ray", "signing", "tracing"]
     assert metadata.metadata.get_all("Provides-Extra") == extras

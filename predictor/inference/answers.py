@@ -196,8 +196,8 @@ class Answers:
         return self._computed(asked, run, begun.job, begun.key)
 
     def _computed(self, asked: Question, run: Run, job: Job, key: str | None) -> Prediction:
-        asked.phases.add("queue", run.queued)
-        asked.phases.add("infer", run.ran)
+        asked.phases.add("queue", run.queued, job.since)
+        asked.phases.add("infer", run.ran, run.began)
         if key is not None:
             self._count("miss")
             self._cache.keep(key, run.value)
@@ -215,8 +215,8 @@ class Answers:
         image = decode_scaled(data, self._limits, shortest, mode=preprocessing.mode)
         decoded = time.perf_counter()
         tensor = to_tensor(image, preprocessing, exact=asked.options.exact)
-        asked.phases.add("decode", decoded - start)
-        asked.phases.add("preprocess", time.perf_counter() - decoded)
+        asked.phases.add("decode", decoded - start, start)
+        asked.phases.add("preprocess", time.perf_counter() - decoded, decoded)
         return tensor
 
 

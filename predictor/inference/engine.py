@@ -4,6 +4,7 @@ A prediction takes one reference to the live model and keeps it to the end, so a
 never mixes two in one answer.
 """
 
+import functools
 import logging
 import threading
 import time
@@ -63,7 +64,11 @@ class Engine:
         other: Callable[[str, int], LoadedModel],
     ) -> None:
         self._metrics = metrics
-        self._phase_seconds = {phase: metrics.phase_seconds.labels(phase) for phase in PHASES}
+        # `labels` checks its arguments and takes a lock, which costs more than the counting itself.
+        self._phase_seconds = functools.cache(metrics.phase_seconds.labels)
+        # A series that is made now opens its file now, which may be gone later.
+        for phase in PHASES:
+            self._phase_seconds(phase, DEFAULT)
         self._limits = Limits.of(settings)
         self._exact = settings.jpeg == "exact"
         self._caching = cache.enabled
@@ -118,14 +123,15 @@ class Engine:
             answers = self._answers.begin(asked, images)
             lookup = time.perf_counter() - start
             results = [self._attempt(one, answer) for one, answer in zip(asked, answers, strict=True)]
-        phases, spent = self._observed([one.phases for one in asked]), None
+        version, images_phases = model.version, tuple(one.phases for one in asked)
+        phases, spent = self._observed(version.name, images_phases), None
         outcome = _outcome(results, cached=self._caching and asked[0].cacheable)
         if outcome in {"miss", "uncached"}:
             spent = {phase: seconds / len(images) for phase, seconds in phases.seconds.items()}
             spent["lookup"] = lookup
-        version, seconds = model.version, time.perf_counter() - start
+        seconds = time.perf_counter() - start
         self._metrics.count_inference(version.name, version.version, outcome, seconds, spent)
-        return Outcome(model, tuple(results), phases)
+        return Outcome(model, tuple(results), phases, images_phases)
 
     def preview(self, data: bytes) -> bytes:
         """A small copy of an image, as a JPEG; as few are made at a time as images are computed.
@@ -136,13 +142,13 @@ class Engine:
         with self._previews:
             return thumbnail(data, self._limits)
 
-    def _observed(self, answered: Sequence[Phases]) -> Phases:
+    def _observed(self, name: str, answered: Sequence[Phases]) -> Phases:
         """Count the phases of every image, and add them up in the order of the work."""
         total = Phases()
         for phase in PHASES:
             for phases in answered:
                 if (seconds := phases.seconds.get(phase)) is not None:
-                    self._phase_seconds[phase].observe(seconds)
+                    self._phase_seconds(phase, name).observe(seconds)
                     total.add(phase, seconds)
         return total
 

@@ -38,11 +38,13 @@ class Run:
         value: what `finish` made of its scores.
         queued: seconds from its submission to its run, without the preparation.
         ran: seconds that its batch ran.
+        began: when its batch began, by the performance counter.
     """
 
     value: Any
     queued: float
     ran: float
+    began: float
 
 
 class Runner:
@@ -118,7 +120,7 @@ class Job:
             ran: seconds that it took.
         """
         try:
-            run = Run(self.finish(scores), start - self.since - self.prepared, ran)
+            run = Run(self.finish(scores), start - self.since - self.prepared, ran, start)
         except Exception as error:  # noqa: BLE001 (raised in the thread that waits for the image)
             self.fail(error)
         else:

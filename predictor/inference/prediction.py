@@ -111,13 +111,21 @@ class Prediction:
 
 @dataclass
 class Phases:
-    """Seconds spent on an image, by phase; for many images, the sum of theirs."""
+    """Seconds spent on an image, by phase; for many images, the sum of theirs.
+
+    Attributes:
+        seconds: of each phase.
+        starts: when each phase first began, by the performance counter; empty for many images.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
+    starts: dict[str, float] = field(default_factory=dict)
 
-    def add(self, phase: str, seconds: float) -> None:
-        """Count seconds to a phase."""
+    def add(self, phase: str, seconds: float, start: float | None = None) -> None:
+        """Count seconds to a phase, which began at a time of the performance counter."""
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+        if start is not None:
+            self.starts.setdefault(phase, start)
 
     @contextmanager
     def measure(self, phase: str) -> Iterator[None]:
@@ -126,7 +134,7 @@ class Phases:
         try:
             yield
         finally:
-            self.add(phase, time.perf_counter() - start)
+            self.add(phase, time.perf_counter() - start, start)
 
 
 @dataclass(frozen=True)
@@ -179,8 +187,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a request: the model that answered, and for each image its answer or error."""
+    """What came of a request.
+
+    Attributes:
+        model: what answered.
+        results: for each image its answer or error.
+        phases: the times of all images together.
+        images: the times of each image.
+    """
 
     model: LoadedModel
     results: tuple[Prediction | PredictorError, ...]
     phases: Phases
+    images: tuple[Phases, ...] = ()

@@ -3,14 +3,18 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from platform import python_version
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import InfoMetricFamily
 
+from predictor import __version__
 from predictor.config import Settings
 from predictor.errors import ConfigError
 from predictor.fetch.client import Fetcher
 from predictor.inference.cache import cache_folder
+from predictor.model.session import RUNTIME
 from predictor.store.commit import ModelTransactions
 from predictor.store.registry import ModelVersion
 
@@ -18,6 +22,12 @@ if TYPE_CHECKING:
     from predictor.cluster.membership import Membership
 
 log = logging.getLogger(__name__)
+
+
+def build_info() -> InfoMetricFamily:
+    """The versions of what serves, as a metric."""
+    versions = {"version": __version__, "python": python_version(), "runtime": RUNTIME}
+    return InfoMetricFamily("predictor_build", "Versions of what serves.", value=versions)
 
 
 def make_folders(settings: Settings) -> None:

@@ -36,7 +36,7 @@ from predictor.model.session import Stop, load
 from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.golden import Gate
 from predictor.runtime.optimisations import Optimisations, warn, warned
-from predictor.runtime.parts import fetcher, make_folders, membership
+from predictor.runtime.parts import build_info, fetcher, make_folders, membership
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
@@ -81,7 +81,7 @@ class Worker:
             self._refresh,
             self._live_versions,
             lambda: self.engine.admission.waiting,
-            lambda: self.cluster.families() if self.cluster else (),
+            lambda: (build_info(), *(self.cluster.families() if self.cluster else ())),
         )
         self.metrics = Metrics(self.exporter.registry)
         self.transactions = ModelTransactions(

@@ -59,7 +59,7 @@ def blueprint(worker: Worker) -> Blueprint:
         require_token(asked, settings.predict_tokens)
         sent = inputs.read(asked, settings)
         outcome = worker.engine.predict(sent.images, sent.options, middleware.deadline_of(asked, settings))
-        current_context().phases = outcome.phases.seconds
+        current_context().outcome = outcome
         return JsonResponse(_body(outcome, sent))
 
     return api

@@ -20,6 +20,7 @@ from predictor.errors import (
 )
 from predictor.evaluation.tables import Classes
 from predictor.explaining.explanation import Explanation, Wanted
+from predictor.inference.prediction import Outcome
 from predictor.model.label import Label
 from predictor.runtime.worker import Worker
 from predictor.web import explanation_schemas, inputs, middleware, schemas
@@ -68,7 +69,7 @@ def blueprint(worker: Worker) -> Blueprint:
         require_token(asked, worker.settings.predict_tokens)
         sent = inputs.read(asked, worker.settings, _FIELDS)
         found = _explained(worker, asked, sent)
-        current_context().phases = found.phases.seconds
+        current_context().outcome = Outcome(found.model, (), found.phases, (found.phases,))
         return _response(worker, asked, sent, found)
 
     return room

@@ -110,7 +110,7 @@ def blueprint(worker: Worker) -> Blueprint:
         outcome = worker.engine.predict(
             [image], options, middleware.deadline_of(asked, worker.settings), model
         )
-        current_context().phases = outcome.phases.seconds
+        current_context().outcome = outcome
         return JsonResponse(_classes(outcome.results[0], outcome.model, chosen))
 
     return room

@@ -168,7 +168,7 @@ def _infer(room: Blueprint, worker: Worker) -> None:
         sent = inference_inputs.read(asked, model, settings)
         options = Options(scores=True, fresh=asks_anew(asked))
         outcome = worker.engine.predict(sent.images, options, sent.deadline, model)
-        current_context().phases = outcome.phases.seconds
+        current_context().outcome = outcome
         return inference_outputs.answer(asked, sent, outcome)
 
     _both(room, "/infer", infer, "POST")

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -17,11 +18,14 @@ from predictor import logs
 from predictor.config import Settings
 from predictor.errors import ClientClosedRequest, CompressedRequest, InvalidRequest
 from predictor.inference.admission import Deadline
+from predictor.inference.prediction import Outcome
 from predictor.metrics import Metrics
 
 # Ids as proxies and tracers write them, such as Root=1-67891233-abcdef012345678912345678;Sampled=1.
 _ID = re.compile(r"[A-Za-z0-9._:;=+/@~-]{1,128}")
 # Codings that compress (RFC 9110 section 8.4.1); other names, such as aws-chunked or utf-8, change no bytes.
+# The trace id of W3C's `traceparent`, version 00 and whatever later versions append.
+_TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
@@ -33,16 +37,21 @@ class RequestContext:
     """The context of a request: what the hooks know of it, and what a view tells them.
 
     Attributes:
-        request_id: the caller's id, or a new one.
-        phases: seconds of each phase of a prediction.
+        request_id: the caller's id, or that of the caller's trace, or a new one.
+        outcome: what came of a prediction.
         start: when the request began, by the performance counter.
         disconnected: whether the client is known to have left before its request ended or was answered.
     """
 
     request_id: str
-    phases: dict[str, float] = field(default_factory=dict)
+    outcome: Outcome | None = None
     start: float = field(default_factory=time.perf_counter)
     disconnected: bool = False
+
+    @property
+    def phases(self) -> dict[str, float]:
+        """Seconds of each phase of a prediction."""
+        return self.outcome.phases.seconds if self.outcome else {}
 
 
 def init_app(app: Flask, metrics: Metrics) -> None:
@@ -50,12 +59,13 @@ def init_app(app: Flask, metrics: Metrics) -> None:
 
     @app.before_request
     def begin() -> None:
-        headers = current_request().headers
+        asked = current_request()
+        headers = asked.headers
         given = headers.get("X-Request-ID", "")
-        state = RequestContext(given if _ID.fullmatch(given) else os.urandom(16).hex())
+        state = RequestContext(given if _ID.fullmatch(given) else _new_id(asked.environ))
         g.request_context = state
         # The Open Inference Protocol has compression; its routes read such bodies themselves.
-        if (coding := headers.get("Content-Encoding")) and not request.path.startswith("/v2/"):
+        if (coding := headers.get("Content-Encoding")) and not asked.path.startswith("/v2/"):
             _check_coding(coding)
 
     @app.after_request
@@ -70,10 +80,17 @@ def init_app(app: Flask, metrics: Metrics) -> None:
         _count(metrics, asked, response.status_code, seconds)
         if state.disconnected:
             metrics.disconnects.inc()
-        level = logging.DEBUG if _is_routine(asked, response.status_code) else logging.INFO
+        level = logging.DEBUG if is_routine(asked, response.status_code) else logging.INFO
         if log.isEnabledFor(level):
             logs.write(log, "request", _fields(asked, response.status_code, seconds, state), level)
         return response
+
+
+def _new_id(environment: Mapping[str, Any]) -> str:
+    """The id of the trace that a request belongs to (W3C Trace Context), or a new one of the same form."""
+    given = environment.get("HTTP_TRACEPARENT")
+    found = _TRACE.fullmatch(given) if given else None
+    return found[1] if found else os.urandom(16).hex()
 
 
 def _check_coding(codings: str) -> None:
@@ -86,7 +103,7 @@ def is_probe(asked: Request) -> bool:
     return asked.path.removesuffix("/") in _PROBES
 
 
-def _is_routine(asked: Request, status: int) -> bool:
+def is_routine(asked: Request, status: int) -> bool:
     """Whether a request is a probe or a scrape with nothing to report; thousands come each day."""
     return status == HTTPStatus.OK and is_probe(asked)
 

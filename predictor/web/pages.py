@@ -185,7 +185,7 @@ def _predicted(worker: Worker) -> dict[str, Any]:
     if isinstance(image, ImageUrl):
         image = ImageUrl(_image_url())
     outcome = worker.engine.predict([image], sent.options, middleware.deadline_of(asked, worker.settings))
-    current_context().phases = outcome.phases.seconds
+    current_context().outcome = outcome
     first = outcome.results[0]
     if isinstance(first, PredictorError):
         raise first

@@ -1,5 +1,6 @@
 """Probes tell alive from ready, and metrics count."""
 
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def test_metrics(make_app: Callable[..., Flask], cat: Path) -> None:
     assert 'predictor_images_total{model="default",outcome="ok",version="1"} 2.0' in text
     assert 'predictor_images_total{model="default",outcome="unsupported_image",version="1"} 1.0' in text
     assert 'predictor_cache_requests_total{result="hit"} 1.0' in text
-    assert 'predictor_phase_seconds_count{phase="infer"} 1.0' in text
+    assert 'predictor_phase_seconds_count{model="default",phase="infer"} 1.0' in text
+    assert f'predictor_build_info{{python="{platform.python_version()}",runtime="ONNX Runtime ' in text
     assert "predictor_batch_size_count 1.0" in text
     assert "predictor_queue_images 0.0" in text
     assert 'predictor_model_live{digest="sha256:' in text

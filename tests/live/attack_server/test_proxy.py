@@ -62,6 +62,18 @@ def test_request_ids(proxy: Proxy, service: Service, given: str) -> None:
     assert f'"request_id":"{made}"' in service.log
 
 
+def test_trace_ids(proxy: Proxy, service: Service) -> None:
+    """A request of a trace has the trace's id; nginx makes one for what is no trace."""
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    given = [f"00-{trace}-b7ad6b7169203331-01", f"00-{'0' * 32}-b7ad6b7169203331-01", "nonsense"]
+    found = [call(proxy.port, "GET", "/models", traceparent=one)[1]["x-request-id"] for one in given]
+
+    assert found[0] == trace
+    assert trace not in found[1:]
+    assert all(re.fullmatch(r"[0-9a-f]{32}", one) for one in found)
+    assert f'"request_id":"{trace}"' in service.log
+
+
 @pytest.mark.promise("A7")
 def test_closed_from_outside(proxy: Proxy, service: Service) -> None:
     """Metrics and everything that changes models are refused to other machines, and reading is not."""

@@ -1,0 +1,77 @@
+"""Rules, alerts and the board are valid, and read metrics that the service has."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.programs import ROOT, program, run
+
+FOLDER = ROOT / "deploy" / "prometheus"
+RULES = [
+    rule for group in yaml.safe_load((FOLDER / "rules.yml").read_text())["groups"] for rule in group["rules"]
+]
+ALERTS = {rule["alert"] for rule in RULES if "alert" in rule}
+BOARD: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana" / "board.json").read_text())
+EXPRESSIONS = [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
+DOCUMENTS = "".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("what", [("config", "prometheus.yml"), ("rules", "rules.yml")])
+def test_files(what: tuple[str, str]) -> None:
+    """Prometheus reads its configuration and its rules."""
+    assert "SUCCESS" in run(program("promtool"), "check", what[0], what[1], folder=FOLDER)
+
+
+def test_rules() -> None:
+    """The cases of the rules hold."""
+    assert "SUCCESS" in run(program("promtool"), "test", "rules", "rules_test.yml", folder=FOLDER)
+
+
+def test_each_alert() -> None:
+    """Each alert has a case in which it comes and one in which it does not, and a line in the guide."""
+    cases = [
+        case
+        for test in yaml.safe_load((FOLDER / "rules_test.yml").read_text())["tests"]
+        for case in test["alert_rule_test"]
+    ]
+    rows = set(re.findall(r"^\| `(ImagePrediction\w+)` \|", DOCUMENTS, re.MULTILINE))
+
+    assert {case["alertname"] for case in cases if case["exp_alerts"]} == ALERTS
+    assert {case["alertname"] for case in cases if not case["exp_alerts"]} == ALERTS
+    assert rows == ALERTS
+
+
+def test_metrics() -> None:
+    """Rules and board name only metrics that stand in the guides."""
+    used = {
+        re.sub(r"_(bucket|sum|count)$", "", name)
+        for text in (*EXPRESSIONS, *(rule["expr"] for rule in RULES))
+        for name in re.findall(r"\b(?:http|predictor)_\w+", text)
+    }
+
+    assert len(used) > 10
+    assert [name for name in used if f"`{name}`" not in DOCUMENTS] == []
+
+
+def test_board() -> None:
+    """The panels have numbers of their own, lie beside each other, and take the chosen data source."""
+    panels = BOARD["panels"]
+    cells = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+
+    assert len({panel["id"] for panel in panels}) == len(panels) > 10
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) == 23
+    sources = {panel["datasource"]["uid"] for panel in panels}
+    assert sources == {"${datasource}"}
+    variables = {one["name"] for one in BOARD["templating"]["list"]}
+    assert {name for text in EXPRESSIONS for name in re.findall(r"\$(\w+)", text)} <= variables | {
+        "__rate_interval"
+    }

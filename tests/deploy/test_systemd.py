@@ -1,0 +1,30 @@
+"""The unit is one that systemd takes, and closes what the service does not need."""
+
+import re
+from pathlib import Path
+
+from tests.deploy.programs import ROOT, program, run
+
+FILE = ROOT / "deploy" / "image-prediction-api.service"
+# Of 100, by `systemd-analyze security`: what a service without any of these options has is 96.
+MOST_EXPOSED = 25
+
+
+def test_unit(tmp_path: Path) -> None:
+    """Systemd finds no fault with the unit; its program stands where a clone has it."""
+    program_path = "/opt/image-prediction-api/.venv/bin/gunicorn"
+    text = FILE.read_text()
+    assert text.count(program_path) == 1
+    unit = tmp_path / FILE.name
+    unit.write_text(text.replace(program_path, "/bin/true"))
+
+    said = run(program("systemd-analyze"), "verify", "--man=no", "--recursive-errors=no", unit)
+
+    assert FILE.stem not in said
+
+
+def test_exposure() -> None:
+    """By systemd's own measure the unit leaves little open."""
+    said = run(program("systemd-analyze"), "security", "--offline=yes", f"--threshold={MOST_EXPOSED}", FILE)
+
+    assert re.search(r"Overall exposure level", said)
