@@ -28,7 +28,7 @@ from predictor.inference.engine import Engine
 from predictor.inference.job import Array, Job, Runner
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl
-from predictor.model.scores import confidences
+from predictor.model.scores import calibrated
 
 RUNS = (256, 128)
 """Masks of an explanation, the more the better; fewer where the deadline is near."""
@@ -150,7 +150,7 @@ def _by_features(asked: AskedImage, features: Features, index: int | None) -> Ex
     model = asked.model
     row = _run(asked, Job(features.runner, asked.tensor, _same, asked.check))
     scores, places = features.split(row)
-    found = confidences(scores, model.spec.activation)
+    found = calibrated(scores, model.spec)
     chosen = int(found.argmax()) if index is None else index
     return asked.explained(chosen, found, features.class_map(places, chosen), 1)
 
@@ -158,7 +158,7 @@ def _by_features(asked: AskedImage, features: Features, index: int | None) -> Ex
 def _by_masks(asked: AskedImage, count: int, index: int | None) -> Explanation:
     model = asked.model
     job = Job(model.runner, asked.tensor, _same, asked.check)
-    found = confidences(_run(asked, job), model.spec.activation)
+    found = calibrated(_run(asked, job), model.spec)
     chosen = int(found.argmax()) if index is None else index
     # Of the bytes, so that an image is explained the same way each time.
     seed = int.from_bytes(hashlib.sha256(asked.data).digest()[:8], "big")
@@ -183,7 +183,7 @@ def _masked(asked: AskedImage, masker: masks.Masker, shown: Array, index: int) -
     )
 
     def confidence(scores: Array) -> float:
-        return float(confidences(scores, model.spec.activation)[index])
+        return float(calibrated(scores, model.spec)[index])
 
     values = list[float]()
     step = max(_AT_ONCE, 2 * runner.max_batch)

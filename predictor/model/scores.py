@@ -54,10 +54,17 @@ def answered(scores: npt.NDArray[Any], spec: ModelSpec, top_k: int) -> Ranked | 
     """
     if spec.calibration is None:
         return rank(scores, spec.activation, top_k)
-    raw = confidences(scores, spec.activation)
-    found = activated(spec.calibration.scaled(logits(scores, spec)), independent=spec.independent)
+    raw, found = confidences(scores, spec.activation), calibrated(scores, spec)
     best = _largest(found, top_k)
     return list(zip(best.tolist(), found[best].tolist(), raw[best].tolist(), strict=True))
+
+
+def calibrated(scores: npt.NDArray[Any], spec: ModelSpec) -> npt.NDArray[np.float64]:
+    """The confidence of each class of one image as a version answers, shape [classes]; raises as `rank`."""
+    raw = confidences(scores, spec.activation)
+    if spec.calibration is None:
+        return raw
+    return activated(spec.calibration.scaled(logits(scores, spec)), independent=spec.independent)
 
 
 def parted(found: Ranked | Calibrated) -> tuple[Ranked, tuple[float, ...]]:

@@ -108,6 +108,22 @@ def test_independent_classes(client: FlaskClient) -> None:
     assert found["multi_label"] is True
 
 
+def test_explained_as_answered(client: FlaskClient) -> None:
+    """An explanation of a calibrated version has the confidence that its answer has."""
+    client.post("/models/colours/calibration", json={"temperature": 7})
+    answer = predict(client)
+
+    sent = {
+        "data": picture((140, 128, 120)),
+        "content_type": "image/png",
+        "query_string": {"model": "colours"},
+    }
+    explained = client.post("/explain", **sent).get_json()
+
+    assert answer["confidence"] < answer["raw_confidence"]
+    assert explained["confidence"] == pytest.approx(answer["confidence"])
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [

@@ -1,0 +1,109 @@
+"""A person with a model of their own goes through the whole service, at a desk and on a telephone."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import FilePayload, Page, expect
+
+from tests.live.page.conftest import watch
+from tests.live.service import Service
+from tests.web.colours import archive, colours, noisy, picture
+
+pytestmark = [pytest.mark.live, pytest.mark.browser]
+EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# The classes of the second look at the wrong channels.
+GOOD, BAD = colours(40.0), colours(40.0, order=(1, 2, 0))
+
+
+@pytest.fixture(params=[1440, 390])
+def walker(
+    browser_page: Page, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[Page, Service]]:
+    """The page of a new service in a window of this width; a complaint of the browser fails the test."""
+    complaints = watch(browser_page)
+    browser_page.emulate_media(reduced_motion="reduce")
+    browser_page.set_viewport_size({"width": request.param, "height": 900})
+    with Service(tmp_path / "data") as service:
+        yield browser_page, service
+    assert complaints == []
+
+
+def zipped(files: Mapping[str, bytes]) -> FilePayload:
+    """Files as an archive to choose."""
+    return {"name": "set.zip", "mimeType": "application/zip", "buffer": archive(files)[0].getvalue()}
+
+
+def upload(page: Page, model: bytes, name: str = "colours") -> None:
+    """Choose a model and send it."""
+    sent: FilePayload = {"name": "m.onnx", "mimeType": "application/octet-stream", "buffer": model}
+    page.set_input_files("#model-file", sent)
+    page.fill("#name", name)
+    page.click("#upload button[type=submit]")
+
+
+def test_walk(walker: tuple[Page, Service]) -> None:
+    """Upload, try, explain, evaluate, calibrate, refuse a worse version, compare, roll back."""
+    page, service = walker
+    page.goto(f"{service.url}/upload")
+    upload(page, GOOD)
+    expect(page.locator("#outcome-title")).to_have_text("Live: colours version 1")
+    _tried(page)
+    _evaluated(page)
+    _guarded(page, service)
+    _compared_and_rolled_back(page, service)
+
+
+def _tried(page: Page) -> None:
+    page.get_by_role("link", name="Try it on an image").click()
+    expect(page.locator("#chip")).to_have_text("colours v1")
+    red = {"name": "red.png", "mimeType": "image/png", "buffer": picture((220, 20, 20))}
+    page.set_input_files("#image", red)  # type: ignore[arg-type]
+    expect(page.locator("#answers .verdict .label")).to_have_text("red")
+    page.get_by_role("button", name=re.compile("^Why")).first.click()
+    expect(page.locator(".whys img").first).to_be_visible()
+    assert page.evaluate(EXCESS) == 0
+
+
+def _evaluated(page: Page) -> None:
+    page.get_by_role("link", name="Evaluate").click()
+    page.select_option("#model", "colours")
+    page.set_input_files("#archive", zipped(noisy(40)))
+    page.get_by_role("button", name="Evaluate", exact=True).click()
+    wrong = page.locator("#bad-images tbody tr", has_text="wrong").first
+    expect(wrong.locator("img")).to_be_visible()
+    assert page.evaluate(EXCESS) == 0
+    page.get_by_role("button", name="Use this calibration").click()
+    expect(page.locator("#outcome")).to_contain_text("Live: version 2")
+
+
+def _guarded(page: Page, service: Service) -> None:
+    pure = {
+        f"{name}/1.png": picture(colour) for name, colour in (("red", (220, 20, 20)), ("blue", (20, 20, 220)))
+    }
+    page.set_input_files("#golden-archive", zipped(pure))
+    page.select_option("#golden-model", "colours")
+    page.get_by_role("button", name="Keep these").click()
+    expect(page.locator("#outcome")).to_contain_text("2 are kept for colours")
+
+    page.goto(f"{service.url}/upload")
+    upload(page, BAD)
+    expect(page.locator("#outcome .problem")).to_contain_text("golden")
+    assert service.get("/models/colours").json()["live"] == 2
+
+
+def _compared_and_rolled_back(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/evaluate")
+    page.set_input_files("#compare-archive", zipped(noisy(20, seed=1)))
+    page.select_option("#compare-model", "colours")
+    page.fill("#other-version", "1")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("#outcome")).to_contain_text("McNemar")
+    assert page.evaluate(EXCESS) == 0
+
+    page.goto(f"{service.url}/upload")
+    page.get_by_role("button", name="Roll back to version 1").click()
+    page.locator("dialog").get_by_role("button", name="Roll back").click()
+    expect(page.locator("#note")).to_contain_text("is live")
+    assert service.get("/models/colours").json()["live"] == 1
