@@ -29,10 +29,6 @@ _REST_SECONDS = 0.5
 _NOTICED_SECONDS = 0.25
 # So much of an answer waits in the kernel unsent, so that a client that reads slowly is seen to read.
 _UNSENT_BYTES = 64 << 10
-_PEEK_BYTES = 8 << 10
-# What is read at once of what nobody wants any more; who has sent more is cut off.
-_DISCARD_BYTES = 64 << 10
-_DISCARDS = 16
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -88,6 +84,7 @@ class ClientSocket(socket.socket):
         self._given_up = False
         self._patience = inf
         self._waits_since: float | None = None
+        self._header = b""
         self.allow(BYTES_PER_SECOND)
 
     def allow(self, rate: float) -> None:
@@ -145,11 +142,19 @@ class ClientSocket(socket.socket):
                 self._wait(select.POLLOUT)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
-        """Send all, as long as the client reads fast enough.
+        """Send all, as long as the client reads fast enough; the header of an answer only with what follows.
+
+        A proxy can ask another worker only as long as it has nothing of an answer, so a worker that is killed
+        must not have sent the header alone.
 
         Raises:
             ClientTooSlow: it does not.
         """
+        if _is_header(data):
+            self._header = data
+            return
+        if self._header:
+            data, self._header = self._header + data, b""
         try:
             sent = _send(self, data, flags)
         except BlockingIOError:
@@ -160,6 +165,16 @@ class ClientSocket(socket.socket):
                 sent = self.send(left, flags)
                 self._refill(sent)
                 left = left[sent:]
+
+    def flush(self) -> None:
+        """Send the header of an answer that has no body."""
+        if self._header:
+            self.sendall(b"")
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a part of a file, after the header; else as `socket.sendfile`."""
+        self.flush()
+        return super().sendfile(file, offset, count)
 
     def give_up(self) -> None:
         """End the connection; a thread that waits for its client ends its wait. For any thread."""
@@ -192,44 +207,6 @@ class ClientSocket(socket.socket):
 _recv, _send = socket.socket.recv, socket.socket.send
 
 
-def header_is_here(client: socket.socket) -> bool:
-    """Whether a thread can read a request's header without waiting, or see at once that it is none."""
-    try:
-        head = client.recv(_PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return (
-        len(head) in {0, _PEEK_BYTES}
-        or b"\r\n\r\n" in head
-        # No header has these, so the parser refuses it before its end.
-        or head.count(b"\n") != head.count(b"\r\n")
-    )
-
-
-def is_over(leaving: socket.socket) -> bool:
-    """Read what a client still sends after its last answer; whether it has closed, or sends too much."""
-    try:
-        for _ in range(_DISCARDS):
-            if not leaving.recv(_DISCARD_BYTES, socket.MSG_DONTWAIT):
-                break
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def is_silent(client: socket.socket) -> bool:
-    """Whether a client has neither closed its connection nor sent anything that was not read."""
-    try:
-        client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return True
-    return False
-
-
-def has_read_ahead(conn: Any) -> bool:
-    """Whether bytes of a connection's next request came with those of the last one."""
-    return conn.parser is not None and bool(conn.parser.unreader.buf.getvalue())
+def _is_header(data: Any) -> bool:
+    """Whether this is the header of an answer, and no interim one (100), for which the client waits."""
+    return bool(data[:7] == b"HTTP/1." and data[9:10] != b"1" and data[-4:] == b"\r\n\r\n")

@@ -17,17 +17,9 @@ from functools import cached_property, partial
 from math import inf
 from typing import Any
 
-from predictor.server.clients import (
-    WAIT_SECONDS,
-    ClientSocket,
-    ClientTooSlow,
-    Waits,
-    has_read_ahead,
-    header_is_here,
-    is_over,
-    is_silent,
-)
+from predictor.server.clients import WAIT_SECONDS, ClientSocket, ClientTooSlow, Waits
 from predictor.server.lifetime import PatientWorker
+from predictor.server.peek import has_read_ahead, header_is_here, is_over, is_silent
 
 # How long a connection stays open for a client that has its last answer and sends more, or does not close.
 _LEAVE_SECONDS = 2.0

@@ -19,8 +19,9 @@ from pydantic_core import to_json
 
 from predictor.errors import Internal, InvalidRequest
 from predictor.problem import SAFE_HEADERS, document
-from predictor.server.clients import BYTES_PER_SECOND, ClientTooSlow, has_read_ahead
+from predictor.server.clients import BYTES_PER_SECOND, ClientTooSlow
 from predictor.server.lobby import LobbyWorker
+from predictor.server.peek import has_read_ahead
 from predictor.shared import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.
@@ -51,7 +52,9 @@ class BalancedThreadWorker(LobbyWorker):
         conn.sock.allow(BYTES_PER_SECOND)
         if self._lets_go():
             req.force_close()
-        return super().handle_request(req, conn)
+        goes_on = super().handle_request(req, conn)
+        conn.sock.flush()
+        return goes_on
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
         """Refuse what could not be read as a request."""

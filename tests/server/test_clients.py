@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
+from pathlib import Path
 
 import pytest
 
@@ -16,33 +17,11 @@ from predictor.server.clients import (
     ClientSocket,
     ClientTooSlow,
     Waits,
-    header_is_here,
-    is_over,
 )
 from tests.patience import PATIENCE
+from tests.server.connections import Pair, connected
 
 MUCH = bytes(10 << 20)
-
-
-Pair = tuple[ClientSocket, socket.socket]
-"""Our end of a connection over loopback, and the client's."""
-
-
-@contextmanager
-def connected(seconds: float = WAIT_SECONDS) -> Iterator[Pair]:
-    """A connection on which may be waited for so long."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        theirs = socket.create_connection(listener.getsockname(), timeout=PATIENCE)
-        accepted, _ = listener.accept()
-        with theirs, ClientSocket(accepted, seconds) as ours:
-            yield ours, theirs
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    """A connection."""
-    with connected() as made:
-        yield made
 
 
 def in_thread(call: Callable[[], None]) -> threading.Thread:
@@ -229,44 +208,46 @@ def test_order_of_the_slowest() -> None:
         assert waits.slowest() is None
 
 
-@pytest.mark.parametrize(
-    ("sent", "here"),
-    [
-        (b"", False),
-        (b"GET / HTTP/1.1\r\nHost: a\r\n", False),
-        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", True),
-        (b"GET / HTTP/1.0\r\n\r\n", True),
-        (b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", True),
-        (b"GET / HTTP/1.1\nHost: a\n", True),
-        (b"a" * 9000, True),
-    ],
-)
-def test_header(pair: Pair, sent: bytes, here: bool) -> None:
-    """A header is there with its empty line, or once it is no header any more; it stays to be read."""
+HEADER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+
+
+def test_header_and_body_are_one(pair: Pair) -> None:
+    """A header leaves with its body: a proxy that has only the header could ask no other worker."""
     ours, theirs = pair
-    theirs.sendall(sent)
-    # Over loopback it is there when it was sent.
-    assert header_is_here(ours) is here
-    assert not sent or ours.recv(len(sent)) == sent
+    ours.sendall(HEADER)
+    theirs.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)
+    theirs.setblocking(True)
+
+    ours.sendall(b"body")
+    assert theirs.recv(1000) == HEADER + b"body"
+    ours.sendall(b"more")
+    assert theirs.recv(1000) == b"more"
 
 
-def test_header_of_a_client_that_left(pair: Pair) -> None:
-    """There is nothing to wait for."""
+def test_header_without_body(pair: Pair) -> None:
+    """A header that nothing follows is sent when its request is over, and an interim one at once."""
     ours, theirs = pair
-    assert not header_is_here(ours)
-    theirs.close()
+    ours.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert theirs.recv(1000).endswith(b"Continue\r\n\r\n")
 
-    ours.recv(1)
-    assert header_is_here(ours)
+    ours.sendall(HEADER)
+    ours.flush()
+    assert theirs.recv(1000) == HEADER
+    ours.flush()
+    ours.close()
+    assert theirs.recv(1000) == b""
 
 
-def test_is_over(pair: Pair) -> None:
-    """A connection is over when the client has closed it, and what it sent before is read away."""
+def test_header_and_file(pair: Pair, tmp_path: Path) -> None:
+    """A file follows its header."""
+    (tmp_path / "file").write_bytes(b"0123456789")
     ours, theirs = pair
-    assert not is_over(ours)
-    theirs.sendall(bytes(100_000))
-    theirs.close()
-    while not is_over(ours):
-        pass
+    ours.sendall(HEADER)
+    with (tmp_path / "file").open("rb") as file:
+        assert ours.sendfile(file, offset=2, count=4) == 4
+    ours.close()
 
-    assert ours.recv(1) == b""
+    theirs.settimeout(PATIENCE)
+    assert theirs.makefile("rb").read() == HEADER + b"2345"
