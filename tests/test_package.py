@@ -67,6 +67,7 @@ def test_commands(installed: Path, empty: Path, cat: Path) -> None:
         r"^  (\w+)  ", run(empty, command, "--help").partition("Commands:")[2], re.MULTILINE
     ) == [
         "activate",
+        "compare",
         "completion",
         "delete",
         "evaluate",
@@ -76,6 +77,7 @@ def test_commands(installed: Path, empty: Path, cat: Path) -> None:
         "pull",
         "rollback",
         "serve",
+        "store",
         "tune",
         "upload",
     ]

@@ -4,6 +4,7 @@ import re
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,9 +53,12 @@ def tried(seed: int, folder: Path) -> Tried:
 
 def children() -> set[str]:
     """The process ids of this process's children, whichever of its threads started them."""
-    return {
-        pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
-    }
+    found = set[str]()
+    for task in Path("/proc/self/task").iterdir():
+        # A thread that ends meanwhile hands its children to another one.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.update((task / "children").read_text().split())
+    return found
 
 
 def descriptors() -> int:
