@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.contestant import Contestant
 from bench.networks import resnet50, small_vit
+from bench.optimised import int8
 from bench.photograph import photograph
 from bench.request import IMAGE, V2, V2_JSON
 from bench.run import PICTURE
@@ -78,6 +79,11 @@ _COURSES: dict[str, Callable[[Path], Course]] = {
     "resnet50": _network("ResNet-50 with random weights, an image of 0.03 MB", resnet50, (8, 32, 1)),
     "small_vit": _network(
         "A small vision transformer with random weights, an image of 0.03 MB", small_vit, (8, 1)
+    ),
+    "int8": _network(
+        "The bundled network in its int8 form (POST /models/<name>/optimise), an image of 0.03 MB",
+        int8,
+        (8, 32, 1),
     ),
     "nginx": lambda _: Course(
         "nginx", "Through nginx: the bundled network, an image of 0.03 MB", connections=(8, 32), nginx=True
