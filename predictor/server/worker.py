@@ -26,6 +26,8 @@ from predictor.shared import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.
 _LINGER_MILLISECONDS = 20
+# How long a worker with more connections than another one leaves a new one to it.
+_YIELD_SECONDS = 0.001
 # How long a connection that was let go may need until the workers' numbers show where it is now.
 _MOVE_SECONDS = 0.1
 
@@ -39,6 +41,12 @@ class BalancedThreadWorker(LobbyWorker):
         """Wait for connections and requests, and tell the other workers how many there are here."""
         self._publish()
         super().wait_for_and_dispatch_events(timeout)
+
+    def accept(self, listener: Any) -> None:
+        """Accept a connection, after a moment in which a worker that has fewer may take it."""
+        if self.nr_conns > self._fewest():
+            time.sleep(_YIELD_SECONDS)
+        super().accept(listener)
 
     def answer(self, conn: Any) -> Any:
         """Answer a connection's requests, one after the other, as long as they follow closely."""

@@ -39,6 +39,21 @@ def test_fewest() -> None:
     assert second._fewest() == 2
 
 
+@pytest.mark.parametrize(("own", "left"), [(3, True), (2, False), (1, False)])
+def test_leaves_new_ones(own: int, left: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that has more connections than another one waits a moment, in which that one may accept."""
+    pauses = list[float]()
+    monkeypatch.setattr("predictor.server.worker.time.sleep", pauses.append)
+    first, _ = worker(0, own), worker(1, 2)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        first.accept(listener)
+
+    assert bool(pauses) is left
+    assert first.nr_conns == own
+
+
 def test_alone() -> None:
     """A worker that is alone has the fewest itself, and never waits for others."""
     assert worker(0, 5)._fewest() == 5
