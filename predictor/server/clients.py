@@ -150,7 +150,7 @@ class ClientSocket(socket.socket):
         Raises:
             ClientTooSlow: it does not.
         """
-        if _is_header(data):
+        if not self._header and _is_header(data):
             self._header = data
             return
         if self._header:
