@@ -12,10 +12,11 @@ from predictor import __version__
 from predictor.cluster.bucket import Bucket, Entry
 from predictor.cluster.standing import Standing
 from predictor.errors import StorageFull
-from predictor.store.files import atomic_write
+from predictor.store.files import atomic_write, locked
 
 _PREFIX = "machines/"
 _NAME_FILE = "machine"
+_NAME_SECONDS = 10.0
 _FORGOTTEN_SECONDS = 86_400.0
 BEAT_POLLS, DEAD_POLLS = 5, 15
 """A heartbeat comes every so many polls of the log; without one for so many, a machine counts as gone."""
@@ -26,15 +27,19 @@ _SPARE_SECONDS = 0.5
 
 def machine_name(data: Path, given: str | None) -> str:
     """The name of this machine: the given one, or the host's with a random part, kept in the data folder."""
-    path = data / _NAME_FILE
-    if given is None and path.exists():
-        return path.read_text().strip()
     host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname()).strip("-")[:40]
-    name = given or f"{host or 'machine'}-{secrets.token_hex(4)}"
-    if given is None:
-        # Where it cannot be kept, this machine cannot change its models either.
-        with suppress(StorageFull):
-            atomic_write(path, name.encode())
+    return given or _kept(data, f"{host or 'machine'}-{secrets.token_hex(4)}")
+
+
+def _kept(data: Path, name: str) -> str:
+    """The name that the data folder keeps; this one if it has none. The workers start at the same moment."""
+    path = data / _NAME_FILE
+    # Where it cannot be kept, this machine cannot change its models either.
+    with suppress(StorageFull, OSError):
+        with locked(path.with_suffix(".lock"), _NAME_SECONDS):
+            if not path.exists():
+                atomic_write(path, name.encode())
+        name = path.read_text().strip()
     return name
 
 

@@ -1,6 +1,9 @@
 """One worker as a part of one machine of many: what its answers, probes, metrics and pages say."""
 
 import io
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from predictor.cluster.machines import machine_name
 from predictor.cluster.membership import METRICS
 from predictor.cluster.standing import BEHIND, OLDER_STORE, Standing
 from tests.cluster.conftest import until
+from tests.patience import PATIENCE
 from tools.sample_models import classifier
 
 Make = Callable[..., Flask]
@@ -92,3 +96,22 @@ def test_name(tmp_path: Path) -> None:
     assert machine_name(tmp_path, "web-1") == "web-1"
     assert machine_name(tmp_path, None) == first
     assert machine_name(tmp_path / "missing", None) != first
+
+
+_NAMED = """
+import sys, time
+from pathlib import Path
+from predictor.cluster.machines import machine_name
+time.sleep(max(0, float(sys.argv[2]) - time.time()))
+print(machine_name(Path(sys.argv[1]), None))
+"""
+
+
+def test_name_of_workers(tmp_path: Path) -> None:
+    """Workers that start at the same moment have the same name."""
+    words = [sys.executable, "-c", _NAMED, str(tmp_path), str(time.time() + 3)]
+    workers = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+
+    names = {worker.communicate(timeout=PATIENCE)[0] for worker in workers}
+
+    assert names == {(tmp_path / "machine").read_text() + "\n"}
