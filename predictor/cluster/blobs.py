@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from math import inf
 from pathlib import Path
 
 from predictor.cluster.bucket import Bucket
@@ -26,9 +27,12 @@ class Blobs:
             NotReady: a file cannot be read.
         """
         found = digest(folder / MANIFEST)
+        self._bucket.upload(_PREFIX + found, folder / MANIFEST, since=inf)
+        written = self._bucket.find(_PREFIX + found)
+        # What is older and has no name yet might be swept before this version gives it one.
+        since = written.time - _UNNAMED_SECONDS / 2 if written else inf
         for name, known in Manifest.read(folder).files.items():
-            self._bucket.upload(_PREFIX + known["digest"], folder / name)
-        self._bucket.upload(_PREFIX + found, folder / MANIFEST)
+            self._bucket.upload(_PREFIX + known["digest"], folder / name, since=since)
         return found
 
     def fetch(self, wanted: str, folder: Path) -> Manifest:

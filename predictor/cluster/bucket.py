@@ -51,11 +51,13 @@ class Entry:
         key: its key.
         time: when it was written, in seconds since 1970 by the store's clock.
         tag: changes with each write.
+        size: in bytes.
     """
 
     key: str
     time: float
     tag: str | None
+    size: int
 
 
 class Bucket:
@@ -145,17 +147,20 @@ class Bucket:
                 with suppress(FileNotFoundError):
                     obstore.delete(self._store, key)
 
-    def upload(self, key: str, path: Path) -> None:
-        """Write a file, in parts if it is large, unless an object of its size is there.
+    def upload(self, key: str, path: Path, *, since: float) -> None:
+        """Write a file, in parts if it is large, unless an object of its size was written since some time.
 
         For objects that are named by their digests, so that it does not matter who writes them, or how often.
+
+        Args:
+            key: of the object.
+            path: the file.
+            since: by the store's clock, in seconds.
         """
+        found = self.find(key)
+        if found and found.size == path.stat().st_size and found.time >= since:
+            return
         with self._told("upload"):
-            try:
-                if obstore.head(self._store, key)["size"] == path.stat().st_size:
-                    return
-            except FileNotFoundError:
-                pass
             obstore.put(self._large, key, path, chunk_size=_PART_BYTES, max_concurrency=2)
 
     def download(self, key: str, path: Path) -> str | None:
@@ -202,7 +207,7 @@ class Bucket:
 
 
 def _entry(meta: Any) -> Entry:
-    return Entry(meta["path"], meta["last_modified"].timestamp(), meta["e_tag"])
+    return Entry(meta["path"], meta["last_modified"].timestamp(), meta["e_tag"], meta["size"])
 
 
 def _opened(url: str, seconds: float) -> Any:

@@ -27,6 +27,8 @@ _LOCK = "cluster.lock"
 _LEAD_SECONDS = 0.5
 _JOIN_SECONDS = 10.0
 _AGAIN_SECONDS = 1.0
+# What fails is tried again after twice the time: each attempt may download the version and optimise it.
+_MOST_AGAIN_SECONDS = 60.0
 _PROPOSE_SECONDS = 60.0
 _TIDY = 10
 
@@ -69,6 +71,7 @@ class Follower:
         self._tidied = 0
         self._propose_at = 0.0
         self._looked_at = ""
+        self._again_seconds = _AGAIN_SECONDS
         self._seen: State | None = None
         self._told = ""
         self._stopped = threading.Event()
@@ -106,10 +109,10 @@ class Follower:
             PredictorError: what was decided cannot be served.
         """
         position = self._models.position()
-        if position is None or self._heartbeat.unsure:
+        if position is None or self._heartbeat.unsure or self._heartbeat.due:
             if (position := self._surveyed(position)) is None:
                 return
-            self._heartbeat.unsure = False
+            self._heartbeat.unsure = self._heartbeat.due = False
         pending = self._log.pending(position.serial + 1)
         if pending is None:
             self._rest(position)
@@ -152,7 +155,7 @@ class Follower:
 
     def _apply(self, outcome: Change, position: Change | None) -> None:
         """Serve what was decided."""
-        self._heartbeat.behind = True
+        self._heartbeat.behind = position is None or outcome.token != position.token
         with self._models.unmoved(position):
             self._models.bring(outcome, whole=False)
             self._together.settle(outcome)
@@ -222,11 +225,13 @@ class Follower:
                 self._standing.set_fault(BEHIND)
                 self._heartbeat.pause()
             self._tell(f"This machine cannot do what the store says: {error.detail}")
-            self._stopped.wait(_AGAIN_SECONDS)
+            self._stopped.wait(self._again_seconds)
+            self._again_seconds = min(2 * self._again_seconds, _MOST_AGAIN_SECONDS)
         except Exception:
             log.exception("The store cannot be followed")
             self._stopped.wait(_AGAIN_SECONDS)
         else:
+            self._again_seconds = _AGAIN_SECONDS
             self._tell(self._standing.fault or "")
 
     def _silent(self, error: Unavailable) -> None:

@@ -32,6 +32,7 @@ class Heartbeat:
         counted: whether the other machines wait for this one.
         behind: whether a change was decided that this machine does not serve yet.
         unsure: whether the log is to be looked through, as changes may have come and gone unseen.
+        due: whether it is to be looked through now and then, although nothing is wrong.
     """
 
     def __init__(self, changes: ChangeLog, machines: Machines, standing: Standing, data: Path) -> None:
@@ -42,6 +43,7 @@ class Heartbeat:
         self.counted = False
         self.behind = False
         self.unsure = True
+        self.due = False
         self._beats = 0
         self._serving: tuple[int, set[str]] = (0, set())
         self._stopped = threading.Event()
@@ -81,7 +83,8 @@ class Heartbeat:
         with suppress(OSError):
             self._write(ages, living, serving)
         self._beats += 1
-        if self._beats % _BEATS_OF_SURVEY == 0 or (serial and not self._log.decided(serial)):
+        self.due = self.due or self._beats % _BEATS_OF_SURVEY == 0
+        if serial and not self._log.decided(serial):
             self.unsure = True
 
     def _served(self, serial: int, living: set[str]) -> set[str]:

@@ -26,8 +26,8 @@ def listed(url: str) -> Iterator[str]:
     Raises:
         InvalidRequest: it cannot be listed, or obstore is missing.
     """
-    bucket, prefix = _parts(url)
     try:
+        bucket, prefix = _parts(url)
         for found in _store(bucket).list(prefix=prefix or None):
             for one in found:
                 yield f"{bucket}/{one['path']}"
@@ -49,8 +49,8 @@ def read(url: str, most: int) -> bytes:
         FetchFailed: it is not there or cannot be read.
         InvalidRequest: obstore is missing.
     """
-    bucket, path = _parts(url)
     try:
+        bucket, path = _parts(url)
         answer = _store(bucket).get(path)
         if answer.meta["size"] > most:
             raise ImageTooLarge(f"The object has more than {most / 1e6:g} MB.")

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from predictor.cluster.bucket import Bucket
+from predictor.cluster.bucket import Bucket, Unavailable
 from predictor.errors import InvalidModel, NotReady, PredictorError
 from predictor.store.publish import now
 from predictor.store.state import Name, State
@@ -114,7 +114,9 @@ class ChangeLog:
     def decide(self, change: Change) -> Change:
         """Decide a change, unless that was done; what was decided."""
         if not self._bucket.create(_key(_CHANGES, change.serial), change.to_bytes()):
-            return self.outcome(change.serial) or change
+            if (outcome := self.outcome(change.serial)) is None:
+                raise Unavailable("The store says that a decision is there, and has none.")
+            return outcome
         return change
 
     def latest(self, after: int = 0) -> int:

@@ -73,7 +73,8 @@ class Together:
             )
         if self._log.pending(position.serial + 1) is not None:
             raise ModelConflict(_BUSY)
-        return self._models.bring(position)
+        # A file of a version that does not serve may be missing in the store: that prevents no change.
+        return self._models.bring(position, whole=False)
 
     @contextmanager
     def announced(self, state: State, name: str, after: Name | None) -> Iterator[Decide]:

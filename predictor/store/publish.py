@@ -59,11 +59,11 @@ class Publisher:
         Raises:
             ModelConflict: the model is that of a quarantined version.
         """
-        if self._transactions.elsewhere is not None:
-            return None  # Other machines may have changed it; `upload` compares once that is known.
         with self._transactions.commit_lock():
             known = self._registry.read().names.get(name, Name())
-        return self._same(name, known, manifest)
+        same = self._same(name, known, manifest)
+        # Other machines may have changed it; `upload` compares once that is known.
+        return same if self._transactions.elsewhere is None else None
 
     def upload(self, name: str, folder: Path, manifest: Manifest) -> Published:
         """Make the files in a folder the next version of a name, and have it served.

@@ -49,8 +49,8 @@ def test_files(shared: Any, tmp_path: Path, size: int) -> None:
     bucket, content = Bucket(shared), bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     (tmp_path / "sent").write_bytes(content)
 
-    bucket.upload("blobs/one", tmp_path / "sent")
-    bucket.upload("blobs/one", tmp_path / "sent")
+    bucket.upload("blobs/one", tmp_path / "sent", since=0)
+    bucket.upload("blobs/one", tmp_path / "sent", since=0)
     found = bucket.download("blobs/one", tmp_path / "got")
 
     assert found == f"sha256:{hashlib.sha256(content).hexdigest()}"

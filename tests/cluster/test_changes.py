@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from predictor.cluster.blobs import Blobs
 from predictor.cluster.bucket import Unavailable
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.store.state import CRASHED
@@ -337,6 +338,38 @@ def test_files_of_nobody(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None
     a.models.sweep(position, present + 100_000)
 
     assert len(a.bucket.entries("blobs/")) == 2
+
+
+def test_file_of_nobody_is_needed_again(machine: Make) -> None:
+    """A file that nobody needed for long is written again, so that it is not swept meanwhile."""
+    a = machine("a").start()
+    a.store.upload(b"one")
+    (key,) = [entry.key for entry in a.bucket.entries("blobs/") if a.bucket.get(entry.key) == b"one"]
+    before = a.bucket.find(key)
+    folder = a.store.registry.version("default", 2).path.parent
+
+    Blobs(a.bucket).publish(folder)
+    recent = a.bucket.find(key)
+    a.bucket.upload(key, folder / "model.onnx", since=(before.time if before else 0.0) + 1e6)
+
+    assert before == recent
+    assert (found := a.bucket.find(key)) is not None
+    assert before is not None
+    assert (found.time, found.tag) != (before.time, before.tag)
+
+
+@pytest.mark.promise("C6")
+def test_lost_file_of_an_old_version(machine: Make, three: list[Machine]) -> None:
+    """A file that is lost in the store, of a version that does not serve, keeps no machine from changes."""
+    a = three[0]
+    a.store.upload(b"old")
+    a.store.upload(b"new")
+    a.bucket.remove([entry.key for entry in a.bucket.entries("blobs/") if a.bucket.get(entry.key) == b"old"])
+
+    late = machine("late").start()
+    late.store.upload(b"newer")
+
+    assert [one.content() for one in (*three, late)] == [b"newer"] * 4
 
 
 def test_errors_are_the_callers(three: list[Machine]) -> None:

@@ -82,6 +82,8 @@ def test_read(bucket: str) -> None:
         assert f"{bucket}/{reader.read(name).decode()}" == name
     with pytest.raises(FetchFailed, match="not in the store"):
         reader.read(f"{bucket}/gone.jpg")
+    with pytest.raises(FetchFailed, match="cannot be read"):
+        reader.read("s3://[x/gone.jpg")
     with pytest.raises(ImageTooLarge):
         listing.read(f"{bucket}/{KEYS[0]}", 3)
 
