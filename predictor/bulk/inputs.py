@@ -9,7 +9,7 @@ from predictor.archives import is_hidden, shown
 from predictor.bulk import lists
 from predictor.cluster import listing
 from predictor.config import Settings
-from predictor.errors import InvalidImage, InvalidRequest
+from predictor.errors import ImageTooLarge, InvalidImage, InvalidRequest
 from predictor.evaluation.images import SUFFIXES
 from predictor.fetch.client import Fetcher
 
@@ -82,9 +82,17 @@ def _below(folder: str) -> Iterator[str]:
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _below(entry.path)
-        elif Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file():
+        elif Path(entry.name).suffix.lower() in SUFFIXES and _may_be_file(entry):
             # Without the slashes that a folder's name may end in.
             yield str(Path(entry.path))
+
+
+def _may_be_file(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        # A link to itself, for example, has a row with its error.
+        return True
 
 
 class Reader:
@@ -108,6 +116,7 @@ class Reader:
 
         Raises:
             InvalidImage: the file cannot be read.
+            ImageTooLarge: it has too many bytes.
             FetchError, ImageError, InvalidRequest: the URL cannot be downloaded, or the object not be read.
         """
         if name.lower().startswith(listing.SCHEMES):
@@ -115,6 +124,10 @@ class Reader:
         if name.lower().startswith(_SCHEMES):
             return self._fetcher.fetch(name)
         try:
-            return (self._folder / name).read_bytes()
+            with (self._folder / name).open("rb") as file:
+                data = file.read(self._most + 1)
         except (OSError, ValueError) as error:
             raise InvalidImage("The file cannot be read.") from error
+        if len(data) > self._most:
+            raise ImageTooLarge(f"The file has more than {self._most / 1e6:g} MB.")
+        return data

@@ -120,5 +120,5 @@ def _on_cluster(run: Run, given: Given, model: _Model) -> Iterator[Rows]:
 def _probe(run: Run) -> str | None:
     """A file of this machine that each node must see."""
     first = next(run.pieces(PIECE)).names
-    paths = (Path.cwd() / name for name in first if not inputs.is_url(name))
+    paths = (Path.cwd() / name for name in first if name and not inputs.is_url(name))
     return next((str(path) for path in paths if path.exists()), None)

@@ -100,8 +100,12 @@ def _path(uri: str, server: str) -> str:
 
     Raises:
         InvalidRequest: the server does not hand them out.
+        FetchFailed: its answer cannot be read.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise FetchFailed("The answer of the MLflow server names no place of files.") from error
     path = parts.path
     if parts.scheme in {"http", "https"} and uri.startswith(f"{server}{_ARTIFACTS}/"):
         path = urlsplit(uri.removeprefix(f"{server}{_ARTIFACTS}")).path

@@ -7,7 +7,7 @@ import pytest
 
 from predictor.bulk.inputs import Reader, names
 from predictor.config import Settings
-from predictor.errors import FetchBlocked, InvalidImage, InvalidRequest
+from predictor.errors import FetchBlocked, ImageTooLarge, InvalidImage, InvalidRequest
 
 
 def put(folder: Path, *files: str) -> None:
@@ -81,3 +81,22 @@ def test_read(tmp_path: Path) -> None:
             reader.read(name)
     with pytest.raises(FetchBlocked):
         reader.read("http://127.0.0.1/x.jpg")
+
+
+def test_large_file(tmp_path: Path) -> None:
+    """A file is not read beyond what an image may have."""
+    with (tmp_path / "large.jpg").open("wb") as file:
+        file.truncate(1 << 40)
+
+    with pytest.raises(ImageTooLarge):
+        Reader(Settings()).read(str(tmp_path / "large.jpg"))
+
+
+def test_link_to_itself(tmp_path: Path) -> None:
+    """A link that leads nowhere is one image with an error."""
+    (tmp_path / "a.jpg").symlink_to("a.jpg")
+    put(tmp_path, "b.jpg")
+
+    assert list(names([str(tmp_path)])) == [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")]
+    with pytest.raises(InvalidImage):
+        Reader(Settings()).read(str(tmp_path / "a.jpg"))
