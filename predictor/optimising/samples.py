@@ -33,13 +33,15 @@ class Halves:
     Attributes:
         calibration: how many show the ranges.
         truths: the class of each image that judges; None where it is not known.
-        problems: why other images were left out, by their names.
+        problems: why images were left out, or used without their classes, by their names.
+        left_out: how many cannot be used.
         tried: how many there were to prepare.
     """
 
     calibration: int
     truths: Sequence[int | None]
     problems: dict[str, str]
+    left_out: int
     tried: int
 
     @property
@@ -55,7 +57,7 @@ class Halves:
             "calibration_images": self.calibration,
             "judged_images": len(self.truths),
             "labelled": any(truth is not None for truth in self.truths),
-            "left_out": len(self.problems),
+            "left_out": self.left_out,
             "problems": listed[:_MAX_PROBLEMS],
         }
 
@@ -99,7 +101,8 @@ def prepared(
         raise InvalidRequest(_too_few(problems))
     for file in files:
         file.close()
-    return Halves(files[0].rows, kept, problems, len(images))
+    left_out = len(chosen) - sum(file.rows for file in files)
+    return Halves(files[0].rows, kept, problems, left_out, len(images))
 
 
 def half(truths: Sequence[int | None]) -> list[int]:

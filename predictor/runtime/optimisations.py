@@ -21,7 +21,7 @@ from predictor.optimising.processes import Processes
 from predictor.runtime.received import Received
 from predictor.runtime.uploads import Uploads
 from predictor.store.files import locked, move_folder, remove, storage_errors
-from predictor.store.manifest import LABELS, MODEL, PREPROCESSING
+from predictor.store.manifest import CALIBRATION, LABELS, MODEL, PREPROCESSING
 from predictor.store.publish import Published
 from predictor.store.registry import ModelVersion
 
@@ -118,7 +118,7 @@ class Optimisations:
     def _laid(
         self, version: ModelVersion, kept: Path, report: dict[str, Any], folder: Path, by: str | None
     ) -> Received:
-        """Lay a faster form into a folder, with labels and preprocessing of the version."""
+        """Lay a faster form into a folder, with labels, preprocessing and calibration of the version."""
         names = {MODEL: f"{_stem(version)}-{report['recommended']}.onnx"}
         shutil.copyfile(kept / MODEL, folder / MODEL)
         if version.manifest is not None and version.manifest.labels is not None:
@@ -126,6 +126,9 @@ class Optimisations:
             shutil.copyfile(version.path.with_name(LABELS), folder / LABELS)
         names[PREPROCESSING] = "preprocessing.json"
         (folder / PREPROCESSING).write_text(self._preprocessing(version), encoding="utf-8")
+        if (calibration := version.companion(CALIBRATION)) is not None:
+            names[CALIBRATION] = "calibration.json"
+            (folder / CALIBRATION).write_text(calibration, encoding="utf-8")
         return Received(version.name, names, by, about={KEY: report})
 
     def _preprocessing(self, version: ModelVersion) -> str:

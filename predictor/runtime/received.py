@@ -15,6 +15,8 @@ from predictor.store.registry import ModelVersion
 _USES = {MODEL: "model", LABELS: "labels", PREPROCESSING: "preprocessing", CALIBRATION: "calibration"}
 _NOT = "not used"
 _LISTED = 100
+# What the report says of a version that a change of its preprocessing or calibration leaves as it is.
+_KEPT = ("source", "signed", "optimised")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Revision:
 def revised(base: ModelVersion, revision: Revision, folder: Path) -> Received:
     """Lay a version's files into a folder, with one of them replaced."""
     names, data, known = {MODEL: base.path.name}, dict[str, str](), base.manifest
-    source = None if known is None else known.report.get("source")
+    about = {} if known is None else {key: known.report[key] for key in _KEPT if key in known.report}
     original = base.path.with_name(ORIGINAL)
     shutil.copyfile(original if original.exists() else base.path, folder / MODEL)
     before, text = base.companion(PREPROCESSING), revision.text
@@ -111,7 +113,6 @@ def revised(base: ModelVersion, revision: Revision, folder: Path) -> Received:
     (folder / revision.file).write_text(text, encoding="utf-8")
     paths = {name: path for path, name in data.items()}
     names |= {revision.file: f"{revision.file}.json", **paths}
-    about = {"source": source} if source else {}
     return Received(base.name, names, revision.by, data, force=revision.force, about=about)
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, render_template, request
+from flask import Blueprint, Response, render_template, request
 
 from predictor.errors import (
     Forbidden,
@@ -24,9 +24,9 @@ from predictor.runtime.evaluations import Step
 from predictor.runtime.optimisations import check_source
 from predictor.runtime.worker import Worker
 from predictor.store.registry import ModelVersion
-from predictor.web import labelled_images, model_schemas, optimisation_schemas, pages, schemas, steps
+from predictor.web import labelled_images, model_schemas, optimisation_schemas, schemas, steps
 from predictor.web.access import require_admin
-from predictor.web.flask_app import wants_page
+from predictor.web.models import published_answer
 from predictor.web.openapi import TEXT, operation
 
 NAME = "optimisations"
@@ -110,10 +110,7 @@ def _publish(room: Blueprint, worker: Worker) -> None:
         require_admin(request, worker.settings)
         version = _version(worker, _name(name), _requested().version)
         published = worker.optimisations.publish(version, request.remote_addr)
-        answer = model_schemas.uploaded_json(published, worker.report(published.version))
-        if wants_page():
-            return Response(pages.render_models(worker, uploaded=answer), mimetype="text/html")
-        return jsonify(answer)
+        return published_answer(worker, published)
 
 
 def render(worker: Worker, **shown: Any) -> str:

@@ -72,7 +72,7 @@ def test_left_out(tmp_path: Path) -> None:
     found = halves(pictures, tmp_path)
 
     said = found.to_json()
-    assert (said["images"], said["labelled"]) == (4, False)
+    assert (said["images"], said["labelled"], said["left_out"]) == (4, False, 2)
     assert "the same image as 0.png" in found.problems["again.png"]
     assert found.problems["notes.txt"] == "It is no image."
     assert found.problems["1.png"].startswith("Used without its class.")

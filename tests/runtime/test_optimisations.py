@@ -44,9 +44,9 @@ def worker(app: Flask) -> Worker:
     return found
 
 
-def keep(worker: Worker, processor: dict[str, Any]) -> ModelVersion:
-    """Lay another model beside the live version, as if an optimisation had recommended it."""
-    version = worker.registry.version("colours", 1)
+def keep(worker: Worker, processor: dict[str, Any], number: int = 1) -> ModelVersion:
+    """Lay another model beside a version, as if an optimisation had recommended it."""
+    version = worker.registry.version("colours", number)
     folder = version.path.parent / FOLDER
     folder.mkdir()
     (folder / "model.onnx").write_bytes(classifier(LABELS, seed=7, metadata=False))
@@ -68,6 +68,26 @@ def test_publish(worker: Worker, client: FlaskClient) -> None:
     assert published.version.manifest is not None
     assert (published.version.manifest.model, published.version.manifest.labels) == ("m-int8.onnx", "l.json")
     assert client.post("/models/colours/rollback").get_json()["version"] == 1
+
+
+def test_calibrated(worker: Worker, client: FlaskClient, cat: Path) -> None:
+    """The faster form of a calibrated version is calibrated, and a calibrated faster form keeps its proof."""
+
+    def temperature(version: int) -> float | None:
+        sent = {"data": cat.read_bytes(), "content_type": "image/jpeg"}
+        path = f"/predict?model=colours&version={version}&threshold=0"
+        return client.post(path, **sent).get_json().get("raw_confidence")  # type: ignore[arg-type, no-any-return]
+
+    client.post("/models/colours/calibration", json={"temperature": 3})
+    assert temperature(2) is not None
+    worker.optimisations.publish(keep(worker, this_machine().to_json(), 2), "127.0.0.1")
+    assert temperature(3) is not None
+
+    assert client.post("/models/colours/calibration", json={"temperature": 2}).get_json()["version"] == 4
+    report = worker.report(worker.registry.version("colours", 4))
+    assert report["optimised"]["images"] == 300
+    with pytest.raises(InvalidModel):
+        check_source(report)
 
 
 def test_nothing_kept(worker: Worker) -> None:
