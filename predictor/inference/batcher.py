@@ -67,7 +67,8 @@ class Batcher:
     def run_spare(self, jobs: Sequence[Job]) -> None:
         """Have images run while no others wait, on cores that these leave free; return once all have run.
 
-        A run that has begun is not interrupted, so it delays others by one run at most.
+        A run that has begun is not interrupted, so it delays others by one run at most. An image that is not
+        needed any more does not wait for its turn.
         """
         for job in jobs if self._preparers else ():
             job.make()
@@ -76,6 +77,8 @@ class Batcher:
         futures = [job.future for job in jobs]
         while not self._closed and wait(futures, 0).not_done:
             with self._ready:
+                for job in [job for job in jobs if job in self._spare and job.drop()]:
+                    self._spare.remove(job)
                 self._grant()
             wait(futures, _LOOK_SECONDS)
 

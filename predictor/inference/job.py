@@ -140,6 +140,15 @@ class Job:
             return False
         return True
 
+    def drop(self) -> bool:
+        """Fail if the answer is not needed any more; whether it is not."""
+        try:
+            self.check()
+        except Exception as error:  # noqa: BLE001 (raised in the thread that waits for the image)
+            self.fail(error)
+            return True
+        return False
+
     def fail(self, error: Exception) -> None:
         """Give an error to who waits, without its frames: they would keep the image's bytes in memory."""
         if not isinstance(error, PredictorError):

@@ -483,6 +483,27 @@ class TestSpare:
         thread.join()
         assert late.future.result(30).value == 6
 
+    def test_not_needed(self, make: Make) -> None:
+        """One that is not needed any more does not wait until the others have run."""
+        model, batcher, gone = Model(max_batch=1), make(), threading.Event()
+
+        def check() -> None:
+            if gone.is_set():
+                raise Overloaded("too late")
+
+        first, second = jobs_of(*[(model, image(1))] * 2)
+        batcher.submit([first, second])
+        assert model.started.wait(30)
+        spare = Job(model.runner, image(3), score, check)
+        thread = threading.Thread(target=batcher.run_spare, args=([spare],), daemon=True)
+        thread.start()
+        gone.set()
+
+        thread.join(30)
+        assert isinstance(spare.future.exception(0), Overloaded)
+        model.gate.set()
+        assert [job.future.result(30).value for job in (first, second)] == [2, 2]
+
     def test_errors(self, make: Make) -> None:
         """One that fails or is not needed any more has its error, and the others run."""
         model = Model()
