@@ -99,7 +99,8 @@ class Comparer:
         if first.answer is None:
             return _Both(first, first)
         second, _ = classified(replace(picture, read=lambda: data), self.second.classes, self.second.classify)
-        both = _Both(first, second)
+        # Of many images they would take more memory than all else.
+        both = _Both(first.without_logits(), second.without_logits())
         return replace(both, thumbnail=thumbnails.of(data)) if self._differ(both) else both
 
     def _differ(self, both: _Both) -> bool:

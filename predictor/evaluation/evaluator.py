@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ class Evaluator:
         start, found = time.perf_counter(), list[ImageResult]()
         fitted = self._fitted(len(pictures))
         for one in classify_all(pictures, self.classes, self.classify, self.threads, self.limits):
-            found.append(one if len(found) in fitted else _without_logits(one))
+            found.append(one if len(found) in fitted else one.without_logits())
             yield Progress(len(found), len(pictures))
         report = evaluation(found, self.classes, time.perf_counter() - start)
         if self.spec is not None:
@@ -124,10 +124,6 @@ def _known(classes: Classes) -> str:
     names = [shown(label.name) for label in classes.labels[:_SHOWN_CLASSES]]
     more = len(classes.labels) - len(names)
     return f"The classes of the model: {', '.join(names)}{f' and {more} more' if more > 0 else ''}."
-
-
-def _without_logits(one: ImageResult) -> ImageResult:
-    return one if one.answer is None else replace(one, answer=replace(one.answer, logits=None))
 
 
 def _labelled(found: Sequence[ImageResult], spec: ModelSpec) -> fitting.Labelled:

@@ -128,6 +128,10 @@ class ImageResult:
         """Whether the most confident class is below the threshold."""
         return self.answer is not None and self.answer.ranked[0][1] < self.answer.threshold
 
+    def without_logits(self) -> "ImageResult":
+        """The same without what only a calibration needs."""
+        return self if self.answer is None else replace(self, answer=replace(self.answer, logits=None))
+
 
 class Thumbnails:
     """Makes small copies of images as data: URLs, as long as there are not too many.

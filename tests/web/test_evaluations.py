@@ -429,3 +429,17 @@ def test_who_may(make_app: Callable[..., Flask], path: str) -> None:
 
     assert client.post(path, json={}).status_code == 401
     assert client.post(path, json={}, headers={"Authorization": "Bearer secret"}).status_code in {400, 404}
+
+
+def test_equal_names(client: FlaskClient) -> None:
+    """Files of several folders that are sent without these, as programs do, all count."""
+    name = "1.png"
+    sent = [(io.BytesIO(picture(colour)), name) for colour in ((200, 20, 20), (20, 200, 20), (20, 20, 200))]
+    table = (io.BytesIO(b"file,label\n1.png,red\n"), "labels.csv")
+
+    answer = client.post("/evaluate", data={"pictures": [*sent, table], "model": "colours"})
+
+    report = answer.get_json()
+    assert answer.status_code == 200, report
+    assert report["pictures"] == 1
+    assert sorted(one["file"] for one in report["problems"]) == ["1 (2).png", "1 (3).png"]
