@@ -3,7 +3,7 @@
 export const byId = (id) => document.getElementById(id);
 
 /** Storage of the tab, which a browser may refuse. */
-const stored = {
+export const stored = {
   get(key) {
     try {
       return sessionStorage.getItem(key) ?? "";
@@ -16,7 +16,7 @@ const stored = {
       if (value) sessionStorage.setItem(key, value);
       else sessionStorage.removeItem(key);
     } catch {
-      // The token then lasts as long as the page.
+      // It then lasts as long as the page.
     }
   },
 };
@@ -98,6 +98,16 @@ export async function dropped(transfer, limit = Infinity) {
     }
   }
   return files;
+}
+
+/** A file as a data: URL. */
+export function dataOf(file) {
+  return new Promise((done, fail) => {
+    const reader = new FileReader();
+    reader.onload = () => done(reader.result);
+    reader.onerror = () => fail(reader.error);
+    reader.readAsDataURL(file);
+  });
 }
 
 /** How long work will still take, in words; empty while nothing can be said. */

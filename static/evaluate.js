@@ -3,12 +3,13 @@
 
 import { csvOf } from "./answers.js";
 import { byId, timeLeft, Token } from "./app.js";
+import { openable } from "./opened.js";
+import { LOST, publishable } from "./publish.js";
 import { sortable } from "./sorting.js";
 
 const [form, compare, golden, cancel] = ["evaluate", "compare", "golden", "cancel"].map(byId);
 const [progress, bar, stage, outcome, notice] = ["progress", "bar", "stage", "outcome", "notice"].map(byId);
 const [archive, folder, saving] = ["archive", "folder", "saving"].map(byId);
-const LOST = { title: "No answer", detail: "The connection to the service was lost." };
 const STYLES = ["app.css", "report.css"];
 
 const token = new Token(byId("admin"), byId("admin-token"), byId("admin-refused"), "admin-token");
@@ -25,7 +26,10 @@ function busy(working) {
   progress.hidden = !working;
   cancel.hidden = !working;
   for (const button of document.querySelectorAll("main button")) button.disabled = working && button !== cancel;
-  if (!working) pending = null;
+  if (!working) return void (pending = null);
+  bar.removeAttribute("value");
+  stage.textContent = "";
+  notice?.setAttribute("hidden", "");
 }
 
 /** Shows a problem as the service describes it. */
@@ -78,7 +82,7 @@ async function finish(request) {
   if (!last?.report) return fail({ title: "No report", detail: "The service ended the answer before the report." });
   const sheet = new DOMParser().parseFromString(last.html, "text/html").body;
   outcome.replaceChildren(...[...sheet.childNodes].map((node) => document.adoptNode(node)));
-  enliven();
+  enliven(last.report);
   reveal();
   await offer(last.report);
 }
@@ -102,6 +106,7 @@ async function offer(report) {
   const styles = await Promise.all(STYLES.map(async (file) => (await fetch(new URL(file, import.meta.url))).text()));
   const sheet = outcome.cloneNode(true);
   for (const change of sheet.querySelectorAll(".publish")) change.remove();
+  for (const opener of sheet.querySelectorAll(".opener")) opener.replaceWith(...opener.childNodes);
   const head = `<!doctype html><meta charset="utf-8"><title>${name}</title><style>${styles.join("\n")}</style>`;
   link("save-html", `${name}.html`, `${head}<main><section class="card sheet">${sheet.innerHTML}</section></main>`, "text/html");
   saving.hidden = false;
@@ -120,35 +125,15 @@ function link(id, name, content, type) {
   anchor.download = name;
 }
 
-/** Has tables sorted, and a new preprocessing or calibration published in the background. */
-function enliven() {
+/** Has tables sorted, images opened, and a new preprocessing or calibration published in the background. */
+function enliven(report) {
   for (const table of outcome.querySelectorAll("table.sortable")) sortable(table);
-  for (const change of outcome.querySelectorAll("form.publish")) {
-    const note = Object.assign(document.createElement("p"), { className: "refused small", role: "alert" });
-    change.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      const button = change.querySelector("button");
-      const words = button.textContent;
-      if (token.missing) return token.ask(`Enter the token, then choose ${words}.`);
-      const again = ({ title, detail }) => {
-        Object.assign(button, { disabled: false, textContent: words });
-        note.textContent = `${title}: ${detail}`;
-        change.append(note);
-      };
-      button.disabled = true;
-      button.textContent = "Publishing";
-      const headers = token.authorize({ Accept: "application/json" });
-      const body = new URLSearchParams(new FormData(change));
-      try {
-        const answer = await fetch(change.action, { method: "POST", headers, body });
-        const said = await answer.json();
-        if (token.refusedBy(answer.status) || !answer.ok) return again(said);
-        change.replaceWith(Object.assign(document.createElement("strong"), { textContent: `Live: version ${said.version}` }));
-      } catch {
-        again(LOST);
-      }
-    });
-  }
+  for (const change of outcome.querySelectorAll("form.publish")) publishable(change, token);
+  if (!byId("open") || !report) return;
+  const page = new URL("./", document.baseURI);
+  const { name, version } = report.model;
+  page.search = new URLSearchParams({ model: name, version });
+  for (const table of outcome.querySelectorAll("table:has(.small-copy)")) openable(table, [...folder.files], version ? page.href : "");
 }
 
 /** The fields of a form that were filled, and the images: its own, or those chosen in the first form. */
@@ -190,9 +175,8 @@ function send(source, address) {
     busy(false);
     fail(LOST);
   });
-  bar.value = 0;
-  stage.textContent = "";
   busy(true);
+  bar.value = 0;
   request.send(body);
 }
 
@@ -202,7 +186,8 @@ async function keep(remove) {
   if (!remove && !body.has("pictures")) return fail({ title: "No images", detail: "Choose a ZIP file or a folder." });
   if (token.missing) return token.ask("Enter the token, then send again.");
   const address = `${golden.dataset.base}${encodeURIComponent(byId("golden-model").value)}/golden`;
-  const request = { method: remove ? "DELETE" : "POST", headers: token.authorize({ Accept: "application/json" }), body: remove ? undefined : body };
+  const abort = (pending = new AbortController());
+  const request = { signal: abort.signal, method: remove ? "DELETE" : "POST", headers: token.authorize({ Accept: "application/json" }), body: remove ? undefined : body };
   busy(true);
   try {
     const answer = await fetch(address, request);
@@ -211,7 +196,7 @@ async function keep(remove) {
     const live = said.live ? ` Version ${said.live.version}, which is live, gets ${said.live.right} right.` : "";
     tell("Golden images", said.images.length ? `${said.images.length} are kept for ${said.name}; ${said.least} must be right.${live}` : `None are kept for ${said.name}.`);
   } catch {
-    fail(LOST);
+    if (!abort.signal.aborted) fail(LOST);
   } finally {
     busy(false);
   }

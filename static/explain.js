@@ -1,7 +1,7 @@
 // The buttons "Why?" of the predict page: maps of what speaks for a class, up to two of an image side by side.
 
 import { announce, percent, problemOf } from "./answers.js";
-import { byId, Token } from "./app.js";
+import { byId, dataOf, Token } from "./app.js";
 
 const SIDE_BY_SIDE = 2;
 const LEAST_FIDELITY = 0.2;
@@ -16,22 +16,18 @@ function clone(name) {
 }
 
 /** The body of a request with an image as it was sent, or the copy that the page's history has. */
-function bodyOf({ file, name, url, source }) {
-  if (file) {
-    const body = new FormData();
-    body.append("image", file, name);
-    return { body };
-  }
-  const json = url ? { image_url: name } : { image: source };
-  return { body: JSON.stringify(json), headers: { "Content-Type": "application/json" } };
+async function bodyOf({ file, name, url, source }, index) {
+  const json = url ? { image_url: name } : { image: file ? await dataOf(file) : source };
+  // Only in JSON a number is an index: elsewhere it may be the name of a class.
+  return { body: JSON.stringify({ ...json, class: index }), headers: { "Content-Type": "application/json" } };
 }
 
 /** The explanation of a class, or the problem that the service answers with; waits where it asks for that. */
 async function ask({ image, answer, index, method }) {
-  const { body, headers } = bodyOf(image);
+  const { body, headers } = await bodyOf(image, index);
   const target = new URL("explain", form.action);
   const { name, version } = answer.model;
-  target.search = new URLSearchParams({ class: index, model: name, version, method, overlay: true });
+  target.search = new URLSearchParams({ model: name, version, method, overlay: true });
   for (let left = TRIES; ; left -= 1) {
     const all = token.authorize({ Accept: "application/json", ...headers });
     const response = await fetch(target, { method: "POST", body, headers: all });

@@ -2,10 +2,11 @@
 // With it, forms are sent in the background, and the parts of the page that change are taken from that answer.
 
 import { byId, dropped, hidden, Token } from "./app.js";
+import { confirmed } from "./confirm.js";
 
 const [form, cancel] = ["upload", "cancel"].map(byId);
-const [progress, bar, stage, dialog] = ["progress", "bar", "stage", "confirm"].map(byId);
-const [several, folder, listing] = ["model-file", "folder", "chosen"].map(byId);
+const [progress, bar, stage] = ["progress", "bar", "stage"].map(byId);
+const [several, folder, listing, source] = ["model-file", "folder", "chosen", "source"].map(byId);
 const CHANGING = ["outcome", "models"];
 const LISTED = 6;
 const SHOWN = 20; // models of the list at first, and more each time
@@ -67,7 +68,7 @@ function send(method, address, body) {
   request.open(method, address);
   for (const [name, value] of Object.entries(token.authorize({ Accept: "text/html" }))) request.setRequestHeader(name, value);
   request.upload.addEventListener("progress", (event) => sent(event.loaded, event.total));
-  request.upload.addEventListener("load", () => waiting(body instanceof FormData && body.has("files")));
+  request.upload.addEventListener("load", () => waiting(body instanceof FormData ? body : new FormData()));
   request.addEventListener("load", () => finish(request));
   request.addEventListener("abort", () => busy(false));
   request.addEventListener("error", () => {
@@ -85,26 +86,11 @@ function sent(loaded, total) {
   stage.textContent = `Sending ${megabytes(loaded)} of ${megabytes(total)} (${Math.round((100 * loaded) / total)} %)`;
 }
 
-function waiting(uploading) {
+function waiting(body) {
   bar.removeAttribute("value");
-  stage.textContent = uploading
-    ? "Checking the model; then every worker loads it and all switch at once"
-    : "Every worker loads the version, and all switch at once";
-}
-
-/** Says what a button changes, and does it once that is confirmed. */
-function confirmed({ dataset }, act) {
-  const button = dialog.querySelector(".button");
-  byId("confirm-title").textContent = dataset.title;
-  dialog.querySelector(".loss").textContent = dataset.loss;
-  button.textContent = dataset.verb;
-  dialog.querySelector(".plain").textContent = dataset.verb === "Delete" ? "Keep it" : "Cancel";
-  button.classList.toggle("danger", dataset.verb === "Delete");
-  dialog.onclose = () => {
-    if (dialog.returnValue === "do") act();
-  };
-  dialog.returnValue = "";
-  dialog.showModal();
+  if (body.get("source")) stage.textContent = "Fetching and checking the model; then every worker loads it and all switch at once";
+  else if (body.has("files")) stage.textContent = "Checking the model; then every worker loads it and all switch at once";
+  else stage.textContent = "Every worker loads the version, and all switch at once";
 }
 
 /** Shows the models whose names hold what is searched for, a page of them, then more. */
@@ -143,9 +129,10 @@ function enliven() {
 }
 
 /** Takes the place of what was chosen before: files, a folder or what was dropped. */
-function choose(files, source) {
-  chosen = files.filter(({ path }) => source === several || !hidden(path));
-  for (const input of [several, folder]) if (input !== source) input.value = "";
+function choose(files, from) {
+  chosen = files.filter(({ path }) => from === several || !hidden(path));
+  for (const input of [several, folder]) if (input !== from) input.value = "";
+  if (chosen.length) source.value = "";
   const total = chosen.reduce((sum, { file }) => sum + file.size, 0);
   const more = chosen.length - LISTED;
   const names = chosen.slice(0, LISTED).map(({ path }) => path).join(", ");
@@ -159,7 +146,9 @@ function chosenIn(input) {
 
 /** Why what was chosen is not sent. */
 function refusal() {
-  if (!chosen.length) return ["No model", "Choose an .onnx file, a ZIP file or a folder."];
+  const named = source.value.trim();
+  if (named && chosen.length) return ["Two models", "Choose files or name a source, not both."];
+  if (!named && !chosen.length) return ["No model", "Choose an .onnx file, a ZIP file or a folder, or name a source."];
   if (chosen.length > Number(form.dataset.maxFiles)) return ["Too many files", `A model may have at most ${form.dataset.maxFiles} files.`];
   const total = chosen.reduce((sum, { file }) => sum + file.size, 0);
   if (total > 1e6 * Number(form.dataset.maxMb)) return ["Model too large", `The model may have at most ${form.dataset.maxMb} MB.`];
@@ -176,16 +165,16 @@ form.addEventListener("submit", (event) => {
     return;
   }
   const body = new FormData(form);
-  for (const [name, value] of [...body]) if (name === "files" || (value instanceof File && !value.name)) body.delete(name);
+  for (const [name, value] of [...body]) if (name === "files" || (value instanceof File ? !value.name : name === "source" && !value.trim())) body.delete(name);
   for (const { path, file } of chosen) body.append("files", file, path);
   send("POST", form.action, body);
 });
+source.addEventListener("input", () => source.value.trim() && chosen.length && choose([], null));
 for (const input of [several, folder]) {
   input.addEventListener("change", () => chosenIn(input));
   // A page that is shown again may have kept what was chosen.
   if (input.files.length) chosenIn(input);
 }
-several.required = false;
 byId("folder-choice").hidden = false;
 cancel.addEventListener("click", () => pending?.abort());
 document.addEventListener("dragover", (event) => event.preventDefault());

@@ -5,6 +5,7 @@ import { announce, busy, offer, phasesOf, problemOf, show } from "./answers.js";
 import { byId, Token } from "./app.js";
 import { Batch } from "./batch.js";
 import { copiesOf, filesIn, formOf, tooLarge, urlIn, withScheme } from "./images.js";
+import { handed } from "./opened.js";
 import { recent } from "./recent.js";
 import { showMade } from "./requests.js";
 import { Table } from "./table.js";
@@ -276,7 +277,9 @@ function start() {
   });
   // What was chosen before this program was there.
   const early = [chooser, camera].find((input) => input?.files.length);
+  const opened = handed();
   if (early) early.dispatchEvent(new Event("change"));
+  else if (opened) takeFiles([{ file: opened, name: opened.name }]);
   else if (history.state?.images) restore(history.state);
   else if (new URLSearchParams(location.search).get("image_url")) takeAddress(address.value);
 }

@@ -114,6 +114,12 @@ def test_folder_tune_publish(evaluate: Page, own: Service, tmp_path: Path) -> No
     # The first row may be what the model has now, which cannot be published again.
     chosen = rows.nth(0 if rows.first.locator("form.publish").count() else 1)
     chosen.get_by_role("button", name="Use this").click()
+    confirm = evaluate.get_by_role("dialog")
+    expect(confirm).to_contain_text("live one in every worker")
+    confirm.get_by_role("button", name="Cancel").click()
+    assert own.get("/models/colours").json()["live"] == before
+    chosen.get_by_role("button", name="Use this").click()
+    confirm.get_by_role("button", name="Use it").click()
     expect(chosen).to_contain_text(f"Live: version {before + 1}")
     assert own.get("/models/colours").json()["live"] == before + 1
 

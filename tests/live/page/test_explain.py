@@ -6,10 +6,12 @@ from base64 import b64encode
 from collections.abc import Callable
 
 import pytest
+import requests
 from PIL import Image
 from playwright.sync_api import FilePayload, Page, Route, expect
 
 from tests.live.page.conftest import PATIENCE_MS, holds
+from tools.sample_models import classifier
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
 
@@ -82,3 +84,20 @@ def test_doubt(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], No
     expect(page.locator(f"{MAP} .doubt")).to_contain_text("not to be trusted: it foretells only 12.0%")
     why(page, 1)
     expect(page.locator(f"{MAP} .waiting").nth(1)).to_have_text("Refused. This is a test.")
+
+
+def test_numbers_as_labels(page: Page, service_url: str, cat_file: FilePayload) -> None:
+    """A class whose name is the index of another one is the one that is explained."""
+    model = classifier(["1", "2", "3"], winner=1)
+    sent = requests.post(
+        f"{service_url}/upload", files={"model": ("m.onnx", model)}, data={"name": "numbers"}, timeout=300
+    )
+    assert sent.status_code == 200, sent.text
+    page.goto(f"{service_url}/?model=numbers")
+    page.set_input_files("#image", cat_file)
+    expect(page.locator("#answers .ranking .label").first).to_have_text("2")
+
+    why(page, 0)
+
+    expect(page.locator(f"{MAP} img:visible")).to_have_count(1, timeout=PATIENCE_MS)
+    expect(page.locator(f"{MAP} .label")).to_have_text("2")

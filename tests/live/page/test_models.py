@@ -13,6 +13,7 @@ from playwright.sync_api import FilePayload, Page, expect
 
 from tests.live.page.conftest import watch
 from tests.live.service import Service
+from tests.sources.hub import Files, serving
 from tools.sample_models import classifier
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
@@ -197,7 +198,7 @@ def test_keyboard(models: Page) -> None:
     """Every control is reached in order and has a name."""
     names = []
     models.locator("#model-file").focus()
-    for _ in range(8):
+    for _ in range(9):
         names.append(
             models.evaluate(
                 "document.activeElement.labels?.[0]?.innerText ?? document.activeElement.innerText"
@@ -205,7 +206,7 @@ def test_keyboard(models: Page) -> None:
         )
         models.keyboard.press("Tab")
 
-    first = ["Model", "or", "Labels", "Preprocessing", "Which", "Name", "Make", "Upload"]
+    first = ["Model", "or", "or", "Labels", "Preprocessing", "Which", "Name", "Make", "Upload"]
     assert [name.split()[0] for name in names] == first
 
 
@@ -394,3 +395,23 @@ def test_without_javascript(plain_page: Page, own: Service) -> None:
     send(plain_page, file("notes.onnx", b"not a model"))
     expect(plain_page.locator("#outcome .codes")).to_contain_text("invalid_model")
     own.post("/models/default/activate", json={"version": 1})
+
+
+def test_source(browser_page: Page, tmp_path: Path) -> None:
+    """Instead of files a source can be named, and what was given last counts."""
+    complaints = watch(browser_page)
+    web = Files({"/birds.onnx": classifier(["robin", "wren"], winner=0)})
+    with serving(web), Service(tmp_path / "data", fetch_allow="127.0.0.1") as service:
+        browser_page.goto(f"{service.url}/upload")
+        browser_page.fill("#name", "birds")
+        browser_page.fill("#source", "ftp://127.0.0.1/birds.onnx")
+        send(browser_page)
+        expect(browser_page.locator("#outcome .problem")).to_be_visible()
+        browser_page.set_input_files("#model-file", model("cat"))
+        expect(browser_page.locator("#source")).to_have_value("")
+        browser_page.fill("#source", f"{web.url}/birds.onnx")
+        expect(browser_page.locator("#model-file")).to_have_value("")
+        send(browser_page)
+        expect(browser_page.locator("#outcome-title")).to_have_text("Live: birds version 1")
+        assert service.get("/models/birds").json()["live"] == 1
+    assert complaints == []

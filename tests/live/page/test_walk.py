@@ -43,13 +43,14 @@ def upload(page: Page, model: bytes, name: str = "colours") -> None:
     page.click("#upload button[type=submit]")
 
 
-def test_walk(walker: tuple[Page, Service]) -> None:
-    """Upload, try, explain, evaluate, calibrate, refuse a worse version, compare, roll back."""
+def test_walk(walker: tuple[Page, Service], tmp_path: Path) -> None:
+    """Upload, try, explain, open a wrong image, calibrate, refuse a worse version, compare, roll back."""
     page, service = walker
     page.goto(f"{service.url}/upload")
     upload(page, GOOD)
     expect(page.locator("#outcome-title")).to_have_text("Live: colours version 1")
     _tried(page)
+    _opened(page, tmp_path / "set")
     _evaluated(page)
     _guarded(page, service)
     _compared_and_rolled_back(page, service)
@@ -66,15 +67,39 @@ def _tried(page: Page) -> None:
     assert page.evaluate(EXCESS) == 0
 
 
+def _opened(page: Page, folder: Path) -> None:
+    for name, content in noisy(40).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    page.get_by_role("link", name="Evaluate").click()
+    page.select_option("#model", "colours")
+    page.set_input_files("#folder", folder)
+    page.get_by_role("button", name="Evaluate", exact=True).click()
+    wrong = page.locator("#bad-images tbody tr", has_text="wrong").first
+    said = wrong.locator("td").nth(3).inner_text()
+    wrong.get_by_role("button", name="Open").click()
+    opened = page.get_by_role("dialog")
+    expect(opened.locator("#open-image")).to_have_js_property("naturalWidth", 32)
+    expect(opened.locator("#open-facts")).to_contain_text(said)
+    assert page.evaluate(EXCESS) == 0
+    opened.get_by_role("button", name="Predict and explain it").click()
+    expect(page.locator("#chip")).to_have_text("colours v1")
+    expect(page.locator("#choose-model")).to_have_value("colours")
+    expect(page.locator("#answers .verdict .label")).to_have_text(said)
+
+
 def _evaluated(page: Page) -> None:
     page.get_by_role("link", name="Evaluate").click()
     page.select_option("#model", "colours")
     page.set_input_files("#archive", zipped(noisy(40)))
     page.get_by_role("button", name="Evaluate", exact=True).click()
     wrong = page.locator("#bad-images tbody tr", has_text="wrong").first
-    expect(wrong.locator("img")).to_be_visible()
+    wrong.get_by_role("button", name="Open").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Choose the folder instead of a ZIP file")
+    page.get_by_role("button", name="Close").click()
     assert page.evaluate(EXCESS) == 0
     page.get_by_role("button", name="Use this calibration").click()
+    page.get_by_role("dialog").get_by_role("button", name="Use it").click()
     expect(page.locator("#outcome")).to_contain_text("Live: version 2")
 
 

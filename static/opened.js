@@ -1,0 +1,69 @@
+// An image of an evaluation, opened from its row: large where its file was chosen in a folder, and to be tried from there.
+
+import { byId, dataOf, stored } from "./app.js";
+
+const [dialog, title, picture, facts, hint, action] = ["open", "open-title", "open-image", "open-facts", "open-hint", "open-try"].map(byId);
+const KEY = "opened";
+
+/** The file of a folder that a row is of; a browser puts the name of the folder before the names that were sent. */
+function fileOf(files, name) {
+  return [...files].find((file) => (file.webkitRelativePath || file.name) === name);
+}
+
+/** Hands an image to the predict page, which takes it once. */
+async function hand(file, address) {
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify({ name: file.name, data: await dataOf(file) }));
+    location.href = address;
+  } catch {
+    hint.textContent = "The image is too large for the browser to pass on: choose it on the Predict page.";
+    hint.hidden = false;
+  }
+}
+
+/** The image that another page handed over, as a file; null if there is none. */
+export function handed() {
+  const kept = stored.get(KEY);
+  if (!kept) return null;
+  stored.set(KEY, "");
+  const { name, data } = JSON.parse(kept);
+  const [head, content] = data.split(",");
+  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+  return new File([bytes], name, { type: head.slice("data:".length).split(";")[0] });
+}
+
+function show(row, headings, file, address) {
+  const cells = [...row.cells].map((cell) => cell.textContent);
+  const small = row.querySelector(".small-copy");
+  title.textContent = row.querySelector(".filename").textContent;
+  if (file) picture.src = URL.createObjectURL(file);
+  else picture.src = small.src;
+  facts.replaceChildren(...headings.flatMap((heading, place) => (place < 2 ? [] : [
+    Object.assign(document.createElement("dt"), { textContent: heading }),
+    Object.assign(document.createElement("dd"), { textContent: cells[place] }),
+  ])));
+  hint.textContent = "Choose the folder instead of a ZIP file to see images in full, and to try and explain them.";
+  hint.hidden = Boolean(file);
+  action.hidden = !file || !address;
+  action.onclick = () => hand(file, address);
+  dialog.onclose = () => {
+    if (file) URL.revokeObjectURL(picture.src);
+    picture.removeAttribute("src");
+  };
+  dialog.showModal();
+}
+
+/** Has the images of a table opened; `files` are those of a folder, `address` is the predict page of the model. */
+export function openable(table, files, address) {
+  const headings = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  for (const row of table.tBodies[0].rows) {
+    const small = row.querySelector(".small-copy");
+    if (!small) continue;
+    const name = row.querySelector(".filename").textContent;
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "opener" });
+    button.setAttribute("aria-label", `Open ${name}`);
+    small.replaceWith(button);
+    button.append(small);
+    button.addEventListener("click", () => show(row, headings, fileOf(files, name), address));
+  }
+}
