@@ -224,5 +224,5 @@ def _adopt(cluster: Cluster) -> None:
         "PREDICTOR_DATA": str(cluster.machines[0].data),
         "PREDICTOR_STORE": cluster.url,
     }
-    command = [sys.executable, "-m", "predictor", "store", "adopt"]
+    command = [sys.executable, "-m", "predictor", "store", "adopt", "--yes"]
     subprocess.run(command, cwd=ROOT, env=os.environ | told, check=True, timeout=120)

@@ -34,7 +34,7 @@ FOREIGN = (
     "iframe", "object", "embed", "base", "audio", "video", "math", "marquee", "plaintext", "meta[http-equiv]",
     "[onerror]", "[onload]", "[onfocus]", "[onclick]", "[ontoggle]", "[onmouseover]", "[srcdoc]",
     "main script", "img[src='x']", "a[href^='javascript:']",
-    "td *:not(.badge, .small-copy[src^='data:image/jpeg;'])",
+    "td *:not(.badge, .opener, .small-copy[src^='data:image/jpeg;'])",
 )  # fmt: skip
 INJECTED = f"""() => [...document.querySelectorAll({json.dumps(", ".join(f"{place} *" for place in PLACES))}),
   ...document.querySelectorAll({json.dumps(", ".join(FOREIGN))})].map((element) => element.outerHTML)"""
