@@ -146,7 +146,8 @@ def test_a_machine_without_room(cluster: Cluster, figure: Row) -> None:
     kept = full.data.with_name("kept")
     full.data.rename(kept)
     full.data.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", full.data)
+    held = sum(path.lstat().st_size for path in kept.rglob("*"))
+    run("mount", "-t", "tmpfs", "-o", f"size={held + 40_000_000}", "tmpfs", full.data)
     try:
         shutil.copytree(kept, full.data, dirs_exist_ok=True)
         full.start()
