@@ -43,7 +43,7 @@ def evaluated(page: Page, url: str) -> bytes:
     page.get_by_role("button", name="Find the preprocessing").click()
     page.wait_for_selector("#outcome .candidates", timeout=600_000)
     page.set_viewport_size({"width": _SIZE["width"], "height": 1180})
-    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    page.evaluate("document.activeElement.blur(); document.getElementById('outcome').scrollIntoView()")
     return _taken(page)
 
 

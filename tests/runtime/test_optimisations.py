@@ -76,7 +76,7 @@ def test_calibrated(worker: Worker, client: FlaskClient, cat: Path) -> None:
     def temperature(version: int) -> float | None:
         sent = {"data": cat.read_bytes(), "content_type": "image/jpeg"}
         path = f"/predict?model=colours&version={version}&threshold=0"
-        return client.post(path, **sent).get_json().get("raw_confidence")  # type: ignore[arg-type, no-any-return]
+        return client.post(path, **sent).get_json().get("raw_confidence")  # type: ignore[no-any-return]
 
     client.post("/models/colours/calibration", json={"temperature": 3})
     assert temperature(2) is not None

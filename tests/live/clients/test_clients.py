@@ -189,6 +189,40 @@ def test_curl(url: str, cat: Path, large: Path, picture_url: str) -> None:
     assert refused(statuses) == {}
 
 
+def test_newest_curl(url: str, cat: Path, large: Path, picture_url: str) -> None:
+    """The curl library of today, with what its program would set: the same, and JSON as `--json` sends it."""
+    pycurl = pytest.importorskip("pycurl")
+    text = json.dumps({"image_url": picture_url})
+    types = ["Content-Type: application/json", "Accept: application/json"]
+
+    def status(**options: Any) -> int:
+        transfer = pycurl.Curl()
+        transfer.setopt(pycurl.URL, url)
+        transfer.setopt(pycurl.WRITEFUNCTION, lambda _: None)
+        for name, value in options.items():
+            transfer.setopt(getattr(pycurl, name), value)
+        transfer.perform()
+        found: int = transfer.getinfo(pycurl.RESPONSE_CODE)
+        transfer.close()
+        return found
+
+    with large.open("rb") as file:
+        uploaded = status(UPLOAD=1, CUSTOMREQUEST="POST", READDATA=file, INFILESIZE=large.stat().st_size)
+    statuses = {
+        "bytes": status(POSTFIELDS=cat.read_bytes()),
+        "many bytes": status(POSTFIELDS=large.read_bytes()),
+        "upload": uploaded,
+        "form": status(HTTPPOST=[("image", (pycurl.FORM_FILE, str(cat)))]),
+        "large form": status(HTTPPOST=[("image", (pycurl.FORM_FILE, str(large)))]),
+        "JSON": status(POSTFIELDS=text),
+        "--json": status(POSTFIELDS=text, HTTPHEADER=types),
+        "URL in a form": status(POSTFIELDS=urlencode({"image_url": picture_url})),
+        "chunked": status(POSTFIELDS=cat.read_bytes(), HTTPHEADER=["Transfer-Encoding: chunked"]),
+    }
+
+    assert refused(statuses) == {}
+
+
 def replayed(url: str, body: bytes, kind: str) -> int:
     """The status of an answer to what curl 7.81 sends: it waits for 100 before more than a megabyte."""
     waits = len(body) > 1024 * 1024
