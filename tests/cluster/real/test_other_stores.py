@@ -172,7 +172,7 @@ def test_google(network: str, tmp_path: Path, cat: Path, figure: Row) -> None:
             command, cwd=ROOT, env=os.environ | told, capture_output=True, text=True, timeout=120, check=False
         )
 
-    # The store is asked over TLS only, and the emulator has no uploads by the XML protocol that obstore speaks.
+    # It is asked over TLS only, and has no uploads by the XML protocol that obstore speaks.
     said = (asked.stdout + asked.stderr).strip().splitlines()[-1]
     figure("Google's form, on fake-gcs-server", "parsed and tried", f"exit code {asked.returncode}: {said}")
     assert "Traceback" not in asked.stderr
