@@ -8,9 +8,9 @@ from bench.machine import machine
 from bench.rounds import Medians, Results, medians
 
 _INTRODUCTION = """
-`make bench` writes this page. Every contestant answers for the same image, which is posted without a pause
-over 1, 8 or 32 connections. Each round starts all of them anew, one after the other; every figure is the
-median of the rounds. The bare loop decodes, prepares and runs in one process for each core (at 1: in one
+`make bench` writes this page. The load generator posts the same image to each server over 1, 8 or 32
+connections, without a pause. Each round starts each server again, one at a time. Each figure is the median
+of the rounds. The bare loop decodes, prepares and runs in one process for each core (at 1: in one
 alone), without any server; "of bare" is the rate over that of the bare loop in the same round. The ideal
 p99 at 8 connections is the time in which 8 images are answered: everybody in turn. CPU is the processor
 time of all processes for an image at 8 connections, without nginx. Start is from the start of the process

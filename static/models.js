@@ -68,7 +68,7 @@ function send(method, address, body) {
   request.open(method, address);
   for (const [name, value] of Object.entries(token.authorize({ Accept: "text/html" }))) request.setRequestHeader(name, value);
   request.upload.addEventListener("progress", (event) => sent(event.loaded, event.total));
-  request.upload.addEventListener("load", () => waiting(body instanceof FormData ? body : new FormData()));
+  request.upload.addEventListener("load", () => waiting(body ?? new FormData()));
   request.addEventListener("load", () => finish(request));
   request.addEventListener("abort", () => busy(false));
   request.addEventListener("error", () => {

@@ -5,9 +5,9 @@ import { byId, dataOf, stored } from "./app.js";
 const [dialog, title, picture, facts, hint, action] = ["open", "open-title", "open-image", "open-facts", "open-hint", "open-try"].map(byId);
 const KEY = "opened";
 
-/** The file of a folder that a row is of; a browser puts the name of the folder before the names that were sent. */
+/** Returns the chosen file whose sent name a row shows. */
 function fileOf(files, name) {
-  return [...files].find((file) => (file.webkitRelativePath || file.name) === name);
+  return files.find((file) => (file.webkitRelativePath || file.name) === name);
 }
 
 /** Hands an image to the predict page, which takes it once. */
@@ -21,7 +21,7 @@ async function hand(file, address) {
   }
 }
 
-/** The image that another page handed over, as a file; null if there is none. */
+/** Returns the file that another page handed over, or null. The file is handed over once. */
 export function handed() {
   const kept = stored.get(KEY);
   if (!kept) return null;

@@ -26,9 +26,8 @@ from predictor.store.state import State
 _LOCK = "cluster.lock"
 _LEAD_SECONDS = 0.5
 _JOIN_SECONDS = 10.0
-_AGAIN_SECONDS = 1.0
 # What fails is tried again after twice the time: each attempt may download the version and optimise it.
-_MOST_AGAIN_SECONDS = 60.0
+_AGAIN_SECONDS, _MOST_AGAIN_SECONDS = 1.0, 60.0
 _PROPOSE_SECONDS = 60.0
 _TIDY = 10
 
@@ -70,9 +69,8 @@ class Follower:
         self._proved = False
         self._tidied = 0
         self._propose_at = 0.0
-        self._looked_at = ""
+        self._looked_at: tuple[str, State] | None = None
         self._again_seconds = _AGAIN_SECONDS
-        self._seen: State | None = None
         self._told = ""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
@@ -178,11 +176,11 @@ class Follower:
 
     def _look_after(self, position: Change) -> None:
         """Do one of the things that may wait."""
-        if self._looked_at != position.token or self._seen is not self._transactions.registry.read():
+        if self._looked_at != (position.token, self._transactions.registry.read()):
             if not self._models.complete(position):
                 with self._models.unmoved(position):
                     self._models.bring(position)
-            self._looked_at, self._seen = position.token, self._transactions.registry.read()
+            self._looked_at = position.token, self._transactions.registry.read()
         elif time.monotonic() >= self._propose_at and (name := self._models.news(position)):
             # Each attempt that fails takes a number of the log.
             self._propose_at = time.monotonic() + _PROPOSE_SECONDS

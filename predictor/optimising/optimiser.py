@@ -31,6 +31,8 @@ from predictor.optimising.verdict import Answers
 
 PACE_SECONDS = 4.0
 """How long each measurement of the pace of two models takes."""
+# Where the images are too few to recommend anything, a rough figure is enough.
+_ROUGH_PACE_SECONDS = 0.5
 _MAKING_STEPS = 20
 _JUDGING_STEPS = 10
 
@@ -157,12 +159,13 @@ class Optimiser:
         file = f"{made.key}.onnx"
         answers, figures = self._judged(file, halves)
         found = {"key": made.key, "what": made.what, **figures, **verdict.changes(original, answers)}
-        found["speed"] = self._speed(file)
+        found["speed"] = self._speed(file, proven=halves.images >= verdict.MIN_IMAGES)
         found["objections"] = verdict.objections(found, self.max_loss, halves.images)
         return found
 
-    def _speed(self, file: str) -> dict[str, Any]:
-        job = self._job("pace", ORIGINAL, file, seconds=self.pace_seconds)
+    def _speed(self, file: str, *, proven: bool) -> dict[str, Any]:
+        seconds = self.pace_seconds if proven else min(self.pace_seconds, _ROUGH_PACE_SECONDS)
+        job = self._job("pace", ORIGINAL, file, seconds=seconds)
         alone = self.processes.do(job, Pacing)
         count = 1 if self.source.device.kind == "cuda" else cores()
         together = self.processes.do_together(job, Pacing, count) if count > 1 else [alone]

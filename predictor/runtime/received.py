@@ -16,7 +16,7 @@ _USES = {MODEL: "model", LABELS: "labels", PREPROCESSING: "preprocessing", CALIB
 _NOT = "not used"
 _LISTED = 100
 # What the report says of a version that a change of its preprocessing or calibration leaves as it is.
-_KEPT = ("source", "signed", "optimised")
+_KEPT = ("source", "optimised")
 
 
 @dataclass(frozen=True)

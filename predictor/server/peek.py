@@ -10,7 +10,7 @@ _DISCARDS = 16
 
 
 def header_is_here(client: socket.socket) -> bool:
-    """Whether a thread can read a request's header without waiting, or see at once that it is none."""
+    """Return whether the header of the next request has arrived, or the bytes are known to be no header."""
     try:
         head = client.recv(_PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:

@@ -45,12 +45,7 @@ class Ready(BaseModel):
 def blueprint(worker: Worker) -> Blueprint:
     """Routes for probes."""
     ops = Blueprint("ops", __name__)
-    condition = Condition(
-        worker.settings.data,
-        worker.cache,
-        worker.transactions.stamp,
-        store=lambda: worker.cluster.degraded() if worker.cluster else None,
-    )
+    condition = _condition(worker)
 
     @ops.get("/healthz")
     @operation(name="check_alive", tag="Operating", answers={"application/json": Alive})
@@ -85,6 +80,15 @@ def blueprint(worker: Worker) -> Blueprint:
         )
 
     return ops
+
+
+def _condition(worker: Worker) -> Condition:
+    return Condition(
+        worker.settings.data,
+        worker.cache,
+        worker.transactions.stamp,
+        store=lambda: worker.cluster.degraded() if worker.cluster else None,
+    )
 
 
 def check_ready(worker: Worker) -> Device:

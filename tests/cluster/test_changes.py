@@ -1,5 +1,6 @@
 """Many machines change together or not at all, whichever of them fails at whichever step."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -10,10 +11,14 @@ from typing import Any
 import pytest
 
 from predictor.cluster.blobs import Blobs
-from predictor.cluster.bucket import Unavailable
+from predictor.cluster.bucket import Bucket, Unavailable
+from predictor.cluster.heartbeat import Heartbeat
+from predictor.cluster.log import ChangeLog
+from predictor.cluster.machines import Machines
+from predictor.cluster.standing import Standing
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.store.state import CRASHED
-from tests.cluster.conftest import DEAD_SECONDS, Machine, until
+from tests.cluster.conftest import DEAD_SECONDS, POLL_SECONDS, Machine, until
 from tests.store.conftest import Follower as Worker
 
 Make = Callable[[str], Machine]
@@ -340,22 +345,44 @@ def test_files_of_nobody(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(a.bucket.entries("blobs/")) == 2
 
 
-def test_file_of_nobody_is_needed_again(machine: Make) -> None:
-    """A file that nobody needed for long is written again, so that it is not swept meanwhile."""
+def test_file_of_nobody_is_needed_again(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that may soon be swept is written again for a version that needs it; a recent one is not."""
     a = machine("a").start()
     a.store.upload(b"one")
     (key,) = [entry.key for entry in a.bucket.entries("blobs/") if a.bucket.get(entry.key) == b"one"]
-    before = a.bucket.find(key)
-    folder = a.store.registry.version("default", 2).path.parent
+    folder, blobs = a.store.registry.version("default", 2).path.parent, Blobs(a.bucket)
+    first = a.bucket.find(key)
+    assert first is not None
 
-    Blobs(a.bucket).publish(folder)
-    recent = a.bucket.find(key)
-    a.bucket.upload(key, folder / "model.onnx", since=(before.time if before else 0.0) + 1e6)
+    blobs.publish(folder)
+    assert a.bucket.find(key) == first
+    # What was written before the manifest counts as old then.
+    monkeypatch.setattr("predictor.cluster.blobs._UNNAMED_SECONDS", -1.0)
+    blobs.publish(folder)
 
-    assert before == recent
-    assert (found := a.bucket.find(key)) is not None
-    assert before is not None
-    assert (found.time, found.tag) != (before.time, before.tag)
+    second = a.bucket.find(key)
+    assert second is not None
+    assert second.time > first.time
+
+
+def test_survey(memory: Any, tmp_path: Path) -> None:
+    """A machine that is due to look through the log stays in step, however long its models keep it busy."""
+    numbers = memoryview(bytearray(64)).cast("q")
+    bucket, standing = Bucket(memory), Standing(numbers)
+    heartbeat = Heartbeat(
+        ChangeLog(bucket), Machines(bucket, "a", standing, POLL_SECONDS), standing, tmp_path
+    )
+    heartbeat.unsure = False
+    contacts = list[float]()
+
+    for _ in range(30):
+        time.sleep(0.01)
+        heartbeat.begin()
+        contacts.append(time.monotonic() - standing.lag)
+    heartbeat.stop()
+
+    assert heartbeat.due
+    assert all(later - earlier > 0.005 for earlier, later in itertools.pairwise(contacts))
 
 
 @pytest.mark.promise("C6")

@@ -12,6 +12,7 @@ import pytest
 from tests import fuzzing
 from tests.live.service import Service
 from tools.mutate_models import mutant
+from tools.sample_models import classifier
 
 pytestmark = [pytest.mark.live, pytest.mark.fuzz]
 CHECKS = [
@@ -23,20 +24,17 @@ CHECKS = [
     "unsupported_method",
 ]
 JPEG = {"Content-Type": "image/jpeg"}
-# Each request that has a usable image takes half a minute; tests of its own send what is wrong.
-MINUTES = "/optimise$"
+OPTIMISE = "/optimise$"
 # Far more than a run takes, but an end.
 SECONDS, SECONDS_AN_EXAMPLE = 3000, 20
 
 
-@pytest.mark.promise("A10")
-def test_schemathesis(service: Service, tmp_path: Path) -> None:
-    """Whatever is sent, there is no server error and no answer that is not documented."""
+def fuzz(service: Service, folder: Path, examples: int, *options: str) -> None:
+    """Have schemathesis send what the service's document allows, and what it does not."""
     command = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
     assert command
-    examples = fuzzing.examples(60)
     # A caller may name a deadline of a millisecond, which a busy machine cannot keep.
-    (tmp_path / "schemathesis.toml").write_text(
+    (folder / "schemathesis.toml").write_text(
         '[checks.not_a_server_error]\nexpected-statuses = ["2xx", "3xx", "4xx", 503]\n'
     )
 
@@ -44,7 +42,6 @@ def test_schemathesis(service: Service, tmp_path: Path) -> None:
         [
             command, "run", f"{service.url}/openapi.json",
             "--checks", ",".join(CHECKS),
-            "--exclude-path-regex", MINUTES,
             "--max-examples", str(examples),
             "--seed", str(fuzzing.seed()),
             "--generation-database", "none",
@@ -53,9 +50,10 @@ def test_schemathesis(service: Service, tmp_path: Path) -> None:
             # As long as the check of a model may take on a machine that is busy with something else.
             "--request-timeout", "600",
             "--no-color",
+            *options,
         ],
         check=False,
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=SECONDS + SECONDS_AN_EXAMPLE * examples,
@@ -64,8 +62,24 @@ def test_schemathesis(service: Service, tmp_path: Path) -> None:
     fuzzing.say(run.stdout[-2000:])
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
     assert service.alive
+
+
+@pytest.mark.promise("A10")
+def test_schemathesis(service: Service, tmp_path: Path) -> None:
+    """Whatever is sent, there is no server error and no answer that is not documented."""
+    fuzz(service, tmp_path, fuzzing.examples(60), "--exclude-path-regex", OPTIMISE)
+
     # Other tests use this service, and any model may have been unloaded.
     assert service.post("/v2/repository/models/default/load").ok
+
+
+@pytest.mark.promise("A10")
+def test_schemathesis_optimise(tmp_path: Path) -> None:
+    """The same holds for optimisations, each of which takes seconds: fewer are sent, for a small model."""
+    with Service(tmp_path / "data") as service:
+        small = classifier(["red", "other"])
+        service.post("/upload", files={"model": ("m.onnx", small)}).raise_for_status()
+        fuzz(service, tmp_path, fuzzing.examples(5), "--include-path-regex", OPTIMISE)
 
 
 @pytest.mark.promise("M10")

@@ -131,6 +131,25 @@ def test_weights_are_shared(service: Service) -> None:
     assert mapped[0] == mapped[1]
 
 
+def test_memory_of_photographs(tmp_path: Path, photograph: bytes) -> None:
+    """Photographs use the memory of those before them: new pages for each take longer than to decode it."""
+    count = 20
+    with Service(tmp_path / "data", workers=1, cache="off") as service:
+        (worker,) = service.workers()
+        for _ in range(count):
+            assert service.post("/predict", data=photograph, headers=JPEG).ok
+        before = new_pages(worker)
+        for _ in range(count):
+            assert service.post("/predict", data=photograph, headers=JPEG).ok
+
+        assert (new_pages(worker) - before) / count < 1000
+
+
+def new_pages(process: int) -> int:
+    """How many pages of memory a process was given so far, by proc(5)."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[7])
+
+
 def test_log_line(service: Service) -> None:
     """Each request leaves one line, with its id."""
     service.get("/models", headers={"X-Request-ID": "look-for-me"})
