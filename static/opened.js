@@ -10,11 +10,12 @@ function fileOf(files, name) {
   return files.find((file) => (file.webkitRelativePath || file.name) === name);
 }
 
-/** Hands an image to the predict page, which takes it once. */
+/** Opens the predict page with an image in a new tab, so that the report stays; the tab gets a copy of what is stored. */
 async function hand(file, address) {
   try {
     sessionStorage.setItem(KEY, JSON.stringify({ name: file.name, data: await dataOf(file) }));
-    location.href = address;
+    window.open(address);
+    stored.set(KEY, "");
   } catch {
     hint.textContent = "The image is too large for the browser to pass on: choose it on the Predict page.";
     hint.hidden = false;
@@ -42,7 +43,7 @@ function show(row, headings, file, address) {
     Object.assign(document.createElement("dt"), { textContent: heading }),
     Object.assign(document.createElement("dd"), { textContent: cells[place] }),
   ])));
-  hint.textContent = "Choose the folder instead of a ZIP file to see images in full, and to try and explain them.";
+  hint.textContent = "Choose the folder instead of a ZIP file to see images in full, and to try them.";
   hint.hidden = Boolean(file);
   action.hidden = !file || !address;
   action.onclick = () => hand(file, address);

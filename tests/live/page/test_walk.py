@@ -82,10 +82,15 @@ def _opened(page: Page, folder: Path) -> None:
     expect(opened.locator("#open-image")).to_have_js_property("naturalWidth", 32)
     expect(opened.locator("#open-facts")).to_contain_text(said)
     assert page.evaluate(EXCESS) == 0
-    opened.get_by_role("button", name="Predict and explain it").click()
-    expect(page.locator("#chip")).to_have_text("colours v1")
-    expect(page.locator("#choose-model")).to_have_value("colours")
-    expect(page.locator("#answers .verdict .label")).to_have_text(said)
+    with page.expect_popup() as popup:
+        opened.get_by_role("button", name="Try it on the Predict page").click()
+    tab = popup.value
+    expect(tab.locator("#chip")).to_have_text("colours v1")
+    expect(tab.locator("#choose-model")).to_have_value("colours")
+    expect(tab.locator("#answers .verdict .label")).to_have_text(said)
+    tab.close()
+    page.goto(page.url.replace("/evaluate", "/"))
+    expect(page.locator("#answers .verdict .label")).to_have_count(0)
 
 
 def _evaluated(page: Page) -> None:
