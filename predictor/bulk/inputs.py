@@ -9,8 +9,8 @@ from predictor.archives import is_hidden, shown
 from predictor.bulk import lists
 from predictor.cluster import listing
 from predictor.config import Settings
-from predictor.errors import ImageTooLarge, InvalidImage, InvalidRequest
-from predictor.evaluation.images import SUFFIXES
+from predictor.errors import InvalidRequest
+from predictor.evaluation.images import SUFFIXES, read_file
 from predictor.fetch.client import Fetcher
 
 _SCHEMES = ("http://", "https://")
@@ -123,11 +123,4 @@ class Reader:
             return listing.read(name, self._most)
         if name.lower().startswith(_SCHEMES):
             return self._fetcher.fetch(name)
-        try:
-            with (self._folder / name).open("rb") as file:
-                data = file.read(self._most + 1)
-        except (OSError, ValueError) as error:
-            raise InvalidImage("The file cannot be read.") from error
-        if len(data) > self._most:
-            raise ImageTooLarge(f"The file has more than {self._most / 1e6:g} MB.")
-        return data
+        return read_file(self._folder / name, self._most)

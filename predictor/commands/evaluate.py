@@ -140,10 +140,11 @@ def compare_command(pictures: Path, candidate: Path | None, url: str, name: str,
 
 
 def _pictures(path: Path, limit: int | None) -> list[Picture]:
+    most = Limits.of(Settings()).max_bytes
     if path.suffix.lower() == ".zip":
-        found = labelled(images.files_of(path, Limits.of(Settings()).max_bytes))
+        found = labelled([*images.files_of(path, most).items()])
     else:
-        found = on_disk(path)
+        found = on_disk(path, most)
     return sample(found, limit or len(found))
 
 

@@ -1,14 +1,17 @@
 """Folders, archives and tables of images -> images with what is said of their classes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from predictor import archives
 from predictor.archives import is_hidden
+from predictor.config import MEGA
 from predictor.errors import ImageTooLarge, InvalidImage, InvalidRequest
 from predictor.evaluation import tables
+from predictor.image.decode import Limits
 
 SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif",
@@ -23,8 +26,8 @@ MAX_ENTRIES = 65_534
 """Files and folders in an archive of them; systems add files of their own."""
 
 Read = Callable[[], bytes]
-Files = Mapping[str, Read]
-"""What reads each file, by its path with slashes."""
+Files = Sequence[tuple[str, Read]]
+"""The path of each file, with slashes, and what reads it. Several files may have the same path."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +54,31 @@ class Picture:
         return (self.truth, *self.also) if self.truth else ()
 
 
-def on_disk(path: Path) -> list[Picture]:
+def on_disk(path: Path, max_bytes: int = Limits().max_bytes) -> list[Picture]:
     """The images of a folder, or of a table that names the files.
 
     Args:
         path: a folder of class folders, a folder with a table, or a CSV file whose paths are relative to it.
+        max_bytes: most bytes of an image.
 
     Raises:
         InvalidRequest: there are none, or the table cannot be read.
     """
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.is_file())
-        return labelled({file.relative_to(path).as_posix(): partial(_read, file) for file in found})
+        return labelled(
+            [(file.relative_to(path).as_posix(), partial(read_file, file, max_bytes)) for file in found]
+        )
     if path.suffix.lower() not in tables.SUFFIXES:
         raise InvalidRequest("Give a folder of images, or a CSV file with their paths and classes.")
-    [(_, rows)] = tables.rows_of({path.name: partial(_read, path)})
+    [(_, rows)] = tables.rows_of({path.name: partial(read_file, path, tables.MAX_BYTES)})
     named = tables.grouped((row.image, row.truth) for row in rows)
-    return _some([_of_rows(name, said, partial(_read, path.parent / name)) for name, said in named.items()])
+    return _some(
+        [
+            _of_rows(name, said, partial(read_file, path.parent / name, max_bytes))
+            for name, said in named.items()
+        ]
+    )
 
 
 def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> list[Picture]:
@@ -77,35 +88,33 @@ def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> l
     images lie in one folder, each file's name begins with its class, as in `n02123045_tabby.jpg`.
 
     Args:
-        files: what reads each file.
+        files: those of a folder, an archive or a form.
         still_wanted: called now and then; raises if nobody waits for the images any more.
 
     Raises:
         InvalidRequest: there are no images, or a table cannot be read.
     """
     still_wanted()
-    shown = {name: files[name] for name in sorted(files) if not is_hidden(name)}
-    said = {name: read for name, read in shown.items() if _suffix(name) in tables.SUFFIXES}
-    images = {name: read for name, read in shown.items() if _suffix(name) in SUFFIXES}
+    shown = sorted((one for one in files if not is_hidden(one[0])), key=lambda one: one[0])
+    said = {name: read for name, read in shown if _suffix(name) in tables.SUFFIXES}
+    images = [(name, read) for name, read in shown if _suffix(name) in SUFFIXES]
     others = [
         Picture(name, (), read, "Its name does not end as that of an image does, such as .jpg or .png.")
-        for name, read in shown.items()
-        if name not in said and name not in images
+        for name, read in shown
+        if _suffix(name) not in {*tables.SUFFIXES, *SUFFIXES}
     ]
     for table, rows in tables.rows_of(said, still_wanted):
         if found := _by_table(PurePosixPath(table).parent, rows, images):
             return _some([*found, *_not_named(table, found, images), *others])
-    folders = {str(PurePosixPath(name).parent) for name in images}
+    folders = {str(PurePosixPath(name).parent) for name, _ in images}
     truth = _by_folder if len(folders) > 1 else _by_name
-    return _some(
-        [*(Picture(name, truth(PurePosixPath(name)), read) for name, read in images.items()), *others]
-    )
+    return _some([*(Picture(name, truth(PurePosixPath(name)), read) for name, read in images), *others])
 
 
 def _not_named(table: str, found: list[Picture], images: Files) -> list[Picture]:
     named = {picture.name for picture in found}
     reason = f"The table {archives.shown(table)} does not name it."
-    return [Picture(name, (), read, reason) for name, read in images.items() if name not in named]
+    return [Picture(name, (), read, reason) for name, read in images if name not in named]
 
 
 def _some(pictures: list[Picture]) -> list[Picture]:
@@ -148,9 +157,12 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _by_table(folder: PurePosixPath, rows: Iterable[tables.Row], pictures: Files) -> list[Picture]:
+    reads = defaultdict[str, list[Read]](list)
+    for name, read in pictures:
+        reads[name].append(read)
     named = (((folder / row.image).as_posix(), row.truth) for row in rows)
-    found = tables.grouped(one for one in named if one[0] in pictures)
-    return [_of_rows(path, said, pictures[path]) for path, said in found.items()]
+    found = tables.grouped(one for one in named if one[0] in reads)
+    return [_of_rows(path, said, read) for path, said in found.items() for read in reads[path]]
 
 
 def _of_rows(name: str, said: list[tuple[str, ...]], read: Read) -> Picture:
@@ -158,14 +170,24 @@ def _of_rows(name: str, said: list[tuple[str, ...]], read: Read) -> Picture:
     return Picture(name, said[0], read, also=tuple(said[1:]))
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        InvalidImage: it cannot be read.
+        ImageTooLarge: it has too many.
+    """
     try:
-        return path.read_bytes()
-    except OSError as error:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except (OSError, ValueError) as error:
         raise InvalidImage("The file cannot be read.") from error
+    if len(data) > max_bytes:
+        raise ImageTooLarge(f"The file has more than {max_bytes / MEGA:g} MB.")
+    return data
 
 
-def files_of(path: Path, max_bytes: int) -> Files:
+def files_of(path: Path, max_bytes: int) -> Mapping[str, Read]:
     """What reads each file of an archive.
 
     Args:

@@ -1,10 +1,9 @@
 """A multipart request with labelled images -> the images, and what else the form has."""
 
-import itertools
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from flask import request
@@ -74,22 +73,12 @@ def receive(
 
 
 def _files(files: Sequence[forms.ReceivedFile], max_bytes: int, field: str) -> Files:
-    """What reads each file, by the name that its sender gave it."""
+    """Each file by the name that its sender gave it."""
     if stray := next((file.field for file in files if file.field != field), None):
         raise InvalidRequest(f"{field_faults.shown(stray)}: name each file field {field}.")
     if len(files) == 1 and (files[0].filename.lower().endswith(".zip") or is_archive(files[0].path)):
-        return images.files_of(files[0].path, max_bytes)
-    found: dict[str, Any] = {}
-    for file in files:
-        found[_new_name(file.filename[-_NAME_LENGTH:], found)] = partial(_read, file.path, max_bytes)
-    return found
-
-
-def _new_name(name: str, taken: Container[str]) -> str:
-    """A name that no other file has: programs send the last part of a path, which several files may share."""
-    path = PurePosixPath(name)
-    others = (str(path.with_name(f"{path.stem} ({number}){path.suffix}")) for number in itertools.count(2))
-    return name if name not in taken else next(other for other in others if other not in taken)
+        return [*images.files_of(files[0].path, max_bytes).items()]
+    return [(file.filename[-_NAME_LENGTH:], partial(_read, file.path, max_bytes)) for file in files]
 
 
 def _read(path: Path, max_bytes: int) -> bytes:

@@ -155,7 +155,7 @@ def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_IMAGES", 2)
 
     with pytest.raises(InvalidRequest, match="At most 2"):
-        labelled({f"cat/{n}.jpg": bytes for n in range(3)})
+        labelled([(f"cat/{n}.jpg", bytes) for n in range(3)])
 
 
 KILO = 1000
@@ -264,3 +264,15 @@ def test_unknown_method(path: Path) -> None:
 
     with pytest.raises(InvalidImage, match="another method"):
         files_of(path, KILO)["cat/a.jpg"]()
+
+
+def test_large_file(tmp_path: Path) -> None:
+    """A file is read up to the limit only."""
+    with (tmp_path / "large.jpg").open("wb") as file:
+        file.truncate(1 << 40)
+    (tmp_path / "t.csv").write_text("file,label\nlarge.jpg,cat\n")
+
+    (large,) = on_disk(tmp_path / "t.csv")
+
+    with pytest.raises(ImageTooLarge):
+        large.read()

@@ -55,7 +55,7 @@ def test_one_after_the_other() -> None:
         {"1.csv": HEADING + b"x.jpg,cat\n", "2.csv": HEADING + b"a.jpg,cat\n", "3.csv": HEADING}, read
     )
 
-    assert [picture.truth for picture in labelled(files | {"a.jpg": bytes})] == [("cat",)]
+    assert [picture.truth for picture in labelled([*files.items(), ("a.jpg", bytes)])] == [("cat",)]
     assert read == ["1.csv", "2.csv"]
 
 
@@ -78,7 +78,7 @@ def test_bounds(monkeypatch: pytest.MonkeyPatch, bound: str, most: int, sentence
     files = counted({f"{number}.csv": table for number in range(10)}, read)
 
     with pytest.raises(InvalidRequest, match=sentence):
-        labelled(files | {"a.jpg": bytes})
+        labelled([*files.items(), ("a.jpg", bytes)])
 
     assert len(read) == last
 
@@ -94,7 +94,7 @@ def test_nobody_waits() -> None:
 
     files = counted({f"{number}.csv": HEADING + b"x.jpg,cat\n" for number in range(10)}, read)
     with pytest.raises(InvalidRequest, match="gone"):
-        labelled(files | {"a.jpg": bytes}, wanted)
+        labelled([*files.items(), ("a.jpg", bytes)], wanted)
 
     assert read == ["0.csv", "1.csv"]
     assert asked[0] == 0

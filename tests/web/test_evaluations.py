@@ -431,15 +431,29 @@ def test_who_may(make_app: Callable[..., Flask], path: str) -> None:
     assert client.post(path, json={}, headers={"Authorization": "Bearer secret"}).status_code in {400, 404}
 
 
-def test_equal_names(client: FlaskClient) -> None:
-    """Files of several folders that are sent without these, as programs do, all count."""
-    name = "1.png"
-    sent = [(io.BytesIO(picture(colour)), name) for colour in ((200, 20, 20), (20, 200, 20), (20, 20, 200))]
-    table = (io.BytesIO(b"file,label\n1.png,red\n"), "labels.csv")
+@pytest.mark.parametrize("name", ["red.png", "red_1.png", "/", "."])
+def test_equal_names(client: FlaskClient, name: str) -> None:
+    """Files of several folders that are sent without these, as programs do, all count as if alone."""
+    colours = ((200, 20, 20), (20, 200, 20), (20, 20, 200))
+    sent = [(io.BytesIO(picture(colour)), name) for colour in colours]
 
-    answer = client.post("/evaluate", data={"pictures": [*sent, table], "model": "colours"})
+    report = send_all(client, [*sent, (io.BytesIO(picture((9, 9, 9))), "blue.png")])
 
-    report = answer.get_json()
-    assert answer.status_code == 200, report
-    assert report["pictures"] == 1
-    assert sorted(one["file"] for one in report["problems"]) == ["1 (2).png", "1 (3).png"]
+    counted = 3 * name.endswith(".png")
+    assert (report["pictures"], len(report["problems"])) == (counted + 1, 3 - counted)
+
+
+def test_equal_names_in_a_table(client: FlaskClient) -> None:
+    """What a table says of a name holds for each file of that name."""
+    sent = [(io.BytesIO(picture(colour)), "1.png") for colour in ((200, 20, 20), (20, 200, 20))]
+
+    report = send_all(client, [*sent, (io.BytesIO(b"file,label\n1.png,red\n"), "labels.csv")])
+
+    assert (report["pictures"], report["problems"]) == (2, [])
+
+
+def send_all(client: FlaskClient, files: list[tuple[io.BytesIO, str]]) -> Any:
+    """The report on files that are sent one by one."""
+    answer = client.post("/evaluate", data={"pictures": files, "model": "colours"})
+    assert answer.status_code == 200, answer.get_json()
+    return answer.get_json()
