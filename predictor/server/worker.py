@@ -26,8 +26,10 @@ from predictor.shared import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.
 _LINGER_MILLISECONDS = 20
-# How long a worker with more connections than another one leaves a new one to it.
-_YIELD_SECONDS = 0.001
+# How long a worker with more connections than another one leaves a new one to it: the other's thread that
+# accepts may have to wait for 5 ms until Python lets it run.
+_YIELD_SECONDS = 0.01
+_LOOK_SECONDS = 0.0005
 # How long a connection that was let go may need until the workers' numbers show where it is now.
 _MOVE_SECONDS = 0.1
 
@@ -44,8 +46,9 @@ class BalancedThreadWorker(LobbyWorker):
 
     def accept(self, listener: Any) -> None:
         """Accept a connection, after a moment in which a worker that has fewer may take it."""
-        if self.nr_conns > self._fewest():
-            time.sleep(_YIELD_SECONDS)
+        deadline = time.monotonic() + _YIELD_SECONDS
+        while self.nr_conns > self._fewest() and time.monotonic() < deadline and _has_more(listener):
+            time.sleep(_LOOK_SECONDS)
         super().accept(listener)
 
     def answer(self, conn: Any) -> Any:
@@ -90,11 +93,7 @@ class BalancedThreadWorker(LobbyWorker):
         """Whether the next request comes soon; waited for only while there is a thread for everybody."""
         if not self.alive or self.nr_conns > self.cfg.threads:
             return False
-        if has_read_ahead(conn):
-            return True
-        poll = select.poll()
-        poll.register(conn.sock, select.POLLIN)
-        return bool(poll.poll(_LINGER_MILLISECONDS))
+        return has_read_ahead(conn) or _has_more(conn.sock, _LINGER_MILLISECONDS)
 
     def _lets_go(self) -> bool:
         """Whether a connection should go to another worker; one at a time, lest all of them go at once."""
@@ -113,6 +112,13 @@ class BalancedThreadWorker(LobbyWorker):
             connections.set(self.slot, self.nr_conns)
         else:
             connections.release(self.slot)
+
+
+def _has_more(connection: Any, milliseconds: int = 0) -> bool:
+    """Whether there is something to read or to accept, or will be within a time."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(milliseconds))
 
 
 class ServerLogger(Logger):

@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from gunicorn.http import errors
@@ -39,19 +40,41 @@ def test_fewest() -> None:
     assert second._fewest() == 2
 
 
-@pytest.mark.parametrize(("own", "left"), [(3, True), (2, False), (1, False)])
-def test_leaves_new_ones(own: int, left: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that has more connections than another one waits a moment, in which that one may accept."""
+@pytest.mark.parametrize(
+    ("own", "takes", "left"),
+    [(3, True, True), (3, False, False), (2, True, False), (1, True, False)],
+)
+def test_leaves_new_ones(own: int, takes: bool, left: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that has more connections than another one leaves a new one to it, if it takes it soon."""
+    accepted, others = list[Any](), list[socket.socket]()
+    first, _ = worker(0, own), worker(1, 2)
+    monkeypatch.setattr(first, "enqueue_req", accepted.append)
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()):
+        listener.setblocking(False)
+
+        def sleep(_: float) -> None:
+            if takes:
+                others.append(listener.accept()[0])
+
+        monkeypatch.setattr("predictor.server.worker.time.sleep", sleep)
+        first.accept(listener)
+    for one in [*others, *(connection.sock for connection in accepted)]:
+        one.close()
+
+    assert (len(others), len(accepted)) == (int(left), int(not left))
+    assert first.nr_conns == own + len(accepted)
+
+
+def test_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody wants a connection any more, a worker with more than another one does not wait."""
     pauses = list[float]()
     monkeypatch.setattr("predictor.server.worker.time.sleep", pauses.append)
-    first, _ = worker(0, own), worker(1, 2)
-
+    first, _ = worker(0, 3), worker(1, 2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         first.accept(listener)
 
-    assert bool(pauses) is left
-    assert first.nr_conns == own
+    assert not pauses
 
 
 def test_alone() -> None:
