@@ -79,7 +79,8 @@ $(VENV)/.test-ready: $(VENV)/.dev-ready tools/install_test_servers.sh
 	sh tools/install_test_servers.sh $(VENV)
 	touch $@
 
-$(VENV)/.cluster-ready: $(VENV)/.dev-ready tools/install_cluster_servers.sh
+$(VENV)/.cluster-ready: $(VENV)/.dev-ready tools/install_cluster_servers.sh tools/install_ray.sh
 	sh tools/install_cluster_servers.sh $(VENV)
 	sh tools/install_model_servers.sh $(VENV)
+	sh tools/install_ray.sh $(VENV)
 	touch $@

@@ -39,10 +39,10 @@ def test_uploads_in_turn(cluster: Cluster, figure: Row) -> None:
 
     middle = sorted(seconds)[UPLOADS // 2]
     took = f"an upload took {middle:.1f} s, {max(seconds):.1f} s at most"
-    must = f"0 failed, 0 old, mixed below {MIXED_SECONDS} s"
+    must = f"0 failed, 0 old, mixed below {MIXED_SECONDS} s in all"
     figure(f"{UPLOADS} uploads in turn at three machines", must, f"{found}; {took}")
     assert (found.failed, found.old) == (0, 0)
-    assert max(found.mixed) < MIXED_SECONDS
+    assert sum(found.mixed) < MIXED_SECONDS
     cluster.agree(uploads[-1].number)
 
 
