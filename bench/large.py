@@ -102,7 +102,7 @@ def measure(folder: Path, megabytes: int) -> str:
     path = write(folder, megabytes)
     picture = _picture()
     limit = 2 * megabytes
-    with running(max_model_mb=limit, cache="off", timeout=600, device="cpu") as service:
+    with running(max_model_mb=limit, cache="off") as service:
         before = _memory(service.workers())
         start = time.monotonic()
         _upload(service, path)
@@ -136,7 +136,9 @@ def measure(folder: Path, megabytes: int) -> str:
 def _upload(service: Service, path: Path) -> None:
     labels = path.with_name("labels.txt")
     labels.write_text("\n".join(f"class {number}" for number in range(CLASSES)))
-    form = [f"model=@{path}", f"files=@{path}.data", f"labels=@{labels}", f"preprocessing={_PREPARED}"]
+    prepared = path.with_name("preprocessing.json")
+    prepared.write_text(_PREPARED)
+    form = [f"model=@{path}", f"files=@{path}.data", f"labels=@{labels}", f"preprocessing=@{prepared}"]
     command = ["curl", "-sS", *(part for one in [*form, f"name={_NAME}"] for part in ("-F", one))]
     done = subprocess.run([*command, f"{service.url}/upload"], capture_output=True, check=True).stdout
     if "version" not in json.loads(done):

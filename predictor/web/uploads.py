@@ -50,6 +50,7 @@ def receive(request: Request, settings: Settings, folder: Path) -> Received:
         ),
         field="model",
     )
+    parts += _typed(fields, folder)
     body: model_schemas.UploadRequest = schemas.check(model_schemas.UploadRequest, fields, strict=False)
     received = placed(parts, folder, settings, file=body.file, source=body.source)
     return replace(received, name=body.name, by=request.remote_addr, force=bool(body.force))
@@ -115,6 +116,17 @@ def revision(
         return query, request.get_data(cache=False).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidRequest("The body must be UTF-8 text.") from error
+
+
+def _typed(fields: dict[str, Any], folder: Path) -> list[forms.ReceivedFile]:
+    """The labels and preprocessing that came as text, as `curl -F` sends them without an @; no longer fields."""
+    found = list[forms.ReceivedFile]()
+    for name in _COMPANIONS:
+        if isinstance(fields.get(name), str):
+            path = folder / f"{name}.text"
+            path.write_text(fields.pop(name), "utf-8")
+            found.append(forms.ReceivedFile(name, "", path))
+    return found
 
 
 def _verified(files: dict[str, Path], key: Path, folder: Path) -> dict[str, Path]:

@@ -228,3 +228,17 @@ def test_documented(client: FlaskClient) -> None:
     assert schema["properties"].keys() == fields
     assert schema["properties"]["files"]["items"]["format"] == "binary"
     assert "curl -F model=@model http://localhost/upload" in page
+
+
+def test_typed_labels(client: FlaskClient) -> None:
+    """Labels and preprocessing that come as text, as `curl -F` sends them without an @, are used."""
+    answer = send(
+        client,
+        ("model", "model.onnx", MODEL),
+        labels="one\ntwo\nthree",
+        preprocessing='{"resize": "stretch", "scale": 0.5}',
+    )
+
+    used = uses(answer)
+    assert (used["labels"], used["preprocessing"]) == ("labels", "preprocessing")
+    assert answer["report"]["preprocessing"]["scale"] == 0.5
