@@ -40,7 +40,7 @@ _TEXT = """\
 {machine}
 
 `PREDICTOR_MAX_MODEL_MB={limit}`, two workers; uploaded with
-`curl -F model=@large.onnx -F files=@large.onnx.data -F labels=@labels.txt`.
+`curl -F model=@large.onnx -F files=@large.onnx.data -F labels=@labels.txt -F preprocessing=@scale.json`.
 
 | what | measured |
 | --- | ---: |
@@ -51,7 +51,7 @@ _TEXT = """\
 | resident in each worker after | {resident} |
 | of these shared with the other one | {shared} |
 | its own | {own} |
-| the folder of the model | {folder:.2f} GB |
+| files of the version, GB | {files} |
 | removed; left in the folder of its name | {left} |
 | resident in each worker then | {then} |
 """
@@ -109,7 +109,8 @@ def measure(folder: Path, megabytes: int) -> str:
         upload = time.monotonic() - start
         answers = [_predict(service, picture) for _ in range(8)]
         loaded = _memory(service.workers())
-        kept = sum(one.stat().st_size for one in (service.data / "models" / _NAME).rglob("*"))
+        kept = list((service.data / "models" / _NAME).rglob("*"))
+        files = {one.stat().st_ino: (one.name, one.stat().st_size) for one in kept if one.is_file()}
         requests.delete(f"{service.url}/models/{_NAME}", timeout=60).raise_for_status()
         left = [str(one) for one in (service.data / "models").glob(f"{_NAME}/*")]
         time.sleep(5)
@@ -127,7 +128,7 @@ def measure(folder: Path, megabytes: int) -> str:
         resident=_listed(one["Rss"] for one in loaded),
         shared=_listed(one["Shared_Clean"] + one["Shared_Dirty"] for one in loaded),
         own=_listed(one["Private_Clean"] + one["Private_Dirty"] for one in loaded),
-        folder=kept / 1e9,
+        files=", ".join(f"{name} {size / 1e9:.2f}" for name, size in files.values() if size > 1e6),
         left=", ".join(left) or "nothing",
         then=_listed(one["Rss"] for one in then),
     )

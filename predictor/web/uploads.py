@@ -119,7 +119,7 @@ def revision(
 
 
 def _typed(fields: dict[str, Any], folder: Path) -> list[forms.ReceivedFile]:
-    """Labels and preprocessing that came as text, as `curl -F` sends them without an @, taken out of fields."""
+    """Labels and preprocessing that are text, as `curl -F` sends them without an @, out of the fields."""
     found = list[forms.ReceivedFile]()
     for name in _COMPANIONS:
         if isinstance(fields.get(name), str):
