@@ -14,7 +14,8 @@ from predictor.evaluation.runner import ImageResult, classify_all
 from predictor.evaluation.tables import Classes
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Evaluations
-from predictor.store.golden import GoldenImage, GoldenSet, GoldenSets, digest
+from predictor.store.golden import GoldenImage, GoldenSet, digest
+from predictor.store.golden_sets import GoldenSets
 from predictor.store.publish import now
 from predictor.store.registry import ModelVersion
 
@@ -131,7 +132,7 @@ class Gate:
 
         Raises:
             InvalidRequest: they are too many, or one has no label that is a class, or cannot be opened.
-            StorageFull: there is no room.
+            ModelNotFound, ModelConflict, NotReady, StorageFull: they cannot be kept now.
         """
         name, classes = model.version.name, Classes(model.spec.labels)
         contents = _contents(pictures, classes)
@@ -159,7 +160,11 @@ class Gate:
         return {"name": name, "images": images, "least": golden.least, "created": golden.created}
 
     def remove(self, name: str) -> None:
-        """Forget the golden images of a name, if it has any."""
+        """Forget the golden images of a name, if it has any.
+
+        Raises:
+            ModelNotFound, ModelConflict, NotReady, StorageFull: they cannot be forgotten now.
+        """
         self._sets.remove(name)
 
     def _judged(self, name: str, golden: GoldenSet, model: LoadedModel) -> Verdict:
