@@ -1,5 +1,6 @@
 """The gate of golden images: no version serves that gets fewer of them right than it must, unless forced."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,6 +26,8 @@ MAX_BYTES = 50_000_000
 """Bytes of them together."""
 _LISTED = 50
 _SAID = 5
+
+log = logging.getLogger(__name__)
 
 
 class GoldenRefused(InvalidModel):
@@ -101,7 +104,7 @@ class Gate:
             force: whether it may serve whatever comes of it.
 
         Returns:
-            The verdict as JSON; None if there is none.
+            The verdict as JSON, or why there is none although it was forced; None without golden images.
 
         Raises:
             GoldenRefused: it gets too few right.
@@ -111,10 +114,11 @@ class Gate:
             if (golden := self._sets.find(version.name)) is None:
                 return None
             verdict = self._judged(version.name, golden, self._load(version))
-        except PredictorError:
-            if force:
-                return None
-            raise
+        except PredictorError as error:
+            if not force:
+                raise
+            log.warning("A version of %s is forced without a verdict: %s", version.name, error.detail)
+            return {"forced": True, "problem": error.detail}
         if not verdict.passed and not force:
             raise GoldenRefused(verdict)
         return verdict.to_json(forced=not verdict.passed)
