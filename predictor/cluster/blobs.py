@@ -1,7 +1,7 @@
-"""The files of versions in the bucket, each under its digest, so that equal files are there once."""
+"""Files of models in the bucket, each under its digest, so that equal files are there once."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from pathlib import Path
 
@@ -27,13 +27,18 @@ class Blobs:
             NotReady: a file cannot be read.
         """
         found = digest(folder / MANIFEST)
-        self._bucket.upload(_PREFIX + found, folder / MANIFEST, since=inf)
-        written = self._bucket.find(_PREFIX + found)
-        # What is older and has no name yet might be swept before this version gives it one.
-        since = written.time - _UNNAMED_SECONDS / 2 if written else inf
-        for name, known in Manifest.read(folder).files.items():
-            self._bucket.upload(_PREFIX + known["digest"], folder / name, since=since)
+        files = {known["digest"]: folder / name for name, known in Manifest.read(folder).files.items()}
+        self.upload(found, folder / MANIFEST, files)
         return found
+
+    def upload(self, first: str, path: Path, others: Mapping[str, Path]) -> None:
+        """Upload a file and those that it names, each by its digest."""
+        self._bucket.upload(_PREFIX + first, path, since=inf)
+        written = self._bucket.find(_PREFIX + first)
+        # What is older and has no name yet might be swept before this file gives it one.
+        since = written.time - _UNNAMED_SECONDS / 2 if written else inf
+        for known, other in others.items():
+            self._bucket.upload(_PREFIX + known, other, since=since)
 
     def fetch(self, wanted: str, folder: Path) -> Manifest:
         """Download the files of a version into an empty folder.
@@ -46,7 +51,7 @@ class Blobs:
             NotReady: a file is missing in the store, or is not what its digest says.
             StorageFull: there is no room.
         """
-        self._fetch(wanted, folder / MANIFEST)
+        self.download(wanted, folder / MANIFEST)
         try:
             manifest = Manifest.read(folder)
         except (OSError, ValueError, TypeError) as error:
@@ -54,31 +59,48 @@ class Blobs:
         for name, known in manifest.files.items():
             if name != Path(name).name or name.startswith("."):
                 raise NotReady("A version in the store names a file that cannot be one of its own.")
-            self._fetch(known["digest"], folder / name)
+            self.download(known["digest"], folder / name)
         return manifest
 
-    def missing(self, wanted: str) -> list[str]:
-        """The files that are not in the store, of the version whose manifest has a digest.
+    def download(self, wanted: str, path: Path) -> None:
+        """Download a file by its digest.
 
         Raises:
-            NotReady: the manifest cannot be read.
+            NotReady, StorageFull: as for `fetch`.
+        """
+        with storage_errors():
+            found = self._bucket.download(_PREFIX + wanted, path)
+        if found != wanted:
+            raise NotReady("A file is missing or damaged in the store.")
+
+    def missing(self, wanted: str, first: str, named: Callable[[bytes], Mapping[str, str]]) -> list[str]:
+        """The names of files that are not in the store, of a file and those that it names.
+
+        Args:
+            wanted: the digest of the file.
+            first: its name.
+            named: the digest of each file that it names, by its name.
+
+        Raises:
+            NotReady: the file cannot be read.
         """
         if (data := self._bucket.get(_PREFIX + wanted)) is None:
-            return [MANIFEST]
+            return [first]
         try:
-            files = Manifest(**json.loads(data)).files
-        except (ValueError, TypeError) as error:
-            raise NotReady("A version in the store cannot be read: another release wrote it.") from error
-        return [name for name, one in files.items() if self._bucket.find(_PREFIX + one["digest"]) is None]
+            files = named(data)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise NotReady("A file in the store cannot be read: another release wrote it.") from error
+        return [name for name, found in files.items() if self._bucket.find(_PREFIX + found) is None]
 
-    def sweep(self, folders: Iterable[Path], present: float) -> None:
-        """Remove blobs that no version names, and that are older than a day.
+    def sweep(self, folders: Iterable[Path], others: Iterable[str], present: float) -> None:
+        """Remove blobs that nothing names, and that are older than a day.
 
         Args:
             folders: of all versions that there are.
+            others: the digests of the other files that are named.
             present: the time by the store's clock.
         """
-        named = set[str]()
+        named = set(others)
         for folder in folders:
             named |= {known["digest"] for known in Manifest.read(folder).files.values()}
             named.add(digest(folder / MANIFEST))
@@ -88,8 +110,7 @@ class Blobs:
             if entry.key.removeprefix(_PREFIX) not in named and entry.time < present - _UNNAMED_SECONDS
         )
 
-    def _fetch(self, wanted: str, path: Path) -> None:
-        with storage_errors():
-            found = self._bucket.download(_PREFIX + wanted, path)
-        if found != wanted:
-            raise NotReady("A file of the version is missing or damaged in the store.")
+
+def of_manifest(data: bytes) -> dict[str, str]:
+    """The digests of a version's files by their names, as its manifest has them."""
+    return {name: str(one["digest"]) for name, one in Manifest(**json.loads(data)).files.items()}

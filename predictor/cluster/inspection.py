@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from predictor.cluster.blobs import Blobs
+from predictor.cluster.blobs import Blobs, of_manifest
 from predictor.cluster.bucket import Bucket
+from predictor.cluster.golden import indexes, of_index
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import Change, ChangeLog
 from predictor.cluster.machines import Machines, machine_name
@@ -12,6 +13,8 @@ from predictor.cluster.standing import Standing
 from predictor.config import Settings
 from predictor.errors import ModelConflict, PredictorError
 from predictor.store.commit import ModelTransactions
+from predictor.store.golden import INDEX
+from predictor.store.manifest import MANIFEST
 from predictor.store.members import WorkerRegistry
 from predictor.store.registry import Registry
 from predictor.store.stamp import Stamp
@@ -65,9 +68,13 @@ class Inspection:
                 f"This machine serves change {position.serial}, which the store does not have: it was "
                 "restored or emptied. Run image-prediction store adopt on the machine whose models are right."
             )
-        for key, manifest in ({} if latest is None else latest.manifests).items():
+        change = latest or Change(0, {}, {})
+        firsts = [(key, wanted, MANIFEST, of_manifest) for key, wanted in change.manifests.items()]
+        golden = indexes(change.names)
+        firsts += [(f"{name}, golden images", wanted, INDEX, of_index) for name, wanted in golden]
+        for key, wanted, first, named in firsts:
             try:
-                for name in self._blobs.missing(manifest):
+                for name in self._blobs.missing(wanted, first, named):
                     yield f"The store lacks a file of {key}: {name}."
             except PredictorError as error:
                 yield f"{key}: {error.detail}"
@@ -79,13 +86,9 @@ class Inspection:
             ModelConflict: another machine makes a change at this moment.
         """
         latest, position = self._log.latest(), self._models.position()
-        state = self._registry.read()
-        change = Change(
-            serial=max(latest, 0 if position is None else position.serial) + 1,
-            names=self._models.shared_names(state),
-            manifests=self._models.manifests(state, {}),
-            author=self._name,
-        )
+        # Nothing of what the bucket has is relied on.
+        before = Change(max(latest, 0 if position is None else position.serial), {}, {})
+        change = self._models.change_to(self._registry.read(), before, self._name)
         if not self._log.announce(change) or self._log.decide(change).token != change.token:
             raise ModelConflict("Another machine is changing the models; try again.")
         return change.serial

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from predictor.cluster.blobs import Blobs
+from predictor.cluster.golden import SharedGolden
 from predictor.cluster.log import Change
 from predictor.errors import ModelConflict, NotReady
 from predictor.store.commit import ModelTransactions
@@ -40,6 +41,7 @@ class LocalModels:
         self._transactions = transactions
         self._registry: Registry = transactions.registry
         self._blobs = blobs
+        self._golden = SharedGolden(self._registry.golden, transactions.staging, blobs)
         self._prepare = prepare
         self._path = self._registry.data / POSITION
 
@@ -74,27 +76,37 @@ class LocalModels:
     def own(self) -> Change:
         """The state of this machine as it is, before any change of all machines."""
         state = self._registry.read()
-        keys = [
-            (f"{name}/{version}", _digest(self._registry.folder(name, version)))
-            for name, version in self._versions(state.names)
-        ]
-        return Change(0, self.shared_names(state), {key: found for key, found in keys if found})
+        versions = self._versions(state.names)
+        found = {f"{name}/{one}": _digest(self._registry.folder(name, one)) for name, one in versions}
+        return Change(0, self.shared_names(state), {key: known for key, known in found.items() if known})
 
     def shared_names(self, state: State) -> Mapping[str, Name]:
         """What other machines are to know of a state: all but the deaths of workers."""
-        return {name: dataclasses.replace(known, deaths=()) for name, known in state.names.items()}
+        return {
+            name: dataclasses.replace(known, deaths=(), golden=known.golden or self._golden.former(name))
+            for name, known in state.names.items()
+        }
 
-    def manifests(self, state: State, known: Mapping[str, str]) -> dict[str, str]:
-        """The digests of the manifests of a state's versions; files that are not known yet are uploaded.
+    def change_to(self, state: State, before: Change, author: str, name: str = "") -> Change:
+        """The change after another one; its files are in the bucket before anything names them.
 
         Args:
-            state: whose versions are meant.
-            known: those of the versions that are in the bucket.
+            state: what the models are to be.
+            before: the change before; its files are in the bucket, if it has a number.
+            author: this machine.
+            name: the model that it is about.
 
         Raises:
             Unavailable: the store does not answer.
             NotReady: files are neither here nor in the bucket.
         """
+        known = before if before.serial else Change(0, {}, {})
+        names = self.shared_names(state)
+        self._golden.publish(names, known.names)
+        return Change(before.serial + 1, names, self._manifests(state, known.manifests), author, name)
+
+    def _manifests(self, state: State, known: Mapping[str, str]) -> dict[str, str]:
+        """The digests of the manifests of a state's versions; files that are not known yet are uploaded."""
         found = {}
         for name, version in self._versions(state.names):
             key, folder = f"{name}/{version}", self._registry.folder(name, version)
@@ -105,9 +117,10 @@ class LocalModels:
         return found
 
     def sweep(self, change: Change, present: float) -> None:
-        """Remove files from the bucket that no version of a change has; `present` is the store's time."""
-        versions = self._versions(change.names)
-        self._blobs.sweep([self._registry.folder(name, version) for name, version in versions], present)
+        """Remove files from the bucket that a change does not name; `present` is the store's time."""
+        folders = [self._registry.folder(name, version) for name, version in self._versions(change.names)]
+        if (golden := self._golden.digests(change.names)) is not None:
+            self._blobs.sweep(folders, golden, present)
 
     def bring(self, change: Change, decide: Decide = here, *, whole: bool = True) -> State:
         """Make the models of this machine those of a change; the caller holds `exclusive`.
@@ -127,6 +140,7 @@ class LocalModels:
         """
         state = self._registry.read()
         wanted = self._wanted(state, change)
+        self._golden.fetch(wanted)
         fetched = set[str]()
         for name, version in self._lacking(state, change, wanted):
             if whole or version == wanted[name].live:
@@ -143,6 +157,7 @@ class LocalModels:
             state = dataclasses.replace(state, names=wanted)
             self._registry.write(state)
         self._registry.remove_unknown(state)
+        self._golden.replace_former(wanted, joined=change.serial > 0 and self.position() is None)
         return state
 
     def complete(self, change: Change) -> bool:
@@ -154,13 +169,16 @@ class LocalModels:
     def news(self, change: Change) -> str | None:
         """A name of which this machine knows what the others are to know, if there is one.
 
-        It had models before any machine made a change, or it quarantined a version that crashed its workers.
+        It had models before any machine made a change, it quarantined a version that crashed its workers, or
+        a former release kept golden images here alone.
         """
         if change.serial == 0 and not initial(change.names):
             return next(iter(change.names))
         for name, known in self._registry.read().names.items():
             shared = change.names.get(name, Name())
-            if any(shared.good(version) and self._same(name, version, change) for version in _crashed(known)):
+            if shared.golden is None and self._golden.former(name):
+                return name
+            if any(shared.good(version) and self._same(name, version, change) for version in known.crashed):
                 return name
         return None
 
@@ -170,9 +188,7 @@ class LocalModels:
         for name, shared in change.names.items():
             own = state.names.get(name, Name())
             known = dataclasses.replace(shared, deaths=own.deaths)
-            bad = {
-                one: CRASHED for one in _crashed(own) if shared.good(one) and self._same(name, one, change)
-            }
+            bad = {one: CRASHED for one in own.crashed if shared.good(one) and self._same(name, one, change)}
             if bad:
                 known = dataclasses.replace(known, quarantined={**known.quarantined, **bad})
             if known.live in bad:
@@ -215,7 +231,7 @@ class LocalModels:
 
 def initial(names: Mapping[str, Name]) -> bool:
     """Whether names are those of a service that was never changed."""
-    return names.keys() <= {DEFAULT} and not any(known.history for known in names.values())
+    return names.keys() <= {DEFAULT} and not any(one.history or one.golden for one in names.values())
 
 
 def _turns(name: str, state: State, wanted: Mapping[str, Name], fetched: set[str]) -> bool:
@@ -224,10 +240,6 @@ def _turns(name: str, state: State, wanted: Mapping[str, Name], fetched: set[str
     if before is None or after is None:
         return (before or after or Name()).live is not None or after is None
     return before.live != after.live or f"{name}/{after.live}" in fetched
-
-
-def _crashed(known: Name) -> list[int]:
-    return [version for version, why in known.quarantined.items() if why == CRASHED]
 
 
 def _digest(folder: Path) -> str | None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from predictor.cluster.bucket import Bucket, Unavailable
 from predictor.errors import InvalidModel, NotReady, PredictorError
+from predictor.store.golden import DIGEST
 from predictor.store.publish import now
 from predictor.store.state import Name, State
 
@@ -28,7 +29,7 @@ KEPT = 100
 READY, REFUSED, SERVING = "ready", "refused", "serving"
 _PENDING, _CHANGES, _ACKS = "pending/", "changes/", "acks/"
 _DIGITS = 12
-# Names become paths on each machine.
+# Names, and digests of golden images, become paths on each machine.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 log = logging.getLogger(__name__)
@@ -160,9 +161,11 @@ class ChangeLog:
 
 
 def _names(value: dict[str, Any]) -> Mapping[str, Name]:
-    if not all(map(_NAME.fullmatch, value)):
-        raise ValueError("A name of a model would lead elsewhere.")
-    return State.from_json({"serial": 1, "issued": 1, "pending": None, "names": value}).names
+    found = State.from_json({"serial": 1, "issued": 1, "pending": None, "names": value}).names
+    golden = [one.golden for one in found.values() if one.golden is not None]
+    if not (all(map(_NAME.fullmatch, found)) and all(map(DIGEST.fullmatch, golden))):
+        raise ValueError("A name of a model, or a digest, would lead elsewhere.")
+    return found
 
 
 def _key(prefix: str, serial: int) -> str:

@@ -80,7 +80,7 @@ class Together:
     def announced(self, state: State, name: str, after: Name | None) -> Iterator[Decide]:
         """Announce a change to all machines, which serve it, as far as they live, at the end of the block."""
         before = self._position()
-        change = self._change(before, state.replaced(name, after), name)
+        change = self._models.change_to(state.replaced(name, after), before, self._machines.name, name)
         if not self._log.announce(change):
             raise ModelConflict(_BUSY)
         decided = False
@@ -132,16 +132,6 @@ class Together:
         if (position := self._models.position()) is None:
             raise StorageFull("This machine has not yet the models of the store; nothing was changed.")
         return position
-
-    def _change(self, before: Change, state: State, name: str) -> Change:
-        """The next change: its files are in the bucket before anything names them."""
-        return Change(
-            serial=before.serial + 1,
-            names=self._models.shared_names(state),
-            manifests=self._models.manifests(state, before.manifests if before.serial else {}),
-            author=self._machines.name,
-            name=name,
-        )
 
     def _wait_for_others(self, change: Change) -> None:
         """Wait until every machine that lives is ready.

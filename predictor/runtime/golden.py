@@ -1,5 +1,6 @@
 """The gate of golden images: no version serves that gets fewer of them right than it must, unless forced."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,8 @@ from predictor.evaluation.runner import ImageResult, classify_all
 from predictor.evaluation.tables import Classes
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Evaluations
-from predictor.store.golden import GoldenImage, GoldenSet, GoldenSets, digest
+from predictor.store.golden import GoldenImage, GoldenSet, digest
+from predictor.store.golden_sets import GoldenSets
 from predictor.store.publish import now
 from predictor.store.registry import ModelVersion
 
@@ -24,6 +26,8 @@ MAX_BYTES = 50_000_000
 """Bytes of them together."""
 _LISTED = 50
 _SAID = 5
+
+log = logging.getLogger(__name__)
 
 
 class GoldenRefused(InvalidModel):
@@ -100,7 +104,7 @@ class Gate:
             force: whether it may serve whatever comes of it.
 
         Returns:
-            The verdict as JSON; None if there is none.
+            The verdict as JSON, or why there is none although it was forced; None without golden images.
 
         Raises:
             GoldenRefused: it gets too few right.
@@ -110,10 +114,11 @@ class Gate:
             if (golden := self._sets.find(version.name)) is None:
                 return None
             verdict = self._judged(version.name, golden, self._load(version))
-        except PredictorError:
-            if force:
-                return None
-            raise
+        except PredictorError as error:
+            if not force:
+                raise
+            log.warning("A version of %s is forced without a verdict: %s", version.name, error.detail)
+            return {"forced": True, "problem": error.detail}
         if not verdict.passed and not force:
             raise GoldenRefused(verdict)
         return verdict.to_json(forced=not verdict.passed)
@@ -131,7 +136,7 @@ class Gate:
 
         Raises:
             InvalidRequest: they are too many, or one has no label that is a class, or cannot be opened.
-            StorageFull: there is no room.
+            ModelNotFound, ModelConflict, NotReady, StorageFull: they cannot be kept now.
         """
         name, classes = model.version.name, Classes(model.spec.labels)
         contents = _contents(pictures, classes)
@@ -159,7 +164,11 @@ class Gate:
         return {"name": name, "images": images, "least": golden.least, "created": golden.created}
 
     def remove(self, name: str) -> None:
-        """Forget the golden images of a name, if it has any."""
+        """Forget the golden images of a name, if it has any.
+
+        Raises:
+            ModelNotFound, ModelConflict, NotReady, StorageFull: they cannot be forgotten now.
+        """
         self._sets.remove(name)
 
     def _judged(self, name: str, golden: GoldenSet, model: LoadedModel) -> Verdict:

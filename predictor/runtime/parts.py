@@ -33,7 +33,7 @@ def build_info() -> InfoMetricFamily:
 def make_folders(settings: Settings) -> None:
     """Make the folders in which workers meet."""
     try:
-        for folder in ("models", "workers"):
+        for folder in ("models", "golden", "workers"):
             (settings.data / folder).mkdir(parents=True, exist_ok=True)
         cache_folder(settings).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:

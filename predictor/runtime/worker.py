@@ -40,7 +40,7 @@ from predictor.runtime.parts import build_info, fetcher, make_folders, membershi
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
-from predictor.store.golden import GoldenSets
+from predictor.store.golden_sets import GoldenSets
 from predictor.store.loading import Loading
 from predictor.store.members import WorkerRecord, WorkerRegistry
 from predictor.store.publish import Publisher
@@ -106,7 +106,7 @@ class Worker:
         self.engine = self._engine()
         self.explainer = Explainer(settings, self.engine, FeatureMaps(self._folder, self._watch))
         self.evaluations = Evaluations(settings, self.engine, settings.data / "evaluation.lock")
-        self.gate = Gate(GoldenSets(settings.data), self.evaluations, self.load)
+        self.gate = Gate(GoldenSets(self.registry, self.transactions), self.evaluations, self.load)
         self.uploads.judge = self.gate.judge
         self.optimisations = Optimisations(settings, self.uploads, self._folder, self.report)
         self._start()

@@ -1,21 +1,25 @@
 """Golden images on disk: images with their labels that each new version of a name must get right.
 
-They lie in `golden/<name>/`, each under its digest, beside an index that is written whole and last.
+They lie in `golden/<name>/<digest of the index>/`: the index, and each image under its digest. The folder
+gets its place whole, as that of a version does, and counts once the state of the name has the digest.
 """
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from predictor.errors import ModelConflict
-from predictor.store.files import atomic_write, locked, remove, storage_errors
+from predictor.store.files import move_folder, remove, storage_errors
 
-_INDEX = "golden.json"
-_LOCK_SECONDS = 10.0
+INDEX = "golden.json"
+"""The file of a set that says what is known of its images."""
+DIGEST = re.compile(r"[0-9a-f]{64}")
+"""What a digest looks like that becomes the name of a file or folder."""
 
 Said = tuple[tuple[str, ...], ...]
 """For each class of an image what may name it, the surest first."""
@@ -54,96 +58,155 @@ class GoldenSet:
     created: str
     by: str | None
 
+    def to_bytes(self) -> bytes:
+        """The form that `from_bytes` reads back: the index of the set."""
+        return json.dumps(asdict(self)).encode()
+
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "GoldenSet":
-        """Read what `dataclasses.asdict` gives.
+    def from_bytes(cls, data: bytes) -> "GoldenSet":
+        """Read the form that `to_bytes` writes.
 
         Raises:
             TypeError, KeyError, ValueError: it is of another form.
         """
+        value: dict[str, Any] = json.loads(data)
         images = tuple(
             GoldenImage(
                 str(one["name"]), str(one["digest"]), tuple(map(tuple, one["said"])), str(one["label"])
             )
             for one in value["images"]
         )
+        if not all(DIGEST.fullmatch(one.digest) for one in images):
+            raise ValueError("A digest would lead elsewhere.")
         return cls(images, int(value["least"]), str(value["created"]), value["by"])
 
 
-class GoldenSets:
-    """The golden images of all names.
+class GoldenFiles:
+    """The files of golden images.
+
+    An index that is None, of a name whose state has none, means those that a former release kept: they lie in
+    `golden/<name>/` itself, and count until others take their place.
 
     Args:
-        data: the folder of everything that the service writes.
+        root: the folder of the golden images of all names.
     """
 
-    def __init__(self, data: Path) -> None:
-        self._folder = data / "golden"
-        self._lock = data / "golden.lock"
+    def __init__(self, root: Path) -> None:
+        self.root = root
 
-    def find(self, name: str) -> GoldenSet | None:
+    def find(self, name: str, index: str | None) -> GoldenSet | None:
         """The golden images of a name; None if it has none.
 
+        Args:
+            name: of the model.
+            index: the digest of the set's index.
+
         Raises:
-            ModelConflict: what is kept of them cannot be read.
+            ModelConflict: they are missing or cannot be read.
         """
         try:
-            return GoldenSet.from_json(json.loads((self._folder / name / _INDEX).read_bytes()))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            data = (self.folder(name, index) / INDEX).read_bytes()
+            found = GoldenSet.from_bytes(data)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            if index is None and isinstance(error, FileNotFoundError | NotADirectoryError):
+                return None
             raise _damaged(name) from error
+        if index not in {None, digest(data)}:
+            raise _damaged(name)
+        return found
 
-    def data_of(self, name: str, image: GoldenImage) -> bytes:
+    def data_of(self, name: str, index: str | None, image: GoldenImage) -> bytes:
         """The bytes of an image.
 
         Raises:
             ModelConflict: they cannot be read, or are others than were sent.
         """
         try:
-            data = (self._folder / name / image.digest).read_bytes()
+            data = (self.folder(name, index) / image.digest).read_bytes()
         except OSError as error:
             raise _damaged(name) from error
         if digest(data) != image.digest:
             raise _damaged(name)
         return data
 
-    def write(self, name: str, golden: GoldenSet, contents: Sequence[bytes]) -> None:
-        """Keep golden images in place of those that the name has.
+    def folder(self, name: str, index: str | None) -> Path:
+        """Where a set lies."""
+        found = self.root / name / (index or "")
+        return found if found.is_dir() else self.root / name
 
-        Args:
-            name: of the model.
-            golden: what is to be known of them.
-            contents: the bytes of each image.
+    def place(self, name: str, folder: Path) -> str:
+        """Give a set that was written to a folder its place; the digest of its index.
 
         Raises:
-            StorageFull: there is no room; the former ones stay.
-            ModelConflict: another change is under way.
+            StorageFull: there is no room.
         """
-        folder = self._folder / name
-        with self._alone():
+        index = digest((folder / INDEX).read_bytes())
+        target = self.root / name / index
+        remove(target)
+        move_folder(folder, target)
+        return index
+
+    def whole(self, name: str, index: str | None) -> GoldenSet | None:
+        """A set whose files are all here, whatever images hold; else None."""
+        with suppress(ModelConflict):
+            found, folder = self.find(name, index), self.folder(name, index)
+            if found and all((folder / one.digest).is_file() for one in found.images):
+                return found
+        return None
+
+    def lacks(self, name: str, index: str) -> bool:
+        """Whether a set is not whole at its own place."""
+        return not (self.root / name / index).is_dir() or self.whole(name, index) is None
+
+    def former(self, name: str) -> str | None:
+        """The digest of the index that a former release kept of a name; None if there is none."""
+        try:
+            return digest((self.root / name / INDEX).read_bytes())
+        except OSError:
+            return None
+
+    def remove_former(self, name: str) -> None:
+        """Remove what a former release kept of a name, the index last: without it nothing else is found."""
+        if self.former(name):
+            found = [path for path in (self.root / name).iterdir() if path.is_file()]
             with storage_errors():
-                folder.mkdir(parents=True, exist_ok=True)
-            for image, data in zip(golden.images, contents, strict=True):
-                atomic_write(folder / image.digest, data)
-            atomic_write(folder / _INDEX, json.dumps(asdict(golden)).encode())
-            kept = {_INDEX, *(image.digest for image in golden.images)}
-            for path in folder.iterdir():
-                if path.name not in kept:
+                for path in sorted(found, key=lambda path: path.name == INDEX):
                     path.unlink(missing_ok=True)
 
-    def remove(self, name: str) -> None:
-        """Forget the golden images of a name, if it has any."""
-        with self._alone():
-            remove(self._folder / name)
+    def newest(self, name: str) -> str | None:
+        """The set that got its place last, which counts where the state was lost; None if there is none."""
+        found = sorted((self.root / name).glob(f"*/{INDEX}"), key=lambda path: path.stat().st_mtime)
+        return found[-1].parent.name if found else None
 
-    @contextlib.contextmanager
-    def _alone(self) -> Any:
-        try:
-            with storage_errors(), locked(self._lock, _LOCK_SECONDS):
-                yield
-        except TimeoutError as error:
-            raise ModelConflict("Another change of golden images is in progress; try again.") from error
+    def remove_unknown(self, known: Mapping[str, str | None]) -> None:
+        """Remove the sets that are not those of the names, and those of other names.
+
+        Args:
+            known: the digest of the index of each name; None where it has none.
+        """
+        for folder in self.root.glob("*"):
+            if folder.name not in known:
+                remove(folder)
+        for folder in self.root.glob("*/*/"):
+            if folder.name != known.get(folder.parent.name):
+                remove(folder)
+
+
+def write_set(folder: Path, golden: GoldenSet, contents: Iterable[bytes]) -> None:
+    """Write a set to a folder.
+
+    Args:
+        folder: an empty one.
+        golden: what is to be known of the images.
+        contents: the bytes of each.
+
+    Raises:
+        StorageFull: there is no room.
+    """
+    with storage_errors():
+        for image, data in zip(golden.images, contents, strict=True):
+            (folder / image.digest).write_bytes(data)
+        (folder / INDEX).write_bytes(golden.to_bytes())
 
 
 def digest(data: bytes) -> str:

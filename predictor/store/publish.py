@@ -157,7 +157,7 @@ class Publisher:
         with self._transactions.change() as state:
             known = _known(state, name)
             self._transactions.commit(state, name, None)
-            remove(self._registry.models / name)
+            self._registry.remove_unknown(self._registry.read())
         return known.versions
 
     def quarantine(self, name: str, version: int, why: str) -> None:

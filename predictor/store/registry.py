@@ -16,6 +16,7 @@ from predictor.errors import InvalidModel, ModelNotFound, NotReady
 from predictor.model.strict_text import decoded
 from predictor.store import state
 from predictor.store.files import remove
+from predictor.store.golden import GoldenFiles
 from predictor.store.manifest import MODEL, Manifest, digest
 from predictor.store.state import Name, State
 
@@ -89,11 +90,15 @@ class Registry:
     Args:
         data: the folder of everything that the service writes.
         bundled: the ONNX file that ships with the service.
+
+    Attributes:
+        golden: the golden images of the models.
     """
 
     def __init__(self, data: Path, bundled: Path) -> None:
         self.data = data
         self.models = data / "models"
+        self.golden = GoldenFiles(data / "golden")
         self._bundled_path = bundled
         self._lock = threading.Lock()
         self._known: tuple[object, State] | None = None
@@ -184,7 +189,7 @@ class Registry:
             remove(self.folder(name, version))
 
     def remove_unknown(self, known: State) -> None:
-        """Remove the folders of names and versions that a state does not know, while no change is made."""
+        """Remove the folders that a state does not know, while no change is made."""
         for folder in self.models.glob("*"):
             if folder.name not in known.names:
                 remove(folder)
@@ -192,6 +197,7 @@ class Registry:
             versions = known.names.get(folder.parent.name, Name()).versions
             if not (folder.name.isdecimal() and int(folder.name) in versions):
                 remove(folder)
+        self.golden.remove_unknown({name: one.golden for name, one in known.names.items()})
 
     def _manifest(self, name: str, version: int) -> Manifest:
         return Manifest.read(self.folder(name, version))
@@ -205,14 +211,17 @@ class Registry:
 
     def _rebuilt(self) -> State:
         """The newest complete version of each name, live; for a fresh store, the bundled model."""
-        names = {DEFAULT: Name(live=_BUNDLED, last=_BUNDLED, versions=(_BUNDLED,))}
+        golden = self.golden.newest
+        names = {DEFAULT: Name(_BUNDLED, _BUNDLED, (_BUNDLED,), golden=golden(DEFAULT))}
         for folder in self.models.glob("*"):
             present = sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
             complete = tuple(version for version in present if self._complete(folder.name, version))
             if complete:
                 log.error("The model store lost its state; %s serves version %d", folder.name, complete[-1])
                 known = tuple(sorted({*names.get(folder.name, Name()).versions, *complete}))
-                names[folder.name] = Name(known[-1], present[-1], known, former=known[:-1])
+                names[folder.name] = Name(
+                    known[-1], present[-1], known, former=known[:-1], golden=golden(folder.name)
+                )
         return State(names=names)
 
     def _complete(self, name: str, version: int) -> bool:

@@ -63,6 +63,7 @@ class Name:
         quarantined: those that may not serve again, each with a sentence.
         deaths: of the last minutes.
         history: changes, the latest last.
+        golden: the digest of the index of its golden images (`store.golden`); None if it has none.
     """
 
     live: int | None = None
@@ -72,10 +73,16 @@ class Name:
     quarantined: Mapping[int, str] = field(default_factory=dict)
     deaths: tuple[Death, ...] = ()
     history: tuple[Event, ...] = ()
+    golden: str | None = None
 
     def good(self, version: int) -> bool:
         """Whether a version is there and may serve."""
         return version in self.versions and version not in self.quarantined
+
+    @property
+    def crashed(self) -> list[int]:
+        """The versions that brought workers down."""
+        return [version for version, why in self.quarantined.items() if why == CRASHED]
 
     def before(self) -> int | None:
         """The version that was live before the present one and may serve again."""
@@ -186,6 +193,7 @@ def _name(value: dict[str, Any]) -> Name:
         quarantined={int(version): str(why) for version, why in value["quarantined"].items()},
         deaths=tuple(Death(**death) for death in value["deaths"]),
         history=tuple(Event(**event) for event in value["history"]),
+        golden=value.get("golden"),
     )
 
 

@@ -193,7 +193,6 @@ def _delete(models: Blueprint, worker: Worker) -> None:
         require_admin(request, worker.settings)
         wanted = _name(name)
         versions = worker.uploads.change(lambda: worker.publisher.delete_name(wanted))
-        worker.gate.remove(wanted)
         answer = {"status": "success", "name": wanted, "versions": versions}
         return _answer(worker, answer, message=f"The model {wanted} is deleted.")
 

@@ -105,7 +105,8 @@ def _change_golden(room: Blueprint, worker: Worker) -> None:
         model = worker.engine.model(_name(name))
         with worker.transactions.staging.new_folder() as folder:
             sent = labelled_images.receive(worker.settings, folder, quality_schemas.GoldenRequest)
-            return jsonify(worker.gate.keep(model, sent.pictures, sent.fields.least, request.remote_addr))
+            kept = worker.gate.keep(model, sent.pictures, sent.fields.least, request.remote_addr)
+        return _changed(worker, kept)
 
     @room.delete("/models/<name>/golden")
     @operation(
@@ -113,15 +114,19 @@ def _change_golden(room: Blueprint, worker: Worker) -> None:
         tag="Models",
         path=model_schemas.ModelPath,
         answers={"application/json": quality_schemas.Golden},
-        errors=_MAY,
+        errors=(*_MAY, NotReady),
     )
     def remove(name: str) -> Response:
         """Delete the golden images of a model, so that every version may serve."""
         require_admin(request, worker.settings)
         known = _name(name)
-        worker.registry.name(known)
         worker.gate.remove(known)
-        return jsonify(worker.gate.show(known))
+        return _changed(worker, worker.gate.show(known))
+
+
+def _changed(worker: Worker, golden: dict[str, Any]) -> Response:
+    """The answer to a change of golden images."""
+    return jsonify(golden if worker.cluster is None else golden | {"machines": worker.cluster.machines})
 
 
 def _name(name: str) -> str:

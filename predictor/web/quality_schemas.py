@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from predictor.store.registry import DEFAULT
 from predictor.web.evaluation_schemas import CHOSEN, PICTURES, PicturesReport, Share
-from predictor.web.model_schemas import RevisionOptions, file_field
+from predictor.web.model_schemas import Machines, RevisionOptions, file_field
 from predictor.web.schemas import ModelName, ModelRef, absent
 
 
@@ -66,6 +66,7 @@ class Golden(BaseModel):
     live: dict[str, Any] | None = Field(
         None, description="How the live version does, in the answer to new images: `right` and `wrong`."
     )
+    machines: Machines | None = absent("The machines, where several share a store; in answers to changes.")
 
 
 class CompareRequest(BaseModel):

@@ -63,7 +63,8 @@ class Report(BaseModel):
     )
     golden: dict[str, Any] | None = Field(
         None,
-        description="How the version did on the golden images: `right`, `of`, `least`, `forced`, `wrong`.",
+        description="How the version did on the golden images: `right`, `of`, `least`, `forced`, `wrong`; "
+        "`forced` and `problem` where it was forced although they could not judge it.",
     )
     source: Source | None = Field(None, description="Where the files were fetched, if they were not sent.")
     signed: bool | None = Field(

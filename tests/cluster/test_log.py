@@ -1,5 +1,6 @@
 """The log of changes: each number is announced once and decided once, whoever writes at the same time."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
@@ -15,7 +16,7 @@ WRITERS = 16
 NAMES = {
     "default": Name(
         live=2, last=2, versions=(1, 2), former=(1,), quarantined={1: "It is bad."},
-        history=(Event("2026-01-01T00:00:00+00:00", "upload", 2),),
+        history=(Event("2026-01-01T00:00:00+00:00", "upload", 2),), golden="0a" * 32,
     )
 }  # fmt: skip
 
@@ -93,12 +94,23 @@ def test_what_is_written_is_read(shared: Any) -> None:
         b"\xff",
         Change(1, {"../elsewhere": Name()}, {}).to_bytes(),
         Change(1, {"a/b": Name()}, {}).to_bytes(),
+        Change(1, {"ab": Name(golden="../elsewhere")}, {}).to_bytes(),
     ],
 )
 def test_another_form(record: bytes) -> None:
     """A record that another release wrote, or whose names would lead elsewhere, is an error that says so."""
     with pytest.raises(NotReady, match="another release"):
         Change.from_bytes(record)
+
+
+def test_former_release() -> None:
+    """A record that knows nothing of golden images is read."""
+    written = json.loads(change(1).to_bytes())
+    del written["names"]["default"]["golden"]
+
+    found = Change.from_bytes(json.dumps(written).encode())
+
+    assert (found.names["default"].live, found.names["default"].golden) == (2, None)
 
 
 def test_latest(shared: Any) -> None:

@@ -52,23 +52,41 @@ def test_missing_file(run: Run, machine: Callable[[str], Machine], tmp_path: Pat
     assert "The store lacks a file of default/2" in found.output
 
 
+def test_missing_golden_image(run: Run, machine: Callable[[str], Machine], tmp_path: Path) -> None:
+    """So is a golden image."""
+    a = machine("a")
+    a.store.set_golden(b"one")
+    a.follower.stop()
+    assert run("check").exit_code == 0
+
+    (blob,) = [path for path in (tmp_path / "bucket" / "blobs").iterdir() if path.read_bytes() == b"one"]
+    blob.unlink()
+    found = run("check")
+
+    assert found.exit_code == 1
+    assert "The store lacks a file of default, golden images" in found.output
+
+
 def test_adopt(run: Run, machine: Callable[[str], Machine], tmp_path: Path) -> None:
     """An emptied store is noticed; after the adoption all machines follow it and make changes again."""
     a, b = machine("a"), machine("b")
     a.store.upload(b"one")
     b.store.upload(b"two")
+    b.store.set_golden(b"golden")
     for folder in ("changes", "pending", "blobs", "acks"):
         shutil.rmtree(tmp_path / "bucket" / folder)
     until(lambda: a.standing.fault and b.standing.fault)
     assert "adopt" in run("check").output
 
-    assert "Change 3" in run("adopt", "--yes").output
+    assert "Change 4" in run("adopt", "--yes").output
 
-    until(lambda: a.standing.serial == b.standing.serial == 3)
+    until(lambda: a.standing.serial == b.standing.serial == 4)
     until(lambda: not (a.standing.fault or b.standing.fault))
     b.store.upload(b"three")
     assert (a.content(), a.live()) == (b"three", 4)
-    for one in (a, b):
+    c = machine("c")
+    assert c.store.found_golden() == [b"golden"]
+    for one in (a, b, c):
         one.follower.stop()
 
 

@@ -15,14 +15,20 @@ from typing import Any
 import pytest
 import requests
 
-from tests.live.models import FIRST, SECOND, eventually, label, labels, upload
+from tests.live.models import FIRST, SECOND, eventually, label, labels, upload, upload_as
 from tests.live.service import Service, free_port
 from tests.patience import PATIENCE
+from tests.web.colours import archive, colours, picture
 from tools.sample_models import classifier
 
 pytestmark = pytest.mark.live
 
 POLL_SECONDS = 0.1
+PURE = {
+    "red/1.png": picture((220, 20, 20)),
+    "green/1.png": picture((20, 220, 20)),
+    "blue/1.png": picture((20, 20, 220)),
+}
 CLOUD = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -151,6 +157,25 @@ def test_changes_without_an_upload(three: list[Service], cat: Path) -> None:
     assert deleted.json()["machines"]["of"] == 3
     found = [one.get("/models/default").json()["versions"] for one in three]
     assert [[version["version"] for version in one] for one in found] == [[2, 1]] * 3
+
+
+@pytest.mark.promise("C1", "C5")
+def test_golden_images(three: list[Service], store: Store, tmp_path: Path) -> None:
+    """Golden images that one machine got refuse worse uploads at all, until they are removed on any."""
+    a, b, _ = three
+    worse = colours(9.0, (1, 0, 2))
+    assert upload_as(a, colours(), "colours").status_code == 200
+    kept = a.post("/models/colours/golden", files={"pictures": ("set.zip", archive(PURE)[0])}).json()
+    assert (kept["least"], kept["machines"]) == (3, {"serving": 3, "of": 3})
+
+    with store.machine(tmp_path / "data", machine="e", workers=1) as late:
+        refused = [upload_as(one, worse, "colours") for one in (b, late)]
+        assert [(one.status_code, len(one.json()["wrong"])) for one in refused] == [(422, 2)] * 2
+
+        removed = requests.delete(f"{b.url}/models/colours/golden", timeout=PATIENCE).json()
+        assert (removed["images"], removed["machines"]) == ([], {"serving": 4, "of": 4})
+        assert [one.get("/models/colours/golden").json()["images"] for one in (a, late)] == [[]] * 2
+        assert upload_as(a, worse, "colours").status_code == 200
 
 
 @pytest.mark.promise("C2")

@@ -11,6 +11,8 @@ import pytest
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import PredictorError
 from predictor.store.commit import ModelTransactions
+from predictor.store.golden import GoldenImage, GoldenSet, digest, write_set
+from predictor.store.golden_sets import GoldenSets
 from predictor.store.manifest import MODEL, described
 from predictor.store.members import WorkerRegistry
 from predictor.store.publish import Published, Publisher
@@ -38,6 +40,7 @@ class Store:
             ready_seconds=ready_seconds,
         )
         self.publisher = Publisher(self.registry, self.transactions)
+        self.golden = GoldenSets(self.registry, self.transactions)
 
     def upload(self, content: bytes | None = None, name: str = "default") -> ModelVersion:
         """Publish a file as a model, by default one that equals no other."""
@@ -52,9 +55,34 @@ class Store:
             )
             return self.publisher.upload(name, folder, manifest)
 
+    def set_golden(self, *contents: bytes, name: str = "default") -> None:
+        """Keep golden images with these bytes."""
+        self.golden.write(name, golden_set(*contents), contents)
+
+    def found_golden(self, name: str = "default") -> list[bytes]:
+        """The bytes of the golden images that count."""
+        found = self.golden.find(name)
+        return [self.golden.data_of(name, image) for image in found.images] if found else []
+
     def folders(self, name: str = "default") -> list[int]:
         """The versions that lie on the disk."""
         return sorted(int(path.name) for path in (self.data / "models" / name).glob("*"))
+
+
+def golden_set(*contents: bytes) -> GoldenSet:
+    """A set of images with these bytes."""
+    images = [
+        GoldenImage(f"cat/{n}.png", digest(data), (("cat",), ("a", "b")), "cat")
+        for n, data in enumerate(contents)
+    ]
+    return GoldenSet(tuple(images), len(contents), "2026-01-01T00:00:00+00:00", None)
+
+
+def keep_as_before(data: Path, *contents: bytes, name: str = "default") -> None:
+    """Keep golden images as a former release did, which the state says nothing of."""
+    folder = data / "golden" / name
+    folder.mkdir(parents=True)
+    write_set(folder, golden_set(*contents), contents)
 
 
 class Follower(threading.Thread):

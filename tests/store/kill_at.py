@@ -87,6 +87,8 @@ _CHANGES: dict[str, Callable[[Store], object]] = {
     "delete": lambda store: store.publisher.delete("default", 2),
     "delete name": lambda store: store.publisher.delete_name("dogs"),
     "quarantine": _quarantine,
+    "golden": lambda store: store.set_golden(b"other"),
+    "no golden": lambda store: store.golden.remove("default"),
 }
 
 

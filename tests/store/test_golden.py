@@ -1,66 +1,78 @@
-"""Golden images are kept whole, replaced as a whole, and damage is noticed."""
+"""Golden images lie whole in a folder of their own, and damage is noticed."""
 
 from pathlib import Path
 
 import pytest
 
 from predictor.errors import ModelConflict
-from predictor.store.golden import GoldenImage, GoldenSet, GoldenSets, digest
+from predictor.store.golden import INDEX, GoldenFiles, GoldenSet, digest, write_set
+from tests.store.conftest import golden_set
 
 
-def golden(*contents: bytes) -> GoldenSet:
-    """A set of images with these bytes."""
-    images = [
-        GoldenImage(f"cat/{n}.png", digest(data), (("cat",), ("a", "b")), "cat")
-        for n, data in enumerate(contents)
-    ]
-    return GoldenSet(tuple(images), len(contents), "2026-01-01T00:00:00+00:00", None)
+def place(root: Path, *contents: bytes) -> tuple[GoldenFiles, str]:
+    """Give a set of `pets` its place, and say what its digest is."""
+    files, folder = GoldenFiles(root), root.parent / "incoming"
+    folder.mkdir()
+    write_set(folder, golden_set(*contents), contents)
+    return files, files.place("pets", folder)
 
 
 def test_kept(tmp_path: Path) -> None:
-    """What is kept comes back, and another set takes its place."""
-    sets = GoldenSets(tmp_path)
-    assert sets.find("pets") is None
+    """What is kept comes back by its digest; without one there is nothing."""
+    files, index = place(tmp_path / "golden", b"one", b"two")
 
-    sets.write("pets", golden(b"one", b"two"), [b"one", b"two"])
-    assert sets.find("pets") == golden(b"one", b"two")
-    sets.write("pets", golden(b"two", b"three"), [b"two", b"three"])
+    found = files.find("pets", index)
 
-    found = sets.find("pets")
-    assert found is not None
-    assert [sets.data_of("pets", image) for image in found.images] == [b"two", b"three"]
-    assert len(list((tmp_path / "golden" / "pets").iterdir())) == 3
+    assert found == golden_set(b"one", b"two")
+    assert [files.data_of("pets", index, image) for image in found.images] == [b"one", b"two"]
+    assert (files.find("pets", None), files.find("cats", None)) == (None, None)
+    assert (files.lacks("pets", index), files.lacks("cats", index)) == (False, True)
 
 
-def test_removed(tmp_path: Path) -> None:
-    """What is removed is gone; nothing happens where nothing is."""
-    sets = GoldenSets(tmp_path)
-    sets.write("pets", golden(b"one"), [b"one"])
-
-    sets.remove("pets")
-    sets.remove("pets")
-
-    assert sets.find("pets") is None
-
-
-@pytest.mark.parametrize("damage", [b"{", b"[]", b'{"images": [{}], "least": 1}', b'{"images": 3}', b"\xff"])
-def test_damaged_index(tmp_path: Path, damage: bytes) -> None:
-    """An index that cannot be read is an error: a gate that is damaged is not open."""
-    sets = GoldenSets(tmp_path)
-    sets.write("pets", golden(b"one"), [b"one"])
-    (tmp_path / "golden" / "pets" / "golden.json").write_bytes(damage)
+@pytest.mark.parametrize(
+    "damage", [b"{", b"[]", b'{"images": [{}], "least": 1}', b'{"images": 3}', b"\xff", None]
+)
+def test_damaged_index(tmp_path: Path, damage: bytes | None) -> None:
+    """An index that is missing or cannot be read is an error: a gate that is damaged is not open."""
+    files, index = place(tmp_path / "golden", b"one")
+    path = files.folder("pets", index) / INDEX
+    path.unlink() if damage is None else path.write_bytes(damage)
 
     with pytest.raises(ModelConflict, match="damaged"):
-        sets.find("pets")
+        files.find("pets", index)
+    assert files.lacks("pets", index)
+
+
+def test_index_of_another_set(tmp_path: Path) -> None:
+    """So is one whose digest is not the one that the state has."""
+    files, index = place(tmp_path / "golden", b"one")
+    (files.folder("pets", index) / INDEX).write_bytes(golden_set(b"two").to_bytes())
+
+    with pytest.raises(ModelConflict, match="damaged"):
+        files.find("pets", index)
+
+
+def test_missing_set(tmp_path: Path) -> None:
+    """So is a set that the state has and the disk has not."""
+    with pytest.raises(ModelConflict, match="damaged"):
+        GoldenFiles(tmp_path).find("pets", digest(b"index"))
 
 
 @pytest.mark.parametrize("damage", [b"other", None])
 def test_damaged_image(tmp_path: Path, damage: bytes | None) -> None:
     """So is an image that is missing or is another one."""
-    sets = GoldenSets(tmp_path)
-    sets.write("pets", golden(b"one"), [b"one"])
-    path = tmp_path / "golden" / "pets" / digest(b"one")
+    files, index = place(tmp_path / "golden", b"one")
+    path = files.folder("pets", index) / digest(b"one")
     path.unlink() if damage is None else path.write_bytes(damage)
 
     with pytest.raises(ModelConflict, match="damaged"):
-        sets.data_of("pets", golden(b"one").images[0])
+        files.data_of("pets", index, golden_set(b"one").images[0])
+    assert files.lacks("pets", index) == (damage is None)
+
+
+def test_digest_that_leads_elsewhere() -> None:
+    """The digest of an image becomes the name of a file, so that nothing else is read as one."""
+    data = golden_set(b"one").to_bytes().replace(digest(b"one").encode(), b"../../state.json")
+
+    with pytest.raises(ValueError, match="elsewhere"):
+        GoldenSet.from_bytes(data)

@@ -74,6 +74,7 @@ def prepared(tmp_path: Path) -> Path:
     store.upload(b"second")
     store.upload(b"third")
     store.upload(b"dog", "dogs")
+    store.set_golden(b"one")
     return data
 
 
@@ -102,7 +103,11 @@ AFTERWARDS: dict[str, Contents] = {
     "delete": BEFORE,
     "delete name": (b"third", b""),
     "quarantine": (b"second", b"dog"),
+    "golden": BEFORE,
+    "no golden": BEFORE,
 }
+GOLDEN = {"golden": [b"other"], "no golden": list[bytes]()}
+"""The golden images after a change that replaces them."""
 
 
 @pytest.mark.promise("U2", "U7")
@@ -131,6 +136,8 @@ def test_killed_before_each_step(
             found = {content(reader) for reader in readers}
             assert found <= {BEFORE, AFTERWARDS[change]}, step
             assert len(found) == 1, step
+            golden = store.found_golden()
+            assert golden in ([b"one"], GOLDEN.get(change, [b"one"])), step
             with store.transactions.commit_lock():
                 assert store.stamp.live == store.registry.read().serial, step
             assert {content(reader) for reader in readers} == found, step
@@ -146,6 +153,8 @@ def test_killed_before_each_step(
         known = store.registry.read().names["default"].versions
         assert store.folders() == [version for version in known if version != 1], step
         assert (data / "models" / "dogs").exists() == bool(dogs), step
+        assert store.found_golden() == golden, step
+        assert len(list(data.glob("golden/*/*"))) == len(golden), step
         shutil.rmtree(data)
         if not killed:
             break

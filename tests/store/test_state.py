@@ -20,6 +20,7 @@ FULL = State(
             quarantined={2: "It crashed workers down."},
             deaths=(Death(2, 12.5),),
             history=(Event("2026-01-01T00:00:00+00:00", "upload", 3),),
+            golden="0a" * 32,
         ),
         "dogs": Name(),
     },
@@ -37,6 +38,17 @@ def test_round_trip(tmp_path: Path) -> None:
     state.write(tmp_path, FULL)
 
     assert state.read(tmp_path) == FULL
+
+
+def test_former_release() -> None:
+    """A state that knows nothing of golden images is read."""
+    written = FULL.to_json()
+    for name in written["names"].values():
+        del name["golden"]
+
+    found = State.from_json(written).names
+
+    assert (found["default"].live, found["default"].golden) == (3, None)
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -226,6 +226,24 @@ def test_gate_of_activations(client: FlaskClient) -> None:
     client.delete("/models/colours/golden")
 
 
+def test_forced_without_a_verdict(app: Flask, client: FlaskClient, golden: dict[str, Any]) -> None:
+    """Where golden images cannot judge a version, force makes it live, and what was wrong is recorded."""
+    del golden
+    before, data = live(client), app.extensions["predictor"].settings.data
+    next((data / "golden" / "colours").glob("*/golden.json")).write_bytes(b"?")
+
+    refused = upload(client, colours(12.0))
+    forced = upload(client, colours(12.0), force="true")
+
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "model_conflict")
+    assert forced.status_code == 200, forced.get_json()
+    verdict = forced.get_json()["report"]["golden"]
+    assert (verdict["forced"], "damaged" in verdict["problem"]) == (True, True)
+    assert client.get("/models/colours").get_json()["history"][-1]["action"] == "upload_forced"
+    client.post("/models/colours/activate", json={"version": before, "force": True})
+    assert client.get("/models/colours").get_json()["history"][-1]["action"] == "activate_forced"
+
+
 def test_gate_passed(client: FlaskClient, golden: dict[str, Any]) -> None:
     """A version that gets enough right serves, and what it got right is kept."""
     del golden
