@@ -99,7 +99,9 @@ class Run(NamedTuple):
         if not self.seen:
             return " | "
         wanted = [part * self.seen[-1].shards / 4 for part in (1, 2, 3, 4)]
-        near = [min(self.seen, key=lambda one, at=at: abs(one.shards - at)) for at in wanted]  # type: ignore[misc]
+        # At the end of a run, processes may be gone already.
+        alive = [one for one in self.seen if one.process] or self.seen
+        near = [min(alive, key=lambda one, at=at: abs(one.shards - at)) for at in wanted]  # type: ignore[misc]
         return " | ".join(
             ", ".join(f"{size:.0f}" for size in sizes)
             for sizes in ([one.command for one in near], [one.process for one in near])
