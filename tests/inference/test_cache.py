@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import pickle
+import re
 import socket
 import sqlite3
 import threading
@@ -412,6 +413,29 @@ def test_redis_down(make_cache: Callable[..., Cache], results: list[str]) -> Non
     assert answer(cache, "key", Counted("a"), as_kept) == ("a", False)
     assert "error" in results
     assert cache.failing
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://:secret@127.0.0.1:1/0", "Redis at 127.0.0.1:1"),
+        ("redis://secretly:secret@[::1]:1/0?protocol=3", "Redis at [::1]:1"),
+        ("rediss://localhost", "Redis at localhost:6379"),
+    ],
+)
+def test_redis_is_named(
+    make_cache: Callable[..., Cache], caplog: pytest.LogCaptureFixture, url: str, place: str
+) -> None:
+    """The line of a Redis that fails has its address, and neither user nor password."""
+    cache = make_cache(url)
+
+    answer(cache, "key", Counted("a"), as_kept)
+    eventually(lambda: "cache failed" in caplog.text)
+
+    assert re.search(
+        rf"The cache failed and is not used: \w+ \({re.escape(place)}\)$", caplog.text, re.MULTILINE
+    )
+    assert "secret" not in caplog.text
 
 
 def test_failing_before_any_request(make_cache: Callable[..., Cache]) -> None:

@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
+from predictor.image_formats import FORMATS
 from predictor.runtime.worker import Worker
 from predictor.store.files import locked
 from tools.sample_models import classifier
@@ -23,11 +24,16 @@ LINES = {"Accept": "application/x-ndjson"}
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """An application whose model `colours` calls every image red, and takes pixels from 0 to 1."""
+    """An application whose model `colours` calls every image red, and takes pixels from 0 to 1.
+
+    It opens no HEIC, as where the package for it is not installed.
+    """
     from predictor.app import create_app
     from predictor.config import Settings
 
-    app = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", workers=1))
+    formats = tuple(name for name in FORMATS if name != "HEIF")
+    settings = Settings(data=tmp_path_factory.mktemp("data"), device="cpu", workers=1, formats=formats)
+    app = create_app(settings)
     model = classifier(list(COLOURS), winner=0, metadata=False)
     labels = "\n".join(COLOURS).encode()
     fields = {
