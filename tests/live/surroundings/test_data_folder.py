@@ -17,7 +17,7 @@ pytestmark = pytest.mark.live
 
 
 def test_folder_that_is_closed_from_the_start(closed_data: Service, cat: Path) -> None:
-    """With a data folder that cannot be written the service serves what is there, and says what it cannot do."""
+    """With a data folder that cannot be written the service serves what is there, and says that."""
     predicted = closed_data.post("/predict", data=cat.read_bytes())
     earlier = closed_data.post("/predict?model=small", data=cat.read_bytes())
     refused = closed_data.post("/upload", files={"model": classifier(["a", "b"])})
