@@ -571,6 +571,14 @@ class TestErrors:
 
         assert [answer.status_code for answer in answers] == [400] * 5
 
+    @pytest.mark.parametrize("field", ["images", "image[]", "file", "files[0]"])
+    def test_fields_of_other_clients(self, client: FlaskClient, picture: bytes, field: str) -> None:
+        """A file in the field of another service's client is told the name of ours."""
+        answer = client.post("/predict", data={field: (io.BytesIO(picture), "cat.jpg")})
+
+        assert answer.status_code == 400
+        assert answer.get_json()["detail"] == f"{field}: name the file field image."
+
     def test_content_type(self, client: FlaskClient) -> None:
         """A body of another kind is refused in a sentence that says what is taken."""
         answer = client.post("/predict", data="cat", content_type="text/plain")
