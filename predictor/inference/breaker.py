@@ -78,7 +78,7 @@ class CircuitBreaker:
         except self._failures as error:
             if failing:
                 self._lengthen()
-            else:
+            elif not self._stopped.is_set():  # its owner may have closed the store meanwhile
                 self.failed(error)
         else:
             self._worked(failed_before=failing)

@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -78,17 +78,19 @@ def results() -> list[str]:
 
 
 @pytest.fixture
-def make_cache(tmp_path: Path, results: list[str]) -> Callable[..., Cache]:
-    """Build a cache, as another worker of the same machine does."""
+def make_cache(tmp_path: Path, results: list[str]) -> Iterator[Callable[..., Cache]]:
+    """Build a cache, as another worker of the same machine does; it is closed after the test."""
+    with contextlib.ExitStack() as made:
 
-    def make(setting: str = "on") -> Cache:
-        settings = Settings(data=tmp_path, cache=setting)
-        cache_folder(settings).mkdir(exist_ok=True)
-        cache = Cache(settings, results.append)
-        cache.init_app(Flask("test"))
-        return cache
+        def make(setting: str = "on") -> Cache:
+            settings = Settings(data=tmp_path, cache=setting)
+            cache_folder(settings).mkdir(exist_ok=True)
+            cache = Cache(settings, results.append)
+            cache.init_app(Flask("test"))
+            made.callback(cache.close)
+            return cache
 
-    return make
+        yield make
 
 
 def test_hit(make_cache: Callable[..., Cache], results: list[str]) -> None:

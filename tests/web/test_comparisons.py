@@ -107,8 +107,9 @@ def test_classes_that_differ(client: FlaskClient) -> None:
 
 def test_candidate_without_the_classes(client: FlaskClient) -> None:
     """A sentence about labels says which of the two models does not have them."""
-    files = {"candidate": (io.BytesIO(colours()), "m.onnx"), "labels": (io.BytesIO(b"a\nb\nc"), "l.txt")}
-    answer = compare(client, **files)
+    candidate, labels = (io.BytesIO(colours()), "m.onnx"), (io.BytesIO(b"a\nb\nc"), "l.txt")
+
+    answer = compare(client, candidate=candidate, labels=labels)
 
     assert answer.status_code == 400
     assert " is not a class of the candidate." in answer.get_json()["detail"]
