@@ -38,6 +38,7 @@ def create_app(settings: Settings) -> Flask:
     access.check_hosts(app, settings.trusted_hosts)
     cors.init_app(app, settings.allowed_origins)
     flask_app.handle_errors(app)
+    app.after_request(flask_app.revalidate)
     worker.cache.init_app(app)
     worker.exporter.init_app(app)
     # A slash at the end of a path changes nothing; a redirect would lose the body of many clients.

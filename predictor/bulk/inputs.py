@@ -14,6 +14,8 @@ from predictor.evaluation.images import SUFFIXES, read_file
 from predictor.fetch.client import Fetcher
 
 _SCHEMES = ("http://", "https://")
+# What a shell names for what another command writes: who gives these waits for it.
+_OWN_STREAMS = ("/dev/stdin", "/dev/fd/")
 
 
 def names(words: Sequence[str], column: str | None = None) -> Iterator[str]:
@@ -101,13 +103,15 @@ class Reader:
     Args:
         settings: what may be downloaded, and how.
         folder: where paths begin that are not absolute.
+        pipes: whether a file may be a pipe or a device, whose end may never come.
 
     Raises:
         ConfigError: a setting of downloads cannot be used.
     """
 
-    def __init__(self, settings: Settings, folder: Path = Path()) -> None:
+    def __init__(self, settings: Settings, folder: Path = Path(), *, pipes: bool = False) -> None:
         self._folder = folder
+        self._pipes = pipes
         self._fetcher = Fetcher.of(settings)
         self._most = settings.max_image_bytes
 
@@ -115,7 +119,7 @@ class Reader:
         """The bytes of a file, of an object, or of what a URL leads to.
 
         Raises:
-            InvalidImage: the file cannot be read.
+            InvalidImage: the file cannot be read, or is none.
             ImageTooLarge: it has too many bytes.
             FetchError, ImageError, InvalidRequest: the URL cannot be downloaded, or the object not be read.
         """
@@ -123,4 +127,5 @@ class Reader:
             return listing.read(name, self._most)
         if name.lower().startswith(_SCHEMES):
             return self._fetcher.fetch(name)
-        return read_file(self._folder / name, self._most)
+        pipes = self._pipes or name.startswith(_OWN_STREAMS)
+        return read_file(self._folder / name, self._most, pipes=pipes)

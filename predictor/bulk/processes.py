@@ -37,6 +37,7 @@ class Local:
         top_k: most classes in a row.
         threshold: as in `Work`.
         folder: where paths begin that are not absolute.
+        pipes: whether an image may be a pipe, because somebody watches whether a run goes on.
     """
 
     model: Checked
@@ -44,6 +45,7 @@ class Local:
     top_k: int
     threshold: float | None
     folder: Path = Path()
+    pipes: bool = False
 
     def work(self) -> Work:
         """Load the model into this process.
@@ -52,7 +54,8 @@ class Local:
             InvalidModel: it cannot be loaded.
         """
         predict = partial(self.model.load().predictions, top_k=self.top_k)
-        return Work(Reader(self.settings, self.folder).read, predict, self.threshold)
+        reader = Reader(self.settings, self.folder, pipes=self.pipes)
+        return Work(reader.read, predict, self.threshold)
 
 
 def predicted(local: Local, names: Iterator[str], processes: int) -> Iterator[Row]:

@@ -130,7 +130,8 @@ def _local(given: Mapping[str, Any]) -> Iterator[processes.Local]:
     exact = given["exact"] or settings.jpeg == "exact"
     files = given["model"] or BUNDLED_MODEL, given["labels"], given["preprocessing"]
     with checked(*files, limits=Limits.of(settings), exact=exact) as model:
-        yield processes.Local(model, settings, given["top_k"], given["threshold"], Path.cwd())
+        pipes = given["out"] is not None
+        yield processes.Local(model, settings, given["top_k"], given["threshold"], Path.cwd(), pipes)
 
 
 @contextmanager
@@ -143,7 +144,8 @@ def _predictor(given: Mapping[str, Any]) -> Iterator[Predicted]:
     exact = given["exact"] or settings.jpeg == "exact"
     with reached(given["url"], given["token"]) as client:
         options = {"top_k": given["top_k"], "model": given["name"], "exact": exact or None}
-        work = Work(inputs.Reader(settings).read, partial(_asked, client, options), given["threshold"])
+        reader = inputs.Reader(settings, pipes=given["out"] is not None)
+        work = Work(reader.read, partial(_asked, client, options), given["threshold"])
         yield partial(parallel_map, work, threads=given["threads"] or _REQUESTS)
 
 

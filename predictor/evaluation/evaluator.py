@@ -86,7 +86,7 @@ class Evaluator:
 
 
 def unknown_labels(pictures: Sequence[Picture], classes: Classes) -> str | None:
-    """A sentence about labels that are no classes of the model; None if there are none.
+    """A sentence about labels that are no classes of the model, which it names; None if there are none.
 
     Raises:
         InvalidRequest: no image has a label that is a class.
@@ -104,14 +104,14 @@ def unknown_labels(pictures: Sequence[Picture], classes: Classes) -> str | None:
     if unlabelled + strange.total() == len(images):
         name, _ = strange.most_common(1)[0]
         others = "" if len(strange) == 1 else f" The labels of the images: {listed}{more}."
-        raise InvalidRequest(f"{shown(name)} is not a class of the model.{others} {_known(classes)}")
+        raise InvalidRequest(f"{shown(name)} is not a class of {classes.model}.{others} {_known(classes)}")
     one = strange.total() == 1
     which = (
         "The label of 1 image is not a class"
         if one
         else f"The labels of {strange.total()} images are not classes"
     )
-    return f"{which} of the model: {listed}{more}. {_known(classes)}"
+    return f"{which} of {classes.model}: {listed}{more}. {_known(classes)}"
 
 
 _NO_LABELS = (
@@ -123,7 +123,7 @@ _NO_LABELS = (
 def _known(classes: Classes) -> str:
     names = [shown(label.name) for label in classes.labels[:_SHOWN_CLASSES]]
     more = len(classes.labels) - len(names)
-    return f"The classes of the model: {', '.join(names)}{f' and {more} more' if more > 0 else ''}."
+    return f"The classes of {classes.model}: {', '.join(names)}{f' and {more} more' if more > 0 else ''}."
 
 
 def _labelled(found: Sequence[ImageResult], spec: ModelSpec) -> fitting.Labelled:

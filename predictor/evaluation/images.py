@@ -1,5 +1,7 @@
 """Folders, archives and tables of images -> images with what is said of their classes."""
 
+import os
+import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,21 +172,33 @@ def _of_rows(name: str, said: list[tuple[str, ...]], read: Read) -> Picture:
     return Picture(name, said[0], read, also=tuple(said[1:]))
 
 
-def read_file(path: Path, max_bytes: int) -> bytes:
+def read_file(path: Path, max_bytes: int, *, pipes: bool = False) -> bytes:
     """The bytes of a file.
 
+    Args:
+        path: where it lies.
+        max_bytes: most bytes that it may have.
+        pipes: whether it may be a pipe or a device, whose end may never come.
+
     Raises:
-        InvalidImage: it cannot be read.
-        ImageTooLarge: it has too many.
+        InvalidImage: it cannot be read, or is a pipe or a device.
+        ImageTooLarge: it has too many bytes.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=None if pipes else _at_once) as file:
+            if not pipes and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InvalidImage("The file is a pipe or a device, not a regular file.")
             data = file.read(max_bytes + 1)
     except (OSError, ValueError) as error:
         raise InvalidImage("The file cannot be read.") from error
     if len(data) > max_bytes:
         raise ImageTooLarge(f"The file has more than {max_bytes / MEGA:g} MB.")
     return data
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe as well, without a wait for somebody who writes into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def files_of(path: Path, max_bytes: int) -> Mapping[str, Read]:

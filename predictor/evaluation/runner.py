@@ -209,7 +209,7 @@ def classified(picture: Picture, classes: Classes, classify: Classify) -> tuple[
     if picture.left_out:
         return ImageResult(picture.name, None, None, picture.left_out), b""
     if not (truths := classes.all_of(picture.said)):
-        return ImageResult(picture.name, None, None, no_class(picture)), b""
+        return ImageResult(picture.name, None, None, no_class(picture, classes.model)), b""
     try:
         data = picture.read()
         return ImageResult(picture.name, truths[0], classify(data), also=truths[1:]), data
@@ -217,8 +217,8 @@ def classified(picture: Picture, classes: Classes, classify: Classify) -> tuple[
         return ImageResult(picture.name, truths[0], None, error.detail), b""
 
 
-def no_class(picture: Picture) -> str:
-    """Why the class of an image is not known."""
+def no_class(picture: Picture, model: str = "the model") -> str:
+    """Why the class of an image is not known; `model` is what the sentence calls the model."""
     if not picture.truth:
         return "Nothing says its class."
-    return f"{picture.truth[0][:100]} is not a class of the model."
+    return f"{picture.truth[0][:100]} is not a class of {model}."

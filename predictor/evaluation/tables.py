@@ -145,10 +145,12 @@ class Classes:
 
     Args:
         labels: in order of their index.
+        model: what a sentence calls their model.
     """
 
-    def __init__(self, labels: Sequence[Label]) -> None:
+    def __init__(self, labels: Sequence[Label], model: str = "the model") -> None:
         self.labels = tuple(labels)
+        self.model = model
         self._index: dict[str, int] = {}
         self._add((label.id, index) for index, label in enumerate(labels))
         self._add((label.name, index) for index, label in enumerate(labels))

@@ -100,7 +100,7 @@ class Fetcher:
             allow=settings.fetch_allow,
             seconds=settings.fetch_seconds,
             max_bytes=settings.max_image_bytes,
-            headers=content.request_headers(settings.formats, settings.fetch_agent),
+            headers=content.request_headers(settings.formats, content.user_agent(settings)),
             ca_file=settings.fetch_ca,
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from predictor import __version__
+from predictor.config import Settings
 from predictor.errors import FetchFailed
 
 AGENT = f"image-prediction-api/{__version__}"
@@ -47,6 +48,11 @@ _REFUSED = {
     "exi": "EXI",
     "pack200-gzip": "Pack200",
 }
+# A host name with a domain, and not under one of those that networks use inside.
+_PUBLIC_NAME = re.compile(
+    r"[\w-]+(\.[\w-]+)*\.(?!(?:arpa|corp|home|internal|intranet|lan|local|localhost|private|svc)$)[a-z][\w-]+",
+    re.ASCII,
+)
 _GZIP = b"\x1f\x8b"
 LOOKED_AT = 1024
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
@@ -57,6 +63,18 @@ _PAGE_BYTES = re.compile(
 )
 _XML_BYTES = re.compile(rb"\s*<\?xml\s")
 _JSON_BYTES = re.compile(rb'\s*(?:\{\s*["}]|\[\s*["{\[\]\d-])')
+
+
+def user_agent(settings: Settings) -> str:
+    """The User-Agent of downloads: as it is set, or the product with the first public name of the service.
+
+    The owner of an image server reaches the operator by that name. A name that only the own network knows is
+    no contact, and is not told to servers outside.
+    """
+    if settings.fetch_agent is not None:
+        return settings.fetch_agent
+    public = next((host for host in settings.trusted_hosts if _PUBLIC_NAME.fullmatch(host)), None)
+    return AGENT if public is None else f"{AGENT} (+https://{public}{settings.prefix or ''}/)"
 
 
 def request_headers(formats: Iterable[str] = (), agent: str | None = None) -> dict[str, str]:

@@ -84,7 +84,7 @@ class Downloads:
     def __init__(self, settings: Settings, deadline: Deadline, *, requests: int = MAX_REQUESTS) -> None:
         self._fetcher = Fetcher(
             allow=settings.fetch_allow,
-            headers=content.request_headers(agent=settings.fetch_agent),
+            headers=content.request_headers(agent=content.user_agent(settings)),
             ca_file=settings.fetch_ca,
         )
         self._deadline = deadline

@@ -23,6 +23,7 @@ class CircuitBreaker:
             if the store cannot be used.
         failures: what the store raises when it cannot be used.
         wait: waits for some seconds, and says whether the breaker is to stop; by default `stop` decides.
+        place: where the store is, for the log; empty if there is only one place where it can be.
     """
 
     def __init__(
@@ -30,9 +31,12 @@ class CircuitBreaker:
         probe: Callable[[bool], object],
         failures: tuple[type[Exception], ...],
         wait: Callable[[float], bool] | None = None,
+        *,
+        place: str = "",
     ) -> None:
         self._probe = probe
         self._failures = failures
+        self._where = f" ({place})" if place else ""
         self._stopped = threading.Event()
         self._wait = wait or self._stopped.wait
         self._failing = False
@@ -59,7 +63,7 @@ class CircuitBreaker:
                 return
             self._failing = True
             self._lengthen()
-        log.warning("The cache failed and is not used: %s", type(error).__name__)
+        log.warning("The cache failed and is not used: %s%s", type(error).__name__, self._where)
 
     def watch(self) -> None:
         """Ask the store again and again; the pauses double with each failure and shrink while it works."""
@@ -74,7 +78,7 @@ class CircuitBreaker:
         except self._failures as error:
             if failing:
                 self._lengthen()
-            else:
+            elif not self._stopped.is_set():  # its owner may have closed the store meanwhile
                 self.failed(error)
         else:
             self._worked(failed_before=failing)

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import flask_caching
 from flask import Flask
@@ -27,6 +28,7 @@ FORM = 1
 """The number of the form of keys and values; a change of either raises it. It stands in each key, so that
 releases of different forms that share a store neither read nor replace each other's values."""
 _REDIS_SECONDS = 0.2
+_REDIS_PORT = 6379
 _PROBE = "probe"
 T = TypeVar("T")
 
@@ -49,7 +51,7 @@ class Cache:
         self._count = count
         self._store = flask_caching.Cache(config=_configuration(settings))
         self._failures = _failures(settings)
-        self._breaker = CircuitBreaker(self._probe, self._failures)
+        self._breaker = CircuitBreaker(self._probe, self._failures, place=_place(settings))
         self._warned = False
         self._flights: dict[str, Future[Any]] = {}
         self._computing: dict[str, Future[Any]] = {}
@@ -228,6 +230,15 @@ def _stored(key: str) -> str:
 def _remote(settings: Settings) -> bool:
     """Whether the store may be on another machine."""
     return settings.cache.startswith("redis")
+
+
+def _place(settings: Settings) -> str:
+    """The address of a store on the network, without user, password and options; empty for a local one."""
+    if not _remote(settings):
+        return ""
+    url = urlsplit(settings.cache)
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    return f"Redis at {host}:{url.port or _REDIS_PORT}"
 
 
 def _failures(settings: Settings) -> tuple[type[Exception], ...]:

@@ -34,7 +34,7 @@ def entries(text: str) -> Entries:
     Raises:
         ValueError: the file has gaps; the sentence names the line or the entry.
     """
-    lines = [line.strip() for line in text.strip("\n\r \ufeff").splitlines()]
+    lines = _without_comments([line.strip() for line in text.strip("\n\r \ufeff").splitlines()])
     if not any(lines):
         raise ValueError("The list of labels is empty.")
     if len(lines) > MAX_CLASSES + 1:
@@ -48,6 +48,14 @@ def entries(text: str) -> Entries:
     if all(line.startswith("- ") for line in lines):
         return unquoted([line[2:].lstrip() for line in lines])
     return _numbered(lines) or _named(lines) or unquoted(lines)
+
+
+def _without_comments(lines: list[str]) -> list[str]:
+    """The lines that do not begin with `# `; if all of them do, they are names."""
+    kept = [line for line in lines if not line.startswith("# ")]
+    if len(kept) == len(lines) or not any(kept):
+        return lines
+    return "\n".join(kept).strip("\n").split("\n")
 
 
 def _numbered(lines: list[str]) -> dict[int, str] | None:

@@ -84,6 +84,7 @@ class Evaluations:
         second: LoadedModel,
         pictures: Sequence[Picture],
         *,
+        names: tuple[str, str],
         thumbnails: bool = False,
     ) -> Generator[Step, None, None]:
         """Classify labelled images with two models, of which the second need not be published.
@@ -92,6 +93,7 @@ class Evaluations:
             first: the one that is there.
             second: the one that may take its place.
             pictures: the images.
+            names: what sentences call the two.
             thumbnails: whether the report is to have small copies of images on which they differ.
 
         Raises:
@@ -99,7 +101,10 @@ class Evaluations:
             InvalidRequest: no image has a class that both know, and two answers.
         """
         with self._alone():
-            one, other = (Side(Classes(model.spec.labels), self.classify(model)) for model in (first, second))
+            one, other = (
+                Side(Classes(model.spec.labels, name), self.classify(model))
+                for model, name in zip((first, second), names, strict=True)
+            )
             limits = self._limits if thumbnails else None
             yield from Comparer(one, other, self.threads, limits).compare(pictures)
 

@@ -24,6 +24,7 @@ from predictor.evaluation.tune import sample
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step
 from predictor.runtime.worker import Worker
+from predictor.store.registry import ModelVersion
 from predictor.web import evaluations, forms, labelled_images, quality_schemas, schemas, steps, uploads
 from predictor.web.access import require_admin
 from predictor.web.openapi import TEXT, operation
@@ -81,15 +82,24 @@ def _begun(worker: Worker, held: ExitStack) -> Iterator[Step]:
     first = worker.engine.model(asked.model, asked.version)
     second, other = _second(worker, asked, first, sent.others, folder / CANDIDATE)
     pictures = sample(sent.pictures, asked.limit or len(sent.pictures))
-    work = worker.evaluations.compare(first, second, pictures, thumbnails=steps.wants_pictures())
+    names = _named(worker, first.version), _named(worker, second.version)
+    work = worker.evaluations.compare(first, second, pictures, names=names, thumbnails=steps.wants_pictures())
     about = {
         "model": schemas.model_json(first.version),
         "other": other,
         "memory": [_memory(worker, model) for model in (first, second)],
     }
     told = steps.waited_for(held.enter_context(closing(work)))
-    named = ({**about, **step} if isinstance(step, dict) else step for step in told)
-    return itertools.chain([next(named)], named)
+    found = ({**about, **step} if isinstance(step, dict) else step for step in told)
+    return itertools.chain([next(found)], found)
+
+
+def _named(worker: Worker, version: ModelVersion) -> str:
+    """What a sentence calls one of the two models."""
+    if version.version == 0:  # it gets its number when it is published
+        return "the candidate"
+    live = worker.registry.name(version.name).live == version.version
+    return f"{'the live ' if live else ''}version {version.version} of {version.name}"
 
 
 def _second(

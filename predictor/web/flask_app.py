@@ -6,6 +6,7 @@ One handler answers all errors of the application; it chooses the form by path a
 import logging
 import re
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, current_app, jsonify, render_template, request
@@ -27,7 +28,7 @@ from predictor.errors import (
 from predictor.problem import SAFE_HEADERS, document
 from predictor.web import body
 from predictor.web.forms import ADMIT, FormParser
-from predictor.web.middleware import current_context
+from predictor.web.middleware import current_context, current_request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -123,7 +124,27 @@ class ServiceFlask(Flask):
         super().__init__(*args, **options)
         self.wsgi_app = SafeHeaders(self.wsgi_app)  # type: ignore[method-assign]
 
+    def get_send_file_max_age(self, filename: str | None) -> int | None:
+        """Seconds for which a browser uses a static file without asking: images only.
 
+        A browser asks for scripts and styles each time, and gets 304: scripts of two releases do not suit.
+        """
+        return _IMAGE_SECONDS if (filename or "").endswith((".jpg", ".svg")) else None
+
+
+def revalidate(response: Response) -> Response:
+    """Have a browser ask for a page each time, and answer 304 if the page is the one that it has."""
+    asked = current_request()
+    if asked.method not in {"GET", "HEAD"} or not (response.content_type or "").startswith("text/html"):
+        return response
+    response.cache_control.no_cache = True
+    if response.status_code == HTTPStatus.OK:
+        response.add_etag()
+        response.make_conditional(asked)
+    return response
+
+
+_IMAGE_SECONDS = 86_400
 log = logging.getLogger(__name__)
 
 Page = Callable[[dict[str, Any]], str]

@@ -1,6 +1,8 @@
 """Words of a command line become names of images, lazily and in a fixed order."""
 
 import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from predictor.bulk.inputs import Reader, names
 from predictor.config import Settings
 from predictor.errors import FetchBlocked, ImageTooLarge, InvalidImage, InvalidRequest
+from tests.patience import PATIENCE
 
 
 def put(folder: Path, *files: str) -> None:
@@ -81,6 +84,29 @@ def test_read(tmp_path: Path) -> None:
             reader.read(name)
     with pytest.raises(FetchBlocked):
         reader.read("http://127.0.0.1/x.jpg")
+
+
+def test_pipe(tmp_path: Path) -> None:
+    """A pipe, whose end may never come, is refused, unless a run that ends without progress reads it."""
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(InvalidImage, match="is a pipe or a device, not a regular file"):
+        Reader(Settings()).read(str(tmp_path / "a.jpg"))
+    with pytest.raises(InvalidImage, match="is a pipe or a device"):
+        Reader(Settings()).read("/dev/null")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(Reader(Settings(), pipes=True).read, str(tmp_path / "a.jpg"))
+        (tmp_path / "a.jpg").write_bytes(b"cat")
+        assert read.result(PATIENCE) == b"cat"
+
+
+def test_own_streams() -> None:
+    """What the shell names for the output of another command is read to its end."""
+    reading, writing = os.pipe()
+    os.write(writing, b"cat")
+    os.close(writing)
+
+    assert Reader(Settings()).read(f"/dev/fd/{reading}") == b"cat"
+    os.close(reading)
 
 
 def test_large_file(tmp_path: Path) -> None:

@@ -148,6 +148,31 @@ def test_processes_end(folder: Path, tmp_path: Path) -> None:
     wait(lambda: all(map(ended, workers)))
 
 
+@pytest.mark.parametrize("count", [1, 20])
+def test_pipe_in_a_list(cat: Path, tmp_path: Path, count: int) -> None:
+    """A pipe that a list names has a row with its error, and nobody waits for its end."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "listed.txt").write_text(f"pipe.jpg\n{cat}\n" * count)
+
+    process = started(tmp_path / "listed.txt", "--jsonl", tmp_path / "out.jsonl", "--threads", 2)
+    said = process.communicate(timeout=PATIENCE)[1]
+
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert (process.returncode, said) == (3, f"Images: {2 * count}, with an error: {count}.\n")
+    assert {row["error"]["detail"] for row in rows[::2]} == {
+        "The file is a pipe or a device, not a regular file."
+    }
+    assert {row["predicted_label"] for row in rows[1::2]} == {"tiger cat"}
+
+
+def test_standard_input(cat: Path) -> None:
+    """An image that another command writes is read as /dev/stdin."""
+    command = [sys.executable, "-m", "predictor", "predict", "/dev/stdin", "--format", "jsonl"]
+    ended = subprocess.run(command, cwd=ROOT, input=cat.read_bytes(), capture_output=True, check=True)
+
+    assert json.loads(ended.stdout)["predicted_label"] == "tiger cat"
+
+
 def test_process_is_killed(folder: Path, tmp_path: Path) -> None:
     """If a process that predicts is killed, its images are predicted again."""
     out = tmp_path / "out.jsonl"

@@ -44,6 +44,18 @@ def test_no_known_label() -> None:
     )
 
 
+def test_named_model() -> None:
+    """The sentences name the model that does not know a label, where there is more than one."""
+    classes = Classes([Label("cat"), Label("dog")], "the candidate")
+
+    with pytest.raises(InvalidRequest, match=r"^lion is not a class of the candidate\. The classes of the c"):
+        unknown_labels(pictures("lion"), classes)
+    assert unknown_labels(pictures("cat", "lion"), classes) == (
+        "The label of 1 image is not a class of the candidate: lion (1). "
+        "The classes of the candidate: cat, dog."
+    )
+
+
 def test_no_label() -> None:
     """If no image has a label, the sentence says how to give one."""
     with pytest.raises(InvalidRequest, match="The images have no labels"):

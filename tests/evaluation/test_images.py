@@ -1,5 +1,6 @@
 """Sets of images are read in the forms in which people keep them."""
 
+import os
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -147,6 +148,16 @@ def test_missing_file(tree: Tree) -> None:
     [picture] = on_disk(tree({"labels.csv": "file,label\ngone.jpg,cat\n"}) / "labels.csv")
 
     with pytest.raises(InvalidImage, match="cannot be read"):
+        picture.read()
+
+
+def test_pipe(tree: Tree) -> None:
+    """So is a pipe that a table names: nobody waits for its end, which may never come."""
+    folder = tree({"labels.csv": "file,label\npipe.jpg,cat\n"})
+    os.mkfifo(folder / "pipe.jpg")
+    [picture] = on_disk(folder / "labels.csv")
+
+    with pytest.raises(InvalidImage, match="is a pipe or a device, not a regular file"):
         picture.read()
 
 

@@ -116,6 +116,31 @@ def test_agent(serve: Serve) -> None:
     assert headers_of(server.heads[0])["user-agent"] == agent
 
 
+@pytest.mark.parametrize(
+    ("hosts", "prefix", "contact"),
+    [
+        (("predict.example.org", "other.example.org"), None, " (+https://predict.example.org/)"),
+        (
+            ("10.0.0.1", ".example.org", "predict.corp.internal", "a.example.org"),
+            None,
+            " (+https://a.example.org/)",
+        ),
+        (("predict.example.org",), "/ml", " (+https://predict.example.org/ml/)"),
+        (
+            ("localhost", "predictor", "predictor.ns.svc", "predictor.ns.svc.cluster.local", "nas.lan"),
+            None,
+            "",
+        ),
+    ],
+)
+def test_contact(serve: Serve, hosts: tuple[str, ...], prefix: str | None, contact: str) -> None:
+    """The product names the service's first public name as its contact, and no name of the own network."""
+    server = serve(says(answer()))
+    settings = Settings(fetch_allow=("127.0.0.1",), trusted_hosts=hosts, prefix=prefix)
+    Fetcher.of(settings).fetch(server.url)
+    assert headers_of(server.heads[0])["user-agent"] == f"image-prediction-api/{__version__}{contact}"
+
+
 def test_ipv6(serve: Serve) -> None:
     """An IPv6 address in brackets is reached as the allow list names it."""
     try:
@@ -933,6 +958,18 @@ def test_tls_unknown_authority(secure: Secure, monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(FetchFailed, match=r"certificate is of an authority .* PREDICTOR_FETCH_CA"):
         fetcher(server).fetch(f"https://127.0.0.1:{server.port}/")
     assert server.heads == []
+
+
+def test_tls_own_authority(secure: Secure, authority: trustme.CA, tmp_path: Path) -> None:
+    """PREDICTOR_FETCH_CA has downloads trust the certificates of the operator's own authority."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    server, _ = secure(says(answer()), "127.0.0.1")
+    environment = {"PREDICTOR_FETCH_ALLOW": f"127.0.0.1:{server.port}"}
+    url = f"https://127.0.0.1:{server.port}/"
+    with pytest.raises(FetchFailed, match="certificate"):
+        Fetcher.of(Settings.from_environment(environment)).fetch(url)
+    environment["PREDICTOR_FETCH_CA"] = str(tmp_path / "ca.pem")
+    assert Fetcher.of(Settings.from_environment(environment)).fetch(url) == PICTURE
 
 
 @pytest.mark.parametrize(("first", "last", "sentence"), [(-9, -1, "has expired"), (1, 9, "is not valid yet")])

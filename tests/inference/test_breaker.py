@@ -116,6 +116,20 @@ def test_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
     assert clock.pauses[-1] == LONGEST_SECONDS
 
 
+def test_silent_once_stopped(caplog: pytest.LogCaptureFixture) -> None:
+    """A store that is closed while it is asked is no failure."""
+
+    def closed(_: bool) -> None:
+        breaker.stop()
+        raise ConnectionError
+
+    breaker = CircuitBreaker(closed, (OSError,))
+    breaker.watch()
+
+    assert not breaker.failing
+    assert caplog.records == []
+
+
 def test_a_failed_request_counts_once() -> None:
     """Many requests that fail at the same moment lengthen the pause once."""
     clock = Clock(2)

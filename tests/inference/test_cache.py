@@ -3,11 +3,12 @@
 import contextlib
 import logging
 import pickle
+import re
 import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -77,17 +78,19 @@ def results() -> list[str]:
 
 
 @pytest.fixture
-def make_cache(tmp_path: Path, results: list[str]) -> Callable[..., Cache]:
-    """Build a cache, as another worker of the same machine does."""
+def make_cache(tmp_path: Path, results: list[str]) -> Iterator[Callable[..., Cache]]:
+    """Build a cache, as another worker of the same machine does; it is closed after the test."""
+    with contextlib.ExitStack() as made:
 
-    def make(setting: str = "on") -> Cache:
-        settings = Settings(data=tmp_path, cache=setting)
-        cache_folder(settings).mkdir(exist_ok=True)
-        cache = Cache(settings, results.append)
-        cache.init_app(Flask("test"))
-        return cache
+        def make(setting: str = "on") -> Cache:
+            settings = Settings(data=tmp_path, cache=setting)
+            cache_folder(settings).mkdir(exist_ok=True)
+            cache = Cache(settings, results.append)
+            cache.init_app(Flask("test"))
+            made.callback(cache.close)
+            return cache
 
-    return make
+        yield make
 
 
 def test_hit(make_cache: Callable[..., Cache], results: list[str]) -> None:
@@ -412,6 +415,29 @@ def test_redis_down(make_cache: Callable[..., Cache], results: list[str]) -> Non
     assert answer(cache, "key", Counted("a"), as_kept) == ("a", False)
     assert "error" in results
     assert cache.failing
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://:secret@127.0.0.1:1/0", "Redis at 127.0.0.1:1"),
+        ("redis://secretly:secret@[::1]:1/0?protocol=3", "Redis at [::1]:1"),
+        ("rediss://localhost", "Redis at localhost:6379"),
+    ],
+)
+def test_redis_is_named(
+    make_cache: Callable[..., Cache], caplog: pytest.LogCaptureFixture, url: str, place: str
+) -> None:
+    """The line of a Redis that fails has its address, and neither user nor password."""
+    cache = make_cache(url)
+
+    answer(cache, "key", Counted("a"), as_kept)
+    eventually(lambda: "cache failed" in caplog.text)
+
+    assert re.search(
+        rf"The cache failed and is not used: \w+ \({re.escape(place)}\)$", caplog.text, re.MULTILINE
+    )
+    assert "secret" not in caplog.text
 
 
 def test_failing_before_any_request(make_cache: Callable[..., Cache]) -> None:

@@ -57,12 +57,18 @@ def test_objects() -> None:
         "0: 'tench',\n1: \"lady's slipper\",\n2: 'kite, glede'\n",
         "0: 'tench', 1: 'lady\\'s slipper', 2: 'kite, glede'",
         "'tench',\n\"lady's slipper\",\n'kite, glede',\n",
+        '"tench"\n"lady\'s slipper"\n"kite, glede"\n',
         "0 tench\n1\tlady's slipper\n2. kite, glede\n",
+        "# Birds\ntench\nlady's slipper\n# of prey\nkite, glede\n",
+        "\ufeff# Birds\r\n#  and others\r\n\r\n0 tench\r\n1 lady's slipper\r\n2 kite, glede\r\n\r\n# end\r\n",
+        '# Birds\nindex,label\n0,tench\n1,lady\'s slipper\n2,"kite, glede"\n',
         "tench: 0\nlady's slipper: 1\nkite, glede: 2\n",
         "- tench\n- lady's slipper\n- 'kite, glede'\n",
         "- id: 2\n  name: kite, glede\n- id: 0\n  name: tench\n- id: 1\n  name: lady's slipper\n",
         # Ultralytics' data.yaml.
         "# Birds\npath: ../birds\nnc: 3\nnames:\n  0: tench\n  1: lady's slipper\n  2: kite, glede\n",
+        "names:\n- tench\n- lady's slipper\n- 'kite, glede'\n",
+        "nc: 3\nnames:\n  - tench  # a fish\n  - lady's slipper\n  - 'kite, glede'\n",
         "nc: 3\nnames: ['tench', \"lady's slipper\", 'kite, glede']\n",
         # PaddleX' inference.yml.
         "PostProcess:\n  Topk:\n    topk: 5\n    label_list: [tench, lady's slipper, 'kite, glede']\n",
@@ -114,11 +120,24 @@ def test_identifiers(text: str) -> None:
         ("- cat", "dog"),
         ("cat: a pet", "dog: another pet"),
         ("item", "names"),
+        ("# cat", "# dog"),
+        ("#cat", "dog"),
+        ("!", "#", "$"),
+        ("cat # a pet", "dog"),
     ],
 )
 def test_lines_stay(lines: tuple[str, ...]) -> None:
     """What looks like a number, a mark or a form in some lines only is part of the names."""
     assert parse("\n".join(lines)) == tuple(map(Label, lines))
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+@pytest.mark.parametrize("end", ["", ","])
+def test_quoted_lines(quote: str, end: str) -> None:
+    """Quotation marks around all names are no part of them, with commas behind them or without."""
+    text = "\n".join(f"{quote}{name}{quote}{end}" for name in ("cat", "dog"))
+
+    assert parse(text) == (Label("cat"), Label("dog"))
 
 
 def test_words_of_yaml() -> None:

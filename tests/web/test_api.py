@@ -4,6 +4,8 @@ import base64
 import gc
 import io
 import json
+import ssl
+import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import trustme
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
+from predictor.image_formats import HEIF_INSTALLED
 from predictor.inference.admission import Deadline
+from tests.fetch.hostile import Server, says
+from tests.fetch.hostile import answer as http_answer
 from tests.web import encoded
 
 Post = Callable[..., TestResponse]
@@ -99,6 +105,54 @@ class TestForms:
             "preprocess",
             "infer",
         ]
+
+    def test_no_temporary_folder(
+        self, client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A form with a large image needs no temporary file: it is answered where none can be made."""
+        image = noise_png(500, 500)
+        # By hand, because Werkzeug's client would write so large a form to a temporary file itself.
+        head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="cat.png"\r\n\r\n'
+        form = head + image + b"\r\n--b--\r\n"
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+        with pytest.raises(FileNotFoundError), tempfile.TemporaryFile():
+            pass
+
+        answer = client.post("/predict", data=form, content_type="multipart/form-data; boundary=b")
+
+        assert len(image) > 500_000
+        assert answer.status_code == 200, answer.text
+
+    @pytest.mark.skipif(not HEIF_INSTALLED, reason="pillow-heif is not installed")
+    @pytest.mark.parametrize("form", ["body", "file"])
+    def test_heic(self, client: FlaskClient, picture: bytes, form: str) -> None:
+        """An iPhone's HEIC is answered as the same pixels in a PNG are."""
+        heic = io.BytesIO()
+        Image.open(io.BytesIO(picture)).save(heic, "HEIF", quality=90)
+        png = io.BytesIO()
+        Image.open(heic).save(png, "PNG")
+
+        sent, same = (
+            client.post("/predict", data=files(data) if form == "file" else data, query_string={"fresh": 1})
+            for data in (heic.getvalue(), png.getvalue())
+        )
+
+        assert heic.getvalue()[4:12] == b"ftypheic"
+        assert (sent.status_code, same.status_code) == (200, 200)
+        assert sent.get_json()["predictions"] == same.get_json()["predictions"]
+
+    def test_own_authority(self, make_app: Callable[..., Flask], picture: bytes, tmp_path: Path) -> None:
+        """An image comes over TLS from a server whose certificate the operator's own authority signed."""
+        authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        server = Server(says(http_answer(picture)), context=context)
+        app = make_app(fetch_ca=tmp_path / "ca.pem", fetch_allow=(f"127.0.0.1:{server.port}",))
+
+        answer = app.test_client().post("/predict", json={"image_url": f"https://127.0.0.1:{server.port}/"})
+        server.close()
+
+        assert (answer.status_code, answer.get_json().get("predicted_label")) == (200, "tiger cat")
 
     def test_repeated(self, make_app: Callable[..., Flask], picture: bytes) -> None:
         """The second of two equal requests is answered from the cache, with the same answer."""
@@ -516,6 +570,14 @@ class TestErrors:
         ]
 
         assert [answer.status_code for answer in answers] == [400] * 5
+
+    @pytest.mark.parametrize("field", ["images", "image[]", "file", "files[0]"])
+    def test_fields_of_other_clients(self, client: FlaskClient, picture: bytes, field: str) -> None:
+        """A file in the field of another service's client is told the name of ours."""
+        answer = client.post("/predict", data={field: (io.BytesIO(picture), "cat.jpg")})
+
+        assert answer.status_code == 400
+        assert answer.get_json()["detail"] == f"{field}: name the file field image."
 
     def test_content_type(self, client: FlaskClient) -> None:
         """A body of another kind is refused in a sentence that says what is taken."""

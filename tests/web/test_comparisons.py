@@ -101,7 +101,36 @@ def test_classes_that_differ(client: FlaskClient) -> None:
     answer = compare(client, other_model="default")
 
     assert answer.status_code == 400
-    assert "tench" in answer.get_json()["detail"]
+    assert " is not a class of the live version 1 of default." in answer.get_json()["detail"]
+    assert "The classes of the live version 1 of default: tench" in answer.get_json()["detail"]
+
+
+def test_candidate_without_the_classes(client: FlaskClient) -> None:
+    """A sentence about labels says which of the two models does not have them."""
+    candidate, labels = (io.BytesIO(colours()), "m.onnx"), (io.BytesIO(b"a\nb\nc"), "l.txt")
+
+    answer = compare(client, candidate=candidate, labels=labels)
+
+    assert answer.status_code == 400
+    assert " is not a class of the candidate." in answer.get_json()["detail"]
+
+
+def test_version_without_a_class(client: FlaskClient) -> None:
+    """So do the notice and the problem of an image where only some labels are unknown."""
+    labels = (io.BytesIO(b"red\ngreen\nviolet"), "l.txt")
+    two = {"model": (io.BytesIO(colours()), "m.onnx"), "labels": labels, "name": "violet"}
+    assert client.post("/upload", data=two).status_code == 200
+
+    with compare(client, {"Accept": "application/x-ndjson"}, other_model="violet") as lines:
+        told = [json.loads(line) for line in lines.get_data(as_text=True).splitlines()]
+
+    notices = [line["notice"] for line in told if "notice" in line]
+    assert [line.partition(":")[0] for line in notices] == [
+        "The labels of 10 images are not classes of the live version 1 of violet"
+    ]
+    assert {one["problem"] for one in told[-1]["report"]["problems"]} == {
+        "blue is not a class of the live version 1 of violet."
+    }
 
 
 def test_lines_and_page(client: FlaskClient) -> None:

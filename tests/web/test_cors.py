@@ -66,6 +66,21 @@ def test_preflight(shared: FlaskClient, origin: str) -> None:
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
+def test_documented(shared: FlaskClient, cat: Path) -> None:
+    """The guide has each header that a page may send or read, and no other."""
+    guide = (Path(__file__).parents[2] / "docs" / "predict.md").read_text()
+    headers = {"Origin": APP, "Authorization": f"Bearer {TOKEN}", **JPEG}
+    exposed = shared.post("/predict", data=cat.read_bytes(), headers=headers)
+    answers = {
+        "may a page send": (preflight(shared, APP), "Access-Control-Allow-Headers"),
+        "may it read": (exposed, "Access-Control-Expose-Headers"),
+    }
+
+    for question, (answer, header) in answers.items():
+        (row,) = (line for line in guide.splitlines() if line.startswith("| Which") and question in line)
+        assert {name.lower() for name in re.findall(r"`([A-Z][\w-]+)`", row)} == names(answer, header)
+
+
 def test_answer(shared: FlaskClient, cat: Path) -> None:
     """A prediction is read by the page, with the headers that scripts need."""
     headers = {"Origin": APP, "Authorization": f"Bearer {TOKEN}", "Sec-Fetch-Site": "cross-site", **JPEG}

@@ -2,17 +2,32 @@
 
 import base64
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
+from predictor.app import create_app
+from predictor.config import Settings
+from predictor.image_formats import FORMATS
 from tests.web import encoded
 
 FORM = "multipart/form-data; boundary=b"
 URLENCODED = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """An application that opens no HEIC, as where the package for it is not installed."""
+    formats = tuple(name for name in FORMATS if name != "HEIF")
+    data = tmp_path_factory.mktemp("data")
+    app = create_app(Settings(data=data, device="cpu", threads=4, formats=formats))
+    yield app
+    app.extensions["predictor"].close()
 
 
 @pytest.fixture(scope="module")

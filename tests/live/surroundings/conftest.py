@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.service import ROOT, Service
+from tools.sample_models import classifier
 
 UID = 1_000_650_000
 """As OpenShift gives it: no such user exists."""
@@ -24,6 +25,11 @@ SURROUNDINGS: Mapping[str, str] = {
     "no /proc": f"{NO_MEMORY}; umount -l /proc",
     "256 files": f"{NO_MEMORY}; ulimit -n 256",
 }
+CLOSED: Mapping[str, str] = {
+    "on a read-only file system": "mount -o remount,bind,ro /srv",
+    "of closed folders": "chmod -R a-w /srv",
+}
+"""What closes the data folder before the service starts."""
 # A home that is closed to others shows only the Python that is installed in it.
 REVEAL = """
 mount -t tmpfs -o mode=755 tmpfs /mnt
@@ -68,16 +74,22 @@ def _reveal(python: Path) -> str:
 
 
 def _contained(data: Path, surroundings: str) -> Service:
-    """A service with a read-only root, an unknown user, no home, no temporary folder, and one core."""
-    data.mkdir()
-    os.chown(data, UID, 0)
+    """A service with a read-only root, an unknown user, no home, no temporary folder, and one core.
+
+    Args:
+        data: the folder that it writes to; it is made if it is missing.
+        surroundings: commands of the shell before the start.
+    """
+    if not data.exists():
+        data.mkdir()
+        os.chown(data, UID, 0)
     script = ENTER.format(
         data=data,
         root=ROOT,
         uid=UID,
         reveal=_reveal(Path(sys.base_prefix)),
         python=shlex.quote(sys.executable),
-        surroundings=SURROUNDINGS[surroundings],
+        surroundings=surroundings,
     )
     service = Service(data, workers=None, log_level="debug")
     service.command = ("unshare", "--mount", "sh", "-c", script)
@@ -87,12 +99,22 @@ def _contained(data: Path, surroundings: str) -> Service:
 @pytest.fixture(params=SURROUNDINGS)
 def contained(namespaces: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
     """A service in each of the surroundings."""
-    with _contained(tmp_path / "data", request.param) as service:
+    with _contained(tmp_path / "data", SURROUNDINGS[request.param]) as service:
         yield service
 
 
 @pytest.fixture
 def contained_plainly(namespaces: None, tmp_path: Path) -> Iterator[Service]:
     """A service in a container."""
-    with _contained(tmp_path / "data", "container") as service:
+    with _contained(tmp_path / "data", SURROUNDINGS["container"]) as service:
+        yield service
+
+
+@pytest.fixture(params=CLOSED)
+def closed_data(namespaces: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
+    """A service in a container that starts on the data of another one, in each of the ways closed to it."""
+    with _contained(tmp_path / "data", SURROUNDINGS["container"]) as service:
+        model = classifier(["a", "b"], winner=1)
+        assert service.post("/upload", files={"model": model}, data={"name": "small"}).status_code == 200
+    with _contained(tmp_path / "data", f"{SURROUNDINGS['container']}; {CLOSED[request.param]}") as service:
         yield service

@@ -1,5 +1,6 @@
 """In a container with next to nothing the service does all that it does elsewhere."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,21 @@ def test_contained(contained: Service, cat: Path, photograph: bytes) -> None:
     )
     large = contained.post("/upload", files={"model": BUNDLED_MODEL.read_bytes()}, data={"name": "large"})
     evaluated = contained.post("/evaluate", files=images(cat))
-    tuned = contained.post("/tune", files=images(cat), data={"model": "small"})
+    tuned = contained.post("/tune", files=images(cat, "a", "b"), data={"model": "small"})
+    metrics = contained.get("/metrics").text
 
     assert len(contained.workers()) == 1
     assert ready["degraded"] == {}
-    answers = (small, form, uploaded, large, evaluated)
+    answers = (small, form, uploaded, large, evaluated, tuned)
     assert {answer.status_code for answer in answers} == {200}, [answer.text for answer in answers]
     assert small.json()["predicted_label"] == "tiger cat"
     assert uploaded.json()["report"]["memory_bytes"] > 0
     assert evaluated.json()["pictures"] == 2
-    assert tuned.status_code in {200, 400}
+    assert (tuned.json()["pictures"], tuned.json()["labelled"]) == (2, True)
+    assert [one["current"] for one in tuned.json()["candidates"]].count(True) == 1
     assert contained.get("/readyz").json()["degraded"] == {}
-    assert contained.get("/metrics").text.count("predictor_swaps") == 0
+    assert re.findall(r"^predictor_model_swaps_total.*", metrics, re.MULTILINE) == [
+        'predictor_model_swaps_total{outcome="ok"} 2.0'
+    ]
     assert "Traceback" not in contained.log
     assert "do not share the weights" not in contained.log

@@ -16,6 +16,20 @@ from tools.sample_models import classifier
 pytestmark = pytest.mark.live
 
 
+def test_folder_that_is_closed_from_the_start(closed_data: Service, cat: Path) -> None:
+    """With a data folder that cannot be written the service serves what is there, and says that."""
+    predicted = closed_data.post("/predict", data=cat.read_bytes())
+    earlier = closed_data.post("/predict?model=small", data=cat.read_bytes())
+    refused = closed_data.post("/upload", files={"model": classifier(["a", "b"])})
+    ready = closed_data.get("/readyz")
+
+    assert (predicted.status_code, predicted.json()["predicted_label"]) == (200, "tiger cat")
+    assert (earlier.status_code, earlier.json()["predicted_label"]) == (200, "b")
+    assert (refused.status_code, refused.json()["code"]) == (507, "storage_full")
+    assert (ready.status_code, "PREDICTOR_DATA" in ready.json()["degraded"]["data"]) == (200, True)
+    assert "Traceback" not in closed_data.log
+
+
 def test_folder_that_is_closed_later(contained_plainly: Service, cat: Path) -> None:
     """A folder whose permissions were taken away is named, and works again once it has them back."""
     service = contained_plainly
