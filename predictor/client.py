@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from predictor.client_http import Form, Part, Transport, encoded
+from predictor.client_answers import Changed, Deleted, Explanation, Model, Uploaded
+from predictor.client_http import Form, Part, Transport
+from predictor.client_images import encoded
 from predictor.client_quality import QualityCalls
 from predictor.client_types import (
     OF_ONE_IMAGE,
@@ -23,6 +25,7 @@ from predictor.client_types import (
     ServiceError,
     Unavailable,
     Unreachable,
+    UnreadableImage,
 )
 
 __all__ = ["Client", "Result", "Score", "ServiceError"]
@@ -86,7 +89,7 @@ class Client(QualityCalls):
         """
         return Result.of(self._ask("/predict", image, timeout, options))
 
-    def explain(self, image: Image, *, timeout: float | None = None, **options: Any) -> dict[str, Any]:
+    def explain(self, image: Image, *, timeout: float | None = None, **options: Any) -> Explanation:
         """Say which parts of an image speak for a class, as `POST /explain` does; raises as `predict` does.
 
         Args:
@@ -95,7 +98,7 @@ class Client(QualityCalls):
             options: those of `POST /explain`: method, overlay, model, version, exact; `class_` for `class`.
         """
         named = {name.rstrip("_"): value for name, value in options.items()}
-        return self._ask("/explain", image, timeout, named)
+        return cast("Explanation", self._ask("/explain", image, timeout, named))
 
     def predict_many(
         self, images: Iterable[Image], *, concurrency: int = 8, **options: Any
@@ -103,7 +106,7 @@ class Client(QualityCalls):
         """Predict images, several at the same time; what came of them, in their order.
 
         Images are taken as answers are read, so any number of them needs little memory. An image that cannot
-        be predicted gives its error in its place.
+        be predicted, or whose file cannot be read, gives its error in its place.
 
         Args:
             images: as in `predict`.
@@ -137,7 +140,7 @@ class Client(QualityCalls):
         labels: str | Path | None = None,
         preprocessing: str | Path | None = None,
         **fields: str,
-    ) -> dict[str, Any]:
+    ) -> Uploaded:
         """Upload a model; once this returns, every worker serves it. The files are read as they are sent.
 
         Args:
@@ -162,29 +165,31 @@ class Client(QualityCalls):
         parts += [Part("files", Path(one), Path(one).name) for one in files]
         for field, one in (("labels", labels), ("preprocessing", preprocessing)):
             parts += [] if one is None else [Part(field, Path(one), Path(one).name)]
-        return self._transport.call("POST", "/upload", self._long_timeout, form=Form(fields, parts))
+        form = Form(fields, parts)
+        return cast("Uploaded", self._transport.call("POST", "/upload", self._long_timeout, form=form))
 
-    def models(self) -> list[dict[str, Any]]:
+    def models(self) -> list[Model]:
         """All models with their versions, as `GET /models` gives them."""
-        found: list[dict[str, Any]] = self._read("/models")["models"]
+        found: list[Model] = self._read("/models")["models"]
         return found
 
-    def model(self, name: str = "default") -> dict[str, Any]:
+    def model(self, name: str = "default") -> Model:
         """One model with its versions, as `GET /models/<name>` gives it."""
-        return self._read(f"/models/{name}")
+        return cast("Model", self._read(f"/models/{name}"))
 
-    def activate(self, version: int, name: str = "default", *, force: bool = False) -> dict[str, Any]:
+    def activate(self, version: int, name: str = "default", *, force: bool = False) -> Changed:
         """Have every worker serve a version; `force` although it gets too few golden images right."""
         sent = {"version": version} | ({"force": True} if force else {})
-        return self._change("POST", f"/models/{name}/activate", json=sent)
+        return cast("Changed", self._change("POST", f"/models/{name}/activate", json=sent))
 
-    def rollback(self, name: str = "default") -> dict[str, Any]:
+    def rollback(self, name: str = "default") -> Changed:
         """Have every worker serve the version that was live before."""
-        return self._change("POST", f"/models/{name}/rollback")
+        return cast("Changed", self._change("POST", f"/models/{name}/rollback"))
 
-    def delete(self, name: str, version: int | None = None) -> dict[str, Any]:
+    def delete(self, name: str, version: int | None = None) -> Deleted:
         """Delete a version that is not live; without a version, the name with all its versions."""
-        return self._change("DELETE", f"/models/{name}" + ("" if version is None else f"/versions/{version}"))
+        path = f"/models/{name}" + ("" if version is None else f"/versions/{version}")
+        return cast("Deleted", self._change("DELETE", path))
 
     def check(self) -> None:
         """Raise the error that a prediction would meet now whatever the image is, without a second try."""
@@ -224,6 +229,8 @@ def _outcome(future: Future[Result]) -> Result | ServiceError:
         return future.result()
     except OF_ONE_IMAGE as error:
         return error
+    except OSError as error:
+        return UnreadableImage(f"The image cannot be read: {error.strerror or error}.")
 
 
 def _text(value: object) -> str:

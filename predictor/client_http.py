@@ -1,6 +1,5 @@
 """The side of HTTP of the client: retries within a deadline, errors by codes, forms read as they are sent."""
 
-import io
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,13 +10,13 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3.connectionpool import ConnectionPool
 
+from predictor import client_deadline
 from predictor.client_types import BY_CODE, DeadlineExceeded, ServiceError, Unavailable, Unreachable
 
-_PAUSE, _MOST_PAUSE = (
-    0.2,
-    5.0,
-)  # seconds before a broken connection is tried again: the first time, and at most
+# Seconds before a broken connection is tried again: the first time, and at most.
+_PAUSE, _MOST_PAUSE = 0.2, 5.0
 _BLOCK = 1 << 20
 _ESCAPED = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
@@ -97,6 +96,14 @@ class _Bearer(AuthBase):
         return request
 
 
+class _Adapter(HTTPAdapter):
+    """Keeps connections that heed the deadline of a call."""
+
+    def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> ConnectionPool:
+        """The pool for a request."""
+        return client_deadline.bounded(super().get_connection_with_tls_context(*arguments, **named))
+
+
 class Transport:
     """Calls of one service.
 
@@ -110,7 +117,7 @@ class Transport:
         self._url = url.rstrip("/")
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=connections))
+            self._session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=connections))
         if token is not None:
             # As an argument it would give way to a line for this host in a file .netrc.
             self._session.auth = _Bearer(token)
@@ -168,10 +175,12 @@ class Transport:
             headers["Content-Type"] = form.content_type
             body["data"] = form
         try:
-            response = self._session.request(method, self._url + path, timeout=left, **body)
-        except requests.Timeout as error:
-            raise DeadlineExceeded("The service did not answer in time.") from error
+            with client_deadline.ending(until) as deadline:
+                response = self._session.request(method, self._url + path, timeout=left, **body)
         except requests.RequestException as error:
+            # Within a body, requests calls it a broken connection.
+            if deadline.missed or isinstance(error, requests.Timeout):
+                raise DeadlineExceeded("The service did not answer in time.") from error
             raise Unreachable(
                 "The service cannot be reached, or the connection broke; check its URL."
             ) from error
@@ -202,25 +211,3 @@ def _checked(response: requests.Response) -> dict[str, Any]:
         answer.get("request_id"),
         float(after) if after.isdecimal() else None,
     )
-
-
-def encoded(image: Any) -> bytes:
-    """The bytes of an image file, without loss.
-
-    Raises:
-        OSError: a file cannot be read.
-        TypeError: the image has another type.
-    """
-    if isinstance(image, bytes | bytearray | memoryview):
-        return bytes(image)
-    if isinstance(image, str | Path):
-        return Path(image).read_bytes()
-    from PIL import Image as Pillow
-
-    if hasattr(image, "__array_interface__") and not isinstance(image, Pillow.Image):
-        image = Pillow.fromarray(image)
-    if not isinstance(image, Pillow.Image):
-        raise TypeError("An image is a path, a URL, bytes, a PIL.Image.Image or a numpy array of uint8.")
-    out = io.BytesIO()
-    image.save(out, "PNG", compress_level=1)
-    return out.getvalue()

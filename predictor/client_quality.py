@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from predictor.client_answers import Comparison, Evaluation, Golden, Uploaded
 from predictor.client_http import Form, Part, Transport
 
 
@@ -14,7 +15,7 @@ class QualityCalls:
     _timeout: float
     _long_timeout: float
 
-    def evaluate(self, pictures: str | Path, **fields: str | int) -> dict[str, Any]:
+    def evaluate(self, pictures: str | Path, **fields: str | int) -> Evaluation:
         """Measure a model on labelled images; the report.
 
         Args:
@@ -26,11 +27,11 @@ class QualityCalls:
             ServiceError: there is no report.
             OSError: the file cannot be read.
         """
-        return self._send("/evaluate", pictures, fields)
+        return cast("Evaluation", self._send("/evaluate", pictures, fields))
 
     def compare(
         self, pictures: str | Path, candidate: str | Path | None = None, **fields: str | int
-    ) -> dict[str, Any]:
+    ) -> Comparison:
         """Compare two models on the same labelled images; the report.
 
         Args:
@@ -45,11 +46,11 @@ class QualityCalls:
             OSError: a file cannot be read.
         """
         parts = [] if candidate is None else [Part("candidate", Path(candidate), Path(candidate).name)]
-        return self._send("/compare", pictures, fields, parts)
+        return cast("Comparison", self._send("/compare", pictures, fields, parts))
 
     def calibrate(
         self, calibration: Mapping[str, Any], name: str = "default", **options: str | int
-    ) -> dict[str, Any]:
+    ) -> Uploaded:
         """Publish a version with temperatures and thresholds.
 
         Args:
@@ -58,24 +59,22 @@ class QualityCalls:
             options: `version`, whose files are used; `force`.
         """
         path = f"/models/{name}/calibration"
-        return self._transport.call(
-            "POST", path, self._long_timeout, json=dict(calibration), params=dict(options)
-        )
+        seconds, sent = self._long_timeout, dict(calibration)
+        answer = self._transport.call("POST", path, seconds, json=sent, params=dict(options))
+        return cast("Uploaded", answer)
 
-    def set_golden(
-        self, pictures: str | Path, name: str = "default", *, least: int | None = None
-    ) -> dict[str, Any]:
+    def set_golden(self, pictures: str | Path, name: str = "default", *, least: int | None = None) -> Golden:
         """Keep labelled images of which every new version of a model must get `least` right."""
         fields = {} if least is None else {"least": least}
-        return self._send(f"/models/{name}/golden", pictures, fields)
+        return cast("Golden", self._send(f"/models/{name}/golden", pictures, fields))
 
-    def golden(self, name: str = "default") -> dict[str, Any]:
+    def golden(self, name: str = "default") -> Golden:
         """The golden images of a model, without their bytes."""
-        return self._read(f"/models/{name}/golden")
+        return cast("Golden", self._read(f"/models/{name}/golden"))
 
-    def delete_golden(self, name: str = "default") -> dict[str, Any]:
+    def delete_golden(self, name: str = "default") -> Golden:
         """Delete the golden images of a model."""
-        return self._change("DELETE", f"/models/{name}/golden")
+        return cast("Golden", self._change("DELETE", f"/models/{name}/golden"))
 
     def _send(
         self,

@@ -8,7 +8,8 @@ ServiceError
 ├── FetchError
 │   ├── FetchBlocked     403        ├── FetchFailed  502     └── FetchTimeout  504
 ├── ImageError
-│   ├── ImageTooLarge    413        ├── UnsupportedImage 415 └── InvalidImage  422
+│   ├── ImageTooLarge    413        ├── UnsupportedImage 415
+│   └── InvalidImage     422        └── UnreadableImage      a file of this machine, in `predict_many`
 ├── ModelError
 │   ├── ModelNotFound    404        ├── ModelConflict 409
 │   └── ModelTooLarge    413        └── InvalidModel  422
@@ -119,6 +120,10 @@ class InvalidImage(ImageError):
     """The image is damaged."""
 
     codes = ("invalid_image",)
+
+
+class UnreadableImage(ImageError):
+    """The image was not sent, because its file cannot be read."""
 
 
 class ModelError(ServiceError):

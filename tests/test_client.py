@@ -27,6 +27,7 @@ from predictor.client_types import (
     ServiceError,
     Unauthorized,
     Unreachable,
+    UnreadableImage,
 )
 from predictor.errors import ConfigError, PredictorError
 from tests.patience import PATIENCE
@@ -325,6 +326,17 @@ def test_many(fake: Fake, client: Client) -> None:
     assert names == [str(number) for number in range(20) if number != 7]
 
 
+def test_many_with_missing_files(client: Client, tmp_path: Path) -> None:
+    """A file that is missing, or that is none, has its error in its place, and the others go on."""
+    (tmp_path / "image.jpg").write_bytes(b"\xff\xd8 some")
+    names = ["image.jpg", "gone.jpg", ".", "image.jpg"]
+
+    found = list(client.predict_many([tmp_path / name for name in names], concurrency=2))
+
+    assert [type(one) for one in found] == [Result, UnreadableImage, UnreadableImage, Result]
+    assert str(found[1]) == "The image cannot be read: No such file or directory."
+
+
 def test_many_takes_few_at_a_time(client: Client) -> None:
     """Images are taken as their answers are read."""
     taken = list[int]()
@@ -425,7 +437,7 @@ def test_models(fake: Fake, client: Client) -> None:
     """Changes of models have a call each."""
     fake.reply = lambda _: (200, {}, {"status": "success", "models": [{"name": "pets"}]})
 
-    assert client.models() == [{"name": "pets"}]
+    assert [one["name"] for one in client.models()] == ["pets"]
     client.model("pets")
     client.activate(2, "pets")
     client.rollback("pets")

@@ -130,6 +130,7 @@ def test_contents(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
 
+    assert "predictor/py.typed" in held
     assert held == {str(path) if path.parts[0] == "predictor" else f"predictor/{path}" for path in wanted}
 
 

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-_API, _UPLOADS = (f"tests/live/test_fuzz.py::{test}" for test in ("test_schemathesis", "test_mutants"))
+_API, _INFER, _UPLOADS = (
+    f"tests/live/test_fuzz.py::{test}"
+    for test in ("test_schemathesis", "test_schemathesis_infer", "test_mutants")
+)
 _MODELS = "tests/checking/test_mutants.py"
 
 
@@ -36,8 +39,8 @@ class Part:
 
 
 PARTS = {
-    # The API by its own document: 2000 examples of each operation.
-    "api": Part((_API,), examples=500, times=4, seconds=1200),
+    # The API by its own document: 2000 examples of each operation, and as many of inferences that are read.
+    "api": Part((_API, _INFER), examples=500, times=4, seconds=1200),
     # What reads images, labels, preprocessings and requests; tests with properties mark themselves.
     "readers": Part(("-m", "hypothesis or (fuzz and not live)", f"--ignore={_MODELS}"), 2000, 1, 3600),
     # 1000 damaged models through the check, and some through a running service.

@@ -14,19 +14,19 @@ its name when it is whole, and the folder is removed.
 
 import itertools
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from predictor.bulk import continued
 from predictor.bulk.outputs import Output
 from predictor.bulk.rows import Row
 from predictor.errors import InvalidRequest
-from predictor.store.files import locked, remove, sync
+from predictor.store.files import locked, remove
 
-_INPUTS, _OPTIONS, _LOCK, _NEW = "inputs", "run.json", "lock", ".new"
+_INPUTS, _OPTIONS, _LOCK = "inputs", "run.json", "lock"
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Run:
             return
         whole = [row for start in sorted(held) for row in held[start]]
         failed = sum(row.problem is not None for row in whole)
-        with _whole(self._path(piece.shard, failed)) as file:
+        with continued.whole(self._path(piece.shard, failed)) as file:
             self.form.output.write(file, whole)
         self.errors[piece.shard] = failed
         del self._rows[piece.shard]
@@ -110,7 +110,7 @@ class Run:
         Raises:
             OSError: the disk is full, or it cannot be written; the shards stay.
         """
-        with _whole(path) as file:
+        with continued.whole(path) as file:
             self.form.output.join(file, (self._path(*shard) for shard in sorted(self.errors.items())))
         # What has no options is no run, so what a kill leaves from here on is not continued.
         (self.folder / _OPTIONS).unlink()
@@ -172,14 +172,14 @@ def _begin(folder: Path, options: Mapping[str, Any], names: Iterable[str]) -> No
             left.unlink()
     number = 0
     try:
-        with _whole(folder / _INPUTS) as file:
+        with continued.whole(folder / _INPUTS) as file:
             for name in names:
                 file.write(f"{json.dumps(name)}\n".encode())
                 number += 1
     except BaseException:
         remove(folder)
         raise
-    with _whole(folder / _OPTIONS) as file:
+    with continued.whole(folder / _OPTIONS) as file:
         file.write(json.dumps({**options, "inputs": number}).encode())
 
 
@@ -187,30 +187,10 @@ def _continued(path: Path, options: Mapping[str, Any]) -> int:
     """The number of inputs of a run that has these options."""
     said = json.loads((parts(path) / _OPTIONS).read_bytes())
     number = int(said.pop("inputs"))
-    other = sorted(name for name in said.keys() | options.keys() if said.get(name) != options.get(name))
-    if other:
-        raise InvalidRequest(
-            f"The run for {path.name} was begun with another value of {' and '.join(other)}. Give the "
-            f"options of that run, or remove the folder {parts(path).name} to begin again."
-        )
+    continued.check(said, options, path, f"remove the folder {parts(path).name}")
     return number
 
 
 def _marked(folder: Path) -> dict[int, int]:
     found = (path.name.split("-") for path in folder.glob("[0-9]*-*[0-9]"))
     return {int(shard): int(failed) for shard, failed in found}
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that has its name when all of it is on the disk."""
-    fresh = path.with_name(f".{path.name}{_NEW}")
-    try:
-        with fresh.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-    sync(path.parent)

@@ -62,16 +62,22 @@ def _lazily(words: Sequence[str], column: str | None) -> Iterator[str]:
     yield from inputs.names(words, column)
 
 
-def _options(words: Sequence[str], given: Given) -> dict[str, Any]:
-    """What decides over rows, so that a run goes on only with the same."""
-    found = {f"--{name.replace('_', '-')}": given[name] for name in ("top_k", "threshold", "exact", "column")}
-    found |= {"the images": list(words), "--shard": given["shard"]}
-    if any(not inputs.is_url(word) and not Path(word).is_absolute() for word in words):
-        found["the working folder"] = str(Path.cwd())
+def row_options(given: Given) -> dict[str, Any]:
+    """What decides over the row of an image, by what it is called, as JSON."""
+    found = {f"--{name.replace('_', '-')}": given[name] for name in ("top_k", "threshold", "exact")}
     if given["url"] is not None:
         return found | {"--url": given["url"], "--name": given["name"]}
     files = [given["model"] or BUNDLED_MODEL, given["labels"], given["preprocessing"]]
     return found | {"--model": [path and hashlib.sha256(path.read_bytes()).hexdigest() for path in files]}
+
+
+def _options(words: Sequence[str], given: Given) -> dict[str, Any]:
+    """What decides over rows and shards, so that a run goes on only with the same."""
+    found = row_options(given) | {"--column": given["column"], "--shard": given["shard"]}
+    found["the images"] = list(words)
+    if any(not inputs.is_url(word) and not Path(word).is_absolute() for word in words):
+        found["the working folder"] = str(Path.cwd())
+    return found
 
 
 def _predict(run: Run, given: Given, way: _Way, model: _Model) -> None:

@@ -174,7 +174,7 @@ def _say(lines: Iterator[str], report: Mapping[str, Any]) -> None:
         click.echo(line, err=True)
 
 
-def _write(report: dict[str, Any], about: str, given: Mapping[str, Any]) -> None:
+def _write(report: Mapping[str, Any], about: str, given: Mapping[str, Any]) -> None:
     if given["json_path"] is not None:
         _save(given["json_path"], json.dumps(report, indent=1) + "\n")
     if given.get("csv_path") is not None:

@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from predictor.bulk import inputs, processes
+from predictor.bulk.continued import Options
 from predictor.bulk.file import Done, RowFile, done
 from predictor.bulk.rows import FORMS, Form, Row, Work
 from predictor.client import Client
-from predictor.commands.bulk import Predicted, predict_to_file
+from predictor.commands.bulk import Predicted, predict_to_file, row_options
 from predictor.commands.options import FILE, OUT, beside_model, of_service, reached, told
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.cores import cores
@@ -75,7 +76,7 @@ def predict(images: tuple[str, ...], **given: Any) -> None:
     name a line) and tables (.csv, .parquet). A folder stands for all images below it. This machine, or the
     cluster, downloads the URLs, as the settings PREDICTOR_FETCH_* say. Rows come in the order of the images,
     the files of a folder sorted by their paths. With --resume, images that have a row in the file keep it;
-    give the options of the run that was stopped.
+    another model, service, --top-k, --threshold or --exact than that of the run that was stopped is refused.
 
     Exit codes: 0 each image has a prediction; 1 nothing can be predicted, and the error is printed; 2 wrong
     usage; 3 at least one image has no prediction, and its row has the error; 130 stopped by Ctrl-C.
@@ -111,7 +112,9 @@ def _predict(words: Sequence[str], target: Target, given: Mapping[str, Any]) -> 
     form, path = FORMS[target[0]], target[1]
     kept = done(path, form, given["top_k"]) if given["resume"] and path else Done()
     names = kept.rest(inputs.names(words, given["column"]))
-    first = list(itertools.islice(names, 1))
+    first, continues = list(itertools.islice(names, 1)), kept.names.total() > 0
+    if path is not None and first and continues:
+        Options(path).check(row_options(given))
     with ExitStack() as held:
         rows: Iterator[Row] = iter(())
         if first:
@@ -120,6 +123,8 @@ def _predict(words: Sequence[str], target: Target, given: Mapping[str, Any]) -> 
             return _print(rows, form)
         total = sum(1 for _ in inputs.names(words, given["column"])) if sys.stderr.isatty() else None
         with RowFile(path, form, kept) as file:
+            if not continues:
+                Options(path).keep(row_options(given))
             return _save(rows, file, kept, total)
 
 

@@ -17,7 +17,7 @@ _FORMULA = re.compile(r"^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
 _STYLES = ("app.css", "report.css")
 
 
-def html_page(report: dict[str, Any], *, about: str) -> str:
+def html_page(report: Mapping[str, Any], *, about: str) -> str:
     """The page of an evaluation or of a ranking.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from predictor import __version__
 from predictor.errors import (
@@ -17,6 +17,7 @@ from predictor.errors import (
 )
 from predictor.inference.prediction import Options
 from predictor.runtime.worker import Worker
+from predictor.store.registry import DEFAULT
 from predictor.web import inference_inputs, inference_outputs, inference_schemas, middleware, ops
 from predictor.web.access import require_token
 from predictor.web.inference_models import config_json, metadata_json, served, statistics_json, version_number
@@ -39,8 +40,20 @@ _INFER = (InvalidRequest, Unauthorized, ModelNotFound, ImageTooLarge, Overloaded
 class ModelPath(BaseModel):
     """The model in a path, and its version where the path has one."""
 
-    name: str
-    version: str
+    name: str = Field(description="The name of the model.", examples=[DEFAULT])
+    version: str = Field(description="The number of the version.", examples=["1"])
+
+
+class InferHeaders(middleware.Headers):
+    """Headers that an inference heeds."""
+
+    json_length: int | None = Field(
+        None,
+        alias="Inference-Header-Content-Length",
+        ge=0,
+        description="How many bytes of the body are JSON; those of the tensor follow. With 0 the body is one "
+        "image or tensor, without the header it is JSON.",
+    )
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -151,7 +164,7 @@ def _infer(room: Blueprint, worker: Worker) -> None:
 
     @described(
         path=ModelPath,
-        headers=middleware.Headers,
+        headers=InferHeaders,
         bodies={"application/json": inference_schemas.InferRequest, "application/octet-stream": BINARY},
         answers={"application/json": inference_schemas.InferResponse, "application/octet-stream": BINARY},
         errors=_INFER,
@@ -160,7 +173,7 @@ def _infer(room: Blueprint, worker: Worker) -> None:
         """Infer: images or the model's own tensor in, its scores or classes out.
 
         With the header `Inference-Header-Content-Length`, tensors follow the JSON as bytes; with `0` the body
-        is one image or tensor alone.
+        is one image or tensor alone. An answer with bytes behind its JSON has the same header.
         """
         asked = current_request()
         require_token(asked, settings.predict_tokens)

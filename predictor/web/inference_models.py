@@ -91,9 +91,10 @@ def config_json(metadata: dict[str, Any], settings: Settings) -> dict[str, Any]:
         "platform": metadata["platform"],
         "backend": "onnxruntime",
         "max_batch_size": settings.max_batch,
-        "input": [tensor(one) for one in metadata["inputs"]],
+        "input": [tensor(one) | {"optional": False} for one in metadata["inputs"]],
         "output": [tensor(one) for one in metadata["outputs"]],
         "dynamic_batching": {},
+        "model_transaction_policy": {"decoupled": False},
         "response_cache": {"enable": settings.cache != "off"},
     }
 

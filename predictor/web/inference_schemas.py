@@ -87,8 +87,12 @@ class RequestedOutput(BaseModel):
     )
 
 
+# A whole PNG file of 8 x 8 pixels, for the input of the bundled model, so that the example can be sent.
+_IMAGE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAE0lEQVR42mP8v5QBK2BiYBhKEgBM7gG0NglsLAAAAABJRU5ErkJggg=="
+)
 _EXAMPLE: dict[str, Any] = {
-    "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["/9j/4AAQ..."]}],
+    "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [_IMAGE]}],
     "parameters": {"top_k": 3},
 }
 
@@ -96,7 +100,8 @@ _EXAMPLE: dict[str, Any] = {
 class InferRequest(BaseModel):
     """A request for inference; a binary tensor follows it as bytes."""
 
-    model_config = ConfigDict(json_schema_extra={"x-examples": [_EXAMPLE]})
+    # The first is shown on the page, the other one is for tools.
+    model_config = ConfigDict(json_schema_extra={"x-examples": [_EXAMPLE], "examples": [_EXAMPLE]})
 
     id: str | None = absent("Comes back in the answer.")
     parameters: Parameters | None = absent(

@@ -1,4 +1,4 @@
-"""`python -m tests.live.load URL RATE PICTURE`: requests at a steady rate until standard input ends.
+"""`python -m tests.live.load URL RATE FILE PATH`: requests at a steady rate until standard input ends.
 
 A process of its own, so that neither the service nor the test slows it down. Each request is due at its time,
 whatever became of those before it. At the end it writes one line of JSON for each: when it was due, sent and
@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from tests.patience import PATIENCE
@@ -34,11 +34,10 @@ class Sent(NamedTuple):
 
 def main() -> None:
     """Send until standard input ends."""
-    url, rate, picture = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]).read_bytes()
+    url, rate, body = sys.argv[1] + sys.argv[4], float(sys.argv[2]), Path(sys.argv[3]).read_bytes()
     due, results = queue.SimpleQueue[float | None](), list[Sent]()
     senders = [
-        threading.Thread(target=_send, args=(url, picture, due, results), daemon=True)
-        for _ in range(_THREADS)
+        threading.Thread(target=_send, args=(url, body, due, results), daemon=True) for _ in range(_THREADS)
     ]
     for sender in senders:
         sender.start()
@@ -70,21 +69,29 @@ def _wait_for_end(ended: threading.Event) -> None:
     ended.set()
 
 
-def _send(url: str, picture: bytes, due: "queue.SimpleQueue[float | None]", results: list[Sent]) -> None:
-    address = urlsplit(url).netloc
+def _send(url: str, body: bytes, due: "queue.SimpleQueue[float | None]", results: list[Sent]) -> None:
+    address, path = urlsplit(url).netloc, urlsplit(url).path
     connection = http.client.HTTPConnection(address, timeout=PATIENCE)
     while (moment := due.get()) is not None:
         sent = time.time()
         try:
-            connection.request("POST", "/predict", picture, {"Content-Type": "image/jpeg"})
+            connection.request("POST", path, body, {"Content-Type": "image/jpeg"})
             response = connection.getresponse()
-            answer = json.loads(response.read())
-            status, label = response.status, answer.get("predicted_label", answer.get("code", ""))
+            status, label = response.status, _label(json.loads(response.read()))
         except (OSError, http.client.HTTPException, ValueError) as error:
             status, label = 0, repr(error)
             connection.close()
         results.append(Sent(moment, sent, time.time(), status, label))
     connection.close()
+
+
+def _label(answer: dict[str, Any]) -> str:
+    """The best label of an answer, or what is said of an error."""
+    if "outputs" in answer:
+        best: str = answer["outputs"][0]["data"][0]
+        return best.split(":")[2]
+    names = (name for name in ("predicted_label", "code", "error") if name in answer)
+    return str(answer[next(names)])
 
 
 if __name__ == "__main__":

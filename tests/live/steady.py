@@ -14,18 +14,19 @@ from tests.patience import PATIENCE
 
 
 @contextmanager
-def steady(service: Service | Proxy, picture: Path, rate: float) -> Iterator[list[Sent]]:
-    """Send an image again and again as long as the block lasts, which begins with the first answer.
+def steady(service: Service | Proxy, file: Path, rate: float, path: str = "/predict") -> Iterator[list[Sent]]:
+    """Send a file again and again as long as the block lasts, which begins with the first answer.
 
     Args:
         service: where to.
-        picture: what to send.
+        file: what to send: an image, or the JSON that the path takes.
         rate: requests a second.
+        path: of predictions or, with `top_k` in the JSON, of inferences.
 
     Yields:
         A list that holds what came of each request once the block has ended.
     """
-    command = [sys.executable, "-m", "tests.live.load", service.url, str(rate), str(picture)]
+    command = [sys.executable, "-m", "tests.live.load", service.url, str(rate), str(file), path]
     results = list[Sent]()
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

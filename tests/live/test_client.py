@@ -44,6 +44,15 @@ def test_predicts(client: Client, cat: Path) -> None:
     assert client.ready()
 
 
+@pytest.mark.parametrize("mode", ["CMYK", "P", "LA", "I;16", "F"])
+def test_modes(client: Client, cat: Path, mode: str) -> None:
+    """An image of Pillow may have pixels of any kind."""
+    grey = Image.open(cat).convert("L")
+    image = grey.convert("I").convert(mode) if mode == "I;16" else grey.convert(mode)
+
+    assert client.predict(image).predictions
+
+
 def test_many(client: Client, cat: Path) -> None:
     """Many images have their answers in order, and a bad one its error."""
     found = list(client.predict_many([cat, b"no image", cat], concurrency=2))
@@ -105,11 +114,13 @@ def test_wrong_token(service: Service) -> None:
 
 def test_documentation(service: Service, cat: Path, tmp_path: Path) -> None:
     """The examples of the documentation do what they say."""
-    (tmp_path / "images").mkdir()
-    for path in ("cat.jpg", "images/first.jpg", "images/second.jpg"):
+    for path in ("cat.jpg", "images/first.jpg", "images/second.jpg", "tests/data/cat.jpg"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(cat.read_bytes())
     (tmp_path / "images" / "third.jpg").write_bytes(b"no image")
-    examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "clients.md").read_text(), re.DOTALL)
+    texts = "".join((ROOT / name).read_text() for name in ("README.md", "docs/clients.md"))
+    blocks = re.findall(r"```python\n(.*?)```", texts, re.DOTALL)
+    examples = [block for block in blocks if "predictor.client" in block]
 
     said = [
         subprocess.run(
@@ -124,7 +135,7 @@ def test_documentation(service: Service, cat: Path, tmp_path: Path) -> None:
         for example in examples
     ]
 
-    assert said[0] == "tiger cat\n"
-    files = [line.split()[0] for line in said[1].splitlines()]
+    assert said[:2] == ["tiger cat\n"] * 2
+    files = [line.split()[0] for line in said[2].splitlines()]
     assert files == [f"images/{name}.jpg" for name in ("first", "second", "third")]
-    assert "tiger cat" in said[1]
+    assert "tiger cat" in said[2]

@@ -1,11 +1,15 @@
 """The running service is fuzzed against its own OpenAPI document, and with damaged models."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -24,23 +28,52 @@ CHECKS = [
     "unsupported_method",
 ]
 JPEG = {"Content-Type": "image/jpeg"}
-OPTIMISE = "/optimise$"
+OPTIMISE, LOADING, INFER = "/optimise$", "/(un)?load$", "/infer$"
+# A caller may name a deadline of a millisecond, which a busy machine cannot keep. Nothing else is 503 here.
+CONFIGURATION = (
+    "[checks.not_a_server_error]",
+    'expected-statuses = ["2xx", "3xx", "4xx", 503]',
+    "[parameters]",
+)
+DEADLINE = "would not run before its deadline"
+JSON, LENGTH = "application/json", "Inference-Header-Content-Length"
+# What is said of bodies that were read, by their type.
+READ = {
+    JSON: ("valid JSON", "inputs is missing", "outputs may name", "1 to 32 images", "data must hold strings"),
+    "application/octet-stream": (LENGTH, "valid JSON", "not an image"),
+}
 # Far more than a run takes, but an end.
 SECONDS, SECONDS_AN_EXAMPLE = 3000, 20
 
 
-def fuzz(service: Service, folder: Path, examples: int, *options: str) -> None:
-    """Have schemathesis send what the service's document allows, and what it does not."""
+class Answer(NamedTuple):
+    """What came of a request."""
+
+    method: str
+    url: str
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+def fuzz(source: Service | Path, folder: Path, examples: int, *options: str, **path: str) -> list[Answer]:
+    """Have schemathesis send what the service's document allows, and what it does not.
+
+    Args:
+        source: whose document, or the document.
+        folder: for the tool's files.
+        examples: how many requests it makes up for each operation.
+        options: more of its options.
+        path: parts of paths that are always the same.
+    """
     command = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
     assert command
-    # A caller may name a deadline of a millisecond, which a busy machine cannot keep.
-    (folder / "schemathesis.toml").write_text(
-        '[checks.not_a_server_error]\nexpected-statuses = ["2xx", "3xx", "4xx", 503]\n'
-    )
+    fixed = [f'"path.{name}" = "{value}"' for name, value in path.items()]
+    (folder / "schemathesis.toml").write_text("\n".join([*CONFIGURATION, *fixed]))
 
     run = subprocess.run(
         [
-            command, "run", f"{service.url}/openapi.json",
+            command, "run", str(source) if isinstance(source, Path) else f"{source.url}/openapi.json",
             "--checks", ",".join(CHECKS),
             "--max-examples", str(examples),
             "--seed", str(fuzzing.seed()),
@@ -49,6 +82,7 @@ def fuzz(service: Service, folder: Path, examples: int, *options: str) -> None:
             "--workers", "1",
             # As long as the check of a model may take on a machine that is busy with something else.
             "--request-timeout", "600",
+            "--report-har-path", str(folder / "answers.har"),
             "--no-color",
             *options,
         ],
@@ -61,16 +95,80 @@ def fuzz(service: Service, folder: Path, examples: int, *options: str) -> None:
 
     fuzzing.say(run.stdout[-2000:])
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
-    assert service.alive
+    return list(answers(folder / "answers.har"))
+
+
+def answers(file: Path) -> Iterator[Answer]:
+    """All answers of a run; those that a busy service may give are checked for what they say."""
+    for entry in json.loads(file.read_text())["log"]["entries"]:
+        asked, said = entry["request"], entry["response"]
+        headers = {one["name"].lower(): one["value"] for one in said["headers"]}
+        answer = Answer(
+            asked["method"], asked["url"], said["status"], headers, said["content"].get("text") or ""
+        )
+        if answer.status == 503:
+            assert DEADLINE in answer.text, answer
+            assert int(answer.headers["retry-after"]) >= 1, answer
+        yield answer
 
 
 @pytest.mark.promise("A10")
 def test_schemathesis(service: Service, tmp_path: Path) -> None:
     """Whatever is sent, there is no server error and no answer that is not documented."""
-    fuzz(service, tmp_path, fuzzing.examples(60), "--exclude-path-regex", OPTIMISE)
+    seen = fuzz(service, tmp_path, fuzzing.examples(60), "--exclude-path-regex", f"{OPTIMISE}|{LOADING}")
 
-    # Other tests use this service, and any model may have been unloaded.
-    assert service.post("/v2/repository/models/default/load").ok
+    # So that no answer was 404 or 503 only because there was no model.
+    assert service.get("/readyz").status_code == 200
+    assert len({(one.method, urlsplit(one.url).path) for one in seen if one.status == 200}) > 20
+
+
+def document_of(service: Service, kind: str) -> dict[str, Any]:
+    """The service's document with one form of inferences, and with inputs that are nearly right.
+
+    A made-up name, for one, or a header that says that there is no JSON, would keep all else from being read.
+    """
+    document: dict[str, Any] = service.get("/openapi.json").json()
+    for path in (path for path in document["paths"] if re.search(INFER, path)):
+        asked = document["paths"][path]["post"]
+        asked["requestBody"]["content"] = {kind: asked["requestBody"]["content"][kind]}
+        asked["parameters"] = [one for one in asked["parameters"] if kind != JSON or one["in"] == "path"]
+    schemas, few = document["components"]["schemas"], {"type": "array", "minItems": 1, "maxItems": 3}
+    schemas["InferRequest"]["properties"]["inputs"] |= {"minItems": 1, "maxItems": 1}
+    fields = schemas["InferInput"]["properties"]
+    fields["name"]["const"] = service.get("/v2/models/default").json()["inputs"][0]["name"]
+    fields["datatype"]["enum"] = ["BYTES", "UINT8"]
+    fields["shape"] = few | {"items": {"type": "integer", "minimum": 0, "maximum": 3}}
+    fields["data"] = few | {"items": {"type": ["string", "integer", "array"]}}
+    return document
+
+
+@pytest.mark.promise("A10")
+@pytest.mark.parametrize("kind", READ)
+def test_schemathesis_infer(service: Service, tmp_path: Path, kind: str) -> None:
+    """The same holds for inferences with a model that is there: each part of their bodies is read."""
+    document = tmp_path / "openapi.json"
+    document.write_text(json.dumps(document_of(service, kind)))
+    options = ("--include-path-regex", INFER, "--url", service.url)
+    seen = fuzz(document, tmp_path, fuzzing.examples(60), *options, name="default", version="1")
+
+    asked = [one for one in seen if one.method == "POST"]
+    wrong = Counter(json.loads(one.text)["error"] for one in asked if one.status == 400)
+    fuzzing.say(wrong.most_common())
+    assert {one.status for one in asked} <= {200, 400, 413, 503}
+    assert {one.status for one in asked} >= ({200, 400} if kind == JSON else {400})
+    assert service.get("/readyz").status_code == 200
+    assert [part for part in READ[kind] if not any(part in sentence for sentence in wrong)] == []
+
+
+@pytest.mark.promise("A10")
+def test_schemathesis_load(tmp_path: Path) -> None:
+    """The same holds for loads and unloads, which other requests would notice."""
+    with Service(tmp_path / "data") as service:
+        seen = fuzz(service, tmp_path, fuzzing.examples(30), "--include-path-regex", LOADING)
+
+        assert any(one.status == 200 for one in seen)
+        assert service.post("/v2/repository/models/default/load").status_code == 200
+        assert service.get("/readyz").status_code == 200
 
 
 @pytest.mark.promise("A10")
@@ -80,6 +178,7 @@ def test_schemathesis_optimise(tmp_path: Path) -> None:
         small = classifier(["red", "other"])
         service.post("/upload", files={"model": ("m.onnx", small)}).raise_for_status()
         fuzz(service, tmp_path, fuzzing.examples(5), "--include-path-regex", OPTIMISE)
+        assert service.get("/readyz").status_code == 200
 
 
 @pytest.mark.promise("M10")

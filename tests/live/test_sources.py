@@ -69,9 +69,11 @@ def test_served(running: Running, cat: Path, source: str, label: str, revision: 
     with Client(service.url, TOKEN) as client:
         answer = client.upload(source=source.format(web=running.web.url), name="pulled")
         said = {client.predict(cat, model="pulled", fresh=True).label for _ in range(8)}
-        shown = client.model("pulled")["versions"][0]["report"]["source"]
+        report = client.model("pulled")["versions"][0]["report"]
 
     assert said == {label}
+    assert report is not None
+    shown = report["source"]
     assert answer["report"]["source"] == shown
     assert str(shown["revision"]).startswith(revision or "")
     assert not [secret for secret in (HUB_TOKEN, TOKEN, "s3cr3t", "secret-of-tests") if secret in service.log]

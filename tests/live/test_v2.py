@@ -12,9 +12,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from predictor.config import BUNDLED_MODEL
-from tests.live.models import FIRST, upload_as
 from tests.live.service import Service
-from tests.live.steady import steady
 from tests.live.triton import Triton
 
 pytestmark = pytest.mark.live
@@ -201,39 +199,3 @@ def test_statistics(fresh: Service, picture: bytes, kind: str) -> None:
         assert parts["success"]["ns"] > parts["compute_output"]["ns"] > 0
         assert abs(time.time() - found["last_inference"] / 1000) < 300
     triton.close()
-
-
-@pytest.mark.parametrize("kind", ["sync", "aio"])
-def test_repository(fresh: Service, picture: bytes, kind: str, cat: Path) -> None:
-    """Unloaded, no worker serves a model; loaded, all do; meanwhile other models answer without a fault."""
-    triton = Triton(fresh, kind)
-    assert upload_as(fresh, FIRST, "dogs").status_code == 200
-
-    def states() -> dict[str, str]:
-        return {one["name"]: one["state"] for one in triton.call("get_model_repository_index")}
-
-    with steady(fresh, cat, rate=10) as sent:
-        for _ in range(3):
-            triton.call("unload_model", "dogs")
-            ready = {triton.call("is_model_ready", "dogs") for _ in range(8)}
-            assert (states(), ready) == ({"default": "READY", "dogs": "UNAVAILABLE"}, {False})
-            for query in ("?model=dogs", "?model=dogs&version=1"):
-                assert fresh.post(f"/predict{query}", data=picture).status_code == 404
-            triton.call("load_model", "dogs")
-            assert states() == {"default": "READY", "dogs": "READY"}
-            answers = [fresh.post("/predict?model=dogs", data=picture).json() for _ in range(8)]
-            assert {answer["predicted_label"] for answer in answers} == {"first"}
-    assert {(one.status, one.label) for one in sent} == {(200, "tiger cat")}
-    triton.close()
-
-
-def test_unloaded_after_a_restart(tmp_path: Path, picture: bytes) -> None:
-    """A service that starts again does not serve what was unloaded."""
-    with Service(tmp_path / "data") as service:
-        assert upload_as(service, FIRST, "dogs").ok
-        assert service.post("/v2/repository/models/dogs/unload").status_code == 200
-    with Service(tmp_path / "data") as service:
-        assert service.get("/v2/models").json() == {"models": ["default"]}
-        assert service.get("/v2/models/dogs/ready").status_code == 503
-        assert service.post("/v2/repository/models/dogs/load").status_code == 200
-        assert service.post("/predict?model=dogs", data=picture).json()["predicted_label"] == "first"

@@ -19,7 +19,10 @@ from predictor.runtime.worker import Worker
 
 MODEL = "/v2/models/default"
 LENGTH = "Inference-Header-Content-Length"
-SHAPE = [1, 3, 224, 224]
+READ = (
+    "success", "queue", "compute_input", "compute_infer", "compute_output", "cache_hit", "cache_miss"
+)  # fmt: skip
+"""The statistics that perf_analyzer reads without asking whether they are there."""
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +148,50 @@ def test_not_ready(make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPat
 
 def test_config(client: FlaskClient, metadata: dict[str, Any]) -> None:
     """The configuration has the fields that perf_analyzer reads, of the types that it wants."""
-    config = client.get(f"{MODEL}/config").get_json()
+    for path in (f"{MODEL}/config", f"{MODEL}/versions/1/config"):
+        config = client.get(path).get_json()
+        (image,), (scores,) = config["input"], config["output"]
 
-    assert (config["name"], config["platform"], config["max_batch_size"]) == ("default", "onnx_onnxv1", 32)
-    assert config["response_cache"] == {"enable": True}
-    assert [one["name"] for one in config["input"]] == [one["name"] for one in metadata["inputs"]]
-    assert config["output"][0]["dims"] == [1000]
+        assert (config["name"], config["platform"]) == ("default", "onnx_onnxv1")
+        assert (type(config["max_batch_size"]), config["max_batch_size"]) == (int, 32)
+        # It is there, so requests are batched; of models with sequences or parts there are none.
+        assert config["dynamic_batching"] == {}
+        assert not {"sequence_batching", "ensemble_scheduling"} & config.keys()
+        assert config["model_transaction_policy"] == {"decoupled": False}
+        assert config["response_cache"] == {"enable": True}
+        assert image == {
+            "name": metadata["inputs"][0]["name"], "data_type": "TYPE_STRING", "dims": [], "optional": False
+        }  # fmt: skip
+        assert scores == {
+            "name": metadata["outputs"][0]["name"], "data_type": "TYPE_FP32", "dims": [1000]
+        }  # fmt: skip
+
+
+def test_config_without_a_cache(make_app: Callable[..., Flask]) -> None:
+    """Where the service keeps no answers, the configuration says so."""
+    client = make_app(cache="off").test_client()
+
+    assert client.get(f"{MODEL}/config").get_json()["response_cache"] == {"enable": False}
+
+
+def test_types_of_statistics(make_app: Callable[..., Flask], encoded: str) -> None:
+    """Before and after a request, each figure that perf_analyzer reads is an unsigned whole number."""
+    client = make_app().test_client()
+    metadata = client.get(MODEL).get_json()
+    assert {"statistics", "model_configuration"} <= set(client.get("/v2").get_json()["extensions"])
+
+    for _ in range(2):
+        for path in (f"{MODEL}/stats", f"{MODEL}/versions/1/stats", "/v2/models/stats"):
+            (found,) = client.get(path).get_json()["model_stats"]
+            parts = [found["inference_stats"][name] for name in READ]
+            numbers = [found["inference_count"], found["execution_count"]]
+            numbers += [one[unit] for one in parts for unit in ("count", "ns")]
+
+            assert (found["name"], found["version"]) == ("default", "1")
+            assert all(type(number) is int and number >= 0 for number in numbers)
+            # It takes one of these counts for all of them.
+            assert len({found["inference_stats"][name]["count"] for name in READ if "compute" in name}) == 1
+        assert Asking(client, metadata).json(Asking(client, metadata).images(encoded)).status_code == 200
 
 
 def test_images_in_json(ask: Asking, encoded: str, cat: Path) -> None:

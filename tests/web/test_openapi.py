@@ -119,6 +119,19 @@ def test_example_of_a_prediction(document: dict[str, Any]) -> None:
     assert 'method: "POST"' in javascript
 
 
+def test_inference(document: dict[str, Any]) -> None:
+    """Inferences are described with their binary form, and with names that lead to the included model."""
+    for path in ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"):
+        described = document["paths"][path]["post"]
+        parameters = {one["name"]: one for one in described["parameters"]}
+        length = parameters["Inference-Header-Content-Length"]
+
+        assert described["requestBody"]["content"].keys() == {"application/json", "application/octet-stream"}
+        assert (length["in"], length["required"]) == ("header", False)
+        assert length["schema"]["anyOf"][0] == {"type": "integer", "minimum": 0}
+        assert parameters["name"]["schema"]["examples"] == ["default"]
+
+
 @pytest.mark.promise("A10")
 def test_answers_conform(document: dict[str, Any], client: FlaskClient, cat: Any) -> None:
     """Real answers, one and many, fit the schemas."""

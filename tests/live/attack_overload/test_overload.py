@@ -68,20 +68,39 @@ def test_probes_stay_quick(slow: Service, cat: Path) -> None:
     eventually(lambda: slow.get("/readyz").status_code == 200)
 
 
-def test_retry_after(slow: Service, cat: Path) -> None:
-    """A refusal says in whole seconds when to come back."""
+@pytest.mark.promise("O1")
+@pytest.mark.parametrize(
+    ("path", "headers", "kind", "fields"),
+    [
+        (
+            "/predict",
+            JPEG,
+            "application/problem+json",
+            {"type", "title", "status", "detail", "code", "request_id"},
+        ),
+        ("/v2/models/default/infer", {"Inference-Header-Content-Length": "0"}, "application/json", {"error"}),
+    ],
+    ids=["predict", "v2"],
+)
+def test_retry_after(
+    slow: Service, cat: Path, path: str, headers: dict[str, str], kind: str, fields: set[str]
+) -> None:
+    """A refusal says in whole seconds when to come back, in the form of its protocol."""
     refused = list[requests.Response]()
 
     def is_refused() -> bool:
-        answer = slow.post("/predict", data=cat.read_bytes(), headers=JPEG)
+        answer = slow.post(path, data=cat.read_bytes(), headers=headers)
         refused.extend([answer] * (answer.status_code == 503))
+        assert answer.status_code in {200, 503}
         return len(refused) > 5
 
     with steady(slow, cat, RATE):
         eventually(is_refused)
 
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
-    assert {answer.headers["Content-Type"] for answer in refused} == {"application/problem+json"}
+    assert {answer.headers["Content-Type"] for answer in refused} == {kind}
+    assert {frozenset(answer.json()) for answer in refused} == {frozenset(fields)}
+    eventually(lambda: slow.post(path, data=cat.read_bytes(), headers=headers).status_code == 200)
 
 
 def ran(service: Service) -> float:

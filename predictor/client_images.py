@@ -1,0 +1,59 @@
+"""What the client takes as an image -> the bytes of a file, without loss."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_HELD = ("1", "L", "LA", "I;16", "I;16B", "P", "RGB", "RGBA")
+"""The modes of Pillow that PNG holds."""
+_WITH_ALPHA = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
+_TYPES = "An image is a path, a URL, bytes, a PIL.Image.Image or a numpy array of uint8."
+
+
+def encoded(image: Any) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        OSError: a file cannot be read.
+        TypeError: the image has another type.
+    """
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if isinstance(image, str | Path):
+        return Path(image).read_bytes()
+    from PIL import Image as Pillow
+
+    if hasattr(image, "__array_interface__") and not isinstance(image, Pillow.Image):
+        image = Pillow.fromarray(image)
+    if not isinstance(image, Pillow.Image):
+        raise TypeError(_TYPES)
+    return _png(image)
+
+
+def _png(image: "Image") -> bytes:
+    out = io.BytesIO()
+    if image.mode in _HELD:
+        image.save(out, "PNG", compress_level=1)
+    else:
+        # The colour profile of a file in CMYK, for one, is not that of the pixels that are sent.
+        _converted(image).save(out, "PNG", compress_level=1, icc_profile=None)
+    return out.getvalue()
+
+
+def _converted(image: "Image") -> "Image":
+    """The image in a mode that PNG holds, with the pixels that the service makes of a file in its mode."""
+    if image.mode.startswith("I"):
+        return image.convert("I").convert("I;16")
+    if image.mode == "F":
+        return _grey(image)
+    return image.convert(_WITH_ALPHA.get(image.mode, "RGB"))
+
+
+def _grey(image: "Image") -> "Image":
+    """Floating-point grey is 0 to 1 if it stays inside, else 0 to 255."""
+    low, high = image.getextrema()
+    factor = 255.0 if low >= 0 and high <= 1 else 1.0  # type: ignore[operator]
+    return image.point(lambda value: value * factor + 0.5).convert("L")
