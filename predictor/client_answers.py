@@ -163,6 +163,7 @@ class Golden(TypedDict):
     least: int
     created: str | None
     live: NotRequired[dict[str, Any] | None]
+    machines: NotRequired[Machines | None]
 
 
 Explanation = TypedDict(
