@@ -10,8 +10,8 @@ export const NONE = "No class is above its threshold";
 let savable = []; // what the buttons save: a name for each image, with its answer or its error
 
 export function percent(share) {
-  if (share >= 0.9995) return "100%";
-  return share < 0.0005 ? "<0.1%" : `${(100 * share).toFixed(1)}%`;
+  if (share >= 0.9995) return "100\u00a0%";
+  return share < 0.0005 ? "<0.1\u00a0%" : `${(100 * share).toFixed(1)}\u00a0%`;
 }
 
 function duration(ms) {

@@ -6,6 +6,7 @@ import { byId, timeLeft, Token } from "./app.js";
 import { openable } from "./opened.js";
 import { LOST, publishable } from "./publish.js";
 import { sortable } from "./sorting.js";
+import "./versions.js";
 
 const [form, compare, golden, cancel] = ["evaluate", "compare", "golden", "cancel"].map(byId);
 const [progress, bar, stage, outcome, notice] = ["progress", "bar", "stage", "outcome", "notice"].map(byId);
@@ -54,9 +55,11 @@ function tell(title, text) {
   reveal();
 }
 
+/** Has the result in sight, whose place is below the forms. */
 function reveal() {
   outcome.hidden = false;
-  outcome.focus();
+  outcome.focus({ preventScroll: true });
+  outcome.scrollIntoView({ block: "start" });
 }
 
 /** Reads what has come of the answer, line by line; the last line may still be growing. */
@@ -202,11 +205,6 @@ async function keep(remove) {
   }
 }
 
-function versions() {
-  const known = byId("model").selectedOptions[0]?.dataset.versions?.split(",") ?? [];
-  byId("versions").replaceChildren(...known.map((value) => Object.assign(document.createElement("option"), { value })));
-}
-
 for (const source of [form, compare].filter(Boolean)) {
   source.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -222,8 +220,6 @@ golden?.addEventListener("submit", (event) => {
 archive.addEventListener("change", () => archive.files.length && (folder.value = ""));
 folder.addEventListener("change", () => folder.files.length && (archive.value = ""));
 cancel.addEventListener("click", () => pending?.abort());
-byId("model")?.addEventListener("change", versions);
 byId("folder-choice").hidden = false;
 golden?.removeAttribute("hidden");
-if (byId("model")) versions();
 enliven();

@@ -112,10 +112,13 @@ function enliven() {
   // What was just changed is in sight.
   const changed = models.findIndex((model) => model.querySelector("#note"));
   list(models, Math.max(SHOWN, changed + 1));
-  for (const change of document.querySelectorAll("form.change")) {
+  for (const change of document.querySelectorAll("form.change, form.again")) {
+    const act = () => send("POST", change.action, new URLSearchParams(new FormData(change)));
     change.addEventListener("submit", (event) => {
       event.preventDefault();
-      confirmed(change, () => send("POST", change.action, new URLSearchParams(new FormData(change))));
+      // What was refused was confirmed before, and the list of wrong images stands beside the button.
+      if (change.matches(".again")) act();
+      else confirmed(change, act);
     });
   }
   for (const button of document.querySelectorAll("button.delete")) {
@@ -136,8 +139,10 @@ function choose(files, from) {
   const total = chosen.reduce((sum, { file }) => sum + file.size, 0);
   const more = chosen.length - LISTED;
   const names = chosen.slice(0, LISTED).map(({ path }) => path).join(", ");
+  // The line stands below the field that the files come from.
+  (from ?? several).after(listing);
   listing.hidden = !chosen.length;
-  listing.textContent = `${megabytes(total)}: ${names}${more > 0 ? ` and ${more} more` : ""}`;
+  listing.textContent = `Chosen: ${names}${more > 0 ? ` and ${more} more` : ""}, ${megabytes(total)}`;
 }
 
 function chosenIn(input) {
@@ -165,6 +170,8 @@ form.addEventListener("submit", (event) => {
     return;
   }
   const body = new FormData(form);
+  // A button outside of the form overrules the golden images.
+  if (event.submitter?.name) body.set(event.submitter.name, event.submitter.value);
   for (const [name, value] of [...body]) if (name === "files" || (value instanceof File ? !value.name : name === "source" && !value.trim())) body.delete(name);
   for (const { path, file } of chosen) body.append("files", file, path);
   send("POST", form.action, body);

@@ -77,7 +77,7 @@ def test_evaluate_file(model: Path, pictures: Path, tmp_path: Path) -> None:
     report = json.loads(files[0].read_text())
     assert (report["top1"]["hits"], report["top5"]["hits"], report["model"]["name"]) == (2, 6, "m.onnx")
     page = files[1].read_text()
-    assert "33.3 %" in page
+    assert "33.3&nbsp;%" in page
     assert "<svg" in page
     assert page.count('<img class="small-copy" src="data:image/jpeg;base64,') == 4
     assert "<link" not in page

@@ -23,6 +23,7 @@ from predictor.evaluation.tune import sample
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step
 from predictor.runtime.worker import Worker
+from predictor.store.state import Name
 from predictor.web import evaluation_schemas, labelled_images, schemas
 from predictor.web import steps as steps_
 from predictor.web.access import require_admin
@@ -117,14 +118,19 @@ def render(worker: Worker, **shown: Any) -> str:
         shown: what came of a request: `report` or `problem`.
     """
     settings = worker.settings
-    state = worker.registry.read()
+    known = sorted(worker.registry.read().names.items())
     return render_template(
         "evaluate.html",
-        names={name: known.versions[::-1] for name, known in sorted(state.names.items()) if known.live},
+        names={name: _choice(one) for name, one in known if one.live},
         limits={"max_mb": settings.max_model_mb, "tuned": TUNED},
         protected=bool(settings.admin_tokens),
         **({"report": None, "problem": None} | shown),
     )
+
+
+def _choice(known: Name) -> dict[str, Any]:
+    """What can be chosen of a model: its live version, and all that may serve, the newest first."""
+    return {"live": known.live, "versions": [one for one in reversed(known.versions) if known.good(one)]}
 
 
 def _answer(worker: Worker, work: Work, limit: int | None = None) -> Response:

@@ -212,7 +212,10 @@ def render_models(worker: Worker, **shown: Any) -> str:
         shown: what came of a change: `uploaded`, `message` or `problem`.
     """
     settings, found = worker.settings, models_json(worker)
-    nothing = {"uploaded": None, "message": None, "problem": None}
+    nothing: dict[str, Any] = {"uploaded": None, "message": None, "problem": None, "repeatable": None}
+    if "wrong" in (shown.get("problem") or {}) and schemas.is_form(request):
+        # The form that the golden images refused is offered again, with `force`.
+        nothing["repeatable"] = {name: value for name, value in request.form.items() if name != "force"}
     return render_template(
         "models.html",
         about=(request.view_args or {}).get("name"),

@@ -155,7 +155,7 @@ def test_page(client: FlaskClient) -> None:
     page = send(client, "/evaluate", archive(), {"Accept": "text/html"})
     lines = send(client, "/tune", archive(), {"Accept": "application/x-ndjson, text/html;q=0.5"})
 
-    assert (page.mimetype, "33.3 %" in page.get_data(as_text=True)) == ("text/html", True)
+    assert (page.mimetype, "33.3&nbsp;%" in page.get_data(as_text=True)) == ("text/html", True)
     assert "Use this" in json.loads(lines.get_data(as_text=True).splitlines()[-1])["html"]
 
 

@@ -1,6 +1,7 @@
 """The predict page as the service sends it, with what its URL names, and the token in its form."""
 
 import io
+import re
 import tracemalloc
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from predictor.app import create_app
-from predictor.config import Settings
+from predictor.config import BUNDLED_MODEL, Settings, shipped
 
 TOKEN = "predict-token-äöü"
 HTML = {"Accept": "text/html"}
@@ -175,3 +176,18 @@ def test_damaged_form(app: Flask) -> None:
 
     assert answer.status_code == 400
     assert 'id="form"' in answer.text
+
+
+def test_licences(client: FlaskClient) -> None:
+    """The page says who made its example images and under which licence, and the notice names each file."""
+    page = client.get("/").text
+    (said,) = re.findall(r'<p id="licences".*?</p>', page)
+    notice = BUNDLED_MODEL.with_name("NOTICE").read_text()
+    examples = sorted(path.name for path in shipped("static").glob("*.jpg"))
+
+    assert examples
+    assert "https://creativecommons.org/publicdomain/zero/1.0/" in said
+    for name in examples:
+        assert f'src="./static/{name}"' in page
+        assert name.removesuffix(".jpg") in said
+        assert f"static/{name}" in notice

@@ -1,7 +1,9 @@
 """A version is calibrated, and golden images keep worse versions from serving."""
 
+import html
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -178,6 +180,29 @@ def test_golden(client: FlaskClient, golden: dict[str, Any]) -> None:
         ("green/1.png", "green"),
         ("red/1.png", "red"),
     ]
+
+
+def test_gate_on_the_page(client: FlaskClient, golden: dict[str, Any]) -> None:
+    """A refused form comes back with the wrong images and with `force`; for an upload they are listed."""
+    del golden
+    page = {"Accept": "text/html"}
+    sent = {"preprocessing": json.dumps({"channels": "BGR"}), "version": str(live(client))}
+
+    refused = client.post("/models/colours/preprocessing", data=sent, headers=page)
+    uploaded = client.post(
+        "/upload",
+        data={"model": (io.BytesIO(colours(7.0, (0, 2, 1))), "m.onnx"), "name": "colours"},
+        headers=page,
+    )
+
+    assert (refused.status_code, uploaded.status_code) == (422, 422)
+    assert '<span class="filename">blue/1.png</span>: blue predicted as red' in refused.text
+    assert "blue/1.png</span>: blue predicted as green" in uploaded.text
+    form = refused.text.partition('<form class="again')[2].partition("</form>")[0]
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+    assert 'action="../../models/colours/preprocessing#note"' in form
+    assert {name: html.unescape(value) for name, value in fields.items()} == sent | {"force": "true"}
+    assert '<form class="again' not in uploaded.text
 
 
 def test_gate(client: FlaskClient, golden: dict[str, Any]) -> None:

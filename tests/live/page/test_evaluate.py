@@ -90,7 +90,7 @@ def test_evaluate(evaluate: Page) -> None:
     assert len(Path(download.value.path()).read_text().splitlines()) == 7
     with evaluate.expect_download() as download:
         evaluate.click("#save-html")
-    assert "33.3 %" in Path(download.value.path()).read_text()
+    assert "33.3&nbsp;%" in Path(download.value.path()).read_text()
 
 
 def test_folder_tune_publish(evaluate: Page, own: Service, tmp_path: Path) -> None:
@@ -115,7 +115,8 @@ def test_folder_tune_publish(evaluate: Page, own: Service, tmp_path: Path) -> No
     chosen = rows.nth(0 if rows.first.locator("form.publish").count() else 1)
     chosen.get_by_role("button", name="Use this").click()
     confirm = evaluate.get_by_role("dialog")
-    expect(confirm).to_contain_text("live one in every worker")
+    expect(confirm).to_contain_text(f"Version {before + 1} of colours is made from version {before}.")
+    expect(confirm).to_contain_text(f"All workers switch from version {before} to version {before + 1}")
     confirm.get_by_role("button", name="Cancel").click()
     assert own.get("/models/colours").json()["live"] == before
     chosen.get_by_role("button", name="Use this").click()
@@ -172,12 +173,15 @@ def test_refusals(evaluate: Page) -> None:
 
 
 def test_without_scripts(plain_page: Page, own: Service) -> None:
-    """Without JavaScript the form gives the page with the report, and a form publishes the best."""
+    """Without JavaScript the answer is the page at the report of a version, and a form publishes the best."""
     plain_page.goto(f"{own.url}/evaluate")
     plain_page.set_input_files("#archive", archive())
     plain_page.select_option("#model", "colours")
+    plain_page.select_option("#version", "1")
     plain_page.get_by_role("button", name="Find the preprocessing").click()
     expect(plain_page.locator("#outcome .candidates")).to_be_visible(timeout=PATIENCE_MS)
+    expect(plain_page.locator("#outcome h2")).to_have_text("colours version 1")
+    expect(plain_page.locator("#outcome h2")).to_be_in_viewport()
 
     plain_page.locator("form.publish button").first.click()
 

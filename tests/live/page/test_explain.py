@@ -81,7 +81,7 @@ def test_doubt(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], No
     shows_cat(page)
 
     why(page, 0)
-    expect(page.locator(f"{MAP} .doubt")).to_contain_text("not to be trusted: it foretells only 12.0%")
+    expect(page.locator(f"{MAP} .doubt")).to_contain_text("not to be trusted: it foretells only 12.0 %")
     why(page, 1)
     expect(page.locator(f"{MAP} .waiting").nth(1)).to_have_text("Refused. This is a test.")
 

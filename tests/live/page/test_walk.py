@@ -127,9 +127,10 @@ def _compared_and_rolled_back(page: Page, service: Service) -> None:
     page.goto(f"{service.url}/evaluate")
     page.set_input_files("#compare-archive", zipped(noisy(20, seed=1)))
     page.select_option("#compare-model", "colours")
-    page.fill("#other-version", "1")
+    page.select_option("#other-version", "1")
     page.get_by_role("button", name="Compare").click()
     expect(page.locator("#outcome")).to_contain_text("McNemar")
+    expect(page.locator("#outcome h2")).to_be_in_viewport()
     assert page.evaluate(EXCESS) == 0
 
     page.goto(f"{service.url}/upload")
