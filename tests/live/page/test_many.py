@@ -74,7 +74,7 @@ def test_table(page: Page, text_file: FilePayload) -> None:
     assert len(sent) >= 2
     assert names(page) == [*(f"{number}.png" for number in range(39)), "notes.txt"]
     expect(page.locator(f"{ROWS} .said").first).not_to_be_empty()
-    expect(page.locator(f"{ROWS} .share").first).to_have_text(re.compile(r"^[\d.<]+%$"))
+    expect(page.locator(f"{ROWS} .share").first).to_have_text(re.compile(r"^[\d.<]+\xa0%$"))
     expect(page.locator(f"{ROWS} .failed")).to_contain_text("Unsupported image format")
     expect(page.locator("#announcement")).to_contain_text("39 of 40 images predicted")
     holds(page, "document.querySelector('#table tbody img').naturalWidth > 0")
