@@ -3,7 +3,8 @@
 import asyncio
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import tritonclient.http.aio as waiting
 from tritonclient.utils import np_to_triton_dtype
 
 from tests.live.service import Service
+from tests.patience import PATIENCE
 
 
 class Triton:
@@ -25,6 +27,8 @@ class Triton:
 
     def __init__(self, service: Service, kind: str, **options: Any) -> None:
         self._loop = asyncio.new_event_loop() if kind == "aio" else None
+        # In this thread the loop of a browser may run.
+        self._thread = ThreadPoolExecutor(1)
         self._client = self._made(f"127.0.0.1:{service.port}", options)
         self.metadata = self.call("get_model_metadata", "default")
         self.input = self.metadata["inputs"][0]["name"]
@@ -37,20 +41,25 @@ class Triton:
 
         if self._loop is None:
             return blocking.InferenceServerClient(address, concurrency=4, **options)
-        return self._loop.run_until_complete(make())
+        return self._waited(make())
 
     def call(self, name: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of the client."""
         found = getattr(self._client, name)(*arguments, **options)
         if self._loop is not None and inspect.isawaitable(found):
-            return self._loop.run_until_complete(_awaited(found))
+            return self._waited(_awaited(found))
         return found
+
+    def _waited(self, work: Coroutine[Any, Any, Any]) -> Any:
+        assert self._loop is not None
+        return self._thread.submit(self._loop.run_until_complete, work).result(PATIENCE)
 
     def close(self) -> None:
         """Close the connections."""
         self.call("close")
         if self._loop is not None:
             self._loop.close()
+        self._thread.shutdown()
 
     def images(self, *images: bytes, binary: bool = True, name: str | None = None) -> Any:
         """An input of encoded images."""
