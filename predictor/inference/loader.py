@@ -164,9 +164,8 @@ class Loader:
     def _largest_batch(self, run: _Run, spec: ModelSpec) -> tuple[int, float]:
         """How many images run together at most, and the seconds of one alone.
 
-        On a CPU two, if that saves 3 %, for the answers then come by twos: of 8 connections the first
-        makes the last wait for five runs instead of four. Larger batches gain nothing more, and hold memory
-        for good. What counts is the thread's own time, whatever else the machine does.
+        On a CPU two, if that saves 3 %: answers then come by twos, which p99 pays for. Larger batches gain
+        nothing more, and hold memory for good. What counts is the thread's own time.
         """
         most, cpu = self._settings.max_batch, self._device.kind == "cpu"
         clock = time.thread_time if cpu else time.perf_counter
