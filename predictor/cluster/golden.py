@@ -35,7 +35,7 @@ class SharedGolden:
         self._blobs = blobs
 
     def former(self, name: str) -> str | None:
-        """The set that a former release kept of a name on this machine alone; None if there is none."""
+        """The digest of the golden images that a former release kept for a name on this machine, or None."""
         return self._files.former(name) if self._files.whole(name, None) else None
 
     def publish(self, names: Names, known: Names) -> None:

@@ -104,7 +104,7 @@ class Gate:
             force: whether it may serve whatever comes of it.
 
         Returns:
-            The verdict as JSON, or why there is none although it was forced; None without golden images.
+            The verdict as JSON; where `force` replaces one, the reason as JSON; None without golden images.
 
         Raises:
             GoldenRefused: it gets too few right.

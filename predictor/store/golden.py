@@ -159,7 +159,7 @@ class GoldenFiles:
         return not (self.root / name / index).is_dir() or self.whole(name, index) is None
 
     def former(self, name: str) -> str | None:
-        """The digest of the index that a former release kept of a name; None if there is none."""
+        """The digest of the index that a former release wrote for a name, or None."""
         try:
             return digest((self.root / name / INDEX).read_bytes())
         except OSError:
@@ -174,7 +174,7 @@ class GoldenFiles:
                     path.unlink(missing_ok=True)
 
     def newest(self, name: str) -> str | None:
-        """The set that got its place last, which counts where the state was lost; None if there is none."""
+        """The digest of the newest set on disk, or None; it counts where the state file was lost."""
         found = sorted((self.root / name).glob(f"*/{INDEX}"), key=lambda path: path.stat().st_mtime)
         return found[-1].parent.name if found else None
 
