@@ -21,7 +21,7 @@ from predictor.evaluation.predictors import LocalModel, opened
 from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
-IMAGES, TOP = 60, 3
+IMAGES, TOP = 180, 3  # seconds of work, so that a signal comes before its end on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,10 @@ def folder(cat: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("images")
     whole = Image.open(cat)
     for number in range(IMAGES):
-        file = made / f"{number % 3}" / f"{number:02}.png"
+        file = made / f"{number % 3}" / f"{number:03}.png"
         file.parent.mkdir(exist_ok=True)
         whole.crop((number, number, 150 + number, 120 + 2 * number)).save(file, compress_level=1)
-    for name in ("1/07.png", "2/bad.jpg"):
+    for name in ("1/007.png", "2/bad.jpg"):
         (made / name).write_bytes(b"\xff\xd8\xff")
     return made
 
@@ -50,8 +50,18 @@ def run(*words: object) -> Result:
 
 
 def started(*words: object) -> subprocess.Popen[str]:
-    """Start `predict` in a process of its own, as a terminal does."""
-    command = [sys.executable, "-m", "predictor", "predict", *map(str, words), "--top-k", str(TOP)]
+    """Start `predict` in a process of its own, as a terminal does, where Ctrl-C is not ignored."""
+    command = [
+        "env",
+        "--default-signal=INT",
+        sys.executable,
+        "-m",
+        "predictor",
+        "predict",
+        *map(str, words),
+        "--top-k",
+        str(TOP),
+    ]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -190,7 +200,7 @@ def test_process_is_killed(folder: Path, tmp_path: Path) -> None:
 def test_nothing_left(folder: Path, tmp_path: Path) -> None:
     """A run that came to its end is not begun again; a file of other options or kinds is left alone."""
     out = tmp_path / "out.jsonl"
-    one = folder / "0" / "00.png"
+    one = folder / "0" / "000.png"
     first = run("predict", one, "--jsonl", out, "--threshold", 1)
     written = out.read_bytes()
 
@@ -223,7 +233,7 @@ def test_usage(words: tuple[str, ...], sentence: str, folder: Path, tmp_path: Pa
 
 def test_full_disk(folder: Path) -> None:
     """A file that cannot be written is a sentence."""
-    result = run("predict", folder / "0" / "00.png", "--csv", "/dev/full")
+    result = run("predict", folder / "0" / "000.png", "--csv", "/dev/full")
 
     assert result.exit_code == 1
     assert "No space left on device" in result.output
