@@ -63,7 +63,7 @@ class Uploads:
         self._transactions = transactions
         self._publisher = publisher
         self._metrics = metrics
-        self._try = try_model
+        self.try_model = try_model
         self._prepare = prepare
         self.judge = lambda _version, _force: None
         # One check at a time on a machine: each may use a core and much memory.
@@ -178,7 +178,7 @@ class Uploads:
     def _checked(self, folder: Path, received: Received) -> Report:
         """What the check found."""
         with _counting(self._metrics.checks), self._alone(), self._timed("check"):
-            return self._try(folder, self._request(received))
+            return self.try_model(folder, self._request(received))
 
     def _request(self, received: Received) -> Request:
         return Request(

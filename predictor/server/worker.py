@@ -41,13 +41,15 @@ class BalancedThreadWorker(LobbyWorker):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait for connections and requests, and tell the other workers how many there are here."""
-        self._publish()
+        self.tell_connections()
         super().wait_for_and_dispatch_events(timeout)
 
     def accept(self, listener: Any) -> None:
         """Accept a connection, after a moment in which a worker that has fewer may take it."""
         deadline = time.monotonic() + _YIELD_SECONDS
-        while self.nr_conns > self._fewest() and time.monotonic() < deadline and _has_more(listener):
+        while (
+            self.nr_conns > self.fewest_connections() and time.monotonic() < deadline and _has_more(listener)
+        ):
             time.sleep(_LOOK_SECONDS)
         super().accept(listener)
 
@@ -61,7 +63,7 @@ class BalancedThreadWorker(LobbyWorker):
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer a request; a worker with more than its share lets the client connect anew."""
         conn.sock.allow(BYTES_PER_SECOND)
-        if self._lets_go():
+        if self.lets_go():
             req.force_close()
         goes_on = super().handle_request(req, conn)
         conn.sock.flush()
@@ -95,18 +97,18 @@ class BalancedThreadWorker(LobbyWorker):
             return False
         return has_read_ahead(conn) or _has_more(conn.sock, _LINGER_MILLISECONDS)
 
-    def _lets_go(self) -> bool:
+    def lets_go(self) -> bool:
         """Whether a connection should go to another worker; one at a time, lest all of them go at once."""
-        if self.nr_conns <= self._fewest() + 1 or (now := time.monotonic()) < self._moves_next:
+        if self.nr_conns <= self.fewest_connections() + 1 or (now := time.monotonic()) < self._moves_next:
             return False
         self._moves_next = now + _MOVE_SECONDS
         return True
 
-    def _fewest(self) -> int:
+    def fewest_connections(self) -> int:
         """The connections of the worker that has the fewest."""
         return min(connections.of(self.cfg.workers), default=self.nr_conns)
 
-    def _publish(self) -> None:
+    def tell_connections(self) -> None:
         """Tell the others; one that accepts no more is nobody to compare with."""
         if self.alive:
             connections.set(self.slot, self.nr_conns)

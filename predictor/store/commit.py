@@ -52,6 +52,7 @@ class ModelTransactions:
 
     Attributes:
         elsewhere: the other machines; None if there are none.
+        ready_seconds: how long the workers may take to prepare a change.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class ModelTransactions:
         self.stamp = stamp
         self.workers = workers
         self._observe = observe
-        self._ready_seconds = ready_seconds
+        self.ready_seconds = ready_seconds
         self._publish_lock_path = registry.data / "publish.lock"
         self._commit_lock_path = registry.data / "gate.lock"
         self.staging = Staging(registry.data / "incoming", self._commit_lock_path)
@@ -208,9 +209,9 @@ class ModelTransactions:
             self.stamp.commit(committed.serial)
 
         if decide is here:
-            self._when_ready(committed.serial, self._ready_seconds, take_effect)
+            self._when_ready(committed.serial, self.ready_seconds, take_effect)
             return
-        self._when_ready(committed.serial, self._ready_seconds, here)
+        self._when_ready(committed.serial, self.ready_seconds, here)
         decide()
         try:
             self._when_ready(committed.serial, _LATE_SECONDS, take_effect)

@@ -62,16 +62,17 @@ def require_page_token(request: Request, tokens: tuple[str, ...]) -> None:
 
 
 def _check_token(given: bytes, tokens: tuple[str, ...], kind: str = "token") -> None:
-    sent = _digest(given)
+    sent = digest(given)
     # All are compared, so that the time tells neither which one came near nor how long it is.
-    known = [hmac.compare_digest(sent, _digest(token.encode())) for token in tokens]
+    known = [hmac.compare_digest(sent, digest(token.encode())) for token in tokens]
     if tokens and not any(known):
         raise Unauthorized(
             f"A valid {kind} is required; scripts send the header Authorization: Bearer TOKEN."
         )
 
 
-def _digest(token: bytes) -> bytes:
+def digest(token: bytes) -> bytes:
+    """The SHA-256 of a token, by which tokens of any length are compared in the same time."""
     return hashlib.sha256(token).digest()
 
 

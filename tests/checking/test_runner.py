@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from predictor.checking import process
 from predictor.checking.process import run
 from predictor.checking.report import BEGUN, Limits, Refused, Report, Request
 from predictor.checking.runner import COMMAND, ENVIRONMENT, environment, try_model, try_on
@@ -184,13 +183,13 @@ def test_gives_way(tmp_path: Path) -> None:
 
 def test_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a process writes right before its end is heard, however late it is noticed that it has ended."""
-    exited = process._exited
+    waitid = os.waitid
 
-    def late(process: "subprocess.Popen[bytes]") -> bool:
+    def late(*which: int) -> os.waitid_result | None:
         time.sleep(0.3)
-        return exited(process)
+        return waitid(*which)
 
-    monkeypatch.setattr(process, "_exited", late)
+    monkeypatch.setattr(os, "waitid", late)
 
     assert tried(tmp_path, "time.sleep(0.1); os.write(1, YES.encode()); os._exit(0)").nodes == 7
 

@@ -39,13 +39,13 @@ class Folder:
     """Files of an upload, made by their names."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self.files: dict[str, Path] = {}
 
     def add(self, *names: str, content: bytes | None = None) -> "Folder":
         """More files, with this content or what is usual under their names."""
         for name in names:
-            path = self._path / f"part-{len(self.files)}"
+            path = self.path / f"part-{len(self.files)}"
             usual = CONTENTS.get(name.rpartition("/")[2], "something").encode()
             path.write_bytes(usual if content is None else content)
             self.files[name] = path
@@ -118,7 +118,7 @@ def test_nearer(folder: Folder) -> None:
     folder.add("labels.txt", "a/labels.txt", "a/onnx/m.onnx", "a/more/classes.txt", "a/preprocessing.json")
 
     assert recognise(folder.files).labels == "a/labels.txt"
-    assert recognise(Folder(folder._path).add("a/m.onnx", "b/labels.txt").files).labels == "b/labels.txt"
+    assert recognise(Folder(folder.path).add("a/m.onnx", "b/labels.txt").files).labels == "b/labels.txt"
 
 
 def test_of_another_model(folder: Folder) -> None:

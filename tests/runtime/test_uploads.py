@@ -86,24 +86,51 @@ def prepared() -> list[Prepared]:
 
 
 @pytest.fixture
-def uploads(tmp_path: Path, trials: Trials, prepared: list[Prepared]) -> Uploads:
-    """Uploads to a fresh store without workers."""
+def counted() -> prometheus_client.CollectorRegistry:
+    """What the service counts."""
+    return prometheus_client.CollectorRegistry()
+
+
+@pytest.fixture
+def metrics(counted: prometheus_client.CollectorRegistry) -> Metrics:
+    """The metrics of the service."""
+    return Metrics(counted)
+
+
+@pytest.fixture
+def transactions(tmp_path: Path, metrics: Metrics) -> ModelTransactions:
+    """The transactions of a fresh store without workers."""
+    for name in ("models", "workers"):
+        (tmp_path / name).mkdir()
+    return ModelTransactions(
+        Registry(tmp_path, BUNDLED_MODEL),
+        Stamp(tmp_path / "stamp"),
+        WorkerRegistry(tmp_path / "workers"),
+        observe=metrics.observe_step,
+    )
+
+
+@pytest.fixture
+def publisher(transactions: ModelTransactions) -> Publisher:
+    """What changes the models of the store."""
+    return Publisher(transactions.registry, transactions)
+
+
+@pytest.fixture
+def uploads(
+    tmp_path: Path,
+    transactions: ModelTransactions,
+    publisher: Publisher,
+    metrics: Metrics,
+    trials: Trials,
+    prepared: list[Prepared],
+) -> Uploads:
+    """Uploads to the store."""
 
     def prepare(version: ModelVersion) -> None:
         prepared.append(Prepared(version, {path.name for path in version.path.parent.iterdir()}))
         (version.path.parent / "prepared").write_text("more")
 
-    for name in ("models", "workers"):
-        (tmp_path / name).mkdir()
-    registry = Registry(tmp_path, BUNDLED_MODEL)
-    metrics = Metrics(prometheus_client.CollectorRegistry())
-    transactions = ModelTransactions(
-        registry,
-        Stamp(tmp_path / "stamp"),
-        WorkerRegistry(tmp_path / "workers"),
-        observe=metrics.observe_step,
-    )
-    publisher = Publisher(registry, transactions)
     return Uploads(Settings(data=tmp_path), transactions, publisher, metrics, trials, prepare)
 
 
@@ -243,10 +270,10 @@ def test_live_already_and_damaged(uploads: Uploads, trials: Trials) -> None:
     assert len(trials.seen) == 2
 
 
-def test_quarantined(uploads: Uploads, trials: Trials) -> None:
+def test_quarantined(uploads: Uploads, publisher: Publisher, trials: Trials) -> None:
     """A quarantined model is refused before it is tried again."""
     uploads.take(receiver())
-    uploads._publisher.quarantine("default", 2, "It is bad.")
+    publisher.quarantine("default", 2, "It is bad.")
 
     with pytest.raises(ModelConflict, match="version 2, which is quarantined"):
         uploads.take(receiver())
@@ -377,18 +404,20 @@ def test_too_many_at_once(uploads: Uploads, trials: Trials, monkeypatch: pytest.
         assert first.result(PATIENCE).version.version == 2
 
 
-def test_counted(uploads: Uploads, trials: Trials) -> None:
+def test_counted(
+    uploads: Uploads, publisher: Publisher, trials: Trials, counted: prometheus_client.CollectorRegistry
+) -> None:
     """Checks and changes are counted by what came of them."""
-    metrics = uploads._metrics
     uploads.take(receiver())
     uploads.take(receiver())
     trials.result = Refused("not_finite", "No.")
     with pytest.raises(PredictorError):
         uploads.take(receiver(b"other"))
     with pytest.raises(ModelNotFound):
-        uploads.change(lambda: uploads._publisher.rollback("cats"))
+        uploads.change(lambda: publisher.rollback("cats"))
 
-    assert metrics.checks.labels("ok")._value.get() == 1
-    assert metrics.checks.labels("not_finite")._value.get() == 1
-    assert metrics.swaps.labels("ok")._value.get() == 1
-    assert metrics.swaps.labels("model_not_found")._value.get() == 1
+    def count(what: str, outcome: str) -> float | None:
+        return counted.get_sample_value(f"predictor_model_{what}_total", {"outcome": outcome})
+
+    assert [count("checks", outcome) for outcome in ("ok", "not_finite")] == [1, 1]
+    assert [count("swaps", outcome) for outcome in ("ok", "model_not_found")] == [1, 1]

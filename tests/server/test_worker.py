@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +29,7 @@ def worker(slot: int, connections: int) -> BalancedThreadWorker:
     made = BalancedThreadWorker.__new__(BalancedThreadWorker)
     made.alive = True
     made.slot, made.nr_conns, made.cfg = slot, connections, SimpleNamespace(workers=2, threads=4)
-    made._publish()
+    made.tell_connections()
     return made
 
 
@@ -36,8 +37,8 @@ def test_fewest() -> None:
     """Every worker sees who has the fewest connections."""
     first, second = worker(0, 5), worker(1, 2)
 
-    assert first._fewest() == 2
-    assert second._fewest() == 2
+    assert first.fewest_connections() == 2
+    assert second.fewest_connections() == 2
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_alone() -> None:
     """A worker that is alone has the fewest itself, and never waits for others."""
-    assert worker(0, 5)._fewest() == 5
+    assert worker(0, 5).fewest_connections() == 5
 
 
 def test_released() -> None:
@@ -87,35 +88,36 @@ def test_released() -> None:
     first, _ = worker(0, 5), worker(1, 2)
     release(1)
 
-    assert first._fewest() == 5
+    assert first.fewest_connections() == 5
 
 
 def test_stopping() -> None:
     """A worker that accepts no more is not one to which others leave new connections."""
     first, second = worker(0, 5), worker(1, 1)
     second.alive = False
-    second._publish()
+    second.tell_connections()
 
-    assert first._fewest() == 5
+    assert first.fewest_connections() == 5
 
 
-def test_lets_go() -> None:
+def test_lets_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker with more than its share lets connections go one by one, and keeps what is its share."""
     first, second = worker(0, 6), worker(1, 2)
 
-    let_go = [first._lets_go() for _ in range(3)]
-    first._moves_next = 0.0
+    let_go = [first.lets_go() for _ in range(3)]
+    later = time.monotonic() + 1
+    monkeypatch.setattr("predictor.server.worker.time.monotonic", lambda: later)
 
     assert let_go == [True, False, False]
-    assert first._lets_go()
-    assert not second._lets_go()
+    assert first.lets_go()
+    assert not second.lets_go()
 
 
 def test_keeps_its_share() -> None:
     """One connection more than another worker has is nothing that could be spread better."""
     first, _ = worker(0, 3), worker(1, 2)
 
-    assert not first._lets_go()
+    assert not first.lets_go()
 
 
 def answered(raw: bytes) -> http.client.HTTPResponse:

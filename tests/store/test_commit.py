@@ -51,7 +51,7 @@ def test_one_refuses(store: Any, follow: Callable[..., Any], error: Exception) -
 
 def test_one_is_stuck(store: Any, follow: Callable[..., Any]) -> None:
     """A worker that never gets ready keeps the change from all when the time is up."""
-    store.transactions._ready_seconds = 0.2
+    store.transactions.ready_seconds = 0.2
     follow()
     follow(stuck=True)
 

@@ -359,8 +359,8 @@ class Digest(bytes):
 @pytest.mark.promise("A2")
 def test_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens are compared by their digests, and those without stopping at the first byte that differs."""
-    digest = access._digest
-    monkeypatch.setattr(access, "_digest", lambda token: Digest(digest(token)))
+    digest = access.digest
+    monkeypatch.setattr(access, "digest", lambda token: Digest(digest(token)))
 
     admit(Settings(admin_token="first,second"), HTTP_AUTHORIZATION="Bearer second")
     with pytest.raises(Unauthorized):

@@ -151,7 +151,7 @@ def test_weights(client: FlaskClient, tmp_path: Path) -> None:
         used = {place: name for place, name in request.data.items() if name == "data-0"}
         return dataclasses.replace(report, weights=(*used,), beside=(*used.values(),))
 
-    worker.uploads._try = tried
+    worker.uploads.try_model = tried
     files = {"a/m.onnx.data": b"weights", "a/notes.bin": b"notes", "a/m.onnx": MODEL, "b.bin": b"apart"}
 
     answer = send(client, ("model", "m.zip", archive(files)))

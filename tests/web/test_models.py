@@ -96,7 +96,7 @@ def test_figures_of_a_gpu_on_the_page(client: FlaskClient, dogs: bytes) -> None:
         figures = OnGpu("Fake <b>GPU</b>", 1.0, 0.0123, 4, 0.0156, 7_000_000)
         return dataclasses.replace(try_model(folder, request), cuda=figures)
 
-    worker.uploads._try = tried
+    worker.uploads.try_model = tried
     upload(client, dogs)
 
     page = client.get("/upload").get_data(as_text=True)
