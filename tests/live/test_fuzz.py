@@ -56,6 +56,13 @@ class Answer(NamedTuple):
     text: str
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of its own: the fuzzer changes how its model answers."""
+    with Service(tmp_path_factory.mktemp("fuzz") / "data", fetch_allow="127.0.0.1") as running:
+        yield running
+
+
 def fuzz(source: Service | Path, folder: Path, examples: int, *options: str, **path: str) -> list[Answer]:
     """Have schemathesis send what the service's document allows, and what it does not.
 

@@ -77,6 +77,8 @@ def test_refusals(page: Page) -> None:
     """The link leads to the form; without images nothing is sent, and a damaged file is named."""
     page.get_by_role("link", name="Make it faster: colours").click()
     expect(page.locator("h1")).to_have_text("Make colours faster")
+    # Before its script has run, the form is sent as by a browser without one.
+    page.wait_for_load_state()
 
     page.get_by_role("button", name="Make it faster").click()
     expect(page.locator("#outcome")).to_contain_text("Choose a ZIP file or a folder.")
