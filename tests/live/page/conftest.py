@@ -21,6 +21,12 @@ def holds(page: Page, expression: str) -> None:
     eventually(lambda: page.evaluate(expression))
 
 
+def follow(page: Page, link: str, path: str) -> None:
+    """Click a link and wait for the whole page: before its script has run, its forms are plain ones."""
+    page.get_by_role("link", name=link).click()
+    page.wait_for_url(re.compile(rf"{path}(\?.*)?$"))
+
+
 def watch(page: Page) -> list[str]:
     """Collects script errors and resources that the content security policy blocked."""
     complaints: list[str] = []

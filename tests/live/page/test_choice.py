@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
-from tests.live.page.conftest import holds, watch
+from tests.live.page.conftest import follow, holds, watch
 from tests.live.page.test_inputs import give
 from tests.live.service import Service
 from tools.sample_models import classifier
@@ -100,7 +100,7 @@ def test_try_the_uploaded_model(home: Page, own: Service, cat_file: FilePayload)
     )
     home.fill("#name", "tosa")
     home.click("#upload button[type=submit]")
-    home.get_by_role("link", name="Try it on an image").click()
+    follow(home, "Try it on an image", "/")
 
     expect(home.locator(".chip")).to_contain_text("tosa v1")
     home.set_input_files("#image", cat_file)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from predictor.model.processor import this_machine
-from tests.live.page.conftest import PATIENCE_MS, watch
+from tests.live.page.conftest import PATIENCE_MS, follow, watch
 from tests.live.service import Service
 from tests.optimising.networks import images
 from tools.sample_models import classifier
@@ -75,10 +75,8 @@ def page(browser_page: Page, own: Service) -> Iterator[Page]:
 
 def test_refusals(page: Page) -> None:
     """The link leads to the form; without images nothing is sent, and a damaged file is named."""
-    page.get_by_role("link", name="Make it faster: colours").click()
+    follow(page, "Make it faster: colours", "/models/colours/optimise")
     expect(page.locator("h1")).to_have_text("Make colours faster")
-    # Before its script has run, the form is sent as by a browser without one.
-    page.wait_for_load_state()
 
     page.get_by_role("button", name="Make it faster").click()
     expect(page.locator("#outcome")).to_contain_text("Choose a ZIP file or a folder.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
-from tests.live.page.conftest import watch
+from tests.live.page.conftest import follow, watch
 from tests.live.service import Service
 from tests.web.colours import archive, colours, noisy, picture
 
@@ -57,7 +57,7 @@ def test_walk(walker: tuple[Page, Service], tmp_path: Path) -> None:
 
 
 def _tried(page: Page) -> None:
-    page.get_by_role("link", name="Try it on an image").click()
+    follow(page, "Try it on an image", "/")
     expect(page.locator("#chip")).to_have_text("colours v1")
     red = {"name": "red.png", "mimeType": "image/png", "buffer": picture((220, 20, 20))}
     page.set_input_files("#image", red)  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ def _opened(page: Page, folder: Path) -> None:
     for name, content in noisy(40).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    page.get_by_role("link", name="Evaluate").click()
+    follow(page, "Evaluate", "/evaluate")
     page.select_option("#model", "colours")
     page.set_input_files("#folder", folder)
     page.get_by_role("button", name="Evaluate", exact=True).click()
@@ -94,7 +94,7 @@ def _opened(page: Page, folder: Path) -> None:
 
 
 def _evaluated(page: Page) -> None:
-    page.get_by_role("link", name="Evaluate").click()
+    follow(page, "Evaluate", "/evaluate")
     page.select_option("#model", "colours")
     page.set_input_files("#archive", zipped(noisy(40)))
     page.get_by_role("button", name="Evaluate", exact=True).click()
