@@ -53,7 +53,7 @@ def let_go() -> None:
     def never(_worker: object) -> bool:
         return False
 
-    replace(BalancedThreadWorker, "_lets_go", never)
+    replace(BalancedThreadWorker, "lets_go", never)
 
 
 def linger() -> None:
