@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import onnxruntime
 import requests
 
 from bench.request import IMAGE, best_class, request
@@ -97,9 +98,14 @@ def read(key: str, text: str) -> Contestant | None:
     return Contestant(
         key=key,
         command=tuple(fields.pop("command")),
-        dependencies=None if dependencies is None else tuple(dependencies),
+        dependencies=None if dependencies is None else tuple(map(_same_runtime, dependencies)),
         **fields,
     )
+
+
+def _same_runtime(dependency: str) -> str:
+    """The servers are compared, not the releases of the runtime."""
+    return f"onnxruntime=={onnxruntime.__version__}" if dependency == "onnxruntime" else dependency
 
 
 def python(contestant: Contestant) -> Path:

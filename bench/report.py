@@ -15,8 +15,10 @@ alone), without any server; "of bare" is the rate over that of the bare loop in 
 p99 at 8 connections is the time in which 8 images are answered: everybody in turn. CPU is the processor
 time of all processes for an image at 8 connections, without nginx. Start is from the start of the process
 to its first answer, not the first time. Memory is the proportional set size of all processes under load.
-Everybody names the same class for the small image; how each is made stands in `bench/contestants/`, and
-this service needs no setting but `PREDICTOR_CACHE=off`.
+Everybody has the same release of ONNX Runtime and names the same class for the small image; how each is made
+stands in `bench/contestants/`, and this service needs no setting but `PREDICTOR_CACHE=off`. Where this
+service is not first, or a target is not held, [tried.md](../bench/results/tried.md#rows-that-are-not-held)
+says why and what was tried.
 """
 
 

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from bench.contestant import CannotTakePart, Contestant, contestants, python, read, started
 
 METADATA = """# /// script
-# dependencies = ["flask>=3", "pillow"]
+# dependencies = ["flask>=3", "onnxruntime"]
 # [tool.bench]
 # name = "one"
 # command = ["-m", "one", "{port}"]
@@ -23,7 +24,7 @@ def test_read() -> None:
         key="key",
         name="one",
         command=("-m", "one", "{port}"),
-        dependencies=("flask>=3", "pillow"),
+        dependencies=("flask>=3", f"onnxruntime=={onnxruntime.__version__}"),
         environment={"WHERE": "{folder}"},
     )
 
