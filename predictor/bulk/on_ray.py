@@ -150,7 +150,8 @@ def _why(error: BaseException) -> str:
         )
     return (
         "No Ray cluster can be reached at this address. An address host:port and `auto` are for the nodes of "
-        "a cluster; elsewhere use ray://host:10001."
+        "a cluster; elsewhere use ray://host:10001. The reason was: "
+        + (str(error).strip().partition("\n")[0] or type(error).__name__)
     )
 
 

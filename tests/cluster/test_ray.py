@@ -122,6 +122,7 @@ def test_no_cluster(nodes: Nodes, folder: Path, tmp_path: Path) -> None:
 
     assert code == 1
     assert "No Ray cluster can be reached at this address." in said
+    assert "Connection refused" in said
     assert "Traceback" not in said
 
 
