@@ -13,7 +13,7 @@ from predictor.checking import onnx_rules
 from predictor.errors import InvalidModel
 from predictor.optimising import quantisers
 from predictor.optimising.calibration import observe
-from predictor.optimising.job import CALIBRATION, Job
+from predictor.optimising.job import CALIBRATION, Job, is_full
 from predictor.optimising.measure import batches
 from predictor.optimising.recipes import PREPARED, RANGES, Ground, Recipe, recipes
 
@@ -58,7 +58,9 @@ def _followed(recipe: Recipe, path: Path) -> list[str] | str:
     """How a candidate was made, or why it was not."""
     try:
         what = recipe(path)
-    except Exception as error:  # noqa: BLE001 - whatever a tool of another project raises
+    except Exception as error:
+        if is_full(error):
+            raise
         log.error("%s: %r", path.stem, error)
         return "onnxruntime's tools could not make it of this graph."
     return "it would be the same as another form." if what is None else what

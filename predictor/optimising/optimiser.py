@@ -86,6 +86,8 @@ class Optimiser:
             InvalidRequest: there are too few usable images.
             InvalidModel: the model cannot be made faster; the sentence says why.
             NotReady: the machine is too busy.
+            StorageFull: the disk is.
+            OSError: the folder cannot be written.
         """
         later = _MAKING_STEPS + 6 * _JUDGING_STEPS
         halves = yield from samples.prepared(pictures, self.source.spec, limits, self.folder, later)

@@ -13,7 +13,7 @@ import pydantic
 
 from predictor.checking.process import ProcessResult, run
 from predictor.checking.runner import ENVIRONMENT, environment
-from predictor.errors import InvalidModel, NotReady
+from predictor.errors import InvalidModel, NotReady, StorageFull
 from predictor.model.device import Device
 from predictor.optimising.job import Failed, Job
 
@@ -23,6 +23,7 @@ COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.optimising.child")
 _Answer = TypeVar("_Answer", bound=pydantic.BaseModel)
 _NO_ANSWER = "The process that optimises the model ended without a result. The model stays as it is."
 _TOO_LONG = "The optimisation did not end in time. Use fewer images, or a smaller model."
+_FULL = "The disk is full; nothing was changed. Free space and try again."
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Processes:
         Raises:
             InvalidModel: it could not be done; the sentence says why.
             NotReady: the machine is too busy.
+            StorageFull: the disk is.
         """
         variables = ENVIRONMENT if job.provider == "cpu" else environment(self._device)
         result = run(self._folder, job, self._command, variables, still_wanted=self._still_wanted)
@@ -77,5 +79,5 @@ def _read(result: ProcessResult, answer: type[_Answer]) -> _Answer:
         log.warning("An optimisation failed (%s); output of its process: %r", result.code, result.stderr)
         raise InvalidModel(_NO_ANSWER) from error
     if isinstance(read, Failed):
-        raise InvalidModel(read.reason)
+        raise StorageFull(_FULL) if read.full else InvalidModel(read.reason)
     return read

@@ -84,7 +84,7 @@ def prepared(
     images = [one for one in chosen if not one.left_out]
     truths = [classes.find(one.truth) for one in images]
     first = set(half(truths))
-    files = [_File(folder / name, spec, len(images)) for name in (CALIBRATION, JUDGED)]
+    files = [_File(folder / name, spec) for name in (CALIBRATION, JUDGED)]
     kept, seen = list[int | None](), dict[str, str]()
     for place, (picture, truth) in enumerate(zip(images, truths, strict=True)):
         yield Progress(place, len(images) + steps)
@@ -114,26 +114,31 @@ def half(truths: Sequence[int | None]) -> list[int]:
 
 
 class _File:
-    """A file of tensors, written one after the other."""
+    """A file of tensors, written one after the other.
 
-    def __init__(self, path: Path, spec: ModelSpec, most: int) -> None:
-        form = spec.preprocessing
+    It is written as any file is: into mapped memory for which the disk has no room the process would end.
+    """
+
+    def __init__(self, path: Path, spec: ModelSpec) -> None:
         self.rows = 0
-        self._path = path
-        self._rows: npt.NDArray[Any] = np.lib.format.open_memmap(
-            path, "w+", np.dtype(form.dtype), (most, *form.shape)
-        )
+        self._form = spec.preprocessing
+        self._file = path.open("wb")
+        self._write_header()
 
     def add(self, tensor: npt.NDArray[Any]) -> None:
-        self._rows[self.rows] = tensor
+        self._file.write(tensor.tobytes())
         self.rows += 1
 
     def close(self) -> None:
-        """Keep the rows that were written, and no others."""
-        fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as file:
-            np.save(file, self._rows[: self.rows])
-        fresh.replace(self._path)
+        """Have the header say how many there are: numpy leaves room in it for any number."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+
+    def _write_header(self) -> None:
+        descr, shape = np.dtype(self._form.dtype).str, (self.rows, *self._form.shape)
+        header = {"descr": descr, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
 
 
 def _tensor(picture: Picture, spec: ModelSpec, limits: Limits, seen: dict[str, str]) -> npt.NDArray[Any]:
