@@ -145,8 +145,9 @@ def _tensor(picture: Picture, spec: ModelSpec, limits: Limits, seen: dict[str, s
     data = picture.read()
     digest = hashlib.sha256(data).hexdigest()
     # In the other half it would be judged by what it has shown.
-    if (other := seen.setdefault(digest, picture.name)) != picture.name:
+    if (other := seen.get(digest)) is not None:
         raise InvalidImage(f"It is the same image as {shown(other)}.")
+    seen[digest] = picture.name
     image = decode_scaled(data, limits, mode=spec.preprocessing.mode)
     return to_tensor(image, spec.preprocessing, exact=True)
 

@@ -78,6 +78,13 @@ def test_left_out(tmp_path: Path) -> None:
     assert found.problems["1.png"].startswith("Used without its class.")
 
 
+def test_same_name(tmp_path: Path) -> None:
+    """The same image counts once, also where it comes under the same name again."""
+    found = halves([*images(6), *images(6)], tmp_path)
+
+    assert (found.images, found.left_out) == (6, 6)
+
+
 def test_too_few(tmp_path: Path) -> None:
     """One image cannot be split."""
     with pytest.raises(InvalidRequest, match="At least two images"):
