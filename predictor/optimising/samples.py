@@ -32,14 +32,14 @@ class Halves:
 
     Attributes:
         calibration: how many show the ranges.
-        truths: the class of each image that judges; None where it is not known.
+        truths: the classes of each image that judges; none where they are not known.
         problems: why images were left out, or used without their classes, by their names.
         left_out: how many cannot be used.
         tried: how many there were to prepare.
     """
 
     calibration: int
-    truths: Sequence[int | None]
+    truths: Sequence[tuple[int, ...]]
     problems: dict[str, str]
     left_out: int
     tried: int
@@ -56,7 +56,7 @@ class Halves:
             "images": self.images,
             "calibration_images": self.calibration,
             "judged_images": len(self.truths),
-            "labelled": any(truth is not None for truth in self.truths),
+            "labelled": any(self.truths),
             "left_out": self.left_out,
             "problems": listed[:_MAX_PROBLEMS],
         }
@@ -82,10 +82,10 @@ def prepared(
     chosen = sample(pictures, min(MOST_IMAGES, max(2, _MOST_BYTES // bytes_each)))
     problems = {one.name: one.left_out for one in chosen if one.left_out}
     images = [one for one in chosen if not one.left_out]
-    truths = [classes.find(one.truth) for one in images]
-    first = set(half(truths))
+    truths = [classes.all_of(one.said) for one in images]
+    first = set(half([truth[0] if truth else None for truth in truths]))
     files = [_File(folder / name, spec) for name in (CALIBRATION, JUDGED)]
-    kept, seen = list[int | None](), dict[str, str]()
+    kept, seen = list[tuple[int, ...]](), dict[str, str]()
     for place, (picture, truth) in enumerate(zip(images, truths, strict=True)):
         yield Progress(place, len(images) + steps)
         try:
@@ -95,7 +95,7 @@ def prepared(
             continue
         if place not in first:
             kept.append(truth)
-        if truth is None and picture.truth:
+        if picture.truth and not truth:
             problems[picture.name] = f"Used without its class. {no_class(picture)}"
     if not all(file.rows for file in files):
         raise InvalidRequest(_too_few(problems))

@@ -80,12 +80,14 @@ class Candidate(BaseModel):
     bytes: int = Field(description="Size of its file.")
     memory_bytes: int = Field(description="Memory that loading and running it takes.")
     speed: Speed
-    agreement: dict[str, Any] = Field(description="The share of images with the class of the original.")
+    agreement: dict[str, Any] = Field(
+        description="The share of images with the class of the original, or with all its classes."
+    )
     confidence: dict[str, float] = Field(
         description="Mean and largest difference of the confidence of the original's class."
     )
     expected_loss: dict[str, float] = Field(
-        description="Loss of accuracy by the original's confidences, and its upper bound `high`."
+        description="Loss of accuracy by the original's confidences, and `high`, how much it may be."
     )
     objections: list[str] = Field(description="Why it is not recommended; empty if it may be.")
     recommended: bool

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from predictor.errors import InvalidModel, InvalidRequest, NotReady
 from predictor.evaluation.images import Picture
 from predictor.evaluation.runner import Progress
 from predictor.image.decode import Limits
+from predictor.model.calibration import Calibration
 from predictor.model.device import Device
 from predictor.optimising.job import JUDGED, Job, Judging
 from predictor.optimising.optimiser import Optimiser, Source
@@ -57,7 +59,7 @@ def test_report(done: tuple[list[Any], Optimiser]) -> None:
     assert (report["images"], report["calibration_images"] + report["judged_images"]) == (24, 24)
     assert {one["file"] for one in report["problems"]} == {"twice.png", "bad.png"}
     assert report["recommended"] is None
-    assert "24 images prove nothing" in report["basis"]
+    assert f"{report['judged_images']} judged images are too few" in report["basis"]
     for one in report["candidates"]:
         assert one["bytes"] > 0
         assert one["speed"]["alone"]["ratio"] > 0
@@ -100,6 +102,19 @@ def test_quantised_already(tmp_path: Path, done: tuple[list[Any], Optimiser]) ->
 
     with pytest.raises(InvalidModel, match="quantised already"):
         list(again.steps(images(4), LIMITS))
+
+
+def test_calibrated(tmp_path: Path) -> None:
+    """Forms of a calibrated version are judged by its own confidences and thresholds."""
+    hot = replace(spec(), calibration=Calibration((8.0,), (0.6,)))
+    made = optimiser(saved(tmp_path, network()), tmp_path / "work")
+
+    *_, report = replace(made, source=replace(made.source, spec=hot)).steps(images(24), LIMITS)
+
+    assert isinstance(report, dict)
+    assert report["original"]["abstained"]["value"] > 0.5
+    assert all(one["abstained"]["value"] > 0.5 for one in report["candidates"])
+    assert all(one["confidence"]["largest"] < 0.05 for one in report["candidates"])
 
 
 def test_no_images(tmp_path: Path) -> None:

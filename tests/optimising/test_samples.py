@@ -58,7 +58,7 @@ def test_files(tmp_path: Path) -> None:
     assert rows.shape == (9, 3, SIDE, SIDE)
     assert {one.tobytes() for one in rows} == {one.tobytes() for one in tensors(9)}
     assert (found.images, found.calibration, len(found.truths)) == (9, 5, 4)
-    assert all(truth is not None for truth in found.truths)
+    assert all(len(truth) == 1 for truth in found.truths)
 
 
 def test_left_out(tmp_path: Path) -> None:
@@ -83,6 +83,21 @@ def test_same_name(tmp_path: Path) -> None:
     found = halves([*images(6), *images(6)], tmp_path)
 
     assert (found.images, found.left_out) == (6, 6)
+
+
+def test_several_classes(tmp_path: Path) -> None:
+    """All classes of an image count, whether one text or several rows name them."""
+    pictures = [
+        Picture(one.name, ("class 0|class 2",), one.read)
+        if place % 2
+        else Picture(one.name, ("class 0",), one.read, also=(("class 2",),))
+        for place, one in enumerate(images(6))
+    ]
+
+    found = halves(pictures, tmp_path)
+
+    assert list(found.truths) == [(0, 2)] * 3
+    assert found.problems == {}
 
 
 def test_too_few(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from predictor.model.device import Device
 from predictor.model.session import load
 from predictor.optimising import quantisers
+from predictor.optimising.answers import Answers, changes
 from predictor.optimising.job import CALIBRATION, ORIGINAL, Job
 from predictor.optimising.make import make
-from predictor.optimising.verdict import MAX_LOSS, Answers, changes, objections
+from predictor.optimising.verdict import MAX_LOSS, objections
 from tests.optimising.networks import network, tensors
 
 FAST = {name: {"ratio": 1.6} for name in ("alone", "all_cores")}
@@ -35,13 +36,13 @@ def answers(path: Path) -> Answers:
     """What a model says of the half of the images that judges."""
     session = load(path, Device("cpu"))
     scores = np.concatenate([session.run(one[np.newaxis]) for one in tensors(IMAGES)[1::2]])
-    return Answers(scores.astype(np.float64), [None] * len(scores))
+    return Answers(scores.astype(np.float64), [()] * len(scores))
 
 
 def judged(original: Answers, candidate: Answers, speed: dict[str, Any] = FAST) -> tuple[float, list[str]]:
     """The agreement of a quantised model with the original, and what speaks against it if it is fast."""
     found = changes(original, candidate) | {"speed": speed}
-    return found["agreement"]["value"], objections(found, MAX_LOSS, IMAGES)
+    return found["agreement"]["value"], objections(found, MAX_LOSS)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +177,7 @@ def summed(activations: npt.NDArray[Any], weights: npt.NDArray[Any], *, saturati
     pairs = products.reshape(len(activations), -1, 2, weights.shape[1]).sum(axis=2)
     logits = (np.clip(pairs, -(2**15), 2**15 - 1) if saturating else pairs).sum(axis=1) / 20_000
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return Answers(powers / powers.sum(axis=1, keepdims=True), [None] * len(logits))
+    return Answers(powers / powers.sum(axis=1, keepdims=True), [()] * len(logits))
 
 
 def test_saturation() -> None:
