@@ -57,6 +57,17 @@ def test_optimise(client: FlaskClient) -> None:
     assert client.post("/models/colours/optimise/publish").get_json()["code"] == "model_conflict"
 
 
+@pytest.mark.slow
+def test_no_csv(client: FlaskClient) -> None:
+    """A report has no form as CSV: asked for it, the answer is JSON."""
+    sent = {"images": files(4)}
+
+    answer = client.post("/models/colours/optimise", data=sent, headers={"Accept": "text/csv"})
+
+    assert (answer.status_code, answer.mimetype) == (200, "application/json")
+    assert answer.get_json()["images"] == 4
+
+
 @pytest.mark.parametrize(
     ("path", "data", "code"),
     [
