@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 from predictor.runtime.worker import Worker
 from tests.optimising.networks import images
+from tests.web.colours import colours
 from tools.sample_models import classifier
 
 LINES = {"Accept": "application/x-ndjson, text/html;q=0.5"}
@@ -55,6 +56,25 @@ def test_optimise(client: FlaskClient) -> None:
     assert "Nothing is recommended" in last["html"]
     assert client.get("/models/colours").get_json()["live"] == 1
     assert client.post("/models/colours/optimise/publish").get_json()["code"] == "model_conflict"
+
+
+@pytest.mark.slow
+def test_independent_classes(client: FlaskClient) -> None:
+    """A model whose classes are independent is judged by all named classes, with the thresholds of its version."""
+    model = (io.BytesIO(colours(sigmoid=True)), "m.onnx")
+    client.post("/upload", data={"model": model, "name": "several"})
+    assert client.post("/models/several/calibration", json={"threshold": 0.5}).status_code == 200
+
+    answer = client.post("/models/several/optimise", data={"images": files()}, headers=LINES)
+
+    last = json.loads(answer.get_data(as_text=True).splitlines()[-1])
+    report = last["report"]
+    assert report["original"]["exact"]["of"] == report["judged_images"]
+    assert "top1" not in report["original"]
+    assert all(one["least_agreement"]["of"] == report["judged_images"] for one in report["candidates"])
+    assert all("abstained" in one for one in (report["original"], *report["candidates"]))
+    assert "All classes right" in last["html"]
+    assert "no class for" in last["html"]
 
 
 @pytest.mark.slow
