@@ -16,6 +16,7 @@ from typing import Any
 
 from predictor.checking.sandbox import abandoned, enter_sandbox
 from predictor.errors import PredictorError
+from predictor.model.processor import this_machine
 from predictor.optimising.job import Job, Task, is_full
 
 # Requests, and uploads, go first: the weight of a process falls by a tenth with each step.
@@ -31,6 +32,7 @@ def main() -> None:
         job = Job.from_json(json.load(sys.stdin))
         tempfile.tempdir = str(Path.cwd())
         work = _work(job.task)
+        this_machine()  # later the sandbox hides it
         enter_sandbox(job.limits, _bytes(job), job.provider, scratch=Path())
         if abandoned(answer.fileno()):
             return

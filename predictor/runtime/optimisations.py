@@ -14,11 +14,12 @@ from predictor.errors import InvalidModel, ModelConflict
 from predictor.evaluation.images import Picture
 from predictor.image.decode import Limits
 from predictor.inference.loader import LoadedModel
+from predictor.model import processor
 from predictor.model.device import Device
-from predictor.model.processor import this_machine
 from predictor.optimising.optimiser import PACE_SECONDS, Optimiser, Source, Step
 from predictor.optimising.processes import Processes
-from predictor.runtime.received import Received
+from predictor.runtime.received import OPTIMISED as KEY
+from predictor.runtime.received import VOID, Received
 from predictor.runtime.uploads import Uploads
 from predictor.store.files import locked, move_folder, remove, storage_errors
 from predictor.store.manifest import CALIBRATION, LABELS, MODEL, PREPROCESSING
@@ -27,8 +28,6 @@ from predictor.store.registry import ModelVersion
 
 FOLDER = "faster"
 """The folder of a version in which its recommended faster form lies, until the next optimisation."""
-KEY = "optimised"
-"""The field of a version's report that says how it was made faster, with the proof."""
 _REPORT = "report.json"
 
 log = logging.getLogger(__name__)
@@ -155,28 +154,38 @@ def _stem(version: ModelVersion) -> str:
     return name.removesuffix(".onnx")
 
 
-def elsewhere(report: Mapping[str, Any]) -> str | None:
-    """Why the proof in a report does not hold on this machine; None if it does, or there is none."""
+def elsewhere(report: Mapping[str, Any], device: Device | None) -> str | None:
+    """Why the proof in a report does not hold here; None if it does, or there is none.
+
+    Args:
+        report: of a version.
+        device: what versions run on; None while that is not known.
+    """
     proof = report.get(KEY)
-    if not isinstance(proof, Mapping) or not this_machine().differs(proof.get("processor")):
+    if not isinstance(proof, Mapping):
         return None
-    return (
-        f"This version was made faster for another processor ({proof['processor'].get('name', 'unknown')}). "
-        "On this one it may be slower or less accurate. Optimise the original version here."
-    )
+    if VOID in proof:
+        return str(proof[VOID])
+    if device is not None and proof.get("device", device.name) != device.name:
+        return (
+            f"This version was made faster on another device ({proof['device']}) than it runs on "
+            f"({device.name}). It may be slower or less accurate here. Optimise the original version here."
+        )
+    # On a GPU the processor computes nothing.
+    return processor.elsewhere(proof.get("processor")) if device is None or device.kind == "cpu" else None
 
 
-def warned(report: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A version's report, with a warning where its proof does not hold on this machine."""
-    sentence = elsewhere(report)
+def warned(report: Mapping[str, Any], device: Device | None) -> Mapping[str, Any]:
+    """A version's report, with a warning where its proof does not hold here."""
+    sentence = elsewhere(report, device)
     if sentence is None:
         return report
     return {**report, "warnings": [*report.get("warnings", ()), sentence]}
 
 
-def warn(version: ModelVersion) -> None:
-    """Log it where the proof of a version that is loaded does not hold on this machine."""
-    if version.manifest is not None and (sentence := elsewhere(version.manifest.report)):
+def warn(version: ModelVersion, device: Device | None) -> None:
+    """Log it where the proof of a version that is loaded does not hold here."""
+    if version.manifest is not None and (sentence := elsewhere(version.manifest.report, device)):
         log.warning("%s: %s", version.key, sentence)
 
 

@@ -1,5 +1,6 @@
 """A small network is made faster in real processes, and the report says what was found."""
 
+import json
 import os
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from predictor.evaluation.runner import Progress
 from predictor.image.decode import Limits
 from predictor.model.calibration import Calibration
 from predictor.model.device import Device
+from predictor.model.processor import KEY, this_machine
 from predictor.optimising.job import JUDGED, Job, Judging
 from predictor.optimising.optimiser import Optimiser, Source
 from predictor.optimising.processes import COMMAND, Processes
@@ -92,7 +94,8 @@ def test_file(done: tuple[list[Any], Optimiser]) -> None:
     assert (wanted.argmax(axis=1) == found.argmax(axis=1)).mean() >= 0.75
     assert np.abs(wanted - found).mean() < 0.1
     assert faster.get_inputs()[0].shape == ["batch", 3, 32, 32]
-    assert onnx.load(made.file("int8_corrected")).metadata_props[0].value == "kept"
+    said = {one.key: one.value for one in onnx.load(made.file("int8_corrected")).metadata_props}
+    assert (said["labels"], json.loads(said[KEY])) == ("kept", this_machine().to_json())
     assert not any(path.is_symlink() for path in made.folder.iterdir())
 
 

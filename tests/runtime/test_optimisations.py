@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from predictor.errors import InvalidModel, ModelConflict
-from predictor.model.processor import this_machine
+from predictor.model.device import Device
+from predictor.model.processor import KEY, this_machine
 from predictor.runtime.optimisations import FOLDER, check_source, elsewhere, warned
 from predictor.runtime.worker import Worker
 from predictor.store.files import locked
@@ -20,6 +22,7 @@ from predictor.store.registry import ModelVersion
 from tools.sample_models import classifier
 
 LABELS = ("red", "green", "blue")
+CPU, GPU = Device("cpu"), Device("cuda", "GPU-1", "NVIDIA H200")
 OTHER = {"name": "Another", "machine": "x86_64", "instruction_sets": ["sse2"]}
 
 
@@ -128,5 +131,53 @@ def test_no_proof(proof: object) -> None:
     """A report without a proof, or with one that says nothing of a processor, has no warning."""
     report = {"warnings": ["one"]} | ({} if proof is None else {"optimised": proof})
 
-    assert elsewhere(report) is None
-    assert warned(report) == report
+    assert elsewhere(report, CPU) is None
+    assert warned(report, CPU) == report
+
+
+@pytest.mark.parametrize(
+    ("proof", "device", "said"),
+    [
+        ({"device": "CPU", "processor": this_machine().to_json()}, CPU, None),
+        ({"device": "CPU", "processor": OTHER}, CPU, "another processor (Another)"),
+        ({"device": "CPU", "processor": this_machine().to_json()}, GPU, "another device (CPU)"),
+        ({"device": "NVIDIA H200", "processor": this_machine().to_json()}, CPU, "device (NVIDIA H200)"),
+        ({"device": "NVIDIA A100", "processor": this_machine().to_json()}, GPU, "device (NVIDIA A100)"),
+        ({"device": "NVIDIA H200", "processor": OTHER}, GPU, None),
+    ],
+)
+def test_another_device(proof: dict[str, Any], device: Device, said: str | None) -> None:
+    """A proof holds on the device that it was measured on; a GPU does the same whatever the processor."""
+    found = elsewhere({"optimised": proof}, device)
+
+    assert found is None if said is None else said in str(found)
+
+
+def test_another_preprocessing(worker: Worker, client: FlaskClient) -> None:
+    """With another preprocessing nothing of the proof is left but a warning, and it is no original."""
+    worker.optimisations.publish(keep(worker, this_machine().to_json()), None)
+
+    changed = client.post("/models/colours/preprocessing", json={"resize": "crop"}).get_json()
+    client.post("/models/colours/calibration", json={"temperature": 2})
+
+    assert changed["version"] == 3
+    for version in (3, 4):
+        report = worker.report(worker.registry.version("colours", version))
+        assert report["optimised"].keys() == {"void"}
+        assert any("with another preprocessing" in sentence for sentence in report["warnings"])
+        with pytest.raises(InvalidModel):
+            check_source(report)
+    assert client.delete("/models/colours/versions/2").status_code == 200
+    assert "Made faster: the proof" not in client.get("/upload").get_data(as_text=True)
+
+
+@pytest.mark.parametrize(("said", "warnings"), [(OTHER, 1), (this_machine().to_json(), 0), ("x", 0)])
+def test_upload_elsewhere(client: FlaskClient, said: object, warnings: int) -> None:
+    """A file whose metadata say that it was made for another processor has a warning from its upload."""
+    model = onnx.load_model_from_string(classifier(LABELS))
+    model.metadata_props.add(key=KEY, value=json.dumps(said))
+    files = {"model": (io.BytesIO(model.SerializeToString()), "m.onnx"), "name": "fetched"}
+
+    report = client.post("/upload", data=files).get_json()["report"]
+
+    assert sum("made faster for another processor" in one for one in report["warnings"]) == warnings

@@ -60,7 +60,7 @@ def test_optimise(client: FlaskClient) -> None:
 
 @pytest.mark.slow
 def test_independent_classes(client: FlaskClient) -> None:
-    """A model whose classes are independent is judged by all named classes, with the thresholds of its version."""
+    """A model whose classes are independent is judged by all named classes and its thresholds."""
     model = (io.BytesIO(colours(sigmoid=True)), "m.onnx")
     client.post("/upload", data={"model": model, "name": "several"})
     assert client.post("/models/several/calibration", json={"threshold": 0.5}).status_code == 200
