@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from predictor.web.evaluation_schemas import LeftOut
+from predictor.web.model_schemas import FORCE
 from predictor.web.schemas import ModelRef, absent
 
 
@@ -48,6 +49,8 @@ class PublishRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: int | None = absent("The version that was optimised; by default the live version.", ge=1)
+    digest: str | None = absent("The `digest` in the report of the form that is meant.", max_length=100)
+    force: bool | None = FORCE
 
 
 class Pace(BaseModel):
@@ -110,5 +113,8 @@ class Optimisation(BaseModel):
     candidates: list[Candidate]
     skipped: list[str] = Field(description="Forms that were not made, and why.")
     recommended: str | None = Field(description="The key of the recommended candidate; null without one.")
+    digest: str | None = Field(
+        description="`sha256:` and the digest of the recommended form's file; null without one."
+    )
     left_out: int
     problems: list[LeftOut]

@@ -1,5 +1,6 @@
 """A person finds the page that makes a model faster, and is told what is missing."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -24,10 +25,11 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with Service(tmp_path_factory.mktemp("optimise") / "data", workers=1) as running:
         files = {"model": ("m.onnx", classifier(LABELS))}
         running.post("/upload", files=files, data={"name": "colours"}).raise_for_status()
-        folder = running.data / "models" / "colours" / "1" / "faster"
+        folder, form = running.data / "models" / "colours" / "1" / "faster", classifier(LABELS, seed=7)
         folder.mkdir()
-        (folder / "model.onnx").write_bytes(classifier(LABELS, seed=7))
-        (folder / "report.json").write_text(json.dumps(report()))
+        (folder / "model.onnx").write_bytes(form)
+        digest = f"sha256:{hashlib.sha256(form).hexdigest()}"
+        (folder / "report.json").write_text(json.dumps({**report(), "digest": digest}))
         yield running
 
 
