@@ -42,7 +42,7 @@ def make(job: Job) -> dict[str, Any]:
     observed = observe(model, job.names, batches(tensors, job.batch))
     quantisers.save_ranges(observed.ranges, RANGES)
     overflow = quantisers.saturates()
-    ground = Ground(job, model, observed, overflow)
+    ground = Ground(job, model, observed, len(tensors), overflow)
     made, skipped = list[dict[str, Any]](), list[str]()
     for key, recipe in recipes(ground):
         path = Path(f"{key}.onnx")

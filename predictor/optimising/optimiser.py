@@ -14,7 +14,8 @@ import numpy as np
 from predictor.cores import cores
 from predictor.errors import InvalidModel
 from predictor.evaluation.images import Picture
-from predictor.evaluation.runner import Progress
+from predictor.evaluation.runner import Notice, Progress
+from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.model.device import Device
 from predictor.model.processor import this_machine
@@ -36,8 +37,8 @@ _JUDGING_STEPS = 10
 
 _TELLING_SECONDS = 0.5
 
-Step = Progress | dict[str, Any]
-"""How far it is, or at last the report as JSON."""
+Step = Notice | Progress | dict[str, Any]
+"""What is noticed at the beginning, how far it is, or at last the report as JSON."""
 _T = TypeVar("_T")
 
 
@@ -78,7 +79,7 @@ class Optimiser:
         """Prepare the images, make candidates, judge each and measure its pace.
 
         Yields:
-            The progress, and at last the report as JSON.
+            What is noticed of the labels, the progress, and at last the report as JSON.
 
         Raises:
             InvalidRequest: there are too few usable images.
@@ -87,6 +88,8 @@ class Optimiser:
             StorageFull: the disk is.
             OSError: the folder cannot be written.
         """
+        if notice := samples.noticed(pictures, Classes(self.source.spec.labels)):
+            yield Notice(notice)
         later = _MAKING_STEPS + 6 * _JUDGING_STEPS
         halves = yield from samples.prepared(pictures, self.source.spec, limits, self.folder, later)
         done, total = halves.tried, halves.tried + later
@@ -107,7 +110,8 @@ class Optimiser:
             reports.append((yield from self._meanwhile(judged, progress)))
         yield Progress(total, total)
         rests_on = verdict.basis(original, self.max_loss)
-        yield self._report(making, {**figures, **original.figures()}, reports, halves.to_json(), rests_on)
+        said = halves.to_json() | ({"notice": notice} if notice else {})
+        yield self._report(making, {**figures, **original.figures()}, reports, said, rests_on)
 
     def file(self, key: str) -> Path:
         """The file of a candidate.
@@ -178,14 +182,14 @@ class Optimiser:
         making: Making,
         original: dict[str, Any],
         candidates: list[dict[str, Any]],
-        counts: dict[str, Any],
+        said: dict[str, Any],
         basis: str,
     ) -> dict[str, Any]:
         recommended = verdict.chosen(candidates)
         for one in candidates:
             one["recommended"] = one["key"] == recommended
         return {
-            **counts,
+            **said,
             "max_loss": self.max_loss,
             "basis": basis,
             "processor": this_machine().to_json(),

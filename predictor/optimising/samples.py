@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from predictor.archives import shown
 from predictor.errors import InvalidImage, InvalidRequest, PredictorError
+from predictor.evaluation.evaluator import unknown_labels
 from predictor.evaluation.images import Picture
 from predictor.evaluation.runner import Progress, no_class
 from predictor.evaluation.tables import Classes
@@ -60,6 +61,19 @@ class Halves:
             "left_out": self.left_out,
             "problems": listed[:_MAX_PROBLEMS],
         }
+
+
+def noticed(pictures: Sequence[Picture], classes: Classes) -> str | None:
+    """A sentence about labels that are no classes of the model; None if there are none.
+
+    File names may look like labels, so that images of which none is a class are used without.
+    """
+    if not any(one.said for one in pictures if not one.left_out):
+        return None
+    try:
+        return unknown_labels(pictures, classes)
+    except InvalidRequest as error:
+        return f"The images are used without classes. {error.detail}"
 
 
 def prepared(

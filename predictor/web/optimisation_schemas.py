@@ -116,5 +116,6 @@ class Optimisation(BaseModel):
     digest: str | None = Field(
         description="`sha256:` and the digest of the recommended form's file; null without one."
     )
+    notice: str | None = Field(None, description="What was noticed of the labels before anything ran.")
     left_out: int
     problems: list[LeftOut]

@@ -44,15 +44,20 @@ def files(count: int = 6) -> list[tuple[io.BytesIO, str]]:
 @pytest.mark.slow
 def test_optimise(client: FlaskClient) -> None:
     """Lines tell the progress, then the report and the part of the page that shows it; nothing is changed."""
-    answer = client.post("/models/colours/optimise", data={"images": files()}, headers=LINES)
+    sent = [*files(), (io.BytesIO(images(7)[6].read()), "set/grey/7.png")]
 
-    *progress, last = [json.loads(line) for line in answer.get_data(as_text=True).splitlines()]
+    answer = client.post("/models/colours/optimise", data={"images": sent}, headers=LINES)
+
+    noticed, *progress, last = [json.loads(line) for line in answer.get_data(as_text=True).splitlines()]
     assert answer.status_code == 200, last
     assert all(line["progress"]["of"] > 0 for line in progress)
     report = last["report"]
     assert (report["model"]["name"], report["model"]["version"]) == ("colours", 1)
-    assert (report["images"], report["labelled"], report["recommended"]) == (6, True, None)
-    assert report["original"]["top1"]["of"] == report["judged_images"]
+    assert noticed["notice"] == report["notice"]
+    assert "grey" in noticed["notice"]
+    assert (report["images"], report["labelled"], report["recommended"]) == (7, True, None)
+    assert "Problems of images; 0 left out" in last["html"]
+    assert report["original"]["top1"]["of"] <= report["judged_images"]
     assert "Nothing is recommended" in last["html"]
     assert client.get("/models/colours").get_json()["live"] == 1
     assert client.post("/models/colours/optimise/publish").get_json()["code"] == "model_conflict"
