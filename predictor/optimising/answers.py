@@ -51,6 +51,11 @@ class Answers:
         return np.asarray(np.arange(self.confidences.shape[1]) == best[:, np.newaxis])
 
     @property
+    def shares(self) -> bool:
+        """Whether the confidences of each image are shares of a whole, as those of a softmax."""
+        return bool(np.abs(self.confidences.sum(axis=1) - 1).max() < _WHOLE)
+
+    @property
     def known(self) -> list[int]:
         """The places of the images whose classes are known."""
         return [place for place, truth in enumerate(self.truths) if truth]
@@ -67,8 +72,7 @@ class Answers:
         One number makes a model that is too sure, or not sure enough, as sure as it may be (C. Guo,
         G. Pleiss, Y. Sun, K. Q. Weinberger, 2017, On Calibration of Modern Neural Networks, section 4.2).
         """
-        shares = np.abs(self.confidences.sum(axis=1) - 1).max() < _WHOLE
-        if self.independent or not shares or len(self.known) < LEAST_LABELS:
+        if self.independent or not self.shares or len(self.known) < LEAST_LABELS:
             return self.confidences
         logits = np.log(np.maximum(self.confidences, _LEAST))
         found = fit(Labelled(logits[self.known], self._applies(), independent=False))

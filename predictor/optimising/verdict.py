@@ -7,13 +7,12 @@ image whose answer changes from a class of confidence p to one of confidence q c
 Labels, where there are enough, make the confidences right, and may speak against a candidate.
 """
 
-import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from predictor.evaluation.measures import Share
 from predictor.optimising.answers import LEAST_LABELS, PRIOR_COST, Answers
+from predictor.optimising.samples import MOST_IMAGES
 
 LEAST_RATIO = 1.2
 """How much faster a candidate must be, alone and with all cores at work."""
@@ -29,26 +28,22 @@ _NEAR = 0.95
 
 
 def needed(max_loss: float) -> int | None:
-    """How many images must judge, so that one more of which nothing changes can show that little is lost.
+    """How many images must judge to show that little enough is lost, where they find nothing changed.
 
     Args:
         max_loss: the accuracy that may be lost, as a share.
 
     Returns:
-        The number; None where no number shows it.
+        The number; None where so many are not used.
     """
-    if max_loss <= 0:
-        return None
-    least = max(_LEAST_JUDGED, math.ceil(PRIOR_COST / max_loss))
-    return next(
-        count for count in itertools.count(least) if Share(0, count).interval[1] * PRIOR_COST <= max_loss
-    )
+    counts = range(_LEAST_JUDGED, MOST_IMAGES // 2 + 1)
+    return next((one for one in counts if Share(0, one).interval[1] * PRIOR_COST <= max_loss), None)
 
 
 def doubt(original: Answers) -> str | None:
     """Why the answers of the original cannot be what others are measured by; None if they can."""
     hits = original.hits()
-    if original.independent or len(hits) < LEAST_LABELS:
+    if original.independent or not original.shares or len(hits) < LEAST_LABELS:
         return None
     right, sure = Share(sum(hits), len(hits)), original.confidences[original.known].max(axis=1).mean()
     if right.interval[1] > sure - _FAR:
@@ -79,7 +74,10 @@ def basis(original: Answers, max_loss: float) -> str:
 def _too_few(judged: int, max_loss: float) -> str | None:
     least = needed(max_loss)
     if least is None:
-        return "no number of images proves that nothing is lost. Allow a loss above 0."
+        return (
+            f"{MOST_IMAGES} images, the most that are used, do not prove that at most {max_loss:.2%} of the "
+            "right answers are lost. Allow a larger loss."
+        )
     if judged >= least:
         return None
     return (
@@ -97,7 +95,7 @@ def objections(judged: dict[str, Any], max_loss: float) -> list[str]:
     """
     found = list[str]()
     if few := _too_few(judged["agreement"]["of"], max_loss):
-        found.append(few[0].upper() + few[1:])
+        found.append(few)
     slowest = min(judged["speed"][name]["ratio"] for name in ("alone", "all_cores"))
     if slowest < LEAST_RATIO:
         found.append(f"It is {slowest:.2f} times as fast; {LEAST_RATIO:g} times is worth a change.")

@@ -83,10 +83,11 @@ def test_images_needed(bound: float) -> None:
     assert objections(changed(0, 0.0, images=least), bound) == []
 
 
-def test_no_loss_at_all() -> None:
-    """That nothing at all is lost is shown by no number of images, which is said."""
-    assert needed(0.0) is None
-    assert any("No number of images" in sentence for sentence in objections(changed(0, 0.0), 0.0))
+@pytest.mark.parametrize("bound", [0.0, 1e-9, 0.0005])
+def test_no_loss_at_all(bound: float) -> None:
+    """That next to nothing is lost is shown by no number of images that is used, which is said."""
+    assert needed(bound) is None
+    assert any("the most that are used" in sentence for sentence in objections(changed(0, 0.0), bound))
 
 
 def test_one_image_is_chance() -> None:
@@ -113,11 +114,14 @@ def test_labels_of_another_order(right: int, doubtful: bool) -> None:
 
 
 def test_few_labels_are_no_doubt() -> None:
-    """A few wrong labels, and independent classes, of which the best may be one of many, say nothing."""
+    """A few wrong labels, independent classes, and scores that are no confidences say nothing."""
     few = answers([[0.95, 0.05]] * IMAGES, [(1,)] * 19 + [()] * (IMAGES - 19))
     several = Answers(np.array([[0.95, 0.05]] * IMAGES), [(0, 1)] * IMAGES, independent=True)
 
+    scores = answers([[7.0, 3.0]] * IMAGES, [(1,)] * IMAGES)
+
     assert doubt(few) is None
+    assert doubt(scores) is None
     assert doubt(several) is None
 
 
