@@ -29,6 +29,7 @@ from predictor.discovery.activation import settle
 from predictor.discovery.discover import discover
 from predictor.discovery.signature import heads
 from predictor.errors import Internal, InvalidModel, NotReady
+from predictor.model import processor
 from predictor.model.cuda_visible import VISIBLE
 from predictor.model.device import Device, memory
 from predictor.model.session import Session, load
@@ -51,6 +52,7 @@ def main() -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answer:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         request = Request.from_json(json.load(sys.stdin))
+        processor.this_machine()  # later the sandbox hides it
         enter_sandbox(request.limits, size(request), request.provider, writes=request.served is not None)
         if abandoned(answer.fileno()):
             return
@@ -96,7 +98,7 @@ def check(request: Request) -> Report:
         batch=result.batched.batch,
         batch_seconds=_rounded(result.batched.seconds),
         memory_bytes=_peak_memory(),
-        warnings=(*structure.warnings, *result.warnings),
+        warnings=(*structure.warnings, *result.warnings, *processor.said_in(session.graph.metadata)),
         adapted=model.adapted,
         weights=model.weights.used,
         heads=_heads(session.graph, structure),

@@ -1,5 +1,6 @@
 """Which processor this machine has: its name, and the instruction sets on which fast integers depend."""
 
+import json
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,6 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from predictor.archives import shown
+from predictor.model import strict_json
+
+KEY = "predictor.processor"
+"""The key in a model's metadata that says for which processor it was made faster."""
 _CPUINFO = Path("/proc/cpuinfo")
 # As Linux names them, on x86-64 and on ARM.
 _SETS = (
@@ -53,6 +59,30 @@ class Processor:
 def this_machine() -> Processor:
     """The processor of this machine."""
     return read(_CPUINFO)
+
+
+def elsewhere(other: object) -> str | None:
+    """Why what was made faster for a processor, in its JSON form, may do badly here; None if it may not."""
+    if not isinstance(other, Mapping) or not this_machine().differs(other):
+        return None
+    return (
+        f"This version was made faster for another processor ({shown(str(other.get('name', 'unknown')))}). "
+        "On this one it may be slower or less accurate. Optimise the original version here."
+    )
+
+
+def metadata() -> str:
+    """What stands under `KEY` in a model that is made faster on this machine."""
+    return json.dumps(this_machine().to_json())
+
+
+def said_in(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """What `elsewhere` says of the processor that a model's metadata name, if it says anything."""
+    try:
+        sentence = elsewhere(strict_json.loads(metadata.get(KEY, "null")))
+    except ValueError:
+        return ()
+    return () if sentence is None else (sentence,)
 
 
 def read(cpuinfo: Path, machine: str = platform.machine()) -> Processor:

@@ -16,7 +16,8 @@ from typing import Any
 
 from predictor.checking.sandbox import abandoned, enter_sandbox
 from predictor.errors import PredictorError
-from predictor.optimising.job import Job, Task
+from predictor.model.processor import this_machine
+from predictor.optimising.job import Job, Task, is_full
 
 # Requests, and uploads, go first: the weight of a process falls by a tenth with each step.
 _NICER = 10
@@ -31,6 +32,7 @@ def main() -> None:
         job = Job.from_json(json.load(sys.stdin))
         tempfile.tempdir = str(Path.cwd())
         work = _work(job.task)
+        this_machine()  # later the sandbox hides it
         enter_sandbox(job.limits, _bytes(job), job.provider, scratch=Path())
         if abandoned(answer.fileno()):
             return
@@ -60,6 +62,10 @@ def _reply(work: Callable[[Job], dict[str, Any]], job: Job) -> dict[str, Any]:
         return {"ok": False, "reason": error.detail[:_MAX_REASON]}
     except MemoryError:
         return {"ok": False, "reason": "It needs more memory than an optimisation may use."}
+    except Exception as error:
+        if not is_full(error):
+            raise
+        return {"ok": False, "full": True, "reason": "The disk is full."}
 
 
 if __name__ == "__main__":

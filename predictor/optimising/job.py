@@ -1,6 +1,8 @@
 """What the disposable process of an optimisation is asked, and what it answers: values that cross as JSON."""
 
 import dataclasses
+import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
@@ -71,9 +73,10 @@ class _Answer(pydantic.BaseModel, extra="forbid"):
 
 
 class Failed(_Answer):
-    """It could not be done; `reason` is a sentence for a person."""
+    """It could not be done; `reason` is a sentence for a person, `full` says that the disk has no room."""
 
     ok: Literal[False]
+    full: bool = False
     reason: Annotated[str, pydantic.Field(min_length=1, max_length=500)]
 
 
@@ -137,3 +140,11 @@ class Pacing(_Answer):
 
     ok: Literal[True]
     models: list[Paced]
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the disk of the present folder is full, which onnxruntime fails by without a word."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return True
+    disk = os.statvfs(".")
+    return disk.f_bavail == 0 < disk.f_blocks

@@ -11,9 +11,10 @@ from onnx import ModelProto, TensorProto
 
 from predictor.checking import onnx_rules
 from predictor.errors import InvalidModel
+from predictor.model import processor
 from predictor.optimising import quantisers
 from predictor.optimising.calibration import observe
-from predictor.optimising.job import CALIBRATION, Job
+from predictor.optimising.job import CALIBRATION, Job, is_full
 from predictor.optimising.measure import batches
 from predictor.optimising.recipes import PREPARED, RANGES, Ground, Recipe, recipes
 
@@ -41,7 +42,7 @@ def make(job: Job) -> dict[str, Any]:
     observed = observe(model, job.names, batches(tensors, job.batch))
     quantisers.save_ranges(observed.ranges, RANGES)
     overflow = quantisers.saturates()
-    ground = Ground(job, model, observed, overflow)
+    ground = Ground(job, model, observed, len(tensors), overflow)
     made, skipped = list[dict[str, Any]](), list[str]()
     for key, recipe in recipes(ground):
         path = Path(f"{key}.onnx")
@@ -49,7 +50,7 @@ def make(job: Job) -> dict[str, Any]:
         if isinstance(what, str):
             skipped.append(f"{key}: {what}")
         else:
-            _finish(path, original)
+            _finish(path, original, gpu=job.gpu)
             made.append({"key": key, "what": what})
     return {"made": made, "skipped": skipped, "saturates": overflow}
 
@@ -58,7 +59,9 @@ def _followed(recipe: Recipe, path: Path) -> list[str] | str:
     """How a candidate was made, or why it was not."""
     try:
         what = recipe(path)
-    except Exception as error:  # noqa: BLE001 - whatever a tool of another project raises
+    except Exception as error:
+        if is_full(error):
+            raise
         log.error("%s: %r", path.stem, error)
         return "onnxruntime's tools could not make it of this graph."
     return "it would be the same as another form." if what is None else what
@@ -86,9 +89,14 @@ def _has_weights(model: ModelProto) -> bool:
     return any(node.op_type in quantisers.LEARNED and node.input[1] in single for node in model.graph.node)
 
 
-def _finish(path: Path, original: ModelProto) -> None:
-    """Have a candidate say of itself what the original says: labels and preprocessing may stand there."""
+def _finish(path: Path, original: ModelProto, *, gpu: bool) -> None:
+    """Have a candidate say of itself what the original says: labels and preprocessing may stand there.
+
+    On the CPU it says as well for which processor it was made.
+    """
     model = onnx.load(path)
     del model.metadata_props[:]
-    model.metadata_props.extend(original.metadata_props)
+    model.metadata_props.extend(one for one in original.metadata_props if one.key != processor.KEY)
+    if not gpu:
+        model.metadata_props.add(key=processor.KEY, value=processor.metadata())
     onnx.save(model, path)

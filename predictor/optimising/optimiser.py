@@ -1,9 +1,8 @@
 """From a model and images to a report on its faster forms, whose files lie beside it."""
 
-import os
 import shutil
 import statistics
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -11,23 +10,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from predictor.cores import cores
 from predictor.errors import InvalidModel
 from predictor.evaluation.images import Picture
-from predictor.evaluation.runner import Progress
+from predictor.evaluation.runner import Notice, Progress
+from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.model.device import Device
 from predictor.model.processor import this_machine
-from predictor.model.scores import rank
+from predictor.model.scores import calibrated
 from predictor.model.session import RUNTIME
 from predictor.model.spec import ModelSpec
-from predictor.optimising import samples, verdict
-from predictor.optimising.job import ORIGINAL, SCORES, Job, Judging, Made, Making, Paced, Pacing, Task
+from predictor.optimising import answers, samples, verdict
+from predictor.optimising.answers import Answers
+from predictor.optimising.job import ORIGINAL, Job, Judging, Made, Making, Paced, Pacing, Task
 from predictor.optimising.processes import Processes
 from predictor.optimising.samples import Halves
-from predictor.optimising.verdict import Answers
 
 PACE_SECONDS = 4.0
 """How long each measurement of the pace of two models takes."""
@@ -38,8 +37,8 @@ _JUDGING_STEPS = 10
 
 _TELLING_SECONDS = 0.5
 
-Step = Progress | dict[str, Any]
-"""How far it is, or at last the report as JSON."""
+Step = Notice | Progress | dict[str, Any]
+"""What is noticed at the beginning, how far it is, or at last the report as JSON."""
 _T = TypeVar("_T")
 
 
@@ -80,13 +79,17 @@ class Optimiser:
         """Prepare the images, make candidates, judge each and measure its pace.
 
         Yields:
-            The progress, and at last the report as JSON.
+            What is noticed of the labels, the progress, and at last the report as JSON.
 
         Raises:
             InvalidRequest: there are too few usable images.
             InvalidModel: the model cannot be made faster; the sentence says why.
             NotReady: the machine is too busy.
+            StorageFull: the disk is.
+            OSError: the folder cannot be written.
         """
+        if notice := samples.noticed(pictures, Classes(self.source.spec.labels)):
+            yield Notice(notice)
         later = _MAKING_STEPS + 6 * _JUDGING_STEPS
         halves = yield from samples.prepared(pictures, self.source.spec, limits, self.folder, later)
         done, total = halves.tried, halves.tried + later
@@ -106,7 +109,9 @@ class Optimiser:
             judged = partial(self._candidate, made, original, halves)
             reports.append((yield from self._meanwhile(judged, progress)))
         yield Progress(total, total)
-        yield self._report(making, {**figures, **original.accuracy()}, reports, halves)
+        rests_on = verdict.basis(original, self.max_loss)
+        said = halves.to_json() | ({"notice": notice} if notice else {})
+        yield self._report(making, {**figures, **original.figures()}, reports, said, rests_on)
 
     def file(self, key: str) -> Path:
         """The file of a candidate.
@@ -147,20 +152,21 @@ class Optimiser:
     def _judged(self, file: str, halves: Halves) -> tuple[Answers, dict[str, Any]]:
         """What a model answers, and the size of its file and memory."""
         judging = self.processes.do(self._job("judge", file), Judging)
-        confidences = _confidences(self.folder / SCORES, self.source.spec, len(halves.truths))
+        found = _answers(self.processes.scores(len(halves.truths)), self.source.spec, halves.truths)
         figures = {
             "bytes": (self.folder / file).stat().st_size,
             "memory_bytes": judging.memory_bytes,
             "load_seconds": round(judging.load_seconds, 4),
         }
-        return Answers(confidences, halves.truths), figures
+        return found, figures
 
     def _candidate(self, made: Made, original: Answers, halves: Halves) -> dict[str, Any]:
         file = f"{made.key}.onnx"
-        answers, figures = self._judged(file, halves)
-        found = {"key": made.key, "what": made.what, **figures, **verdict.changes(original, answers)}
-        found["speed"] = self._speed(file, proven=halves.images >= verdict.MIN_IMAGES)
-        found["objections"] = verdict.objections(found, self.max_loss, halves.images)
+        judged, figures = self._judged(file, halves)
+        found = {"key": made.key, "what": made.what, **figures, **answers.changes(original, judged)}
+        least, doubt = verdict.needed(self.max_loss), verdict.doubt(original)
+        found["speed"] = self._speed(file, proven=least is not None and len(halves.truths) >= least)
+        found["objections"] = [*([doubt] if doubt else []), *verdict.objections(found, self.max_loss)]
         return found
 
     def _speed(self, file: str, *, proven: bool) -> dict[str, Any]:
@@ -172,15 +178,20 @@ class Optimiser:
         return {"alone": _compared([alone]), "all_cores": _compared(together), "cores": count}
 
     def _report(
-        self, making: Making, original: dict[str, Any], candidates: list[dict[str, Any]], halves: Halves
+        self,
+        making: Making,
+        original: dict[str, Any],
+        candidates: list[dict[str, Any]],
+        said: dict[str, Any],
+        basis: str,
     ) -> dict[str, Any]:
         recommended = verdict.chosen(candidates)
         for one in candidates:
             one["recommended"] = one["key"] == recommended
         return {
-            **halves.to_json(),
+            **said,
             "max_loss": self.max_loss,
-            "basis": verdict.basis(halves.images, labelled=any(one is not None for one in halves.truths)),
+            "basis": basis,
             "processor": this_machine().to_json(),
             "runtime": RUNTIME,
             "device": self.source.device.name,
@@ -192,30 +203,11 @@ class Optimiser:
         }
 
 
-def _confidences(path: Path, spec: ModelSpec, images: int) -> npt.NDArray[np.float64]:
-    """The confidence of each class for each image, from a file of scores that another process wrote.
-
-    Raises:
-        InvalidModel: it is not such a file.
-    """
-    try:
-        # A link would lead out of the folder.
-        with open(path, "rb", opener=_no_link) as file:
-            scores = np.load(file, allow_pickle=False).astype(np.float64).reshape(images, -1)
-        path.unlink()
-    except (OSError, ValueError) as error:
-        raise InvalidModel(
-            "The scores of a candidate could not be read. Optimise the model again."
-        ) from error
-    found = np.zeros((images, max(len(spec.labels), scores.shape[1])))
-    for row, one in zip(found, scores, strict=True):
-        for index, confidence in rank(one, spec.activation, found.shape[1]):
-            row[index] = confidence
-    return found
-
-
-def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW)
+def _answers(scores: Iterable[Any], spec: ModelSpec, truths: Sequence[Sequence[int]]) -> Answers:
+    """What a version with these scores answers."""
+    confidences = np.stack([calibrated(one, spec) for one in scores])
+    thresholds = () if spec.calibration is None else spec.calibration.thresholds
+    return Answers(confidences, truths, spec.independent, thresholds)
 
 
 def _compared(processes: Sequence[Pacing]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def _original(original: Mapping[str, Any], speed: Mapping[str, Any]) -> tuple[st
         _megabytes(original["memory_bytes"]),
         _megabytes(original["bytes"]),
         "",
-        _top1(original),
+        _alone(original),
     )
 
 
@@ -53,12 +53,14 @@ def _candidate(one: Mapping[str, Any]) -> tuple[str, ...]:
         _megabytes(one["memory_bytes"]),
         _megabytes(one["bytes"]),
         f"{one['agreement']['value']:.1%}",
-        " ".join(filter(None, (loss, _top1(one)))),
+        " ".join(filter(None, (loss, _alone(one)))),
     )
 
 
-def _top1(one: Mapping[str, Any]) -> str:
-    return f"top-1 {one['top1']['value']:.1%}" if "top1" in one else ""
+def _alone(one: Mapping[str, Any]) -> str:
+    """What is known of one form alone: its accuracy, and how many images get no class."""
+    names = {"top1": "top-1", "exact": "all classes right", "abstained": "abstains"}
+    return ", ".join(f"{said} {one[name]['value']:.1%}" for name, said in names.items() if name in one)
 
 
 def _megabytes(size: float) -> str:

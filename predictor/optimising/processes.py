@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -9,13 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pydantic
 
 from predictor.checking.process import ProcessResult, run
 from predictor.checking.runner import ENVIRONMENT, environment
-from predictor.errors import InvalidModel, NotReady
+from predictor.errors import InvalidModel, NotReady, StorageFull
 from predictor.model.device import Device
-from predictor.optimising.job import Failed, Job
+from predictor.optimising.job import SCORES, Failed, Job
 
 COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.optimising.child")
 """Starts the process; without the working folder among the places of modules."""
@@ -23,6 +26,7 @@ COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.optimising.child")
 _Answer = TypeVar("_Answer", bound=pydantic.BaseModel)
 _NO_ANSWER = "The process that optimises the model ended without a result. The model stays as it is."
 _TOO_LONG = "The optimisation did not end in time. Use fewer images, or a smaller model."
+_FULL = "The disk is full; nothing was changed. Free space and try again."
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +56,29 @@ class Processes:
         Raises:
             InvalidModel: it could not be done; the sentence says why.
             NotReady: the machine is too busy.
+            StorageFull: the disk is.
         """
         variables = ENVIRONMENT if job.provider == "cpu" else environment(self._device)
         result = run(self._folder, job, self._command, variables, still_wanted=self._still_wanted)
         return _read(result, answer)
+
+    def scores(self, images: int) -> npt.NDArray[np.float64]:
+        """What the last job that judged wrote: the scores of each image, shape [images, classes].
+
+        Raises:
+            InvalidModel: there is no such file.
+        """
+        path = self._folder / SCORES
+        try:
+            # A link would lead out of the folder.
+            with open(path, "rb", opener=_no_link) as file:
+                found = np.load(file, allow_pickle=False).astype(np.float64).reshape(images, -1)
+            path.unlink()
+        except (OSError, ValueError) as error:
+            raise InvalidModel(
+                "The scores of a candidate could not be read. Optimise the model again."
+            ) from error
+        return np.asarray(found)
 
     def do_together(self, job: Job, answer: type[_Answer], count: int) -> list[_Answer]:
         """Do the same job in several processes at once; errors are those of `do`."""
@@ -65,6 +88,10 @@ class Processes:
     def _still_wanted(self) -> None:
         if self._stopped.is_set():
             raise NotReady("The optimisation was stopped.")
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)
 
 
 def _read(result: ProcessResult, answer: type[_Answer]) -> _Answer:
@@ -77,5 +104,5 @@ def _read(result: ProcessResult, answer: type[_Answer]) -> _Answer:
         log.warning("An optimisation failed (%s); output of its process: %r", result.code, result.stderr)
         raise InvalidModel(_NO_ANSWER) from error
     if isinstance(read, Failed):
-        raise InvalidModel(read.reason)
+        raise StorageFull(_FULL) if read.full else InvalidModel(read.reason)
     return read

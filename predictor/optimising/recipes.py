@@ -49,12 +49,14 @@ class Ground:
         job: what is asked.
         model: the graph with its constants computed, as it lies in `PREPARED`.
         observed: what calibration saw of its tensors.
+        images: how many images showed it; of a fixed batch the last ones are repeated.
         reduce_range: whether weights have 7 bits.
     """
 
     job: Job
     model: ModelProto
     observed: Observed
+    images: int
     reduce_range: bool
 
     @property
@@ -152,7 +154,7 @@ def _static(target: Path, ground: Ground, source: Path = PREPARED, exclude: Sequ
     quantisers.static(source, target, RANGES, reduce_range=ground.reduce_range, exclude=kept)
     return [
         "Weights and activations are integers, with a scale for each channel of a weight.",
-        f"{ground.observed.images} images showed the ranges.",
+        f"{ground.images} images showed the ranges.",
         ground.bits,
     ]
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from predictor.archives import shown
 from predictor.errors import InvalidImage, InvalidRequest, PredictorError
+from predictor.evaluation.evaluator import unknown_labels
 from predictor.evaluation.images import Picture
 from predictor.evaluation.runner import Progress, no_class
 from predictor.evaluation.tables import Classes
@@ -32,14 +33,14 @@ class Halves:
 
     Attributes:
         calibration: how many show the ranges.
-        truths: the class of each image that judges; None where it is not known.
+        truths: the classes of each image that judges; none where they are not known.
         problems: why images were left out, or used without their classes, by their names.
         left_out: how many cannot be used.
         tried: how many there were to prepare.
     """
 
     calibration: int
-    truths: Sequence[int | None]
+    truths: Sequence[tuple[int, ...]]
     problems: dict[str, str]
     left_out: int
     tried: int
@@ -56,10 +57,23 @@ class Halves:
             "images": self.images,
             "calibration_images": self.calibration,
             "judged_images": len(self.truths),
-            "labelled": any(truth is not None for truth in self.truths),
+            "labelled": any(self.truths),
             "left_out": self.left_out,
             "problems": listed[:_MAX_PROBLEMS],
         }
+
+
+def noticed(pictures: Sequence[Picture], classes: Classes) -> str | None:
+    """A sentence about labels that are no classes of the model; None if there are none.
+
+    File names may look like labels, so that images of which none is a class are used without.
+    """
+    if not any(one.said for one in pictures if not one.left_out):
+        return None
+    try:
+        return unknown_labels(pictures, classes)
+    except InvalidRequest as error:
+        return f"The images are used without classes. {error.detail}"
 
 
 def prepared(
@@ -82,10 +96,10 @@ def prepared(
     chosen = sample(pictures, min(MOST_IMAGES, max(2, _MOST_BYTES // bytes_each)))
     problems = {one.name: one.left_out for one in chosen if one.left_out}
     images = [one for one in chosen if not one.left_out]
-    truths = [classes.find(one.truth) for one in images]
-    first = set(half(truths))
-    files = [_File(folder / name, spec, len(images)) for name in (CALIBRATION, JUDGED)]
-    kept, seen = list[int | None](), dict[str, str]()
+    truths = [classes.all_of(one.said) for one in images]
+    first = set(half([truth[0] if truth else None for truth in truths]))
+    files = [_File(folder / name, spec) for name in (CALIBRATION, JUDGED)]
+    kept, seen = list[tuple[int, ...]](), dict[str, str]()
     for place, (picture, truth) in enumerate(zip(images, truths, strict=True)):
         yield Progress(place, len(images) + steps)
         try:
@@ -95,7 +109,7 @@ def prepared(
             continue
         if place not in first:
             kept.append(truth)
-        if truth is None and picture.truth:
+        if picture.truth and not truth:
             problems[picture.name] = f"Used without its class. {no_class(picture)}"
     if not all(file.rows for file in files):
         raise InvalidRequest(_too_few(problems))
@@ -114,34 +128,40 @@ def half(truths: Sequence[int | None]) -> list[int]:
 
 
 class _File:
-    """A file of tensors, written one after the other."""
+    """A file of tensors, written one after the other.
 
-    def __init__(self, path: Path, spec: ModelSpec, most: int) -> None:
-        form = spec.preprocessing
+    It is written as any file is: into mapped memory for which the disk has no room the process would end.
+    """
+
+    def __init__(self, path: Path, spec: ModelSpec) -> None:
         self.rows = 0
-        self._path = path
-        self._rows: npt.NDArray[Any] = np.lib.format.open_memmap(
-            path, "w+", np.dtype(form.dtype), (most, *form.shape)
-        )
+        self._form = spec.preprocessing
+        self._file = path.open("wb")
+        self._write_header()
 
     def add(self, tensor: npt.NDArray[Any]) -> None:
-        self._rows[self.rows] = tensor
+        self._file.write(tensor.tobytes())
         self.rows += 1
 
     def close(self) -> None:
-        """Keep the rows that were written, and no others."""
-        fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as file:
-            np.save(file, self._rows[: self.rows])
-        fresh.replace(self._path)
+        """Have the header say how many there are: numpy leaves room in it for any number."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+
+    def _write_header(self) -> None:
+        descr, shape = np.dtype(self._form.dtype).str, (self.rows, *self._form.shape)
+        header = {"descr": descr, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
 
 
 def _tensor(picture: Picture, spec: ModelSpec, limits: Limits, seen: dict[str, str]) -> npt.NDArray[Any]:
     data = picture.read()
     digest = hashlib.sha256(data).hexdigest()
     # In the other half it would be judged by what it has shown.
-    if (other := seen.setdefault(digest, picture.name)) != picture.name:
+    if (other := seen.get(digest)) is not None:
         raise InvalidImage(f"It is the same image as {shown(other)}.")
+    seen[digest] = picture.name
     image = decode_scaled(data, limits, mode=spec.preprocessing.mode)
     return to_tensor(image, spec.preprocessing, exact=True)
 

@@ -1,175 +1,107 @@
-"""Whether a faster form of a model may take its place. Pure: confidences and rates in, a verdict out.
+"""Whether a faster form of a model may take its place. Pure: figures in, a verdict out.
 
 What counts is proof, not hope: a few hundred labels cannot show that an accuracy fell by less than half a
 percentage point, since one image more or less is that much. What can be shown is how often the answer
 changed, and how sure the original was where it did: if the original's confidences are what they say, an
 image whose answer changes from a class of confidence p to one of confidence q costs p - q right answers.
-Labels, where there are any, make the confidences right, and may speak against a candidate.
+Labels, where there are enough, make the confidences right, and may speak against a candidate.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from predictor.evaluation.comparison import Pairs, agreement, expected_calibration_error
 from predictor.evaluation.measures import Share
+from predictor.optimising.answers import LEAST_LABELS, PRIOR_COST, Answers
+from predictor.optimising.samples import MOST_IMAGES
 
-_Array = npt.NDArray[np.float64]
-
-MIN_IMAGES = 100
-"""Fewer images prove nothing."""
 LEAST_RATIO = 1.2
 """How much faster a candidate must be, alone and with all cores at work."""
 MAX_LOSS = 0.005
 """The accuracy that may be lost, as a share of all images, unless the user says otherwise."""
-_CHANGES = 6
-"""How many answers may change for each right one that may be lost: with 0.5 points, 3 of 100."""
-# What is counted besides the images that were seen to change, as if one more had: no sample shows everything.
-_PRIOR_COST = 0.1
-_TEMPERATURES = np.geomspace(0.1, 10, 81)
-# What a confidence of 0 counts as, and how far from 1 the sum of those of a softmax may be.
-_LEAST, _WHOLE = 1e-12, 1e-3
+_LEAST_JUDGED = 50
+# How many answers may change for each right one that may be lost: with 0.5 points 3 of 100 that were seen,
+# and 6 of 100 by the interval of that share.
+_CHANGES, _CHANGES_AT_MOST = 6, 12
+# So far below the mean confidence, beyond chance, the accuracy is of a model only that is understood wrongly.
+_FAR = 0.3
+_NEAR = 0.95
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What a model says of images.
+def needed(max_loss: float) -> int | None:
+    """How many images must judge to show that little enough is lost, where they find nothing changed.
 
-    Attributes:
-        confidences: of each class, shape [images, classes].
-        truths: the class of each image; None where it is not known.
+    Args:
+        max_loss: the accuracy that may be lost, as a share.
+
+    Returns:
+        The number; None where so many are not used.
     """
-
-    confidences: _Array
-    truths: Sequence[int | None]
-
-    @property
-    def best(self) -> list[int]:
-        """The class of each image."""
-        return [int(one) for one in self.confidences.argmax(axis=1)]
-
-    def hits(self) -> list[bool]:
-        """Of the images with a known class, whether the answer is right."""
-        return [one == truth for one, truth in zip(self.best, self.truths, strict=True) if truth is not None]
-
-    def calibrated(self) -> _Array:
-        """The confidences, with the temperature that fits the labels best; without labels as they are.
-
-        One number makes a model that is too sure, or not sure enough, as sure as it may be (C. Guo,
-        G. Pleiss, Y. Sun, K. Q. Weinberger, 2017, On Calibration of Modern Neural Networks, section 4.2).
-        """
-        known = [(place, truth) for place, truth in enumerate(self.truths) if truth is not None]
-        shares = np.abs(self.confidences.sum(axis=1) - 1).max() < _WHOLE
-        if not known or not shares:
-            return self.confidences
-        places, truths = (np.array(one) for one in zip(*known, strict=True))
-        gains = [_logs(self.confidences, one)[places, truths].mean() for one in _TEMPERATURES]
-        return np.asarray(np.exp(_logs(self.confidences, _TEMPERATURES[int(np.argmax(gains))])))
-
-    def accuracy(self) -> dict[str, Any]:
-        """Top-1 with its interval and the calibration error, if there are labels."""
-        hits = self.hits()
-        if not hits:
-            return {}
-        known = [truth is not None for truth in self.truths]
-        sure = self.confidences.max(axis=1)[known]
-        return {
-            "top1": Share(sum(hits), len(hits)).to_json(),
-            "calibration_error": expected_calibration_error(sure, hits),
-        }
+    counts = range(_LEAST_JUDGED, MOST_IMAGES // 2 + 1)
+    return next((one for one in counts if Share(0, one).interval[1] * PRIOR_COST <= max_loss), None)
 
 
-def _logs(confidences: _Array, temperature: float) -> _Array:
-    """The logarithms of the confidences at another temperature, shape [images, classes]."""
-    logits = np.log(np.maximum(confidences, _LEAST)) / temperature
-    return np.asarray(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+def doubt(original: Answers) -> str | None:
+    """Why the answers of the original cannot be what others are measured by; None if they can."""
+    hits = original.hits()
+    if original.independent or not original.shares or len(hits) < LEAST_LABELS:
+        return None
+    right, sure = Share(sum(hits), len(hits)), original.confidences[original.known].max(axis=1).mean()
+    if right.interval[1] > sure - _FAR:
+        return None
+    return (
+        f"By the labels {right.value:.1%} of the original's answers are right, though it is {sure:.1%} sure "
+        "of them. Its labels may be in another order than its classes, or its preprocessing is wrong."
+    )
 
 
-def changes(original: Answers, candidate: Answers) -> dict[str, Any]:
-    """How the answers of a candidate differ from the original's, image by image."""
-    rows = np.arange(len(original.confidences))
-    first, second = np.array(original.best), np.array(candidate.best)
-    moved = np.abs(original.confidences[rows, first] - candidate.confidences[rows, first])
-    found = {
-        "agreement": agreement(original.best, candidate.best).to_json(),
-        "confidence": {"mean": float(moved.mean()), "largest": float(moved.max())},
-        "expected_loss": _expected_loss(original.calibrated(), first, second),
-        **candidate.accuracy(),
-    }
-    if original.hits():
-        found["labels"] = _by_labels(Pairs.of(original.hits(), candidate.hits()))
-    return found
-
-
-def _expected_loss(
-    confidences: _Array, first: npt.NDArray[Any], second: npt.NDArray[Any]
-) -> dict[str, float]:
-    """The accuracy that is lost if the confidences of the original are right, and its upper bound.
-
-    The bound is the upper end of Wilson's 95 % interval of the share of images with another answer, times
-    what such an image costs.
-    """
-    rows = np.arange(len(confidences))
-    costs = np.clip(confidences[rows, first] - confidences[rows, second], 0, 1)[first != second]
-    _, most = Share(len(costs), len(confidences)).interval
-    each = (float(costs.sum()) + _PRIOR_COST) / (len(costs) + 1)
-    return {"value": float(costs.sum()) / len(confidences), "high": most * each}
-
-
-def _by_labels(pairs: Pairs) -> dict[str, Any]:
-    """The loss of top-1 by the labels, with its interval, and McNemar's test."""
-    low, high = pairs.interval
-    return {
-        "loss": {"value": -pairs.difference, "low": -high, "high": -low},
-        "only_original_right": pairs.only_first,
-        "only_candidate_right": pairs.only_second,
-        "p_value": pairs.p_value,
-        "images": pairs.of_all,
-    }
-
-
-def basis(images: int, *, labelled: bool) -> str:
+def basis(original: Answers, max_loss: float) -> str:
     """What a recommendation rests on, in sentences."""
-    if images < MIN_IMAGES:
-        return (
-            f"Nothing is recommended: {images} images prove nothing about accuracy. "
-            f"Give at least {MIN_IMAGES}, better 300 or more."
-        )
+    if why := _too_few(len(original.truths), max_loss) or doubt(original):
+        return f"Nothing is recommended: {why}"
     rule = (
         f"Recommended is what is at least {LEAST_RATIO:g} times as fast and keeps the loss of accuracy "
-        "within the bound. The loss is the upper end of a 95 % interval of the share of images whose answer "
-        "changed, times how much surer the original was of its own answer there."
+        "within the bound. The loss is estimated: the upper end of a 95 % interval of the share of images "
+        "whose answer changed, times how much surer the original was of its own answer there, where one more "
+        f"such image is assumed that costs {PRIOR_COST:g}."
     )
-    if labelled:
+    known = len(original.known)
+    if known >= LEAST_LABELS:
         return f"{rule} The labels say how sure that is right, and must not show a larger loss either."
-    return f"{rule} The images have no labels: agreement with the original stands in for accuracy."
+    few = "no labels" if not known else f"fewer than {LEAST_LABELS} labels"
+    return f"{rule} The images have {few}: agreement with the original stands in for accuracy."
 
 
-def objections(judged: dict[str, Any], max_loss: float, images: int) -> list[str]:
+def _too_few(judged: int, max_loss: float) -> str | None:
+    least = needed(max_loss)
+    if least is None:
+        return (
+            f"{MOST_IMAGES} images, the most that are used, do not prove that at most {max_loss:.2%} of the "
+            "right answers are lost. Allow a larger loss."
+        )
+    if judged >= least:
+        return None
+    return (
+        f"{judged} judged images are too few to prove that at most {max_loss:.2%} of the right answers are "
+        f"lost; {least} are needed. Half of the images judge, so give {2 * least} or more."
+    )
+
+
+def objections(judged: dict[str, Any], max_loss: float) -> list[str]:
     """Why a candidate is not recommended; empty if it is.
 
     Args:
         judged: what `changes` gave, with the ratios of the rates under `speed`.
         max_loss: the accuracy that may be lost, as a share.
-        images: usable images, those for calibration included.
     """
-    found = []
-    if images < MIN_IMAGES:
-        found.append(f"{images} images prove nothing; at least {MIN_IMAGES} are needed.")
+    found = list[str]()
+    if few := _too_few(judged["agreement"]["of"], max_loss):
+        found.append(few)
     slowest = min(judged["speed"][name]["ratio"] for name in ("alone", "all_cores"))
     if slowest < LEAST_RATIO:
         found.append(f"It is {slowest:.2f} times as fast; {LEAST_RATIO:g} times is worth a change.")
-    if (high := judged["expected_loss"]["high"]) > max_loss:
-        found.append(
-            f"Up to {high:.2%} of the right answers may be lost, by the original's confidences where the "
-            f"answer changed; {max_loss:.2%} is allowed."
-        )
-    least = 1 - _CHANGES * max_loss
-    if (agreement_ := judged["agreement"]["value"]) < least:
-        found.append(f"It agrees with the original on {agreement_:.1%} of the images; {least:.1%} is needed.")
+    # Where nothing changed, only the number of images can be in the way.
+    if judged["agreement"]["value"] < 1:
+        found += _of_changes(judged, max_loss)
     if (labels := judged.get("labels")) is not None:
         # One image more or less is not to be told from none.
         allowed = max(max_loss, 1 / labels["images"])
@@ -181,6 +113,27 @@ def objections(judged: dict[str, Any], max_loss: float, images: int) -> list[str
     return found
 
 
+def _of_changes(judged: dict[str, Any], max_loss: float) -> list[str]:
+    """What the changed answers say against a candidate."""
+    found = []
+    if (high := judged["expected_loss"]["high"]) > max_loss:
+        found.append(
+            f"Up to {high:.2%} of the right answers may be lost, by the original's confidences where the "
+            f"answer changed; {max_loss:.2%} is allowed."
+        )
+    share, least, lowest = judged["agreement"], 1 - _CHANGES * max_loss, 1 - _CHANGES_AT_MOST * max_loss
+    if share["value"] < least:
+        found.append(
+            f"It agrees with the original on {share['value']:.1%} of the images; {least:.1%} is needed."
+        )
+    elif share["low"] < lowest:
+        found.append(
+            f"It may agree with the original on as few as {share['low']:.1%} of all images, the lower end of "
+            f"the 95 % interval; {lowest:.1%} is needed."
+        )
+    return found
+
+
 def chosen(candidates: Sequence[dict[str, Any]]) -> str | None:
     """The key of the recommended candidate: the fastest without objections, of near equals the surest."""
     good = [one for one in candidates if not one["objections"]]
@@ -189,6 +142,3 @@ def chosen(candidates: Sequence[dict[str, Any]]) -> str | None:
     fastest = max(one["speed"]["all_cores"]["ratio"] for one in good)
     near = [one for one in good if one["speed"]["all_cores"]["ratio"] >= _NEAR * fastest]
     return str(min(near, key=lambda one: tuple(one["expected_loss"].values()))["key"])
-
-
-_NEAR = 0.95

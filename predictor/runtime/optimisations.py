@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,26 @@ from predictor.errors import InvalidModel, ModelConflict
 from predictor.evaluation.images import Picture
 from predictor.image.decode import Limits
 from predictor.inference.loader import LoadedModel
+from predictor.model import processor
 from predictor.model.device import Device
-from predictor.model.processor import this_machine
 from predictor.optimising.optimiser import PACE_SECONDS, Optimiser, Source, Step
 from predictor.optimising.processes import Processes
-from predictor.runtime.received import Received
+from predictor.runtime.received import OPTIMISED as KEY
+from predictor.runtime.received import VOID, Received
 from predictor.runtime.uploads import Uploads
-from predictor.store.files import locked, move_folder, remove, storage_errors
+from predictor.store import manifest
+from predictor.store.files import locked, move_folder, storage_errors
 from predictor.store.manifest import CALIBRATION, LABELS, MODEL, PREPROCESSING
 from predictor.store.publish import Published
 from predictor.store.registry import ModelVersion
 
 FOLDER = "faster"
 """The folder of a version in which its recommended faster form lies, until the next optimisation."""
-KEY = "optimised"
-"""The field of a version's report that says how it was made faster, with the proof."""
-_REPORT = "report.json"
+_REPORT, _DIGEST = "report.json", "digest"
+_ANOTHER = (
+    "Another optimisation of this version has ended meanwhile, and its form is another one. Nothing was "
+    "changed. Optimise the version again, and publish what that recommends."
+)
 
 log = logging.getLogger(__name__)
 
@@ -87,11 +92,19 @@ class Optimisations:
                     self._keep(model.version, optimiser, step)
                 yield step
 
-    def publish(self, version: ModelVersion, by: str | None) -> Published:
+    def publish(
+        self, version: ModelVersion, by: str | None, *, digest: str | None = None, force: bool = False
+    ) -> Published:
         """Publish the recommended faster form of a version, with the report that recommends it.
 
+        Args:
+            version: of which it was made.
+            by: the address that this was asked from.
+            digest: of the form that is meant; None for the one that lies there.
+            force: whether it is published although it gets too few golden images right.
+
         Raises:
-            ModelConflict: there is none.
+            ModelConflict: there is none, or another one than is meant.
             InvalidModel: it does not pass its check.
         """
         kept = self._folder(version) / FOLDER
@@ -101,26 +114,36 @@ class Optimisations:
             raise ModelConflict(
                 "There is no faster form of this version to publish. Optimise it first, on this machine."
             ) from error
-        return self._uploads.take(lambda folder: self._laid(version, kept, report, folder, by))
+        if digest not in {None, report.get(_DIGEST)}:
+            raise ModelConflict(_ANOTHER)
+        return self._uploads.take(
+            lambda folder: replace(self._laid(version, kept, report, folder), by=by, force=force)
+        )
 
     def _keep(self, version: ModelVersion, optimiser: Optimiser, report: dict[str, Any]) -> None:
-        """Lay the recommended candidate beside the version, in the place of an earlier one."""
-        target = self._folder(version) / FOLDER
-        with storage_errors():
-            remove(target)
-            if (key := report["recommended"]) is None:
-                return
-            with self._uploads.staging.new_folder() as fresh:
+        """Lay the recommended candidate beside the version, in the place of an earlier one.
+
+        The report gets the digest of its file.
+        """
+        target, staging = self._folder(version) / FOLDER, self._uploads.staging
+        report[_DIGEST] = None
+        with storage_errors(), staging.new_folder() as fresh, staging.new_folder() as old:
+            if (key := report["recommended"]) is not None:
                 shutil.move(optimiser.file(key), fresh / MODEL)
+                report[_DIGEST] = manifest.digest(fresh / MODEL)
                 (fresh / _REPORT).write_text(json.dumps(report))
+            if target.exists():
+                target.rename(old / FOLDER)
+            if key is not None:
                 move_folder(fresh, target)
 
-    def _laid(
-        self, version: ModelVersion, kept: Path, report: dict[str, Any], folder: Path, by: str | None
-    ) -> Received:
+    def _laid(self, version: ModelVersion, kept: Path, report: dict[str, Any], folder: Path) -> Received:
         """Lay a faster form into a folder, with labels, preprocessing and calibration of the version."""
         names = {MODEL: f"{_stem(version)}-{report['recommended']}.onnx"}
         shutil.copyfile(kept / MODEL, folder / MODEL)
+        # Another optimisation may have ended since the report was read.
+        if manifest.digest(folder / MODEL) != report.get(_DIGEST):
+            raise ModelConflict(_ANOTHER)
         if version.manifest is not None and version.manifest.labels is not None:
             names[LABELS] = version.manifest.labels
             shutil.copyfile(version.path.with_name(LABELS), folder / LABELS)
@@ -129,7 +152,7 @@ class Optimisations:
         if (calibration := version.companion(CALIBRATION)) is not None:
             names[CALIBRATION] = "calibration.json"
             (folder / CALIBRATION).write_text(calibration, encoding="utf-8")
-        return Received(version.name, names, by, about={KEY: report})
+        return Received(version.name, names, None, about={KEY: report})
 
     def _preprocessing(self, version: ModelVersion) -> str:
         """All that is known of how the version is fed and read, so that nothing is to be found out again."""
@@ -155,28 +178,38 @@ def _stem(version: ModelVersion) -> str:
     return name.removesuffix(".onnx")
 
 
-def elsewhere(report: Mapping[str, Any]) -> str | None:
-    """Why the proof in a report does not hold on this machine; None if it does, or there is none."""
+def elsewhere(report: Mapping[str, Any], device: Device | None) -> str | None:
+    """Why the proof in a report does not hold here; None if it does, or there is none.
+
+    Args:
+        report: of a version.
+        device: what versions run on; None while that is not known.
+    """
     proof = report.get(KEY)
-    if not isinstance(proof, Mapping) or not this_machine().differs(proof.get("processor")):
+    if not isinstance(proof, Mapping):
         return None
-    return (
-        f"This version was made faster for another processor ({proof['processor'].get('name', 'unknown')}). "
-        "On this one it may be slower or less accurate. Optimise the original version here."
-    )
+    if VOID in proof:
+        return str(proof[VOID])
+    if device is not None and proof.get("device", device.name) != device.name:
+        return (
+            f"This version was made faster on another device ({proof['device']}) than it runs on "
+            f"({device.name}). It may be slower or less accurate here. Optimise the original version here."
+        )
+    # On a GPU the processor computes nothing.
+    return processor.elsewhere(proof.get("processor")) if device is None or device.kind == "cpu" else None
 
 
-def warned(report: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A version's report, with a warning where its proof does not hold on this machine."""
-    sentence = elsewhere(report)
+def warned(report: Mapping[str, Any], device: Device | None) -> Mapping[str, Any]:
+    """A version's report, with a warning where its proof does not hold here."""
+    sentence = elsewhere(report, device)
     if sentence is None:
         return report
     return {**report, "warnings": [*report.get("warnings", ()), sentence]}
 
 
-def warn(version: ModelVersion) -> None:
-    """Log it where the proof of a version that is loaded does not hold on this machine."""
-    if version.manifest is not None and (sentence := elsewhere(version.manifest.report)):
+def warn(version: ModelVersion, device: Device | None) -> None:
+    """Log it where the proof of a version that is loaded does not hold here."""
+    if version.manifest is not None and (sentence := elsewhere(version.manifest.report, device)):
         log.warning("%s: %s", version.key, sentence)
 
 

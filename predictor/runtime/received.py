@@ -12,11 +12,19 @@ from predictor.discovery.configs import native
 from predictor.store.manifest import CALIBRATION, LABELS, MODEL, ORIGINAL, PREPROCESSING
 from predictor.store.registry import ModelVersion
 
+OPTIMISED = "optimised"
+"""The field of a version's report that says how it was made faster, with the proof."""
+VOID = "void"
+"""The field of a proof that says why it does not hold any more; then nothing else of it is left."""
 _USES = {MODEL: "model", LABELS: "labels", PREPROCESSING: "preprocessing", CALIBRATION: "calibration"}
 _NOT = "not used"
 _LISTED = 100
 # What the report says of a version that a change of its preprocessing or calibration leaves as it is.
-_KEPT = ("source", "optimised")
+_KEPT = ("source", OPTIMISED)
+_VOID = (
+    "This version was made faster with another preprocessing, so that its proof does not hold. Change the "
+    "preprocessing of the original version, and optimise that."
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,7 @@ def revised(base: ModelVersion, revision: Revision, folder: Path) -> Received:
         for name in (*data.values(), *(names.keys() & {LABELS, PREPROCESSING})):
             shutil.copyfile(base.path.with_name(name), folder / name)
     if revision.file == PREPROCESSING:
+        about |= {OPTIMISED: {VOID: _VOID}} if OPTIMISED in about else {}
         text = native.continued(text, before)
     (folder / revision.file).write_text(text, encoding="utf-8")
     paths = {name: path for path, name in data.items()}

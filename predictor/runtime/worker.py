@@ -172,7 +172,7 @@ class Worker:
         The bundled model says it itself: it was not checked, so that its report has no figures of runs.
         """
         if version.manifest is not None:
-            return warned(version.manifest.report)
+            return warned(version.manifest.report, self.device)
         try:
             return self._bundled_report
         except PredictorError:
@@ -217,7 +217,7 @@ class Worker:
         """Load a version, or a candidate to be one, on this worker's device."""
         if self._loader is None:
             raise NotReady("The service is still starting; try again.")
-        warn(version)
+        warn(version, self.device)
         return self._loader.load(version)
 
     def _other(self, name: str, version: int) -> LoadedModel:

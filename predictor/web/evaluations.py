@@ -19,6 +19,7 @@ from predictor.errors import (
     Unauthorized,
 )
 from predictor.evaluation.images import Picture
+from predictor.evaluation.presentation import csv_text
 from predictor.evaluation.tune import sample
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step
@@ -79,7 +80,7 @@ def _evaluate(room: Blueprint, worker: Worker) -> None:
         names begin with their class. With `Accept: application/x-ndjson` the answer reports the progress, and
         with `Accept: text/csv` it has a line for each image.
         """
-        return _answer(worker, evaluated)
+        return _answer(worker, evaluated, csv=lambda report: csv_text(report["images"]))
 
     def evaluated(
         model: LoadedModel, pictures: Sequence[Picture], asked: evaluation_schemas.EvaluationRequest
@@ -133,12 +134,12 @@ def _choice(known: Name) -> dict[str, Any]:
     return {"live": known.live, "versions": [one for one in reversed(known.versions) if known.good(one)]}
 
 
-def _answer(worker: Worker, work: Work, limit: int | None = None) -> Response:
+def _answer(worker: Worker, work: Work, limit: int | None = None, csv: steps_.Page | None = None) -> Response:
     require_admin(request, worker.settings)
     held = ExitStack()
     try:
         steps = _begun(worker, work, limit, held)
-        return steps_.answer(steps, held, lambda report: render(worker, report=report))
+        return steps_.answer(steps, held, lambda report: render(worker, report=report), csv=csv)
     finally:
         held.close()
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from predictor.web.evaluation_schemas import LeftOut
+from predictor.web.model_schemas import FORCE
 from predictor.web.schemas import ModelRef, absent
 
 
@@ -48,6 +49,8 @@ class PublishRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: int | None = absent("The version that was optimised; by default the live version.", ge=1)
+    digest: str | None = absent("The `digest` in the report of the form that is meant.", max_length=100)
+    force: bool | None = FORCE
 
 
 class Pace(BaseModel):
@@ -80,12 +83,14 @@ class Candidate(BaseModel):
     bytes: int = Field(description="Size of its file.")
     memory_bytes: int = Field(description="Memory that loading and running it takes.")
     speed: Speed
-    agreement: dict[str, Any] = Field(description="The share of images with the class of the original.")
+    agreement: dict[str, Any] = Field(
+        description="The share of images with the class of the original, or with all its classes."
+    )
     confidence: dict[str, float] = Field(
         description="Mean and largest difference of the confidence of the original's class."
     )
     expected_loss: dict[str, float] = Field(
-        description="Loss of accuracy by the original's confidences, and its upper bound `high`."
+        description="Loss of accuracy by the original's confidences, and `high`, how much it may be."
     )
     objections: list[str] = Field(description="Why it is not recommended; empty if it may be.")
     recommended: bool
@@ -108,5 +113,9 @@ class Optimisation(BaseModel):
     candidates: list[Candidate]
     skipped: list[str] = Field(description="Forms that were not made, and why.")
     recommended: str | None = Field(description="The key of the recommended candidate; null without one.")
+    digest: str | None = Field(
+        description="`sha256:` and the digest of the recommended form's file; null without one."
+    )
+    notice: str | None = Field(None, description="What was noticed of the labels before anything ran.")
     left_out: int
     problems: list[LeftOut]

@@ -24,7 +24,7 @@ from predictor.runtime.evaluations import Step
 from predictor.runtime.optimisations import check_source
 from predictor.runtime.worker import Worker
 from predictor.store.registry import ModelVersion
-from predictor.web import labelled_images, model_schemas, optimisation_schemas, schemas, steps
+from predictor.web import labelled_images, model_schemas, optimisation_schemas, pages, schemas, steps
 from predictor.web.access import require_admin
 from predictor.web.models import published_answer
 from predictor.web.openapi import TEXT, operation
@@ -108,8 +108,11 @@ def _publish(room: Blueprint, worker: Worker) -> None:
         It is checked like any upload; its report holds the proof. A rollback brings the original back.
         """
         require_admin(request, worker.settings)
-        version = _version(worker, _name(name), _requested().version)
-        published = worker.optimisations.publish(version, request.remote_addr)
+        asked, sender = _requested(), request.remote_addr
+        version = _version(worker, _name(name), asked.version)
+        published = worker.optimisations.publish(
+            version, sender, digest=asked.digest, force=bool(asked.force)
+        )
         return published_answer(worker, published)
 
 
@@ -120,10 +123,11 @@ def render(worker: Worker, **shown: Any) -> str:
         worker: whose models can be made faster.
         shown: `name` of the model, and what came of a request: `report` or `problem`.
     """
+    repeatable = pages.repeatable(shown.get("problem"))
     name = shown.get("name") or (request.view_args or {}).get("name", "")
     return render_template(
         "optimise.html",
-        **({"report": None, "problem": None} | shown | {"name": name}),
+        **({"report": None, "problem": None} | shown | {"name": name, "repeatable": repeatable}),
         limits={"max_mb": worker.settings.max_model_mb},
         protected=bool(worker.settings.admin_tokens),
     )
@@ -158,7 +162,7 @@ def _requested() -> optimisation_schemas.PublishRequest:
     found: optimisation_schemas.PublishRequest
     request.max_content_length = _MAX_BODY_BYTES
     if not request.get_data().strip():
-        return optimisation_schemas.PublishRequest(version=None)
+        return optimisation_schemas.PublishRequest()
     if schemas.is_form(request):
         found = schemas.check(optimisation_schemas.PublishRequest, dict(request.form), strict=False)
     else:

@@ -2,6 +2,7 @@
 
 import base64
 import time
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
 
@@ -204,6 +205,13 @@ def _preview(image: ImageSource, worker: Worker) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(worker.engine.preview(image.data)).decode()
 
 
+def repeatable(problem: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """The fields of a form that the golden images refused, which is offered again with `force`."""
+    if "wrong" not in (problem or {}) or not schemas.is_form(request):
+        return None
+    return {name: value for name, value in request.form.items() if name != "force"}
+
+
 def render_models(worker: Worker, **shown: Any) -> str:
     """The page of models.
 
@@ -212,10 +220,8 @@ def render_models(worker: Worker, **shown: Any) -> str:
         shown: what came of a change: `uploaded`, `message` or `problem`.
     """
     settings, found = worker.settings, models_json(worker)
-    nothing: dict[str, Any] = {"uploaded": None, "message": None, "problem": None, "repeatable": None}
-    if "wrong" in (shown.get("problem") or {}) and schemas.is_form(request):
-        # The form that the golden images refused is offered again, with `force`.
-        nothing["repeatable"] = {name: value for name, value in request.form.items() if name != "force"}
+    nothing: dict[str, Any] = {"uploaded": None, "message": None, "problem": None}
+    nothing["repeatable"] = repeatable(shown.get("problem"))
     return render_template(
         "models.html",
         about=(request.view_args or {}).get("name"),

@@ -10,7 +10,6 @@ from typing import Any
 from flask import Response, jsonify, render_template, request, stream_with_context
 
 from predictor.errors import Internal, PredictorError
-from predictor.evaluation.presentation import csv_text
 from predictor.evaluation.runner import Notice, Progress
 from predictor.runtime.evaluations import Step
 from predictor.web import middleware
@@ -31,7 +30,11 @@ log = logging.getLogger(__name__)
 
 
 def answer(
-    steps: Iterator[Step], held: ExitStack, page: Page, sheet: str = "evaluate_sheet.html"
+    steps: Iterator[Step],
+    held: ExitStack,
+    page: Page,
+    sheet: str = "evaluate_sheet.html",
+    csv: Callable[[dict[str, Any]], str] | None = None,
 ) -> Response:
     """Answer the present request in the form that it wants.
 
@@ -40,14 +43,15 @@ def answer(
         held: what is to be closed at the end; the caller closes what is left in it.
         page: renders the page for a browser that has no scripts.
         sheet: the template of the part of the page that shows a report.
+        csv: makes CSV of a report; None where the route has no such form.
     """
     if _prefers(LINES):
         return _streamed(steps, held.pop_all(), sheet)
     *_, report = steps
     if wants_page():
         return Response(page(report), mimetype="text/html")  # type: ignore[arg-type]
-    if _prefers(CSV) and isinstance(report, dict) and "images" in report:
-        return Response(csv_text(report["images"]), content_type=f"{CSV}; charset=utf-8")
+    if csv is not None and _prefers(CSV):
+        return Response(csv(report), content_type=f"{CSV}; charset=utf-8")  # type: ignore[arg-type]
     return jsonify(report)
 
 

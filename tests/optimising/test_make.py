@@ -63,6 +63,20 @@ def test_kinds() -> None:
     assert keys(network(), gpu=True) == ["float16"]
 
 
+def test_fixed_batch() -> None:
+    """Images that fill the last batch up are not counted among those that showed the ranges."""
+    np.save(CALIBRATION, tensors(5))
+    model = network()
+    for tensor in (*model.graph.input, *model.graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(model, ORIGINAL)
+
+    made = make(Job("make", (ORIGINAL,), NAMES, batch=4))["made"]
+
+    said = next(one["what"] for one in made if one["key"] == "int8")
+    assert "5 images showed the ranges." in said
+
+
 def test_in_half_precision() -> None:
     """The form for a GPU has weights of half precision, and takes and gives what the original does."""
     keys(network(), gpu=True)

@@ -1,7 +1,9 @@
 """A small network is made faster in real processes, and the report says what was found."""
 
+import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from predictor.errors import InvalidModel, InvalidRequest, NotReady
 from predictor.evaluation.images import Picture
 from predictor.evaluation.runner import Progress
 from predictor.image.decode import Limits
+from predictor.model.calibration import Calibration
 from predictor.model.device import Device
+from predictor.model.processor import KEY, this_machine
 from predictor.optimising.job import JUDGED, Job, Judging
 from predictor.optimising.optimiser import Optimiser, Source
 from predictor.optimising.processes import COMMAND, Processes
@@ -57,7 +61,7 @@ def test_report(done: tuple[list[Any], Optimiser]) -> None:
     assert (report["images"], report["calibration_images"] + report["judged_images"]) == (24, 24)
     assert {one["file"] for one in report["problems"]} == {"twice.png", "bad.png"}
     assert report["recommended"] is None
-    assert "24 images prove nothing" in report["basis"]
+    assert f"{report['judged_images']} judged images are too few" in report["basis"]
     for one in report["candidates"]:
         assert one["bytes"] > 0
         assert one["speed"]["alone"]["ratio"] > 0
@@ -90,7 +94,8 @@ def test_file(done: tuple[list[Any], Optimiser]) -> None:
     assert (wanted.argmax(axis=1) == found.argmax(axis=1)).mean() >= 0.75
     assert np.abs(wanted - found).mean() < 0.1
     assert faster.get_inputs()[0].shape == ["batch", 3, 32, 32]
-    assert onnx.load(made.file("int8_corrected")).metadata_props[0].value == "kept"
+    said = {one.key: one.value for one in onnx.load(made.file("int8_corrected")).metadata_props}
+    assert (said["labels"], json.loads(said[KEY])) == ("kept", this_machine().to_json())
     assert not any(path.is_symlink() for path in made.folder.iterdir())
 
 
@@ -100,6 +105,19 @@ def test_quantised_already(tmp_path: Path, done: tuple[list[Any], Optimiser]) ->
 
     with pytest.raises(InvalidModel, match="quantised already"):
         list(again.steps(images(4), LIMITS))
+
+
+def test_calibrated(tmp_path: Path) -> None:
+    """Forms of a calibrated version are judged by its own confidences and thresholds."""
+    hot = replace(spec(), calibration=Calibration((8.0,), (0.6,)))
+    made = optimiser(saved(tmp_path, network()), tmp_path / "work")
+
+    *_, report = replace(made, source=replace(made.source, spec=hot)).steps(images(24), LIMITS)
+
+    assert isinstance(report, dict)
+    assert report["original"]["abstained"]["value"] > 0.5
+    assert all(one["abstained"]["value"] > 0.5 for one in report["candidates"])
+    assert all(one["confidence"]["largest"] < 0.05 for one in report["candidates"])
 
 
 def test_no_images(tmp_path: Path) -> None:

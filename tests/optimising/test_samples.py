@@ -8,9 +8,10 @@ import pytest
 
 from predictor.errors import InvalidRequest
 from predictor.evaluation.images import Picture
+from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.optimising.job import CALIBRATION, JUDGED
-from predictor.optimising.samples import Halves, half, prepared
+from predictor.optimising.samples import Halves, half, noticed, prepared
 from tests.optimising.networks import CLASSES, SIDE, images, spec, tensors
 
 LIMITS = Limits(("PNG",), 1_000_000, 1_000_000)
@@ -58,7 +59,7 @@ def test_files(tmp_path: Path) -> None:
     assert rows.shape == (9, 3, SIDE, SIDE)
     assert {one.tobytes() for one in rows} == {one.tobytes() for one in tensors(9)}
     assert (found.images, found.calibration, len(found.truths)) == (9, 5, 4)
-    assert all(truth is not None for truth in found.truths)
+    assert all(len(truth) == 1 for truth in found.truths)
 
 
 def test_left_out(tmp_path: Path) -> None:
@@ -76,6 +77,49 @@ def test_left_out(tmp_path: Path) -> None:
     assert "the same image as 0.png" in found.problems["again.png"]
     assert found.problems["notes.txt"] == "It is no image."
     assert found.problems["1.png"].startswith("Used without its class.")
+
+
+def test_same_name(tmp_path: Path) -> None:
+    """The same image counts once, also where it comes under the same name again."""
+    found = halves([*images(6), *images(6)], tmp_path)
+
+    assert (found.images, found.left_out) == (6, 6)
+
+
+def test_several_classes(tmp_path: Path) -> None:
+    """All classes of an image count, whether one text or several rows name them."""
+    pictures = [
+        Picture(one.name, ("class 0|class 2",), one.read)
+        if place % 2
+        else Picture(one.name, ("class 0",), one.read, also=(("class 2",),))
+        for place, one in enumerate(images(6))
+    ]
+
+    found = halves(pictures, tmp_path)
+
+    assert list(found.truths) == [(0, 2)] * 3
+    assert found.problems == {}
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (["class 0"] * 3, None),
+        ([""] * 3, None),
+        (["class 0", "cat", "cat"], "The labels of 2 images are not classes of the model: cat (2)."),
+        (["cat"] * 3, "The images are used without classes. cat is not a class of the model."),
+    ],
+)
+def test_noticed(labels: list[str], sentence: str | None) -> None:
+    """Labels that are no classes are said before any work, and forbid nothing."""
+    pictures = [
+        Picture(one.name, (label,) if label else (), one.read)
+        for one, label in zip(images(3), labels, strict=True)
+    ]
+
+    found = noticed(pictures, Classes(spec().labels))
+
+    assert found is None if sentence is None else str(found).startswith(sentence)
 
 
 def test_too_few(tmp_path: Path) -> None:

@@ -57,6 +57,14 @@ def test_versions(client: FlaskClient) -> None:
     assert all(memory["file_bytes"] > 0 and memory["check_bytes"] > 0 for memory in report["memory"])
 
 
+def test_no_csv(client: FlaskClient) -> None:
+    """A comparison has no form as CSV: asked for it, the answer is JSON."""
+    answer = compare(client, {"Accept": "text/csv"})
+
+    assert (answer.status_code, answer.mimetype) == (200, "application/json")
+    assert answer.get_json()["pictures"] == 30
+
+
 def test_chosen_versions(client: FlaskClient) -> None:
     """Any two versions may be compared, and one with itself agrees on all images."""
     swapped = compare(client, version="1", other_version="2").get_json()

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 from predictor.runtime.worker import Worker
 from tests.optimising.networks import images
+from tests.web.colours import colours
 from tools.sample_models import classifier
 
 LINES = {"Accept": "application/x-ndjson, text/html;q=0.5"}
@@ -43,18 +44,53 @@ def files(count: int = 6) -> list[tuple[io.BytesIO, str]]:
 @pytest.mark.slow
 def test_optimise(client: FlaskClient) -> None:
     """Lines tell the progress, then the report and the part of the page that shows it; nothing is changed."""
-    answer = client.post("/models/colours/optimise", data={"images": files()}, headers=LINES)
+    sent = [*files(), (io.BytesIO(images(7)[6].read()), "set/grey/7.png")]
 
-    *progress, last = [json.loads(line) for line in answer.get_data(as_text=True).splitlines()]
+    answer = client.post("/models/colours/optimise", data={"images": sent}, headers=LINES)
+
+    noticed, *progress, last = [json.loads(line) for line in answer.get_data(as_text=True).splitlines()]
     assert answer.status_code == 200, last
     assert all(line["progress"]["of"] > 0 for line in progress)
     report = last["report"]
     assert (report["model"]["name"], report["model"]["version"]) == ("colours", 1)
-    assert (report["images"], report["labelled"], report["recommended"]) == (6, True, None)
-    assert report["original"]["top1"]["of"] == report["judged_images"]
+    assert noticed["notice"] == report["notice"]
+    assert "grey" in noticed["notice"]
+    assert (report["images"], report["labelled"], report["recommended"]) == (7, True, None)
+    assert "Problems of images; 0 left out" in last["html"]
+    assert report["original"]["top1"]["of"] <= report["judged_images"]
     assert "Nothing is recommended" in last["html"]
     assert client.get("/models/colours").get_json()["live"] == 1
     assert client.post("/models/colours/optimise/publish").get_json()["code"] == "model_conflict"
+
+
+@pytest.mark.slow
+def test_independent_classes(client: FlaskClient) -> None:
+    """A model whose classes are independent is judged by all named classes and its thresholds."""
+    model = (io.BytesIO(colours(sigmoid=True)), "m.onnx")
+    client.post("/upload", data={"model": model, "name": "several"})
+    assert client.post("/models/several/calibration", json={"threshold": 0.5}).status_code == 200
+
+    answer = client.post("/models/several/optimise", data={"images": files()}, headers=LINES)
+
+    last = json.loads(answer.get_data(as_text=True).splitlines()[-1])
+    report = last["report"]
+    assert report["original"]["exact"]["of"] == report["judged_images"]
+    assert "top1" not in report["original"]
+    assert all(one["least_agreement"]["of"] == report["judged_images"] for one in report["candidates"])
+    assert all("abstained" in one for one in (report["original"], *report["candidates"]))
+    assert "All classes right" in last["html"]
+    assert "no class for" in last["html"]
+
+
+@pytest.mark.slow
+def test_no_csv(client: FlaskClient) -> None:
+    """A report has no form as CSV: asked for it, the answer is JSON."""
+    sent = {"images": files(4)}
+
+    answer = client.post("/models/colours/optimise", data=sent, headers={"Accept": "text/csv"})
+
+    assert (answer.status_code, answer.mimetype) == (200, "application/json")
+    assert answer.get_json()["images"] == 4
 
 
 @pytest.mark.parametrize(

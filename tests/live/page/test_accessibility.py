@@ -58,10 +58,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         for model in (colours(40.0, WRONG), colours(40.0)):
             files = {"model": ("m.onnx", model)}
             running.post("/upload", files=files, data={"name": "colours"}).raise_for_status()
-        folder = running.data / "models" / "colours" / "2" / "faster"
-        folder.mkdir()
-        (folder / "model.onnx").write_bytes(colours(39.0))
-        (folder / "report.json").write_text(json.dumps(optimised.report()))
+        optimised.keep(running.data / "models" / "colours" / "2", colours(39.0))
         running.post("/models/colours/optimise/publish").raise_for_status()
         kept = running.post("/models/colours/golden", files={"pictures": ("g.zip", archive(PURE)[0])})
         kept.raise_for_status()
