@@ -175,33 +175,34 @@ class Bucket:
         with self._told("upload"):
             obstore.put(self._large, key, path, chunk_size=_PART_BYTES, max_concurrency=2)
 
-    def download(self, key: str, path: Path) -> str | None:
+    def download(self, key: str, path: Path, between: Callable[[], None] = lambda: None) -> str | None:
         """Read an object into a file, part by part; `sha256:` and its digest, or None if there is none.
+
+        Args:
+            key: of the object.
+            path: the file; what it has already, of an attempt that failed, is the beginning.
+            between: called before each part; what it raises ends the attempt.
 
         Raises:
             OSError: the file cannot be written.
         """
+        if (entry := self.find(key)) is None:
+            return None
         found = hashlib.sha256()
-        with path.open("wb") as file:
-            for part in self._parts(key):
-                if part is None:
-                    return None
+        with path.open("a+b") as file:
+            file.seek(0)
+            while part := file.read(_PART_BYTES):
+                found.update(part)
+            for start in range(file.tell(), entry.size, _PART_BYTES):
+                between()
+                part = self._part(key, start, min(entry.size, start + _PART_BYTES))
                 found.update(part)
                 file.write(part)
         return f"sha256:{found.hexdigest()}"
 
-    def _parts(self, key: str) -> Iterator[bytes | None]:
+    def _part(self, key: str, start: int, end: int) -> bytes:
         with self._told("download"):
-            try:
-                size = obstore.head(self._store, key)["size"]
-            except FileNotFoundError:
-                yield None
-                return
-        for start in range(0, size, _PART_BYTES):
-            with self._told("download"):
-                end = min(size, start + _PART_BYTES)
-                part = bytes(obstore.get_range(self._large, key, start=start, end=end))
-            yield part
+            return bytes(obstore.get_range(self._large, key, start=start, end=end))
 
     @contextmanager
     def _told(self, operation: str) -> Iterator[None]:

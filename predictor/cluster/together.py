@@ -73,8 +73,12 @@ class Together:
             )
         if self._log.pending(position.serial + 1) is not None:
             raise ModelConflict(_BUSY)
-        # A file of a version that does not serve may be missing in the store: that prevents no change.
-        return self._models.bring(position, whole=False)
+        return self._models.bring(position)
+
+    def supply(self, name: str, version: int) -> None:
+        """Download the files of a version that have not come here yet."""
+        if (position := self._models.position()) is not None:
+            self._models.supply(position, name, version)
 
     @contextmanager
     def announced(self, state: State, name: str, after: Name | None) -> Iterator[Decide]:

@@ -19,7 +19,7 @@ CONDITIONS = {
 
 
 class _Server(http.server.ThreadingHTTPServer):
-    """Takes every object, and keeps the headers of each request by its path; refuses as many as it is told."""
+    """Takes every object, keeps the headers of each request by its path; refuses the first ones if told."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

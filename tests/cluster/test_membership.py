@@ -1,6 +1,7 @@
 """One worker as a part of one machine of many: what its answers, probes, metrics and pages say."""
 
 import io
+import shutil
 import subprocess
 import sys
 import time
@@ -53,6 +54,23 @@ def test_answers(joined: Any) -> None:
     (machine,) = joined.get("/models").get_json()["machines"]
     assert (machine["name"], machine["this"]) == ("web-1", True)
     assert "web-1" in joined.get("/upload").get_data(as_text=True)
+
+
+def test_version_that_has_not_come(joined: Any, cat: Path) -> None:
+    """A version that has not come to this machine is listed, and answers with when to try again."""
+    for seed in (1, 2):
+        model = io.BytesIO(classifier(["first", "other"], winner=0, seed=seed))
+        assert joined.post("/upload", data={"model": (model, "my.onnx")}).status_code == 200
+    shutil.rmtree(joined.application.extensions["predictor"].registry.folder("default", 2))
+
+    answer = joined.post("/predict?version=2", data=cat.read_bytes(), content_type="image/jpeg")
+
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "not_ready")
+    assert int(answer.headers["Retry-After"]) > 0
+    listed = {one["version"]: one for one in joined.get("/models/default").get_json()["versions"]}
+    assert (listed[2]["quarantined"], listed[2]["digest"]) == (None, "")
+    assert joined.post("/models/default/activate", json={"version": 2}).status_code == 200
+    assert joined.post("/predict", data=cat.read_bytes(), content_type="image/jpeg").status_code == 200
 
 
 def test_metrics(joined: Any) -> None:
