@@ -95,16 +95,21 @@ class Together:
             self._decide(change)
             decided = True
 
+        served_here = True
         try:
             yield decide
-        except BaseException:
+        except BaseException as error:
             if not decided:
                 self.abort(change, before)
-            raise
+            if not (decided and isinstance(error, PredictorError)):
+                raise
+            served_here = False
+            log.error("Change %d was decided, and is not served here yet: %s", change.serial, error.detail)
         # What is decided is not denied any more, whatever happens here: the follower does what is left.
         with suppress(PredictorError):
-            self.settle(change)
-            self._wait_until_served(change.serial)
+            if served_here:
+                self.settle(change)
+            self._wait_until_served(change.serial, set() if served_here else {self._machines.name})
 
     def settle(self, change: Change) -> None:
         """Note, and say, that this machine serves a change.
@@ -186,13 +191,18 @@ class Together:
             if outcome.aborted:
                 log.warning("Change %d of %s was aborted", change.serial, change.name)
 
-    def _wait_until_served(self, serial: int) -> None:
-        """Wait for the machines that live: they are ready, and serve it as soon as they see the decision."""
+    def _wait_until_served(self, serial: int, late: set[str]) -> None:
+        """Wait for the machines that live: they are ready, and serve it as soon as they see the decision.
+
+        Args:
+            serial: of the change.
+            late: those that are not waited for.
+        """
 
         def served() -> bool:
             living, serving = self._machines.living(), self._log.acknowledged(serial)[SERVING]
             self._standing.set_machines(len(living & serving), len(living))
-            return living <= serving
+            return living <= serving | late
 
         if not _until(served, _SERVING_SECONDS):
             log.error("Not every machine serves change %d", serial)

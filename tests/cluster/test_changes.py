@@ -17,7 +17,7 @@ from predictor.cluster.log import ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.standing import Standing
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
-from predictor.store.state import CRASHED
+from predictor.store.state import CRASHED, State
 from tests.cluster.conftest import DEAD_SECONDS, POLL_SECONDS, Machine, until
 from tests.store.conftest import Follower as Worker
 
@@ -250,6 +250,28 @@ def test_decision_in_doubt(three: list[Machine]) -> None:
 
     assert lost.is_set()
     assert [one.content() for one in three] == [b"decided"] * 3
+
+
+@pytest.mark.promise("C2")
+def test_disk_full_after_the_decision(three: list[Machine], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An author whose disk is full once its change was decided does not deny it, and serves it later."""
+    author, *others = three
+    write, full = author.store.registry.write, threading.Event()
+
+    def write_if_free(state: State) -> None:
+        if full.is_set():
+            raise StorageFull("The disk is full; nothing was changed.")
+        write(state)
+
+    monkeypatch.setattr(author.store.registry, "write", write_if_free)
+    author.bucket.before = lambda key: full.set() if key.startswith("changes/") else None
+    version = author.store.upload(b"decided")
+
+    assert version.version == 2
+    assert [one.content() for one in others] == [b"decided"] * 2
+    full.clear()
+    until(lambda: author.live() == 2)
+    assert author.content() == b"decided"
 
 
 @pytest.mark.promise("C2")
