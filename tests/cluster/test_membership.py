@@ -73,6 +73,27 @@ def test_version_that_has_not_come(joined: Any, cat: Path) -> None:
     assert joined.post("/predict", data=cat.read_bytes(), content_type="image/jpeg").status_code == 200
 
 
+@pytest.mark.promise("C5")
+def test_no_answer_before_the_machine_has_caught_up(
+    make_app: Make, standing: Standing, cat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that does not know yet what the others serve answers no prediction, on any route."""
+    for name, text in (
+        ("ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("ACCESS_KEY_ID", "a"),
+        ("SECRET_ACCESS_KEY", "b"),
+    ):
+        monkeypatch.setenv(f"AWS_{name}", text)
+    client = make_app(store="s3://silent/store").test_client()
+
+    for route in ("/predict", "/hf/default", "/explain", "/v2/models/default/infer", "/predict?version=1"):
+        answer = client.post(route, data=cat.read_bytes(), content_type="image/jpeg")
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"]
+    standing.join()
+    assert client.post("/predict", data=cat.read_bytes(), content_type="image/jpeg").status_code == 200
+
+
 def test_metrics(joined: Any) -> None:
     """The gauges are there with their values, and failures are counted by operation."""
     text = joined.get("/metrics").get_data(as_text=True)
