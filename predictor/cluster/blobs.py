@@ -106,11 +106,13 @@ class Blobs:
         for folder in folders:
             named |= {known["digest"] for known in Manifest.read(folder).files.values()}
             named.add(digest(folder / MANIFEST))
-        self._bucket.remove(
-            entry.key
-            for entry in self._bucket.entries(_PREFIX)
-            if entry.key.removeprefix(_PREFIX) not in named and entry.time < present - _UNNAMED_SECONDS
-        )
+        oldest = present - _UNNAMED_SECONDS
+        for entry in self._bucket.entries(_PREFIX):
+            if entry.key.removeprefix(_PREFIX) not in named and entry.time < oldest:
+                # An upload may have written it again since it was listed, to give it a name soon.
+                found = self._bucket.find(entry.key)
+                if found is not None and found.time < oldest:
+                    self._bucket.remove([entry.key])
 
 
 def of_manifest(data: bytes) -> dict[str, str]:

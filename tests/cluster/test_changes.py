@@ -1,5 +1,6 @@
 """Many machines change together or not at all, whichever of them fails at whichever step."""
 
+import dataclasses
 import itertools
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from predictor.cluster.blobs import Blobs
-from predictor.cluster.bucket import Bucket, Unavailable
+from predictor.cluster.bucket import Bucket, Entry, Unavailable
 from predictor.cluster.heartbeat import Heartbeat
 from predictor.cluster.log import ChangeLog
 from predictor.cluster.machines import Machines
@@ -365,6 +366,24 @@ def test_files_of_nobody(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None
     a.models.sweep(position, present + 100_000)
 
     assert len(a.bucket.entries("blobs/")) == 2
+
+
+def test_file_that_is_needed_again_while_the_bucket_is_swept(machine: Make) -> None:
+    """A file that is written again after it was listed as one of nobody stays: it will have a name soon."""
+    a = machine("a").start()
+    a.store.upload(b"one")
+    position = a.models.position()
+    assert position is not None
+    a.bucket.put("blobs/sha256:00", b"old")
+    entries, present = a.bucket.entries, a.standing.store_time or 0.0
+
+    def as_of_yesterday(prefix: str) -> list[Entry]:
+        return [dataclasses.replace(entry, time=entry.time - 100_000) for entry in entries(prefix)]
+
+    a.bucket.entries = as_of_yesterday  # type: ignore[assignment]
+    a.models.sweep(position, present)
+
+    assert a.bucket.find("blobs/sha256:00") is not None
 
 
 def test_file_of_nobody_is_needed_again(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
