@@ -20,6 +20,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
+from predictor.cluster.connection import client_options
 from predictor.errors import ConfigError, StorageFull
 
 _CONNECT_SECONDS, _REQUEST_SECONDS, _PART_SECONDS = 1.0, 5.0, 20.0
@@ -29,8 +30,6 @@ _PART_BYTES = 8 << 20
 # absent is not: it could find its own first try, and take it for that of another machine.
 _RETRIES, _RETRY_SECONDS, _PART_RETRY_SECONDS = 4, 2.0, 20.0
 _REFUSALS = (PermissionDeniedError, UnauthenticatedError, FileNotFoundError)
-# Where these name a server without TLS, an operator wants it so.
-_ENDPOINTS = ("AWS_ENDPOINT_URL", "AZURE_STORAGE_ENDPOINT")
 _KINDS: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 
 
@@ -228,14 +227,7 @@ def _opened(url: str, seconds: float, retries: int, retry_seconds: float) -> Any
     path = unquote(parts.path).strip("/")
     if parts.scheme == "file":
         return LocalStore(f"/{path}", mkdir=True)
-    options: dict[str, Any] = {
-        "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-        "timeout": timedelta(seconds=seconds),
-    }
-    if any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS):
-        options["allow_http"] = True
-    if bundle := os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"):
-        options["root_certificate"] = Path(bundle).read_bytes()
+    options: Any = client_options(os.environ, seconds, _CONNECT_SECONDS)
     # Several servers with the protocol of S3 cannot delete many objects in one request.
     single = {"disable_bulk_delete": True} if parts.scheme == "s3" else {}
     retry: Any = {"max_retries": retries, "retry_timeout": timedelta(seconds=retry_seconds)}
