@@ -1,7 +1,8 @@
 """Images in buckets: what lies below a prefix, and the bytes of an object. By obstore, which may be missing.
 
-Credentials and endpoints come from the variables of each cloud, such as `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`
-and `GOOGLE_APPLICATION_CREDENTIALS`, never from the URL. A process that has used obstore must not fork.
+Credentials and endpoints come from the variables of each cloud, such as `AWS_ACCESS_KEY_ID`,
+`AWS_ENDPOINT_URL` and `GOOGLE_APPLICATION_CREDENTIALS`, never from the URL. A process that has used
+obstore must not fork.
 """
 
 import functools

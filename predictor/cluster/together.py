@@ -18,8 +18,9 @@ from predictor.errors import ModelConflict, NotReady, PredictorError, StorageFul
 from predictor.store.elsewhere import Decide
 from predictor.store.state import Name, State
 
-# Both are generous: on a busy machine a worker waits long for a processor.
-_READY_SECONDS, _SERVING_SECONDS = 240.0, 240.0
+# Both are generous: on a busy machine a worker waits long for a processor. The first runs for all machines at
+# the same time, from the announcement: all of it is less than nginx gives an upload (`store.commit`).
+_READY_SECONDS, _SERVING_SECONDS = 240.0, 120.0
 # How long a store that falls silent is asked again: before the decision, and for its outcome.
 _SILENT_SECONDS, _DOUBT_SECONDS = 10.0, 30.0
 _ASK_SECONDS = 0.1
@@ -87,11 +88,11 @@ class Together:
         change = self._models.change_to(state.replaced(name, after), before, self._machines.name, name)
         if not self._log.announce(change):
             raise ModelConflict(_BUSY)
-        decided = False
+        decided, deadline = False, time.monotonic() + _READY_SECONDS
 
         def decide() -> None:
             nonlocal decided
-            self._wait_for_others(change)
+            self._wait_for_others(change, deadline)
             self._decide(change)
             decided = True
 
@@ -142,8 +143,8 @@ class Together:
             raise StorageFull("This machine has not yet the models of the store; nothing was changed.")
         return position
 
-    def _wait_for_others(self, change: Change) -> None:
-        """Wait until every machine that lives is ready.
+    def _wait_for_others(self, change: Change, deadline: float) -> None:
+        """Wait until every machine that lives is ready, but not past a time.
 
         Raises:
             InvalidModel, NotReady: one refuses, or is not ready in time.
@@ -160,7 +161,7 @@ class Together:
                 raise NotReady(_ABORTED)
             return False
 
-        if not _until(ready, _READY_SECONDS):
+        if not _until(ready, deadline):
             raise NotReady("Not every machine loaded the model in time; nothing was changed. Try again.")
 
     def _decide(self, change: Change) -> None:
@@ -204,19 +205,18 @@ class Together:
             self._standing.set_machines(len(living & serving), len(living))
             return living <= serving | late
 
-        if not _until(served, _SERVING_SECONDS):
+        if not _until(served, time.monotonic() + _SERVING_SECONDS):
             log.error("Not every machine serves change %d", serial)
 
 
-def _until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait until a condition holds; whether it does in time.
+def _until(condition: Callable[[], bool], deadline: float) -> bool:
+    """Wait until a condition holds, which is asked once at least; whether it does in time.
 
     Raises:
         Unavailable: the store has been silent for long.
     """
-    deadline = time.monotonic() + seconds
     answered = time.monotonic()
-    while time.monotonic() < deadline:
+    while True:
         try:
             if condition():
                 return True
@@ -224,5 +224,6 @@ def _until(condition: Callable[[], bool], seconds: float) -> bool:
         except Unavailable:
             if time.monotonic() > answered + _SILENT_SECONDS:
                 raise
+        if time.monotonic() > deadline:
+            return False
         time.sleep(_ASK_SECONDS)
-    return False

@@ -28,8 +28,8 @@ from predictor.store.state import Name, State
 
 LOCK_SECONDS = 10.0
 """How long a coordinator waits for another one."""
-# Generous, for on a busy machine a worker waits long for a processor; with the longest check it is less than
-# nginx gives an upload.
+# Generous, for on a busy machine a worker waits long for a processor. With two checks of 300 s, 90 s for
+# locks and doubts and 120 s until all machines serve, it is less than nginx gives an upload.
 _READY_SECONDS = 240.0
 _POLL_SECONDS = 0.005
 # A worker that began to serve while other machines decided may take this long to load what was decided.

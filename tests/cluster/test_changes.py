@@ -497,6 +497,33 @@ def test_aborted_while_the_author_waits(three: list[Machine]) -> None:
             upload.result()
 
 
+class _WaitsForOthers(Worker):
+    """A worker of a machine that is ready once all other machines are."""
+
+    def __init__(self, machine: Machine, others: list[Machine]) -> None:
+        super().__init__(machine.store)
+        self._names, self._told = {one.name for one in others}, machine.log
+
+    def run(self) -> None:
+        """Prepare one change."""
+        until(lambda: self._told.acknowledged(1)["ready"] >= self._names)
+        super().run()
+
+
+def test_machines_load_at_the_same_time(three: list[Machine], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that the others have runs from the announcement, not after that of the author's workers."""
+    monkeypatch.setattr("predictor.cluster.together._READY_SECONDS", 0.0)
+    author, *others = three
+    worker = _WaitsForOthers(author, others)
+    worker.start()
+
+    author.store.upload(b"new")
+    worker.ended.set()
+    worker.join()
+
+    assert [one.content() for one in three] == [b"new"] * 3
+
+
 def test_upload_right_after_silence(three: list[Machine]) -> None:
     """A store that was silent made every machine look dead: the next author waits for their heartbeats."""
     for one in three:
