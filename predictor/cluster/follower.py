@@ -19,7 +19,6 @@ from predictor.cluster.participant import Participant
 from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, UNFIT_STORE, Standing
 from predictor.cluster.together import Together
 from predictor.cluster.upkeep import Upkeep
-from predictor.cluster.wanted import initial
 from predictor.errors import ModelConflict, PredictorError
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import hold
@@ -136,8 +135,7 @@ class Follower:
         found = self._log.outcome(latest) if latest else self._models.own()
         if found is None:
             raise Unavailable("A change disappeared from the store while it was read.")
-        if position is None and latest and not initial(self._transactions.registry.read().names):
-            log.warning("The models of the store take the place of this machine's own")
+        self._models.keep_own(found, position)
         self._apply(found, position)
         return found
 

@@ -9,6 +9,7 @@ from predictor.cluster.arrivals import Arrivals, digest_of
 from predictor.cluster.blobs import Blobs
 from predictor.cluster.golden import SharedGolden
 from predictor.cluster.log import Change
+from predictor.cluster.replaced import keep_replaced
 from predictor.cluster.wanted import Wanted
 from predictor.errors import ModelConflict, NotReady
 from predictor.store.commit import ModelTransactions
@@ -81,6 +82,18 @@ class LocalModels:
         versions = self._wanted.versions(state.names)
         found = {f"{name}/{one}": digest_of(self._registry.folder(name, one)) for name, one in versions}
         return Change(0, self.shared_names(state), {key: known for key, known in found.items() if known})
+
+    def keep_own(self, found: Change, position: Change | None) -> None:
+        """Keep models of this machine alone, whose place a change takes (`replaced.keep_replaced`).
+
+        Raises:
+            StorageFull: there is no room.
+        """
+        own = self.own()
+        if position is not None:
+            # Golden images of a former release are not replaced: all machines get them (`news`).
+            own = dataclasses.replace(own, names=self._registry.read().names)
+        keep_replaced(self._registry, self._transactions.staging, own, found, position)
 
     def shared_names(self, state: State) -> Mapping[str, Name]:
         """What other machines are to know of a state: all but the deaths of workers."""

@@ -21,6 +21,7 @@ from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorErr
 from predictor.store.state import CRASHED, State
 from tests.cluster.conftest import DEAD_SECONDS, POLL_SECONDS, Machine, until
 from tests.store.conftest import Follower as Worker
+from tests.store.conftest import Store
 
 Make = Callable[[str], Machine]
 
@@ -215,6 +216,28 @@ def test_first_machine_brings_its_models(machine: Make) -> None:
     b.start()
 
     assert (a.content(), b.content()) == (b"of a", b"of a")
+
+
+def test_models_that_the_store_replaces(machine: Make) -> None:
+    """Models that a machine alone has when it joins, or joins again, are kept in its data folder."""
+    a, b = machine("a").start(), machine("b")
+    a.store.upload(b"of all")
+    b.store.transactions.elsewhere = None
+    b.store.upload(b"of b")
+    b.store.set_golden(b"an image")
+    b.start()
+    b.die()
+    alone = Store(b.store.data)
+    alone.upload(b"of b alone")
+
+    again = machine("b").start()
+
+    assert again.content() == b"of all"
+    kept = {path.read_bytes() for path in (b.store.data / "before-store").rglob("model.onnx")}
+    assert kept == {b"of b", b"of all", b"of b alone"}
+    assert b"an image" in {path.read_bytes() for path in b.store.data.glob("before-store/*/golden/*/*/*")}
+    assert len(list(b.store.data.glob("before-store/*/state.json"))) == 2
+    assert list(a.store.data.glob("before-store")) == []
 
 
 @pytest.mark.promise("C3")
