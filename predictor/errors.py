@@ -201,9 +201,18 @@ class Overloaded(PredictorError):
 
 
 class NotReady(PredictorError):
-    """The service cannot predict; the message says why."""
+    """The service cannot predict; the message says why. `retry_after` seconds may help, if it is known."""
 
     status, code, title = 503, "not_ready", "Not ready"
+
+    def __init__(self, message: str = "", *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to try again, if it is known."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 class StorageFull(PredictorError):

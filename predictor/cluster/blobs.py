@@ -40,18 +40,19 @@ class Blobs:
         for known, other in others.items():
             self._bucket.upload(_PREFIX + known, other, since=since)
 
-    def fetch(self, wanted: str, folder: Path) -> Manifest:
-        """Download the files of a version into an empty folder.
+    def fetch(self, wanted: str, folder: Path, between: Callable[[], None] = lambda: None) -> Manifest:
+        """Download the files of a version into a folder, as far as they are not there.
 
         Args:
             wanted: the digest of its manifest.
             folder: where the files shall lie.
+            between: called before each part of a file; what it raises ends the attempt.
 
         Raises:
             NotReady: a file is missing in the store, or is not what its digest says.
             StorageFull: there is no room.
         """
-        self.download(wanted, folder / MANIFEST)
+        self.download(wanted, folder / MANIFEST, between)
         try:
             manifest = Manifest.read(folder)
         except (OSError, ValueError, TypeError) as error:
@@ -59,18 +60,19 @@ class Blobs:
         for name, known in manifest.files.items():
             if name != Path(name).name or name.startswith("."):
                 raise NotReady("A version in the store names a file that cannot be one of its own.")
-            self.download(known["digest"], folder / name)
+            self.download(known["digest"], folder / name, between)
         return manifest
 
-    def download(self, wanted: str, path: Path) -> None:
+    def download(self, wanted: str, path: Path, between: Callable[[], None] = lambda: None) -> None:
         """Download a file by its digest.
 
         Raises:
             NotReady, StorageFull: as for `fetch`.
         """
         with storage_errors():
-            found = self._bucket.download(_PREFIX + wanted, path)
+            found = self._bucket.download(_PREFIX + wanted, path, between)
         if found != wanted:
+            path.unlink(missing_ok=True)
             raise NotReady("A file is missing or damaged in the store.")
 
     def missing(self, wanted: str, first: str, named: Callable[[bytes], Mapping[str, str]]) -> list[str]:
@@ -104,11 +106,13 @@ class Blobs:
         for folder in folders:
             named |= {known["digest"] for known in Manifest.read(folder).files.values()}
             named.add(digest(folder / MANIFEST))
-        self._bucket.remove(
-            entry.key
-            for entry in self._bucket.entries(_PREFIX)
-            if entry.key.removeprefix(_PREFIX) not in named and entry.time < present - _UNNAMED_SECONDS
-        )
+        oldest = present - _UNNAMED_SECONDS
+        for entry in self._bucket.entries(_PREFIX):
+            if entry.key.removeprefix(_PREFIX) not in named and entry.time < oldest:
+                # An upload may have written it again since it was listed, to give it a name soon.
+                found = self._bucket.find(entry.key)
+                if found is not None and found.time < oldest:
+                    self._bucket.remove([entry.key])
 
 
 def of_manifest(data: bytes) -> dict[str, str]:

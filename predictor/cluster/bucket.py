@@ -20,16 +20,16 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
+from predictor.cluster.connection import client_options
 from predictor.errors import ConfigError, StorageFull
 
 _CONNECT_SECONDS, _REQUEST_SECONDS, _PART_SECONDS = 1.0, 5.0, 20.0
 # S3 refuses parts of less than 5 MiB, but for the last.
 _PART_BYTES = 8 << 20
-# A request that is repeated unseen could find its own first try, and take it for that of another machine.
-_NO_RETRY: Any = {"max_retries": 0}
+# How often a request is sent again that a busy store refused, and until when. One that writes only what is
+# absent is not: it could find its own first try, and take it for that of another machine.
+_RETRIES, _RETRY_SECONDS, _PART_RETRY_SECONDS = 4, 2.0, 20.0
 _REFUSALS = (PermissionDeniedError, UnauthenticatedError, FileNotFoundError)
-# Where these name a server without TLS, an operator wants it so.
-_ENDPOINTS = ("AWS_ENDPOINT_URL", "AZURE_STORAGE_ENDPOINT")
 _KINDS: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 
 
@@ -66,12 +66,21 @@ class Bucket:
     Args:
         store: obstore's, for small objects.
         large: the same store, with more time for each part of a large object.
+        once: the same store, which sends no request again.
         count: told the operation of each failure.
     """
 
-    def __init__(self, store: Any, large: Any = None, count: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        store: Any,
+        *,
+        large: Any = None,
+        once: Any = None,
+        count: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._large = large or store
+        self._once = once or store
         self._count = count
 
     @classmethod
@@ -82,10 +91,12 @@ class Bucket:
             ConfigError: they cannot be used.
         """
         try:
-            small, large = (_opened(url, seconds) for seconds in (_REQUEST_SECONDS, _PART_SECONDS))
+            store = _opened(url, _REQUEST_SECONDS, _RETRIES, _RETRY_SECONDS)
+            large = _opened(url, _PART_SECONDS, _RETRIES, _PART_RETRY_SECONDS)
+            once = _opened(url, _REQUEST_SECONDS, 0, 0)
         except (BaseError, OSError, ValueError) as error:
             raise ConfigError("the credentials or other variables of the cloud cannot be used") from error
-        return cls(small, large, count)
+        return cls(store, large=large, once=once, count=count)
 
     def fault(self) -> str | None:
         """Write an object twice that must be written once; a sentence if the store does not keep its word."""
@@ -108,7 +119,7 @@ class Bucket:
         """Write an object unless one is there; whether it was written."""
         with self._told("create"):
             try:
-                obstore.put(self._store, key, data, mode="create")
+                obstore.put(self._once, key, data, mode="create")
             except (AlreadyExistsError, FileExistsError):
                 return False
             return True
@@ -163,33 +174,34 @@ class Bucket:
         with self._told("upload"):
             obstore.put(self._large, key, path, chunk_size=_PART_BYTES, max_concurrency=2)
 
-    def download(self, key: str, path: Path) -> str | None:
+    def download(self, key: str, path: Path, between: Callable[[], None] = lambda: None) -> str | None:
         """Read an object into a file, part by part; `sha256:` and its digest, or None if there is none.
+
+        Args:
+            key: of the object.
+            path: the file; what it has already, of an attempt that failed, is the beginning.
+            between: called before each part; what it raises ends the attempt.
 
         Raises:
             OSError: the file cannot be written.
         """
+        if (entry := self.find(key)) is None:
+            return None
         found = hashlib.sha256()
-        with path.open("wb") as file:
-            for part in self._parts(key):
-                if part is None:
-                    return None
+        with path.open("a+b") as file:
+            file.seek(0)
+            while part := file.read(_PART_BYTES):
+                found.update(part)
+            for start in range(file.tell(), entry.size, _PART_BYTES):
+                between()
+                part = self._part(key, start, min(entry.size, start + _PART_BYTES))
                 found.update(part)
                 file.write(part)
         return f"sha256:{found.hexdigest()}"
 
-    def _parts(self, key: str) -> Iterator[bytes | None]:
+    def _part(self, key: str, start: int, end: int) -> bytes:
         with self._told("download"):
-            try:
-                size = obstore.head(self._store, key)["size"]
-            except FileNotFoundError:
-                yield None
-                return
-        for start in range(0, size, _PART_BYTES):
-            with self._told("download"):
-                end = min(size, start + _PART_BYTES)
-                part = bytes(obstore.get_range(self._large, key, start=start, end=end))
-            yield part
+            return bytes(obstore.get_range(self._large, key, start=start, end=end))
 
     @contextmanager
     def _told(self, operation: str) -> Iterator[None]:
@@ -210,21 +222,15 @@ def _entry(meta: Any) -> Entry:
     return Entry(meta["path"], meta["last_modified"].timestamp(), meta["e_tag"], meta["size"])
 
 
-def _opened(url: str, seconds: float) -> Any:
+def _opened(url: str, seconds: float, retries: int, retry_seconds: float) -> Any:
     parts = urlsplit(url)
     path = unquote(parts.path).strip("/")
     if parts.scheme == "file":
         return LocalStore(f"/{path}", mkdir=True)
-    options: dict[str, Any] = {
-        "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-        "timeout": timedelta(seconds=seconds),
-    }
-    if any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS):
-        options["allow_http"] = True
-    if bundle := os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"):
-        options["root_certificate"] = Path(bundle).read_bytes()
+    options: Any = client_options(os.environ, seconds, _CONNECT_SECONDS)
     # Several servers with the protocol of S3 cannot delete many objects in one request.
     single = {"disable_bulk_delete": True} if parts.scheme == "s3" else {}
+    retry: Any = {"max_retries": retries, "retry_timeout": timedelta(seconds=retry_seconds)}
     return _KINDS[parts.scheme](
-        parts.netloc, prefix=path or None, client_options=options, retry_config=_NO_RETRY, **single
+        parts.netloc, prefix=path or None, client_options=options, retry_config=retry, **single
     )

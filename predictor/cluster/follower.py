@@ -12,24 +12,22 @@ from contextlib import suppress
 
 from predictor.cluster.bucket import Unavailable
 from predictor.cluster.heartbeat import Heartbeat
-from predictor.cluster.local import LocalModels, initial
+from predictor.cluster.local import LocalModels
 from predictor.cluster.log import Change, ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.participant import Participant
 from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, UNFIT_STORE, Standing
 from predictor.cluster.together import Together
+from predictor.cluster.upkeep import Upkeep
 from predictor.errors import ModelConflict, PredictorError
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import hold
-from predictor.store.state import State
 
 _LOCK = "cluster.lock"
 _LEAD_SECONDS = 0.5
 _JOIN_SECONDS = 10.0
 # What fails is tried again after twice the time: each attempt may download the version and optimise it.
 _AGAIN_SECONDS, _MOST_AGAIN_SECONDS = 1.0, 60.0
-_PROPOSE_SECONDS = 60.0
-_TIDY = 10
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +65,10 @@ class Follower:
         self._lock: int | None = None
         self._started = time.monotonic()
         self._proved = False
-        self._tidied = 0
-        self._propose_at = 0.0
-        self._looked_at: tuple[str, State] | None = None
         self._again_seconds = _AGAIN_SECONDS
         self._told = ""
         self._stopped = threading.Event()
+        self._upkeep = Upkeep(changes, models, together, transactions, standing, self._stopped.is_set)
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
 
     def start(self) -> None:
@@ -139,8 +135,7 @@ class Follower:
         found = self._log.outcome(latest) if latest else self._models.own()
         if found is None:
             raise Unavailable("A change disappeared from the store while it was read.")
-        if position is None and latest and not initial(self._transactions.registry.read().names):
-            log.warning("The models of the store take the place of this machine's own")
+        self._models.keep_own(found, position)
         self._apply(found, position)
         return found
 
@@ -154,8 +149,10 @@ class Follower:
     def _apply(self, outcome: Change, position: Change | None) -> None:
         """Serve what was decided."""
         self._heartbeat.behind = position is None or outcome.token != position.token
+        # Other changes of this machine need not wait meanwhile; what has come stays if the rest fails.
+        self._models.fetch(outcome)
         with self._models.unmoved(position):
-            self._models.bring(outcome, whole=False)
+            self._models.bring(outcome)
             self._together.settle(outcome)
         self._heartbeat.behind = False
 
@@ -172,37 +169,7 @@ class Follower:
             self._standing.join()
             log.info("Machine %s serves change %d of the store", self._machines.name, position.serial)
         else:
-            self._look_after(position)
-
-    def _look_after(self, position: Change) -> None:
-        """Do one of the things that may wait."""
-        if self._looked_at != (position.token, self._transactions.registry.read()):
-            if not self._models.complete(position):
-                with self._models.unmoved(position):
-                    self._models.bring(position)
-            self._looked_at = position.token, self._transactions.registry.read()
-        elif time.monotonic() >= self._propose_at and (name := self._models.news(position)):
-            # Each attempt that fails takes a number of the log.
-            self._propose_at = time.monotonic() + _PROPOSE_SECONDS
-            self._propose(name)
-            self._propose_at = 0.0
-        elif position.serial % _TIDY == 0 and position.author == self._machines.name:
-            self._tidy(position)
-
-    def _tidy(self, position: Change) -> None:
-        """Remove from the bucket what nobody needs; the author of every tenth change does it."""
-        if position.serial == self._tidied or (present := self._standing.store_time) is None:
-            return
-        self._tidied = position.serial
-        self._log.trim(position.serial)
-        self._models.sweep(position, present)
-
-    def _propose(self, name: str) -> None:
-        """Make what this machine did for itself a change of all machines."""
-        with self._transactions.exclusive(0) as found:
-            state = self._together.current(found)
-            with self._together.announced(state, name, state.names.get(name)) as decide:
-                decide()
+            self._upkeep.step(position, self._machines.name)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -1,20 +1,23 @@
 """Images in buckets: what lies below a prefix, and the bytes of an object. By obstore, which may be missing.
 
-Credentials and endpoints come from the variables of each cloud, such as `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`
-and `GOOGLE_APPLICATION_CREDENTIALS`, never from the URL. A process that has used obstore must not fork.
+Credentials and endpoints come from the variables of each cloud, such as `AWS_ACCESS_KEY_ID`,
+`AWS_ENDPOINT_URL` and `GOOGLE_APPLICATION_CREDENTIALS`, never from the URL. A process that has used
+obstore must not fork.
 """
 
 import functools
+import os
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from predictor.archives import shown
+from predictor.cluster.connection import client_options
 from predictor.errors import FetchFailed, ImageTooLarge, InvalidRequest
 
 SCHEMES = ("s3://", "gs://", "az://")
 """What the URLs of objects and prefixes begin with."""
-_SECONDS = "30s"
+_SECONDS = 30.0
 
 
 def listed(url: str) -> Iterator[str]:
@@ -69,9 +72,7 @@ def _parts(url: str) -> tuple[str, str]:
 
 @functools.cache
 def _store(bucket: str) -> Any:
-    return _library().store.from_url(
-        bucket, client_options={"timeout": _SECONDS, "connect_timeout": "5s", "allow_http": True}
-    )
+    return _library().store.from_url(bucket, client_options=client_options(os.environ, _SECONDS))
 
 
 def _failures() -> tuple[type[Exception], ...]:

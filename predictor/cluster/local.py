@@ -4,18 +4,19 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
+from predictor.cluster.arrivals import Arrivals, digest_of
 from predictor.cluster.blobs import Blobs
 from predictor.cluster.golden import SharedGolden
 from predictor.cluster.log import Change
+from predictor.cluster.replaced import keep_replaced
+from predictor.cluster.wanted import Wanted
 from predictor.errors import ModelConflict, NotReady
 from predictor.store.commit import ModelTransactions
 from predictor.store.elsewhere import Decide, here
-from predictor.store.files import atomic_write, move_folder, remove
-from predictor.store.manifest import MANIFEST, MODEL, digest
-from predictor.store.registry import DEFAULT, ModelVersion, Registry
-from predictor.store.state import CRASHED, Event, Name, State
+from predictor.store.files import atomic_write
+from predictor.store.registry import ModelVersion, Registry
+from predictor.store.state import Name, State
 
 POSITION = "cluster.json"
 """The file in the data folder that holds the last change of all machines that this machine serves."""
@@ -40,9 +41,11 @@ class LocalModels:
     ) -> None:
         self._transactions = transactions
         self._registry: Registry = transactions.registry
+        self._registry.shared = True
         self._blobs = blobs
         self._golden = SharedGolden(self._registry.golden, transactions.staging, blobs)
-        self._prepare = prepare
+        self._wanted = Wanted(self._registry, self._golden)
+        self._arrivals = Arrivals(transactions, blobs, prepare)
         self._path = self._registry.data / POSITION
 
     def position(self) -> Change | None:
@@ -76,9 +79,21 @@ class LocalModels:
     def own(self) -> Change:
         """The state of this machine as it is, before any change of all machines."""
         state = self._registry.read()
-        versions = self._versions(state.names)
-        found = {f"{name}/{one}": _digest(self._registry.folder(name, one)) for name, one in versions}
+        versions = self._wanted.versions(state.names)
+        found = {f"{name}/{one}": digest_of(self._registry.folder(name, one)) for name, one in versions}
         return Change(0, self.shared_names(state), {key: known for key, known in found.items() if known})
+
+    def keep_own(self, found: Change, position: Change | None) -> None:
+        """Keep models of this machine alone, whose place a change takes (`replaced.keep_replaced`).
+
+        Raises:
+            StorageFull: there is no room.
+        """
+        own = self.own()
+        if position is not None:
+            # Golden images of a former release are not replaced: all machines get them (`news`).
+            own = dataclasses.replace(own, names=self._registry.read().names)
+        keep_replaced(self._registry, self._transactions.staging, own, found, position)
 
     def shared_names(self, state: State) -> Mapping[str, Name]:
         """What other machines are to know of a state: all but the deaths of workers."""
@@ -108,9 +123,9 @@ class LocalModels:
     def _manifests(self, state: State, known: Mapping[str, str]) -> dict[str, str]:
         """The digests of the manifests of a state's versions; files that are not known yet are uploaded."""
         found = {}
-        for name, version in self._versions(state.names):
+        for name, version in self._wanted.versions(state.names):
             key, folder = f"{name}/{version}", self._registry.folder(name, version)
-            own = _digest(folder)
+            own = digest_of(folder)
             if own is None and key not in known:
                 raise NotReady(f"The files of version {version} of {name} are missing on this machine.")
             found[key] = known[key] if own in {None, known.get(key)} else self._blobs.publish(folder)
@@ -118,17 +133,49 @@ class LocalModels:
 
     def sweep(self, change: Change, present: float) -> None:
         """Remove files from the bucket that a change does not name; `present` is the store's time."""
-        folders = [self._registry.folder(name, version) for name, version in self._versions(change.names)]
+        folders = [
+            self._registry.folder(name, version) for name, version in self._wanted.versions(change.names)
+        ]
         if (golden := self._golden.digests(change.names)) is not None:
             self._blobs.sweep(folders, golden, present)
 
-    def bring(self, change: Change, decide: Decide = here, *, whole: bool = True) -> State:
+    def fetch(self, change: Change, between: Callable[[], None] = lambda: None) -> None:
+        """Download what `bring` will need, while models may still be changed.
+
+        Raises:
+            Unavailable, NotReady, StorageFull: as for `bring`.
+        """
+        for name, version in self._wanted.lacking(change, live=True):
+            self._arrivals.fetch(name, change.manifests[f"{name}/{version}"], between)
+
+    def supply(
+        self, change: Change, name: str, version: int, between: Callable[[], None] = lambda: None
+    ) -> None:
+        """Have the files of a version here that does not serve, if a change and the state name it.
+
+        Args:
+            change: it says what the files are.
+            name: of the model.
+            version: its number.
+            between: called between parts of the files; what it raises ends the attempt.
+
+        Raises:
+            Unavailable, NotReady, StorageFull: as for `bring`.
+        """
+        manifest, folder = change.manifests.get(f"{name}/{version}"), self._registry.folder(name, version)
+        known = self._registry.read().names.get(name, Name())
+        if manifest and version in known.versions and digest_of(folder) != manifest:
+            self._arrivals.fetch(name, manifest, between)
+            self._arrivals.place(manifest, folder)
+
+    def bring(self, change: Change, decide: Decide = here) -> State:
         """Make the models of this machine those of a change; the caller holds `exclusive`.
+
+        The files of versions that do not serve come later (`absent`).
 
         Args:
             change: it says what the models are to be.
             decide: called once, when everything is ready to be served.
-            whole: whether versions that do not serve must be there, too.
 
         Returns:
             The state of this machine.
@@ -138,20 +185,25 @@ class LocalModels:
             InvalidModel, NotReady: a worker cannot serve it, or a file is missing in the store.
             StorageFull: there is no room.
         """
-        state = self._registry.read()
-        wanted = self._wanted(state, change)
+        self.fetch(change)
+        state, wanted = self._registry.read(), self._wanted.names(change)
         self._golden.fetch(wanted)
         fetched = set[str]()
-        for name, version in self._lacking(state, change, wanted):
-            if whole or version == wanted[name].live:
-                self._download(name, version, change.manifests[f"{name}/{version}"])
-                fetched.add(f"{name}/{version}")
+        for name, version in self._wanted.lacking(change, live=True):
+            key = f"{name}/{version}"
+            self._arrivals.place(change.manifests[key], self._registry.folder(name, version))
+            fetched.add(key)
+        self._arrivals.forget(change.manifests.values())
+        stale = self._wanted.lacking(change, live=False)
         turned = [name for name in {**state.names, **wanted} if _turns(name, state, wanted, fetched)]
         for number, name in enumerate(turned):
             first = decide if number == 0 else here
             self._transactions.commit(self._registry.read(), name, wanted.get(name), first)
         if not turned:
             decide()
+        # What is damaged, or of other models, is no file of a version.
+        for name, version in stale:
+            self._registry.remove(name, {version})
         state = self._registry.read()
         if state.names != wanted:
             state = dataclasses.replace(state, names=wanted)
@@ -160,78 +212,18 @@ class LocalModels:
         self._golden.replace_former(wanted, joined=change.serial > 0 and self.position() is None)
         return state
 
-    def complete(self, change: Change) -> bool:
-        """Whether this machine has all files of a change, and knows all that it is to know."""
-        state = self._registry.read()
-        wanted = self._wanted(state, change)
-        return state.names == wanted and not self._lacking(state, change, wanted)
+    def serves(self, change: Change) -> bool:
+        """Whether this machine knows all that it is to know, and has the files that serve."""
+        known = self._registry.read().names == self._wanted.names(change)
+        return known and not self._wanted.lacking(change, live=True)
+
+    def absent(self, change: Change) -> list[tuple[str, int]]:
+        """The versions that do not serve and have not come yet, of a change that this machine serves."""
+        return self._wanted.lacking(change, live=False)
 
     def news(self, change: Change) -> str | None:
-        """A name of which this machine knows what the others are to know, if there is one.
-
-        It had models before any machine made a change, it quarantined a version that crashed its workers, or
-        a former release kept golden images here alone.
-        """
-        if change.serial == 0 and not initial(change.names):
-            return next(iter(change.names))
-        for name, known in self._registry.read().names.items():
-            shared = change.names.get(name, Name())
-            if shared.golden is None and self._golden.former(name):
-                return name
-            if any(shared.good(version) and self._same(name, version, change) for version in known.crashed):
-                return name
-        return None
-
-    def _wanted(self, state: State, change: Change) -> dict[str, Name]:
-        """What is to be known here, with the deaths of workers here and what was quarantined after them."""
-        wanted = {}
-        for name, shared in change.names.items():
-            own = state.names.get(name, Name())
-            known = dataclasses.replace(shared, deaths=own.deaths)
-            bad = {one: CRASHED for one in own.crashed if shared.good(one) and self._same(name, one, change)}
-            if bad:
-                known = dataclasses.replace(known, quarantined={**known.quarantined, **bad})
-            if known.live in bad:
-                before = known.before()
-                event = next((one for one in own.history[::-1] if one.action == "quarantine"), None)
-                known = known.returned(before, event or Event(change.time, "quarantine", known.live or 0))
-            wanted[name] = known
-        return wanted
-
-    def _same(self, name: str, version: int, change: Change) -> bool:
-        return _digest(self._registry.folder(name, version)) == change.manifests.get(f"{name}/{version}")
-
-    def _lacking(self, state: State, change: Change, wanted: Mapping[str, Name]) -> list[tuple[str, int]]:
-        """The versions that are not here, or not as they were uploaded."""
-        found = []
-        for name, version in self._versions(wanted):
-            quarantined = state.names.get(name, Name()).quarantined
-            damaged = version in quarantined and version not in wanted[name].quarantined
-            if damaged or not self._same(name, version, change):
-                found.append((name, version))
-        return found
-
-    def _download(self, name: str, version: int, wanted: str) -> None:
-        with self._transactions.staging.new_folder() as folder:
-            manifest = self._blobs.fetch(wanted, folder)
-            self._prepare(ModelVersion(name, 0, folder / MODEL, manifest.digest, manifest))
-            target = self._registry.folder(name, version)
-            remove(target)
-            move_folder(folder, target)
-
-    def _versions(self, names: Mapping[str, Name]) -> list[tuple[str, int]]:
-        """The versions of names whose files are not those of the service itself."""
-        return [
-            (name, version)
-            for name, known in names.items()
-            for version in known.versions
-            if not self._registry.permanent(name, version)
-        ]
-
-
-def initial(names: Mapping[str, Name]) -> bool:
-    """Whether names are those of a service that was never changed."""
-    return names.keys() <= {DEFAULT} and not any(one.history or one.golden for one in names.values())
+        """A name of which this machine knows what the others are to know (`Wanted.news`)."""
+        return self._wanted.news(change)
 
 
 def _turns(name: str, state: State, wanted: Mapping[str, Name], fetched: set[str]) -> bool:
@@ -240,11 +232,3 @@ def _turns(name: str, state: State, wanted: Mapping[str, Name], fetched: set[str
     if before is None or after is None:
         return (before or after or Name()).live is not None or after is None
     return before.live != after.live or f"{name}/{after.live}" in fetched
-
-
-def _digest(folder: Path) -> str | None:
-    """The digest of a version's manifest; None if there is none."""
-    try:
-        return digest(folder / MANIFEST)
-    except NotReady:
-        return None

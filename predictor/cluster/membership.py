@@ -20,6 +20,7 @@ from predictor.errors import NotReady
 from predictor.store.commit import ModelTransactions
 from predictor.store.registry import ModelVersion
 
+_JOIN_SECONDS = 2
 METRICS = {
     "predictor_store_serial": "The number of the last change of all machines that this machine serves.",
     "predictor_store_lag_seconds": "Seconds since this machine last knew that it serves the last change.",
@@ -80,10 +81,21 @@ class Membership:
         Raises:
             NotReady: it does not yet, or it does not know, and is not to be sent requests then.
         """
-        if not self._standing.caught_up:
-            raise NotReady("This machine does not serve the models of the other machines yet; try again.")
+        self.check_joined()
         if self._unready and self._late:
             raise NotReady("This machine does not know whether it serves what the other machines serve.")
+
+    def check_joined(self) -> None:
+        """Check that this machine has served what the others do since it was started.
+
+        Raises:
+            NotReady: it has not yet.
+        """
+        if not self._standing.caught_up:
+            raise NotReady(
+                "This machine does not serve the models of the other machines yet; try again.",
+                retry_after=_JOIN_SECONDS,
+            )
 
     def degraded(self) -> str | None:
         """Why models cannot be changed at this moment; None if they can."""

@@ -17,6 +17,8 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
+from predictor.cluster.connection import client_options
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -50,12 +52,12 @@ def answer(request: Mapping[str, Any], environment: Mapping[str, str]) -> dict[s
 
 def _store(bucket: str, environment: Mapping[str, str], seconds: float) -> S3Store:
     """A bucket of S3; the rest of the configuration is read from the environment by the library."""
-    endpoint = environment.get("AWS_ENDPOINT_URL") or environment.get("AWS_ENDPOINT") or ""
     given = timedelta(seconds=seconds)
     with _translated():
+        options: Any = client_options(environment, seconds)
         return S3Store(
             bucket,
-            client_options={"allow_http": endpoint.startswith("http://"), "timeout": given},
+            client_options=options,
             retry_config={"max_retries": 3, "retry_timeout": min(given, timedelta(seconds=20))},
         )
 

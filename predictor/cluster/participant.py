@@ -75,8 +75,8 @@ class Participant:
 
     def _prepare(self, pending: Change, position: Change) -> None:
         try:
-            self._models.bring(position, whole=False)
-            self._models.bring(pending, lambda: self._wait_for_decision(pending, position), whole=False)
+            self._models.bring(position)
+            self._models.bring(pending, lambda: self._wait_for_decision(pending, position))
             self._together.settle(pending)
         except Undone:
             log.warning("Change %d of %s was not made", pending.serial, pending.name)

@@ -18,8 +18,9 @@ from predictor.errors import ModelConflict, NotReady, PredictorError, StorageFul
 from predictor.store.elsewhere import Decide
 from predictor.store.state import Name, State
 
-# Both are generous: on a busy machine a worker waits long for a processor.
-_READY_SECONDS, _SERVING_SECONDS = 240.0, 240.0
+# Both are generous: on a busy machine a worker waits long for a processor. The first runs for all machines at
+# the same time, from the announcement: all of it is less than nginx gives an upload (`store.commit`).
+_READY_SECONDS, _SERVING_SECONDS = 240.0, 120.0
 # How long a store that falls silent is asked again: before the decision, and for its outcome.
 _SILENT_SECONDS, _DOUBT_SECONDS = 10.0, 30.0
 _ASK_SECONDS = 0.1
@@ -73,8 +74,12 @@ class Together:
             )
         if self._log.pending(position.serial + 1) is not None:
             raise ModelConflict(_BUSY)
-        # A file of a version that does not serve may be missing in the store: that prevents no change.
-        return self._models.bring(position, whole=False)
+        return self._models.bring(position)
+
+    def supply(self, name: str, version: int) -> None:
+        """Download the files of a version that have not come here yet."""
+        if (position := self._models.position()) is not None:
+            self._models.supply(position, name, version)
 
     @contextmanager
     def announced(self, state: State, name: str, after: Name | None) -> Iterator[Decide]:
@@ -83,24 +88,29 @@ class Together:
         change = self._models.change_to(state.replaced(name, after), before, self._machines.name, name)
         if not self._log.announce(change):
             raise ModelConflict(_BUSY)
-        decided = False
+        decided, deadline = False, time.monotonic() + _READY_SECONDS
 
         def decide() -> None:
             nonlocal decided
-            self._wait_for_others(change)
+            self._wait_for_others(change, deadline)
             self._decide(change)
             decided = True
 
+        served_here = True
         try:
             yield decide
-        except BaseException:
+        except BaseException as error:
             if not decided:
                 self.abort(change, before)
-            raise
+            if not (decided and isinstance(error, PredictorError)):
+                raise
+            served_here = False
+            log.error("Change %d was decided, and is not served here yet: %s", change.serial, error.detail)
         # What is decided is not denied any more, whatever happens here: the follower does what is left.
         with suppress(PredictorError):
-            self.settle(change)
-            self._wait_until_served(change.serial)
+            if served_here:
+                self.settle(change)
+            self._wait_until_served(change.serial, set() if served_here else {self._machines.name})
 
     def settle(self, change: Change) -> None:
         """Note, and say, that this machine serves a change.
@@ -133,8 +143,8 @@ class Together:
             raise StorageFull("This machine has not yet the models of the store; nothing was changed.")
         return position
 
-    def _wait_for_others(self, change: Change) -> None:
-        """Wait until every machine that lives is ready.
+    def _wait_for_others(self, change: Change, deadline: float) -> None:
+        """Wait until every machine that lives is ready, but not past a time.
 
         Raises:
             InvalidModel, NotReady: one refuses, or is not ready in time.
@@ -151,7 +161,7 @@ class Together:
                 raise NotReady(_ABORTED)
             return False
 
-        if not _until(ready, _READY_SECONDS):
+        if not _until(ready, deadline):
             raise NotReady("Not every machine loaded the model in time; nothing was changed. Try again.")
 
     def _decide(self, change: Change) -> None:
@@ -182,27 +192,31 @@ class Together:
             if outcome.aborted:
                 log.warning("Change %d of %s was aborted", change.serial, change.name)
 
-    def _wait_until_served(self, serial: int) -> None:
-        """Wait for the machines that live: they are ready, and serve it as soon as they see the decision."""
+    def _wait_until_served(self, serial: int, late: set[str]) -> None:
+        """Wait for the machines that live: they are ready, and serve it as soon as they see the decision.
+
+        Args:
+            serial: of the change.
+            late: those that are not waited for.
+        """
 
         def served() -> bool:
             living, serving = self._machines.living(), self._log.acknowledged(serial)[SERVING]
             self._standing.set_machines(len(living & serving), len(living))
-            return living <= serving
+            return living <= serving | late
 
-        if not _until(served, _SERVING_SECONDS):
+        if not _until(served, time.monotonic() + _SERVING_SECONDS):
             log.error("Not every machine serves change %d", serial)
 
 
-def _until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait until a condition holds; whether it does in time.
+def _until(condition: Callable[[], bool], deadline: float) -> bool:
+    """Wait until a condition holds, which is asked once at least; whether it does in time.
 
     Raises:
         Unavailable: the store has been silent for long.
     """
-    deadline = time.monotonic() + seconds
     answered = time.monotonic()
-    while time.monotonic() < deadline:
+    while True:
         try:
             if condition():
                 return True
@@ -210,5 +224,6 @@ def _until(condition: Callable[[], bool], seconds: float) -> bool:
         except Unavailable:
             if time.monotonic() > answered + _SILENT_SECONDS:
                 raise
+        if time.monotonic() > deadline:
+            return False
         time.sleep(_ASK_SECONDS)
-    return False

@@ -51,6 +51,7 @@ class Engine:
     Attributes:
         admission: counts the images that were accepted.
         fetcher: downloads images.
+        joined: raises NotReady until this machine serves what the others do; None if there are none.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Engine:
         self._previews = threading.Semaphore(settings.concurrency)
         self._active = live
         self._other = other
+        self.joined: Callable[[], None] | None = None
 
     def model(self, name: str = DEFAULT, version: int | None = None) -> LoadedModel:
         """The model that answers a request.
@@ -86,6 +88,8 @@ class Engine:
             NotReady: nothing is loaded; the sentence says why.
             ModelNotFound: no model has that name and version.
         """
+        if self.joined is not None:
+            self.joined()
         model = self._active.models().get(name)
         if version is not None and (model is None or version != model.version.version):
             return self._other(name, version)

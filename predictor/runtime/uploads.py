@@ -133,7 +133,7 @@ class Uploads:
         number = version or registry.name(name).live
         if number is None:
             raise ModelNotFound("The model has no live version.")
-        base = registry.version(name, number)
+        base = self._transactions.supplied(name, number)
         base.verify()
         revision = Revision(file, text, by, force)
         return self.take(lambda folder: revised(base, revision, folder))
@@ -149,7 +149,7 @@ class Uploads:
         registry, verdict = self._transactions.registry, None
         known = registry.name(name)
         if known.good(version) and version != known.live:
-            verdict = self.judge(registry.version(name, version), force)
+            verdict = self.judge(self._transactions.supplied(name, version), force)
         forced = bool(verdict and verdict["forced"])
         return self.change(lambda: self._publisher.activate(name, version, forced=forced))
 

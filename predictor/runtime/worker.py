@@ -111,6 +111,7 @@ class Worker:
         self.optimisations = Optimisations(settings, self.uploads, self._folder, self.report)
         self._start()
         if self.cluster is not None:
+            self.engine.joined = self.cluster.check_joined
             self.cluster.start()
 
     def _engine(self) -> Engine:

@@ -22,14 +22,14 @@ from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorErr
 from predictor.store.elsewhere import Decide, Elsewhere, here
 from predictor.store.files import Staging, locked, storage_errors
 from predictor.store.members import WorkerRegistry
-from predictor.store.registry import Registry
+from predictor.store.registry import ModelVersion, Registry
 from predictor.store.stamp import Stamp
 from predictor.store.state import Name, State
 
 LOCK_SECONDS = 10.0
 """How long a coordinator waits for another one."""
-# Generous, for on a busy machine a worker waits long for a processor; with the longest check it is less than
-# nginx gives an upload.
+# Generous, for on a busy machine a worker waits long for a processor. With two checks of 300 s, 90 s for
+# locks and doubts and 120 s until all machines serve, it is less than nginx gives an upload.
 _READY_SECONDS = 240.0
 _POLL_SECONDS = 0.005
 # A worker that began to serve while other machines decided may take this long to load what was decided.
@@ -124,6 +124,12 @@ class ModelTransactions:
         self.elsewhere.turn(LOCK_SECONDS)
         with self.exclusive() as state:
             yield self.elsewhere.current(state)
+
+    def supplied(self, name: str, version: int) -> ModelVersion:
+        """A version, whose files come from the other machines, if they have them, where they lack here."""
+        if self.elsewhere is not None:
+            self.elsewhere.supply(name, version)
+        return self.registry.version(name, version)
 
     def commit(self, state: State, name: str, after: Name | None, decide: Decide | None = None) -> None:
         """Have all workers serve a name's new live version, or abort; the caller holds `exclusive`.

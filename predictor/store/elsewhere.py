@@ -32,6 +32,13 @@ class Elsewhere(Protocol):
             ModelConflict, StorageFull: as for `turn`.
         """
 
+    def supply(self, name: str, version: int) -> None:
+        """Have the files of a version here, if they have not come yet.
+
+        Raises:
+            NotReady, StorageFull: they are missing elsewhere, too, or cannot be had now.
+        """
+
     def announced(self, state: State, name: str, after: Name | None) -> AbstractContextManager[Decide]:
         """Announce a change to all machines; they serve it at the end of the block.
 

@@ -51,7 +51,7 @@ class Loading:
                 return self._registry.version(name, known.live)
             if (version := known.before()) is None:
                 raise ModelConflict("None of the model's versions may serve; upload another one.")
-            self._registry.version(name, version).verify()
+            self._transactions.supplied(name, version).verify()
             self._transactions.commit(state, name, known.returned(version, Event(now(), "load", version)))
         return self._registry.version(name, version)
 

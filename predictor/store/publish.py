@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from predictor.errors import InvalidModel, ModelConflict, ModelNotFound
+from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, NotReady
 from predictor.store.commit import LOCK_SECONDS, ModelTransactions
 from predictor.store.elsewhere import here
 from predictor.store.files import move_folder, remove
@@ -103,7 +103,7 @@ class Publisher:
             if version in known.quarantined:
                 raise ModelConflict(f"Version {version} is quarantined: {known.quarantined[version]}")
             if version != known.live:
-                self._registry.version(name, version).verify()
+                self._transactions.supplied(name, version).verify()
                 event = _event("activate", version, forced=forced)
                 self._transactions.commit(state, name, known.switched(version, event))
         return self._registry.version(name, version)
@@ -119,7 +119,7 @@ class Publisher:
             known = _known(state, name)
             if (version := known.before()) is None:
                 raise ModelConflict("There is no earlier live version to roll back to.")
-            self._registry.version(name, version).verify()
+            self._transactions.supplied(name, version).verify()
             self._transactions.commit(state, name, known.returned(version, _event("rollback", version)))
         return self._registry.version(name, version)
 
@@ -207,7 +207,7 @@ class Publisher:
             try:
                 bad = self._registry.version(name, version)
                 bad.verify()
-            except (ModelNotFound, InvalidModel):
+            except (ModelNotFound, InvalidModel, NotReady):
                 continue
             known_bad = {} if bad.manifest is None else bad.manifest.files[MODEL]
             if known_bad.get("digest") == manifest.files[MODEL]["digest"]:

@@ -22,6 +22,7 @@ from predictor.store.state import Name, State
 
 DEFAULT = "default"
 _BUNDLED = 1
+_COMING_SECONDS = 5
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class Registry:
 
     Attributes:
         golden: the golden images of the models.
+        shared: whether files may come from other machines after the state names them.
     """
 
     def __init__(self, data: Path, bundled: Path) -> None:
@@ -100,6 +102,7 @@ class Registry:
         self.models = data / "models"
         self.golden = GoldenFiles(data / "golden")
         self._bundled_path = bundled
+        self.shared = False
         self._lock = threading.Lock()
         self._known: tuple[object, State] | None = None
 
@@ -144,9 +147,15 @@ class Registry:
         Raises:
             ModelNotFound: no model has that name, or it has no such version.
             InvalidModel: what is known of it cannot be read.
+            NotReady: its files have not come yet.
         """
         if version not in self.name(name).versions:
             raise ModelNotFound("The model has no such version.")
+        if self.shared and not self.permanent(name, version) and not self.folder(name, version).exists():
+            raise NotReady(
+                f"Version {version} of {name} is not on this machine yet; try again.",
+                retry_after=_COMING_SECONDS,
+            )
         return self.at(name, version)
 
     def at(self, name: str, version: int) -> ModelVersion:

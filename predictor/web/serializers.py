@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from predictor.errors import InvalidModel, ModelNotFound
+from predictor.errors import InvalidModel, ModelNotFound, NotReady
 from predictor.image.preview import png
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import Prediction, Trace
@@ -130,6 +130,8 @@ def _version(worker: Worker, name: str, known: Name, version: int) -> dict[str, 
         return described | _details(worker, worker.registry.version(name, version))
     except InvalidModel as error:
         return described | _UNKNOWN | {"quarantined": error.detail}
+    except NotReady:
+        return described | _UNKNOWN
 
 
 _UNKNOWN: dict[str, Any] = {

@@ -1,5 +1,6 @@
 """Many machines change together or not at all, whichever of them fails at whichever step."""
 
+import dataclasses
 import itertools
 import threading
 import time
@@ -11,15 +12,16 @@ from typing import Any
 import pytest
 
 from predictor.cluster.blobs import Blobs
-from predictor.cluster.bucket import Bucket, Unavailable
+from predictor.cluster.bucket import Bucket, Entry, Unavailable
 from predictor.cluster.heartbeat import Heartbeat
 from predictor.cluster.log import ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.standing import Standing
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
-from predictor.store.state import CRASHED
+from predictor.store.state import CRASHED, State
 from tests.cluster.conftest import DEAD_SECONDS, POLL_SECONDS, Machine, until
 from tests.store.conftest import Follower as Worker
+from tests.store.conftest import Store
 
 Make = Callable[[str], Machine]
 
@@ -216,6 +218,28 @@ def test_first_machine_brings_its_models(machine: Make) -> None:
     assert (a.content(), b.content()) == (b"of a", b"of a")
 
 
+def test_models_that_the_store_replaces(machine: Make) -> None:
+    """Models that a machine alone has when it joins, or joins again, are kept in its data folder."""
+    a, b = machine("a").start(), machine("b")
+    a.store.upload(b"of all")
+    b.store.transactions.elsewhere = None
+    b.store.upload(b"of b")
+    b.store.set_golden(b"an image")
+    b.start()
+    b.die()
+    alone = Store(b.store.data)
+    alone.upload(b"of b alone")
+
+    again = machine("b").start()
+
+    assert again.content() == b"of all"
+    kept = {path.read_bytes() for path in (b.store.data / "before-store").rglob("model.onnx")}
+    assert kept == {b"of b", b"of all", b"of b alone"}
+    assert b"an image" in {path.read_bytes() for path in b.store.data.glob("before-store/*/golden/*/*/*")}
+    assert len(list(b.store.data.glob("before-store/*/state.json"))) == 2
+    assert list(a.store.data.glob("before-store")) == []
+
+
 @pytest.mark.promise("C3")
 def test_silent_store(three: list[Machine]) -> None:
     """Without the store models serve on and are not changed; when it is back, changes are made again."""
@@ -250,6 +274,28 @@ def test_decision_in_doubt(three: list[Machine]) -> None:
 
     assert lost.is_set()
     assert [one.content() for one in three] == [b"decided"] * 3
+
+
+@pytest.mark.promise("C2")
+def test_disk_full_after_the_decision(three: list[Machine], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An author whose disk is full once its change was decided does not deny it, and serves it later."""
+    author, *others = three
+    write, full = author.store.registry.write, threading.Event()
+
+    def write_if_free(state: State) -> None:
+        if full.is_set():
+            raise StorageFull("The disk is full; nothing was changed.")
+        write(state)
+
+    monkeypatch.setattr(author.store.registry, "write", write_if_free)
+    author.bucket.before = lambda key: full.set() if key.startswith("changes/") else None
+    version = author.store.upload(b"decided")
+
+    assert version.version == 2
+    assert [one.content() for one in others] == [b"decided"] * 2
+    full.clear()
+    until(lambda: author.live() == 2)
+    assert author.content() == b"decided"
 
 
 @pytest.mark.promise("C2")
@@ -343,6 +389,24 @@ def test_files_of_nobody(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None
     a.models.sweep(position, present + 100_000)
 
     assert len(a.bucket.entries("blobs/")) == 2
+
+
+def test_file_that_is_needed_again_while_the_bucket_is_swept(machine: Make) -> None:
+    """A file that is written again after it was listed as one of nobody stays: it will have a name soon."""
+    a = machine("a").start()
+    a.store.upload(b"one")
+    position = a.models.position()
+    assert position is not None
+    a.bucket.put("blobs/sha256:00", b"old")
+    entries, present = a.bucket.entries, a.standing.store_time or 0.0
+
+    def as_of_yesterday(prefix: str) -> list[Entry]:
+        return [dataclasses.replace(entry, time=entry.time - 100_000) for entry in entries(prefix)]
+
+    a.bucket.entries = as_of_yesterday  # type: ignore[assignment]
+    a.models.sweep(position, present)
+
+    assert a.bucket.find("blobs/sha256:00") is not None
 
 
 def test_file_of_nobody_is_needed_again(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,6 +518,33 @@ def test_aborted_while_the_author_waits(three: list[Machine]) -> None:
 
         with pytest.raises(NotReady, match="aborted"):
             upload.result()
+
+
+class _WaitsForOthers(Worker):
+    """A worker of a machine that is ready once all other machines are."""
+
+    def __init__(self, machine: Machine, others: list[Machine]) -> None:
+        super().__init__(machine.store)
+        self._names, self._told = {one.name for one in others}, machine.log
+
+    def run(self) -> None:
+        """Prepare one change."""
+        until(lambda: self._told.acknowledged(1)["ready"] >= self._names)
+        super().run()
+
+
+def test_machines_load_at_the_same_time(three: list[Machine], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that the others have runs from the announcement, not after that of the author's workers."""
+    monkeypatch.setattr("predictor.cluster.together._READY_SECONDS", 0.0)
+    author, *others = three
+    worker = _WaitsForOthers(author, others)
+    worker.start()
+
+    author.store.upload(b"new")
+    worker.ended.set()
+    worker.join()
+
+    assert [one.content() for one in three] == [b"new"] * 3
 
 
 def test_upload_right_after_silence(three: list[Machine]) -> None:

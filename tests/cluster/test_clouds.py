@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from predictor.cluster.bucket import Bucket
+from predictor.cluster.bucket import Bucket, Unavailable
 from predictor.errors import ConfigError
 
 CONDITIONS = {
@@ -19,21 +19,30 @@ CONDITIONS = {
 
 
 class _Server(http.server.ThreadingHTTPServer):
-    """Takes every object, and keeps the headers of each request by its path."""
+    """Takes every object, keeps the headers of each request by its path; refuses the first ones if told."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.seen: list[tuple[str, Mapping[str, str]]] = []
+        self.refused = 0
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         """Take an object."""
-        assert isinstance(self.server, _Server)
         self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(201)
+
+    def do_GET(self) -> None:
+        """Give an object."""
+        self._answer(200)
+
+    def _answer(self, status: int) -> None:
+        assert isinstance(self.server, _Server)
         self.server.seen.append((self.path, {name.lower(): text for name, text in self.headers.items()}))
-        self.send_response(201)
-        for name, text in (("ETag", '"1"'), ("x-goog-generation", "1"), ("Content-Length", "0")):
+        self.send_response(503 if len(self.server.seen) <= self.server.refused else status)
+        fields = {"ETag": '"1"', "x-goog-generation": "1", "Content-Length": "0"}
+        for name, text in (fields | {"Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}).items():
             self.send_header(name, text)
         self.end_headers()
 
@@ -74,6 +83,26 @@ def test_condition(cloud: _Server, scheme: str) -> None:
     name, value = CONDITIONS[scheme]
     assert headers[name] == value
     assert path.replace("%2F", "/") == "/bucket/some/prefix/changes/1"
+
+
+@pytest.mark.parametrize("operation", ["get", "put"])
+def test_busy(cloud: _Server, operation: str) -> None:
+    """A cloud that refuses a request because it is busy is asked again."""
+    cloud.refused, bucket = 2, Bucket.open("s3://bucket/prefix")
+
+    assert bucket.get("a") == b"" if operation == "get" else bucket.put("a", b"x")
+
+    assert len(cloud.seen) == 3
+
+
+def test_busy_when_it_must_be_written_once(cloud: _Server) -> None:
+    """What is written only if it is absent is sent once: a second try would find the first one."""
+    cloud.refused = 1
+
+    with pytest.raises(Unavailable):
+        Bucket.open("s3://bucket/prefix").create("changes/1", b"x")
+
+    assert len(cloud.seen) == 1
 
 
 def test_missing_variables(monkeypatch: pytest.MonkeyPatch) -> None:

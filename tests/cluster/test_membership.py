@@ -1,6 +1,7 @@
 """One worker as a part of one machine of many: what its answers, probes, metrics and pages say."""
 
 import io
+import shutil
 import subprocess
 import sys
 import time
@@ -53,6 +54,44 @@ def test_answers(joined: Any) -> None:
     (machine,) = joined.get("/models").get_json()["machines"]
     assert (machine["name"], machine["this"]) == ("web-1", True)
     assert "web-1" in joined.get("/upload").get_data(as_text=True)
+
+
+def test_version_that_has_not_come(joined: Any, cat: Path) -> None:
+    """A version that has not come to this machine is listed, and answers with when to try again."""
+    for seed in (1, 2):
+        model = io.BytesIO(classifier(["first", "other"], winner=0, seed=seed))
+        assert joined.post("/upload", data={"model": (model, "my.onnx")}).status_code == 200
+    shutil.rmtree(joined.application.extensions["predictor"].registry.folder("default", 2))
+
+    answer = joined.post("/predict?version=2", data=cat.read_bytes(), content_type="image/jpeg")
+
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "not_ready")
+    assert int(answer.headers["Retry-After"]) > 0
+    listed = {one["version"]: one for one in joined.get("/models/default").get_json()["versions"]}
+    assert (listed[2]["quarantined"], listed[2]["digest"]) == (None, "")
+    assert joined.post("/models/default/activate", json={"version": 2}).status_code == 200
+    assert joined.post("/predict", data=cat.read_bytes(), content_type="image/jpeg").status_code == 200
+
+
+@pytest.mark.promise("C5")
+def test_no_answer_before_the_machine_has_caught_up(
+    make_app: Make, standing: Standing, cat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that does not know yet what the others serve answers no prediction, on any route."""
+    for name, text in (
+        ("ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("ACCESS_KEY_ID", "a"),
+        ("SECRET_ACCESS_KEY", "b"),
+    ):
+        monkeypatch.setenv(f"AWS_{name}", text)
+    client = make_app(store="s3://silent/store").test_client()
+
+    for route in ("/predict", "/hf/default", "/explain", "/v2/models/default/infer", "/predict?version=1"):
+        answer = client.post(route, data=cat.read_bytes(), content_type="image/jpeg")
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"]
+    standing.join()
+    assert client.post("/predict", data=cat.read_bytes(), content_type="image/jpeg").status_code == 200
 
 
 def test_metrics(joined: Any) -> None:

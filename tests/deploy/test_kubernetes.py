@@ -92,7 +92,7 @@ def test_pods(overlay: str) -> None:
     assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/data", "/dev/shm"}
     assert pod["terminationGracePeriodSeconds"] > 5 + settings.fetch_seconds + settings.run_seconds
     startup = container["startupProbe"]
-    assert startup["periodSeconds"] * startup["failureThreshold"] >= 180
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 3600
     assert container["livenessProbe"]["httpGet"]["path"] in {"/healthz", "/v2/health/live"}
     assert container["readinessProbe"]["httpGet"]["path"] in {"/readyz", "/v2/health/ready"}
     tag = container["image"].rpartition(":")[2]
