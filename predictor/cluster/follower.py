@@ -13,10 +13,10 @@ from contextlib import suppress
 from predictor.cluster.bucket import Unavailable
 from predictor.cluster.heartbeat import Heartbeat
 from predictor.cluster.local import LocalModels, initial
-from predictor.cluster.log import Change, ChangeLog
+from predictor.cluster.log import SERVING, Change, ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.participant import Participant
-from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, UNFIT_STORE, Standing
+from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, UNFIT_STORE, Standing, Trouble
 from predictor.cluster.together import Together
 from predictor.errors import ModelConflict, PredictorError
 from predictor.store.commit import ModelTransactions
@@ -71,7 +71,7 @@ class Follower:
         self._propose_at = 0.0
         self._looked_at: tuple[str, State] | None = None
         self._again_seconds = _AGAIN_SECONDS
-        self._told = ""
+        self._tell = Trouble()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
 
@@ -132,8 +132,13 @@ class Follower:
             self._go_no_further(UNFIT_STORE)
             return None
         serial = 0 if position is None else position.serial
+        # Asked for first: what a machine serves was in the log before.
+        served = self._log.served(max(0, serial - 1))
         latest = self._log.latest(max(0, serial - 1))
         if latest < serial:
+            if served < serial:
+                # Whoever adopts models or joins is to know of this change.
+                self._log.acknowledge(serial, self._machines.name, SERVING)
             self._go_no_further(OLDER_STORE)
             return None
         found = self._log.outcome(latest) if latest else self._models.own()
@@ -148,6 +153,8 @@ class Follower:
         """Serve on what this machine has, and say what is wrong with the store."""
         self._standing.in_step()
         self._standing.set_fault(fault)
+        # No change of the others can be made here.
+        self._heartbeat.pause()
         if self._models.position() is not None:
             self._standing.join()
 
@@ -240,11 +247,3 @@ class Follower:
         if late and not self._standing.caught_up and self._models.position() is not None:
             log.warning("The store is silent: this machine serves the models that it has")
             self._standing.join()
-
-    def _tell(self, trouble: str) -> None:
-        """Log a trouble once, and its end."""
-        if trouble and trouble != self._told:
-            log.error("%s", trouble)
-        elif self._told and not trouble:
-            log.info("The store of PREDICTOR_STORE is followed again")
-        self._told = trouble

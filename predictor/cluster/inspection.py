@@ -85,9 +85,9 @@ class Inspection:
         Raises:
             ModelConflict: another machine makes a change at this moment.
         """
-        latest, position = self._log.latest(), self._models.position()
-        # Nothing of what the bucket has is relied on.
-        before = Change(max(latest, 0 if position is None else position.serial), {}, {})
+        position = self._models.position()
+        # Nothing of what the bucket has is relied on, and no number that any machine may have seen.
+        before = Change(max(self._log.highest(), 0 if position is None else position.serial), {}, {})
         change = self._models.change_to(self._registry.read(), before, self._name)
         if not self._log.announce(change) or self._log.decide(change).token != change.token:
             raise ModelConflict("Another machine is changing the models; try again.")

@@ -125,6 +125,16 @@ class ChangeLog:
         found = self._bucket.entries(_CHANGES, after=_key(_CHANGES, after) if after else None)
         return max((_number(entry.key) for entry in found), default=0)
 
+    def served(self, after: int) -> int:
+        """The highest number after a number that a machine serves, also where the log has lost it; or 0."""
+        found = self._bucket.entries(_ACKS, after=_key(_ACKS, after + 1))
+        return max((_number(entry.key) for entry in found if entry.key.endswith(f".{SERVING}")), default=0)
+
+    def highest(self) -> int:
+        """The highest number of which the store has any trace; 0 if there is none."""
+        found = (self._bucket.entries(prefix) for prefix in (_PENDING, _CHANGES, _ACKS))
+        return max((_number(entry.key) for entries in found for entry in entries), default=0)
+
     def decided(self, serial: int) -> bool:
         """Whether a decision is there."""
         return self._bucket.find(_key(_CHANGES, serial)) is not None

@@ -3,6 +3,7 @@
 The worker that follows the log writes them. They begin at zero with each start of the server.
 """
 
+import logging
 import time
 
 from predictor import shared
@@ -19,6 +20,8 @@ _FAULTS = {
 }
 _CONTACT, _CLOCK, _SERIAL, _LIVING, _SERVING, _CAUGHT_UP, _FAULT, _SILENCE = range(8)
 _MILLION = 1_000_000
+
+log = logging.getLogger(__name__)
 
 
 class Standing:
@@ -95,3 +98,18 @@ class Standing:
     def set_fault(self, fault: int) -> None:
         """Note what keeps models from being changed: `FINE`, `OLDER_STORE` or another."""
         self._numbers[_FAULT] = fault
+
+
+class Trouble:
+    """What keeps this machine from following the store, for the log: each trouble once, and its end."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def __call__(self, trouble: str) -> None:
+        """Say what is wrong; empty if nothing is."""
+        if trouble and trouble != self._told:
+            log.error("%s", trouble)
+        elif self._told and not trouble:
+            log.info("The store of PREDICTOR_STORE is followed again")
+        self._told = trouble

@@ -1,0 +1,74 @@
+"""A store that was restored from a backup or emptied: who serves what, and how one machine's models win."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from predictor.cluster.inspection import Inspection
+from predictor.config import BUNDLED_MODEL, Settings
+from predictor.errors import StorageFull
+from tests.cluster.conftest import Machine, until
+
+Make = Callable[[str], Machine]
+LOG = ("changes/", "pending/", "acks/", "blobs/")
+
+
+@pytest.fixture
+def adopt(tmp_path: Path, memory: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+    """Have the store adopt the models of a machine; the number of the change."""
+    monkeypatch.setattr("predictor.cluster.bucket._opened", lambda *_: memory)
+
+    def run(name: str) -> int:
+        settings = Settings(store="file:///unused", data=tmp_path / name, machine=name)
+        return Inspection(settings, BUNDLED_MODEL).adopt()
+
+    return run
+
+
+def backup(one: Machine) -> dict[str, bytes]:
+    """The bucket at this moment."""
+    found = {entry.key: one.bucket.get(entry.key) for entry in one.bucket.entries("")}
+    return {key: data for key, data in found.items() if data is not None}
+
+
+def restore(one: Machine, kept: dict[str, bytes], prefixes: Iterable[str] = LOG) -> None:
+    """Have the bucket as it was."""
+    for prefix in prefixes:
+        one.bucket.remove([entry.key for entry in one.bucket.entries(prefix)])
+    for key, data in kept.items():
+        one.bucket.put(key, data)
+
+
+@pytest.mark.promise("C4")
+def test_adopted_by_one_that_was_behind(machine: Make, adopt: Callable[[str], int]) -> None:
+    """Machines that served more changes than the adopting one neither block it nor stay behind."""
+    a, b, c = (machine(name).start() for name in ("a", "b", "c"))
+    a.store.upload(b"one")
+    kept = backup(a)
+    c.die()
+    a.store.upload(b"two")
+    b.store.upload(b"three")
+    restore(a, kept)
+    until(lambda: a.standing.fault and b.standing.fault)
+
+    assert adopt("c") == 4
+
+    again = machine("c").start()
+    again.store.upload(b"four")
+    until(lambda: [one.content() for one in (a, b, again)] == [b"four"] * 3)
+    assert [a.standing.fault, b.standing.fault] == [None, None]
+
+
+def test_nobody_waits_for_those_that_lost_the_store(machine: Make) -> None:
+    """A machine that serves more changes than the store has counts as gone soon."""
+    a = machine("a").start()
+    kept = backup(a)
+    a.store.upload(b"lost")
+    restore(a, kept)
+    until(lambda: a.standing.fault)
+
+    until(lambda: not a.machines.alive("a"))
+    with pytest.raises(StorageFull, match="adopt"):
+        a.store.upload(b"no")
