@@ -1,26 +1,28 @@
 """A store that was restored from a backup or emptied: who serves what, and how one machine's models win."""
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from predictor.cluster.inspection import Inspection
+from predictor.cluster.inspection import Adopted, Inspection
 from predictor.config import BUNDLED_MODEL, Settings
-from predictor.errors import StorageFull
+from predictor.errors import NotReady, StorageFull
 from tests.cluster.conftest import Machine, until
 
 Make = Callable[[str], Machine]
+Adopt = Callable[[str], Adopted]
 LOG = ("changes/", "pending/", "acks/", "blobs/")
 
 
 @pytest.fixture
-def adopt(tmp_path: Path, memory: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
-    """Have the store adopt the models of a machine; the number of the change."""
+def adopt(tmp_path: Path, memory: Any, monkeypatch: pytest.MonkeyPatch) -> Adopt:
+    """Have the store adopt the models of a machine."""
     monkeypatch.setattr("predictor.cluster.bucket._opened", lambda *_: memory)
 
-    def run(name: str) -> int:
+    def run(name: str) -> Adopted:
         settings = Settings(store="file:///unused", data=tmp_path / name, machine=name)
         return Inspection(settings, BUNDLED_MODEL).adopt()
 
@@ -42,7 +44,7 @@ def restore(one: Machine, kept: dict[str, bytes], prefixes: Iterable[str] = LOG)
 
 
 @pytest.mark.promise("C4")
-def test_adopted_by_one_that_was_behind(machine: Make, adopt: Callable[[str], int]) -> None:
+def test_adopted_by_one_that_was_behind(machine: Make, adopt: Adopt) -> None:
     """Machines that served more changes than the adopting one neither block it nor stay behind."""
     a, b, c = (machine(name).start() for name in ("a", "b", "c"))
     a.store.upload(b"one")
@@ -53,7 +55,7 @@ def test_adopted_by_one_that_was_behind(machine: Make, adopt: Callable[[str], in
     restore(a, kept)
     until(lambda: a.standing.fault and b.standing.fault)
 
-    assert adopt("c") == 4
+    assert adopt("c") == Adopted(4, [])
 
     again = machine("c").start()
     again.store.upload(b"four")
@@ -72,3 +74,47 @@ def test_nobody_waits_for_those_that_lost_the_store(machine: Make) -> None:
     until(lambda: not a.machines.alive("a"))
     with pytest.raises(StorageFull, match="adopt"):
         a.store.upload(b"no")
+
+
+def without_files_of_an_old_version(one: Machine) -> None:
+    """Have a machine that stopped lack a version that does not serve."""
+    one.store.upload(b"old")
+    one.store.upload(b"new")
+    one.follower.stop()
+    shutil.rmtree(one.store.registry.folder("default", 2))
+
+
+def test_adopted_with_a_version_of_the_store(machine: Make, adopt: Adopt) -> None:
+    """A version whose files are in the store, but not on the machine, stays."""
+    without_files_of_an_old_version(machine("a").start())
+
+    assert adopt("a") == Adopted(3, [])
+
+    again = machine("a").start()
+    until(lambda: again.store.folders() == [2, 3])
+    assert again.content() == b"new"
+
+
+def test_adopted_without_a_lost_version(machine: Make, adopt: Adopt) -> None:
+    """A version whose files are nowhere is left out, if it does not serve."""
+    a = machine("a").start()
+    without_files_of_an_old_version(a)
+    restore(a, {})
+
+    assert adopt("a") == Adopted(3, [("default", 2)])
+
+    again = machine("a").start()
+    assert again.store.registry.read().names["default"].versions == (1, 3)
+    assert again.content() == b"new"
+
+
+def test_served_version_is_lost(machine: Make, adopt: Adopt) -> None:
+    """Models of which one that serves is nowhere are not adopted."""
+    a = machine("a").start()
+    a.store.upload(b"one")
+    a.follower.stop()
+    restore(a, {})
+    shutil.rmtree(a.store.registry.folder("default", 2))
+
+    with pytest.raises(NotReady, match="version 2 of default are missing"):
+        adopt("a")
