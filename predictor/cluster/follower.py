@@ -13,10 +13,11 @@ from contextlib import suppress
 from predictor.cluster.bucket import Unavailable
 from predictor.cluster.heartbeat import Heartbeat
 from predictor.cluster.local import LocalModels, initial
-from predictor.cluster.log import SERVING, Change, ChangeLog
+from predictor.cluster.log import Change, ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.participant import Participant
-from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, UNFIT_STORE, Standing, Trouble
+from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, Standing, Trouble
+from predictor.cluster.survey import Survey
 from predictor.cluster.together import Together
 from predictor.errors import ModelConflict, PredictorError
 from predictor.store.commit import ModelTransactions
@@ -62,11 +63,11 @@ class Follower:
         self._transactions = transactions
         self._standing = standing
         self._participant = Participant(changes, machines, models, together, standing)
+        self._survey = Survey(changes, machines.name, models, standing)
         self._heartbeat = Heartbeat(changes, machines, standing, transactions.registry.data)
         self._lock_path = transactions.registry.data / _LOCK
         self._lock: int | None = None
         self._started = time.monotonic()
-        self._proved = False
         self._tidied = 0
         self._propose_at = 0.0
         self._looked_at: tuple[str, State] | None = None
@@ -124,27 +125,13 @@ class Follower:
         """Find the last change and serve it: at the start, after silence, and now and then.
 
         Returns:
-            It; None if the store has fewer changes than this machine, or does not keep its word.
+            It; None if the store has lost changes, or does not keep its word.
         """
-        # The start has proved the store, unless it was silent then.
-        self._proved = self._proved or self._log.fault() is None
-        if not self._proved:
-            self._go_no_further(UNFIT_STORE)
+        found = self._survey.last(position)
+        if isinstance(found, int):
+            self._go_no_further(found)
             return None
-        serial = 0 if position is None else position.serial
-        # Asked for first: what a machine serves was in the log before.
-        served = self._log.served(max(0, serial - 1))
-        latest = self._log.latest(max(0, serial - 1))
-        if latest < serial:
-            if served < serial:
-                # Whoever adopts models or joins is to know of this change.
-                self._log.acknowledge(serial, self._machines.name, SERVING)
-            self._go_no_further(OLDER_STORE)
-            return None
-        found = self._log.outcome(latest) if latest else self._models.own()
-        if found is None:
-            raise Unavailable("A change disappeared from the store while it was read.")
-        if position is None and latest and not initial(self._transactions.registry.read().names):
+        if position is None and found.serial and not initial(self._transactions.registry.read().names):
             log.warning("The models of the store take the place of this machine's own")
         self._apply(found, position)
         return found
@@ -153,9 +140,10 @@ class Follower:
         """Serve on what this machine has, and say what is wrong with the store."""
         self._standing.in_step()
         self._standing.set_fault(fault)
-        # No change of the others can be made here.
         self._heartbeat.pause()
-        if self._models.position() is not None:
+        position = self._models.position()
+        # One that served no change has nothing that the others serve.
+        if position is not None and (position.serial or fault != OLDER_STORE):
             self._standing.join()
 
     def _apply(self, outcome: Change, position: Change | None) -> None:

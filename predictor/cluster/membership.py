@@ -81,7 +81,8 @@ class Membership:
             NotReady: it does not yet, or it does not know, and is not to be sent requests then.
         """
         if not self._standing.caught_up:
-            raise NotReady("This machine does not serve the models of the other machines yet; try again.")
+            early = "This machine does not serve the models of the other machines yet; try again."
+            raise NotReady(self._standing.fault or early)
         if self._unready and self._late:
             raise NotReady("This machine does not know whether it serves what the other machines serve.")
 

@@ -118,3 +118,40 @@ def test_served_version_is_lost(machine: Make, adopt: Adopt) -> None:
 
     with pytest.raises(NotReady, match="version 2 of default are missing"):
         adopt("a")
+
+
+@pytest.mark.promise("C5")
+def test_new_machine_in_an_emptied_store(machine: Make, adopt: Adopt) -> None:
+    """A new machine is not ready while others serve changes that the store has lost; then it has theirs."""
+    a, b = machine("a").start(), machine("b").start()
+    a.store.upload(b"of all")
+    restore(a, {})
+    until(lambda: a.standing.fault and b.standing.fault)
+
+    new = machine("new")
+    new.follower.start()
+    until(lambda: new.standing.fault)
+    assert not new.standing.caught_up
+
+    adopt("a")
+    until(lambda: new.standing.caught_up)
+    assert [one.content() for one in (a, b, new)] == [b"of all"] * 3
+    assert new.standing.fault is None
+    until(lambda: not (a.standing.fault or b.standing.fault))
+
+
+def test_returned_to_a_store_with_other_models(machine: Make) -> None:
+    """A machine that returns with more changes than the store has keeps those that serve from none."""
+    away = machine("away").start()
+    for content in (b"one", b"two", b"three"):
+        away.store.upload(content)
+    away.follower.stop()
+    restore(away, {})
+    b = machine("b").start()
+    b.store.upload(b"other")
+
+    again = machine("away").start()
+    until(lambda: again.standing.fault)
+
+    b.store.upload(b"another")
+    assert (b.content(), again.content()) == (b"another", b"three")
