@@ -79,9 +79,13 @@ class Machines:
         """
         key = _PREFIX + self.name
         self.doubled = self._beaten is not None and self._bucket.get(key) not in {None, self._mark}
+        silent = self._beaten is None or time.monotonic() > self._beaten + self._fresh_seconds
+        if silent:
+            # Before other workers see the heartbeat, and again when it is known to be there.
+            self._standing.after_silence()
         self._bucket.put(key, self._mark)
         written = time.monotonic()
-        if self._beaten is not None and written > self._beaten + self.dead_seconds:
+        if silent:
             self._standing.after_silence()
         self._beaten = written
         entries = self._bucket.entries(_PREFIX)
@@ -101,8 +105,10 @@ class Machines:
         """Whether all who live have had time for a heartbeat since the store, or this machine, was silent."""
         if self._standing.store_time is None:
             return False
+        ages = self._ages(self._bucket.entries(_PREFIX))
+        heard = all(age < self._fresh_seconds for name, age in ages.items() if name != self.name)
         waited = self._standing.since_silence > self.beat_seconds + _SPARE_SECONDS
-        return waited and self.alive(self.name)
+        return ages.get(self.name, self.dead_seconds) < self.dead_seconds and (heard or waited)
 
     def known(self) -> list[str]:
         """The machines that gave a heartbeat, however long ago."""
@@ -112,6 +118,11 @@ class Machines:
         """Whether a machine lives."""
         found = self._bucket.find(_PREFIX + name)
         return found is not None and self._ages([found])[name] < self.dead_seconds
+
+    @property
+    def _fresh_seconds(self) -> float:
+        """A machine that was heard within this time gives another heartbeat before it counts as gone."""
+        return self.dead_seconds - self.beat_seconds
 
     def _ages(self, entries: list[Entry]) -> Mapping[str, float]:
         present = self._standing.store_time

@@ -1,0 +1,82 @@
+"""Heartbeats: which machines live, and when an author may rely on them."""
+
+import time
+from typing import Any
+
+from predictor.cluster.bucket import Bucket
+from predictor.cluster.machines import Machines
+from predictor.cluster.standing import Standing
+from tests.cluster.conftest import POLL_SECONDS, until
+
+BEAT_SECONDS, DEAD_SECONDS = 0.2, 0.8
+
+
+def machines(memory: Any, name: str) -> Machines:
+    """The machines of a bucket as one of them sees them, which has just been started."""
+    found = Machines(Bucket(memory), name, Standing(memoryview(bytearray(64)).cast("q")), POLL_SECONDS)
+    found.beat_seconds, found.dead_seconds = BEAT_SECONDS, DEAD_SECONDS
+    return found
+
+
+def test_alone(memory: Any) -> None:
+    """A machine alone waits for nobody, from its first heartbeat on."""
+    a = machines(memory, "a")
+    assert not a.settled()
+
+    a.beat()
+
+    assert a.settled()
+
+
+def test_others_live(memory: Any) -> None:
+    """Nor does one that starts while all others give heartbeats."""
+    a, b = machines(memory, "a"), machines(memory, "b")
+    b.beat()
+
+    a.beat()
+
+    assert a.settled()
+    assert a.living() == {"a", "b"}
+
+
+def test_started_after_a_silence(memory: Any) -> None:
+    """One that starts when a silence of the store ends gives the others time for a heartbeat."""
+    a, b = machines(memory, "a"), machines(memory, "b")
+    b.beat()
+    time.sleep(1.2 * DEAD_SECONDS)
+
+    a.beat()
+
+    assert a.living() == {"a"}
+    assert not a.settled()
+    b.beat()
+    assert a.settled()
+    assert a.living() == {"a", "b"}
+
+
+def test_short_silence(memory: Any) -> None:
+    """After a silence in which others may look dead that were heard last a moment before this machine."""
+    a, b = machines(memory, "a"), machines(memory, "b")
+    for one in (b, a):
+        one.beat()
+    time.sleep(DEAD_SECONDS - BEAT_SECONDS / 2)
+
+    a.beat()
+
+    assert not a.settled()
+
+
+def test_gone(memory: Any) -> None:
+    """A machine that is gone delays an author after a silence no longer than a heartbeat takes."""
+    a, b = machines(memory, "a"), machines(memory, "b")
+    b.beat()
+    time.sleep(1.2 * DEAD_SECONDS)
+    a.beat()
+    assert not a.settled()
+
+    def settled() -> bool:
+        a.beat()
+        return a.settled()
+
+    until(settled)
+    assert a.living() == {"a"}
