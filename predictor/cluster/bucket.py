@@ -28,6 +28,8 @@ _PART_BYTES = 8 << 20
 # A request that is repeated unseen could find its own first try, and take it for that of another machine.
 _NO_RETRY: Any = {"max_retries": 0}
 _REFUSALS = (PermissionDeniedError, UnauthenticatedError, FileNotFoundError)
+# What S3, Google and Azure answer, with the status of an object that is not there.
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 # Where these name a server without TLS, an operator wants it so.
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AZURE_STORAGE_ENDPOINT")
 _KINDS: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
@@ -123,7 +125,9 @@ class Bucket:
         with self._told("get"):
             try:
                 return bytes(obstore.get(self._store, key).bytes())
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if any(code in str(error) for code in _NO_BUCKET):
+                    raise
                 return None
 
     def find(self, key: str) -> Entry | None:
