@@ -62,7 +62,7 @@ class Follower:
         self._together = together
         self._transactions = transactions
         self._standing = standing
-        self._participant = Participant(changes, machines, models, together, standing)
+        self._participant = Participant(changes, machines, models, together)
         self._survey = Survey(changes, machines.name, models, standing)
         self._heartbeat = Heartbeat(changes, machines, standing, transactions.registry.data)
         self._lock_path = transactions.registry.data / _LOCK
@@ -118,7 +118,7 @@ class Follower:
         elif (outcome := self._log.outcome(pending.serial)) is not None:
             self._apply(outcome, position)
         else:
-            self._standing.in_step()
+            self._machines.in_step()
             self._participant.take_part(pending, position)
 
     def _surveyed(self, position: Change | None) -> Change | None:
@@ -138,7 +138,6 @@ class Follower:
 
     def _go_no_further(self, fault: int) -> None:
         """Serve on what this machine has, and say what is wrong with the store."""
-        self._standing.in_step()
         self._standing.set_fault(fault)
         self._heartbeat.pause()
         position = self._models.position()
@@ -157,8 +156,8 @@ class Follower:
     def _rest(self, position: Change) -> None:
         """Nothing is announced: be counted, be sent requests, and then do what is left over."""
         self._heartbeat.behind = False
-        self._standing.in_step()
         self._standing.set_fault(NAMESAKE if self._machines.doubled else FINE)
+        self._machines.in_step()
         self._standing.set_serial(position.serial)
         if not self._heartbeat.counted:
             # From now on authors wait for this machine; the next round sees what was announced before.

@@ -67,15 +67,17 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopped.wait(self._machines.beat_seconds):
             if self.counted:
-                # The follower's thread says what is wrong with the store.
-                with suppress(PredictorError):
+                try:
                     self._beat()
+                except PredictorError:
+                    # The follower's thread says what is wrong with the store.
+                    self.unsure = True
 
     def _beat(self) -> None:
         ages = self._machines.beat()
         # To load what is announced takes long; until it is decided, this machine serves what the others do.
         if not (self.behind or self.unsure):
-            self._standing.in_step()
+            self._machines.in_step()
         serial = self._standing.serial
         living = {name for name, age in ages.items() if age < self._machines.dead_seconds}
         serving = self._served(serial, living)

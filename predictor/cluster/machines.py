@@ -96,6 +96,11 @@ class Machines:
         self._bucket.remove(_PREFIX + name for name, age in ages.items() if age > _FORGOTTEN_SECONDS)
         return ages
 
+    def in_step(self) -> None:
+        """Note that this machine serves the last change, as of its last heartbeat: so the others count."""
+        if self._standing.fault is None:
+            self._standing.in_step(time.monotonic() if self._beaten is None else self._beaten)
+
     def living(self) -> set[str]:
         """The machines that live, this one always among them."""
         ages = self._ages(self._bucket.entries(_PREFIX))

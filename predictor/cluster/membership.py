@@ -84,7 +84,8 @@ class Membership:
             early = "This machine does not serve the models of the other machines yet; try again."
             raise NotReady(self._standing.fault or early)
         if self._unready and self._late:
-            raise NotReady("This machine does not know whether it serves what the other machines serve.")
+            late = "This machine does not know whether it serves what the other machines serve."
+            raise NotReady(self._standing.fault or late)
 
     def degraded(self) -> str | None:
         """Why models cannot be changed at this moment; None if they can."""

@@ -9,7 +9,6 @@ from predictor.cluster.bucket import Unavailable
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import READY, REFUSED, Change, ChangeLog
 from predictor.cluster.machines import Machines
-from predictor.cluster.standing import Standing
 from predictor.cluster.together import Together
 from predictor.errors import PredictorError
 
@@ -33,22 +32,15 @@ class Participant:
         machines: which there are.
         models: those of this machine.
         together: ends the changes of machines that are gone.
-        standing: where the other workers of this machine read how it stands.
     """
 
     def __init__(
-        self,
-        changes: ChangeLog,
-        machines: Machines,
-        models: LocalModels,
-        together: Together,
-        standing: Standing,
+        self, changes: ChangeLog, machines: Machines, models: LocalModels, together: Together
     ) -> None:
         self._log = changes
         self._machines = machines
         self._models = models
         self._together = together
-        self._standing = standing
         self._refused = ""
         self._stopped = threading.Event()
 
@@ -100,7 +92,7 @@ class Participant:
                 outcome, answered = self._log.outcome(pending.serial), time.monotonic()
                 if outcome is not None:
                     break
-                self._standing.in_step()
+                self._machines.in_step()
                 if answered > asked + _AUTHOR_SECONDS:
                     asked = answered
                     self._together.end_for_dead(pending, position)

@@ -71,9 +71,9 @@ class Standing:
         offset = self._numbers[_CLOCK]
         return time.monotonic() + offset / _MILLION if offset else None
 
-    def in_step(self) -> None:
-        """Note that this machine serves the last change at this moment."""
-        self._numbers[_CONTACT] = int(time.monotonic() * _MILLION)
+    def in_step(self, at: float) -> None:
+        """Note that this machine served the last change at a moment of the monotonic clock."""
+        self._numbers[_CONTACT] = int(at * _MILLION)
 
     def after_silence(self) -> None:
         """Note that others may have looked dead until this moment, as this machine did."""

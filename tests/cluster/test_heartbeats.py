@@ -1,12 +1,13 @@
 """Heartbeats: which machines live, and when an author may rely on them."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
-from predictor.cluster.bucket import Bucket
+from predictor.cluster.bucket import Bucket, Unavailable
 from predictor.cluster.machines import Machines
 from predictor.cluster.standing import Standing
-from tests.cluster.conftest import POLL_SECONDS, until
+from tests.cluster.conftest import POLL_SECONDS, Machine, until
 
 BEAT_SECONDS, DEAD_SECONDS = 0.2, 0.8
 
@@ -80,3 +81,16 @@ def test_gone(memory: Any) -> None:
 
     until(settled)
     assert a.living() == {"a"}
+
+
+def test_heartbeats_refused(machine: Callable[[str], Machine]) -> None:
+    """A machine that reads the log is late where its heartbeats are refused: others change without it."""
+    a = machine("a").start()
+    assert a.standing.lag < DEAD_SECONDS
+
+    def refuse(key: str, data: bytes) -> None:
+        raise Unavailable("It may only read.")
+
+    a.bucket.put = refuse  # type: ignore[method-assign]
+
+    until(lambda: a.standing.lag > DEAD_SECONDS)

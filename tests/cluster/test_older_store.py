@@ -10,7 +10,7 @@ import pytest
 from predictor.cluster.inspection import Adopted, Inspection
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import NotReady, StorageFull
-from tests.cluster.conftest import Machine, until
+from tests.cluster.conftest import DEAD_SECONDS, Machine, until
 
 Make = Callable[[str], Machine]
 Adopt = Callable[[str], Adopted]
@@ -72,6 +72,7 @@ def test_nobody_waits_for_those_that_lost_the_store(machine: Make) -> None:
     until(lambda: a.standing.fault)
 
     until(lambda: not a.machines.alive("a"))
+    assert a.standing.lag > DEAD_SECONDS
     with pytest.raises(StorageFull, match="adopt"):
         a.store.upload(b"no")
 
