@@ -12,10 +12,10 @@ from tests.cluster.conftest import POLL_SECONDS, Machine, until
 BEAT_SECONDS, DEAD_SECONDS = 0.2, 0.8
 
 
-def machines(memory: Any, name: str) -> Machines:
-    """The machines of a bucket as one of them sees them, which has just been started."""
+def machines(memory: Any, name: str, pace: float = 1) -> Machines:
+    """The machines of a bucket as one of them sees them, which was just started, with longer pauses."""
     found = Machines(Bucket(memory), name, Standing(memoryview(bytearray(64)).cast("q")), POLL_SECONDS)
-    found.beat_seconds, found.dead_seconds = BEAT_SECONDS, DEAD_SECONDS
+    found.beat_seconds, found.dead_seconds = pace * BEAT_SECONDS, pace * DEAD_SECONDS
     return found
 
 
@@ -94,3 +94,42 @@ def test_heartbeats_refused(machine: Callable[[str], Machine]) -> None:
     a.bucket.put = refuse  # type: ignore[method-assign]
 
     until(lambda: a.standing.lag > DEAD_SECONDS)
+
+
+def test_slower_machine(memory: Any) -> None:
+    """A machine lives as long as its own pace allows, if that is slower than the reader's."""
+    a, slow = machines(memory, "a"), machines(memory, "slow", 10)
+    slow.beat()
+    time.sleep(1.2 * DEAD_SECONDS)
+
+    seen = a.beat()
+
+    assert seen["slow"].lives
+    assert a.living() == {"a", "slow"}
+    assert a.alive("slow")
+
+
+def test_waits_for_a_slower_machine(memory: Any) -> None:
+    """After a silence the others have time for a heartbeat at their own pace."""
+    a, slow = machines(memory, "a"), machines(memory, "slow", 10)
+    slow.beat()
+    time.sleep(1.2 * DEAD_SECONDS)
+
+    a.beat()
+    time.sleep(BEAT_SECONDS + 0.6)
+    a.beat()
+
+    assert not a.settled()
+
+
+def test_heartbeat_of_a_former_release(memory: Any) -> None:
+    """A heartbeat that does not say its pace counts by the reader's."""
+    a = machines(memory, "a")
+    Bucket(memory).put("machines/former", b"1.0 00000000000000000000000000000000")
+    a.beat()
+    assert a.alive("former")
+    time.sleep(1.2 * DEAD_SECONDS)
+
+    seen = a.beat()
+
+    assert not seen["former"].lives
