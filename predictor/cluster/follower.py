@@ -19,7 +19,7 @@ from predictor.cluster.participant import Participant
 from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, Standing, Trouble
 from predictor.cluster.survey import Survey
 from predictor.cluster.together import Together
-from predictor.errors import ModelConflict, PredictorError
+from predictor.errors import ModelConflict, NotReady, PredictorError
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import hold
 from predictor.store.state import State
@@ -112,7 +112,7 @@ class Follower:
             if (position := self._surveyed(position)) is None:
                 return
             self._heartbeat.unsure = self._heartbeat.due = False
-        pending = self._log.pending(position.serial + 1)
+        pending = self._participant.announced(position.serial + 1)
         if pending is None:
             self._rest(position)
         elif (outcome := self._log.outcome(pending.serial)) is not None:
@@ -127,7 +127,11 @@ class Follower:
         Returns:
             It; None if the store has lost changes, or does not keep its word.
         """
-        found = self._survey.last(position)
+        try:
+            found = self._survey.last(position)
+        except NotReady:
+            self._heartbeat.behind = True
+            raise
         if isinstance(found, int):
             self._go_no_further(found)
             return None

@@ -48,6 +48,7 @@ class Change:
         token: tells this attempt from any other.
         time: when it was announced, by RFC 3339.
         aborted: the machine that aborted it; then the state is that of the change before.
+        read: the record that it was read from, for what another release wrote into it.
     """
 
     serial: int
@@ -58,6 +59,7 @@ class Change:
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     time: str = field(default_factory=now)
     aborted: str | None = None
+    read: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def abort(self, machine: str, before: "Change") -> "Change":
         """This change, aborted by a machine: the state is the one before."""
@@ -67,11 +69,21 @@ class Change:
             manifests=before.manifests,
             aborted=machine,
             token=secrets.token_hex(16),
+            read=before.read,
         )
 
+    def followed(
+        self, names: Mapping[str, Name], manifests: Mapping[str, str], author: str, name: str
+    ) -> "Change":
+        """The change after this one; what another release wrote of the models stays."""
+        return Change(self.serial + 1, names, manifests, author, name, read=self.read)
+
     def to_bytes(self) -> bytes:
-        """The form that `from_bytes` reads back."""
-        return json.dumps(dataclasses.asdict(self)).encode()
+        """The form that `from_bytes` reads back, with what this release does not know of its models."""
+        value = {one.name: getattr(self, one.name) for one in dataclasses.fields(self) if one.name != "read"}
+        former = self.read.get("names", {})
+        names = {name: former.get(name, {}) | dataclasses.asdict(one) for name, one in self.names.items()}
+        return json.dumps({**self.read, **value, "names": names}).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Change":
@@ -82,7 +94,8 @@ class Change:
         """
         try:
             value: dict[str, Any] = json.loads(data)
-            return cls(**{**value, "names": _names(value["names"])})
+            known = {one.name: value[one.name] for one in dataclasses.fields(cls) if one.name in value}
+            return cls(**{**known, "names": _names(value["names"]), "read": value})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NotReady("A change in the store cannot be read: another release wrote it.") from error
 

@@ -10,7 +10,7 @@ from predictor.cluster.local import LocalModels
 from predictor.cluster.log import READY, REFUSED, Change, ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.together import Together
-from predictor.errors import PredictorError
+from predictor.errors import NotReady, PredictorError
 
 # Between announcement and decision each moment counts, and there are few of them.
 _DECISION_SECONDS, _AUTHOR_SECONDS = 0.1, 1.0
@@ -47,6 +47,18 @@ class Participant:
     def stop(self) -> None:
         """Wait for no decision any more."""
         self._stopped.set()
+
+    def announced(self, serial: int) -> Change | None:
+        """The change that was announced under a number; what cannot be read is refused.
+
+        Raises:
+            NotReady: another release wrote it.
+        """
+        try:
+            return self._log.pending(serial)
+        except NotReady as error:
+            self._log.acknowledge(serial, self._machines.name, REFUSED, error)
+            raise
 
     def take_part(self, pending: Change, position: Change) -> None:
         """Prepare what is announced, say so, and serve it once it is decided.
