@@ -157,6 +157,10 @@ class ChangeLog:
         reason = {} if error is None else {"code": error.code, "detail": error.detail}
         self._bucket.put(f"{_key(_ACKS, serial)}/{machine}.{kind}", json.dumps(reason).encode())
 
+    def withdraw(self, serial: int, machine: str) -> None:
+        """Say that a machine is not ready for a change any more, or not yet again."""
+        self._bucket.remove([f"{_key(_ACKS, serial)}/{machine}.{READY}"])
+
     def acknowledged(self, serial: int) -> Mapping[str, set[str]]:
         """The machines that are ready for a change, refuse it, or serve it."""
         found = defaultdict[str, set[str]](set)

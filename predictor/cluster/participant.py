@@ -78,6 +78,8 @@ class Participant:
                 self._prepare(pending, position)
 
     def _prepare(self, pending: Change, position: Change) -> None:
+        # A worker that led before this one may have been ready.
+        self._log.withdraw(pending.serial, self._machines.name)
         try:
             self._models.bring(position, whole=False)
             self._models.bring(pending, lambda: self._wait_for_decision(pending, position), whole=False)
@@ -109,6 +111,8 @@ class Participant:
                     asked = answered
                     self._together.end_for_dead(pending, position)
         else:
-            raise Undone
-        if outcome.aborted:
+            self._log.withdraw(pending.serial, self._machines.name)
+            # What was decided until then counted on this machine.
+            outcome = self._log.outcome(pending.serial)
+        if outcome is None or outcome.aborted:
             raise Undone
