@@ -24,7 +24,8 @@ from predictor.store.commit import ModelTransactions
 from predictor.store.files import hold
 from predictor.store.state import State
 
-_LOCK = "cluster.lock"
+LOCK = "cluster.lock"
+"""The file in the data folder whose lock the worker holds that follows."""
 _LEAD_SECONDS = 0.5
 _JOIN_SECONDS = 10.0
 # What fails is tried again after twice the time: each attempt may download the version and optimise it.
@@ -65,7 +66,7 @@ class Follower:
         self._participant = Participant(changes, machines, models, together)
         self._survey = Survey(changes, machines.name, models, standing)
         self._heartbeat = Heartbeat(changes, machines, standing, transactions.registry.data)
-        self._lock_path = transactions.registry.data / _LOCK
+        self._lock_path = transactions.registry.data / LOCK
         self._lock: int | None = None
         self._started = time.monotonic()
         self._tidied = 0

@@ -129,6 +129,10 @@ class Machines:
         if self._standing.fault is None:
             self._standing.in_step(time.monotonic() if self._beaten is None else self._beaten)
 
+    def leave(self) -> None:
+        """Have the others wait for this machine no more."""
+        self._bucket.remove([_PREFIX + self.name])
+
     def living(self) -> set[str]:
         """The machines that live, this one always among them."""
         return {_name(one) for one in self._bucket.entries(_PREFIX) if self._lives(one)} | {self.name}
