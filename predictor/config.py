@@ -90,7 +90,8 @@ class Settings:
     )
     store_seconds: float = _setting(1.0, "Seconds between two looks at the store for changes.")
     store_lag: str = _setting(
-        "serve", "`unready` has `/readyz` answer 503 while the store does not answer; `serve` does not."
+        "serve",
+        "`unready` has `/readyz` answer 503 while the store does not answer or is faulty; `serve` does not.",
     )
     machine: str | None = _setting(
         None, "Name of this machine, which no other has.", unset="host name and a random part"

@@ -30,6 +30,8 @@ _PART_BYTES = 8 << 20
 # absent is not: it could find its own first try, and take it for that of another machine.
 _RETRIES, _RETRY_SECONDS, _PART_RETRY_SECONDS = 4, 2.0, 20.0
 _REFUSALS = (PermissionDeniedError, UnauthenticatedError, FileNotFoundError)
+# What S3, Google and Azure answer, with the status of an object that is not there.
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 _KINDS: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 
 
@@ -134,7 +136,9 @@ class Bucket:
         with self._told("get"):
             try:
                 return bytes(obstore.get(self._store, key).bytes())
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if any(code in str(error) for code in _NO_BUCKET):
+                    raise
                 return None
 
     def find(self, key: str) -> Entry | None:

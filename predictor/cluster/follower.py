@@ -16,14 +16,16 @@ from predictor.cluster.local import LocalModels
 from predictor.cluster.log import Change, ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.participant import Participant
-from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, UNFIT_STORE, Standing
+from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, Standing, Trouble
+from predictor.cluster.survey import Survey
 from predictor.cluster.together import Together
 from predictor.cluster.upkeep import Upkeep
-from predictor.errors import ModelConflict, PredictorError
+from predictor.errors import ModelConflict, NotReady, PredictorError
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import hold
 
-_LOCK = "cluster.lock"
+LOCK = "cluster.lock"
+"""The file in the data folder whose lock the worker holds that follows."""
 _LEAD_SECONDS = 0.5
 _JOIN_SECONDS = 10.0
 # What fails is tried again after twice the time: each attempt may download the version and optimise it.
@@ -59,14 +61,14 @@ class Follower:
         self._together = together
         self._transactions = transactions
         self._standing = standing
-        self._participant = Participant(changes, machines, models, together, standing)
+        self._participant = Participant(changes, machines, models, together)
+        self._survey = Survey(changes, machines.name, models, standing)
         self._heartbeat = Heartbeat(changes, machines, standing, transactions.registry.data)
-        self._lock_path = transactions.registry.data / _LOCK
+        self._lock_path = transactions.registry.data / LOCK
         self._lock: int | None = None
         self._started = time.monotonic()
-        self._proved = False
         self._again_seconds = _AGAIN_SECONDS
-        self._told = ""
+        self._tell = Trouble()
         self._stopped = threading.Event()
         self._upkeep = Upkeep(changes, models, together, transactions, standing, self._stopped.is_set)
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
@@ -107,43 +109,40 @@ class Follower:
             if (position := self._surveyed(position)) is None:
                 return
             self._heartbeat.unsure = self._heartbeat.due = False
-        pending = self._log.pending(position.serial + 1)
+        pending = self._participant.announced(position.serial + 1)
         if pending is None:
             self._rest(position)
         elif (outcome := self._log.outcome(pending.serial)) is not None:
             self._apply(outcome, position)
         else:
-            self._standing.in_step()
+            self._machines.in_step()
             self._participant.take_part(pending, position)
 
     def _surveyed(self, position: Change | None) -> Change | None:
         """Find the last change and serve it: at the start, after silence, and now and then.
 
         Returns:
-            It; None if the store has fewer changes than this machine, or does not keep its word.
+            It; None if the store has lost changes, or does not keep its word.
         """
-        # The start has proved the store, unless it was silent then.
-        self._proved = self._proved or self._log.fault() is None
-        if not self._proved:
-            self._go_no_further(UNFIT_STORE)
+        try:
+            found = self._survey.last(position)
+        except NotReady:
+            self._heartbeat.behind = True
+            raise
+        if isinstance(found, int):
+            self._go_no_further(found)
             return None
-        serial = 0 if position is None else position.serial
-        latest = self._log.latest(max(0, serial - 1))
-        if latest < serial:
-            self._go_no_further(OLDER_STORE)
-            return None
-        found = self._log.outcome(latest) if latest else self._models.own()
-        if found is None:
-            raise Unavailable("A change disappeared from the store while it was read.")
         self._models.keep_own(found, position)
         self._apply(found, position)
         return found
 
     def _go_no_further(self, fault: int) -> None:
         """Serve on what this machine has, and say what is wrong with the store."""
-        self._standing.in_step()
         self._standing.set_fault(fault)
-        if self._models.position() is not None:
+        self._heartbeat.pause()
+        position = self._models.position()
+        # One that served no change has nothing that the others serve.
+        if position is not None and (position.serial or fault != OLDER_STORE):
             self._standing.join()
 
     def _apply(self, outcome: Change, position: Change | None) -> None:
@@ -159,8 +158,8 @@ class Follower:
     def _rest(self, position: Change) -> None:
         """Nothing is announced: be counted, be sent requests, and then do what is left over."""
         self._heartbeat.behind = False
-        self._standing.in_step()
         self._standing.set_fault(NAMESAKE if self._machines.doubled else FINE)
+        self._machines.in_step()
         self._standing.set_serial(position.serial)
         if not self._heartbeat.counted:
             # From now on authors wait for this machine; the next round sees what was announced before.
@@ -207,11 +206,3 @@ class Follower:
         if late and not self._standing.caught_up and self._models.position() is not None:
             log.warning("The store is silent: this machine serves the models that it has")
             self._standing.join()
-
-    def _tell(self, trouble: str) -> None:
-        """Log a trouble once, and its end."""
-        if trouble and trouble != self._told:
-            log.error("%s", trouble)
-        elif self._told and not trouble:
-            log.info("The store of PREDICTOR_STORE is followed again")
-        self._told = trouble

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from predictor.cluster.log import SERVING, ChangeLog
-from predictor.cluster.machines import Machines
+from predictor.cluster.machines import Machines, Sighting
 from predictor.cluster.standing import Standing
 from predictor.errors import PredictorError
 
@@ -67,21 +67,23 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopped.wait(self._machines.beat_seconds):
             if self.counted:
-                # The follower's thread says what is wrong with the store.
-                with suppress(PredictorError):
+                try:
                     self._beat()
+                except PredictorError:
+                    # The follower's thread says what is wrong with the store.
+                    self.unsure = True
 
     def _beat(self) -> None:
-        ages = self._machines.beat()
+        seen = self._machines.beat()
         # To load what is announced takes long; until it is decided, this machine serves what the others do.
         if not (self.behind or self.unsure):
-            self._standing.in_step()
+            self._machines.in_step()
         serial = self._standing.serial
-        living = {name for name, age in ages.items() if age < self._machines.dead_seconds}
+        living = {name for name, one in seen.items() if one.lives}
         serving = self._served(serial, living)
         self._standing.set_machines(len(living & serving), len(living))
         with suppress(OSError):
-            self._write(ages, living, serving)
+            self._write(seen, living & serving)
         self._beats += 1
         self.due = self.due or self._beats % _BEATS_OF_SURVEY == 0
         if serial and not self._log.decided(serial):
@@ -96,10 +98,10 @@ class Heartbeat:
             self._serving = serial, self._log.acknowledged(serial)[SERVING]
         return self._serving[1]
 
-    def _write(self, ages: Mapping[str, float], living: set[str], serving: set[str]) -> None:
+    def _write(self, seen: Mapping[str, Sighting], serving: set[str]) -> None:
         found = [
-            {"name": name, "serving": name in living & serving, "seconds": round(max(0.0, age))}
-            for name, age in sorted(ages.items())
+            {"name": name, "serving": name in serving, "seconds": round(max(0.0, one.age))}
+            for name, one in sorted(seen.items())
         ]
         fresh = self._path.with_suffix(".new")
         fresh.write_text(json.dumps(found))

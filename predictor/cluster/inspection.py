@@ -1,6 +1,7 @@
 """The store as seen from a command, beside a service that may run or not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from predictor.cluster.blobs import Blobs, of_manifest
@@ -18,6 +19,19 @@ from predictor.store.manifest import MANIFEST
 from predictor.store.members import WorkerRegistry
 from predictor.store.registry import Registry
 from predictor.store.stamp import Stamp
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What came of an adoption.
+
+    Attributes:
+        serial: the number of the change.
+        lost: names and versions that are left out: their files are neither here nor in the store.
+    """
+
+    serial: int
+    lost: Sequence[tuple[str, int]]
 
 
 class Inspection:
@@ -79,16 +93,43 @@ class Inspection:
             except PredictorError as error:
                 yield f"{key}: {error.detail}"
 
-    def adopt(self) -> int:
-        """Make the models of this machine those of all machines; the number of the change.
+    def adopt(self) -> Adopted:
+        """Make the models of this machine those of all machines.
 
         Raises:
             ModelConflict: another machine makes a change at this moment.
+            NotReady: the files of a version that serves are nowhere.
         """
-        latest, position = self._log.latest(), self._models.position()
-        # Nothing of what the bucket has is relied on.
-        before = Change(max(latest, 0 if position is None else position.serial), {}, {})
-        change = self._models.change_to(self._registry.read(), before, self._name)
+        position = self._models.position() or Change(0, {}, {})
+        elsewhere, lost = self._absent(position.manifests)
+        state = self._registry.read()
+        for name, version in lost:
+            state = state.replaced(name, state.names[name].without({version}))
+        # Nothing else of what the bucket has is relied on, and no number that any machine may have seen.
+        before = Change(max(self._log.highest(), position.serial), {}, elsewhere)
+        change = self._models.change_to(state, before, self._name)
         if not self._log.announce(change) or self._log.decide(change).token != change.token:
             raise ModelConflict("Another machine is changing the models; try again.")
-        return change.serial
+        return Adopted(change.serial, lost)
+
+    def _absent(self, manifests: Mapping[str, str]) -> tuple[Mapping[str, str], list[tuple[str, int]]]:
+        """The versions whose files are not on this machine.
+
+        Args:
+            manifests: the digests of the manifests of versions that machines shared.
+
+        Returns:
+            The manifests of those that the store has, and those that do not serve and are nowhere.
+        """
+        elsewhere, lost = {}, []
+        for name, known in self._registry.read().names.items():
+            for version in known.versions:
+                folder, key = self._registry.folder(name, version), f"{name}/{version}"
+                if self._registry.permanent(name, version) or (folder / MANIFEST).exists():
+                    continue
+                wanted = manifests.get(key)
+                if wanted and not self._blobs.missing(wanted, MANIFEST, of_manifest):
+                    elsewhere[key] = wanted
+                elif version != known.live:
+                    lost.append((name, version))
+        return elsewhere, lost

@@ -118,7 +118,7 @@ class LocalModels:
         known = before if before.serial else Change(0, {}, {})
         names = self.shared_names(state)
         self._golden.publish(names, known.names)
-        return Change(before.serial + 1, names, self._manifests(state, known.manifests), author, name)
+        return before.followed(names, self._manifests(state, known.manifests), author, name)
 
     def _manifests(self, state: State, known: Mapping[str, str]) -> dict[str, str]:
         """The digests of the manifests of a state's versions; files that are not known yet are uploaded."""

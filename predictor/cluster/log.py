@@ -48,6 +48,7 @@ class Change:
         token: tells this attempt from any other.
         time: when it was announced, by RFC 3339.
         aborted: the machine that aborted it; then the state is that of the change before.
+        read: the record that it was read from, for what another release wrote into it.
     """
 
     serial: int
@@ -58,6 +59,7 @@ class Change:
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     time: str = field(default_factory=now)
     aborted: str | None = None
+    read: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def abort(self, machine: str, before: "Change") -> "Change":
         """This change, aborted by a machine: the state is the one before."""
@@ -67,11 +69,21 @@ class Change:
             manifests=before.manifests,
             aborted=machine,
             token=secrets.token_hex(16),
+            read=before.read,
         )
 
+    def followed(
+        self, names: Mapping[str, Name], manifests: Mapping[str, str], author: str, name: str
+    ) -> "Change":
+        """The change after this one; what another release wrote of the models stays."""
+        return Change(self.serial + 1, names, manifests, author, name, read=self.read)
+
     def to_bytes(self) -> bytes:
-        """The form that `from_bytes` reads back."""
-        return json.dumps(dataclasses.asdict(self)).encode()
+        """The form that `from_bytes` reads back, with what this release does not know of its models."""
+        value = {one.name: getattr(self, one.name) for one in dataclasses.fields(self) if one.name != "read"}
+        former = self.read.get("names", {})
+        names = {name: former.get(name, {}) | dataclasses.asdict(one) for name, one in self.names.items()}
+        return json.dumps({**self.read, **value, "names": names}).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Change":
@@ -82,7 +94,8 @@ class Change:
         """
         try:
             value: dict[str, Any] = json.loads(data)
-            return cls(**{**value, "names": _names(value["names"])})
+            known = {one.name: value[one.name] for one in dataclasses.fields(cls) if one.name in value}
+            return cls(**{**known, "names": _names(value["names"]), "read": value})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NotReady("A change in the store cannot be read: another release wrote it.") from error
 
@@ -125,6 +138,16 @@ class ChangeLog:
         found = self._bucket.entries(_CHANGES, after=_key(_CHANGES, after) if after else None)
         return max((_number(entry.key) for entry in found), default=0)
 
+    def served(self, after: int) -> int:
+        """The highest number after a number that a machine serves, also where the log has lost it; or 0."""
+        found = self._bucket.entries(_ACKS, after=_key(_ACKS, after + 1))
+        return max((_number(entry.key) for entry in found if entry.key.endswith(f".{SERVING}")), default=0)
+
+    def highest(self) -> int:
+        """The highest number of which the store has any trace; 0 if there is none."""
+        found = (self._bucket.entries(prefix) for prefix in (_PENDING, _CHANGES, _ACKS))
+        return max((_number(entry.key) for entries in found for entry in entries), default=0)
+
     def decided(self, serial: int) -> bool:
         """Whether a decision is there."""
         return self._bucket.find(_key(_CHANGES, serial)) is not None
@@ -133,6 +156,10 @@ class ChangeLog:
         """Say that a machine is ready for a change, refuses it, or serves it."""
         reason = {} if error is None else {"code": error.code, "detail": error.detail}
         self._bucket.put(f"{_key(_ACKS, serial)}/{machine}.{kind}", json.dumps(reason).encode())
+
+    def withdraw(self, serial: int, machine: str) -> None:
+        """Say that a machine is not ready for a change any more, or not yet again."""
+        self._bucket.remove([f"{_key(_ACKS, serial)}/{machine}.{READY}"])
 
     def acknowledged(self, serial: int) -> Mapping[str, set[str]]:
         """The machines that are ready for a change, refuse it, or serve it."""

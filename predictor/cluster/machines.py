@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from predictor import __version__
@@ -23,6 +24,36 @@ BEAT_POLLS, DEAD_POLLS = 5, 15
 # Stores give times in whole seconds.
 _LEAST_DEAD_SECONDS = 3.0
 _SPARE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What is known of a machine.
+
+    Attributes:
+        age: seconds since its heartbeat.
+        lives: whether it counts as living.
+    """
+
+    age: float
+    lives: bool
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """The seconds between two heartbeats of a machine, and those without one until it counts as gone."""
+
+    beat: float
+    dead: float
+
+    @classmethod
+    def of(cls, mark: bytes) -> "_Pace":
+        """What a heartbeat says; a former release's says nothing."""
+        words = mark.split()
+        try:
+            return cls(float(words[2]), float(words[3]))
+        except (IndexError, ValueError):
+            return cls(0.0, 0.0)
 
 
 def machine_name(data: Path, given: str | None) -> str:
@@ -67,42 +98,54 @@ class Machines:
         self.poll_seconds = poll_seconds
         self.doubled = False
         self._beaten: float | None = None
-        self._mark = f"{__version__} {secrets.token_hex(16)}".encode()
+        self._token = secrets.token_hex(16)
+        self._paces: dict[str, tuple[float, _Pace]] = {}
         self.beat_seconds = BEAT_POLLS * poll_seconds
         self.dead_seconds = max(_LEAST_DEAD_SECONDS, DEAD_POLLS * poll_seconds)
 
-    def beat(self) -> Mapping[str, float]:
-        """Say that this machine lives and serves what the log says; learn of the others.
-
-        Returns:
-            For each machine, the seconds since its heartbeat.
-        """
-        key = _PREFIX + self.name
-        self.doubled = self._beaten is not None and self._bucket.get(key) not in {None, self._mark}
-        self._bucket.put(key, self._mark)
+    def beat(self) -> Mapping[str, Sighting]:
+        """Say that this machine lives and serves what the log says; learn of all machines."""
+        key, mark = _PREFIX + self.name, self._mark()
+        self.doubled = self._beaten is not None and self._bucket.get(key) not in {None, mark}
+        silent = self._beaten is None or time.monotonic() > self._beaten + self._fresh_seconds
+        if silent:
+            # Before other workers see the heartbeat, and again when it is known to be there.
+            self._standing.after_silence()
+        self._bucket.put(key, mark)
         written = time.monotonic()
-        if self._beaten is not None and written > self._beaten + self.dead_seconds:
+        if silent:
             self._standing.after_silence()
         self._beaten = written
         entries = self._bucket.entries(_PREFIX)
         own = next((entry for entry in entries if _name(entry) == self.name), None)
         if own is not None:
             self._standing.set_clock(own.time + time.monotonic() - written)
-        ages = self._ages(entries)
-        self._bucket.remove(_PREFIX + name for name, age in ages.items() if age > _FORGOTTEN_SECONDS)
-        return ages
+        seen = {_name(entry): Sighting(self._age(entry), self._lives(entry)) for entry in entries}
+        self._bucket.remove(_PREFIX + name for name, one in seen.items() if one.age > _FORGOTTEN_SECONDS)
+        return seen
+
+    def in_step(self) -> None:
+        """Note that this machine serves the last change, as of its last heartbeat: so the others count."""
+        if self._standing.fault is None:
+            self._standing.in_step(time.monotonic() if self._beaten is None else self._beaten)
+
+    def leave(self) -> None:
+        """Have the others wait for this machine no more."""
+        self._bucket.remove([_PREFIX + self.name])
 
     def living(self) -> set[str]:
         """The machines that live, this one always among them."""
-        ages = self._ages(self._bucket.entries(_PREFIX))
-        return {name for name, age in ages.items() if age < self.dead_seconds} | {self.name}
+        return {_name(one) for one in self._bucket.entries(_PREFIX) if self._lives(one)} | {self.name}
 
     def settled(self) -> bool:
         """Whether all who live have had time for a heartbeat since the store, or this machine, was silent."""
         if self._standing.store_time is None:
             return False
-        waited = self._standing.since_silence > self.beat_seconds + _SPARE_SECONDS
-        return waited and self.alive(self.name)
+        others = [one for one in self._bucket.entries(_PREFIX) if _name(one) != self.name]
+        unheard = [self._pace(one) for one in others if self._age(one) >= self._fresh_seconds]
+        pause = max((pace.beat for pace in unheard), default=0.0)
+        waited = self._standing.since_silence > pause + _SPARE_SECONDS
+        return self.alive(self.name) and (waited or not unheard)
 
     def known(self) -> list[str]:
         """The machines that gave a heartbeat, however long ago."""
@@ -111,11 +154,31 @@ class Machines:
     def alive(self, name: str) -> bool:
         """Whether a machine lives."""
         found = self._bucket.find(_PREFIX + name)
-        return found is not None and self._ages([found])[name] < self.dead_seconds
+        return found is not None and self._lives(found)
 
-    def _ages(self, entries: list[Entry]) -> Mapping[str, float]:
+    @property
+    def _fresh_seconds(self) -> float:
+        """A machine that was heard within this time gives another heartbeat before it counts as gone."""
+        return self.dead_seconds - self.beat_seconds
+
+    def _lives(self, entry: Entry) -> bool:
+        age = self._age(entry)
+        return age < self.dead_seconds or age < self._pace(entry).dead
+
+    def _age(self, entry: Entry) -> float:
         present = self._standing.store_time
-        return {_name(one): 0.0 if present is None else present - one.time for one in entries}
+        return 0.0 if present is None else present - entry.time
+
+    def _mark(self) -> bytes:
+        return f"{__version__} {self._token} {self.beat_seconds:g} {self.dead_seconds:g}".encode()
+
+    def _pace(self, entry: Entry) -> _Pace:
+        """The pace of a machine, or of this one if that is slower; each heartbeat is read once at most."""
+        name = _name(entry)
+        if name not in self._paces or self._paces[name][0] != entry.time:
+            self._paces[name] = entry.time, _Pace.of(self._bucket.get(entry.key) or b"")
+        found = self._paces[name][1]
+        return _Pace(max(found.beat, self.beat_seconds), max(found.dead, self.dead_seconds))
 
 
 def _name(entry: Entry) -> str:

@@ -83,7 +83,8 @@ class Membership:
         """
         self.check_joined()
         if self._unready and self._late:
-            raise NotReady("This machine does not know whether it serves what the other machines serve.")
+            late = "This machine does not know whether it serves what the other machines serve."
+            raise NotReady(self._standing.fault or late)
 
     def check_joined(self) -> None:
         """Check that this machine has served what the others do since it was started.
@@ -92,10 +93,8 @@ class Membership:
             NotReady: it has not yet.
         """
         if not self._standing.caught_up:
-            raise NotReady(
-                "This machine does not serve the models of the other machines yet; try again.",
-                retry_after=_JOIN_SECONDS,
-            )
+            early = "This machine does not serve the models of the other machines yet; try again."
+            raise NotReady(self._standing.fault or early, retry_after=_JOIN_SECONDS)
 
     def degraded(self) -> str | None:
         """Why models cannot be changed at this moment; None if they can."""

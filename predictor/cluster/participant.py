@@ -9,9 +9,8 @@ from predictor.cluster.bucket import Unavailable
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import READY, REFUSED, Change, ChangeLog
 from predictor.cluster.machines import Machines
-from predictor.cluster.standing import Standing
 from predictor.cluster.together import Together
-from predictor.errors import PredictorError
+from predictor.errors import NotReady, PredictorError
 
 # Between announcement and decision each moment counts, and there are few of them.
 _DECISION_SECONDS, _AUTHOR_SECONDS = 0.1, 1.0
@@ -33,28 +32,33 @@ class Participant:
         machines: which there are.
         models: those of this machine.
         together: ends the changes of machines that are gone.
-        standing: where the other workers of this machine read how it stands.
     """
 
     def __init__(
-        self,
-        changes: ChangeLog,
-        machines: Machines,
-        models: LocalModels,
-        together: Together,
-        standing: Standing,
+        self, changes: ChangeLog, machines: Machines, models: LocalModels, together: Together
     ) -> None:
         self._log = changes
         self._machines = machines
         self._models = models
         self._together = together
-        self._standing = standing
         self._refused = ""
         self._stopped = threading.Event()
 
     def stop(self) -> None:
         """Wait for no decision any more."""
         self._stopped.set()
+
+    def announced(self, serial: int) -> Change | None:
+        """The change that was announced under a number; what cannot be read is refused.
+
+        Raises:
+            NotReady: another release wrote it.
+        """
+        try:
+            return self._log.pending(serial)
+        except NotReady as error:
+            self._log.acknowledge(serial, self._machines.name, REFUSED, error)
+            raise
 
     def take_part(self, pending: Change, position: Change) -> None:
         """Prepare what is announced, say so, and serve it once it is decided.
@@ -74,6 +78,8 @@ class Participant:
                 self._prepare(pending, position)
 
     def _prepare(self, pending: Change, position: Change) -> None:
+        # A worker that led before this one may have been ready.
+        self._log.withdraw(pending.serial, self._machines.name)
         try:
             self._models.bring(position)
             self._models.bring(pending, lambda: self._wait_for_decision(pending, position))
@@ -100,11 +106,13 @@ class Participant:
                 outcome, answered = self._log.outcome(pending.serial), time.monotonic()
                 if outcome is not None:
                     break
-                self._standing.in_step()
+                self._machines.in_step()
                 if answered > asked + _AUTHOR_SECONDS:
                     asked = answered
                     self._together.end_for_dead(pending, position)
         else:
-            raise Undone
-        if outcome.aborted:
+            self._log.withdraw(pending.serial, self._machines.name)
+            # What was decided until then counted on this machine.
+            outcome = self._log.outcome(pending.serial)
+        if outcome is None or outcome.aborted:
             raise Undone

@@ -3,14 +3,15 @@
 The worker that follows the log writes them. They begin at zero with each start of the server.
 """
 
+import logging
 import time
 
 from predictor import shared
 
 FINE, OLDER_STORE, BEHIND, UNFIT_STORE, NAMESAKE = range(5)
 _FAULTS = {
-    OLDER_STORE: "The store of PREDICTOR_STORE has fewer changes than this machine has made: it was restored "
-    "or emptied. Run image-prediction store adopt on the machine whose models are right.",
+    OLDER_STORE: "The store of PREDICTOR_STORE has fewer changes than its machines have made: it was "
+    "restored or emptied. Run image-prediction store adopt on the machine whose models are right.",
     UNFIT_STORE: "The store of PREDICTOR_STORE overwrites objects that must not be overwritten: models "
     "cannot be changed. Choose another store, and restart the service.",
     NAMESAKE: "Another machine has the name of this one: models cannot be changed. Give each its own "
@@ -19,6 +20,8 @@ _FAULTS = {
 }
 _CONTACT, _CLOCK, _SERIAL, _LIVING, _SERVING, _CAUGHT_UP, _FAULT, _SILENCE = range(8)
 _MILLION = 1_000_000
+
+log = logging.getLogger(__name__)
 
 
 class Standing:
@@ -68,9 +71,9 @@ class Standing:
         offset = self._numbers[_CLOCK]
         return time.monotonic() + offset / _MILLION if offset else None
 
-    def in_step(self) -> None:
-        """Note that this machine serves the last change at this moment."""
-        self._numbers[_CONTACT] = int(time.monotonic() * _MILLION)
+    def in_step(self, at: float) -> None:
+        """Note that this machine served the last change at a moment of the monotonic clock."""
+        self._numbers[_CONTACT] = int(at * _MILLION)
 
     def after_silence(self) -> None:
         """Note that others may have looked dead until this moment, as this machine did."""
@@ -95,3 +98,18 @@ class Standing:
     def set_fault(self, fault: int) -> None:
         """Note what keeps models from being changed: `FINE`, `OLDER_STORE` or another."""
         self._numbers[_FAULT] = fault
+
+
+class Trouble:
+    """What keeps this machine from following the store, for the log: each trouble once, and its end."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def __call__(self, trouble: str) -> None:
+        """Say what is wrong; empty if nothing is."""
+        if trouble and trouble != self._told:
+            log.error("%s", trouble)
+        elif self._told and not trouble:
+            log.info("The store of PREDICTOR_STORE is followed again")
+        self._told = trouble

@@ -38,13 +38,17 @@ def adopt(*, yes: bool) -> None:
     """Have the store, and then all machines, take over the models of this machine.
 
     For a store that was restored from a backup or emptied: run it on the machine whose models are right. It
-    makes a change with a number that no machine has seen, so all of them follow it.
+    makes a change with a number that no machine has seen, so all of them follow it. Versions that do not
+    serve, and whose files are neither on this machine nor in the store, are left out.
     """
     with told():
         found = _opened()
         if not yes:
             click.confirm("Have all machines serve the models of this machine?", abort=True, err=True)
-        click.echo(f"Change {found.adopt()} of the store has the models of this machine.")
+        adopted = found.adopt()
+    for name, version in adopted.lost:
+        click.echo(f"Version {version} of {name} is left out: its files are nowhere.", err=True)
+    click.echo(f"Change {adopted.serial} of the store has the models of this machine.")
 
 
 def _checked(found: "Inspection") -> Iterator[str]:

@@ -125,9 +125,11 @@ class Hooks:
                 mark_process_dead(worker.slot)
 
     def on_exit(self, _server: Any) -> None:
-        """Remove this server's metrics."""
+        """Remove this server's metrics, and tell other machines that this one is gone."""
         if folder := os.environ.get(memory_files.FOLDER_VARIABLE):
             memory_files.remove_metrics(Path(folder))
+        if self._settings.store:
+            start.leave_store()
 
 
 def _one_memory_pool() -> None:

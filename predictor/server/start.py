@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,6 +28,7 @@ _LONGEST_SOCKET = 107
 _SCRIPT_NAME = "SCRIPT_NAME"
 # The exit code of `predictor/cluster/proof` for a store that cannot be used; its library stays out of here.
 _PROOF_SECONDS, _BROKEN = 30.0, 3
+_LEAVE_SECONDS = 10.0
 # Where the package lies, whichever folder the service is started in.
 _CLONE = Path(__file__).parents[2]
 
@@ -51,6 +52,12 @@ def read_settings() -> Settings:
     if settings.store:
         _check_store(settings.store)
     return settings
+
+
+def leave_store() -> None:
+    """Tell the other machines of the store that this one is gone, once its workers are."""
+    with suppress(subprocess.TimeoutExpired):
+        _run("predictor.cluster.leave", _LEAVE_SECONDS)
 
 
 def raise_file_limit(threads: int) -> int:
@@ -107,16 +114,29 @@ def _check_data(folder: Path) -> None:
 
 
 def _check_store(store: str) -> None:
-    """Prove the store, in another process: its library does not survive the fork of the workers."""
-    command = [sys.executable, "-m", "predictor.cluster.proof"]
+    """Prove the store."""
     try:
-        found = subprocess.run(  # noqa: S603 (the command is our own)
-            command, cwd=_CLONE, check=False, stdout=subprocess.PIPE, text=True, timeout=_PROOF_SECONDS
-        )
+        found = _run("predictor.cluster.proof", _PROOF_SECONDS)
     except subprocess.TimeoutExpired:
         return  # It does not answer: the service goes on with the models that it has, and says so.
     if found.returncode == _BROKEN:
         _stop(f"PREDICTOR_STORE={store} cannot be used: {found.stdout}.")
+
+
+def _run(module: str, seconds: float) -> "subprocess.CompletedProcess[str]":
+    """Run what needs the store's library, which does not survive the fork of the workers, in another process.
+
+    The process is in this folder, as the data folder may be given relative to it.
+    """
+    path = os.pathsep.join(filter(None, (str(_CLONE), os.environ.get("PYTHONPATH"))))
+    return subprocess.run(  # noqa: S603 (the command is our own)
+        [sys.executable, "-P", "-m", module],
+        env=os.environ | {"PYTHONPATH": path},
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=seconds,
+    )
 
 
 def _check_bind(bind: str) -> None:

@@ -499,6 +499,7 @@ def test_two_machines_of_one_name(machine: Make, tmp_path: Path, memory: Any) ->
     until(lambda: a.standing.fault and again.standing.fault)
     with pytest.raises(StorageFull, match="PREDICTOR_MACHINE"):
         a.store.upload(b"no")
+    until(lambda: a.standing.lag > DEAD_SECONDS)
     again.follower.stop()
 
     until(lambda: a.standing.fault is None)

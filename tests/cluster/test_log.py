@@ -113,6 +113,24 @@ def test_former_release() -> None:
     assert (found.names["default"].live, found.names["default"].golden) == (2, None)
 
 
+def test_newer_release() -> None:
+    """What a newer release knows of the models is read, and stays in whatever this one writes after it."""
+    written = json.loads(change(1).to_bytes())
+    written["store"] = "7f"
+    written["names"]["default"]["colour"] = "red"
+    found = Change.from_bytes(json.dumps(written).encode())
+    renamed = {"default": NAMES["default"], "other": NAMES["default"]}
+
+    for one in (found, found.followed(renamed, {}, "b", "other"), change(2).abort("b", found)):
+        again = json.loads(one.to_bytes())
+        assert again["store"] == "7f"
+        assert again["names"]["default"]["colour"] == "red"
+        assert again["author"] == one.author
+    assert "colour" not in json.loads(found.followed(renamed, {}, "b", "other").to_bytes())["names"]["other"]
+    assert found.followed({}, {}, "b", "default").names == {}
+    assert json.loads(found.followed({}, {}, "b", "default").to_bytes())["names"] == {}
+
+
 def test_latest(shared: Any) -> None:
     """The last decision is found, also after a number and past a gap."""
     log = ChangeLog(Bucket(shared))

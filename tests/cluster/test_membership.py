@@ -125,6 +125,8 @@ def test_lag(make_app: Make, tmp_path: Path, standing: Standing) -> None:
     answer = client.get("/readyz")
     assert (answer.status_code, answer.get_json()["code"]) == (503, "not_ready")
     assert "does not know" in answer.get_json()["detail"]
+    standing.set_fault(OLDER_STORE)
+    assert client.get("/readyz").get_json()["detail"] == standing.fault
 
 
 def test_name(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from tests.live.models import FIRST, SECOND, eventually, label, labels, upload, upload_as
-from tests.live.service import Service, free_port
+from tests.live.service import ROOT, Service, free_port
 from tests.patience import PATIENCE
 from tests.web.colours import archive, colours, picture
 from tools.sample_models import classifier
@@ -238,6 +238,23 @@ def test_cold_machine(three: list[Service], store: Store, cat: Path, tmp_path: P
 
 
 @pytest.mark.promise("C4")
+@pytest.mark.promise("C2")
+def test_stopped_machine(store: Store, tmp_path: Path) -> None:
+    """A machine that is stopped is waited for no more; one whose workers are replaced still is."""
+    heartbeat = store.folder / "bucket" / "models" / "machines" / "f"
+    machine = store.machine(tmp_path / "data", machine="f", workers=1)
+    machine.folder = tmp_path
+    machine.command = (sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py"))
+    machine.environment = {**machine.environment, "PREDICTOR_DATA": "data", "PYTHONPATH": str(ROOT)}
+    with machine as stopped:
+        former = stopped.workers()
+        os.kill(stopped.master, signal.SIGHUP)
+        eventually(lambda: not set(former) & set(stopped.workers()))
+        assert heartbeat.exists()
+
+    assert not heartbeat.exists()
+
+
 def test_refused_store(tmp_path: Path) -> None:
     """A store that overwrites what must stay is refused at the start, in one sentence."""
     bad = Store(tmp_path / "store", _nanio)
