@@ -439,3 +439,5 @@ def test_find_count() -> None:
     """Another number of labels than of classes is refused with both numbers."""
     with pytest.raises(InvalidModel, match="3 classes, but 2 labels"):
         find("cat\ndog\n", {}, 3)
+    with pytest.raises(InvalidModel, match=r"2 classes, but 1 label came with it\.$"):
+        find("dog\n", {}, 2)
