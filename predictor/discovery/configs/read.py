@@ -24,6 +24,12 @@ _METADATA = "the model's metadata"
 _VAGUE = "preprocessing"
 _FILES = ("preprocessor_config.json", "preprocessor_config", "pretrained_cfg", _VAGUE)
 
+_NAMED = (
+    "Send the tool's own file, a name such as tf, caffe, torch or IMAGENET1K_V1, or JSON such as "
+    '{"size": 224, "resize_to": 256, "scale": 0.00392157, "mean": [0.485, 0.456, 0.406], '
+    '"std": [0.229, 0.224, 0.225]}.'
+)
+
 Size = tuple[int | None, int | None]
 _Read = Callable[[dict[str, Any], Size], DeclaredPreprocessing]
 _Reader = Callable[[], DeclaredPreprocessing | None]
@@ -81,18 +87,26 @@ def _parsed(text: str) -> Any:
     """The value of JSON, or of a YAML file that has fields."""
     try:
         return strict_json.loads(text)
-    except ValueError:
-        if not _FIELD.search(text) or text.lstrip()[:1] in ("{", "[", '"'):
+    except ValueError as error:
+        if text.lstrip()[:1] in ("{", "[", '"'):
             raise
+        if not _FIELD.search(text):
+            raise ValueError(_neither(text)) from error
     return strict_text.load_yaml(text)
+
+
+def _neither(text: str) -> str:
+    """What to send in place of a text that is neither JSON nor YAML."""
+    what = "It" if len(text.split()) != 1 else strict_json.shown(text.strip())
+    return (
+        f"{what} is neither JSON nor YAML, nor torchvision's ImageClassification as it is printed. {_NAMED}"
+    )
 
 
 def _from_name(name: str) -> DeclaredPreprocessing:
     if (declared := _from_words(name)) is not None:
         return declared
-    raise ValueError(
-        f"{strict_json.shown(name)} is not supported; use a name such as tf, caffe, torch or IMAGENET1K_V1."
-    )
+    raise ValueError(f"{strict_json.shown(name)} is not supported. {_NAMED}")
 
 
 def _inner(value: dict[str, Any]) -> dict[str, Any]:
