@@ -90,6 +90,16 @@ def test_paddle(cat: Image.Image) -> None:
     assert "PaddleClas' inference.yml" in spec.reasons["preprocessing"]
 
 
+def test_paddle_anchors() -> None:
+    """PaddleX writes the shapes for its inference engine once and names them again."""
+    shapes = "&id001\n        x: [[1, 3, 224, 224], [8, 3, 224, 224]]"
+    engine = f"Hpi:\n  backend_configs:\n    paddle_infer:\n      trt_dynamic_shapes: {shapes}\n"
+    engine += "    tensorrt:\n      dynamic_shapes: *id001\n"
+
+    assert role("inference.yml", engine + PADDLE) == "preprocessing"
+    assert discovered(engine + PADDLE).preprocessing == discovered(PADDLE).preprocessing
+
+
 def test_paddle_defaults() -> None:
     """Without a word about it, OpenCV's filter, ImageNet's normalisation, and red first."""
     text = "PreProcess:\n  transform_ops:\n  - ResizeImage: {size: [300, 200]}\n  - NormalizeImage:\n"
@@ -229,7 +239,7 @@ def test_silent_files(text: str) -> None:
         ("scale: 1.0/255.0", "scale: exit()", "NormalizeImage.scale must be a number"),
         ("scale: 1.0/255.0", "scale: 1/0.0", "NormalizeImage.scale must be a number"),
         ("channel_num: 3", "channel_num: 4", "channel_num must be 3"),
-        ("mean: [0.485,", "mean: &a [0.485,", "anchor or an alias"),
+        ("mean: [0.485,", "mean: !a [0.485,", "has a tag"),
         ("    - ResizeImage", "    - CropImage: {size: 9}\n    - ResizeImage", "before they are resized"),
         ("    - CropImage", "    - ResizeImage: {size: 9}\n    - CropImage", "resized twice"),
         ("PreProcess:", "PreProcess: [", "YAML is invalid"),

@@ -96,6 +96,7 @@ def test_objects() -> None:
         "model:\n  names: [tench, lady's slipper, 'kite, glede']\n",
         "DATASET:\n  NAMES: [tench, lady's slipper, 'kite, glede']\n",
         json.dumps({"model": {"classes": NAMES}}),
+        "train: &n [tench, lady's slipper, 'kite, glede']\nnames: *n\n",
         "label_map:\n  0: tench\n  1: lady's slipper\n  2: kite, glede\n",
     ],
 )
@@ -287,7 +288,7 @@ def test_files(file: str, labels: tuple[str, ...]) -> None:
         ("PostProcess:\n  Topk:\n    class_id_map_file: labels.txt\n", "no list of class names"),
         ("flavors:\n  onnx:\n    data: model.onnx\n", "no list of class names"),
         ("names: [a, b\n", "YAML is invalid at line 2"),
-        ("names: &names [a, b]\nlabels: *names\n", "anchor or an alias"),
+        ("names: [a, &b [*b]]\n", "alias of what is not complete"),
         ("names:\n  0: a\n  0: b\n", "field 0 is defined twice"),
         ("names:\n  0: a\n  2: b\n", "Label 1 is missing"),
         ("---\nnames: !!python/name:os.system\n", "tag"),
