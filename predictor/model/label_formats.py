@@ -7,7 +7,7 @@ is a text, a list or an object, as it stood there.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from predictor.model import label_lines, label_map, label_printed, strict_json, strict_text
@@ -89,6 +89,16 @@ def _places(value: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _of(value: Mapping[str, Any], name: str) -> Iterable[Any]:
     """A field by its name, which configurations in capitals have as well."""
     return (value[one] for one in (name, name.upper()) if one in value)
+
+
+def are_numbers(entries: Collection[Any]) -> bool:
+    """Whether these are the numbers of all classes, each once, as numbers or as texts."""
+    texts = [str(one) for one in entries if isinstance(one, str) or type(one) is int]
+    return (
+        len(texts) == len(entries)
+        and all(map(_INDEX.fullmatch, texts))
+        and label_lines.complete(list(map(int, texts)))
+    )
 
 
 def _read(text: str) -> Entries:

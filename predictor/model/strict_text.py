@@ -92,7 +92,7 @@ class _Value:
         if isinstance(event, yaml.CollectionStartEvent):
             if len(self._levels) > _MAX_DEPTH:
                 raise ValueError(f"The YAML has more than {_MAX_DEPTH} levels.")
-            self._anchored.pop(event.anchor, None)
+            self._anchored.pop(event.anchor or "", None)
             self._levels.append((event.anchor, self._amount, []))
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, start, entries = self._levels.pop()
@@ -100,10 +100,10 @@ class _Value:
             self._add(value, anchor, start)
         elif isinstance(event, yaml.ScalarEvent):
             start, self._amount = self._amount, self._amount + len(event.value)
-            value = event.value if self._texts or event.style else _scalar(event.value)
-            self._add(value, event.anchor, start)
+            scalar = event.value if self._texts or event.style else _scalar(event.value)
+            self._add(scalar, event.anchor, start)
         elif isinstance(event, yaml.AliasEvent):
-            self._repeat(event.anchor)
+            self._repeat(event.anchor or "")
 
     def _add(self, value: Any, anchor: str | None, start: int) -> None:
         self._amount += 1

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageOps
 
-from predictor.discovery.configs.read import role
+from predictor.discovery.configs.roles import said
 from predictor.discovery.discover import discover
 from predictor.errors import InvalidModel
 from predictor.image.preprocess import to_tensor
@@ -50,6 +50,12 @@ def mmdeploy(*steps: dict[str, Any]) -> str:
 def cat() -> Image.Image:
     """A photograph."""
     return Image.open(DATA / "cat.jpg").convert("RGB")
+
+
+def role(name: str, text: str) -> str | None:
+    """What a file is for, in a word."""
+    found = [*said(name, text)]
+    return "both" if len(found) > 1 else found[0] if found else None
 
 
 def discovered(preprocessing: str, *shape: int | None, labels: str | None = None) -> ModelSpec:
@@ -289,6 +295,18 @@ def test_lobe_refused() -> None:
         ("preset.txt", (CONFIGS / "torchvision_v1.txt").read_text(), "preprocessing"),
         ("preprocessing.json", '{"size": 224, "resize": "crop"}', "preprocessing"),
         ("preprocessing.json", "{", "preprocessing"),
+        ("x.json", '{"size": 1200}', None),
+        ("stats.json", '{"mean": 0.93, "std": 0.01}', None),
+        ("stats.json", '{"mean": [0.93], "std": [0.01]}', "preprocessing"),
+        ("train_config.json", '{"mode": "train", "epochs": 10}', None),
+        ("args.yaml", "task: classify\nmode: train\nimgsz: 32\nclasses:\n", None),
+        ("args.yaml", "aa: rand\ninput_size:\nmean:\n", None),
+        ("hparams.yaml", "input_size: [3, 32, 32]\n", None),
+        ("config.yaml", "_wandb:\n  value: {}\ninput_size:\n  desc:\n  value: 32\n", None),
+        ("class_weights.json", '{"0": 1.0, "1": 2.5}', None),
+        ("class_counts.json", '{"cat": 120, "dog": 80}', None),
+        ("classification_report.txt", "precision recall\n", None),
+        ("weight_classes.txt", "light\nheavy\n", "labels"),
         ("signature.json", json.dumps(LOBE), "both"),
         ("metadata.json", json.dumps(TEACHABLE), "both"),
         ("model/inference.yml", PADDLE, "preprocessing"),
