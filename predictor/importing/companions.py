@@ -22,7 +22,7 @@ USES: tuple[Role, ...] = get_args(Role)
 
 _SUFFIXES = {"", ".json", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".pbtxt", ".names", ".manifest"}
 # Larger texts are judged by their names and forms alone; the check reads them, within its limits.
-_READ_CHARACTERS = MEGA
+_READ_CHARACTERS = MEGA // 4
 _MAX_READ = 8
 _UNIT_PIXELS = "{} has mean and std of pixels from 0 to 1, but no scale: 1/255 is used."
 
