@@ -41,6 +41,7 @@ def described(graph: Graph, structure: Structure, request: Request) -> Described
         used = {what: None if what in without else found for what, found in texts.items()}
         try:
             spec = discover(graph, used["labels"], used["preprocessing"], structure)
+            _likely(spec, without, request)
         except InvalidModel as error:
             failures[without] = error.detail
         else:
@@ -56,6 +57,15 @@ def _by_itself(graph: Graph, preprocessing: str | None, structure: Structure) ->
     except InvalidModel:
         return None
     return spec if spec.reasons["labels"] != NONE else None
+
+
+def _likely(spec: ModelSpec, without: frozenset[str], request: Request) -> None:
+    """Refuse any text of two lines as the names of two classes that one score separates."""
+    text = (
+        request.guessed and "labels" not in without and not request.unsure["labels"].lower().endswith(".json")
+    )
+    if text and spec.binary:
+        raise InvalidModel("The model gives one score, which does not show whether these are its classes.")
 
 
 def _attempts(request: Request) -> list[frozenset[str]]:

@@ -93,7 +93,7 @@ def recognise(
     chosen = _chosen(files, model, file)
     about = texts(_own(files, chosen), chosen)
     labels, preprocessing = (companion(what, about, chosen, given) for what in USES)
-    known = {*about.known, *labels.files}
+    known = {*about.known, labels.name}
     data = _data([name for name in files if name not in known], chosen)
     used = {chosen, labels.name, preprocessing.name, *data.values()}
     return Bundle(

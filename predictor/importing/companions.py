@@ -68,11 +68,6 @@ class Companion:
     written: str | None = None
     warnings: tuple[str, ...] = ()
 
-    @property
-    def files(self) -> Collection[str]:
-        """The file, if there is one."""
-        return () if self.name is None else (self.name,)
-
 
 def texts(files: Mapping[str, Path], model: str) -> Texts:
     """Read the texts that lie beside a model, those near it first.
@@ -107,13 +102,13 @@ def companion(what: Role, found: Texts, model: str, given: Collection[str]) -> C
         (name for name, said in found.said.items() if what in said), key=_rank(what, found, model)
     )
     for name in ranked[:_MAX_READ]:
-        sure = roles.unmistakable(what, name)
+        sure = roles.unmistakable(what, name, found.text[name])
         why = _judged(what, found.text[name], sure=sure)
         if why is None:
             return _companion(what, name, found, warnings, sure=sure)
         warnings.append(f"{shown(name)} is passed over. {why}")
-    if (refused := next(filter(lambda name: roles.unmistakable(what, name), ranked), None)) is not None:
-        return Companion(what, refused)
+    if refused := [name for name in ranked if roles.unmistakable(what, name, found.text[name])]:
+        return Companion(what, refused[0])
     guess = _guess(found, model) if what == "labels" else None
     return Companion(what, guess, guess is None, guess is not None, warnings=tuple(warnings))
 

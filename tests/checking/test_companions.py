@@ -16,15 +16,20 @@ PREPROCESSING = '{"size": 32, "scale": 1, "mean": 1, "std": 2}'
 
 @pytest.fixture
 def describe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Describe:
-    """Describe a model of 32 x 32 pixels and three classes by texts, some of which were only found."""
+    """Describe a model of 32 x 32 pixels and some classes by texts, some of which were only found."""
     monkeypatch.chdir(tmp_path)
 
     def describe(
-        metadata: dict[str, str], *, unsure: dict[str, str], guessed: bool = False, **texts: str
+        metadata: dict[str, str],
+        *,
+        unsure: dict[str, str],
+        guessed: bool = False,
+        columns: int = 3,
+        **texts: str,
     ) -> Described:
         for what, text in texts.items():
             (tmp_path / what).write_text(text)
-        images, scores = Tensor("x", "float32", (1, 3, 32, 32)), Tensor("y", "float32", (1, 3))
+        images, scores = Tensor("x", "float32", (1, 3, 32, 32)), Tensor("y", "float32", (1, columns))
         beside: Any = {what: what for what in texts}
         request = Request("m.onnx", **beside, unsure=unsure, guessed=guessed)
         return described(Graph((images,), (scores,), metadata), NOTHING_SEEN, request)
@@ -97,3 +102,12 @@ def test_guess(describe: Describe) -> None:
     assert [warning for warning in taken.spec.warnings if warning.startswith("species.txt is taken")]
     assert (names(other)[0], other.unused) == ("class 0", ("labels",))
     assert (names(named), named.unused, passed_over(named)) == (["a", "b", "c"], ("labels",), [])
+
+
+@pytest.mark.parametrize(("name", "taken"), [("vocab.json", True), ("species.txt", False)])
+def test_guess_for_one_score(describe: Describe, name: str, taken: bool) -> None:
+    """Two lines of any text are not taken for the two classes that one score separates."""
+    found = describe({}, unsure={"labels": name}, guessed=True, columns=1, labels="x\ny\n")
+
+    assert (names(found) == ["x", "y"]) is taken
+    assert len(passed_over(found)) == (not taken)

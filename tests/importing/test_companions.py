@@ -108,6 +108,11 @@ def test_all_side_files(tmp_path: Path) -> None:
             "config.yaml is passed over. It cannot be used: lr is unknown.",
         ),
         (
+            {"config.json": json.dumps({"classes": {"cat": {"f1": 1.0}}})},
+            (None, None),
+            "config.json is passed over. The labels cannot be used: The file has no list of class names",
+        ),
+        (
             {"aug.json": json.dumps({"crop_size": 32, "lr": 1}), "norm.json": '{"crop_size": 32}'},
             (None, "norm.json"),
             "aug.json is passed over. It cannot be used: lr is unknown.",
@@ -167,7 +172,7 @@ def test_unsure(tmp_path: Path) -> None:
     ("files", "wanted"),
     [
         ({"vocab.json": '["a", "b", "c"]'}, "vocab.json"),
-        ({"mapping.json": '{"0": "a", "1": "b", "2": "c"}', "notes.txt": NAMES}, "mapping.json"),
+        ({"mapping.json": '{"0": "a", "1": "b", "2": "c"}', "some.txt": NAMES}, "mapping.json"),
         ({"mapping.json": '{"a": 0, "b": 1}'}, "mapping.json"),
         ({"species.txt": NAMES}, "species.txt"),
         ({"species.txt": NAMES, "m.txt": NAMES, "a.json": '["a", "b"]'}, "m.txt"),
@@ -176,8 +181,10 @@ def test_unsure(tmp_path: Path) -> None:
         ({"mean.json": "[0.485, 0.456, 0.406]"}, None),
         ({"best.json": '{"epoch": 3, "step": 10}'}, None),
         ({"version.txt": "1.0.3\n"}, None),
-        ({"log.txt": "a\n\nb\n"}, None),
-        ({"log.txt": "a\na\nb\n"}, None),
+        ({"some.txt": "a\n\nb\n"}, None),
+        ({"some.txt": "a\na\nb\n"}, None),
+        ({"images.txt": "a.jpg\nb.png\n"}, None),
+        ({"notes.txt": NAMES, "about me.txt": NAMES}, None),
         ({"other/species.txt": NAMES}, None),
         ({"LICENSE.txt": NAMES, "requirements.txt": NAMES, "metrics.txt": NAMES}, None),
     ],

@@ -37,6 +37,10 @@ _NAMED_IMAGES = re.compile(
 _OF_TOOLS = re.compile(
     r"(?:config|signature|pipeline|metadata_properties|processor_config)\.json|(?:data|metadata|inference)\.ya?ml"
 )
+_OF_A_MODEL = re.compile(r'"(?:model_type|architectures?|pretrained_cfg|id2label)"\s*:')
+_ABOUT_A_MODEL = re.compile(r"(about|authors?|credits|history|info|log|notes?|todo|version)[^a-z].*")
+# The names of files, not of classes.
+_FILE = re.compile(r".*\.[A-Za-z]\w{1,4}")
 _LONGEST = 200
 _MAX_LINES = 2_000
 
@@ -67,9 +71,14 @@ def named(what: Role, name: str) -> bool:
     return _NAMED[what].fullmatch(_last(name)) is not None
 
 
-def unmistakable(what: Role, name: str) -> bool:
-    """Whether nobody would call a file of another kind by this name, so that it is used or refused."""
-    return named(what, name) or _OF_TOOLS.fullmatch(_last(name)) is not None
+def unmistakable(what: Role, name: str, text: str | None) -> bool:
+    """Whether no file of another kind is called like this, so that it is used or refused.
+
+    Training programs call their settings `config.json` as well, which says more of a model in other tools.
+    """
+    file = _last(name)
+    tools = file != "config.json" or _OF_A_MODEL.search(text or "") is not None
+    return named(what, name) or (tools and _OF_TOOLS.fullmatch(file) is not None)
 
 
 def unreadable(name: str, text: str) -> str | None:
@@ -109,17 +118,18 @@ def judge(what: Role, text: str, *, sure: bool) -> str | None:
 def may_list_names(name: str, text: str) -> bool:
     """Whether a file whose name says nothing may be a list of names: JSON of them alone, or lines of text."""
     file = _last(name)
-    if _PROSE.fullmatch(file) or _FIGURES.fullmatch(file):
+    if any(pattern.fullmatch(file) for pattern in (_PROSE, _FIGURES, _ABOUT_A_MODEL)):
         return False
     if file.endswith(".json"):
         with contextlib.suppress(ValueError):
             return _is_list(parsed(text))
         return False
-    lines = text.strip().split("\n", _MAX_LINES)
+    lines = [line.strip() for line in text.strip().split("\n", _MAX_LINES)]
     return (
         file.endswith(".txt")
-        and 1 < len({line.strip() for line in lines} - {""}) == len(lines)
+        and 1 < len({*lines} - {""}) == len(lines)
         and all(len(line) <= _LONGEST for line in lines)
+        and not all(map(_FILE.fullmatch, lines))
     )
 
 
