@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from predictor.archives import is_hidden, shown
+from predictor.discovery.configs.roles import USES
 from predictor.errors import InvalidModel, InvalidRequest
 from predictor.importing.companions import (
     COMPANION_BYTES,
     MAX_TEXTS,
-    USES,
     companion,
     distance,
     folder_of,

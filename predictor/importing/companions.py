@@ -3,12 +3,11 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import get_args
 
 from predictor.archives import is_hidden, shown
 from predictor.config import MEGA
 from predictor.discovery.configs import native, roles
-from predictor.discovery.configs.roles import Role
+from predictor.discovery.configs.roles import USES, Role
 from predictor.model.strict_text import decoded
 
 COMPANION_BYTES = 4 * MEGA
@@ -16,9 +15,6 @@ COMPANION_BYTES = 4 * MEGA
 
 MAX_TEXTS = 64
 """Files of a bundle that are read as texts."""
-
-USES: tuple[Role, ...] = get_args(Role)
-"""What a text may be used for."""
 
 _SUFFIXES = {"", ".json", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".pbtxt", ".names", ".manifest"}
 # Larger texts are judged by their names and forms alone; the check reads them, within its limits.

@@ -49,7 +49,7 @@ def entries(text: str) -> Entries:
         raise ValueError(f"Line {lines.index('') + 1} is empty.")
     if all(line.startswith("- ") for line in lines):
         return unquoted([line[2:].lstrip() for line in lines])
-    readers = (_identified, _numbered, _named, _in_one_line)
+    readers = (_identified, _digits, _numbered, _named, _in_one_line)
     return next((found for read in readers if (found := read(lines))), None) or unquoted(lines)
 
 
@@ -107,6 +107,12 @@ def _units(names: list[str]) -> bool:
     They do where two names would be equal without them but for a plural, as of `1 star` and `2 stars`.
     """
     return len({name.casefold().removesuffix("s") for name in names}) < len(names)
+
+
+def _digits(lines: list[str]) -> Entries | None:
+    """The names of a text of one line, if all of them are numbers."""
+    found = _in_one_line(lines)
+    return found if found and all(INDEX.fullmatch(str(name)) for name in found) else None
 
 
 def _in_one_line(lines: list[str]) -> Entries | None:
@@ -200,7 +206,8 @@ def _with_header(rows: list[list[str]], header: list[str], name: int) -> Entries
 
 def _without_header(rows: list[list[str]]) -> Entries | None:
     index = _index_column(rows, (0, 1))
-    if index is None:
+    digits = len(rows) == 1 and all(INDEX.fullmatch(cell.strip()) for cell in rows[0])
+    if index is None or digits:
         return None
     others = [place for place in range(len(rows[0])) if place != index]
     if len(others) == 1:

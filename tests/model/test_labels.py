@@ -209,6 +209,7 @@ def test_numbers_as_names() -> None:
     assert parse('{"0": "7", "1": "8"}') == (Label("7"), Label("8"))
     assert parse('{"0": 0, "1": 1}') == (Label("0"), Label("1"))
     assert parse("7\n8\n9\n") == parse("[7, 8, 9]") == (Label("7"), Label("8"), Label("9"))
+    assert parse("0,1,2,3") == parse("0\n1\n2\n3\n")
     digits = "\n".join(map(str, range(10)))
     assert [label.name for label in parse(digits)] == digits.split()
 

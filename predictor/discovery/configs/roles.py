@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from predictor.discovery.configs import native
 from predictor.discovery.configs.read import from_text, from_words, is_of_a_tool, parsed
@@ -11,6 +11,8 @@ from predictor.errors import InvalidModel
 from predictor.model import label_formats, labels
 
 Role = Literal["labels", "preprocessing"]
+USES: tuple[Role, ...] = get_args(Role)
+"""What a text may be for."""
 
 # Files that are for people and for other programs, whatever stands in them.
 _PROSE = re.compile(
@@ -42,7 +44,7 @@ _ABOUT_A_MODEL = re.compile(r"(about|authors?|credits|history|info|log|notes?|to
 # The names of files, not of classes.
 _FILE = re.compile(r".*\.[A-Za-z]\w{1,4}")
 _LONGEST = 200
-_MAX_LINES = 2_000
+_MAX_LINES = 25_000
 
 
 def said(name: str, text: str) -> dict[Role, bool]:
@@ -63,7 +65,7 @@ def said(name: str, text: str) -> dict[Role, bool]:
     with contextlib.suppress(ValueError):
         value = parsed(text)
     found = {"labels": _says_labels(file, text, value), "preprocessing": _says_images(file, text, value)}
-    return {what: form for what in _NAMED if (form := found[what]) is not None}
+    return {what: form for what in USES if (form := found[what]) is not None}
 
 
 def named(what: Role, name: str) -> bool:
