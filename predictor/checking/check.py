@@ -18,15 +18,15 @@ from typing import Any
 import numpy.typing as npt
 
 from predictor.checking import onnx_rules
+from predictor.checking.companions import described
 from predictor.checking.failed_run import explain_run
-from predictor.checking.imported import imported, size, text
+from predictor.checking.imported import imported, size
 from predictor.checking.report import BEGUN, Reason, Refused, Report, Request
 from predictor.checking.sandbox import abandoned, enter_sandbox, write_no_more
 from predictor.checking.smoke_test import SmokeTestResult, best, smoke_test
 from predictor.checking.unloadable import explain
 from predictor.config import BUNDLED_MODEL
 from predictor.discovery.activation import settle
-from predictor.discovery.discover import discover
 from predictor.discovery.signature import heads
 from predictor.errors import Internal, InvalidModel, NotReady
 from predictor.model import processor
@@ -88,10 +88,11 @@ def check(request: Request) -> Report:
     started = time.perf_counter()
     session = _load(model.path, request)
     load_seconds = time.perf_counter() - started
-    spec = _spec(session.graph, structure, request)
-    result = _smoke_test(session, spec, model.path, request)
+    _check_tensors(session.graph)
+    found = described(session.graph, structure, request)
+    result = _smoke_test(session, found.spec, model.path, request)
     return Report(
-        spec=_settled(spec, result, structure).to_json(),
+        spec=_settled(found.spec, result, structure).to_json(),
         nodes=model.nodes,
         load_seconds=_rounded(load_seconds),
         run_seconds=_rounded(result.single.seconds),
@@ -103,6 +104,7 @@ def check(request: Request) -> Report:
         weights=model.weights.used,
         heads=_heads(session.graph, structure),
         beside=model.weights.beside,
+        unused=found.unused,
         best=best(result.scores),
         gpu_bytes=_rise(used, _gpu_memory(request)),
     )
@@ -170,16 +172,6 @@ def _settled(spec: ModelSpec, result: SmokeTestResult, structure: Structure) -> 
 def _refuse_for_memory(error: Exception) -> None:
     if any(word in str(error.__cause__) for word in _OUT_OF_MEMORY):
         raise Refused(*_MEMORY) from error
-
-
-def _spec(graph: Graph, structure: Structure, request: Request) -> ModelSpec:
-    _check_tensors(graph)
-    labels = text(request.labels, "labels", request.limits)
-    preprocessing = text(request.preprocessing, "preprocessing", request.limits)
-    try:
-        return discover(graph, labels, preprocessing, structure)
-    except InvalidModel as error:
-        raise Refused("unclear", error.detail) from error
 
 
 def _heads(graph: Graph, structure: Structure) -> tuple[str, ...]:

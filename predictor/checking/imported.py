@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from predictor.checking import onnx_rules
-from predictor.checking.report import SERVED, Limits, Reason, Refused, Request
+from predictor.checking.companions import text
+from predictor.checking.report import SERVED, Refused, Request
 from predictor.discovery.configs.read import from_text
 from predictor.discovery.structure import examine
 from predictor.errors import InvalidModel
@@ -16,7 +17,6 @@ from predictor.importing.adapt import adapt
 from predictor.importing.external import Weights
 from predictor.importing.inputs import Wanted
 from predictor.model.spec import Structure
-from predictor.model.strict_text import decoded
 
 
 @dataclass(frozen=True)
@@ -87,20 +87,3 @@ def _write(model: Any, descriptor: int) -> Path:
 def size(request: Request) -> int:
     """Bytes of the model's file and of all that may hold its weights."""
     return sum(Path(file).stat().st_size for file in (request.model, *request.data.values()))
-
-
-def text(name: str | None, what: Reason, limits: Limits) -> str | None:
-    """The text of a file that came with the model; None if it did not come.
-
-    Raises:
-        Refused: it is too large, or no text.
-    """
-    if name is None:
-        return None
-    path = Path(name)
-    if path.stat().st_size > limits.companion_bytes:
-        raise Refused(what, f"The {what} file is larger than {limits.companion_bytes / 1e6:g} MB.")
-    try:
-        return decoded(path.read_bytes())
-    except ValueError as error:
-        raise Refused(what, f"The {what} file cannot be read. {error}") from error

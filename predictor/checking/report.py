@@ -90,6 +90,10 @@ class Request:
         labels: the labels that came with it, in place of those in its metadata.
         preprocessing: the same for the preprocessing.
         data: files that may hold weights of the model, by the names that its uploader gave them.
+        unsure: which of labels and preprocessing were only found among the files of the upload, with the
+            uploader's path for each: they are used if they fit.
+        guessed: whether only the form of the labels suggests that they are; what the model says of itself
+            goes before them then.
         served: descriptor of the empty file `SERVED`, to which the graph is written that is to be served in
             place of the uploaded one; None where it is known that none is needed.
         limits: what the check may use.
@@ -101,6 +105,8 @@ class Request:
     labels: str | None = None
     preprocessing: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
+    unsure: Mapping[str, str] = field(default_factory=dict)
+    guessed: bool = False
     served: int | None = None
     limits: Limits = field(default_factory=Limits)
     allow_control_flow: bool = False
@@ -157,7 +163,7 @@ class OnGpu:
     memory_bytes: int | None
 
 
-LISTS = ("warnings", "adapted", "weights", "heads", "beside")
+LISTS = ("warnings", "adapted", "weights", "heads", "beside", "unused")
 """The fields of a report that are lists of texts."""
 
 
@@ -178,6 +184,7 @@ class Report:
         weights: files that hold weights of the model, by the names that its uploader gave them.
         heads: outputs that may hold class scores, if there are several; the preprocessing's `output` chooses.
         beside: names on the disk of those that must stay beside the model.
+        unused: names on the disk of labels and preprocessing that were passed over.
         best: the best classes of each trial image.
         gpu_bytes: memory of the GPU, if this check used one; as in `OnGpu`.
         cuda: what a second check on a GPU showed.
@@ -195,6 +202,7 @@ class Report:
     weights: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
     best: tuple[Best, ...] = ()
     gpu_bytes: int | None = None
     cuda: OnGpu | None = None

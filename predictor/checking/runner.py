@@ -113,6 +113,7 @@ class CheckPassed(pydantic.BaseModel, extra="forbid"):
     weights: list[str] = []
     heads: list[str] = []
     beside: list[str] = []
+    unused: list[Literal["labels", "preprocessing"]] = []
     best: list[_Best] = []
     gpu_bytes: pydantic.NonNegativeInt | None = None
 

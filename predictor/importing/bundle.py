@@ -3,36 +3,30 @@
 import itertools
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from predictor.archives import is_hidden, shown
-from predictor.config import MEGA
-from predictor.discovery.configs.read import role
+from predictor.discovery.configs.roles import USES
 from predictor.errors import InvalidModel, InvalidRequest
-from predictor.model.strict_text import decoded
-
-COMPANION_BYTES = 4 * MEGA
-"""Most bytes of a file with labels or preprocessing."""
-
-Role = Literal["labels", "preprocessing"]
+from predictor.importing.companions import (
+    COMPANION_BYTES,
+    MAX_TEXTS,
+    companion,
+    distance,
+    folder_of,
+    may_tell,
+    texts,
+)
 
 _MODEL = ".onnx"
 # What torch, onnx and Optimum call the file with the weights of a model.
 _WEIGHTS = re.compile(r"\.onnx[._]data(_\d+)?$|\.data$", re.IGNORECASE)
-_TEXTS = {"", ".json", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".pbtxt", ".names", ".manifest"}
-_MAX_TEXTS = 64
 _LISTED = 10
 # The places of weights are sent to the check through a pipe, which holds 64 kB and is not read at once.
 _PLACES_BYTES = 48_000
 _NAMED_BYTES = len(': "data-999", ')
-_TELLING: Mapping[Role, re.Pattern[str]] = {
-    "labels": re.compile(r"label|class|categor|synset|names", re.IGNORECASE),
-    "preprocessing": re.compile(r"process", re.IGNORECASE),
-}
-"""Names that say what a file is for, so that it goes before one that says it among other things."""
 _TORCH = "of PyTorch", 'Export it: torch.onnx.export(model, args, "m.onnx").'
 _KERAS = "of Keras", 'Export it: model.export("m.onnx", format="onnx").'
 _TENSORFLOW = "of TensorFlow", "Convert it with python -m tf2onnx.convert."
@@ -59,6 +53,11 @@ class Bundle:
             say both.
         data: files that may hold weights of the model, by their paths from the model's folder.
         unused: all others.
+        unsure: which of labels and preprocessing nobody named, so that they are used only if they fit.
+        guessed: whether the labels' file is called like nothing in particular, so that what stands in the
+            model goes before it.
+        written: what is to stand in the file with the preprocessing; None if it stays as it is.
+        warnings: sentences for the uploader.
     """
 
     model: str
@@ -66,6 +65,10 @@ class Bundle:
     preprocessing: str | None
     data: Mapping[str, str]
     unused: tuple[str, ...]
+    unsure: Mapping[str, str] = field(default_factory=dict)
+    guessed: bool = False
+    written: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def recognise(
@@ -88,12 +91,22 @@ def recognise(
         InvalidRequest: there are several, and none was chosen.
     """
     chosen = _chosen(files, model, file)
-    roles = dict(_roles(files, chosen))
-    found = {what: None if what in given else _best(what, roles, chosen) for what in _TELLING}
-    data = _data([name for name in files if name not in roles], chosen)
-    used = {chosen, *found.values(), *data.values()}
-    unused = tuple(name for name in files if name not in used)
-    return Bundle(chosen, found["labels"], found["preprocessing"], data, unused)
+    about = texts(_own(files, chosen), chosen)
+    labels, preprocessing = (companion(what, about, chosen, given) for what in USES)
+    known = {*about.known, labels.name}
+    data = _data([name for name in files if name not in known], chosen)
+    used = {chosen, labels.name, preprocessing.name, *data.values()}
+    return Bundle(
+        chosen,
+        labels.name,
+        preprocessing.name,
+        data,
+        tuple(name for name in files if name not in used),
+        {one.what: one.name for one in (labels, preprocessing) if one.name and not one.sure},
+        labels.guessed,
+        preprocessing.written,
+        (*about.warnings, *labels.warnings, *preprocessing.warnings),
+    )
 
 
 def wanted(sizes: Mapping[str, int | None], file: str | None) -> list[str]:
@@ -118,14 +131,9 @@ def wanted(sizes: Mapping[str, int | None], file: str | None) -> list[str]:
         for name in sizes
         if _WEIGHTS.search(name) and _data_place(name, chosen) and not name.startswith(others)
     ]
-    texts = [name for name, size in sizes.items() if _may_tell(name) and (size or 0) <= COMPANION_BYTES]
-    nearest = sorted(texts, key=lambda name: _distance(name, chosen))[:_MAX_TEXTS]
+    texts = [name for name, size in sizes.items() if may_tell(name) and (size or 0) <= COMPANION_BYTES]
+    nearest = sorted(texts, key=lambda name: distance(name, chosen))[:MAX_TEXTS]
     return list(dict.fromkeys([chosen, *weights, *nearest]))
-
-
-def _may_tell(name: str) -> bool:
-    """Whether a file may be a text about a model, by its name."""
-    return not is_hidden(name) and PurePosixPath(name).suffix.lower() in _TEXTS
 
 
 def _chosen(files: Collection[str], model: str | None, wanted: str | None) -> str:
@@ -178,59 +186,22 @@ def _data(names: Iterable[str], model: str) -> dict[str, str]:
     return {place: places[place] for place, end in zip(likely, ends, strict=True) if end <= _PLACES_BYTES}
 
 
+def _own(files: Mapping[str, Path], model: str) -> dict[str, Path]:
+    """The files that may be texts about the model: not those in the folder of another one."""
+    others = [folder_of(name) for name in files if _is_model(name)]
+    foreign = [folder for folder in others if not folder_of(model).is_relative_to(folder)]
+    return {
+        name: path
+        for name, path in files.items()
+        if name != model
+        and may_tell(name)
+        and not any(folder_of(name).is_relative_to(folder) for folder in foreign)
+    }
+
+
 def _data_place(name: str, model: str) -> str | None:
     """The path of a file from the model's folder, if it lies in it and may hold weights."""
-    folder, path = _folder(model), PurePosixPath(name)
+    folder, path = folder_of(model), PurePosixPath(name)
     if name == model or _is_model(name) or is_hidden(name) or not path.is_relative_to(folder):
         return None
     return path.relative_to(folder).as_posix()
-
-
-def _roles(files: Mapping[str, Path], model: str) -> Iterator[tuple[str, str]]:
-    """What the texts among the files say, those near the model first, as far as it is about it."""
-    others = [_folder(name) for name in files if _is_model(name)]
-    foreign = [folder for folder in others if not _folder(model).is_relative_to(folder)]
-    texts = [
-        name
-        for name, path in files.items()
-        if name != model
-        and _may_tell(name)
-        and path.stat().st_size <= COMPANION_BYTES
-        and not any(_folder(name).is_relative_to(folder) for folder in foreign)
-    ]
-    for name in sorted(texts, key=lambda name: _distance(name, model))[:_MAX_TEXTS]:
-        text = _text(files[name])
-        if text is not None and (said := role(name, text)) is not None:
-            yield name, said
-
-
-def _best(what: Role, roles: Mapping[str, str], model: str) -> str | None:
-    """Of the files that say something the one that is near the model and most of all about it."""
-
-    def rank(name: str) -> tuple[bool, int, int, str]:
-        apart, depth = _distance(name, model)
-        about = 0 if _TELLING[what].search(PurePosixPath(name).name) else 1 if roles[name] == what else 2
-        return apart, about, depth, name
-
-    return min((name for name, said in roles.items() if said in {what, "both"}), key=rank, default=None)
-
-
-def _distance(name: str, model: str) -> tuple[bool, int]:
-    """A key for order: beside the model, in a folder around it, elsewhere."""
-    folder = _folder(name)
-    apart = not _folder(model).is_relative_to(folder)
-    depth = len(folder.parts)
-    return apart, depth if apart else -depth
-
-
-def _folder(name: str) -> PurePosixPath:
-    return PurePosixPath(name).parent
-
-
-def _text(path: Path) -> str | None:
-    """The text of a file; None if it has none."""
-    try:
-        text = decoded(path.read_bytes())
-    except ValueError:
-        return None
-    return None if "\0" in text else text

@@ -9,6 +9,7 @@ from predictor.errors import InvalidModel
 LONGEST = 200
 """Characters of a name that are kept."""
 
+_NAMES = ("name", "label", "display_name", "class_name")
 _MAX_CHARACTERS = 10_000
 # Marks that turn the direction of the text around them; a page would show something else than stands there.
 _TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
@@ -52,11 +53,7 @@ def read_entry(index: int, entry: object) -> Label:
         return Label(_name(index, entry))
     if isinstance(entry, list):
         return _from_list(index, entry)
-    name = (
-        next((entry[key] for key in ("name", "label") if key in entry), None)
-        if isinstance(entry, dict)
-        else None
-    )
+    name = next((entry[key] for key in _NAMES if key in entry), None) if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or not isinstance(name, str):
         raise InvalidModel(f"Label {index} must be a string, or an object with a name.")
     identifier, synonyms = entry.get("id"), entry.get("synonyms", [])

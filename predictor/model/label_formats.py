@@ -5,14 +5,13 @@ prints and label maps in protobuf's text format are read here, CSV and plain tex
 is a text, a list or an object, as it stood there.
 """
 
-import contextlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from predictor.model import label_lines, strict_json, strict_text
-from predictor.model.label_lines import Entries, unquoted
+from predictor.model import label_lines, label_map, label_printed, strict_json, strict_text
+from predictor.model.label_lines import Entries
 
 # Fields of larger files that hold the names, the surest first.
 _INSIDE = (
@@ -26,9 +25,10 @@ _INSIDE = (
     "class_to_idx",
     "label2id",
     "label_list",
+    "label_map",
+    "class_indices",
+    "idx_to_class",
 )
-_PRINTED_ENTRY = re.compile(r"""\s*(\d{1,9})\s*:\s*('(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")\s*""")
-_PRINTED_START = re.compile(r"\{?\s*\d{1,9}\s*:\s*['\"]")
 _INDEX = re.compile(r"\d{1,9}")
 _COMMENT = re.compile(r"\s*(?:#|//)[^\n]*\n")
 # How a YAML file begins that is more than a list of lines: a field, or an entry that has fields.
@@ -68,60 +68,53 @@ def in_order(found: Mapping[int, Any]) -> tuple[list[Any], int]:
 def inside(value: Mapping[str, Any]) -> list[Any] | dict[str, Any] | None:
     """The part of a tool's larger file that holds the names; None if nothing looks like it.
 
-    Lobe has them in `classes.Label`, PaddleX in `PostProcess`, by the name of the step.
+    It may be one level deeper, but not in the configuration of another network, such as `text_config`. Lobe
+    has it in `classes.Label`, PaddleX in `PostProcess`, by the name of the step.
     """
-    steps = value.get("PostProcess")
-    deeper = [one for one in steps.values() if isinstance(one, dict)] if isinstance(steps, dict) else []
-    candidates = (one.get(name) for one in (value, *deeper) for name in _INSIDE)
+    candidates = (one for where in _places(value) for name in _INSIDE for one in _of(where, name))
     found = next((one for one in candidates if isinstance(one, list | dict) and one), None)
     if isinstance(found, dict) and isinstance(found.get("Label"), list):
         return list(found["Label"])
     return found
 
 
+def _places(value: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The objects in which the names may be: the outermost, those in it, and PaddleX's steps."""
+    steps = value.get("PostProcess")
+    deeper = [one for name, one in value.items() if not name.endswith("config")]
+    deeper += steps.values() if isinstance(steps, dict) else ()
+    return [value, *(one for one in deeper if isinstance(one, dict))]
+
+
+def _of(value: Mapping[str, Any], name: str) -> Iterable[Any]:
+    """A field by its name, which configurations in capitals have as well."""
+    return (value[one] for one in (name, name.upper()) if one in value)
+
+
+def are_numbers(entries: Collection[Any]) -> bool:
+    """Whether these are the numbers of all classes, each once, as numbers or as texts."""
+    texts = [str(one) for one in entries if isinstance(one, str) or type(one) is int]
+    return (
+        len(texts) == len(entries)
+        and all(map(_INDEX.fullmatch, texts))
+        and label_lines.complete(list(map(int, texts)))
+    )
+
+
 def _read(text: str) -> Entries:
     start = 0
     while comment := _COMMENT.match(text, start):
         start = comment.end()
-    plain = text[start:].lstrip()
-    if _PRINTED_START.match(plain) and (printed := _printed_entries(plain)) is not None:
+    plain = label_printed.bare(text[start:].lstrip())
+    if (printed := label_printed.entries(plain)) is not None:
         return printed
     if plain[:1] in ("[", "{"):
         return _from_value(_json_or_yaml(plain))
     if _PBTXT_START.match(plain):
-        return label_lines.label_map(plain)
+        return label_map.entries(plain)
     if _YAML_START.match(plain) and (found := _from_yaml(plain)) is not None:
         return found
     return label_lines.entries(text)
-
-
-def _printed_entries(text: str) -> dict[int, str] | None:
-    """The entries of a printed dict, perhaps without its braces; None if the text is none."""
-    if text[0] == "{":
-        return _printed(text)
-    with contextlib.suppress(ValueError):
-        return _printed(f"{{{text}}}")
-    return None
-
-
-def _printed(text: str) -> dict[int, str] | None:
-    """A dict from numbers to texts as Python prints it; None if it is none."""
-    if not text.endswith("}"):
-        return None
-    found, place = dict[int, str](), 1
-    while match := _PRINTED_ENTRY.match(text, place):
-        number = int(match[1])
-        if number in found:
-            raise ValueError(f"Label {number} is defined twice.")
-        found[number] = match[2]
-        place = match.end() + 1
-        if text[match.end()] == "}":
-            break
-        if text[match.end()] != ",":
-            raise ValueError(f"The text after label {number} cannot be parsed.")
-    if text[place - 1 :].strip(" \n\r\t,") not in ("}", ""):
-        raise ValueError("The text is not a list of numbers and names.")
-    return dict(zip(found, unquoted(list(found.values())), strict=True))
 
 
 def _json_or_yaml(text: str) -> Any:
@@ -207,7 +200,9 @@ def _by_name(value: Mapping[str, Any]) -> dict[int, Any]:
 
 
 def _from_list(value: list[Any]) -> Entries:
-    """A list of entries, which may say their own indices."""
+    """A list of entries, which may say their own indices; numbers alone are names, as of digits."""
+    if all(type(entry) is int for entry in value):
+        return list(map(str, value))
     if not value or not all(isinstance(entry, dict) for entry in value):
         return value
     for name in ("index", "id"):

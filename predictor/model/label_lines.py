@@ -1,4 +1,4 @@
-"""Labels as text: a name on each line, alone or with its number or synset, a CSV file, or a label map."""
+"""Labels as text: a name on each line, alone or with its number or identifier, or a CSV file."""
 
 import ast
 import csv
@@ -11,14 +11,18 @@ MAX_CLASSES = 100_000
 
 _MAX_COLUMNS = 100
 _MAX_QUOTED = 20_000
-_INDEX = re.compile(r"\d{1,9}")
-_SYNSET = re.compile(r"(n\d{8})\s+(\S.*)")
-_NUMBERED = re.compile(r"(\d{1,9})(\s*[:,;\t]\s*|[.)]\s+|\s+)(\S.*)")
+INDEX = re.compile(r"\d{1,9}")
+"""The number of a class."""
+
+# WordNet's identifiers and those of Open Images.
+_IDENTIFIED = re.compile(r"(n\d{8}|/[mg]/\w+)(?:\s*[,;:|]\s*|\s+)(\S.*)")
+_NUMBERED = re.compile(r"(\d{1,9})(\s*[:,;\t]\s*|[.)]\s+|\s+(?![-\u2013=|]))(\S.*)")
+# Marks that stand between a number and a name only if they do so in all lines; `0-2` is a range.
+_MARKED = re.compile(r"(\d{1,9})\s*([=|]|[-\u2013](?!\s*\d))\s*(\S.*)")
+_AFTER = (":", "=", "|", " -")
+"""What stands between a name and a number after it, if no blank does."""
+_CELL = re.compile(r'"(?:[^"]|"")*"')
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*\"""")
-_ITEMS = re.compile(
-    r"""[\s,;]*(?:\#[^\n]*|(?P<open>\w+\s*:?\s*\{)|(?P<close>\})|(?P<field>\w+)\s*:\s*(?P<value>"""
-    r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|[^\s,;{}'"]+))"""
-)
 _INDEX_COLUMNS = ("index", "id", "idx", "class_id", "class_index", "label_id", "class_idx", "")
 NAME_COLUMNS = ("label", "name", "class", "class_name", "display_name", "label_name", "labels", "names")
 _ID_COLUMNS = ("mid", "synset", "wnid", "synset_id")
@@ -43,11 +47,10 @@ def entries(text: str) -> Entries:
         return rows
     if "" in lines:
         raise ValueError(f"Line {lines.index('') + 1} is empty.")
-    if all(synsets := [_SYNSET.fullmatch(line) for line in lines]):
-        return [{"id": match[1], "name": match[2]} for match in synsets if match]
     if all(line.startswith("- ") for line in lines):
         return unquoted([line[2:].lstrip() for line in lines])
-    return _numbered(lines) or _named(lines) or unquoted(lines)
+    readers = (_identified, _digits, _numbered, _named, _in_one_line)
+    return next((found for read in readers if (found := read(lines))), None) or unquoted(lines)
 
 
 def _without_comments(lines: list[str]) -> list[str]:
@@ -58,32 +61,71 @@ def _without_comments(lines: list[str]) -> list[str]:
     return "\n".join(kept).strip("\n").split("\n")
 
 
-def _numbered(lines: list[str]) -> dict[int, str] | None:
-    """The names by the numbers before them; None unless all lines have one, and the numbers are complete.
+def _identified(lines: list[str]) -> Entries | None:
+    """The names with the identifiers before them; None unless all lines have one."""
+    matches = [match for match in map(_IDENTIFIED.fullmatch, lines) if match]
+    if len(matches) < len(lines) or all(INDEX.fullmatch(match[2]) for match in matches):
+        return None
+    names = unquoted([match[2] for match in matches])
+    return [{"id": match[1], "name": name} for match, name in zip(matches, names, strict=True)]
 
-    Blanks alone may stand between a number and a unit: where two names would be equal without their numbers
-    but for a plural, as of `1 star` and `2 stars`, the numbers belong to the names.
-    """
-    matches = [match for match in map(_NUMBERED.fullmatch, lines) if match]
+
+def _numbered(lines: list[str]) -> Entries | None:
+    """The names by the numbers before them; None unless all lines have one, and the numbers are complete."""
+    form = _MARKED if all(map(_MARKED.fullmatch, lines)) else _NUMBERED
+    matches = [match for match in map(form.fullmatch, lines) if match]
     if len(matches) < len(lines) or not complete([int(match[1]) for match in matches]):
         return None
-    each = all(":" in match[2] for match in matches)
+    marks = {match[2].strip() for match in matches}
+    if form is _MARKED and len(marks) > 1:
+        return None
     names = [one[3] for one in matches]
-    names = [unquoted([name])[0] for name in names] if each else unquoted(names)
-    words = {name.casefold().removesuffix("s") for name in names}
-    if not any(match[2].strip() for match in matches) and len(words) < len(names):
+    names = [unquoted([name])[0] for name in names] if marks == {":"} else unquoted(names)
+    if marks == {""} and _units(names):
         return None
     return {int(match[1]): name for match, name in zip(matches, names, strict=True)}
 
 
-def _named(lines: list[str]) -> dict[int, str] | None:
-    """The names by the numbers after them and a colon; None unless all lines are like that."""
-    parts = [line.rpartition(":") for line in lines]
-    numbers = [number.strip() for _, _, number in parts]
-    if not all(map(_INDEX.fullmatch, numbers)) or not complete(list(map(int, numbers))):
+def _named(lines: list[str]) -> Entries | None:
+    """The names by the numbers after them; None unless all lines have one, and the numbers are complete."""
+    before = [line.rstrip("0123456789") for line in lines]
+    numbers = [line[len(name) :] for line, name in zip(lines, before, strict=True)]
+    if not all(map(INDEX.fullmatch, numbers)) or not complete(list(map(int, numbers))):
         return None
-    names = unquoted([name.strip() for name, _, _ in parts])
+    blank = len(lines) > 1 and all(name.endswith((" ", "\t")) for name in before)
+    before = [name.rstrip() for name in before]
+    mark = next((mark for mark in _AFTER if all(name.endswith(mark) for name in before)), "")
+    if not mark and (not blank or _units(before) or any(name.endswith(_AFTER) for name in before)):
+        return None
+    names = unquoted([name.removesuffix(mark).rstrip() for name in before])
     return dict(zip(map(int, numbers), names, strict=True))
+
+
+def _units(names: list[str]) -> bool:
+    """Whether the numbers beside names, with blanks between them, belong to the names.
+
+    They do where two names would be equal without them but for a plural, as of `1 star` and `2 stars`.
+    """
+    return len({name.casefold().removesuffix("s") for name in names}) < len(names)
+
+
+def _digits(lines: list[str]) -> Entries | None:
+    """The names of a text of one line, if all of them are numbers."""
+    found = _in_one_line(lines)
+    return found if found and all(INDEX.fullmatch(str(name)) for name in found) else None
+
+
+def _in_one_line(lines: list[str]) -> Entries | None:
+    """The names of a text that has one line, with commas, semicolons or tabs between them; None if none."""
+    delimiter = next((one for one in "\t;," if one in lines[0]), None)
+    if len(lines) > 1 or delimiter is None:
+        return None
+    try:
+        cells = next(csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True))
+    except csv.Error:
+        return None
+    names = [cell.strip() for cell in cells]
+    return unquoted(names) if 1 < len(names) <= _MAX_COLUMNS and all(names) else None
 
 
 def complete(numbers: Collection[int], firsts: tuple[int, ...] = (0, 1)) -> bool:
@@ -100,13 +142,24 @@ def unquoted(names: list[str]) -> list[str]:
     ends = [name.endswith(",") for name in names]
     bare = [name.rstrip(", ") for name in names] if len(names) > 1 and all(ends[:-1]) else names
     if not all(len(one) <= _MAX_QUOTED and _QUOTED.fullmatch(one) for one in bare):
-        return bare if all(bare) else names
+        return _cells(names) or (bare if all(bare) else names)
     if not any("\\" in one for one in bare):
         return [one[1:-1].replace(one[0] * 2, one[0]) for one in bare]
     try:
         return list(ast.literal_eval(f"[{','.join(bare)}]"))
     except (SyntaxError, ValueError) as error:
         raise ValueError("A label has an invalid backslash escape.") from error
+
+
+def _cells(names: list[str]) -> list[str] | None:
+    """The names of a CSV file of one column, where only those with commas are quoted; None if it is none."""
+    if not any(map(_CELL.fullmatch, names)):
+        return None
+    try:
+        rows = list(csv.reader(names, strict=True))
+    except csv.Error:
+        return None
+    return [row[0] for row in rows] if all(len(row) == 1 for row in rows) else None
 
 
 def _table(lines: list[str]) -> Entries | None:
@@ -153,7 +206,8 @@ def _with_header(rows: list[list[str]], header: list[str], name: int) -> Entries
 
 def _without_header(rows: list[list[str]]) -> Entries | None:
     index = _index_column(rows, (0, 1))
-    if index is None:
+    digits = len(rows) == 1 and all(INDEX.fullmatch(cell.strip()) for cell in rows[0])
+    if index is None or digits:
         return None
     others = [place for place in range(len(rows[0])) if place != index]
     if len(others) == 1:
@@ -169,7 +223,7 @@ def _index_column(rows: list[list[str]], firsts: tuple[int, ...]) -> int | None:
     """The column that has each of the numbers from one of these on once; None if there is none."""
     for place in range(len(rows[0])):
         cells = [row[place].strip() for row in rows]
-        if all(map(_INDEX.fullmatch, cells)) and complete(list(map(int, cells)), firsts):
+        if all(map(INDEX.fullmatch, cells)) and complete(list(map(int, cells)), firsts):
             return place
     return None
 
@@ -181,43 +235,9 @@ def _entry(name: str, identifier: str | None) -> Any:
 def _by_index(cells: list[str], found: list[Any], first_line: int) -> dict[int, Any]:
     numbered = dict[int, Any]()
     for line, (cell, entry) in enumerate(zip(cells, found, strict=True), first_line):
-        if not _INDEX.fullmatch(cell.strip()):
+        if not INDEX.fullmatch(cell.strip()):
             raise ValueError(f"Line {line} has no class number.")
         if int(cell) in numbered:
             raise ValueError(f"Label {int(cell)} is defined twice.")
         numbered[int(cell)] = entry
     return numbered
-
-
-def label_map(text: str) -> Entries:
-    """The items of a label map of TensorFlow's Object Detection API, in protobuf's text format.
-
-    Raises:
-        ValueError: it is damaged, or two items have the same number.
-    """
-    items, place, depth = list[dict[str, str]](), 0, 0
-    while match := _ITEMS.match(text, place):
-        place = match.end()
-        depth += bool(match["open"]) - bool(match["close"])
-        if match["open"] and depth == 1:
-            items.append({})
-        elif match["field"] and depth == 1:
-            items[-1][match["field"]] = match["value"]
-    if text[place:].strip() or depth or not items:
-        raise ValueError("The label map is damaged or incomplete.")
-    found = [_item(index, item) for index, item in enumerate(items)]
-    if not all(_INDEX.fullmatch(item.get("id", "")) for item in items):
-        return found
-    numbers = [int(item["id"]) for item in items]
-    if len(set(numbers)) < len(numbers):
-        raise ValueError("Two items of the label map have the same id.")
-    return dict(zip(numbers, found, strict=True))
-
-
-def _item(index: int, item: dict[str, str]) -> dict[str, str]:
-    """An item as an entry: what is displayed is its name, and its name is its identifier then."""
-    words = [item[word] for word in ("name", "display_name") if word in item]
-    if not words:
-        raise ValueError(f"Item {index} of the label map has neither a name nor a display_name.")
-    first, last = (unquoted([word])[0] for word in (words[0], words[-1]))
-    return {"name": last} if first == last else {"name": last, "id": first}

@@ -1,7 +1,7 @@
 """Labels: every accepted format -> the model's classes in order of their index."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, replace
 
 from predictor.errors import InvalidModel
@@ -113,14 +113,18 @@ def fit(found: Found, scores: int | None) -> Found:
     if scores is not None and len(labels) != scores:
         if found.foreign:
             return _passed_over(found, scores)
-        sentence = f"The model has {scores} classes, but {len(labels)} labels came with it."
+        sentence = f"The model has {scores} classes, but {_count(labels)} came with it."
         raise InvalidModel(sentence + background(labels, scores))
     return replace(found, labels=labels)
 
 
 def _passed_over(found: Found, scores: int) -> Found:
-    warning = f"The metadata have {len(found.labels)} labels, but the model has {scores} classes: {_PASSED}"
+    warning = f"The metadata have {_count(found.labels)}, but the model has {scores} classes: {_PASSED}"
     return Found(numbered(scores), NONE, (*found.warnings, warning, NONE))
+
+
+def _count(labels: Sized) -> str:
+    return "1 label" if len(labels) == 1 else f"{len(labels)} labels"
 
 
 def background(labels: tuple[Label, ...], scores: int) -> str:
@@ -129,7 +133,7 @@ def background(labels: tuple[Label, ...], scores: int) -> str:
     Returns:
         A sentence that follows another one, with the blank between them; empty for other numbers.
     """
-    if len(labels) == scores - 1:
+    if 1 < len(labels) == scores - 1:
         return " If its first class is the background, add the label background before the others."
     if len(labels) == scores + 1:
         first = shown(labels[0].name)
@@ -146,7 +150,7 @@ def _fit_one(found: Found) -> Found:
     if len(labels) != 2:
         if found.foreign:
             return _passed_over(found, 2)
-        counted = f"{len(labels)} labels came with it"
+        counted = f"{_count(labels)} came with it"
         raise InvalidModel(f"The model gives one score, which separates two classes, but {counted}.")
     return replace(found, labels=labels)
 

@@ -54,8 +54,8 @@ def load_yaml(text: str, *, texts: bool = False) -> Any:
         texts: whether every scalar stays the text that it is, so that a class may be named `no` or `3.10`.
 
     Raises:
-        ValueError: it is not YAML, or it has an anchor, an alias, a tag, a field twice, several documents,
-            more than 20 levels or 8 million characters; the sentence is fit for the caller.
+        ValueError: it is not YAML, or it has a tag, a field twice, several documents, more than 20 levels, or
+            8 million characters with its aliases written out; the sentence is fit for the caller.
     """
     if len(text) > _MAX_CHARACTERS:
         raise ValueError("The YAML is too long.")
@@ -68,34 +68,74 @@ def load_yaml(text: str, *, texts: bool = False) -> Any:
         raise ValueError("The YAML is invalid: it has a character that YAML does not allow.") from error
 
 
+class _Value:
+    """The value that a stream of events describes, as it grows.
+
+    Args:
+        texts: whether every scalar stays a text.
+    """
+
+    def __init__(self, *, texts: bool) -> None:
+        self.documents: list[Any] = []
+        self._texts = texts
+        # Of each level that is open, its anchor, its beginning, and the entries so far: keys and values of a
+        # mapping in turn.
+        self._levels: list[tuple[str | None, int, list[Any]]] = [(None, 0, self.documents)]
+        # What an anchor names, and how much that is.
+        self._anchored: dict[str, tuple[Any, int]] = {}
+        self._amount = 0
+
+    def take(self, event: Any) -> None:
+        """The next event."""
+        if getattr(event, "tag", None) not in (None, "!"):
+            raise ValueError("The YAML has a tag, which is not supported.")
+        if isinstance(event, yaml.CollectionStartEvent):
+            if len(self._levels) > _MAX_DEPTH:
+                raise ValueError(f"The YAML has more than {_MAX_DEPTH} levels.")
+            self._anchored.pop(event.anchor or "", None)
+            self._levels.append((event.anchor, self._amount, []))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, start, entries = self._levels.pop()
+            value = _mapping(entries) if isinstance(event, yaml.MappingEndEvent) else entries
+            self._add(value, anchor, start)
+        elif isinstance(event, yaml.ScalarEvent):
+            start, self._amount = self._amount, self._amount + len(event.value)
+            scalar = event.value if self._texts or event.style else _scalar(event.value)
+            self._add(scalar, event.anchor, start)
+        elif isinstance(event, yaml.AliasEvent):
+            self._repeat(event.anchor or "")
+
+    def _add(self, value: Any, anchor: str | None, start: int) -> None:
+        self._amount += 1
+        self._levels[-1][-1].append(value)
+        if anchor is not None:
+            self._anchored[anchor] = value, self._amount - start
+
+    def _repeat(self, anchor: str) -> None:
+        """What an anchor names once more; the whole counts as if it were written out."""
+        if anchor not in self._anchored:
+            raise ValueError(
+                "The YAML has an alias of what is not complete before it, or has an alias itself."
+            )
+        value, amount = self._anchored[anchor]
+        self._amount += amount
+        if self._amount > _MAX_CHARACTERS:
+            raise ValueError("The YAML is too long with its aliases written out.")
+        # What has an alias in it is not repeated, so that levels and size stay in bounds.
+        self._levels = [(None, start, entries) for _, start, entries in self._levels]
+        self._levels[-1][-1].append(value)
+
+
 def _built(events: Iterator[Any], *, texts: bool) -> Any:
     """The value that a stream of events describes."""
-    documents: list[Any] = []
-    # Of each level that is open, the entries so far; of a mapping, keys and values in turn.
-    levels = [documents]
+    value = _Value(texts=texts)
     for number, event in enumerate(events):
-        _refuse(event)
         if number > _MAX_EVENTS:
             raise ValueError("The YAML has too many entries.")
-        if isinstance(event, yaml.CollectionStartEvent):
-            if len(levels) > _MAX_DEPTH:
-                raise ValueError(f"The YAML has more than {_MAX_DEPTH} levels.")
-            levels.append([])
-        elif isinstance(event, yaml.CollectionEndEvent):
-            entries = levels.pop()
-            levels[-1].append(_mapping(entries) if isinstance(event, yaml.MappingEndEvent) else entries)
-        elif isinstance(event, yaml.ScalarEvent):
-            levels[-1].append(event.value if texts or event.style else _scalar(event.value))
-    if len(documents) != 1:
+        value.take(event)
+    if len(value.documents) != 1:
         raise ValueError("The YAML must be one document.")
-    return documents[0]
-
-
-def _refuse(event: Any) -> None:
-    if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-        raise ValueError("The YAML has an anchor or an alias, which is not supported.")
-    if getattr(event, "tag", None) not in (None, "!"):
-        raise ValueError("The YAML has a tag, which is not supported.")
+    return value.documents[0]
 
 
 def _mapping(entries: list[Any]) -> dict[str, Any]:

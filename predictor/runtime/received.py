@@ -1,7 +1,7 @@
 """What lies in an upload's folder: what each file is for, and which of them a version keeps."""
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,21 @@ _VOID = (
 
 
 @dataclass(frozen=True)
+class Found:
+    """What is known of labels and preprocessing that were found among the files, not sent as such.
+
+    Attributes:
+        unsure: those that are used only if they fit, with the uploader's path for each.
+        guessed: as in `checking.report.Request`.
+        warnings: sentences for the uploader.
+    """
+
+    unsure: Mapping[str, str] = field(default_factory=dict)
+    guessed: bool = False
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Received:
     """What lies in an upload's folder.
 
@@ -39,6 +54,7 @@ class Received:
         unused: the uploader's paths for what was not kept.
         force: whether it is published although it gets too few golden images right.
         about: what else the report says of the version, such as where its files are from.
+        found: what is known of labels and preprocessing that nobody sent as such.
     """
 
     name: str
@@ -48,14 +64,15 @@ class Received:
     unused: Sequence[str] = ()
     force: bool = False
     about: Mapping[str, Any] = field(default_factory=dict)
+    found: Found = field(default_factory=Found)
 
-    def uses(self, weights: Collection[str]) -> list[dict[str, str]]:
-        """What each file was used for, as the report says it.
+    def uses(self, report: Report) -> list[dict[str, str]]:
+        """What each file was used for, as the answer says it.
 
         Args:
-            weights: the paths from the model's folder of those that weights were read from.
+            report: which files weights were read from, and which were passed over.
         """
-        read = {self.data[path]: "weights" for path in weights}
+        read = {self.data[path]: "weights" for path in report.weights} | dict.fromkeys(report.unused, _NOT)
         uses = [(path, (_USES | read).get(name, _NOT)) for name, path in self.files.items()]
         used = [one for one in uses if one[1] != _NOT]
         unused = [*(one for one in uses if one[1] == _NOT), *((path, _NOT) for path in self.unused)]
@@ -63,7 +80,7 @@ class Received:
 
 
 def kept(folder: Path, received: Received, report: Report) -> dict[str, str]:
-    """Let the graph that is to be served take the model's place, and drop what is not needed.
+    """Let the graph that is to be served take the model's place, and drop what is not needed or used.
 
     Where more was done than to join a model with its weights, the original stays beside.
 
@@ -71,6 +88,9 @@ def kept(folder: Path, received: Received, report: Report) -> dict[str, str]:
         The uploader's path for each file that stays, by its name in the folder.
     """
     files = dict(received.files)
+    for name in report.unused:
+        (folder / name).unlink(missing_ok=True)
+        files.pop(name, None)
     if (folder / SERVED).exists():
         if report.adapted:
             (folder / MODEL).rename(folder / ORIGINAL)

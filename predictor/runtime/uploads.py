@@ -162,7 +162,8 @@ class Uploads:
         """What could be published of an upload's files, with the report of their check."""
         report = self._checked(folder, received)
         manifest = _described(folder, received, kept(folder, received, report))
-        found = {**report_json(report), "files": received.uses(report.weights), **received.about}
+        report = dataclasses.replace(report, warnings=(*received.found.warnings, *report.warnings))
+        found = {**report_json(report), "files": received.uses(report), **received.about}
         if CALIBRATION in received.files:
             found["calibration"] = _calibration(folder, found).to_json()
         complete = dataclasses.replace(manifest, report=found)
@@ -186,6 +187,8 @@ class Uploads:
             labels=LABELS if LABELS in received.files else None,
             preprocessing=PREPROCESSING if PREPROCESSING in received.files else None,
             data=received.data,
+            unsure=received.found.unsure,
+            guessed=received.found.guessed,
             limits=self._limits,
             allow_control_flow=self._allow_loops,
         )
@@ -234,6 +237,6 @@ def report_json(report: Report) -> dict[str, Any]:
     """What was found and how: the spec, figures of the trial runs, and all warnings together."""
     spec = dict(report.spec)
     warnings = [*spec.pop("warnings", ()), *report.warnings]
-    apart = {"spec", "warnings", "best", "beside", "weights"}
+    apart = {"spec", "warnings", "best", "beside", "weights", "unused"}
     figures = {name: value for name, value in report.to_json().items() if name not in apart and value != []}
     return {**spec, **figures, "warnings": warnings}

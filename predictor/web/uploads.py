@@ -13,9 +13,10 @@ from flask import Request
 from predictor.archives import MAX_NAME
 from predictor.config import MEGA, Settings
 from predictor.errors import InvalidRequest, ModelTooLarge
-from predictor.importing.bundle import COMPANION_BYTES, Bundle, recognise
+from predictor.importing.bundle import Bundle, recognise
+from predictor.importing.companions import COMPANION_BYTES
 from predictor.importing.unpacking import MAX_FILES, Sent, unpacked
-from predictor.runtime.received import Received
+from predictor.runtime.received import Found, Received
 from predictor.sources.pull import pull
 from predictor.sources.signature import signed
 from predictor.store.manifest import DATA, LABELS, MODEL, PREPROCESSING
@@ -89,7 +90,8 @@ def placed(
     model = next((name for name in models if name in files), None)
     bundle = recognise(files, model=model, file=wanted, given=given.keys())
     named, data = _placed(folder, files, bundle, given)
-    return Received(DEFAULT, named, None, data, bundle.unused, about=about)
+    found = Found(bundle.unsure, bundle.guessed, bundle.warnings)
+    return Received(DEFAULT, named, None, data, bundle.unused, about=about, found=found)
 
 
 def revision(
@@ -183,6 +185,8 @@ def _placed(
         elif own is not None:
             # One file may be both.
             shutil.copyfile(files[own], folder / target)
+            if role == "preprocessing" and bundle.written is not None:
+                (folder / target).write_text(bundle.written, "utf-8")
             named[target] = own
     files[bundle.model].rename(folder / MODEL)
     data = {place: f"{DATA}{number}" for number, place in enumerate(bundle.data)}

@@ -328,7 +328,7 @@ def test_external_data_anywhere(check: Check, place: external_models.Place) -> N
     [
         ("labels", bad_models.deep_labels()),
         ("labels", json.dumps([*COLOURS, "black"])),
-        ("labels", "[1, 2, 3]"),
+        ("labels", "[1.5, 2, 3]"),
         ("preprocessing", "[]"),
         ("preprocessing", json.dumps({**sample_models.preprocessing(), "size": [31, 31]})),
     ],

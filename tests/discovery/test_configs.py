@@ -110,6 +110,13 @@ def test_processor_config() -> None:
     assert preprocessing(nested, None, 3, 224, 224) == preprocessing(json.dumps(HF), None, 3, 224, 224)
 
 
+def test_nothing_in_unknown_fields() -> None:
+    """A field that is null says nothing, whatever its name."""
+    with_null = json.dumps({**HF, "antialias": None, "of a later version": None})
+
+    assert preprocessing(with_null, None, 3, 224, 224) == preprocessing(json.dumps(HF), None, 3, 224, 224)
+
+
 def test_generic_processor() -> None:
     """Without a type, a configuration must say what matters, and is read as most processors read it."""
     value = {name: HF[name] for name in ("do_resize", "size", "image_mean", "image_std", "resample")}
@@ -260,8 +267,11 @@ def test_timm_refused(change: dict[str, Any], named: str, nested: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("", "JSON is invalid at line 1"),
-        ("tff", "JSON is invalid at line 1"),
+        ("", 'such as {"size": 224'),
+        ("{", "JSON is invalid at line 1"),
+        ("tff", "tff is neither JSON nor YAML"),
+        ("IMAGENET1K_SWAG_E2E_V1", "IMAGENET1K_SWAG_E2E_V1 is neither JSON nor YAML"),
+        ("Compose(\n    Resize(size=256)\n    ToTensor()\n)", "torchvision's ImageClassification as it is"),
         ("[" * 100_000, "nested too deeply"),
         ("[1]", "JSON object is expected"),
         ('"vgg"', "vgg is not supported"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
-from predictor.discovery.configs import huggingface, keras, metadata, native, timm, torchvision
+from predictor.discovery.configs import huggingface, keras, metadata, native, roles, timm, torchvision
 from predictor.discovery.discover import discover
 from predictor.errors import InvalidModel
 from predictor.image.preprocess import to_tensor
@@ -138,10 +138,22 @@ def check(tensor: Tensor, text: str | None, metadata: dict[str, str] | None = No
         assert made.dtype == value.dtype
 
 
+def check_file(text: str) -> None:
+    """Judge a file of an upload, whatever it is called: each use is possible or refused in a sentence."""
+    for name in ("x.json", "config.json", "labels.txt", "inference.yml"):
+        assert {*roles.said(name, text)} <= {"labels", "preprocessing"}
+        assert roles.may_list_names(name, text) in (True, False)
+        whys = [roles.unreadable(name, text), *(roles.judge(what, text, sure=False) for what in roles.USES)]
+        for why in filter(None, whys):
+            assert_one_sentence(why)
+    assert native.scaled(text) is None or json.loads(native.scaled(text) or "")["scale"] == 1 / 255
+
+
 @given(tensor=MODELS, text=some.text(max_size=200) | TEXTS | VALUES.map(json.dumps))
 def test_text(tensor: Tensor, text: str) -> None:
     """Any text and any JSON."""
     check(tensor, text)
+    check_file(text)
 
 
 @given(
@@ -154,6 +166,7 @@ def test_changed_files(tensor: Tensor, config: dict[str, Any], changes: dict[str
         {**config, "pretrained_cfg": {**inner, **changes}} if inside and inner else {**config, **changes}
     )
     check(tensor, json.dumps(changed))
+    check_file(json.dumps(changed))
 
 
 def put(value: Any, at: list[int], new: Any) -> Any:
@@ -175,7 +188,9 @@ def put(value: Any, at: list[int], new: Any) -> Any:
 )
 def test_changed_places(tensor: Tensor, config: dict[str, Any], at: list[int], new: Any) -> None:
     """The same files with anything in any place, however deep."""
-    check(tensor, json.dumps(put(config, at, new)))
+    text = json.dumps(put(config, at, new))
+    check(tensor, text)
+    check_file(text)
 
 
 @given(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageOps
 
-from predictor.discovery.configs.read import role
+from predictor.discovery.configs.roles import said
 from predictor.discovery.discover import discover
 from predictor.errors import InvalidModel
 from predictor.image.preprocess import to_tensor
@@ -52,6 +52,12 @@ def cat() -> Image.Image:
     return Image.open(DATA / "cat.jpg").convert("RGB")
 
 
+def role(name: str, text: str) -> str | None:
+    """What a file is for, in a word."""
+    found = [*said(name, text)]
+    return "both" if len(found) > 1 else found[0] if found else None
+
+
 def discovered(preprocessing: str, *shape: int | None, labels: str | None = None) -> ModelSpec:
     """What a file means for a classifier of two classes, whose input has a shape."""
     graph = Graph((Tensor("x", "float32", shape or NCHW),), (Tensor("y", "float32", (None, 2)),))
@@ -88,6 +94,16 @@ def test_paddle(cat: Image.Image) -> None:
 
     assert apart(cat, spec, ((cropped / 255 - MEAN) / STD).transpose(2, 0, 1)) <= 1.05
     assert "PaddleClas' inference.yml" in spec.reasons["preprocessing"]
+
+
+def test_paddle_anchors() -> None:
+    """PaddleX writes the shapes for its inference engine once and names them again."""
+    shapes = "&id001\n        x: [[1, 3, 224, 224], [8, 3, 224, 224]]"
+    engine = f"Hpi:\n  backend_configs:\n    paddle_infer:\n      trt_dynamic_shapes: {shapes}\n"
+    engine += "    tensorrt:\n      dynamic_shapes: *id001\n"
+
+    assert role("inference.yml", engine + PADDLE) == "preprocessing"
+    assert discovered(engine + PADDLE).preprocessing == discovered(PADDLE).preprocessing
 
 
 def test_paddle_defaults() -> None:
@@ -229,7 +245,7 @@ def test_silent_files(text: str) -> None:
         ("scale: 1.0/255.0", "scale: exit()", "NormalizeImage.scale must be a number"),
         ("scale: 1.0/255.0", "scale: 1/0.0", "NormalizeImage.scale must be a number"),
         ("channel_num: 3", "channel_num: 4", "channel_num must be 3"),
-        ("mean: [0.485,", "mean: &a [0.485,", "anchor or an alias"),
+        ("mean: [0.485,", "mean: !a [0.485,", "has a tag"),
         ("    - ResizeImage", "    - CropImage: {size: 9}\n    - ResizeImage", "before they are resized"),
         ("    - CropImage", "    - ResizeImage: {size: 9}\n    - CropImage", "resized twice"),
         ("PreProcess:", "PreProcess: [", "YAML is invalid"),
@@ -279,6 +295,18 @@ def test_lobe_refused() -> None:
         ("preset.txt", (CONFIGS / "torchvision_v1.txt").read_text(), "preprocessing"),
         ("preprocessing.json", '{"size": 224, "resize": "crop"}', "preprocessing"),
         ("preprocessing.json", "{", "preprocessing"),
+        ("x.json", '{"size": 1200}', None),
+        ("stats.json", '{"mean": 0.93, "std": 0.01}', None),
+        ("stats.json", '{"mean": [0.93], "std": [0.01]}', "preprocessing"),
+        ("train_config.json", '{"mode": "train", "epochs": 10}', None),
+        ("args.yaml", "task: classify\nmode: train\nimgsz: 32\nclasses:\n", None),
+        ("args.yaml", "aa: rand\ninput_size:\nmean:\n", None),
+        ("hparams.yaml", "input_size: [3, 32, 32]\n", None),
+        ("config.yaml", "_wandb:\n  value: {}\ninput_size:\n  desc:\n  value: 32\n", None),
+        ("class_weights.json", '{"0": 1.0, "1": 2.5}', None),
+        ("class_counts.json", '{"cat": 120, "dog": 80}', None),
+        ("classification_report.txt", "precision recall\n", None),
+        ("weight_classes.txt", "light\nheavy\n", "labels"),
         ("signature.json", json.dumps(LOBE), "both"),
         ("metadata.json", json.dumps(TEACHABLE), "both"),
         ("model/inference.yml", PADDLE, "preprocessing"),

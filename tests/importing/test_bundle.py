@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from predictor.errors import InvalidModel, InvalidRequest
-from predictor.importing.bundle import COMPANION_BYTES, Bundle, recognise, wanted
+from predictor.importing.bundle import Bundle, recognise, wanted
+from predictor.importing.companions import COMPANION_BYTES
 
 NAMES = ["cat", "dog", "bird"]
 SIGNATURE = {
@@ -138,12 +139,27 @@ def test_given(folder: Folder) -> None:
     assert (found.labels, found.unused) == (None, ("labels.txt", "config.json"))
 
 
-@pytest.mark.parametrize("content", [b"\x00\x01\x02", b"\xff\xff\xff", bytes(COMPANION_BYTES + 1)])
-def test_no_text(folder: Folder, content: bytes) -> None:
-    """A file that is no text, or too long, says nothing, whatever it is called."""
-    found = recognise(folder.add("m.onnx").add("labels.txt", content=content).files)
+NO_TEXTS = [b"\x00\x01\x02", b"\xff\xff\xff", bytes(COMPANION_BYTES + 1)]
 
-    assert (found.labels, found.data) == (None, {"labels.txt": "labels.txt"})
+
+@pytest.mark.parametrize("content", NO_TEXTS)
+def test_no_text(folder: Folder, content: bytes) -> None:
+    """A file that is no text, or too long, says nothing, and may be weights."""
+    found = recognise(folder.add("m.onnx").add("class.txt.bin", "old_labels_1.txt", content=content).files)
+
+    assert found.labels is None
+    assert {*found.data} == {"class.txt.bin", "old_labels_1.txt"}
+
+
+@pytest.mark.parametrize("content", NO_TEXTS)
+def test_no_text_by_name(folder: Folder, content: bytes) -> None:
+    """Where its name says that it has the labels, the check says why it cannot be read, unless others can."""
+    folder.add("m.onnx").add("labels.txt", content=content)
+
+    assert recognise(folder.files).labels == "labels.txt"
+    found = recognise(folder.add("m_classes.txt", content=b"a\nb").files)
+    assert (found.labels, found.unused) == ("m_classes.txt", ("labels.txt",))
+    assert found.warnings == ("labels.txt is passed over. It must be UTF-8 text of at most 4 MB.",)
 
 
 def test_utf_16(folder: Folder) -> None:

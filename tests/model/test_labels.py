@@ -76,6 +76,28 @@ def test_objects() -> None:
         json.dumps({"doc_id": "a", "classes": {"Label": NAMES}}),
         "item { id: 0 name: 'tench'}\nitem{id:1 name: \"lady's slipper\"} item: {id: 2, name: 'kite, glede'}",
         '// Birds\n["tench", "lady\'s slipper", "kite, glede"]',
+        # A CSV file of one column.
+        'tench\nlady\'s slipper\n"kite, glede"\n',
+        '0 tench\n1 lady\'s slipper\n2 "kite, glede"\n',
+        'tench,lady\'s slipper,"kite, glede"\n',
+        "0 - tench\n1 - lady's slipper\n2 - kite, glede\n",
+        "0-tench\n1-lady's slipper\n2-kite, glede\n",
+        "0=tench\n1=lady's slipper\n2=kite, glede\n",
+        "1 | lady's slipper\n0 | tench\n2 | kite, glede\n",
+        "tench = 0\nlady's slipper = 1\nkite, glede = 2\n",
+        "tench|0\nlady's slipper|1\nkite, glede|2\n",
+        "tench - 0\nlady's slipper - 1\nkite, glede - 2\n",
+        "tench 0\nkite, glede 2\nlady's slipper 1\n",
+        # What Python prints, with the variable.
+        "CLASSES = ['tench', \"lady's slipper\", 'kite, glede']\n",
+        "('tench', \"lady's slipper\", 'kite, glede')",
+        "classes = {0: 'tench',\n 1: \"lady's slipper\",\n 2: 'kite, glede'}",
+        "(#3) ['tench', \"lady's slipper\", 'kite, glede']",
+        "model:\n  names: [tench, lady's slipper, 'kite, glede']\n",
+        "DATASET:\n  NAMES: [tench, lady's slipper, 'kite, glede']\n",
+        json.dumps({"model": {"classes": NAMES}}),
+        "train: &n [tench, lady's slipper, 'kite, glede']\nnames: *n\n",
+        "label_map:\n  0: tench\n  1: lady's slipper\n  2: kite, glede\n",
     ],
 )
 def test_names(text: str) -> None:
@@ -93,6 +115,8 @@ def test_names(text: str) -> None:
         "n01440764 tench\nn12057211 lady's slipper\nn01608432 kite, glede\n",
         'index,mid,display_name\n0,n01440764,tench\n1,n12057211,lady\'s slipper\n2,n01608432,"kite, glede"\n',
         '0,n01440764,tench\n1,n12057211,lady\'s slipper\n2,n01608432,"kite, glede"\n',
+        'n01440764,tench\nn12057211,lady\'s slipper\nn01608432,"kite, glede"\n',
+        "n01440764,tench\nn12057211,lady's slipper\nn01608432,kite, glede\n",
         "".join(
             f"# {name}\nitem {{\n  name: '{one}'\n  id: {index}\n  display_name: \"{name}\"\n"
             "  keypoints { id: 7 }\n}\n"
@@ -112,6 +136,18 @@ def test_identifiers(text: str) -> None:
         ("0 stars", "1 star", "2 stars"),
         ("1 people", "2 people"),
         ("1 star", "2 stars"),
+        ("star 1", "star 2"),
+        ("0-2", "1-3"),
+        ("0 - 2 years", "1 - 3 years", "2 - 4 years"),
+        ("0=a", "1|b"),
+        ("- 0", "cat"),
+        ("n01440764 449", "n01443537 450"),
+        ("apollo 11", "apollo 13"),
+        ('"cat" or "dog"', "bird"),
+        ("(cat)", "(dog)"),
+        ("0",),
+        ("0", "1", "2"),
+        ("3", "1", "2"),
         ("0 a", "1 b", "c"),
         ("0 a", "2 b"),
         ("'tis", "a'"),
@@ -172,7 +208,23 @@ def test_numbers_as_names() -> None:
     """Digits may be names."""
     assert parse('{"0": "7", "1": "8"}') == (Label("7"), Label("8"))
     assert parse('{"0": 0, "1": 1}') == (Label("0"), Label("1"))
-    assert parse("7\n8\n9\n") == (Label("7"), Label("8"), Label("9"))
+    assert parse("7\n8\n9\n") == parse("[7, 8, 9]") == (Label("7"), Label("8"), Label("9"))
+    assert parse("0,1,2,3") == parse("0\n1\n2\n3\n")
+    digits = "\n".join(map(str, range(10)))
+    assert [label.name for label in parse(digits)] == digits.split()
+
+
+def test_identifiers_by_number() -> None:
+    """An identifier with a number after it is the name of that class."""
+    assert parse("n01443537 1\nn01440764 0\n") == (Label("n01440764"), Label("n01443537"))
+
+
+def test_other_networks() -> None:
+    """Stand-ins in the configuration of a part of the network name no classes."""
+    config = {"model_type": "clip", "text_config": {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}}
+
+    with pytest.raises(InvalidModel, match="no list of class names"):
+        parse(json.dumps(config))
 
 
 @pytest.mark.parametrize(
@@ -237,7 +289,7 @@ def test_files(file: str, labels: tuple[str, ...]) -> None:
         ("PostProcess:\n  Topk:\n    class_id_map_file: labels.txt\n", "no list of class names"),
         ("flavors:\n  onnx:\n    data: model.onnx\n", "no list of class names"),
         ("names: [a, b\n", "YAML is invalid at line 2"),
-        ("names: &names [a, b]\nlabels: *names\n", "anchor or an alias"),
+        ("names: [a, &b [*b]]\n", "alias of what is not complete"),
         ("names:\n  0: a\n  0: b\n", "field 0 is defined twice"),
         ("names:\n  0: a\n  2: b\n", "Label 1 is missing"),
         ("---\nnames: !!python/name:os.system\n", "tag"),
@@ -389,3 +441,5 @@ def test_find_count() -> None:
     """Another number of labels than of classes is refused with both numbers."""
     with pytest.raises(InvalidModel, match="3 classes, but 2 labels"):
         find("cat\ndog\n", {}, 3)
+    with pytest.raises(InvalidModel, match=r"2 classes, but 1 label came with it\.$"):
+        find("dog\n", {}, 2)

@@ -8,6 +8,9 @@ from hypothesis import strategies as some
 
 from predictor.model.strict_text import decoded, load_yaml
 
+BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 18))
+"""A list of lists of lists, each nine times in the next."""
+
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_encodings(encoding: str) -> None:
@@ -36,6 +39,11 @@ def test_other_bytes(data: bytes) -> None:
         ("0: a\n1: {b: c}\n", {"0": "a", "1": {"b": "c"}}),
         ("%YAML 1.1\n---\n- a # said\n- |\n  b\n  c\n", ["a", "b\nc\n"]),
         ("'a'", "a"),
+        (
+            "a: &a [1, x]\nb: *a\nc: {d: &a y, e: *a}\n",
+            {"a": [1, "x"], "b": [1, "x"], "c": {"d": "y", "e": "y"}},
+        ),
+        ("&a b", "b"),
     ],
 )
 def test_values(text: str, value: Any) -> None:
@@ -60,9 +68,11 @@ def test_texts() -> None:
         ("\ta: b", "invalid at line 1"),
         ("a\0b", "character"),
         ("a\ud800b", "character"),
-        ("&a b", "anchor"),
-        ("a: &a [x, x]\nb: &b [*a, *a]\n", "anchor"),
-        ("*a", "alias"),
+        ("*a", "alias of what is not complete"),
+        ("a: &a [*a]", "alias of what is not complete"),
+        ("a: &a b\nc: &a [*a]\nd: *a\n", "alias of what is not complete"),
+        (BOMB, "or has an alias itself"),
+        ("- &a " + "x" * 1000 + "\n- *a" * 10_000, "too long with its aliases"),
         ("!!python/object/apply:os.system ['true']", "tag"),
         ("!!binary aGk=", "tag"),
         ("a: !own {}", "tag"),

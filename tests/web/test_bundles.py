@@ -242,3 +242,41 @@ def test_typed_labels(client: FlaskClient) -> None:
     used = uses(answer)
     assert (used["labels"], used["preprocessing"]) == ("labels", "preprocessing")
     assert answer["report"]["preprocessing"]["scale"] == 0.5
+
+
+def warned(answer: Any, name: str) -> list[str]:
+    """The warnings that begin with a file's name."""
+    return [warning for warning in answer["report"]["warnings"] if warning.startswith(f"{name} ")]
+
+
+def test_file_of_a_tool(client: FlaskClient) -> None:
+    """What a training tool leaves beside a model and does not fit it is passed over, and is not kept."""
+    beside = {"train_labels.csv": b"file,label\na.jpg,cat\nb.jpg,dog\n", "aug.json": b'{"crop_size": 64}'}
+
+    answer = send(client, ("model", "run.zip", archive({"best.onnx": MODEL, **beside})))
+
+    assert uses(answer) == {"best.onnx": "model", **dict.fromkeys(beside, "not used")}
+    assert [len(warned(answer, name)) for name in beside] == [1, 1]
+    assert (answer["labels"], answer["report"]["classes"]) == (None, 3)
+    assert stored(client)[0] == {"model.onnx", "manifest.json"}
+    assert send(client, ("model", "run.zip", archive({"best.onnx": MODEL, **beside})))["unchanged"]
+
+
+def test_numbers_of_torchvision(client: FlaskClient) -> None:
+    """A file of nothing but mean and std is one of pixels from 0 to 1, and stays so in later versions."""
+    numbers = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.2, 0.2]}
+
+    answer = send(
+        client,
+        ("files", "m.onnx", MODEL),
+        ("files", "species.txt", "\n".join(LABELS).encode()),
+        ("files", "stats.json", json.dumps(numbers).encode()),
+    )
+
+    assert uses(answer) == {"m.onnx": "model", "species.txt": "labels", "stats.json": "preprocessing"}
+    assert answer["report"]["preprocessing"]["scale"] == 1 / 255
+    assert [len(warned(answer, name)) for name in ("species.txt", "stats.json")] == [1, 1]
+    worker: Worker = client.application.extensions["predictor"]
+    live = worker.registry.name("default").live
+    kept = worker.registry.version("default", live or 0).companion("preprocessing")
+    assert json.loads(kept or "") == {**numbers, "scale": 1 / 255}

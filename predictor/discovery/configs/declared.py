@@ -76,7 +76,7 @@ SCALE = 1 / 255
 
 
 class Record:
-    """The fields of an object. A field that is null counts as left out.
+    """The fields of an object. A field that is null counts as left out, whatever its name.
 
     Args:
         value: the object.
@@ -90,8 +90,8 @@ class Record:
 
     def __init__(self, value: Mapping[str, Any], known: Collection[str], within: str = "") -> None:
         self._prefix = f"{within}." if within else ""
-        for name in value:
-            if name not in known:
+        for name, entry in value.items():
+            if name not in known and entry is not None:
                 raise ValueError(f"{self._prefix}{shown(name)} is unknown.")
         self._value = {name: entry for name, entry in value.items() if entry is not None}
 

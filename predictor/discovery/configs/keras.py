@@ -30,8 +30,8 @@ _HOW_RESIZED = (
 
 
 def is_keras(value: Mapping[str, Any]) -> bool:
-    """Whether an object has a mode of Keras."""
-    return "mode" in value
+    """Whether an object has a mode, and nothing that a mode of Keras does not come with."""
+    return "mode" in value and value.keys() <= set(_KNOWN)
 
 
 def read(value: Mapping[str, Any]) -> DeclaredPreprocessing:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from predictor.discovery.configs.declared import DeclaredPreprocessing, Record
+from predictor.discovery.configs.declared import SCALE, DeclaredPreprocessing, Record
 from predictor.image.validators import pair
 from predictor.model import strict_json
 from predictor.model.spec import ACTIVATIONS
@@ -12,6 +12,10 @@ from predictor.model.spec import ACTIVATIONS
 _NUMBERS = ("mean", "std")
 _TEXTS = ("resize", "interpolation", "channels", "layout", "dtype", "rounding")
 _SCORES = ("output", "activation")
+_UNSCALED = (
+    "The preprocessing has no scale, so that pixels are from 0 to 255, but mean and std look like those of "
+    'pixels from 0 to 1. If they are, add "scale": 0.00392156862745098.'
+)
 FIELDS = ("size", "resize_to", "crop_pct", *_TEXTS, "scale", *_NUMBERS, "fill", *_SCORES)
 """The fields that the JSON may have; none of them must be there."""
 
@@ -39,7 +43,48 @@ def read(value: Mapping[str, Any], source: str) -> DeclaredPreprocessing:
         output=record.text("output", "") if "output" in record else None,
         activation=_activation(record),
         multi_label=record.get("activation") == "sigmoid" if "activation" in record else None,
+        warnings=(_UNSCALED,) if _of_unit_pixels(value) else (),
     )
+
+
+def is_own(value: Mapping[str, Any], *, named: bool) -> bool:
+    """Whether an object that nobody sent as preprocessing is one: it has our fields, and enough of them.
+
+    Args:
+        value: the object.
+        named: whether its file's name says that it is about images.
+    """
+    if not value or not value.keys() <= set(FIELDS):
+        return False
+    numbers = all(isinstance(value.get(name), list) for name in _NUMBERS)
+    return named or numbers or (len(value) > 1 and bool({"size", "resize", "resize_to"} & value.keys()))
+
+
+def unclear(text: str) -> str | None:
+    """Why an object of nothing but mean and std cannot be used; None if it can, or is another one."""
+    value = _own(text)
+    if value is None or not value.keys() <= set(_NUMBERS) or _of_unit_pixels(value):
+        return None
+    return "It has mean and std, but no scale, and they are not those of pixels from 0 to 1."
+
+
+def scaled(text: str) -> str | None:
+    """Our JSON with the scale of pixels from 0 to 1, if its mean and std are theirs; None if not.
+
+    torchvision's `Normalize` takes such pixels, and its numbers are kept in files without a scale.
+    """
+    value = _own(text)
+    return json.dumps({**value, "scale": SCALE}) if value is not None and _of_unit_pixels(value) else None
+
+
+def _of_unit_pixels(value: Mapping[str, Any]) -> bool:
+    """Whether mean and std look like those of pixels from 0 to 1, and no scale says that they are."""
+    if value.get("scale") is not None:
+        return False
+    means, stds = (one if isinstance(one, list) else [one] for one in map(value.get, _NUMBERS))
+    if not (means and stds and all(isinstance(one, int | float) for one in (*means, *stds))):
+        return False
+    return bool(max(map(abs, means)) <= 1 and 0 < min(stds) <= max(stds) < 1)
 
 
 def continued(text: str, before: str | None) -> str:

@@ -5,14 +5,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from predictor.discovery.configs import apps, huggingface, keras, native, pipelines, timm, torchvision
 from predictor.discovery.configs.apps import read_silent, silent_file
 from predictor.discovery.configs.declared import EMPTY, DeclaredPreprocessing
 from predictor.discovery.configs.metadata import read_openvino, read_ultralytics, read_windows
 from predictor.errors import InvalidModel
-from predictor.model import label_formats, strict_json, strict_text
+from predictor.model import strict_json, strict_text
 
 PREPROCESSING = "predictor.preprocessing"
 """The metadata key of this service's own JSON."""
@@ -24,18 +24,17 @@ _METADATA = "the model's metadata"
 _VAGUE = "preprocessing"
 _FILES = ("preprocessor_config.json", "preprocessor_config", "pretrained_cfg", _VAGUE)
 
-Size = tuple[int | None, int | None]
-_Read = Callable[[dict[str, Any], Size], DeclaredPreprocessing]
-_Reader = Callable[[], DeclaredPreprocessing | None]
-Role = Literal["labels", "preprocessing", "both"]
+_NAMED = (
+    "Send the tool's own file, a name such as tf, caffe, torch or IMAGENET1K_V1, or JSON such as "
+    '{"size": 224, "resize_to": 256, "scale": 0.00392157, "mean": [0.485, 0.456, 0.406], '
+    '"std": [0.229, 0.224, 0.225]}.'
+)
 
+Size = tuple[int | None, int | None]
 # A field of YAML, at the start of a line.
 _FIELD = re.compile(r"^[A-Za-z_][\w.-]*\s*:(?:\s|$)", re.MULTILINE)
-# Files of a bundle that are for people and for other programs, whatever stands in them.
-_PROSE = re.compile(r"(readme|licen[cs]e|notice|changelog|requirements|\.).*|.*\.(md|rst|py|ipynb|html)")
-_ABOUT_CLASSES = re.compile(r".*(label|class|names|synset|categor|id2|2id|index_to|idx_to).*")
-_ABOUT_IMAGES = re.compile(r".*(preprocess|image_processor).*")
-_LISTS = ("txt", "json", "csv", "tsv", "yaml", "yml")
+_Read = Callable[[Mapping[str, Any], Size], DeclaredPreprocessing]
+_Reader = Callable[[], DeclaredPreprocessing | None]
 
 
 def from_text(text: str, wanted: Size, source: str = BESIDE) -> DeclaredPreprocessing:
@@ -52,14 +51,14 @@ def from_text(text: str, wanted: Size, source: str = BESIDE) -> DeclaredPreproce
     Raises:
         ValueError: the form is not known, or a field is unknown or wrong; the sentence names it.
     """
-    if (declared := _from_words(text)) is not None:
+    if (declared := from_words(text)) is not None:
         return declared
-    value = _parsed(text)
+    value = parsed(text)
     if isinstance(value, str):
         return _from_name(value)
     if not isinstance(value, dict):
         raise ValueError("A JSON object is expected.")  # noqa: TRY004 - one error for every bad form
-    value = _inner(value)
+    value = inner(value)
     for looks, read in _TOOLS:
         if looks(value):
             return read(value, wanted)
@@ -72,42 +71,59 @@ def from_text(text: str, wanted: Size, source: str = BESIDE) -> DeclaredPreproce
     return native.read(value, source)
 
 
-def _from_words(text: str) -> DeclaredPreprocessing | None:
+def from_words(text: str) -> DeclaredPreprocessing | None:
     """What a mode of Keras, a name of torchvision's weights or its printed preset says; None if none."""
     return keras.from_text(text) or torchvision.from_text(text)
 
 
-def _parsed(text: str) -> Any:
-    """The value of JSON, or of a YAML file that has fields."""
+def parsed(text: str) -> Any:
+    """The value of JSON, or of a YAML file that has fields.
+
+    Raises:
+        ValueError: the text is neither; the sentence says what to send.
+    """
     try:
         return strict_json.loads(text)
-    except ValueError:
-        if not _FIELD.search(text) or text.lstrip()[:1] in ("{", "[", '"'):
+    except ValueError as error:
+        if text.lstrip()[:1] in ("{", "[", '"'):
             raise
+        if not _FIELD.search(text):
+            raise ValueError(_neither(text)) from error
     return strict_text.load_yaml(text)
 
 
-def _from_name(name: str) -> DeclaredPreprocessing:
-    if (declared := _from_words(name)) is not None:
-        return declared
-    raise ValueError(
-        f"{strict_json.shown(name)} is not supported; use a name such as tf, caffe, torch or IMAGENET1K_V1."
+def _neither(text: str) -> str:
+    """What to send in place of a text that is neither JSON nor YAML."""
+    what = "It" if len(text.split()) != 1 else strict_json.shown(text.strip())
+    return (
+        f"{what} is neither JSON nor YAML, nor torchvision's ImageClassification as it is printed. {_NAMED}"
     )
 
 
-def _inner(value: dict[str, Any]) -> dict[str, Any]:
+def _from_name(name: str) -> DeclaredPreprocessing:
+    if (declared := from_words(name)) is not None:
+        return declared
+    raise ValueError(f"{strict_json.shown(name)} is not supported. {_NAMED}")
+
+
+def inner(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """The image processor in the configuration of a processor of images and texts, or the value itself."""
-    inner = value.get("image_processor")
-    return inner if isinstance(inner, dict) else value
+    within = value.get("image_processor")
+    return within if isinstance(within, dict) else value
 
 
-def _of(read: Callable[[dict[str, Any]], DeclaredPreprocessing]) -> _Read:
+def is_of_a_tool(value: Mapping[str, Any]) -> bool:
+    """Whether an object looks like what a tool says about images."""
+    return any(looks(inner(value)) for looks, _ in _TOOLS)
+
+
+def _of(read: Callable[[Mapping[str, Any]], DeclaredPreprocessing]) -> _Read:
     """A reader that does not care what size the graph has."""
     return lambda value, _wanted: read(value)
 
 
 # How each tool's object is known, and what reads it.
-_TOOLS: tuple[tuple[Callable[[dict[str, Any]], bool], _Read], ...] = (
+_TOOLS: tuple[tuple[Callable[[Mapping[str, Any]], bool], _Read], ...] = (
     (timm.is_timm, timm.read),
     (huggingface.is_preprocessor, _of(huggingface.read)),
     (keras.is_keras, _of(keras.read)),
@@ -153,51 +169,6 @@ def _of_other_tools(metadata: Mapping[str, str], wanted: Size) -> Iterator[tuple
         ("ONNX's image properties", read_windows),
     ):
         yield f"The preprocessing in the metadata of {tool}", partial(read, metadata)
-
-
-def role(name: str, text: str) -> Role | None:
-    """What a file of a bundle is for, from its name and what stands in it.
-
-    Args:
-        name: the file's name, perhaps with folders before it.
-        text: what stands in it.
-
-    Returns:
-        Whether it has the labels, says how images are prepared, or does both; None if it is not recognised,
-        or says nothing about either, as MMDeploy's `deploy.json`, MLflow's `MLmodel` and the file
-        `cvexport.manifest` of Custom Vision.
-    """
-    file = name.replace("\\", "/").rpartition("/")[2].lower()
-    if _PROSE.fullmatch(file):
-        return None
-    value: Any = None
-    with contextlib.suppress(ValueError):
-        value = _parsed(text)
-    images, labels = _says_images(file, text, value), _says_labels(file, text, value)
-    if images and labels:
-        return "both"
-    return "preprocessing" if images else "labels" if labels else None
-
-
-def _says_images(file: str, text: str, value: Any) -> bool:
-    if isinstance(value, dict):
-        inner = _inner(value)
-        own = file.endswith(".json") and bool(value) and value.keys() <= set(native.FIELDS)
-        return own or any(looks(inner) for looks, _ in _TOOLS) or bool(_ABOUT_IMAGES.fullmatch(file))
-    try:
-        return _from_words(text) is not None or bool(_ABOUT_IMAGES.fullmatch(file))
-    except ValueError:
-        return True
-
-
-def _says_labels(file: str, text: str, value: Any) -> bool:
-    """Whether a file has a part for names, or the name and form of a list of names."""
-    if isinstance(value, dict) and label_formats.inside(value):
-        return True
-    stem, dot, kind = file.rpartition(".")
-    if kind in _LISTS or not dot:
-        return bool(_ABOUT_CLASSES.fullmatch(stem or kind))
-    return kind == "names" or (kind == "pbtxt" and "item" in text)
 
 
 @contextlib.contextmanager

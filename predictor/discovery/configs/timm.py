@@ -54,7 +54,9 @@ _IGNORED = {
 
 def is_timm(value: Mapping[str, Any]) -> bool:
     """Whether an object looks like one of timm's configurations."""
-    return _OUTER in value or ("input_size" in value and not {"size", "target_size"} & value.keys())
+    return _OUTER in value or (
+        isinstance(value.get("input_size"), list) and not {"size", "target_size"} & value.keys()
+    )
 
 
 def read(value: Mapping[str, Any], wanted: tuple[int | None, int | None]) -> DeclaredPreprocessing:

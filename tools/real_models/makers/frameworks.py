@@ -59,6 +59,15 @@ def _paddle_yaml(*, names: bool, how: str) -> str:
     given = f"label_list:{_lines(labels(), 4)}" if names else "class_id_map_file: null"
     return f"""Global:
   model_name: PP-LCNet_x1_0
+Hpi:
+  backend_configs:
+    paddle_infer:
+      trt_dynamic_shapes: &id001
+        x:
+        - [1, 3, {_SIDE}, {_SIDE}]
+        - [8, 3, {_SIDE}, {_SIDE}]
+    tensorrt:
+      dynamic_shapes: *id001
 PostProcess:
   Topk:
     topk: 5
