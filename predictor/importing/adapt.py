@@ -8,6 +8,7 @@ from onnx import helper, numpy_helper
 from predictor.importing import inputs, outputs
 from predictor.importing.inputs import Wanted
 from predictor.importing.outputs import may_hold_scores
+from predictor.importing.pruning import drop_unread_inputs
 
 NEWEST_IR = 13
 """The newest version of ONNX's file format that the runtime reads."""
@@ -28,6 +29,7 @@ def adapt(model: Any, wanted: Wanted) -> tuple[str, ...]:
     return (
         *_lower(model),
         *outputs.cut(model),
+        *drop_unread_inputs(model),
         *inputs.fit(model, wanted),
         *_add_batch(model),
     )

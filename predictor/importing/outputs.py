@@ -13,6 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from predictor.discovery.graph_prefix import ONNX, RUNTIME, STEPS, Nodes, attribute, nodes_of
+from predictor.importing.pruning import prune
 from predictor.model import labels
 from predictor.model.strict_json import shown
 
@@ -186,34 +187,6 @@ def _described(graph: Any, name: str) -> Any:
         count = max((len(one.strings) or len(one.ints) for one in attributes if one is not None), default=0)
         return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, count or None])
     return onnx.ValueInfoProto(name=name)
-
-
-def prune(graph: Any) -> None:
-    """Drop the nodes, constants and descriptions of tensors that no output of a graph needs."""
-    needed = {one.name for one in graph.output}
-    kept = []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            kept.append(node)
-            needed |= set(node.input) | set(_read_inside(node))
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    for field in (graph.initializer, graph.value_info):
-        staying = [one for one in field if one.name in needed]
-        if len(staying) < len(field):
-            del field[:]
-            field.extend(staying)
-
-
-def _read_inside(node: Any) -> Iterator[str]:
-    """The names that the graphs inside a node read; some of them are their own."""
-    pending = [one.g for one in node.attribute if one.HasField("g")]
-    while pending:
-        graph = pending.pop()
-        yield from (one.name for one in graph.output)
-        for inner in graph.node:
-            yield from inner.input
-            pending += [one.g for one in inner.attribute if one.HasField("g")]
 
 
 def _dropped(dropped: list[str], scores: list[str], *, cut: bool) -> str:
