@@ -137,8 +137,8 @@ def _sides(length: int, size: tuple[int, int] | None) -> tuple[int, int, int] | 
         if size is not None and depth * math.prod(size) == length:
             return depth, *size
     for depth in _DEPTHS:
-        side = math.isqrt(length // depth)
-        if size is None and depth * side * side == length and side >= _LEAST_SIDE:
+        side = math.isqrt(max(length, 0) // depth)
+        if size is None and depth * side**2 == length and side >= _LEAST_SIDE:
             return depth, side, side
     return None
 

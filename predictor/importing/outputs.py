@@ -100,7 +100,8 @@ def _behind(nodes: Nodes, name: str) -> Scores | None:
             return None
         names = names or _names(nodes, node)
         if node.op_type in _CLASSIFIERS:
-            return Scores(str(node.output[1]), names) if name == node.output[0] else None
+            made = str(node.output[1]) if len(node.output) == 2 else name
+            return Scores(made, names) if made not in ("", name) else None
         if node.op_type in _CHOOSING:
             return Scores(str(node.input[0]), names or _names_of(nodes, [str(node.input[0])]))
         if (following := _next(nodes, node)) is None:
@@ -113,7 +114,8 @@ def _next(nodes: Nodes, node: Any) -> str | None:
     """The input of a node that says what its output is chosen from."""
     if node.op_type in _PASSING | _ACTIVATIONS and node.op_type != "DequantizeLinear":
         return str(node.input[0])
-    if node.op_type in ("ArrayFeatureExtractor", "Gather") and node.input[0] in nodes.tensors:
+    looked_up = node.op_type in ("ArrayFeatureExtractor", "Gather") and len(node.input) == 2
+    if looked_up and node.input[0] in nodes.tensors:
         return str(node.input[1])
     return None
 

@@ -148,7 +148,7 @@ def test_flat(make: Callable[[], Any], wanted: Wanted, shape: list[int]) -> None
     assert np.array_equal(run(after, sent)[0], expected)
 
 
-@pytest.mark.parametrize("length", [4, 13, 63, 65])
+@pytest.mark.parametrize("length", [4, 13, 63, 65, 0, -75])
 def test_a_row_of_a_table(length: int) -> None:
     """Numbers that are those of no image leave the graph as it is."""
     made = model(layers(), [image(shape=("N", length))], [scores()])

@@ -189,6 +189,15 @@ def test_nothing_to_cut() -> None:
     assert made.SerializeToString() == before
 
 
+@pytest.mark.parametrize("operator", ["LinearClassifier", "Gather", "ArrayFeatureExtractor"])
+def test_damaged(operator: str) -> None:
+    """Operators without all of their inputs and outputs show nothing, and are left to the runtime."""
+    node = helper.make_node(operator, ["names"], ["name"], classlabels_strings=NAMES)
+    made = model([*layers(), node], [image()], [output("name", STRINGS, "N")], constants=[words()])
+
+    assert cut(made) == ()
+
+
 def test_no_scores() -> None:
     """Where nothing shows any scores, nothing changes."""
     node = helper.make_node("Cast", ["probabilities"], ["whole"], to=INTEGERS)
