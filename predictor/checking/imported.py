@@ -8,6 +8,7 @@ from typing import Any
 
 from predictor.checking import onnx_rules
 from predictor.checking.report import SERVED, Limits, Reason, Refused, Request
+from predictor.discovery.configs.declared import EMPTY
 from predictor.discovery.configs.read import from_text
 from predictor.discovery.structure import examine
 from predictor.errors import InvalidModel
@@ -66,13 +67,20 @@ def _joined(model: Any, request: Request) -> Weights:
 
 
 def _wanted(request: Request, structure: Structure) -> Wanted:
-    """What the preprocessing says of the image; whether it can be used at all is seen later."""
+    """What the preprocessing says of the model; whether it can be used at all is seen later."""
     said = text(request.preprocessing, "preprocessing", request.limits)
     try:
-        values = {} if said is None else from_text(said, (None, None)).values
+        declared = EMPTY if said is None else from_text(said, (None, None))
     except ValueError:
-        values = {}
-    return Wanted(values.get("size"), values.get("layout"), structure.channels)
+        declared = EMPTY
+    seen = structure.layout or ("NHWC" if structure.tensorflow else None)
+    return Wanted(
+        size=declared.values.get("size"),
+        layout=declared.values.get("layout") or seen,
+        channels=structure.channels,
+        output=declared.output,
+        labels=request.labels is not None,
+    )
 
 
 def _write(model: Any, descriptor: int) -> Path:

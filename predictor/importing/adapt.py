@@ -17,14 +17,14 @@ def adapt(model: Any, wanted: Wanted) -> tuple[str, ...]:
 
     Args:
         model: an `onnx.ModelProto`.
-        wanted: what was declared of its images.
+        wanted: what was declared of it.
 
     Returns:
         What was changed, a sentence each; none if nothing had to be.
     """
     return (
         *_lower(model),
-        *outputs.cut(model),
+        *outputs.cut(model, wanted),
         *drop_unread_inputs(model),
         *inputs.fit(model, wanted),
         *batch_axis.give(model),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from predictor.discovery.graph_prefix import ONNX, STEPS, Nodes, attribute, nodes_of
+from predictor.discovery.nodes import ONNX, STEPS, Nodes, attribute, nodes_of
 from predictor.importing.outputs import may_hold_scores
 from predictor.importing.pruning import read_inside
 

@@ -37,17 +37,21 @@ Shape = list[int | str | None]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was declared of the image.
+    """What was declared of a model, or seen in its first layers.
 
     Attributes:
         size: height and width, if they were declared.
-        layout: `NCHW` or `NHWC`, if it was declared.
+        layout: `NCHW` or `NHWC`, if it was declared or seen.
         channels: how many the graph's first layers take, if that was seen.
+        output: the output that holds the class scores, if it was declared.
+        labels: whether labels came beside the model.
     """
 
     size: tuple[int, int] | None = None
     layout: str | None = None
     channels: int | None = None
+    output: str | None = None
+    labels: bool = False
 
 
 @dataclass(frozen=True)

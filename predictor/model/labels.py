@@ -1,5 +1,6 @@
 """Labels: every accepted format -> the model's classes in order of their index."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from predictor.model.strict_json import shown
 
 __all__ = [
     "BESIDE",
+    "GRAPH",
     "IN_METADATA",
     "KEY",
     "LONGEST",
@@ -29,15 +31,24 @@ __all__ = [
 KEY = "predictor.labels"
 """The metadata key under which this service looks first."""
 
+GRAPH = "predictor.graph_labels"
+"""The metadata key of the names that were found in the nodes of a graph; they count as another tool's."""
+
 BESIDE = "Read from the file that came with the model."
 IN_METADATA = "Read from the model's metadata."
 NONE = "No labels came with the model: classes are numbered."
 _PASSED = "the labels are passed over."
 _FROM_ONE = "The labels are numbered from 1: label 1 names the model's first class, whose index is 0."
 
+_MOVED = (
+    "The labels that came with the model are those of its graph in another order: the class of index {} is {} "
+    "there, and {} here."
+)
+
 _OPENVINO, _OPENVINO_INFO = "model_info labels", "model_info label_info"
 # Other keys in use; their values count only if they are JSON or a dict that Python printed.
 _KEYS = (
+    GRAPH,
     "id2label",
     "label_names",
     "class_names",
@@ -90,7 +101,8 @@ def read(text: str | None, metadata: Mapping[str, str]) -> Found:
         InvalidModel: what came beside the model, or under this service's own key, cannot be read.
     """
     if text is not None:
-        return _found(text, BESIDE)
+        found = _found(text, BESIDE)
+        return replace(found, warnings=(*found.warnings, *_moved(found.labels, metadata)))
     if KEY in metadata:
         return _found(metadata[KEY], IN_METADATA)
     return _in_metadata(metadata)
@@ -179,6 +191,17 @@ def _found(text: str, reason: str) -> Found:
 def numbered(classes: int) -> tuple[Label, ...]:
     """Stand-ins for a model that came without labels: `class 0`, `class 1` and so on."""
     return tuple(Label(f"class {index}") for index in range(classes))
+
+
+def _moved(found: tuple[Label, ...], metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """A warning if labels are those of the graph in another order."""
+    with contextlib.suppress(InvalidModel, KeyError):
+        beside = [label.name for label in found]
+        inside = [label.name for label in _found(metadata[GRAPH], IN_METADATA).labels]
+        if beside != inside and sorted(beside) == sorted(inside):
+            index = [one == other for one, other in zip(beside, inside, strict=True)].index(False)
+            return (_MOVED.format(index, shown(inside[index]), shown(beside[index])),)
+    return ()
 
 
 def _in_metadata(metadata: Mapping[str, str]) -> Found:
