@@ -41,8 +41,8 @@ _PASSED = "the labels are passed over."
 _FROM_ONE = "The labels are numbered from 1: label 1 names the model's first class, whose index is 0."
 
 _MOVED = (
-    "The labels that came with the model are those of its graph in another order: the class of index {} is {} "
-    "there, and {} here."
+    "The labels that came with the model are those of its graph in another order: the class of index {} is "
+    "{} there, and {} here."
 )
 
 _OPENVINO, _OPENVINO_INFO = "model_info labels", "model_info label_info"
