@@ -110,6 +110,31 @@ def test_size_that_was_said(tmp_path: Path) -> None:
     assert report.spec["inputs"][0]["shape"] == [-1, 3, 12, 10]
 
 
+@pytest.mark.parametrize(("producer", "turned"), [("", True), ("tf2onnx", False)])
+def test_channels_last_of_unknown_rank(tmp_path: Path, producer: str, turned: bool) -> None:
+    """An input without a shape has its channels last where the graph turns them or TensorFlow made it."""
+    turn = helper.make_node("Transpose", ["image"], ["pixels"], perm=[0, 3, 1, 2])
+    mean = helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2])
+    first = helper.make_tensor("first", TensorProto.FLOAT, [CLASSES, 3, 1, 1], [0.1] * 3 * CLASSES)
+    nodes = (
+        [
+            turn,
+            helper.make_node("Conv", ["pixels", "first"], ["maps"]),
+            helper.make_node("GlobalAveragePool", ["maps"], ["deep"]),
+            helper.make_node("Flatten", ["deep"], ["logits"]),
+        ]
+        if turned
+        else [mean, helper.make_node("MatMul", ["mean", "weights_3"], ["logits"])]
+    )
+    made = model(nodes, [image()], [scores("logits")], constants=[first], producer_name=producer)
+    made.graph.input[0].type.tensor_type.ClearField("shape")
+    (tmp_path / "preprocessing").write_text(json.dumps({"size": 12}))
+
+    report = checked(tmp_path, made, preprocessing="preprocessing")
+
+    assert report.spec["inputs"][0]["shape"] == [-1, 12, 12, 3]
+
+
 def test_several_heads(tmp_path: Path) -> None:
     """Where several outputs may hold scores, the report names them all."""
     report = checked(tmp_path, model(layers(), [image()], [scores("logits"), scores()]))
