@@ -114,7 +114,7 @@ def test_size_that_was_said(tmp_path: Path) -> None:
 def test_channels_last_of_unknown_rank(tmp_path: Path, producer: str, turned: bool) -> None:
     """An input without a shape has its channels last where the graph turns them or TensorFlow made it."""
     turn = helper.make_node("Transpose", ["image"], ["pixels"], perm=[0, 3, 1, 2])
-    mean = helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2])
+    mean = helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2], keepdims=0)
     first = helper.make_tensor("first", TensorProto.FLOAT, [CLASSES, 3, 1, 1], [0.1] * 3 * CLASSES)
     nodes = (
         [
