@@ -60,8 +60,9 @@ def imported(request: Request) -> Imported:
 def _joined(model: Any, request: Request) -> Weights:
     if size(request) > request.limits.model_bytes:
         raise Refused("too_large", "The model and its data files are larger than allowed.")
+    own, most = Path(request.model).stat().st_size, request.limits.model_bytes
     try:
-        return external.join(onnx_rules.references(model), request.data, Path(request.model).stat().st_size)
+        return external.join(onnx_rules.references(model), request.data, own, most)
     except InvalidModel as error:
         raise Refused("external_data", error.detail) from error
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ Role = Literal["labels", "preprocessing"]
 _MODEL = ".onnx"
 # What torch, onnx and Optimum call the file with the weights of a model.
 _WEIGHTS = re.compile(r"\.onnx[._]data(_\d+)?$|\.data$", re.IGNORECASE)
+_MAY_BE_WEIGHTS = re.compile(rf"{_WEIGHTS.pattern}|\.(bin|weights?)$", re.IGNORECASE)
 _TEXTS = {"", ".json", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".pbtxt", ".names", ".manifest"}
 _MAX_TEXTS = 64
 _LISTED = 10
@@ -57,7 +59,8 @@ class Bundle:
         labels: what names the classes; None if nothing does.
         preprocessing: what says how an image becomes the model's input; None if nothing does. One file may
             say both.
-        data: files that may hold weights of the model, by their paths from the model's folder.
+        data: files that may hold weights of the model, by their paths from the model's folder; those that lie
+            elsewhere by their names.
         unused: all others.
     """
 
@@ -90,7 +93,7 @@ def recognise(
     chosen = _chosen(files, model, file)
     roles = dict(_roles(files, chosen))
     found = {what: None if what in given else _best(what, roles, chosen) for what in _TELLING}
-    data = _data([name for name in files if name not in roles], chosen)
+    data = _data(files, {*roles, chosen}, chosen)
     used = {chosen, *found.values(), *data.values()}
     unused = tuple(name for name in files if name not in used)
     return Bundle(chosen, found["labels"], found["preprocessing"], data, unused)
@@ -170,33 +173,42 @@ def _is_model(name: str) -> bool:
     return name.lower().endswith(_MODEL) and not is_hidden(name)
 
 
-def _data(names: Iterable[str], model: str) -> dict[str, str]:
+def _data(files: Collection[str], taken: Collection[str], model: str) -> dict[str, str]:
     """The files that may hold weights by their places, as many as the request of a check has room for."""
-    places = {place: name for name in names if (place := _data_place(name, model))}
+    names = [name for name in files if name not in taken and not is_hidden(name)]
+    near = {place: name for name in names if (place := _data_place(name, model))}
+    # Tools that send files drop folders; of two of one name none is guessed.
+    own = _without_others(files, model)
+    elsewhere = [name for name in names if _MAY_BE_WEIGHTS.search(name) and name in own]
+    parts = Counter(PurePosixPath(name).name for name in elsewhere)
+    apart = {PurePosixPath(name).name: name for name in elsewhere if name not in near.values()}
+    places = {part: name for part, name in apart.items() if parts[part] == 1} | near
     likely = sorted(places, key=lambda place: (not _WEIGHTS.search(place), place.count("/")))
     ends = itertools.accumulate(len(json.dumps(place)) + _NAMED_BYTES for place in likely)
     return {place: places[place] for place, end in zip(likely, ends, strict=True) if end <= _PLACES_BYTES}
 
 
+def _without_others(files: Collection[str], model: str) -> set[str]:
+    """The files that lie in no folder of another model, or in one that holds the model, too."""
+    folders = {_folder(name) for name in files if _is_model(name)}
+    foreign = [folder for folder in folders if not _folder(model).is_relative_to(folder)]
+    return {name for name in files if not any(map(_folder(name).is_relative_to, foreign))}
+
+
 def _data_place(name: str, model: str) -> str | None:
     """The path of a file from the model's folder, if it lies in it and may hold weights."""
     folder, path = _folder(model), PurePosixPath(name)
-    if name == model or _is_model(name) or is_hidden(name) or not path.is_relative_to(folder):
-        return None
-    return path.relative_to(folder).as_posix()
+    other = name == model or _is_model(name) or is_hidden(name) or not path.is_relative_to(folder)
+    return None if other else path.relative_to(folder).as_posix()
 
 
 def _roles(files: Mapping[str, Path], model: str) -> Iterator[tuple[str, str]]:
     """What the texts among the files say, those near the model first, as far as it is about it."""
-    others = [_folder(name) for name in files if _is_model(name)]
-    foreign = [folder for folder in others if not _folder(model).is_relative_to(folder)]
+    own = _without_others(files, model)
     texts = [
         name
         for name, path in files.items()
-        if name != model
-        and _may_tell(name)
-        and path.stat().st_size <= COMPANION_BYTES
-        and not any(_folder(name).is_relative_to(folder) for folder in foreign)
+        if name != model and _may_tell(name) and path.stat().st_size <= COMPANION_BYTES and name in own
     ]
     for name in sorted(texts, key=lambda name: _distance(name, model))[:_MAX_TEXTS]:
         text = _text(files[name])
