@@ -86,10 +86,13 @@ def _take_arithmetic(nodes: Nodes, prefix: PrefixTransform, node: Any, name: str
     if len(node.input) != 2:
         return False
     first = node.input[0] == name
-    constant = nodes.constant(node.input[1] if first else node.input[0])
-    if constant is None or (not first and node.op_type in ("Sub", "Div")):
+    other = node.input[1] if first else node.input[0]
+    if not first and node.op_type in ("Sub", "Div"):
         return False
-    numbers = _by_channel(prefix, constant)
+    numbers = _by_channel(prefix, nodes.constant(other))
+    if numbers is None and node.op_type in ("Sub", "Add"):
+        # What MATLAB and Caffe subtract may be a whole image, the mean of all.
+        numbers = _by_channel(prefix, nodes.channel_means(other))
     if numbers is None or (node.op_type == "Div" and not numbers.all()):
         return False
     one, zero = np.ones_like(numbers), np.zeros_like(numbers)
@@ -98,8 +101,10 @@ def _take_arithmetic(nodes: Nodes, prefix: PrefixTransform, node: Any, name: str
     return True
 
 
-def _by_channel(prefix: PrefixTransform, constant: Array) -> Array | None:
+def _by_channel(prefix: PrefixTransform, constant: Array | None) -> Array | None:
     """A constant's number for each channel, or for all; None if it differs along other axes."""
+    if constant is None:
+        return None
     if constant.size == 1:
         return constant.reshape(1)
     long = [axis for axis, length in enumerate(constant.shape) if length > 1]

@@ -22,6 +22,8 @@ STEPS = 64
 """Nodes after which a walk along the graph ends."""
 
 _TINY = 64
+# Numbers of an image of 1024 x 1024 pixels.
+_IMAGE = 3 << 20
 
 
 @dataclass
@@ -34,15 +36,38 @@ class Nodes:
 
     def constant(self, name: str) -> Array | None:
         """A tiny constant; None if it is none, or cannot be read."""
+        try:
+            values = self._values(name, _TINY)
+            return None if values is None else np.asarray(values, np.float64)
+        except (ValueError, TypeError):
+            return None
+
+    def channel_means(self, name: str) -> Array | None:
+        """The mean of each channel of a constant of the size of an image, its other axes being of length 1.
+
+        None if it has no such size, or cannot be read.
+        """
+        values = self._values(name, _IMAGE)
+        if values is None or values.dtype.kind != "f" or values.ndim not in (3, 4):
+            return None
+        places = [place for place in (-3, -1) if values.shape[place] in (1, 3)]
+        if len(places) != 1 or values.shape[:-3] not in ((), (1,)):
+            return None
+        others = tuple({-3, -2, -1} - {*places})
+        return np.asarray(values.mean(axis=others, keepdims=True, dtype=np.float64))
+
+    def _values(self, name: str, most: int) -> npt.NDArray[Any] | None:
+        """A constant of at most so many numbers."""
         tensor = self.tensors.get(name)
         if tensor is None or tensor.data_location == onnx.TensorProto.EXTERNAL:
             return None
-        if len(tensor.dims) > 8 or not 0 < math.prod(tensor.dims) <= _TINY:
+        if len(tensor.dims) > 8 or not 0 < math.prod(tensor.dims) <= most:
             return None
         try:
-            return np.asarray(numpy_helper.to_array(tensor), np.float64)
+            values: npt.NDArray[Any] | None = numpy_helper.to_array(tensor)
         except (ValueError, TypeError, KeyError):
-            return None
+            values = None
+        return values
 
     def source(self, name: str) -> str:
         """What a tensor is a copy of; itself if it is none."""
