@@ -58,7 +58,7 @@ def cut(model: Any, wanted: Wanted) -> tuple[str, ...]:
     kept = _distinct(nodes, kept, wanted.output)
     if len(kept) == len(graph.output):
         return ()
-    scores = _chosen(nodes, kept, list(behind.values()))
+    scores = _chosen(nodes, kept, list(behind.values()), wanted.output)
     if not scores:
         return ()
     dropped = [one.name for one in graph.output if one.name not in scores]
@@ -89,11 +89,11 @@ def _distinct(nodes: Nodes, outputs: list[Any], wanted: str | None) -> list[Any]
     return [one for one in outputs if found[nodes.source(one.name)] is one]
 
 
-def _chosen(nodes: Nodes, kept: list[Any], behind: list[Scores]) -> list[str]:
+def _chosen(nodes: Nodes, kept: list[Any], behind: list[Scores], wanted: str | None) -> list[str]:
     """The names of the outputs that are to be: those that are there, or the scores behind the others."""
     found = list(dict.fromkeys(one.name for one in behind))
     names = [one.name for one in kept]
-    if len(found) != 1:
+    if len(found) != 1 or wanted in names:
         return names or found
     # Confidences are as good as the logits that they are made of; anything else beside them is no answer.
     of_scores = [name for name in names if found[0] in _sources(nodes, name)]

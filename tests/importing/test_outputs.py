@@ -294,6 +294,19 @@ def test_copies(wanted: str | None, kept: str) -> None:
     assert [one.name for one in made.graph.output] == [kept, "logits"]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "kept"), [(None, ["probabilities"]), ("features", ["features", "probabilities"])]
+)
+def test_output_that_was_declared(wanted: str | None, kept: list[str]) -> None:
+    """An output that was declared stays, although the best class was chosen from another one."""
+    outputs = [scores("features", ("N", 3)), scores(), output("best", INTEGERS, "N")]
+    made = model([*layers(), best()], [image()], outputs)
+
+    cut(made, Wanted(output=wanted))
+
+    assert [one.name for one in made.graph.output] == kept
+
+
 def test_own_labels_stay() -> None:
     """Labels that a file has for this service are not replaced."""
     made = custom_vision()
