@@ -44,15 +44,16 @@ def _replace(nodes: Nodes, squeeze: Any, outputs: dict[str, Any], inside: set[st
         return False
     ends = [outputs[name] for node in (squeeze, *following) for name in node.output if name in outputs]
     by_class = [node for node in following if node.op_type in _BY_CLASS]
+    known = all(map(_has_shape, ends))
     if (
         not ends
         or inside.intersection(name for node in (squeeze, *following) for name in node.output)
         or not all(may_hold_scores(one) and len(_lengths(one)) <= 2 for one in ends)
-        or (by_class and not all(_has_shape(one) for one in ends))
+        or (by_class and not known)
     ):
         return False
-    # A softmax needs to know which axis has the classes: that after the batch.
-    squeeze.op_type = "Flatten" if by_class else "Identity"
+    # Scores of an unknown shape may have any axes. A softmax needs to know which one has the classes.
+    squeeze.op_type = "Flatten" if known else "Identity"
     del squeeze.input[1:]
     for node in by_class:
         kept = [one for one in node.attribute if one.name != "axis"]

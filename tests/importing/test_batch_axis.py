@@ -79,6 +79,18 @@ def test_one_score_squeezed(shape: Any, declared: Any, after: str | None) -> Non
     assert np.array_equal(found.ravel(), expected.ravel())
 
 
+@pytest.mark.parametrize(("declared", "shape"), [(("N", 3), (2, 3)), (None, (2, 3, 1, 1))])
+def test_more_axes(declared: Any, shape: tuple[int, ...]) -> None:
+    """Scores that are declared to have two axes have two, and otherwise all that they had."""
+    nodes = [layers()[0], helper.make_node("Squeeze", ["mean"], ["row"])]
+    made = model(nodes, [image()], [scores("row", declared or ())])
+    if declared is None:
+        made.graph.output[0].type.tensor_type.ClearField("shape")
+
+    assert len(give(made)) == 1
+    assert run(made, pixels(2))[0].shape == shape
+
+
 @pytest.mark.parametrize(
     "make",
     [
