@@ -88,7 +88,10 @@ def _add(model: Any) -> tuple[str, ...]:
     if len(images) != 1 or not _lengths(images[0]):
         return ()
     batch, *_ = _lengths(images[0])
+    inside = {name for node in graph.node for name in read_inside(node)}
     flat = [one for one in graph.output if may_hold_scores(one) and _is_flat(one, batch)]
+    if inside.intersection(one.name for one in flat):
+        return ()
     if not flat or batch not in (1, None) or (batch is None and len(flat) < len(graph.output)):
         return ()
     images[0].type.tensor_type.shape.dim[0].dim_value = 1
@@ -107,10 +110,16 @@ def _is_flat(output: Any, batch: int | None) -> bool:
 
 
 def _reshape(graph: Any, output: Any, shape: list[int | None]) -> None:
-    kind, name = output.type.tensor_type.elem_type, f"{output.name}_batch"
-    axes = numpy_helper.from_array(np.array([1, -1], np.int64), f"{name}_shape")
+    """Give an output another shape under its name; what it was made of gets a name of its own."""
+    kind, name = output.type.tensor_type.elem_type, output.name
+    row, axes = f"{name}_row", numpy_helper.from_array(np.array([1, -1], np.int64), f"{name}_shape")
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [row if one == name else one for one in names]
+    for described in graph.value_info:
+        described.name = row if described.name == name else described.name
     graph.initializer.append(axes)
-    graph.node.append(helper.make_node("Reshape", [output.name, axes.name], [name], name=name))
+    graph.node.append(helper.make_node("Reshape", [row, axes.name], [name], name=f"{name}_batch"))
     output.CopyFrom(helper.make_tensor_value_info(name, kind, shape))
 
 

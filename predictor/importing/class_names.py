@@ -49,7 +49,7 @@ def keep(model: Any, found: Sequence[str], *, used: bool) -> list[str]:
     if not 1 < len(found) <= _MAX_LABELS or any(one.key == labels.KEY for one in model.metadata_props):
         return []
     model.metadata_props.add(key=labels.GRAPH, value=json.dumps(list(found)))
-    return ["The labels are read from the graph."] if used else []
+    return ["The graph has names for its classes, which are the labels if they fit."] if used else []
 
 
 def _in_order(node: Any, found: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from predictor.model.strict_json import shown
 __all__ = [
     "BESIDE",
     "GRAPH",
+    "IN_GRAPH",
     "IN_METADATA",
     "KEY",
     "LONGEST",
@@ -36,6 +37,7 @@ GRAPH = "predictor.graph_labels"
 
 BESIDE = "Read from the file that came with the model."
 IN_METADATA = "Read from the model's metadata."
+IN_GRAPH = "Read from the model's graph."
 NONE = "No labels came with the model: classes are numbered."
 _PASSED = "the labels are passed over."
 _FROM_ONE = "The labels are numbered from 1: label 1 names the model's first class, whose index is 0."
@@ -131,7 +133,8 @@ def fit(found: Found, scores: int | None) -> Found:
 
 
 def _passed_over(found: Found, scores: int) -> Found:
-    warning = f"The metadata have {len(found.labels)} labels, but the model has {scores} classes: {_PASSED}"
+    what = "graph has" if found.reason.startswith(IN_GRAPH) else "metadata have"
+    warning = f"The {what} {len(found.labels)} labels, but the model has {scores} classes: {_PASSED}"
     return Found(numbered(scores), NONE, (*found.warnings, warning, NONE))
 
 
@@ -197,7 +200,7 @@ def _moved(found: tuple[Label, ...], metadata: Mapping[str, str]) -> tuple[str, 
     """A warning if labels are those of the graph in another order."""
     with contextlib.suppress(InvalidModel, KeyError):
         beside = [label.name for label in found]
-        inside = [label.name for label in _found(metadata[GRAPH], IN_METADATA).labels]
+        inside = [label.name for label in _found(metadata[GRAPH], IN_GRAPH).labels]
         if beside != inside and sorted(beside) == sorted(inside):
             index = [one == other for one, other in zip(beside, inside, strict=True)].index(False)
             return (_MOVED.format(index, shown(inside[index]), shown(beside[index])),)
@@ -209,9 +212,10 @@ def _in_metadata(metadata: Mapping[str, str]) -> Found:
     warnings = list[str]()
     for key, text in _candidates(metadata).items():
         try:
-            found = _found(text, IN_METADATA)
+            found = _found(text, IN_GRAPH if key == GRAPH else IN_METADATA)
         except InvalidModel as error:
-            warnings.append(f"The metadata {key} are passed over. {error.detail}")
+            what = "names in the graph" if key == GRAPH else f"metadata {key}"
+            warnings.append(f"The {what} are passed over. {error.detail}")
         else:
             return replace(found, warnings=(*warnings, *found.warnings), foreign=True)
     return Found((), NONE, (*warnings, NONE))

@@ -141,6 +141,7 @@ def test_folded(shape: Any, declared: Any, classes: int) -> None:
     assert found.shape == (1, classes)
     assert np.array_equal(found.ravel(), expected.ravel())
     assert made.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1
+    assert [one.name for one in made.graph.output] == ["row"]
     assert give(made) == ()
 
 
@@ -153,6 +154,24 @@ def test_one_score_folded() -> None:
 
     assert len(give(made)) == 1
     assert run(made, pixels(1))[0].shape == (1,)
+
+
+def test_folded_and_read() -> None:
+    """What reads folded scores reads them as before."""
+    length = helper.make_tensor("length", TensorProto.INT64, [1], [-1])
+    fold = helper.make_node("Reshape", ["logits", "length"], ["row"])
+    shares = helper.make_node("Softmax", ["row"], ["shares"], axis=0)
+    outputs = [scores("row", (CLASSES,)), scores("shares", (CLASSES,))]
+    nodes = [*layers()[:3], fold, shares]
+    made = model(nodes, [image(shape=ONE)], outputs, constants=[length])
+    made.graph.value_info.append(scores("row", (CLASSES,)))
+    expected = run(copied(made), pixels(1))
+
+    give(made)
+
+    found = run(made, pixels(1))
+    assert [one.shape for one in found] == [(1, CLASSES)] * 2
+    assert np.array_equal(np.concatenate(found), np.stack(expected))
 
 
 def test_nothing_to_give() -> None:

@@ -66,12 +66,15 @@ def test_kept() -> None:
     """Names are kept as metadata, which count as those of another tool."""
     made = model(layers(), [image()], [scores()])
 
-    assert keep(made, NAMES, used=True) == ["The labels are read from the graph."]
+    assert keep(made, NAMES, used=True) == [
+        "The graph has names for its classes, which are the labels if they fit."
+    ]
     assert keep(made, NAMES, used=False) == []
 
     (one, _) = made.metadata_props
     found = labels.find(None, {one.key: one.value}, 3)
     assert [label.name for label in found.labels] == list(NAMES)
+    assert found.reason == labels.IN_GRAPH
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -80,4 +83,12 @@ def test_other_count(classes: int) -> None:
     found = labels.find(None, {labels.GRAPH: json.dumps(NAMES)}, classes)
 
     assert [label.name for label in found.labels] == [f"class {index}" for index in range(classes)]
-    assert any("passed over" in warning for warning in found.warnings)
+    assert f"The graph has 3 labels, but the model has {classes} classes" in found.warnings[0]
+
+
+def test_unreadable() -> None:
+    """Names that are none are passed over as well."""
+    found = labels.find(None, {labels.GRAPH: json.dumps(["cat", "a\a"]), "names": '["dog", "eel"]'}, 2)
+
+    assert [label.name for label in found.labels] == ["dog", "eel"]
+    assert found.warnings[0].startswith("The names in the graph are passed over.")
