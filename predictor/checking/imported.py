@@ -9,7 +9,7 @@ from typing import Any
 from predictor.checking import onnx_rules
 from predictor.checking.report import SERVED, Limits, Reason, Refused, Request
 from predictor.discovery.configs.declared import EMPTY
-from predictor.discovery.configs.read import from_text
+from predictor.discovery.configs.read import from_metadata, from_text
 from predictor.discovery.structure import examine
 from predictor.errors import InvalidModel
 from predictor.importing import external
@@ -18,6 +18,9 @@ from predictor.importing.external import Weights
 from predictor.importing.inputs import Wanted
 from predictor.model.spec import Structure
 from predictor.model.strict_text import decoded
+
+# Whatever height and width the graph asks for.
+_ANY = None, None
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def imported(request: Request) -> Imported:
         beside=frozenset(weights.beside),
     )
     nodes, structure = rules(), examine(model)
-    if adapted := adapt(model, _wanted(request, structure)):
+    if adapted := adapt(model, _wanted(model, request, structure)):
         nodes, structure = rules(), examine(model)
     path = Path(request.model)
     if request.served is not None:
@@ -67,12 +70,13 @@ def _joined(model: Any, request: Request) -> Weights:
         raise Refused("external_data", error.detail) from error
 
 
-def _wanted(request: Request, structure: Structure) -> Wanted:
+def _wanted(model: Any, request: Request, structure: Structure) -> Wanted:
     """What the preprocessing says of the model; whether it can be used at all is seen later."""
     said = text(request.preprocessing, "preprocessing", request.limits)
+    metadata = {one.key: one.value for one in model.metadata_props}
     try:
-        declared = EMPTY if said is None else from_text(said, (None, None))
-    except ValueError:
+        declared = from_metadata(metadata, _ANY) if said is None else from_text(said, _ANY)
+    except (ValueError, InvalidModel):
         declared = EMPTY
     seen = structure.layout or ("NHWC" if structure.tensorflow else None)
     return Wanted(

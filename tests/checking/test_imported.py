@@ -99,13 +99,16 @@ def test_adapted(tmp_path: Path) -> None:
     assert np.allclose(answers(tmp_path / SERVED, pixels().astype(np.uint8)), expected, atol=1e-6)
 
 
-def test_size_that_was_said(tmp_path: Path) -> None:
-    """An input without a shape takes images of the size in the preprocessing."""
-    made = model(layers(), [image()], [scores()])
+@pytest.mark.parametrize("beside", [True, False])
+def test_size_that_was_said(tmp_path: Path, beside: bool) -> None:
+    """An input without a shape takes images of the size in the preprocessing, also in that of the file."""
+    made, said = model(layers(), [image()], [scores()]), json.dumps({"size": [12, 10]})
     made.graph.input[0].type.tensor_type.ClearField("shape")
-    (tmp_path / "preprocessing").write_text(json.dumps({"size": [12, 10]}))
+    (tmp_path / "preprocessing").write_text(said)
+    if not beside:
+        made.metadata_props.add(key="predictor.preprocessing", value=said)
 
-    report = checked(tmp_path, made, preprocessing="preprocessing")
+    report = checked(tmp_path, made, preprocessing="preprocessing" if beside else None)
 
     assert report.spec["inputs"][0]["shape"] == [-1, 3, 12, 10]
 
