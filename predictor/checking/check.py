@@ -24,17 +24,17 @@ from predictor.checking.imported import imported, size
 from predictor.checking.report import BEGUN, Reason, Refused, Report, Request
 from predictor.checking.sandbox import abandoned, enter_sandbox, write_no_more
 from predictor.checking.smoke_test import SmokeTestResult, best, smoke_test
+from predictor.checking.tensors import check_tensors
 from predictor.checking.unloadable import explain
 from predictor.config import BUNDLED_MODEL
 from predictor.discovery.activation import settle
-from predictor.discovery.signature import heads
+from predictor.discovery.class_scores import heads
 from predictor.errors import Internal, InvalidModel, NotReady
 from predictor.model import processor
 from predictor.model.cuda_visible import VISIBLE
 from predictor.model.device import Device, memory
 from predictor.model.session import Session, load
-from predictor.model.spec import Graph, ModelSpec, Structure, Tensor
-from predictor.model.strict_json import shown
+from predictor.model.spec import Graph, ModelSpec, Structure
 
 _MAX_REASON = 500
 _MEMORY: tuple[Reason, str] = ("memory", "The model needs more memory than a check may use.")
@@ -88,7 +88,7 @@ def check(request: Request) -> Report:
     started = time.perf_counter()
     session = _load(model.path, request)
     load_seconds = time.perf_counter() - started
-    _check_tensors(session.graph)
+    check_tensors(session.graph)
     found = described(session.graph, structure, request)
     result = _smoke_test(session, found.spec, model.path, request)
     return Report(
@@ -177,20 +177,6 @@ def _refuse_for_memory(error: Exception) -> None:
 def _heads(graph: Graph, structure: Structure) -> tuple[str, ...]:
     names = tuple(tensor.name for tensor in heads(graph, structure))
     return names if len(names) > 1 else ()
-
-
-def _check_tensors(graph: Graph) -> None:
-    if not any(len(tensor.shape) == 4 for tensor in graph.inputs):
-        raise Refused("image_input", "The model has no image input: an input of four axes.")
-    for tensor in graph.outputs:
-        if "(" in tensor.dtype:
-            raise Refused("class_scores", _no_numbers(tensor))
-
-
-def _no_numbers(tensor: Tensor) -> str:
-    of = "maps" if "map(" in tensor.dtype else "strings" if "string" in tensor.dtype else "something else"
-    sentence = f"The model must give a number for each class; the output {shown(tensor.name)} holds {of}."
-    return f"{sentence} Convert it again with the option zipmap=False." if of == "maps" else sentence
 
 
 def _peak_memory() -> int:

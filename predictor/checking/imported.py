@@ -9,7 +9,8 @@ from typing import Any
 from predictor.checking import onnx_rules
 from predictor.checking.companions import text
 from predictor.checking.report import SERVED, Refused, Request
-from predictor.discovery.configs.read import from_text
+from predictor.discovery.configs.declared import EMPTY
+from predictor.discovery.configs.read import from_metadata, from_text
 from predictor.discovery.structure import examine
 from predictor.errors import InvalidModel
 from predictor.importing import external
@@ -17,6 +18,9 @@ from predictor.importing.adapt import adapt
 from predictor.importing.external import Weights
 from predictor.importing.inputs import Wanted
 from predictor.model.spec import Structure
+
+# Whatever height and width the graph asks for.
+_ANY = None, None
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def imported(request: Request) -> Imported:
         beside=frozenset(weights.beside),
     )
     nodes, structure = rules(), examine(model)
-    if adapted := adapt(model, _wanted(request, structure)):
+    if adapted := adapt(model, _wanted(model, request, structure)):
         nodes, structure = rules(), examine(model)
     path = Path(request.model)
     if request.served is not None:
@@ -59,20 +63,29 @@ def imported(request: Request) -> Imported:
 def _joined(model: Any, request: Request) -> Weights:
     if size(request) > request.limits.model_bytes:
         raise Refused("too_large", "The model and its data files are larger than allowed.")
+    own, most = Path(request.model).stat().st_size, request.limits.model_bytes
     try:
-        return external.join(onnx_rules.references(model), request.data, Path(request.model).stat().st_size)
+        return external.join(onnx_rules.references(model), request.data, own, most)
     except InvalidModel as error:
         raise Refused("external_data", error.detail) from error
 
 
-def _wanted(request: Request, structure: Structure) -> Wanted:
-    """What the preprocessing says of the image; whether it can be used at all is seen later."""
+def _wanted(model: Any, request: Request, structure: Structure) -> Wanted:
+    """What the preprocessing says of the model; whether it can be used at all is seen later."""
     said = text(request.preprocessing, "preprocessing", request.limits)
+    metadata = {one.key: one.value for one in model.metadata_props}
     try:
-        values = {} if said is None else from_text(said, (None, None)).values
-    except ValueError:
-        values = {}
-    return Wanted(values.get("size"), values.get("layout"), structure.channels)
+        declared = from_metadata(metadata, _ANY) if said is None else from_text(said, _ANY)
+    except (ValueError, InvalidModel):
+        declared = EMPTY
+    seen = structure.layout or ("NHWC" if structure.tensorflow else None)
+    return Wanted(
+        size=declared.values.get("size"),
+        layout=declared.values.get("layout") or seen,
+        channels=structure.channels,
+        output=declared.output,
+        labels=request.labels is not None,
+    )
 
 
 def _write(model: Any, descriptor: int) -> Path:

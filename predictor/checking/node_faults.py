@@ -17,7 +17,7 @@ from predictor.checking.places import (
     shapes,
     types,
 )
-from predictor.discovery.graph_prefix import ONNX, RUNTIME
+from predictor.discovery.nodes import ONNX, RUNTIME
 
 AGAIN = "Export the model again with another opset or a newer exporter."
 CHECK = 'onnx.checker.check_model("m.onnx", full_check=True) says more.'

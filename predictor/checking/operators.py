@@ -10,7 +10,7 @@ operators of libraries that are not loaded.
 import re
 
 from predictor.checking.report import Refused
-from predictor.discovery.graph_prefix import ONNX, RUNTIME
+from predictor.discovery.nodes import ONNX, RUNTIME
 
 _LOOP = (
     "The model uses the operator {}. Loops are not allowed. Export the classifier without them, "

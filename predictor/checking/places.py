@@ -13,7 +13,7 @@ import onnx
 
 from predictor.checking import onnx_rules
 from predictor.checking.operators import shown
-from predictor.discovery.graph_prefix import ONNX, STEPS, attribute
+from predictor.discovery.nodes import ONNX, STEPS, attribute
 from predictor.model import strict_json
 
 Words = re.Match[str]

@@ -12,7 +12,7 @@ from predictor.checking import node_faults
 from predictor.checking.node_faults import AGAIN, CHECK, CONVERT
 from predictor.checking.operators import shown
 from predictor.checking.places import Words, element_type, named, opset, tensors, untyped
-from predictor.discovery.graph_prefix import ONNX
+from predictor.discovery.nodes import ONNX
 from predictor.model import session
 
 # The runtime's words for what went wrong, by which they begin.

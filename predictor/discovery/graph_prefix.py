@@ -1,74 +1,12 @@
-"""The nodes of an ONNX graph, and what they do to images before the first layer that learns. Uses onnx."""
+"""What the nodes of a graph do to images before the first layer that learns."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import onnx
-from onnx import numpy_helper
 
-Array = npt.NDArray[np.float64]
-
-ONNX = ("", "ai.onnx")
-"""The names of the domain of ONNX's own operators."""
-
-RUNTIME = "com.microsoft"
-"""The domain of the runtime's own operators."""
-
-STEPS = 64
-"""Nodes after which a walk along the graph ends."""
-
-_TINY = 64
-
-
-@dataclass
-class Nodes:
-    """The nodes of a graph by what they read and by what they write, and its tiny constants."""
-
-    readers: dict[str, list[Any]] = field(default_factory=dict)
-    writers: dict[str, Any] = field(default_factory=dict)
-    tensors: dict[str, Any] = field(default_factory=dict)
-
-    def constant(self, name: str) -> Array | None:
-        """A tiny constant; None if it is none, or cannot be read."""
-        tensor = self.tensors.get(name)
-        if tensor is None or tensor.data_location == onnx.TensorProto.EXTERNAL:
-            return None
-        if len(tensor.dims) > 8 or not 0 < math.prod(tensor.dims) <= _TINY:
-            return None
-        try:
-            return np.asarray(numpy_helper.to_array(tensor), np.float64)
-        except (ValueError, TypeError, KeyError):
-            return None
-
-    def next(self, name: str) -> Any | None:
-        """The one node that reads a value of a tensor, not only its shape."""
-        readers = [node for node in self.readers.get(name, ()) if node.op_type != "Shape"]
-        return readers[0] if len(readers) == 1 and readers[0].domain in ONNX else None
-
-
-def nodes_of(graph: Any) -> Nodes:
-    """Read the nodes of an `onnx.GraphProto`, but not those of graphs inside it."""
-    nodes = Nodes(tensors={tensor.name: tensor for tensor in graph.initializer})
-    for node in graph.node:
-        for name in set(node.input):
-            nodes.readers.setdefault(name, []).append(node)
-        for name in node.output:
-            nodes.writers[name] = node
-        if node.op_type == "Constant" and node.output:
-            value = attribute(node, "value")
-            if value is not None:
-                nodes.tensors[node.output[0]] = value.t
-    return nodes
-
-
-def attribute(node: Any, name: str) -> Any | None:
-    """An attribute of a node; None if it has none of that name."""
-    return next((one for one in node.attribute if one.name == name), None)
-
+from predictor.discovery.nodes import STEPS, Array, Nodes, attribute
 
 _SAME = {"Identity", "Cast", "Dropout", "Pad", "QuantizeLinear", "Clip"}
 
@@ -148,10 +86,13 @@ def _take_arithmetic(nodes: Nodes, prefix: PrefixTransform, node: Any, name: str
     if len(node.input) != 2:
         return False
     first = node.input[0] == name
-    constant = nodes.constant(node.input[1] if first else node.input[0])
-    if constant is None or (not first and node.op_type in ("Sub", "Div")):
+    other = node.input[1] if first else node.input[0]
+    if not first and node.op_type in ("Sub", "Div"):
         return False
-    numbers = _by_channel(prefix, constant)
+    numbers = _by_channel(prefix, nodes.constant(other))
+    if numbers is None and node.op_type in ("Sub", "Add"):
+        # What MATLAB and Caffe subtract may be a whole image, the mean of all.
+        numbers = _by_channel(prefix, nodes.channel_means(other))
     if numbers is None or (node.op_type == "Div" and not numbers.all()):
         return False
     one, zero = np.ones_like(numbers), np.zeros_like(numbers)
@@ -160,8 +101,10 @@ def _take_arithmetic(nodes: Nodes, prefix: PrefixTransform, node: Any, name: str
     return True
 
 
-def _by_channel(prefix: PrefixTransform, constant: Array) -> Array | None:
+def _by_channel(prefix: PrefixTransform, constant: Array | None) -> Array | None:
     """A constant's number for each channel, or for all; None if it differs along other axes."""
+    if constant is None:
+        return None
     if constant.size == 1:
         return constant.reshape(1)
     long = [axis for axis, length in enumerate(constant.shape) if length > 1]

@@ -15,7 +15,7 @@ from typing import Any
 
 import onnx
 
-from predictor.discovery.graph_prefix import ONNX, STEPS, Nodes, attribute, nodes_of
+from predictor.discovery.nodes import ONNX, STEPS, Nodes, attribute, nodes_of
 from predictor.model.final_layers import FinalLayers
 
 _ACTIVATIONS = {"Softmax", "LogSoftmax", "Sigmoid"}

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from predictor.discovery.configs.declared import DeclaredPreprocessing
-from predictor.discovery.configs.read import as_invalid_model
+from predictor.discovery.configs.declared import EMPTY, DeclaredPreprocessing
+from predictor.discovery.configs.read import BESIDE, as_invalid_model
 from predictor.discovery.normalisation import Normalisation, normalisation
 from predictor.discovery.signature import InputLayout
 from predictor.image.preprocess import DEPTHS, Preprocessing
@@ -14,6 +14,7 @@ from predictor.model.strict_json import shown
 
 _SIDE = 224
 _CROP_PCT = 0.875
+_NAMES = {EMPTY.source: "What is assumed of the preprocessing", BESIDE: "The preprocessing"}
 
 
 @dataclass
@@ -45,11 +46,7 @@ def resolve(declared: DeclaredPreprocessing, layout: InputLayout, structure: Str
         InvalidModel: what was said is wrong, or contradicts the graph; the sentence names the field.
     """
     draft = _Draft(dict(declared.values), warnings=list(declared.warnings))
-    what = (
-        "The preprocessing"
-        if declared.source.startswith("the file")
-        else f"The preprocessing of {declared.source}"
-    )
+    what = _NAMES.get(declared.source, f"The preprocessing of {declared.source}")
     with as_invalid_model(what):
         _form(draft, declared, layout)
         _size(draft, declared, layout)
@@ -79,8 +76,9 @@ def _form(draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout) -
         draft.values["channels"] = channels = "L"
     if layout.depth == 4 and channels != "RGBA":
         raise ValueError(
-            f"{declared.name('channels')} must be RGBA for the model's input of 4 channels, if they are red, "
-            "green, blue and opacity; nothing else of an image has four."
+            f"{declared.name('channels')} must be RGBA for the model's input of 4 channels. Give "
+            '{"channels": "RGBA"} in the preprocessing if they are red, green, blue and opacity; nothing '
+            "else of an image has four."
         )
     if _depth(channels, layout.depth) != layout.depth:
         raise ValueError(

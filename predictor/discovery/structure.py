@@ -11,16 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from predictor.discovery.graph_prefix import (
-    ONNX,
-    RUNTIME,
-    STEPS,
-    Nodes,
-    PrefixTransform,
-    attribute,
-    follow_prefix,
-    nodes_of,
-)
+from predictor.discovery.graph_prefix import PrefixTransform, follow_prefix
+from predictor.discovery.nodes import ONNX, RUNTIME, STEPS, Nodes, attribute, nodes_of
 from predictor.model.spec import Last, Structure
 
 # The converters of TensorFlow and Keras, by the names that they write into a file.
@@ -125,18 +117,8 @@ def _is_training(node: Any, nodes: Nodes) -> bool:
         mode = attribute(node, "training_mode")
         return len([name for name in node.output if name]) > 1 or (mode is not None and mode.i != 0)
     place = _DROPOUTS.get((node.domain if node.domain not in ONNX else "", node.op_type), len(node.input))
-    switch = nodes.constant(_source(nodes, node.input[place])) if place < len(node.input) else None
+    switch = nodes.constant(nodes.source(node.input[place])) if place < len(node.input) else None
     return switch is not None and bool(switch.any())
-
-
-def _source(nodes: Nodes, name: str) -> str:
-    """What a tensor is a copy of, as exporters that share constants write it."""
-    for _ in range(STEPS):
-        writer = nodes.writers.get(name)
-        if writer is None or writer.op_type != "Identity" or not writer.input:
-            break
-        name = str(writer.input[0])
-    return name
 
 
 def _chosen(nodes: Nodes, name: str) -> str | None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ from predictor.importing.companions import (
 _MODEL = ".onnx"
 # What torch, onnx and Optimum call the file with the weights of a model.
 _WEIGHTS = re.compile(r"\.onnx[._]data(_\d+)?$|\.data$", re.IGNORECASE)
+_MAY_BE_WEIGHTS = re.compile(rf"{_WEIGHTS.pattern}|\.(bin|weights?)$", re.IGNORECASE)
 _LISTED = 10
 # The places of weights are sent to the check through a pipe, which holds 64 kB and is not read at once.
 _PLACES_BYTES = 48_000
@@ -51,7 +53,8 @@ class Bundle:
         labels: what names the classes; None if nothing does.
         preprocessing: what says how an image becomes the model's input; None if nothing does. One file may
             say both.
-        data: files that may hold weights of the model, by their paths from the model's folder.
+        data: files that may hold weights of the model, by their paths from the model's folder; those that lie
+            elsewhere by their names.
         unused: all others.
         unsure: which of labels and preprocessing nobody named, so that they are used only if they fit.
         guessed: whether the labels' file is called like nothing in particular, so that what stands in the
@@ -93,8 +96,7 @@ def recognise(
     chosen = _chosen(files, model, file)
     about = texts(_own(files, chosen), chosen)
     labels, preprocessing = (companion(what, about, chosen, given) for what in USES)
-    known = {*about.known, labels.name}
-    data = _data([name for name in files if name not in known], chosen)
+    data = _data(files, {*about.known, labels.name or chosen, chosen}, chosen)
     used = {chosen, labels.name, preprocessing.name, *data.values()}
     return Bundle(
         chosen,
@@ -178,9 +180,16 @@ def _is_model(name: str) -> bool:
     return name.lower().endswith(_MODEL) and not is_hidden(name)
 
 
-def _data(names: Iterable[str], model: str) -> dict[str, str]:
+def _data(files: Collection[str], taken: Collection[str], model: str) -> dict[str, str]:
     """The files that may hold weights by their places, as many as the request of a check has room for."""
-    places = {place: name for name in names if (place := _data_place(name, model))}
+    names = [name for name in files if name not in taken and not is_hidden(name)]
+    near = {place: name for name in names if (place := _data_place(name, model))}
+    # Tools that send files drop folders; of two of one name none is guessed.
+    own = _without_others(files, model)
+    elsewhere = [name for name in names if _MAY_BE_WEIGHTS.search(name) and name in own]
+    parts = Counter(PurePosixPath(name).name for name in elsewhere)
+    apart = {PurePosixPath(name).name: name for name in elsewhere if name not in near.values()}
+    places = {part: name for part, name in apart.items() if parts[part] == 1} | near
     likely = sorted(places, key=lambda place: (not _WEIGHTS.search(place), place.count("/")))
     ends = itertools.accumulate(len(json.dumps(place)) + _NAMED_BYTES for place in likely)
     return {place: places[place] for place, end in zip(likely, ends, strict=True) if end <= _PLACES_BYTES}
@@ -188,20 +197,19 @@ def _data(names: Iterable[str], model: str) -> dict[str, str]:
 
 def _own(files: Mapping[str, Path], model: str) -> dict[str, Path]:
     """The files that may be texts about the model: not those in the folder of another one."""
-    others = [folder_of(name) for name in files if _is_model(name)]
-    foreign = [folder for folder in others if not folder_of(model).is_relative_to(folder)]
-    return {
-        name: path
-        for name, path in files.items()
-        if name != model
-        and may_tell(name)
-        and not any(folder_of(name).is_relative_to(folder) for folder in foreign)
-    }
+    own = _without_others(files, model)
+    return {name: path for name, path in files.items() if name != model and may_tell(name) and name in own}
+
+
+def _without_others(files: Collection[str], model: str) -> set[str]:
+    """The files that lie in no folder of another model, or in one that holds the model, too."""
+    folders = {folder_of(name) for name in files if _is_model(name)}
+    foreign = [folder for folder in folders if not folder_of(model).is_relative_to(folder)]
+    return {name for name in files if not any(map(folder_of(name).is_relative_to, foreign))}
 
 
 def _data_place(name: str, model: str) -> str | None:
     """The path of a file from the model's folder, if it lies in it and may hold weights."""
     folder, path = folder_of(model), PurePosixPath(name)
-    if name == model or _is_model(name) or is_hidden(name) or not path.is_relative_to(folder):
-        return None
-    return path.relative_to(folder).as_posix()
+    other = name == model or _is_model(name) or is_hidden(name) or not path.is_relative_to(folder)
+    return None if other else path.relative_to(folder).as_posix()

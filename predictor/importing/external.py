@@ -1,12 +1,13 @@
 """Weights that a model keeps in other files: checked, and joined into one where it can hold them. Uses onnx.
 
-A reference is followed only to a file that came with the model, under the name that its uploader gave it, and
-only to bytes inside that file, as many as the tensor takes.
+A reference is followed only to a file that came with the model, under the path that its uploader gave it or,
+if tools dropped the folders of that path, under its last part; and only to bytes inside that file, as many as
+the tensor takes.
 """
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from predictor.errors import InvalidModel
 
 PROTOBUF_BYTES = 2**31 - 1
 """What protobuf can hold in one message."""
-_FILE_NAME = re.compile(r"\w[\w .()+=@-]{0,99}")
+_NAME = r"\w[\w .()+=@-]{0,99}"
+_PLACE = re.compile(rf"{_NAME}(?:/{_NAME}){{0,7}}")
 _ONE_FILE = (
     "torch.onnx.export(..., external_data=False), or, where both files are, "
     'onnx.save(onnx.load("m.onnx"), "one.onnx").'
@@ -62,7 +64,7 @@ def location(tensor: Any) -> str:
 def elsewhere(tensor: Any) -> str:
     """Why a tensor is refused whose file did not come, and what to send."""
     place = location(tensor)
-    if not _FILE_NAME.fullmatch(place):
+    if not _PLACE.fullmatch(place):
         return f"The model keeps data outside its file. Save it as one file: {_ONE_FILE}"
     return (
         f"The model keeps data outside its file, in {place}, which did not come with it. Send that file as "
@@ -70,23 +72,28 @@ def elsewhere(tensor: Any) -> str:
     )
 
 
-def join(tensors: Iterable[Any], data: Mapping[str, str], model_bytes: int) -> Weights:
+def join(tensors: Iterable[Any], data: Mapping[str, str], model_bytes: int, most: int) -> Weights:
     """Read the weights of a model into it; above what protobuf can hold, only check them.
 
     Args:
         tensors: those of the model whose data lies in another file.
         data: the files that came with the model: the name of each on the disk by its uploader's name.
         model_bytes: size of the model's own file.
+        most: bytes that the model may have with its weights.
 
     Raises:
         InvalidModel: a reference leads to another place, or outside its file.
     """
     sizes = {name: Path(file).stat().st_size for name, file in data.items()}
-    pieces = [_piece(tensor, sizes) for tensor in tensors]
+    tensors = list(tensors)
+    names = _names([location(tensor) for tensor in tensors], sizes.keys())
+    pieces = [_piece(tensor, names.get(location(tensor)), sizes) for tensor in tensors]
     used = tuple(dict.fromkeys(piece.name for piece in pieces))
     total = sum(piece.length for piece in pieces)
-    # Else a small file could grow without end, by many tensors of the same bytes.
-    if total > sum(sizes[name] for name in used):
+    # Layers may share weights. Else a small file could grow without end, by many tensors of the same bytes.
+    different = {(piece.name, piece.offset, piece.length) for piece in pieces}
+    apart = sum(length for _, _, length in different) <= sum(sizes[name] for name in used)
+    if not apart or (model_bytes + total > most and len(different) < len(pieces)):
         raise InvalidModel("The tensors of the model overlap in its data file. Save the model again.")
     if model_bytes + total + _ROOM < PROTOBUF_BYTES:
         for piece in pieces:
@@ -97,10 +104,22 @@ def join(tensors: Iterable[Any], data: Mapping[str, str], model_bytes: int) -> W
     return Weights(used, tuple(data[name] for name in used))
 
 
-def _piece(tensor: Any, sizes: Mapping[str, int]) -> _Piece:
+def _names(locations: Iterable[str], sent: Collection[str]) -> dict[str, str]:
+    """The file that came for each location; that by its last part, if no other location is that file."""
+    exact, parts = dict[str, str](), dict[str, set[str]]()
+    for place in set(locations):
+        path = place.removeprefix("./")
+        if path in sent:
+            exact[place] = path
+        elif _PLACE.fullmatch(path):
+            parts.setdefault(path.rpartition("/")[2], set()).add(place)
+    free = {part: places for part, places in parts.items() if part in sent and part not in exact.values()}
+    return exact | {places.pop(): part for part, places in free.items() if len(places) == 1}
+
+
+def _piece(tensor: Any, name: str | None, sizes: Mapping[str, int]) -> _Piece:
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    name = location(tensor).removeprefix("./")
-    if name not in sizes:
+    if name is None:
         raise InvalidModel(elsewhere(tensor))
     offset, wanted = _number(entries.get("offset", "0")), _bytes(tensor)
     length = _number(entries.get("length", str(wanted)))

@@ -29,6 +29,7 @@ _SERVED = {_TYPES.UINT8: "uint8", _TYPES.FLOAT: "float32"}
 _DEPTHS = (1, 3)
 # A smaller image of a flat input would be a table's row.
 _LEAST_SIDE = 8
+_ONE = "The input has no batch axis: one image runs at a time."
 # Since opset 13 the axes of Squeeze and Unsqueeze are an input.
 _AXES_AS_INPUT = 13
 
@@ -37,17 +38,21 @@ Shape = list[int | str | None]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was declared of the image.
+    """What was declared of a model, or seen in its first layers.
 
     Attributes:
         size: height and width, if they were declared.
-        layout: `NCHW` or `NHWC`, if it was declared.
+        layout: `NCHW` or `NHWC`, if it was declared or seen.
         channels: how many the graph's first layers take, if that was seen.
+        output: the output that holds the class scores, if it was declared.
+        labels: whether labels came beside the model.
     """
 
     size: tuple[int, int] | None = None
     layout: str | None = None
     channels: int | None = None
+    output: str | None = None
+    labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class _Form:
 
     shape: Shape
     operator: str | None
-    axis: int
+    axes: tuple[int, ...]
     sentence: str
 
 
@@ -89,10 +94,10 @@ def _form(model: Any, image: Any, wanted: Wanted) -> _Form | None:
     if len(shape) == 3:
         return _of_three(shape)
     if len(shape) == 2:
-        return _of_flat(shape[0], shape[1], wanted, model.producer_name)
+        return _of_two(shape, wanted, model.producer_name)
     if len(shape) == 1:
         flat = _of_flat(1, shape[0], wanted, model.producer_name)
-        return flat and _Form(flat.shape, "Reshape", 0, flat.sentence)
+        return flat and _Form(flat.shape, "Reshape", (), flat.sentence)
     return None
 
 
@@ -100,23 +105,32 @@ def _of_unknown_rank(wanted: Wanted) -> _Form | None:
     if wanted.size is None:
         return None
     depth, (height, width) = wanted.channels or 3, wanted.size
-    if wanted.layout == "NHWC":
-        return _Form([None, height, width, depth], None, 0, "The input's shape is taken from the size given.")
-    return _Form([None, depth, height, width], None, 0, "The input's shape is taken from the size given.")
+    last = wanted.layout == "NHWC"
+    shape: Shape = [None, height, width, depth] if last else [None, depth, height, width]
+    return _Form(shape, None, (), "The input's shape is taken from the size given.")
 
 
 def _of_three(shape: Shape) -> _Form | None:
     """Of three axes: one image without a batch axis, or grey images without one for channels."""
     first, second, last = shape
     if first in _DEPTHS:
-        return _Form([1, *shape], "Squeeze", 0, "The input has no batch axis: one image runs at a time.")
-    if last in _DEPTHS and isinstance(first, int):
-        return _Form([1, *shape], "Squeeze", 0, "The input has no batch axis: one image runs at a time.")
+        return _Form([1, *shape], "Squeeze", (0,), _ONE)
+    # A free first axis before one of a known length is that of a batch.
+    if last in _DEPTHS and (isinstance(first, int) or not isinstance(second, int)):
+        return _Form([1, *shape], "Squeeze", (0,), _ONE)
     if last in _DEPTHS or None in (second, last):
         return None
-    return _Form(
-        [first, 1, second, last], "Squeeze", 1, "The input has no axis for channels: images are grey."
-    )
+    sentence = "The input has no axis for channels: images are grey."
+    return _Form([first, 1, second, last], "Squeeze", (1,), sentence)
+
+
+def _of_two(shape: Shape, wanted: Wanted, producer: str) -> _Form | None:
+    """Of two axes: one grey image, or one axis for all pixels after that of the batch."""
+    height, width = shape
+    square = wanted.size is None and height == width and isinstance(height, int) and height >= _LEAST_SIDE
+    if square or (height, width) == wanted.size:
+        return _Form([1, 1, height, width], "Squeeze", (0, 1), f"{_ONE} Images are grey.")
+    return _of_flat(height, width, wanted, producer)
 
 
 def _of_flat(batch: Any, length: Any, wanted: Wanted, producer: str) -> _Form | None:
@@ -128,7 +142,7 @@ def _of_flat(batch: Any, length: Any, wanted: Wanted, producer: str) -> _Form | 
     shape: Shape = [batch, depth, height, width] if first else [batch, height, width, depth]
     order = "" if depth == 1 else f", with channels {'first' if first else 'last'}"
     sentence = f"The input's {length} numbers are the pixels of {height} x {width} images{order}."
-    return _Form(shape, "Flatten", 1, sentence)
+    return _Form(shape, "Flatten", (), sentence)
 
 
 def _sides(length: int, size: tuple[int, int] | None) -> tuple[int, int, int] | None:
@@ -137,8 +151,8 @@ def _sides(length: int, size: tuple[int, int] | None) -> tuple[int, int, int] | 
         if size is not None and depth * math.prod(size) == length:
             return depth, *size
     for depth in _DEPTHS:
-        side = math.isqrt(length // depth)
-        if size is None and depth * side * side == length and side >= _LEAST_SIDE:
+        side = math.isqrt(max(length, 0) // depth)
+        if size is None and depth * side**2 == length and side >= _LEAST_SIDE:
             return depth, side, side
     return None
 
@@ -148,7 +162,7 @@ def _reshape(model: Any, image: Any, form: _Form) -> None:
     if form.operator is None:
         image.CopyFrom(helper.make_tensor_value_info(image.name, kind, form.shape))
     elif form.operator == "Squeeze":
-        _before(model, image, "Squeeze", kind, form.shape, axes=[form.axis])
+        _before(model, image, "Squeeze", kind, form.shape, axes=list(form.axes))
     elif form.operator == "Flatten":
         _before(model, image, "Flatten", kind, form.shape, axis=1)
     else:

@@ -4,32 +4,36 @@ Tools let a graph end in the name of the best class, in a map from names to scor
 or in quantised numbers. The scores that these were made of are the output that is served.
 """
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
-from predictor.discovery.graph_prefix import ONNX, RUNTIME, STEPS, Nodes, attribute, nodes_of
-from predictor.model import labels
+from predictor.discovery.nodes import ONNX, RUNTIME, STEPS, Nodes, attribute, nodes_of
+from predictor.importing import class_names
+from predictor.importing.class_names import ML
+from predictor.importing.inputs import Wanted
+from predictor.importing.pruning import prune
 from predictor.model.strict_json import shown
 
-ML = "ai.onnx.ml"
 _FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE}
 # They choose from the scores, or round them.
 _CHOOSING = {"ArgMax", "TopK", "QuantizeLinear", "ZipMap", "Hardmax"}
 # They keep what is known of the classes, and where it came from.
 _PASSING = {
     *("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "SequenceConstruct"),
-    *("Optional", "LabelEncoder"),
+    *("Optional", "LabelEncoder", "OneHot"),
 }
 _ACTIVATIONS = {"Softmax", "Sigmoid", "HardSigmoid", "LogSoftmax", "BiasSoftmax"}
+# They decide by a threshold; what they make tells less than the scores.
+_DECIDING = {"Greater", "GreaterOrEqual", "Round"}
+# They hold a tensor as it is, in a form that is not served.
+_WRAPPING = {"SequenceConstruct", "Optional"}
+_PERCENT = 100.0
 # Classifiers of scikit-learn, XGBoost and others: first the class, then the scores.
 _CLASSIFIERS = {"TreeEnsembleClassifier", "LinearClassifier", "SVMClassifier"}
-_NAMES = ("classlabels_strings", "classlabels_int64s", "classlabels_ints", "values_strings")
-_MAX_LABELS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -40,17 +44,21 @@ class Scores:
     labels: tuple[str, ...] = ()
 
 
-def cut(model: Any) -> tuple[str, ...]:
+def cut(model: Any, wanted: Wanted) -> tuple[str, ...]:
     """Let a graph end in its class scores; what was done, in sentences.
 
     Nothing changes where every output may hold scores, or where the scores cannot be found.
+
+    Args:
+        model: an `onnx.ModelProto`.
+        wanted: what was declared of it.
     """
     graph, nodes = model.graph, nodes_of(model.graph)
-    behind = {one.name: found for one in graph.output if (found := _behind(nodes, one.name)) is not None}
-    kept = [one for one in graph.output if may_hold_scores(one) and one.name not in behind]
+    behind, kept = _known(nodes, graph.output)
+    kept = _distinct(nodes, kept, wanted.output)
     if len(kept) == len(graph.output):
         return ()
-    scores = _chosen(nodes, kept, list(behind.values()))
+    scores = _chosen(nodes, kept, list(behind.values()), wanted.output)
     if not scores:
         return ()
     dropped = [one.name for one in graph.output if one.name not in scores]
@@ -58,15 +66,34 @@ def cut(model: Any) -> tuple[str, ...]:
     sentences = [
         _dropped(dropped, scores, cut=any(name not in {one.name for one in kept} for name in scores))
     ]
-    sentences += _labelled(model, list(behind.values()) or [Scores("", _names_of(nodes, scores))])
-    return tuple(sentences)
+    named = [*(one.labels for one in behind.values()), _names_of(nodes, scores)]
+    found = next(filter(None, named), ())
+    return (*sentences, *class_names.keep(model, found, used=not wanted.labels))
 
 
-def _chosen(nodes: Nodes, kept: list[Any], behind: list[Scores]) -> list[str]:
+def _known(nodes: Nodes, outputs: Iterable[Any]) -> tuple[dict[str, Scores], list[Any]]:
+    """The scores behind outputs that hold none, and the outputs that may hold scores themselves."""
+    behind = _all_behind(nodes, outputs, _selection)
+    kept = [one for one in outputs if may_hold_scores(one) and one.name not in behind]
+    decided = {} if behind else _all_behind(nodes, outputs, _decision)
+    # Beside scores a decision may be about something else.
+    if decided and all(one.name in decided for one in kept):
+        return decided, []
+    return behind, kept
+
+
+def _distinct(nodes: Nodes, outputs: list[Any], wanted: str | None) -> list[Any]:
+    """Outputs of which none is the copy of another; of copies the one that is wanted, or the first."""
+    found = {nodes.source(one.name): one for one in reversed(outputs)}
+    found |= {nodes.source(one.name): one for one in outputs if one.name == wanted}
+    return [one for one in outputs if found[nodes.source(one.name)] is one]
+
+
+def _chosen(nodes: Nodes, kept: list[Any], behind: list[Scores], wanted: str | None) -> list[str]:
     """The names of the outputs that are to be: those that are there, or the scores behind the others."""
     found = list(dict.fromkeys(one.name for one in behind))
     names = [one.name for one in kept]
-    if len(found) != 1:
+    if len(found) != 1 or wanted in names:
         return names or found
     # Confidences are as good as the logits that they are made of; anything else beside them is no answer.
     of_scores = [name for name in names if found[0] in _sources(nodes, name)]
@@ -90,57 +117,69 @@ def may_hold_scores(output: Any) -> bool:
     return kind is None or (kind == "tensor_type" and output.type.tensor_type.elem_type in {*_FLOATS, 0})
 
 
-def _behind(nodes: Nodes, name: str) -> Scores | None:
-    """The scores that an output was chosen from; None if nothing shows any."""
+def _all_behind(
+    nodes: Nodes, outputs: Iterable[Any], made_of: Callable[[Nodes, Any], str | None]
+) -> dict[str, Scores]:
+    pairs = ((one.name, _behind(nodes, one.name, made_of)) for one in outputs)
+    return {name: found for name, found in pairs if found is not None}
+
+
+def _behind(nodes: Nodes, name: str, made_of: Callable[[Nodes, Any], str | None]) -> Scores | None:
+    """The scores that an output was made of by such a node; None if nothing shows any."""
     names: tuple[str, ...] = ()
     for _ in range(STEPS):
         node = nodes.writers.get(name)
         if node is None or node.domain not in (*ONNX, RUNTIME, ML) or not node.input:
             return None
-        names = names or _names(nodes, node)
+        names = names or class_names.names(nodes, node)
         if node.op_type in _CLASSIFIERS:
-            return Scores(str(node.output[1]), names) if name == node.output[0] else None
-        if node.op_type in _CHOOSING:
-            return Scores(str(node.input[0]), names or _names_of(nodes, [str(node.input[0])]))
+            made = str(node.output[1]) if len(node.output) == 2 else name
+            return Scores(made, names) if made not in ("", name) else None
+        if (scores := made_of(nodes, node)) is not None:
+            return Scores(scores, names or _names_of(nodes, [scores]))
         if (following := _next(nodes, node)) is None:
+            return None
+        if made_of is _decision and node.op_type in _ACTIVATIONS:
             return None
         name = following
     return None
 
 
-def _next(nodes: Nodes, node: Any) -> str | None:
-    """The input of a node that says what its output is chosen from."""
-    if node.op_type in _PASSING | _ACTIVATIONS and node.op_type != "DequantizeLinear":
-        return str(node.input[0])
-    if node.op_type in ("ArrayFeatureExtractor", "Gather") and node.input[0] in nodes.tensors:
-        return str(node.input[1])
+def _selection(_nodes: Nodes, node: Any) -> str | None:
+    """The scores that a node selects from."""
+    return str(node.input[0]) if node.op_type in _CHOOSING else None
+
+
+def _decision(nodes: Nodes, node: Any) -> str | None:
+    """The scores that a node decides by, wraps, or makes percentages of."""
+    first, *others = map(str, node.input)
+    alone = node.op_type == "Round" or (node.op_type in _WRAPPING and not others)
+    by_constant = node.op_type in _DECIDING and len(others) == 1 and others[0] in nodes.tensors
+    if alone or by_constant or (node.op_type == "Cast" and _is_half(node)):
+        return first
+    if node.op_type != "Mul" or len(others) != 1:
+        return None
+    for share, by in ((first, others[0]), (others[0], first)):
+        constant, writer = nodes.constant(by), nodes.writers.get(share)
+        if constant is not None and writer is not None and writer.op_type in _ACTIVATIONS:
+            return share if constant.size == 1 and constant.item() == _PERCENT else None
     return None
 
 
-def _names(nodes: Nodes, node: Any) -> tuple[str, ...]:
-    """The names of the classes that a node holds."""
-    if node.op_type in ("ArrayFeatureExtractor", "Gather"):
-        return _constant_names(nodes.tensors.get(node.input[0]))
-    if node.domain != ML:
-        return ()
-    for found in (attribute(node, key) for key in _NAMES):
-        if found is not None and (found.strings or found.ints):
-            return _in_order(node, tuple(map(_text, found.strings)) or _numbers(found.ints))
-    return ()
+def _is_half(cast: Any) -> bool:
+    """Whether a cast makes the half of a float32 that is not served."""
+    to = attribute(cast, "to")
+    return to is not None and bool(to.i == onnx.TensorProto.BFLOAT16)
 
 
-def _in_order(node: Any, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names by the numbers of their classes, which an encoder of labels may have in another order."""
-    keys = attribute(node, "keys_int64s")
-    if keys is None or sorted(keys.ints) != list(range(len(names))):
-        return names if keys is None else ()
-    return tuple(name for _, name in sorted(zip(keys.ints, names, strict=True)))
-
-
-def _numbers(numbers: Iterable[int]) -> tuple[str, ...]:
-    """Numbers as names, unless they are those that classes have anyway."""
-    names = tuple(numbers)
-    return () if names == tuple(range(len(names))) else tuple(map(str, names))
+def _next(nodes: Nodes, node: Any) -> str | None:
+    """The input of a node that says what its output is chosen from."""
+    if node.op_type in _PASSING | _ACTIVATIONS:
+        return str(node.input[0])
+    looked_up = node.op_type in ("ArrayFeatureExtractor", "Gather") and len(node.input) == 2
+    if looked_up and node.input[0] in nodes.tensors:
+        return str(node.input[1])
+    return None
 
 
 def _names_of(nodes: Nodes, scores: Iterable[str]) -> tuple[str, ...]:
@@ -149,24 +188,8 @@ def _names_of(nodes: Nodes, scores: Iterable[str]) -> tuple[str, ...]:
         for source in _sources(nodes, name):
             node = nodes.writers.get(source)
             if node is not None and node.op_type in _CLASSIFIERS:
-                return _names(nodes, node)
+                return class_names.names(nodes, node)
     return ()
-
-
-def _constant_names(tensor: Any) -> tuple[str, ...]:
-    if tensor is None or tensor.data_location == onnx.TensorProto.EXTERNAL:
-        return ()
-    if tensor.data_type == onnx.TensorProto.STRING:
-        return tuple(map(_text, tensor.string_data))
-    try:
-        values = numpy_helper.to_array(tensor).ravel() if tensor.data_type == onnx.TensorProto.INT64 else ()
-    except (ValueError, TypeError):
-        return ()
-    return _numbers(values)
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", errors="replace")
 
 
 def _replace_outputs(graph: Any, scores: list[str]) -> None:
@@ -181,39 +204,11 @@ def _replace_outputs(graph: Any, scores: list[str]) -> None:
 
 def _described(graph: Any, name: str) -> Any:
     """A tensor as an output; of what a classifier gives the runtime does not find the shape itself."""
-    writers = (node for node in graph.node if name in node.output and node.op_type in _CLASSIFIERS)
-    for attributes in ([attribute(node, key) for key in _NAMES] for node in writers):
-        count = max((len(one.strings) or len(one.ints) for one in attributes if one is not None), default=0)
-        return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, count or None])
+    for node in graph.node:
+        if name in node.output and node.op_type in _CLASSIFIERS:
+            shape = [None, class_names.count(node) or None]
+            return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
     return onnx.ValueInfoProto(name=name)
-
-
-def prune(graph: Any) -> None:
-    """Drop the nodes, constants and descriptions of tensors that no output of a graph needs."""
-    needed = {one.name for one in graph.output}
-    kept = []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            kept.append(node)
-            needed |= set(node.input) | set(_read_inside(node))
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    for field in (graph.initializer, graph.value_info):
-        staying = [one for one in field if one.name in needed]
-        if len(staying) < len(field):
-            del field[:]
-            field.extend(staying)
-
-
-def _read_inside(node: Any) -> Iterator[str]:
-    """The names that the graphs inside a node read; some of them are their own."""
-    pending = [one.g for one in node.attribute if one.HasField("g")]
-    while pending:
-        graph = pending.pop()
-        yield from (one.name for one in graph.output)
-        for inner in graph.node:
-            yield from inner.input
-            pending += [one.g for one in inner.attribute if one.HasField("g")]
 
 
 def _dropped(dropped: list[str], scores: list[str], *, cut: bool) -> str:
@@ -223,12 +218,3 @@ def _dropped(dropped: list[str], scores: list[str], *, cut: bool) -> str:
     if cut:
         return f"{what}{made}, which {'are' if len(scores) > 1 else 'is'} served instead."
     return f"{what} {'are' if several else 'is'} not used and removed."
-
-
-def _labelled(model: Any, found: list[Scores]) -> list[str]:
-    """Keep the names that were seen as metadata, unless the file has labels there."""
-    names = next((one.labels for one in found if one.labels), ())
-    if not 1 < len(names) <= _MAX_LABELS or any(one.key == labels.KEY for one in model.metadata_props):
-        return []
-    model.metadata_props.add(key=labels.KEY, value=json.dumps(names))
-    return ["The labels are read from the graph."]

@@ -1,5 +1,6 @@
 """Labels: every accepted format -> the model's classes in order of their index."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ from predictor.model.strict_json import shown
 
 __all__ = [
     "BESIDE",
+    "GRAPH",
+    "IN_GRAPH",
     "IN_METADATA",
     "KEY",
     "LONGEST",
@@ -29,15 +32,25 @@ __all__ = [
 KEY = "predictor.labels"
 """The metadata key under which this service looks first."""
 
+GRAPH = "predictor.graph_labels"
+"""The metadata key of the names that were found in the nodes of a graph; they count as another tool's."""
+
 BESIDE = "Read from the file that came with the model."
 IN_METADATA = "Read from the model's metadata."
+IN_GRAPH = "Read from the model's graph."
 NONE = "No labels came with the model: classes are numbered."
 _PASSED = "the labels are passed over."
 _FROM_ONE = "The labels are numbered from 1: label 1 names the model's first class, whose index is 0."
 
+_MOVED = (
+    "The labels that came with the model are those of its graph in another order: the class of index {} is "
+    "{} there, and {} here."
+)
+
 _OPENVINO, _OPENVINO_INFO = "model_info labels", "model_info label_info"
 # Other keys in use; their values count only if they are JSON or a dict that Python printed.
 _KEYS = (
+    GRAPH,
     "id2label",
     "label_names",
     "class_names",
@@ -90,7 +103,8 @@ def read(text: str | None, metadata: Mapping[str, str]) -> Found:
         InvalidModel: what came beside the model, or under this service's own key, cannot be read.
     """
     if text is not None:
-        return _found(text, BESIDE)
+        found = _found(text, BESIDE)
+        return replace(found, warnings=(*found.warnings, *_moved(found.labels, metadata)))
     if KEY in metadata:
         return _found(metadata[KEY], IN_METADATA)
     return _in_metadata(metadata)
@@ -119,7 +133,8 @@ def fit(found: Found, scores: int | None) -> Found:
 
 
 def _passed_over(found: Found, scores: int) -> Found:
-    warning = f"The metadata have {_count(found.labels)}, but the model has {scores} classes: {_PASSED}"
+    what = "graph has" if found.reason.startswith(IN_GRAPH) else "metadata have"
+    warning = f"The {what} {_count(found.labels)}, but the model has {scores} classes: {_PASSED}"
     return Found(numbered(scores), NONE, (*found.warnings, warning, NONE))
 
 
@@ -185,14 +200,26 @@ def numbered(classes: int) -> tuple[Label, ...]:
     return tuple(Label(f"class {index}") for index in range(classes))
 
 
+def _moved(found: tuple[Label, ...], metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """A warning if labels are those of the graph in another order."""
+    with contextlib.suppress(InvalidModel, KeyError):
+        beside = [label.name for label in found]
+        inside = [label.name for label in _found(metadata[GRAPH], IN_GRAPH).labels]
+        if beside != inside and sorted(beside) == sorted(inside):
+            index = [one == other for one, other in zip(beside, inside, strict=True)].index(False)
+            return (_MOVED.format(index, shown(inside[index]), shown(beside[index])),)
+    return ()
+
+
 def _in_metadata(metadata: Mapping[str, str]) -> Found:
     """The labels that another tool wrote into the metadata, if they can be read."""
     warnings = list[str]()
     for key, text in _candidates(metadata).items():
         try:
-            found = _found(text, IN_METADATA)
+            found = _found(text, IN_GRAPH if key == GRAPH else IN_METADATA)
         except InvalidModel as error:
-            warnings.append(f"The metadata {key} are passed over. {error.detail}")
+            what = "names in the graph" if key == GRAPH else f"metadata {key}"
+            warnings.append(f"The {what} are passed over. {error.detail}")
         else:
             return replace(found, warnings=(*warnings, *found.warnings), foreign=True)
     return Found((), NONE, (*warnings, NONE))

@@ -99,15 +99,43 @@ def test_adapted(tmp_path: Path) -> None:
     assert np.allclose(answers(tmp_path / SERVED, pixels().astype(np.uint8)), expected, atol=1e-6)
 
 
-def test_size_that_was_said(tmp_path: Path) -> None:
-    """An input without a shape takes images of the size in the preprocessing."""
-    made = model(layers(), [image()], [scores()])
+@pytest.mark.parametrize("beside", [True, False])
+def test_size_that_was_said(tmp_path: Path, beside: bool) -> None:
+    """An input without a shape takes images of the size in the preprocessing, also in that of the file."""
+    made, said = model(layers(), [image()], [scores()]), json.dumps({"size": [12, 10]})
     made.graph.input[0].type.tensor_type.ClearField("shape")
-    (tmp_path / "preprocessing").write_text(json.dumps({"size": [12, 10]}))
+    (tmp_path / "preprocessing").write_text(said)
+    if not beside:
+        made.metadata_props.add(key="predictor.preprocessing", value=said)
+
+    report = checked(tmp_path, made, preprocessing="preprocessing" if beside else None)
+
+    assert report.spec["inputs"][0]["shape"] == [-1, 3, 12, 10]
+
+
+@pytest.mark.parametrize(("producer", "turned"), [("", True), ("tf2onnx", False)])
+def test_channels_last_of_unknown_rank(tmp_path: Path, producer: str, turned: bool) -> None:
+    """An input without a shape has its channels last where the graph turns them or TensorFlow made it."""
+    turn = helper.make_node("Transpose", ["image"], ["pixels"], perm=[0, 3, 1, 2])
+    mean = helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2], keepdims=0)
+    first = helper.make_tensor("first", TensorProto.FLOAT, [CLASSES, 3, 1, 1], [0.1] * 3 * CLASSES)
+    nodes = (
+        [
+            turn,
+            helper.make_node("Conv", ["pixels", "first"], ["maps"]),
+            helper.make_node("GlobalAveragePool", ["maps"], ["deep"]),
+            helper.make_node("Flatten", ["deep"], ["logits"]),
+        ]
+        if turned
+        else [mean, helper.make_node("MatMul", ["mean", "weights_3"], ["logits"])]
+    )
+    made = model(nodes, [image()], [scores("logits")], constants=[first], producer_name=producer)
+    made.graph.input[0].type.tensor_type.ClearField("shape")
+    (tmp_path / "preprocessing").write_text(json.dumps({"size": 12}))
 
     report = checked(tmp_path, made, preprocessing="preprocessing")
 
-    assert report.spec["inputs"][0]["shape"] == [-1, 3, 12, 10]
+    assert report.spec["inputs"][0]["shape"] == [-1, 12, 12, 3]
 
 
 def test_several_heads(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 from predictor.checking.onnx_rules import enforce
 from predictor.checking.operators import LOOPS, REPEATING, check
 from predictor.checking.report import Limits, Refused
-from predictor.discovery.graph_prefix import RUNTIME
+from predictor.discovery.nodes import RUNTIME
 
 
 @pytest.mark.parametrize(

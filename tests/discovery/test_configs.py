@@ -352,6 +352,16 @@ def test_opacity() -> None:
     assert "mean must have 4 numbers" in refused('{"channels": "RGBA", "mean": [0, 0, 0]}', 1, 4, 224, 224)
 
 
+def test_output_beside_a_tool() -> None:
+    """The output that holds the class scores may be named in the configuration of any tool."""
+    text = json.dumps({"image_processor_type": "ViTImageProcessor", "size": 32, "output": "b"})
+
+    declared = from_text(text, (None, None))
+
+    assert declared.output == "b"
+    assert dict(declared.values) == dict(from_text(text.replace(', "output": "b"', ""), (None, None)).values)
+
+
 def test_converted_from_tensorflow() -> None:
     """Where nothing is said, images are prepared as Keras does it if its converter wrote the file."""
     form = input_layout(Tensor("x", "float32", (1, 3, 64, 64)), NOTHING_SEEN)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from predictor.discovery.signature import class_scores
+from predictor.discovery.class_scores import class_scores
 from predictor.errors import InvalidModel
 from predictor.model.spec import Graph, Structure, Tensor
 
@@ -65,6 +65,7 @@ def test_one_score_by_labels(labels: int) -> None:
         ([VALUES, INDICES], {"values": "/fc/Gemm", "indices": "/fc/Gemm"}, "the tensor /fc/Gemm, as output"),
         ([VALUES, INDICES], {}, "The output values (float32) holds a selection from the scores"),
         ([INDICES, VALUES], {}, "The output indices (int64) holds class numbers"),
+        ([Tensor("y", "bool", (None, 5))], {}, "The output y (bool) holds decisions, not scores."),
         ([LABEL], {"label": "a\nb"}, "the tensor one whose name cannot be shown"),
     ],
 )
@@ -72,6 +73,27 @@ def test_no_scores(outputs: list[Tensor], seen: Mapping[str, str], words: str) -
     """What ArgMax and TopK give is never taken for scores, and the sentence names what to export."""
     assert words in refused(*outputs, seen=seen)
     assert outputs[0].name in refused(*outputs, named=outputs[0].name, seen=seen)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ((5, 3), 'a [?, 5], b [?, 3]. Name one of them in the preprocessing, such as {"output": "a"}, or'),
+        ((5, 5), 'a [?, 5], b [?, 5]. Name one of them in the preprocessing, such as {"output": "a"}.'),
+    ],
+)
+def test_several(columns: tuple[int, int], words: str) -> None:
+    """Outputs among which nothing decides are named; labels are asked for only where they tell them apart."""
+    outputs = [Tensor(name, "float32", (None, count)) for name, count in zip("ab", columns, strict=True)]
+
+    assert words in refused(*outputs)
+
+
+def test_no_output() -> None:
+    """Graphs without an output, or with one of other axes, are told so."""
+    assert "no output" in refused()
+    assert "maps [?, 5, 7, 7]" in refused(Tensor("maps", "float32", (None, 5, 7, 7)))
+    assert "one of the model's outputs: scores [?, 5]" in refused(SCORES, named="other")
 
 
 def test_one_axis() -> None:

@@ -1,7 +1,8 @@
 """What a graph's last nodes show of its scores, in the forms that exporters and quantisers write."""
 
+import numpy as np
 import pytest
-from onnx import load_from_string, parser
+from onnx import load_from_string, numpy_helper, parser
 
 from predictor.discovery.structure import examine
 from tools import endings
@@ -67,6 +68,37 @@ def test_chosen(body: str, outputs: str, chosen: dict[str, str]) -> None:
     model = load_from_string(endings.ending(f"{endings.FIVE} {body}", outputs))
 
     assert examine(model).chosen == chosen
+
+
+MEANS = (123.0, 117.0, 104.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"),
+    [((1, 3, 8, 8), "NCHW"), ((3, 8, 8), "NCHW"), ((1, 8, 8, 3), "NHWC"), ((1, 1, 8, 8), None)],
+)
+def test_mean_image(shape: tuple[int, ...], layout: str | None) -> None:
+    """The mean of all images, which a graph subtracts, is taken for the mean of each channel."""
+    noise = np.random.default_rng(0).normal(size=shape)
+    means = np.array(MEANS if layout else MEANS[:1]).reshape((3, 1, 1) if layout == "NCHW" else -1)
+    mean = numpy_helper.from_array((noise - noise.mean() + means).astype(np.float32), "mean")
+    graph = parser.parse_model(f"{HEAD} {{ shifted = Sub(x, mean) y = Relu(shifted) }}")
+    graph.graph.initializer.append(mean)
+
+    found = examine(graph)
+
+    assert found.layout == layout
+    assert found.offset is not None
+    assert np.allclose(found.offset, [-mean for mean in means.ravel()], atol=1)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (2, 3, 8, 8), (1, 3, 8, 3), (1, 8, 8, 8)])
+def test_no_mean_image(shape: tuple[int, ...]) -> None:
+    """Constants of other shapes end what is followed."""
+    graph = parser.parse_model(f"{HEAD} {{ shifted = Sub(x, mean) y = Relu(shifted) }}")
+    graph.graph.initializer.append(numpy_helper.from_array(np.full(shape, 120, np.float32), "mean"))
+
+    assert examine(graph).offset is None
 
 
 TRUE, FALSE = "switch = Constant<value = bool {1}>()", "switch = Constant<value = bool {0}>()"

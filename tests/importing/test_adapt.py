@@ -18,6 +18,13 @@ def test_nothing_to_do() -> None:
     assert made.SerializeToString() == before
 
 
+def test_no_input() -> None:
+    """A graph without an input is left to the check."""
+    made = model([helper.make_node("Identity", ["weights_3"], ["end"])], [], [scores("end", (3, CLASSES))])
+
+    assert adapt(made, Wanted()) == ()
+
+
 def test_newer_format() -> None:
     """A version of the format that is only a number too high is lowered."""
     expected = run(model(layers(), [image()], [scores()]), pixels())

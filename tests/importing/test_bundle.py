@@ -83,6 +83,23 @@ def test_more_than_a_check_can_be_told(folder: Folder) -> None:
     assert {*found.data.values(), *found.unused} == folder.files.keys() - {"m.onnx"}
 
 
+@pytest.mark.parametrize(
+    ("names", "data"),
+    [
+        (("d/m.onnx", "m.onnx.data"), {"m.onnx.data": "m.onnx.data"}),
+        (("d/m.onnx", "e/w.bin"), {"w.bin": "e/w.bin"}),
+        (("d/m.onnx", "d/w.bin", "w.bin"), {"w.bin": "d/w.bin"}),
+        (("d/m.onnx", "d/x/w.bin", "w.bin"), {"x/w.bin": "d/x/w.bin"}),
+        (("d/m.onnx", "e/w.bin", "f/w.bin"), {}),
+        (("d/m.onnx", "e/.w.bin", "e/n.onnx", "e/w.bin", "e/f/v.bin"), {}),
+    ],
+    ids=["dropped folder", "other folder", "both", "deeper", "two of a name", "hidden, and of another model"],
+)
+def test_weights_elsewhere(folder: Folder, names: tuple[str, ...], data: dict[str, str]) -> None:
+    """A file outside the model's folder may hold its weights under its name, if it is the only one of it."""
+    assert recognise(folder.add(*names).files, file="d/m.onnx").data == data
+
+
 def test_hugging_face(folder: Folder) -> None:
     """The model of a Hugging Face folder may lie in a folder of its own; places are relative to it."""
     names = ["config.json", "preprocessor_config.json", "README.md", ".gitattributes"]

@@ -15,6 +15,7 @@ from predictor.importing.external import join
 from tests.importing.graphs import copied, image, layers, model, pixels, run, scores
 
 DATA = {"weights.bin": "data-0"}
+MOST = 100_000
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_joined(whole: Any, parted: Any) -> None:
     """Both together are the model in one piece."""
     expected = run(whole, pixels())
 
-    weights = join(list(tensors(parted)), DATA, 1000)
+    weights = join(list(tensors(parted)), DATA, 1000, MOST)
 
     assert weights == external.Weights(("weights.bin",), ())
     assert list(tensors(parted)) == []
@@ -69,14 +70,43 @@ def test_place_with_a_dot(parted: Any) -> None:
     """A place relative to the model's own folder is a name."""
     entry(parted, "location", "./weights.bin")
 
-    assert join(list(tensors(parted)), DATA, 1000).used == ("weights.bin",)
+    assert join(list(tensors(parted)), DATA, 1000, MOST).used == ("weights.bin",)
+
+
+def test_folders_were_dropped(parted: Any) -> None:
+    """Where the folders of a place did not come, the file of its name is the one."""
+    for tensor in tensors(parted):
+        tensor.external_data[0].value = "deep/er/weights.bin"
+
+    assert join(list(tensors(parted)), DATA, 1000, MOST).used == ("weights.bin",)
+
+
+def test_two_places_of_a_name(parted: Any) -> None:
+    """Of two places that end in the same name none is guessed."""
+    entry(parted, "location", "other/weights.bin")
+
+    with pytest.raises(InvalidModel, match=r"other/weights\.bin, which did not come"):
+        join(list(tensors(parted)), DATA, 1000, MOST)
+
+
+def test_shared_weights(whole: Any, parted: Any) -> None:
+    """Two layers may have the same bytes."""
+    expected = run(whole, pixels())
+    again = parted.graph.initializer.add()
+    again.CopyFrom(next(tensors(parted)))
+    again.name = "again"
+
+    join(list(tensors(parted)), DATA, 1000, MOST)
+
+    assert np.array_equal(run(parted, pixels()), expected)
+    assert again.raw_data == next(one.raw_data for one in parted.graph.initializer)
 
 
 def test_too_large_to_join(folder: Path, whole: Any, parted: Any) -> None:
     """What protobuf cannot hold stays beside the model, which then names it as it is called there."""
     expected = run(whole, pixels())
 
-    weights = join(list(tensors(parted)), DATA, external.PROTOBUF_BYTES)
+    weights = join(list(tensors(parted)), DATA, external.PROTOBUF_BYTES, 2 * external.PROTOBUF_BYTES)
 
     assert weights == external.Weights(("weights.bin",), ("data-0",))
     assert {external.location(tensor) for tensor in tensors(parted)} == {"data-0"}
@@ -104,7 +134,7 @@ def test_elsewhere(parted: Any, key: str, value: str) -> None:
     entry(parted, key, value)
 
     with pytest.raises(InvalidModel) as refused:
-        join(list(tensors(parted)), DATA, 1000)
+        join(list(tensors(parted)), DATA, 1000, MOST)
 
     assert "/etc" not in refused.value.detail
 
@@ -112,18 +142,24 @@ def test_elsewhere(parted: Any, key: str, value: str) -> None:
 def test_missing(parted: Any) -> None:
     """The sentence names the file that did not come."""
     with pytest.raises(InvalidModel, match=r"weights\.bin, which did not come"):
-        join(list(tensors(parted)), {}, 1000)
+        join(list(tensors(parted)), {}, 1000, MOST)
 
 
-def test_overlapping(folder: Path, parted: Any) -> None:
+@pytest.mark.parametrize(("moved", "most"), [(0, 1200), (4, MOST)])
+def test_overlapping(folder: Path, parted: Any, moved: int, most: int) -> None:
     """A small file cannot become a large model by many tensors of the same bytes."""
     for number in range(10):
         again = parted.graph.initializer.add()
         again.CopyFrom(next(tensors(parted)))
         again.name = f"again_{number}"
+        again.dims[:] = [1]
+        for one in again.external_data:
+            one.value = {"offset": str(moved), "length": "4"}.get(one.key, one.value)
+    for number in range(10 if moved else 0):
+        parted.graph.initializer[-1 - number].external_data[1].value = str(number)
 
     with pytest.raises(InvalidModel, match="overlap"):
-        join(list(tensors(parted)), DATA, 1000)
+        join(list(tensors(parted)), DATA, 1000 if moved else 1150, most)
 
 
 @pytest.mark.parametrize(
@@ -142,4 +178,4 @@ def test_no_numbers(parted: Any, kind: int, dims: list[int]) -> None:
     tensor.dims[:] = dims
 
     with pytest.raises(InvalidModel):
-        join(list(tensors(parted)), DATA, 1000)
+        join(list(tensors(parted)), DATA, 1000, MOST)

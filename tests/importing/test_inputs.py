@@ -106,18 +106,49 @@ def test_grey(opset: int, first: Any) -> None:
     assert np.array_equal(run(after, sent[:, None])[0], expected)
 
 
+@pytest.mark.parametrize("free", [True, False])
 @pytest.mark.parametrize("first", [True, False])
-def test_one_image(first: bool) -> None:
+def test_one_image(first: bool, free: bool) -> None:
     """One image without a batch axis gets one, of length 1."""
     before = alone(first)
+    if free:
+        for dim in before.graph.input[0].type.tensor_type.shape.dim[1 if first else 0 :][:2]:
+            dim.dim_param = "side"
     sent = pixels(1)[0] if first else pixels(1)[0].transpose(1, 2, 0)
     (expected,) = run(before, sent)
     after = copied(before)
 
     assert len(fit(after, NOTHING)) == 1
 
-    assert shape_of(after) == [1, *sent.shape]
+    assert shape_of(after) == [1, *(0 if free and length == SIDE else length for length in sent.shape)]
     assert np.array_equal(run(after, sent[None])[0], expected)
+
+
+def test_free_batch_before_rows() -> None:
+    """A free axis before one of a known length may be that of a batch, so nothing is changed."""
+    made = alone(False)
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+
+    assert fit(made, NOTHING) == ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted"), [((SIDE, SIDE), NOTHING), ((SIDE, 12), Wanted((SIDE, 12))), ((64, 64), NOTHING)]
+)
+def test_one_grey_image(shape: tuple[int, int], wanted: Wanted) -> None:
+    """One grey image without axes for the batch and the channels gets both."""
+    add = helper.make_node("Unsqueeze", ["image", "axes"], ["pixels"])
+    axes = [helper.make_tensor("axes", TensorProto.INT64, [2], [0, 1])]
+    nodes = [add, *layers("pixels", depth=1)]
+    before = model(nodes, [image(shape=shape)], [scores(shape=(1, 5))], constants=axes)
+    sent = np.random.default_rng(3).random(shape).astype(np.float32)
+    (expected,) = run(before, sent)
+    after = copied(before)
+
+    assert len(fit(after, wanted)) == 1
+
+    assert shape_of(after) == [1, 1, *shape]
+    assert np.array_equal(run(after, sent[None, None])[0], expected)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +179,7 @@ def test_flat(make: Callable[[], Any], wanted: Wanted, shape: list[int]) -> None
     assert np.array_equal(run(after, sent)[0], expected)
 
 
-@pytest.mark.parametrize("length", [4, 13, 63, 65])
+@pytest.mark.parametrize("length", [4, 13, 63, 65, 0, -75])
 def test_a_row_of_a_table(length: int) -> None:
     """Numbers that are those of no image leave the graph as it is."""
     made = model(layers(), [image(shape=("N", length))], [scores()])

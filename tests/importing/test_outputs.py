@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from predictor.importing.inputs import Wanted
 from predictor.importing.outputs import cut
 from tests.importing.graphs import CLASSES, copied, image, layers, model, pixels, run, scores
 
+NOTHING = Wanted()
 NAMES = ["cat", "dog", "eel", "fox", "gnu"]
 STRINGS = TensorProto.STRING
 INTEGERS = TensorProto.INT64
@@ -107,6 +109,55 @@ def features_beside() -> Any:
     return model([*layers(), best()], [image()], outputs)
 
 
+def one_hot() -> Any:
+    """The best class as a row of zeros and a one."""
+    node = helper.make_node("OneHot", ["best", "depth", "values"], ["row"])
+    more = [
+        numpy_helper.from_array(np.array([CLASSES], np.int64), "depth"),
+        numpy_helper.from_array(np.array([0, 1], np.float32), "values"),
+    ]
+    return model([*layers(), best(), node], [image()], [scores("row")], constants=more)
+
+
+def decided(operator: str, *after: Any, kind: int = TensorProto.BOOL) -> Any:
+    """Which classes apply, by a threshold."""
+    inputs = ["probabilities"] if operator == "Round" else ["probabilities", "half"]
+    half = [numpy_helper.from_array(np.float32(0.5), "half")]
+    node = helper.make_node(operator, inputs, ["applies"])
+    end = output(after[-1].output[0] if after else "applies", kind, "N", CLASSES)
+    return model([*layers(), node, *after], [image()], [end], constants=half)
+
+
+def cast(kind: int, name: str = "applies") -> Any:
+    """A node that changes the type."""
+    return helper.make_node("Cast", [name], ["cast"], to=kind)
+
+
+def percent(left: str, right: str) -> Any:
+    """Scores from 0 to 100."""
+    node = helper.make_node("Mul", [left, right], ["percent"])
+    hundred = [numpy_helper.from_array(np.float32(100), "hundred")]
+    return model([*layers(), node], [image()], [scores("percent")], constants=hundred)
+
+
+def wrapped(operator: str) -> Any:
+    """Scores alone in a sequence, or as a value that may be missing."""
+    tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    made = (
+        helper.make_sequence_type_proto
+        if operator == "SequenceConstruct"
+        else helper.make_optional_type_proto
+    )
+    node = helper.make_node(operator, ["probabilities"], ["list"])
+    return model([*layers(), node], [image()], [helper.make_value_info("list", made(tensor))])
+
+
+def half_precision() -> Any:
+    """Scores as bfloat16."""
+    end = output("cast", TensorProto.BFLOAT16, "N", CLASSES)
+    return model([*layers(), cast(TensorProto.BFLOAT16, "probabilities")], [image()], [end])
+
+
 def sequence() -> Any:
     """Scores inside a sequence."""
     node = helper.make_node("SequenceConstruct", ["probabilities"], ["list"])
@@ -129,10 +180,21 @@ def sequence() -> Any:
         (lambda: beside(TensorProto.STRING), []),
         (features_beside, []),
         (sequence, []),
+        (one_hot, []),
+        (lambda: decided("Greater"), []),
+        (lambda: decided("GreaterOrEqual", cast(INTEGERS), kind=INTEGERS), []),
+        (lambda: decided("Greater", cast(TensorProto.FLOAT), kind=TensorProto.FLOAT), []),
+        (lambda: decided("Round", kind=TensorProto.FLOAT), []),
+        (lambda: percent("probabilities", "hundred"), []),
+        (lambda: percent("hundred", "probabilities"), []),
+        (lambda: wrapped("SequenceConstruct"), []),
+        (lambda: wrapped("Optional"), []),
+        (half_precision, []),
     ],
     ids=[
         *("custom_vision", "encoded", "topk", "argmax", "quantised", "int32", "bool", "int64", "string"),
-        *("features", "sequence"),
+        *("features", "sequence", "one_hot", "greater", "at_least", "as_float", "round", "percent", "of_100"),
+        *("sequence_alone", "optional", "bfloat16"),
     ],
 )
 def test_cut(make: Callable[[], Any], names: list[str]) -> None:
@@ -141,20 +203,20 @@ def test_cut(make: Callable[[], Any], names: list[str]) -> None:
     (expected,) = run(model(layers(), [image()], [scores()]), pixels())
     after = copied(before)
 
-    sentences = cut(after)
+    sentences = cut(after, NOTHING)
 
     assert sentences
     assert [one.name for one in after.graph.output] == ["probabilities"]
     assert np.array_equal(run(after, pixels())[0], expected)
     metadata = {one.key: json.loads(one.value) for one in after.metadata_props}
-    assert metadata == ({"predictor.labels": names} if names else {})
+    assert metadata == ({"predictor.graph_labels": names} if names else {})
 
 
 def test_scores_by_number() -> None:
     """Scores in a map by number are served; the numbers are no names."""
     made = model([*layers(), zipmap(classlabels_int64s=[0, 1, 2, 3, 4])], [image()], [maps(INTEGERS)])
 
-    cut(made)
+    cut(made, NOTHING)
 
     assert [one.name for one in made.graph.output] == ["probabilities"]
     assert not made.metadata_props
@@ -165,9 +227,84 @@ def test_years() -> None:
     years = [1980, 1990, 2000, 2010, 2020]
     made = model([*layers(), zipmap(classlabels_int64s=years)], [image()], [maps(INTEGERS)])
 
-    cut(made)
+    cut(made, NOTHING)
 
     assert made.metadata_props[0].value == '["1980", "1990", "2000", "2010", "2020"]'
+
+
+def test_labels_beside() -> None:
+    """Where labels came beside the model, it is not said that those of the graph are used."""
+    made, other = custom_vision(), custom_vision()
+
+    assert "names for its classes" in cut(made, NOTHING)[1]
+    assert cut(other, Wanted(labels=True))[1:] == ()
+
+
+def flagged(node: Any, *more: Any) -> Any:
+    """Logits, and a decision about something else."""
+    made = model([*layers(), node], [image()], [scores("logits"), *more])
+    made.graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "half"))
+    return made
+
+
+@pytest.mark.parametrize("operator", ["Greater", "GreaterOrEqual"])
+def test_decision_about_something_else(operator: str) -> None:
+    """Scores stay the output where a decision beside them is about something else."""
+    decision = helper.make_node(operator, ["features", "half"], ["dark"])
+    made = flagged(decision, output("dark", TensorProto.BOOL, "N", 3))
+
+    cut(made, NOTHING)
+
+    assert [one.name for one in made.graph.output] == ["logits"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs"),
+    [("Mul", ["probabilities", "half"]), ("Mul", ["logits", "logits"]), ("Greater", ["logits", "weights"])],
+)
+def test_no_decision(operator: str, inputs: list[str]) -> None:
+    """Other arithmetic is left alone."""
+    node = helper.make_node(operator, inputs, ["end"])
+    made = flagged(node)
+    made.graph.output[0].CopyFrom(scores("end"))
+    before = made.SerializeToString()
+
+    assert cut(made, NOTHING) == ()
+    assert made.SerializeToString() == before
+
+
+def test_activation_after_rounding() -> None:
+    """Confidences of rounded logits are the model's scores."""
+    nodes = [
+        *layers(),
+        helper.make_node("Round", ["logits"], ["whole"]),
+        helper.make_node("Softmax", ["whole"], ["end"], axis=1),
+    ]
+
+    assert cut(model(nodes, [image()], [scores("end")]), NOTHING) == ()
+
+
+@pytest.mark.parametrize(("wanted", "kept"), [(None, "probabilities"), ("again", "again")])
+def test_copies(wanted: str | None, kept: str) -> None:
+    """Of outputs that are copies of each other one is served: the one that was declared, or the first."""
+    again = helper.make_node("Identity", ["probabilities"], ["again"])
+    made = model([*layers(), again], [image()], [scores(), scores("again"), scores("logits")])
+
+    assert len(cut(made, Wanted(output=wanted))) == 1
+    assert [one.name for one in made.graph.output] == [kept, "logits"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept"), [(None, ["probabilities"]), ("features", ["features", "probabilities"])]
+)
+def test_output_that_was_declared(wanted: str | None, kept: list[str]) -> None:
+    """An output that was declared stays, although the best class was chosen from another one."""
+    outputs = [scores("features", ("N", 3)), scores(), output("best", INTEGERS, "N")]
+    made = model([*layers(), best()], [image()], outputs)
+
+    cut(made, Wanted(output=wanted))
+
+    assert [one.name for one in made.graph.output] == kept
 
 
 def test_own_labels_stay() -> None:
@@ -175,7 +312,7 @@ def test_own_labels_stay() -> None:
     made = custom_vision()
     made.metadata_props.add(key="predictor.labels", value='["a", "b", "c", "d", "e"]')
 
-    cut(made)
+    cut(made, NOTHING)
 
     assert [one.value for one in made.metadata_props] == ['["a", "b", "c", "d", "e"]']
 
@@ -185,8 +322,17 @@ def test_nothing_to_cut() -> None:
     made = model(layers(), [image()], [scores("logits"), scores()])
     before = made.SerializeToString()
 
-    assert cut(made) == ()
+    assert cut(made, NOTHING) == ()
     assert made.SerializeToString() == before
+
+
+@pytest.mark.parametrize("operator", ["LinearClassifier", "Gather", "ArrayFeatureExtractor"])
+def test_damaged(operator: str) -> None:
+    """Operators without all of their inputs and outputs show nothing, and are left to the runtime."""
+    node = helper.make_node(operator, ["names"], ["name"], classlabels_strings=NAMES)
+    made = model([*layers(), node], [image()], [output("name", STRINGS, "N")], constants=[words()])
+
+    assert cut(made, NOTHING) == ()
 
 
 def test_no_scores() -> None:
@@ -195,7 +341,7 @@ def test_no_scores() -> None:
     made = model([*layers(), node], [image()], [output("whole", INTEGERS, "N", CLASSES)])
     before = made.SerializeToString()
 
-    assert cut(made) == ()
+    assert cut(made, NOTHING) == ()
     assert made.SerializeToString() == before
 
 
@@ -211,7 +357,7 @@ def test_what_is_not_needed_goes() -> None:
     made = model(nodes, [image()], [scores("answer"), output("name", STRINGS, 1, "N")], constants=more)
     (expected,) = run(made, pixels(), "answer")
 
-    cut(made)
+    cut(made, NOTHING)
 
     assert [node.op_type for node in made.graph.node][-1] == "If"
     assert "names" not in {one.name for one in made.graph.initializer}
@@ -231,7 +377,7 @@ def test_classifier() -> None:
     )
     made = model([*layers()[:2], judge], [image()], [output("name", STRINGS, "N")])
 
-    assert len(cut(made)) == 2
+    assert len(cut(made, NOTHING)) == 2
 
     (scores_,) = made.graph.output
     assert [dim.dim_value for dim in scores_.type.tensor_type.shape.dim] == [0, CLASSES]

@@ -362,6 +362,16 @@ def test_find_order() -> None:
     assert find(None, {}, None).labels == ()
 
 
+@pytest.mark.parametrize(("text", "count"), [("b\na", 1), ("a\nb", 0), ("a\nc", 0)])
+def test_other_order_than_the_graph(text: str, count: int) -> None:
+    """Labels that are those of the graph in another order win, with a warning."""
+    found = find(text, {"predictor.graph_labels": '["a", "b"]'}, 2)
+
+    assert [label.name for label in found.labels] == text.split()
+    assert len(found.warnings) == count
+    assert find(text, {"predictor.graph_labels": "[1, {}"}, 2).warnings == ()
+
+
 @pytest.mark.parametrize(
     "metadata",
     [

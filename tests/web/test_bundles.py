@@ -153,15 +153,17 @@ def test_weights(client: FlaskClient, tmp_path: Path) -> None:
 
     worker.uploads.try_model = tried
     files = {"a/m.onnx.data": b"weights", "a/notes.bin": b"notes", "a/m.onnx": MODEL, "b.bin": b"apart"}
+    files["b.png"] = b"image"
 
     answer = send(client, ("model", "m.zip", archive(files)))
 
-    assert seen == {"m.onnx.data": b"weights", "notes.bin": b"notes"}
+    assert seen == {"m.onnx.data": b"weights", "notes.bin": b"notes", "b.bin": b"apart"}
     assert uses(answer) == {
         "a/m.onnx": "model",
         "a/m.onnx.data": "weights",
         "a/notes.bin": "not used",
         "b.bin": "not used",
+        "b.png": "not used",
     }
     assert stored(client)[0] == {"model.onnx", "manifest.json", "data-0"}
 

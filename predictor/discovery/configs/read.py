@@ -58,10 +58,10 @@ def from_text(text: str, wanted: Size, source: str = BESIDE) -> DeclaredPreproce
         return _from_name(value)
     if not isinstance(value, dict):
         raise ValueError("A JSON object is expected.")  # noqa: TRY004 - one error for every bad form
-    value = inner(value)
+    output, value = value.get("output"), inner(value)
     for looks, read in _TOOLS:
         if looks(value):
-            return read(value, wanted)
+            return _of_tool(read, value, wanted, output)
     if "id2label" in value or "model_type" in value:
         raise ValueError(
             "A model's config.json holds no preprocessing; give preprocessor_config.json instead."
@@ -69,6 +69,13 @@ def from_text(text: str, wanted: Size, source: str = BESIDE) -> DeclaredPreproce
     if silent_file(value) is not None:
         return read_silent(value)
     return native.read(value, source)
+
+
+def _of_tool(read: _Read, value: Mapping[str, Any], wanted: Size, output: Any) -> DeclaredPreprocessing:
+    """What a tool's object declares, and the output that somebody named in it, which no tool does."""
+    if not isinstance(output, str):
+        return read(value, wanted)
+    return replace(read({key: one for key, one in value.items() if key != "output"}, wanted), output=output)
 
 
 def from_words(text: str) -> DeclaredPreprocessing | None:

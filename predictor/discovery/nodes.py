@@ -1,0 +1,104 @@
+"""The nodes of an ONNX graph, by what they read and write. Uses onnx."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+Array = npt.NDArray[np.float64]
+"""Numbers that were read of a graph."""
+
+ONNX = ("", "ai.onnx")
+"""The names of the domain of ONNX's own operators."""
+
+RUNTIME = "com.microsoft"
+"""The domain of the runtime's own operators."""
+
+STEPS = 64
+"""Nodes after which a walk along the graph ends."""
+
+_TINY = 64
+# Numbers of an image of 1024 x 1024 pixels.
+_IMAGE = 3 << 20
+
+
+@dataclass
+class Nodes:
+    """The nodes of a graph by what they read and by what they write, and its tiny constants."""
+
+    readers: dict[str, list[Any]] = field(default_factory=dict)
+    writers: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, Any] = field(default_factory=dict)
+
+    def constant(self, name: str) -> Array | None:
+        """A tiny constant; None if it is none, or cannot be read."""
+        try:
+            values = self._values(name, _TINY)
+            return None if values is None else np.asarray(values, np.float64)
+        except (ValueError, TypeError):
+            return None
+
+    def channel_means(self, name: str) -> Array | None:
+        """The mean of each channel of a constant of the size of an image, its other axes being of length 1.
+
+        None if it has no such size, or cannot be read.
+        """
+        values = self._values(name, _IMAGE)
+        if values is None or values.dtype.kind != "f" or values.ndim not in (3, 4):
+            return None
+        places = [place for place in (-3, -1) if values.shape[place] in (1, 3)]
+        if len(places) != 1 or values.shape[:-3] not in ((), (1,)):
+            return None
+        others = tuple({-3, -2, -1} - {*places})
+        return np.asarray(values.mean(axis=others, keepdims=True, dtype=np.float64))
+
+    def _values(self, name: str, most: int) -> npt.NDArray[Any] | None:
+        """A constant of at most so many numbers."""
+        tensor = self.tensors.get(name)
+        if tensor is None or tensor.data_location == onnx.TensorProto.EXTERNAL:
+            return None
+        if len(tensor.dims) > 8 or not 0 < math.prod(tensor.dims) <= most:
+            return None
+        try:
+            values: npt.NDArray[Any] | None = numpy_helper.to_array(tensor)
+        except (ValueError, TypeError, KeyError):
+            values = None
+        return values
+
+    def source(self, name: str) -> str:
+        """What a tensor is a copy of; itself if it is none."""
+        for _ in range(STEPS):
+            writer = self.writers.get(name)
+            if writer is None or writer.op_type != "Identity" or not writer.input:
+                break
+            name = str(writer.input[0])
+        return name
+
+    def next(self, name: str) -> Any | None:
+        """The one node that reads a value of a tensor, not only its shape."""
+        readers = [node for node in self.readers.get(name, ()) if node.op_type != "Shape"]
+        return readers[0] if len(readers) == 1 and readers[0].domain in ONNX else None
+
+
+def nodes_of(graph: Any) -> Nodes:
+    """Read the nodes of an `onnx.GraphProto`, but not those of graphs inside it."""
+    nodes = Nodes(tensors={tensor.name: tensor for tensor in graph.initializer})
+    for node in graph.node:
+        for name in set(node.input):
+            nodes.readers.setdefault(name, []).append(node)
+        for name in node.output:
+            nodes.writers[name] = node
+        if node.op_type == "Constant" and node.output:
+            value = attribute(node, "value")
+            if value is not None:
+                nodes.tensors[node.output[0]] = value.t
+    return nodes
+
+
+def attribute(node: Any, name: str) -> Any | None:
+    """An attribute of a node; None if it has none of that name."""
+    return next((one for one in node.attribute if one.name == name), None)
