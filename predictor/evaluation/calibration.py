@@ -178,7 +178,9 @@ def report(labelled: Labelled, present: Calibration, precision: float | None) ->
     first, second = labelled.half(True), labelled.half(False)
     counts = {"fitted_on": len(first.logits), "tested_on": len(second.logits)}
     if min(counts.values()) < LEAST_IMAGES:
-        return counts | {"problem": f"A calibration needs at least {2 * LEAST_IMAGES} labelled images."}
+        return counts | {
+            "problem": f"A calibration needs at least {2 * LEAST_IMAGES} different labelled images."
+        }
     if (found := fit(first)) is None:
         return counts | {"problem": _UNDETERMINED}
     tested = {"before": _error(second, present), "after": _error(second, found)}

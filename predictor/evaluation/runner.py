@@ -1,6 +1,7 @@
 """Have each image of a set classified, several at a time, and keep what came of it."""
 
 import base64
+import hashlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -104,6 +105,7 @@ class ImageResult:
         problem: why there is no answer or no truth.
         also: the indices of other classes that apply to it.
         thumbnail: a small copy of it as a data: URL, if it is wrong or unsure.
+        digest: of its bytes, the same for equal images; empty where there is no answer.
     """
 
     name: str
@@ -112,6 +114,7 @@ class ImageResult:
     problem: str | None = None
     also: tuple[int, ...] = ()
     thumbnail: str | None = None
+    digest: bytes = b""
 
     @property
     def truths(self) -> tuple[int, ...]:
@@ -212,7 +215,8 @@ def classified(picture: Picture, classes: Classes, classify: Classify) -> tuple[
         return ImageResult(picture.name, None, None, no_class(picture, classes.model)), b""
     try:
         data = picture.read()
-        return ImageResult(picture.name, truths[0], classify(data), also=truths[1:]), data
+        digest = hashlib.sha256(data).digest()
+        return ImageResult(picture.name, truths[0], classify(data), also=truths[1:], digest=digest), data
     except PredictorError as error:
         return ImageResult(picture.name, truths[0], None, error.detail), b""
 
