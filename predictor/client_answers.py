@@ -106,6 +106,7 @@ class Evaluation(TypedDict):
     pictures: int
     left_out: int
     problems: list[LeftOut]
+    accuracy: Share
     top1: Share
     top5: Share
     f1: dict[str, float]
@@ -134,6 +135,7 @@ class Comparison(TypedDict):
     pictures: int
     left_out: int
     problems: list[LeftOut]
+    accuracy: list[Share]
     top1: list[Share]
     both_right: int
     only_first_right: int

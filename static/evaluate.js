@@ -117,8 +117,11 @@ async function offer(report) {
 
 /** A line for each image, with its class and the answer. */
 function csv(images) {
-  const lines = images.map(({ file, truth, predicted, confidence, outcome: came }) => [file, truth.label, truth.index, predicted.label, predicted.index, confidence, came]);
-  return csvOf([["file", "truth", "truth_index", "predicted", "predicted_index", "confidence", "outcome"], ...lines]);
+  const named = (classes) => (classes ?? []).map((one) => one.label).join("|");
+  const lines = images.map(({ file, truth, predicted, confidence, outcome: came, missed, extra }) => [
+    file, truth?.label ?? "", truth?.index ?? "", predicted.label, predicted.index, confidence, came, named(missed), named(extra),
+  ]);
+  return csvOf([["file", "truth", "truth_index", "predicted", "predicted_index", "confidence", "outcome", "missed", "extra"], ...lines]);
 }
 
 function link(id, name, content, type) {

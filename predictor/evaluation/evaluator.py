@@ -13,7 +13,8 @@ from predictor.errors import InvalidRequest
 from predictor.evaluation import calibration as fitting
 from predictor.evaluation.images import Picture
 from predictor.evaluation.report import evaluation
-from predictor.evaluation.runner import Classify, ImageResult, Notice, Progress, classify_all
+from predictor.evaluation.results import ImageResult
+from predictor.evaluation.runner import Classify, Notice, Progress, classify_all
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.model.calibration import Calibration

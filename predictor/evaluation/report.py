@@ -9,7 +9,7 @@ from predictor.archives import shown
 from predictor.errors import InvalidRequest
 from predictor.evaluation.classification import ClassCounts, by_class, dense, matrix, mean_f1
 from predictor.evaluation.measures import Share, calibration, histogram, milliseconds
-from predictor.evaluation.runner import TOP, Answer, ImageResult
+from predictor.evaluation.results import TOP, Answer, ImageResult
 from predictor.evaluation.tables import Classes
 
 PLOTTED = 50
@@ -26,9 +26,9 @@ class _Judged:
     answer: Answer
 
     @property
-    def truth(self) -> int:
+    def truth(self) -> int | None:
         """The class that the matrix has it under: of several that apply the predicted one, or the first."""
-        return self.predicted if self.result.right else self.result.truths[0]
+        return self.predicted if self.result.best_applies else self.result.truth
 
     @property
     def predicted(self) -> int:
@@ -57,18 +57,21 @@ def evaluation(found: Sequence[ImageResult], classes: Classes, seconds: float) -
     Raises:
         InvalidRequest: no image has both a known class and an answer.
     """
-    judged = [_Judged(one, one.answer) for one in found if one.truth is not None and one.answer is not None]
-    if not judged:
+    judged = [_Judged(one, one.answer) for one in found if one.judged and one.answer is not None]
+    of_classes = [one for one in judged if one.result.truths]
+    if not of_classes:
         raise InvalidRequest(_nothing(found))
-    hits = [one.result.right for one in judged]
+    right = [one.result.right for one in judged]
+    hits = [one.result.best_applies for one in judged]
     error, bins = calibration([one.answer.ranked[0][1] for one in judged], hits)
     times = [one.answer.seconds for one in found if one.answer is not None]
     problems = [{"file": one.name, "problem": one.problem} for one in found if one.problem]
     counts = by_class([one.result.truths for one in judged], [_named(one.answer) for one in judged])
     return {
         "pictures": len(judged),
-        "top1": Share(sum(hits), len(hits)).to_json(),
-        "top5": Share(sum(one.among for one in judged), len(judged)).to_json(),
+        "accuracy": Share(sum(right), len(right)).to_json(),
+        "top1": Share(sum(hits), len(of_classes)).to_json(),
+        "top5": Share(sum(one.among for one in judged), len(of_classes)).to_json(),
         "f1": mean_f1(list(counts.values())),
         "classes": _by_class(judged, classes, counts),
         "confusions": _confusions(judged, classes),
@@ -126,7 +129,11 @@ def _by_class(
 
 def _confusions(judged: Sequence[_Judged], classes: Classes) -> list[dict[str, Any]]:
     """What is taken for what, the most frequent first."""
-    pairs = Counter((one.truth, one.predicted) for one in judged if not one.result.right)
+    pairs = Counter(
+        (one.result.truth, one.predicted)
+        for one in judged
+        if one.result.truth is not None and not one.result.best_applies
+    )
     return [
         {"truth": named(truth, classes), "predicted": named(predicted, classes), "pictures": count}
         for (truth, predicted), count in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:_MAX_PAIRS]
@@ -137,7 +144,8 @@ def _matrix(judged: Sequence[_Judged], classes: Classes) -> dict[str, Any] | Non
     """The confusion matrix; None where classes are independent, for which there is none."""
     if any(one.answer.named is not None for one in judged):
         return None
-    entries = matrix([one.truth for one in judged], [one.predicted for one in judged])
+    pairs = [(one.truth, one.predicted) for one in judged if one.truth is not None]
+    entries = matrix([truth for truth, _ in pairs], [predicted for _, predicted in pairs])
     occurring = sorted({index for pair in entries for index in pair})
     return {
         "classes": [named(index, classes) for index in occurring],
@@ -159,15 +167,17 @@ def _images(judged: Sequence[_Judged], classes: Classes) -> list[dict[str, Any]]
 
 def _image(one: _Judged, classes: Classes) -> dict[str, Any]:
     result = one.result
-    several = {"truths": [named(index, classes) for index in result.truths]} if result.also else {}
+    lists = {"truths": result.truths} if result.also or classes.independent else {}
+    if classes.independent:
+        lists |= {"missed": result.missed, "extra": result.extra}
     small = {} if result.thumbnail is None else {"thumbnail": result.thumbnail}
     return {
         "file": result.name,
-        "truth": named(one.truth, classes),
-        **several,
+        "truth": None if one.truth is None else named(one.truth, classes),
         "predicted": named(one.predicted, classes),
         "confidence": one.answer.ranked[0][1],
         "outcome": one.outcome,
+        **{name: [named(index, classes) for index in indices] for name, indices in lists.items()},
         **small,
     }
 

@@ -117,7 +117,11 @@ class Comparison(PicturesReport):
 
     model: ModelRef
     other: OtherRef
-    top1: list[Share] = Field(description="The accuracy of both.")
+    accuracy: list[Share] = Field(
+        description="Images that each gets right: where classes are independent, those of which just the "
+        "classes that apply are named; else as `top1`."
+    )
+    top1: list[Share] = Field(description="Images with a class whose most confident class applies, of both.")
     both_right: int
     only_first_right: int
     only_second_right: int

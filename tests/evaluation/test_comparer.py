@@ -7,7 +7,8 @@ import pytest
 from predictor.errors import InvalidImage, InvalidRequest
 from predictor.evaluation.comparer import Comparer, Side
 from predictor.evaluation.images import Picture
-from predictor.evaluation.runner import Answer, Notice, Progress
+from predictor.evaluation.results import Answer
+from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tables import Classes
 from predictor.model.labels import Label
 
@@ -22,6 +23,15 @@ def side(*names: str, answers: str) -> Side:
         return Answer([(int(given), 0.9), (1 - int(given), 0.1)], 0.01)
 
     return Side(Classes([Label(name) for name in names]), classify)
+
+
+def naming(*answers: set[int]) -> Side:
+    """A model of the independent classes cat, dog and fox, and the classes that it names of each image."""
+
+    def classify(data: bytes) -> Answer:
+        return Answer([(0, 0.9), (1, 0.1)], 0.01, named=frozenset(answers[data[0]]))
+
+    return Side(Classes([Label(name) for name in ("cat", "dog", "fox")], independent=True), classify)
 
 
 def pictures(*names: str) -> list[Picture]:
@@ -50,6 +60,7 @@ def test_counts() -> None:
     assert [answer["right"] for answer in report["images"][0]["answers"]] == [True, False]
     assert report["agreement"]["hits"] == 2
     assert [one["hits"] for one in report["top1"]] == [3, 3]
+    assert report["accuracy"] == report["top1"]
 
 
 def test_other_order_of_classes() -> None:
@@ -57,6 +68,25 @@ def test_other_order_of_classes() -> None:
     *_, report = compared(side("cat", "dog", answers="01"), side("Dog", "CAT", answers="10"), "cat", "dog")
 
     assert (report["both_right"], report["images"]) == (2, [])
+
+
+def test_independent_classes() -> None:
+    """Of independent classes all that are named are compared, and just those that apply are right."""
+    classless = Picture("3.png", (), lambda: bytes([3]), classless=True)
+    images = [*pictures("cat|dog", "cat|dog", "cat"), classless]
+    first, second = naming({0, 1}, {0, 1}, {0}, set()), naming({1, 0}, {0, 2}, {0}, {2})
+
+    *_, report = Comparer(first, second, threads=2).compare(images)
+
+    assert isinstance(report, dict)
+    assert (report["both_right"], report["only_first_right"], report["both_wrong"]) == (2, 2, 0)
+    assert [(one["hits"], one["of"]) for one in report["accuracy"]] == [(4, 4), (2, 4)]
+    assert [(one["hits"], one["of"]) for one in report["top1"]] == [(3, 3), (3, 3)]
+    assert [(one["file"], one["truth"], one["truths"]) for one in report["images"]] == [
+        ("1.png", "cat", ["cat", "dog"]),
+        ("3.png", None, []),
+    ]
+    assert [answer["named"] for answer in report["images"][0]["answers"]] == [["cat", "dog"], ["cat", "fox"]]
 
 
 def test_labels_that_one_does_not_know() -> None:

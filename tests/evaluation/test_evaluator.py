@@ -10,7 +10,8 @@ from predictor.errors import InvalidRequest
 from predictor.evaluation import evaluator as module
 from predictor.evaluation.evaluator import Evaluator, unknown_labels
 from predictor.evaluation.images import Picture
-from predictor.evaluation.runner import Answer, Notice, Progress
+from predictor.evaluation.results import Answer
+from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tables import Classes
 from predictor.model.calibration import Calibration
 from predictor.model.labels import Label

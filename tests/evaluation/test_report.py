@@ -6,7 +6,7 @@ import pytest
 
 from predictor.errors import InvalidRequest
 from predictor.evaluation.report import evaluation
-from predictor.evaluation.runner import Answer, ImageResult
+from predictor.evaluation.results import Answer, ImageResult
 from predictor.evaluation.tables import Classes
 from predictor.model.labels import numbered
 
@@ -112,7 +112,7 @@ def test_independent_classes() -> None:
     answer = Answer([(0, 0.9), (1, 0.7), (2, 0.1)], 0.02, named=frozenset({0, 1}))
     found = [ImageResult("a.jpg", 0, answer, also=(2,))]
 
-    report = evaluation(found, CLASSES, seconds=1.0)
+    report = evaluation(found, Classes(numbered(7), independent=True), seconds=1.0)
 
     assert report["matrix"] is None
     assert {one["index"]: (one["pictures"], one["recall"]) for one in report["classes"]} == {
@@ -120,3 +120,55 @@ def test_independent_classes() -> None:
         2: (1, 0.0),
     }
     assert (report["top1"]["hits"], report["images"][0]["truths"][1]["index"]) == (1, 2)
+
+
+def test_independent_images() -> None:
+    """Where classes are independent, an image is right if just those are named that apply, perhaps none."""
+    named = [({0, 1}, (0, 2)), ({0, 1}, (1, 0)), (set[int](), ()), ({3}, ()), (set[int](), (0,))]
+    found = [
+        ImageResult(
+            f"{number}.jpg",
+            truths[0] if truths else None,
+            Answer([(0, 0.4), (1, 0.3)], 0.02, named=frozenset(said)),
+            also=truths[1:],
+        )
+        for number, (said, truths) in enumerate(named)
+    ]
+
+    report = evaluation(found, Classes(numbered(7), independent=True), seconds=1.0)
+
+    images = {one["file"]: one for one in report["images"]}
+    assert {
+        name: (
+            one["outcome"],
+            [of["index"] for of in one["truths"]],
+            [of["index"] for of in one["missed"]],
+            [of["index"] for of in one["extra"]],
+        )
+        for name, one in images.items()
+    } == {
+        "0.jpg": ("wrong", [0, 2], [2], [1]),
+        "1.jpg": ("right", [1, 0], [], []),
+        "2.jpg": ("right", [], [], []),
+        "3.jpg": ("wrong", [], [], [3]),
+        "4.jpg": ("wrong", [0], [0], []),
+    }
+    assert (images["2.jpg"]["truth"], images["4.jpg"]["truth"]["index"]) == (None, 0)
+    assert (report["accuracy"]["hits"], report["accuracy"]["of"]) == (2, 5)
+    # The most confident class applies to each image that has one.
+    assert (report["top1"]["hits"], report["top1"]["of"], report["top5"]["hits"]) == (3, 3, 3)
+
+
+def test_no_class_applies_to_any() -> None:
+    """Without a single image that has a class there is no report of independent classes either."""
+    answer = Answer([(0, 0.4)], 0.02, named=frozenset())
+
+    with pytest.raises(InvalidRequest):
+        evaluation([ImageResult("a.jpg", None, answer)], Classes(numbered(7), independent=True), 1.0)
+
+
+def test_accuracy() -> None:
+    """Where classes exclude each other, the accuracy is that of the most confident class."""
+    report = evaluation([judged(0, 0), judged(0, 1)], CLASSES, seconds=1.0)
+
+    assert report["accuracy"] == report["top1"]
