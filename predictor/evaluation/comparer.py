@@ -12,7 +12,7 @@ from predictor.evaluation.images import Picture
 from predictor.evaluation.measures import Share, milliseconds
 from predictor.evaluation.results import Answer, ImageResult
 from predictor.evaluation.runner import Classify, Notice, Progress, Thumbnails, classified, parallel_map
-from predictor.evaluation.tables import Classes
+from predictor.evaluation.tables import Classes, plain
 from predictor.image.decode import Limits
 from predictor.model.labels import Label
 
@@ -152,10 +152,14 @@ def _answer(side: Side, result: ImageResult, answer: Answer) -> dict[str, Any]:
 
 
 def _same(one: Label, other: Label) -> bool:
-    """Whether two models mean the same class."""
+    """Whether two models mean the same class: by its identifier if both have one, else by its names."""
     if one.id is not None and other.id is not None:
         return one.id == other.id
-    return Classes((one,)).find((other.name,)) is not None
+    return plain(one.name) in _names(other) or plain(other.name) in _names(one)
+
+
+def _names(label: Label) -> set[str]:
+    return {plain(name) for name in (label.name, label.id, *label.synonyms) if name is not None}
 
 
 def _top1(results: Sequence[ImageResult]) -> Share:

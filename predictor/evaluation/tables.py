@@ -175,7 +175,7 @@ class Classes:
 
     def find(self, names: Iterable[str]) -> int | None:
         """The index of the first of these names that is a class's; None if none of them is."""
-        found = (self._index.get(_plain(name), _AMBIGUOUS) for name in names)
+        found = (self._index.get(plain(name), _AMBIGUOUS) for name in names)
         return next((index for index in found if index != _AMBIGUOUS), None)
 
     def all_of(self, said: Iterable[Sequence[str]]) -> tuple[int, ...]:
@@ -201,10 +201,11 @@ class Classes:
     def _add(self, named: Iterable[tuple[str | None, int]]) -> None:
         fresh: dict[str, int] = {}
         for name, index in named:
-            if name is not None and (plain := _plain(name)) not in self._index:
-                fresh[plain] = index if fresh.get(plain, index) == index else _AMBIGUOUS
+            if name is not None and (said := plain(name)) not in self._index:
+                fresh[said] = index if fresh.get(said, index) == index else _AMBIGUOUS
         self._index |= fresh
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name as it is compared: case, underlines and spaces make no difference."""
     return " ".join(name.replace("_", " ").casefold().split())

@@ -70,6 +70,38 @@ def test_other_order_of_classes() -> None:
     assert (report["both_right"], report["images"]) == (2, [])
 
 
+def test_classes_called_by_numbers() -> None:
+    """A number is the name of its class, and no class's place among others."""
+    *_, report = compared(side("1", "0", answers="001"), side("1", "0", answers="101"), "1", "1", "0")
+
+    assert (report["agreement"]["hits"], report["agreement"]["of"]) == (2, 3)
+    assert [one["file"] for one in report["images"]] == ["0.png"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (Label("tabby cat", synonyms=("tabby",)), Label("Tabby"), True),
+        (Label("tabby"), Label("tabby_cat", synonyms=("tabby",)), True),
+        (Label("tabby", "n01"), Label("N01"), True),
+        (Label("crane", "n01"), Label("crane", "n02"), False),
+        (Label("crane", synonyms=("bird",)), Label("heron", synonyms=("bird",)), False),
+        (Label("7"), Label("0"), False),
+    ],
+)
+def test_names(one: Label, other: Label, *, same: bool) -> None:
+    """Classes are the same by their identifiers, or if one's name is a name or synonym of the other."""
+
+    def answer(_: bytes) -> Answer:
+        return Answer([(0, 0.9)], 0.01)
+
+    first, second = (Side(Classes([label, Label("any image")]), answer) for label in (one, other))
+
+    *_, report = compared(first, second, "any image")
+
+    assert report["agreement"]["hits"] == same
+
+
 def test_independent_classes() -> None:
     """Of independent classes all that are named are compared, and just those that apply are right."""
     classless = Picture("3.png", (), lambda: bytes([3]), classless=True)
