@@ -66,9 +66,10 @@ class Verdict:
             spec: of the version.
             least: how many it must get right.
         """
-        classes = Classes(spec.labels)
         pairs = zip(found, pictures, strict=True)
-        wrong = [_wrong(one, picture, classes) for one, picture in pairs if not one.right]
+        wrong = [
+            _wrong(one, picture, spec) for one, picture in pairs if not one.right or _abstains(one, spec)
+        ]
         return cls(len(found) - len(wrong), least, len(found), wrong)
 
     @property
@@ -87,8 +88,14 @@ def class_names(indices: Sequence[int], classes: Classes) -> str:
     return ", ".join(classes.labels[index].name for index in indices) or "no class"
 
 
-def _wrong(result: ImageResult, picture: Picture, classes: Classes) -> dict[str, Any]:
+def _abstains(result: ImageResult, spec: ModelSpec) -> bool:
+    """Whether a version with thresholds of its own names no class."""
+    return spec.calibration is not None and bool(spec.calibration.thresholds) and result.unsure
+
+
+def _wrong(result: ImageResult, picture: Picture, spec: ModelSpec) -> dict[str, Any]:
     """An image that a version does not get right, as JSON."""
+    classes = Classes(spec.labels)
     known = bool(result.truths) or picture.classless
     truth = class_names(result.truths, classes) if known else picture.truth[0]
     found: dict[str, Any] = {"file": shown(picture.name), "truth": truth}
@@ -100,6 +107,9 @@ def _wrong(result: ImageResult, picture: Picture, classes: Classes) -> dict[str,
         faults = {"missed": result.missed, "extra": result.extra}
         found["predicted"] = class_names(sorted(result.answer.named), classes)
         return found | {name: [classes.labels[one].name for one in of] for name, of in faults.items()}
+    if _abstains(result, spec):
+        least = f"below its threshold of {result.answer.threshold:g}"
+        found["problem"] = f"The confidence of {found['predicted']} is {confidence:.3g}, {least}."
     return found
 
 

@@ -230,6 +230,26 @@ def test_gate(client: FlaskClient, golden: dict[str, Any]) -> None:
     assert shown["history"][-1]["action"] == "upload_forced"
 
 
+def test_gate_of_thresholds(client: FlaskClient) -> None:
+    """Where the thresholds of a version keep it from naming a class, it gets the image wrong."""
+    upload(client, colours(), "unsure")
+    client.post("/models/unsure/golden", data={"pictures": archive(PURE)})
+
+    refused = client.post("/models/unsure/calibration", json={"temperature": 20, "threshold": 1})
+    calibrated = client.post("/models/unsure/calibration", json={"temperature": 20})
+
+    problem = refused.get_json()
+    assert (refused.status_code, problem["code"]) == (422, "invalid_model")
+    assert "0 of 3 golden images" in problem["detail"]
+    assert [one["file"] for one in problem["wrong"]] == ["blue/1.png", "green/1.png", "red/1.png"]
+    assert (problem["wrong"][2]["truth"], problem["wrong"][2]["predicted"]) == ("red", "red")
+    said = r"red/1\.png: The confidence of red is 0\.\d+, below its threshold of 1"
+    assert re.search(said, problem["detail"])
+    assert calibrated.status_code == 200, calibrated.get_json()
+    assert calibrated.get_json()["report"]["golden"]["right"] == 3
+    client.delete("/models/unsure")
+
+
 def test_gate_of_independent_classes(client: FlaskClient) -> None:
     """Of independent classes a version must name just those that apply to a golden image, perhaps none."""
     upload(client, colours(40.0, sigmoid=True), "both")
