@@ -6,6 +6,7 @@ a prediction.
 """
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ class Explainer:
             if wanted.method == "cam":
                 raise InvalidRequest(_NO_FEATURES)
             count = _affordable(model, deadline)
-            with self._turn(count * model.runner.seconds_per_image):
+            with self._turn(_seconds(model, count)):
                 return _by_masks(asked, count, wanted.index)
 
     def overlay(self, explanation: Explanation) -> bytes:
@@ -131,14 +132,23 @@ def _affordable(model: LoadedModel, deadline: Deadline) -> int:
         Overloaded: not enough of them.
     """
     # One core is left to predictions.
-    each = model.runner.seconds_per_image / max(1, cores() - 1)
-    count = next((count for count in RUNS if deadline.still_wanted(count * each)), None)
+    free = max(1, cores() - 1)
+    count = next((count for count in RUNS if deadline.still_wanted(_seconds(model, count) / free)), None)
     if count is None:
+        seconds = _seconds(model, RUNS[-1]) / free
         raise Overloaded(
-            f"An explanation by masks needs {RUNS[-1]} runs of the model, about {RUNS[-1] * each:.0f} s, and "
-            "its deadline is sooner. Send a later one as X-Request-Deadline-Ms."
+            f"An explanation by masks needs {RUNS[-1]} masked images, about {seconds:.0f} s, and its "
+            "deadline is sooner. Send a later one as X-Request-Deadline-Ms."
         )
     return count
+
+
+def _seconds(model: LoadedModel, count: int) -> float:
+    """What so many masks take a core; those that share a run of a graph of fixed batch size take one run."""
+    runner, batch = model.runner, model.spec.batch
+    if batch is None:
+        return count * runner.seconds_per_image
+    return math.ceil(count / batch) * runner.seconds_per_run
 
 
 def _same(scores: Array) -> Array:
@@ -186,7 +196,8 @@ def _masked(asked: AskedImage, masker: masks.Masker, shown: Array, index: int) -
         return float(calibrated(scores, model.spec)[index])
 
     values = list[float]()
-    step = max(_AT_ONCE, 2 * runner.max_batch)
+    # As many as fill a batch on each core: one of a graph of fixed size takes as long if it is not full.
+    step = max(_AT_ONCE, runner.max_batch * (cores() if model.provider == _CPU else 2))
     for first in range(0, len(shown), step):
         jobs = [
             Job(runner, partial(masker.hidden, pattern), confidence, asked.check)
