@@ -17,10 +17,10 @@ import numpy as np
 
 from predictor.config import Settings
 from predictor.cores import cores
-from predictor.errors import InvalidRequest, Overloaded, PredictorError
+from predictor.errors import InvalidRequest, NotReady, Overloaded, PredictorError
 from predictor.explaining import masks, overlay
 from predictor.explaining.asked_image import AskedImage
-from predictor.explaining.explanation import Explanation, Wanted
+from predictor.explaining.explanation import Explanation, Method, Wanted
 from predictor.explaining.feature_maps import FeatureMaps
 from predictor.explaining.features import Features
 from predictor.image.decode import Limits
@@ -73,17 +73,16 @@ class Explainer:
 
         Raises:
             InvalidRequest: the model has no class activation map, and only that was wanted.
+            NotReady: whether it has one cannot be found out now, and only that was wanted.
             Overloaded: too much waits, or there is not enough time.
             FetchError, ImageError: the image cannot be had or opened.
         """
         deadline = deadline or Deadline()
         with self._engine.admission.reserve(1, model.runner.seconds_per_image, deadline):
             asked = self._asked(model, image, deadline, exact=wanted.exact or self._exact)
-            features = None if wanted.method == "masks" else self._maps.of(model)
+            features = self._features(model, wanted.method, deadline)
             if features is not None:
                 return _by_features(asked, features, wanted.index)
-            if wanted.method == "cam":
-                raise InvalidRequest(_NO_FEATURES)
             count = _affordable(model, deadline)
             with self._turn(_seconds(model, count)):
                 return _by_masks(asked, count, wanted.index)
@@ -112,6 +111,20 @@ class Explainer:
         if isinstance(image, ImageUrl):
             asked.phases.add("fetch", time.perf_counter() - start)
         return asked
+
+    def _features(self, model: LoadedModel, method: Method, deadline: Deadline) -> Features | None:
+        """The model with its features; None for masks."""
+        if method == "masks":
+            return None
+        try:
+            found = self._maps.of(model, deadline)
+        except NotReady:
+            if method == "cam":
+                raise
+            return None
+        if found is None and method == "cam":
+            raise InvalidRequest(_NO_FEATURES)
+        return found
 
     @contextmanager
     def _turn(self, seconds: float) -> Iterator[None]:
