@@ -143,6 +143,7 @@ class Comparison(TypedDict):
     both_wrong: int
     difference: dict[str, float]
     p_value: float
+    lacking: dict[str, Any] | None
     agreement: Share
     calibration_error: list[float]
     latency: list[dict[str, Any]]

@@ -49,6 +49,12 @@ class _Both:
     def problem(self) -> str | None:
         return self.first.problem or self.second.problem
 
+    @property
+    def lacking(self) -> bool:
+        """Whether one model has an answer, and the other lacks the image's class."""
+        first, second = self.first, self.second
+        return (first.unknown and second.answer is not None) or (second.unknown and first.answer is not None)
+
 
 @dataclass(frozen=True)
 class Comparer:
@@ -89,9 +95,10 @@ class Comparer:
 
     def _both(self, picture: Picture, thumbnails: Thumbnails) -> _Both:
         first, data = classified(picture, self.first.classes, self.first.classify)
-        if first.answer is None:
+        if first.answer is None and not first.unknown:
             return _Both(first, first)
-        second, _ = classified(replace(picture, read=lambda: data), self.second.classes, self.second.classify)
+        again = picture if first.unknown else replace(picture, read=lambda: data)
+        second, _ = classified(again, self.second.classes, self.second.classify)
         # Of many images they would take more memory than all else.
         both = _Both(first.without_logits(), second.without_logits())
         return replace(both, thumbnail=thumbnails.of(data)) if self._differ(both) else both
@@ -119,6 +126,7 @@ class Comparer:
             "accuracy": [Share(sum(hits), len(judged)).to_json() for hits in right],
             "top1": [_top1(results).to_json() for results in sides],
             **Pairs.of(*right).to_json(),
+            "lacking": _with_lacking(judged, [one for one in found if one.lacking]),
             "agreement": Share(len(judged) - len(differing), len(judged)).to_json(),
             "calibration_error": [
                 expected_calibration_error(_confidences(results), [one.best_applies for one in results])
@@ -160,6 +168,16 @@ def _same(one: Label, other: Label) -> bool:
 
 def _names(label: Label) -> set[str]:
     return {plain(name) for name in (label.name, label.id, *label.synonyms) if name is not None}
+
+
+def _with_lacking(judged: Sequence[_Both], lacking: Sequence[_Both]) -> dict[str, Any] | None:
+    """What the difference is with images that are wrong for the model that lacks their class."""
+    if not lacking:
+        return None
+    together = [*judged, *lacking]
+    found = Pairs.of([one.first.right for one in together], [one.second.right for one in together]).to_json()
+    unknown = [sum(one.first.unknown for one in lacking), sum(one.second.unknown for one in lacking)]
+    return {"pictures": unknown, "difference": found["difference"], "p_value": found["p_value"]}
 
 
 def _top1(results: Sequence[ImageResult]) -> Share:

@@ -136,6 +136,12 @@ def comparison_lines(report: Mapping[str, Any]) -> Iterator[str]:
         f"{'difference':18} {difference['value']:+.1%}, 95 % confidence interval {difference['low']:+.1%} to "
         f"{difference['high']:+.1%}; McNemar's test p = {report['p_value']:.4f}"
     )
+    if lacking := report["lacking"]:
+        first, second = lacking["pictures"]
+        yield (
+            f"{'with the left out':18} {lacking['difference']['value']:+.1%}, as wrong images of the model "
+            f"that lacks their class: {first} of the first, {second} of the second"
+        )
     yield (
         f"{'right':18} both {report['both_right']}, only the first {report['only_first_right']}, only the "
         f"second {report['only_second_right']}, neither {report['both_wrong']}"

@@ -65,6 +65,7 @@ class ImageResult:
         problem: why there is no answer or no truth.
         also: the indices of other classes that apply to it.
         thumbnail: a small copy of it as a data: URL, if it is wrong or unsure.
+        unknown: whether what names its class is no class of the model.
         digest: of its bytes, the same for equal images; empty where there is no answer.
     """
 
@@ -74,6 +75,7 @@ class ImageResult:
     problem: str | None = None
     also: tuple[int, ...] = ()
     thumbnail: str | None = None
+    unknown: bool = False
     digest: bytes = b""
 
     @property

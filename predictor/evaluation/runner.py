@@ -124,7 +124,8 @@ def classified(picture: Picture, classes: Classes, classify: Classify) -> tuple[
         return ImageResult(picture.name, None, None, picture.left_out), b""
     truths = classes.all_of(picture.said)
     if not truths and not (picture.classless and classes.independent):
-        return ImageResult(picture.name, None, None, no_class(picture, classes.model)), b""
+        problem = no_class(picture, classes.model)
+        return ImageResult(picture.name, None, None, problem, unknown=bool(picture.said)), b""
     truth = truths[0] if truths else None
     try:
         data = picture.read()

@@ -112,6 +112,14 @@ class OtherRef(BaseModel):
     digest: str
 
 
+class Lacking(BaseModel):
+    """The difference with the images whose class one of the models lacks, as wrong ones of that model."""
+
+    pictures: list[int] = Field(description="Images whose class the first lacks, and the second.")
+    difference: Difference
+    p_value: float
+
+
 class Comparison(PicturesReport):
     """Two models on the same labelled images."""
 
@@ -128,6 +136,7 @@ class Comparison(PicturesReport):
     both_wrong: int
     difference: Difference
     p_value: float = Field(description="McNemar's exact test: how likely equally good models differ so much.")
+    lacking: Lacking | None = Field(description="Null where both have the classes of all images.")
     agreement: Share = Field(description="Images for which both predict the same class.")
     calibration_error: list[float]
     latency: list[dict[str, Any]] = Field(description="Milliseconds of an image, of both.")

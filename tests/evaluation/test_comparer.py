@@ -6,6 +6,7 @@ import pytest
 
 from predictor.errors import InvalidImage, InvalidRequest
 from predictor.evaluation.comparer import Comparer, Side
+from predictor.evaluation.comparison import mcnemar
 from predictor.evaluation.images import Picture
 from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import Notice, Progress
@@ -130,6 +131,32 @@ def test_labels_that_one_does_not_know() -> None:
     assert isinstance(first, Notice)
     assert "dog (1)" in first.sentence
     assert (report["pictures"], report["left_out"], report["problems"][0]["file"]) == (2, 1, "2.png")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_lacking(*, turned: bool) -> None:
+    """Images whose class one model lacks are counted, with the difference if they are wrong for it."""
+    sides = [side("cat", "dog", answers="00111"), side("cat", "fox", answers="00000")]
+    labels = ("cat", "cat", "dog", "dog", "cat")
+    first, second = reversed(sides) if turned else sides
+
+    *_, report = compared(first, second, *labels)
+
+    sign = 1 if turned else -1
+    assert report["difference"]["value"] == pytest.approx(-sign / 3)
+    assert report["lacking"]["pictures"] == ([2, 0] if turned else [0, 2])
+    assert report["lacking"]["difference"]["value"] == pytest.approx(sign / 5)
+    assert report["lacking"]["p_value"] == mcnemar(2, 1)
+    assert report["pictures"] == 3
+
+
+def test_nothing_lacking() -> None:
+    """Where both know all classes, or neither knows one, nothing is lacking."""
+    model = side("cat", "dog", answers="00")
+
+    *_, report = compared(model, model, "cat", "fox")
+
+    assert (report["lacking"], report["left_out"]) == (None, 1)
 
 
 def test_nothing_to_compare() -> None:
