@@ -106,7 +106,7 @@ def _nothing(found: Sequence[ImageResult]) -> str:
 def _by_class(
     judged: Sequence[_Judged], classes: Classes, counts: Mapping[int, ClassCounts]
 ) -> list[dict[str, Any]]:
-    """Accuracy, precision, recall and F1 of each class that has images, the worst first."""
+    """Accuracy, precision, recall and F1 of each class, the worst first; those without images come last."""
     grouped: defaultdict[int, list[_Judged]] = defaultdict(list)
     for one in judged:
         for truth in one.result.truths:
@@ -114,17 +114,27 @@ def _by_class(
     rows = [
         {
             **named(index, classes),
-            "pictures": len(group),
-            "top1": sum(one.predicted == index for one in group) / len(group),
-            "top5": sum(index in [pair[0] for pair in one.answer.ranked[:TOP]] for one in group) / len(group),
-            "precision": counts[index].precision,
-            "recall": counts[index].recall,
-            "f1": counts[index].f1,
-            "predicted": counts[index].predicted,
+            "pictures": count.images,
+            **_tops(index, grouped[index]),
+            "precision": count.precision,
+            "recall": count.recall,
+            "f1": count.f1,
+            "predicted": count.predicted,
         }
-        for index, group in grouped.items()
+        for index, count in counts.items()
     ]
-    return sorted(rows, key=lambda row: (row["top1"], -row["pictures"], row["index"]))
+    return sorted(
+        rows, key=lambda row: (row["top1"] is None, row["top1"] or 0, -row["pictures"], row["index"])
+    )
+
+
+def _tops(index: int, group: Sequence[_Judged]) -> dict[str, float | None]:
+    """The share of a class's images where it is the first, or among the first five; None without any."""
+    if not group:
+        return {"top1": None, "top5": None}
+    first = sum(one.predicted == index for one in group)
+    among = sum(index in [pair[0] for pair in one.answer.ranked[:TOP]] for one in group)
+    return {"top1": first / len(group), "top5": among / len(group)}
 
 
 def _confusions(judged: Sequence[_Judged], classes: Classes) -> list[dict[str, Any]]:

@@ -130,7 +130,8 @@ class Evaluation(PicturesReport):
         description="Mean F1: `macro` counts each class once, `weighted` as often as it has images."
     )
     classes: list[dict[str, Any]] = Field(
-        description="Accuracy, precision, recall and F1 of each class, the least accurate first."
+        description="Accuracy, precision, recall and F1 of each class that has images or is predicted, the "
+        "least accurate first."
     )
     confusions: list[dict[str, Any]] = Field(description="Confusions, the most frequent first.")
     matrix: Matrix | None = Field(description="The confusion matrix; null where classes are independent.")

@@ -98,6 +98,16 @@ def test_matrix() -> None:
     assert report["f1"]["macro"] == pytest.approx((0.8 + 2 / 3) / 2)
 
 
+def test_classes_without_images() -> None:
+    """A class that is predicted and never true counts in the mean F1, so it is listed, after the others."""
+    report = evaluation([judged(0, 0), judged(0, 3)], CLASSES, seconds=1.0)
+
+    *_, last = report["classes"]
+    assert [one["index"] for one in report["classes"]] == [0, 3]
+    assert (last["pictures"], last["predicted"], last["top1"], last["top5"]) == (0, 1, None, None)
+    assert report["f1"]["macro"] == sum(one["f1"] for one in report["classes"]) / 2
+
+
 def test_large_matrix() -> None:
     """With more classes than can be plotted, the matrix has its entries only."""
     classes = Classes(numbered(60))
@@ -117,6 +127,7 @@ def test_independent_classes() -> None:
     assert report["matrix"] is None
     assert {one["index"]: (one["pictures"], one["recall"]) for one in report["classes"]} == {
         0: (1, 1.0),
+        1: (0, 0.0),
         2: (1, 0.0),
     }
     assert (report["top1"]["hits"], report["images"][0]["truths"][1]["index"]) == (1, 2)
