@@ -15,6 +15,8 @@ from predictor.config import shipped
 _FORMULA = re.compile(r"^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
 
 _STYLES = ("app.css", "report.css")
+# The lists of classes that are wrong about an image of independent classes.
+_FAULTS = ("missed", "extra")
 
 
 def html_page(report: Mapping[str, Any], *, about: str) -> str:
@@ -95,25 +97,25 @@ def _fault(image: Mapping[str, Any]) -> str:
     if "missed" not in image:
         said = f"{image['predicted']['label']} with {image['confidence']:.1%}"
         return f"{image['truth']['label']} predicted as {said}"
-    faults = {name: ", ".join(one["label"] for one in image[name]) for name in ("missed", "extra")}
+    faults = {name: ", ".join(one["label"] for one in image[name]) for name in _FAULTS}
     return "; ".join(f"{name} {labels}" for name, labels in faults.items() if labels)
 
 
-CSV_FIELDS = (
-    "file", "truth", "truth_index", "predicted", "predicted_index", "confidence", "outcome", "missed",
-    "extra",
-)  # fmt: skip
+CSV_FIELDS = ("file", "truth", "truth_index", "predicted", "predicted_index", "confidence", "outcome")
 
 
 def csv_text(images: list[dict[str, Any]]) -> str:
-    """All images of an evaluation as CSV: a line each, those that are wrong first."""
-    out = io.StringIO()
+    """All images of an evaluation as CSV: a line each, those that are wrong first.
+
+    Of independent classes it has those, too, that were missed or are extra, with `|` between them.
+    """
+    out, more = io.StringIO(), [name for name in _FAULTS if name in images[0]]
     rows = csv.writer(out)
-    rows.writerow(CSV_FIELDS)
+    rows.writerow((*CSV_FIELDS, *more))
     for one in images:
         truth, predicted = one["truth"] or {"label": "", "index": ""}, one["predicted"]
         said = (_cell(truth["label"]), truth["index"], _cell(predicted["label"]), predicted["index"])
-        faults = [_cell("|".join(of["label"] for of in one.get(name, ()))) for name in ("missed", "extra")]
+        faults = [_cell("|".join(of["label"] for of in one[name])) for name in more]
         rows.writerow((_cell(one["file"]), *said, one["confidence"], one["outcome"], *faults))
     return out.getvalue()
 
