@@ -106,6 +106,7 @@ class Evaluation(TypedDict):
     pictures: int
     left_out: int
     problems: list[LeftOut]
+    accuracy: Share
     top1: Share
     top5: Share
     f1: dict[str, float]
@@ -134,6 +135,7 @@ class Comparison(TypedDict):
     pictures: int
     left_out: int
     problems: list[LeftOut]
+    accuracy: list[Share]
     top1: list[Share]
     both_right: int
     only_first_right: int
@@ -141,6 +143,7 @@ class Comparison(TypedDict):
     both_wrong: int
     difference: dict[str, float]
     p_value: float
+    lacking: dict[str, Any] | None
     agreement: Share
     calibration_error: list[float]
     latency: list[dict[str, Any]]

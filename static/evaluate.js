@@ -117,8 +117,12 @@ async function offer(report) {
 
 /** A line for each image, with its class and the answer. */
 function csv(images) {
-  const lines = images.map(({ file, truth, predicted, confidence, outcome: came }) => [file, truth.label, truth.index, predicted.label, predicted.index, confidence, came]);
-  return csvOf([["file", "truth", "truth_index", "predicted", "predicted_index", "confidence", "outcome"], ...lines]);
+  const faults = ["missed", "extra"].filter((name) => name in images[0]);
+  const lines = images.map(({ file, truth, predicted, confidence, outcome: came, ...lists }) => [
+    file, truth?.label ?? "", truth?.index ?? "", predicted.label, predicted.index, confidence, came,
+    ...faults.map((name) => lists[name].map((one) => one.label).join("|")),
+  ]);
+  return csvOf([["file", "truth", "truth_index", "predicted", "predicted_index", "confidence", "outcome", ...faults], ...lines]);
 }
 
 function link(id, name, content, type) {

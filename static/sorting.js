@@ -1,12 +1,15 @@
 // Tables whose rows are sorted by a click on a heading.
 
-/** The value of a cell: its number if the column holds numbers, else its text. */
+/** The value of a cell: its number if the column holds numbers, below all others where there is none, else its text. */
 function valueOf(cell) {
   const text = cell.textContent.trim();
-  return cell.classList.contains("number") ? Number.parseFloat(text) : text;
+  if (!cell.classList.contains("number")) return text;
+  const number = Number.parseFloat(text);
+  return Number.isNaN(number) ? Number.NEGATIVE_INFINITY : number;
 }
 
 function compare(one, other) {
+  if (one === other) return 0;
   return typeof one === "number" ? one - other : one.localeCompare(other, undefined, { numeric: true });
 }
 

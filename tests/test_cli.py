@@ -18,8 +18,10 @@ from werkzeug.serving import make_server
 
 import predictor
 from predictor.cli import main
+from predictor.client import Client
 from predictor.config import defaults, documented
 from tests.patience import PATIENCE
+from tests.web.colours import colours, picture
 from tools.sample_models import classifier
 
 COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
@@ -72,7 +74,7 @@ def test_evaluate_file(model: Path, pictures: Path, tmp_path: Path) -> None:
     assert "top-1                33.3%  2 of 6" in result.output
     assert "2 x blue predicted as red" in result.output
     assert "4 images are wrong and 0 unsure" in result.output
-    assert "A calibration needs at least 40 labelled images." in result.output
+    assert "A calibration needs at least 40 different labelled images." in result.output
     assert len(files[2].read_text().splitlines()) == 7
     report = json.loads(files[0].read_text())
     assert (report["top1"]["hits"], report["top5"]["hits"], report["model"]["name"]) == (2, 6, "m.onnx")
@@ -98,6 +100,37 @@ def test_evaluate_service(url: str, tmp_path: Path, cat: Path) -> None:
     assert (report["top1"]["hits"], report["left_out"]) == (1, 1)
     assert (report["model"]["name"], report["model"]["version"]) == ("default", 1)
     assert "bad.jpg: The JPEG image ends before its first scan." in result.output
+
+
+@pytest.mark.parametrize("where", ["file", "service", "thresholds"])
+def test_evaluate_independent(url: str, tmp_path: Path, where: str) -> None:
+    """Of independent classes all that are named count, here as on a service, by its thresholds."""
+    path, images = tmp_path / "both.onnx", tmp_path / "images"
+    path.write_bytes(colours(40.0, sigmoid=True))
+    images.mkdir()
+    for name, colour in {"yellow": (220, 220, 20), "red": (220, 20, 20), "black": (20, 20, 20)}.items():
+        (images / f"{name}.png").write_bytes(picture(colour))
+    (images / "labels.csv").write_text("file,label\nyellow.png,red|green\nred.png,red|blue\nblack.png,\n")
+    source: tuple[object, ...] = ("--model", path)
+    if where != "file":
+        source = ("--url", url, "--name", where)
+        assert run("upload", path, "--name", where, "--url", url).exit_code == 0
+    if where == "thresholds":
+        Client(url).calibrate({"temperature": 1, "thresholds": [0.5, 1, 0]}, where)
+
+    result = run("evaluate", images, *source, "--json", tmp_path / "r.json")
+
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "r.json").read_text())
+    outcomes = {one["file"]: one["outcome"] for one in report["images"]}
+    if where == "thresholds":
+        assert outcomes == {"yellow.png": "wrong", "red.png": "right", "black.png": "wrong"}
+        assert "yellow.png: missed green; extra blue" in result.output
+    else:
+        assert outcomes == {"yellow.png": "right", "red.png": "wrong", "black.png": "right"}
+        assert "red.png: missed blue" in result.output
+        assert "all classes right    66.7%  2 of 3" in result.output
+    assert (report["top1"]["hits"], report["top1"]["of"]) == (2, 2)
 
 
 def test_compare(url: str, tmp_path: Path, pictures: Path, model: Path) -> None:

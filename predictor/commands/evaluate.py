@@ -31,7 +31,6 @@ from predictor.evaluation.images import Picture, labelled, on_disk
 from predictor.evaluation.predictors import checked, opened
 from predictor.evaluation.remote_model import RemoteModel
 from predictor.evaluation.runner import Notice, Progress
-from predictor.evaluation.tables import Classes
 from predictor.evaluation.tune import Tuner, sample
 from predictor.image.decode import Limits
 from predictor.model.device import Device
@@ -79,7 +78,7 @@ def evaluate_command(pictures: Path, model: Path | None, url: str, name: str, **
         local = None if model is None else opened(model, given["labels"], given["preprocessing"])
         source = local or RemoteModel(reached(url, given["token"]), name, f"{name} of {url}")
         evaluator = Evaluator(
-            Classes(source.labels(chosen)),
+            source.classes(chosen),
             source.classify,
             given["threads"],
             spec=None if local is None else local.spec,

@@ -5,7 +5,7 @@ Dividing the logits by a temperature makes confidences as high as the accuracy, 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from predictor.evaluation.measures import calibration
+from predictor.evaluation.temperature import fit_independent, fit_temperature
 from predictor.model.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, Calibration
 from predictor.model.scores import activated
 
@@ -23,9 +24,6 @@ LEAST_OF_A_CLASS = 10
 temperature of its own."""
 MIDDLE = 0.5
 """The threshold of a class of which there are too few images."""
-
-_STEPS = 100
-_PRECISION = 1e-7
 
 Array = npt.NDArray[np.float64]
 
@@ -63,44 +61,6 @@ class Labelled:
         best = confidences.argmax(axis=1)
         rows = np.arange(len(best))
         return confidences[rows, best], self.applies[rows, best]
-
-
-def fit_temperature(logits: Array, truth: Sequence[int] | npt.NDArray[Any]) -> float:
-    """The temperature with which a softmax gives the right classes the highest likelihood.
-
-    Args:
-        logits: shape [images, classes].
-        truth: the index of each image's class.
-
-    Returns:
-        A temperature between `MIN_TEMPERATURE` and `MAX_TEMPERATURE`, or one of these.
-    """
-    logits = logits - logits.max(axis=1, keepdims=True)
-    right = float(logits[np.arange(len(logits)), np.asarray(truth)].mean())
-
-    def slope(factor: float) -> float:
-        powers = np.exp(factor * logits)
-        return float(((powers * logits).sum(axis=1) / powers.sum(axis=1)).mean()) - right
-
-    return 1 / _root(slope)
-
-
-def fit_independent(logits: Array, applies: npt.NDArray[Any]) -> float:
-    """The temperature with which sigmoids have the highest likelihood.
-
-    Args:
-        logits: of any shape.
-        applies: the same shape: whether the class applies to the image.
-
-    Returns:
-        As `fit_temperature`.
-    """
-    right = float((logits * applies).mean())
-
-    def slope(factor: float) -> float:
-        return float((logits * activated(factor * logits, independent=True)).mean()) - right
-
-    return 1 / _root(slope)
 
 
 def fit(labelled: Labelled) -> Calibration | None:
@@ -178,7 +138,9 @@ def report(labelled: Labelled, present: Calibration, precision: float | None) ->
     first, second = labelled.half(True), labelled.half(False)
     counts = {"fitted_on": len(first.logits), "tested_on": len(second.logits)}
     if min(counts.values()) < LEAST_IMAGES:
-        return counts | {"problem": f"A calibration needs at least {2 * LEAST_IMAGES} labelled images."}
+        return counts | {
+            "problem": f"A calibration needs at least {2 * LEAST_IMAGES} different labelled images."
+        }
     if (found := fit(first)) is None:
         return counts | {"problem": _UNDETERMINED}
     tested = {"before": _error(second, present), "after": _error(second, found)}
@@ -228,18 +190,3 @@ def _precision(
 
 def _inside(temperature: float) -> bool:
     return MIN_TEMPERATURE * 1.001 < temperature < MAX_TEMPERATURE / 1.001
-
-
-def _root(slope: Callable[[float], float]) -> float:
-    """Where a rising function is 0, between the factors of the largest and the smallest temperature."""
-    low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
-    if slope(low) >= 0:
-        return low
-    if slope(high) <= 0:
-        return high
-    for _ in range(_STEPS):
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-        if high / low - 1 < _PRECISION:
-            break
-    return math.sqrt(low * high)

@@ -10,17 +10,9 @@ from predictor.evaluation.comparison import Pairs, expected_calibration_error
 from predictor.evaluation.evaluator import unknown_labels
 from predictor.evaluation.images import Picture
 from predictor.evaluation.measures import Share, milliseconds
-from predictor.evaluation.runner import (
-    Answer,
-    Classify,
-    ImageResult,
-    Notice,
-    Progress,
-    Thumbnails,
-    classified,
-    parallel_map,
-)
-from predictor.evaluation.tables import Classes
+from predictor.evaluation.results import Answer, ImageResult
+from predictor.evaluation.runner import Classify, Notice, Progress, Thumbnails, classified, parallel_map
+from predictor.evaluation.tables import Classes, plain
 from predictor.image.decode import Limits
 from predictor.model.labels import Label
 
@@ -39,9 +31,10 @@ class Side:
     classes: Classes
     classify: Classify
 
-    def label(self, answer: Answer) -> Label:
-        """The predicted class."""
-        return self.classes.labels[answer.ranked[0][0]]
+    def named(self, answer: Answer) -> list[Label]:
+        """The predicted classes: the most confident one, or the independent ones above their threshold."""
+        indices = [answer.ranked[0][0]] if answer.named is None else sorted(answer.named)
+        return [self.classes.labels[index] for index in indices]
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,12 @@ class _Both:
     @property
     def problem(self) -> str | None:
         return self.first.problem or self.second.problem
+
+    @property
+    def lacking(self) -> bool:
+        """Whether one model has an answer, and the other lacks the image's class."""
+        first, second = self.first, self.second
+        return (first.unknown and second.answer is not None) or (second.unknown and first.answer is not None)
 
 
 @dataclass(frozen=True)
@@ -96,9 +95,10 @@ class Comparer:
 
     def _both(self, picture: Picture, thumbnails: Thumbnails) -> _Both:
         first, data = classified(picture, self.first.classes, self.first.classify)
-        if first.answer is None:
+        if first.answer is None and not first.unknown:
             return _Both(first, first)
-        second, _ = classified(replace(picture, read=lambda: data), self.second.classes, self.second.classify)
+        again = picture if first.unknown else replace(picture, read=lambda: data)
+        second, _ = classified(again, self.second.classes, self.second.classify)
         # Of many images they would take more memory than all else.
         both = _Both(first.without_logits(), second.without_logits())
         return replace(both, thumbnail=thumbnails.of(data)) if self._differ(both) else both
@@ -108,30 +108,31 @@ class Comparer:
         first, second = both.first.answer, both.second.answer
         if first is None or second is None:
             return False
-        one, other = self.first.label(first), self.second.label(second)
-        if one.id is not None and other.id is not None:
-            return one.id != other.id
-        return Classes((one,)).find((other.name,)) is None
+        ones, others = self.first.named(first), self.second.named(second)
+        return len(ones) != len(others) or not all(any(_same(one, other) for other in others) for one in ones)
 
     def _report(self, found: Sequence[_Both]) -> dict[str, Any]:
         judged = [one for one in found if one.first.answer is not None and one.second.answer is not None]
-        if not judged:
+        if not any(one.first.truths for one in judged):
             problem = next((one for one in found if one.problem), None)
             why = "" if problem is None else f" The first is {shown(problem.first.name)}: {problem.problem}"
             raise InvalidRequest(f"None of the {len(found)} files could be compared.{why}")
-        hits = [one.first.right for one in judged], [one.second.right for one in judged]
+        sides = _sides(judged)
+        right = [[one.right for one in results] for results in sides]
         differing = [one for one in judged if self._differ(one)]
         problems = [{"file": one.first.name, "problem": one.problem} for one in found if one.problem]
         return {
             "pictures": len(judged),
-            "top1": [Share(sum(right), len(right)).to_json() for right in hits],
-            **Pairs.of(*hits).to_json(),
+            "accuracy": [Share(sum(hits), len(judged)).to_json() for hits in right],
+            "top1": [_top1(results).to_json() for results in sides],
+            **Pairs.of(*right).to_json(),
+            "lacking": _with_lacking(judged, [one for one in found if one.lacking]),
             "agreement": Share(len(judged) - len(differing), len(judged)).to_json(),
             "calibration_error": [
-                expected_calibration_error(_confidences(results), right)
-                for results, right in zip(_sides(judged), hits, strict=True)
+                expected_calibration_error(_confidences(results), [one.best_applies for one in results])
+                for results in sides
             ],
-            "latency": [milliseconds(_seconds(results)) for results in _sides(judged)],
+            "latency": [milliseconds(_seconds(results)) for results in sides],
             "images": [self._image(one) for one in sorted(differing, key=_place)],
             "left_out": len(found) - len(judged),
             "problems": problems[:_MAX_PROBLEMS],
@@ -141,17 +142,47 @@ class Comparer:
         """An image on which the models differ, as JSON."""
         sides = zip((self.first, self.second), (both.first, both.second), strict=True)
         answers = [
-            {
-                "label": side.label(result.answer).name,
-                "confidence": result.answer.ranked[0][1],
-                "right": result.right,
-            }
-            for side, result in sides
-            if result.answer is not None
+            _answer(side, result, result.answer) for side, result in sides if result.answer is not None
         ]
-        truth = self.first.classes.labels[both.first.truths[0]].name
+        truths = [self.first.classes.labels[index].name for index in both.first.truths]
+        several = {} if len(truths) == 1 else {"truths": truths}
         small = {} if both.thumbnail is None else {"thumbnail": both.thumbnail}
-        return {"file": both.first.name, "truth": truth, "answers": answers, **small}
+        truth = truths[0] if truths else None
+        return {"file": both.first.name, "truth": truth, **several, "answers": answers, **small}
+
+
+def _answer(side: Side, result: ImageResult, answer: Answer) -> dict[str, Any]:
+    """What one of the models says, as JSON."""
+    index, confidence = answer.ranked[0]
+    named = {} if answer.named is None else {"named": [label.name for label in side.named(answer)]}
+    label = side.classes.labels[index].name
+    return {"label": label, "confidence": confidence, **named, "right": result.right}
+
+
+def _same(one: Label, other: Label) -> bool:
+    """Whether two models mean the same class: by its identifier if both have one, else by its names."""
+    if one.id is not None and other.id is not None:
+        return one.id == other.id
+    return plain(one.name) in _names(other) or plain(other.name) in _names(one)
+
+
+def _names(label: Label) -> set[str]:
+    return {plain(name) for name in (label.name, label.id, *label.synonyms) if name is not None}
+
+
+def _with_lacking(judged: Sequence[_Both], lacking: Sequence[_Both]) -> dict[str, Any] | None:
+    """What the difference is with images that are wrong for the model that lacks their class."""
+    if not lacking:
+        return None
+    together = [*judged, *lacking]
+    found = Pairs.of([one.first.right for one in together], [one.second.right for one in together]).to_json()
+    unknown = [sum(one.first.unknown for one in lacking), sum(one.second.unknown for one in lacking)]
+    return {"pictures": unknown, "difference": found["difference"], "p_value": found["p_value"]}
+
+
+def _top1(results: Sequence[ImageResult]) -> Share:
+    """The share of the images with a class of which the most confident class applies."""
+    return Share(sum(one.best_applies for one in results), sum(bool(one.truths) for one in results))
 
 
 def _sides(judged: Sequence[_Both]) -> tuple[list[ImageResult], list[ImageResult]]:

@@ -13,7 +13,8 @@ from predictor.errors import InvalidRequest
 from predictor.evaluation import calibration as fitting
 from predictor.evaluation.images import Picture
 from predictor.evaluation.report import evaluation
-from predictor.evaluation.runner import Classify, ImageResult, Notice, Progress, classify_all
+from predictor.evaluation.results import ImageResult
+from predictor.evaluation.runner import Classify, Notice, Progress, classify_all
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.model.calibration import Calibration
@@ -68,16 +69,20 @@ class Evaluator:
             yield Progress(len(found), len(pictures))
         report = evaluation(found, self.classes, time.perf_counter() - start)
         if self.spec is not None:
-            report["calibration"]["fit"] = self._fit(_labelled(found, self.spec), self.spec)
+            report["calibration"]["fit"] = self._fit(found, self.spec)
         yield report | ({"notice": notice} if notice else {})
 
-    def _fit(self, labelled: fitting.Labelled, spec: ModelSpec) -> dict[str, Any]:
+    def _fit(self, found: Sequence[ImageResult], spec: ModelSpec) -> dict[str, Any]:
         """What a calibration would change; scores of no known kind have no logits."""
+        known = [one for one in found if one.answer is not None and one.answer.logits is not None]
+        once = _once(known)
+        labelled = _labelled(once, spec)
         shares = np.exp(labelled.logits).sum(axis=1)
         excluding = spec.activation == "none" and not spec.independent and not spec.binary
         if excluding and not np.allclose(shares, 1, atol=_SHARES):
             return {"problem": "The scores of the model are no probabilities: they have no temperature."}
-        return fitting.report(labelled, spec.calibration or Calibration(), self.precision)
+        report = fitting.report(labelled, spec.calibration or Calibration(), self.precision)
+        return report | {"repeated": len(known) - len(once)}
 
     def _fitted(self, count: int) -> set[int]:
         """Which of so many images a calibration is fitted and tested on: all, as far as there is room."""
@@ -126,14 +131,16 @@ def _known(classes: Classes) -> str:
     return f"The classes of {classes.model}: {', '.join(names)}{f' and {more} more' if more > 0 else ''}."
 
 
+def _once(found: Sequence[ImageResult]) -> list[ImageResult]:
+    """The images without repeats: one that lay in both halves would be judged by itself."""
+    return list({one.digest: one for one in reversed(found)}.values())[::-1]
+
+
 def _labelled(found: Sequence[ImageResult], spec: ModelSpec) -> fitting.Labelled:
-    """The logits and classes of the images that have both."""
-    rows, applies = [], []
-    for one in found:
-        if one.answer is not None and one.answer.logits is not None:
-            rows.append(one.answer.logits)
-            applies.append(np.isin(np.arange(len(spec.labels)), one.truths))
-    shape = (len(rows), len(spec.labels))
+    """The logits and classes of images that have both."""
+    rows = [one.answer.logits for one in found if one.answer is not None]
+    applies = [np.isin(np.arange(len(spec.labels)), one.truths) for one in found]
+    shape = (len(found), len(spec.labels))
     return fitting.Labelled(
         np.array(rows, np.float64).reshape(shape), np.array(applies, bool).reshape(shape), spec.independent
     )

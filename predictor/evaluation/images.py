@@ -42,6 +42,7 @@ class Picture:
         read: gives the bytes of its file, or raises a PredictorError.
         left_out: why it is not even read; None if it is.
         also: the same as `truth` for each other class that applies to it.
+        classless: whether a table has it with an empty label: of independent classes none applies to it.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Picture:
     read: Read
     left_out: str | None = None
     also: tuple[tuple[str, ...], ...] = ()
+    classless: bool = False
 
     @property
     def said(self) -> tuple[tuple[str, ...], ...]:
@@ -169,6 +171,8 @@ def _by_table(folder: PurePosixPath, rows: Iterable[tables.Row], pictures: Files
 
 def _of_rows(name: str, said: list[tuple[str, ...]], read: Read) -> Picture:
     """An image of which a table has a row for each class."""
+    if said == [tables.NO_CLASS]:
+        return Picture(name, (), read, classless=True)
     return Picture(name, said[0], read, also=tuple(said[1:]))
 
 

@@ -18,11 +18,11 @@ from predictor.config import Settings
 from predictor.discovery.discover import recalled
 from predictor.errors import InvalidRequest
 from predictor.evaluation.images import Picture
-from predictor.evaluation.runner import Answer
+from predictor.evaluation.results import Answer
+from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.model.device import Device
-from predictor.model.labels import Label
 from predictor.model.scores import described, flat, rank
 from predictor.model.session import Session, load
 from predictor.model.spec import ModelSpec
@@ -54,9 +54,9 @@ class LocalModel:
         """What a report says of the model."""
         return {"name": self.title, "version": None, "digest": None}
 
-    def labels(self, pictures: list[Picture]) -> tuple[Label, ...]:  # noqa: ARG002 (a service needs one to ask)
+    def classes(self, pictures: list[Picture]) -> Classes:  # noqa: ARG002 (a service needs one to ask)
         """The model's classes."""
-        return self.spec.labels
+        return Classes(self.spec.labels, independent=self.spec.independent)
 
     def run(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Run one image, given without a batch axis; its scores, shape [classes]."""

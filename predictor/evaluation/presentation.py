@@ -15,6 +15,8 @@ from predictor.config import shipped
 _FORMULA = re.compile(r"^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
 
 _STYLES = ("app.css", "report.css")
+# The lists of classes that are wrong about an image of independent classes.
+_FAULTS = ("missed", "extra")
 
 
 def html_page(report: Mapping[str, Any], *, about: str) -> str:
@@ -41,10 +43,10 @@ MAX_ROWS = 10
 
 def evaluation_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The lines of an evaluation."""
-    for name in ("top1", "top5"):
-        share = report[name]
+    accuracy = [("all classes right", report["accuracy"])] if report["matrix"] is None else []
+    for name, share in (*accuracy, ("top-1", report["top1"]), ("top-5", report["top5"])):
         yield (
-            f"{name.replace('p', 'p-'):18} {share['value']:7.1%}  {share['hits']} of {share['of']}, "
+            f"{name:18} {share['value']:7.1%}  {share['hits']} of {share['of']}, "
             f"95 % confidence interval {share['low']:.1%} to {share['high']:.1%}"
         )
     latency, f1 = report["latency"], report["f1"]
@@ -85,24 +87,36 @@ def _image_lines(images: list[dict[str, Any]]) -> Iterator[str]:
         wrong = sum(one["outcome"] == "wrong" for one in bad)
         yield f"{wrong} images are wrong and {len(bad) - wrong} unsure:"
     for one in bad[:MAX_ROWS]:
-        said = f"{one['predicted']['label']} with {one['confidence']:.1%}"
-        yield f"  {one['file']}: {one['truth']['label']} predicted as {said}"
+        yield f"  {one['file']}: {_fault(one)}"
     if len(bad) > MAX_ROWS:
         yield f"  and {len(bad) - MAX_ROWS} more; --csv writes all of them"
+
+
+def _fault(image: Mapping[str, Any]) -> str:
+    """What is wrong or unsure about an image."""
+    if "missed" not in image:
+        said = f"{image['predicted']['label']} with {image['confidence']:.1%}"
+        return f"{image['truth']['label']} predicted as {said}"
+    faults = {name: ", ".join(one["label"] for one in image[name]) for name in _FAULTS}
+    return "; ".join(f"{name} {labels}" for name, labels in faults.items() if labels)
 
 
 CSV_FIELDS = ("file", "truth", "truth_index", "predicted", "predicted_index", "confidence", "outcome")
 
 
 def csv_text(images: list[dict[str, Any]]) -> str:
-    """All images of an evaluation as CSV: a line each, those that are wrong first."""
-    out = io.StringIO()
+    """All images of an evaluation as CSV: a line each, those that are wrong first.
+
+    Of independent classes it has those, too, that were missed or are extra, with `|` between them.
+    """
+    out, more = io.StringIO(), [name for name in _FAULTS if name in images[0]]
     rows = csv.writer(out)
-    rows.writerow(CSV_FIELDS)
+    rows.writerow((*CSV_FIELDS, *more))
     for one in images:
-        truth, predicted = one["truth"], one["predicted"]
+        truth, predicted = one["truth"] or {"label": "", "index": ""}, one["predicted"]
         said = (_cell(truth["label"]), truth["index"], _cell(predicted["label"]), predicted["index"])
-        rows.writerow((_cell(one["file"]), *said, one["confidence"], one["outcome"]))
+        faults = [_cell("|".join(of["label"] for of in one[name])) for name in more]
+        rows.writerow((_cell(one["file"]), *said, one["confidence"], one["outcome"], *faults))
     return out.getvalue()
 
 
@@ -113,23 +127,31 @@ def _cell(text: str) -> str:
 
 def comparison_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a comparison."""
-    for which, share, latency in zip(("model", "other"), report["top1"], report["latency"], strict=True):
-        one = report[which]
+    for place, which in enumerate(("model", "other")):
+        one, share, latency = report[which], report["accuracy"][place], report["latency"][place]
         version = "" if one["version"] is None else f" version {one['version']}"
         interval = f"{share['low']:.1%} to {share['high']:.1%}"
-        yield f"{one['name']}{version}: top-1 {share['value']:.1%} ({interval}), p50 {latency['p50']:.1f} ms"
+        kind = "top-1" if share == report["top1"][place] else "all classes right"
+        yield f"{one['name']}{version}: {kind} {share['value']:.1%} ({interval}), p50 {latency['p50']:.1f} ms"
     difference = report["difference"]
     yield (
         f"{'difference':18} {difference['value']:+.1%}, 95 % confidence interval {difference['low']:+.1%} to "
         f"{difference['high']:+.1%}; McNemar's test p = {report['p_value']:.4f}"
     )
+    if lacking := report["lacking"]:
+        first, second = lacking["pictures"]
+        yield (
+            f"{'with the left out':18} {lacking['difference']['value']:+.1%}, as wrong images of the model "
+            f"that lacks their class: {first} of the first, {second} of the second"
+        )
     yield (
         f"{'right':18} both {report['both_right']}, only the first {report['only_first_right']}, only the "
         f"second {report['only_second_right']}, neither {report['both_wrong']}"
     )
     for one in report["images"][:MAX_ROWS]:
-        first, second = one["answers"]
-        yield f"  {one['file']}: {one['truth']}; first {first['label']}, second {second['label']}"
+        truth = ", ".join(one.get("truths", [one["truth"]])) or "no class"
+        first, second = (", ".join(of.get("named", [of["label"]])) or "none" for of in one["answers"])
+        yield f"  {one['file']}: {truth}; first {first}, second {second}"
 
 
 def ranking_lines(report: Mapping[str, Any]) -> Iterator[str]:

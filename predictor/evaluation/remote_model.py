@@ -8,8 +8,10 @@ from predictor.client import Client
 from predictor.client_types import ImageError, ServiceError
 from predictor.errors import InvalidImage, InvalidRequest, NotReady
 from predictor.evaluation.images import Picture
-from predictor.evaluation.runner import TOP, Answer
+from predictor.evaluation.results import TOP, UNSURE, Answer
+from predictor.evaluation.tables import Classes
 from predictor.model.labels import Label
+from predictor.model.scores import Ranked
 
 _ALL = 1_000_000
 _TRIES = 5
@@ -33,8 +35,9 @@ class RemoteModel:
         self._client = client
         self._name = name
         self._least: float | None = None
+        self._independent = False
 
-    def labels(self, pictures: Sequence[Picture]) -> tuple[Label, ...]:
+    def classes(self, pictures: Sequence[Picture]) -> Classes:
         """The model's classes, from an answer for one of the images that names all of them.
 
         Raises:
@@ -48,8 +51,10 @@ class RemoteModel:
             except InvalidImage as error:
                 problem = error.detail
                 continue
+            self._independent = bool(answer.get("multi_label"))
             ranked = sorted(answer["predictions"], key=lambda one: int(one["index"]))
-            return tuple(Label(one["label"], one.get("id"), tuple(one.get("synonyms", ()))) for one in ranked)
+            labels = [Label(one["label"], one.get("id"), tuple(one.get("synonyms", ()))) for one in ranked]
+            return Classes(labels, independent=self._independent)
         raise InvalidRequest(f"The service can classify none of the first images: {problem}")
 
     def classify(self, data: bytes) -> Answer:
@@ -60,25 +65,35 @@ class RemoteModel:
             NotReady: it does not answer.
         """
         start = time.perf_counter()
-        answer = self._ask(data, TOP)
+        answer = self._ask(data, _ALL if self._independent else TOP)
         seconds = time.perf_counter() - start
-        return Answer([(one["index"], one["confidence"]) for one in answer["predictions"]], seconds)
+        ranked = [(one["index"], one["confidence"]) for one in answer["predictions"]]
+        return Answer(ranked, seconds, named=self._named(data, ranked) if self._independent else None)
+
+    def _named(self, data: bytes, ranked: Ranked) -> frozenset[int]:
+        """The classes that reach their threshold; those of the version, where it has some, only it knows."""
+        if self._least is None:
+            return frozenset(index for index, confidence in ranked if confidence >= UNSURE)
+        return frozenset(one["index"] for one in self._sent(data, _ALL, None)["predictions"])
 
     def _ask(self, data: bytes, top_k: int) -> Mapping[str, Any]:
-        options: dict[str, Any] = {
-            "top_k": top_k,
-            "model": self._name,
-            "exact": True,
-            "threshold": self._least,
-        }
-        try:
-            answer = self._client.predict(data, **options).json
-        except ImageError as error:
-            raise InvalidImage(error.detail) from error
-        except ServiceError as error:
-            raise NotReady(error.detail) from error
+        answer = self._sent(data, top_k, self._least)
         if self._least is None and "abstained" in answer:
             self._least = 0.0  # the version leaves classes out by itself; here all of them count
             return self._ask(data, top_k)
         self.about = dict(answer["model"])
         return answer
+
+    def _sent(self, data: bytes, top_k: int, threshold: float | None) -> Mapping[str, Any]:
+        options: dict[str, Any] = {
+            "top_k": top_k,
+            "model": self._name,
+            "exact": True,
+            "threshold": threshold,
+        }
+        try:
+            return self._client.predict(data, **options).json
+        except ImageError as error:
+            raise InvalidImage(error.detail) from error
+        except ServiceError as error:
+            raise NotReady(error.detail) from error

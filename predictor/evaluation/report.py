@@ -9,7 +9,7 @@ from predictor.archives import shown
 from predictor.errors import InvalidRequest
 from predictor.evaluation.classification import ClassCounts, by_class, dense, matrix, mean_f1
 from predictor.evaluation.measures import Share, calibration, histogram, milliseconds
-from predictor.evaluation.runner import TOP, Answer, ImageResult
+from predictor.evaluation.results import TOP, Answer, ImageResult
 from predictor.evaluation.tables import Classes
 
 PLOTTED = 50
@@ -26,9 +26,9 @@ class _Judged:
     answer: Answer
 
     @property
-    def truth(self) -> int:
+    def truth(self) -> int | None:
         """The class that the matrix has it under: of several that apply the predicted one, or the first."""
-        return self.predicted if self.result.right else self.result.truths[0]
+        return self.predicted if self.result.best_applies else self.result.truth
 
     @property
     def predicted(self) -> int:
@@ -57,18 +57,21 @@ def evaluation(found: Sequence[ImageResult], classes: Classes, seconds: float) -
     Raises:
         InvalidRequest: no image has both a known class and an answer.
     """
-    judged = [_Judged(one, one.answer) for one in found if one.truth is not None and one.answer is not None]
-    if not judged:
+    judged = [_Judged(one, one.answer) for one in found if one.judged and one.answer is not None]
+    of_classes = [one for one in judged if one.result.truths]
+    if not of_classes:
         raise InvalidRequest(_nothing(found))
-    hits = [one.result.right for one in judged]
+    right = [one.result.right for one in judged]
+    hits = [one.result.best_applies for one in judged]
     error, bins = calibration([one.answer.ranked[0][1] for one in judged], hits)
     times = [one.answer.seconds for one in found if one.answer is not None]
     problems = [{"file": one.name, "problem": one.problem} for one in found if one.problem]
     counts = by_class([one.result.truths for one in judged], [_named(one.answer) for one in judged])
     return {
         "pictures": len(judged),
-        "top1": Share(sum(hits), len(hits)).to_json(),
-        "top5": Share(sum(one.among for one in judged), len(judged)).to_json(),
+        "accuracy": Share(sum(right), len(right)).to_json(),
+        "top1": Share(sum(hits), len(of_classes)).to_json(),
+        "top5": Share(sum(one.among for one in judged), len(of_classes)).to_json(),
         "f1": mean_f1(list(counts.values())),
         "classes": _by_class(judged, classes, counts),
         "confusions": _confusions(judged, classes),
@@ -103,7 +106,7 @@ def _nothing(found: Sequence[ImageResult]) -> str:
 def _by_class(
     judged: Sequence[_Judged], classes: Classes, counts: Mapping[int, ClassCounts]
 ) -> list[dict[str, Any]]:
-    """Accuracy, precision, recall and F1 of each class that has images, the worst first."""
+    """Accuracy, precision, recall and F1 of each class, the worst first; those without images come last."""
     grouped: defaultdict[int, list[_Judged]] = defaultdict(list)
     for one in judged:
         for truth in one.result.truths:
@@ -111,22 +114,36 @@ def _by_class(
     rows = [
         {
             **named(index, classes),
-            "pictures": len(group),
-            "top1": sum(one.predicted == index for one in group) / len(group),
-            "top5": sum(index in [pair[0] for pair in one.answer.ranked[:TOP]] for one in group) / len(group),
-            "precision": counts[index].precision,
-            "recall": counts[index].recall,
-            "f1": counts[index].f1,
-            "predicted": counts[index].predicted,
+            "pictures": count.images,
+            **_tops(index, grouped[index]),
+            "precision": count.precision,
+            "recall": count.recall,
+            "f1": count.f1,
+            "predicted": count.predicted,
         }
-        for index, group in grouped.items()
+        for index, count in counts.items()
     ]
-    return sorted(rows, key=lambda row: (row["top1"], -row["pictures"], row["index"]))
+    return sorted(
+        rows, key=lambda row: (row["top1"] is None, row["top1"] or 0, -row["pictures"], row["index"])
+    )
+
+
+def _tops(index: int, group: Sequence[_Judged]) -> dict[str, float | None]:
+    """The share of a class's images where it is the first, or among the first five; None without any."""
+    if not group:
+        return {"top1": None, "top5": None}
+    first = sum(one.predicted == index for one in group)
+    among = sum(index in [pair[0] for pair in one.answer.ranked[:TOP]] for one in group)
+    return {"top1": first / len(group), "top5": among / len(group)}
 
 
 def _confusions(judged: Sequence[_Judged], classes: Classes) -> list[dict[str, Any]]:
     """What is taken for what, the most frequent first."""
-    pairs = Counter((one.truth, one.predicted) for one in judged if not one.result.right)
+    pairs = Counter(
+        (one.result.truth, one.predicted)
+        for one in judged
+        if one.result.truth is not None and not one.result.best_applies
+    )
     return [
         {"truth": named(truth, classes), "predicted": named(predicted, classes), "pictures": count}
         for (truth, predicted), count in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:_MAX_PAIRS]
@@ -137,7 +154,8 @@ def _matrix(judged: Sequence[_Judged], classes: Classes) -> dict[str, Any] | Non
     """The confusion matrix; None where classes are independent, for which there is none."""
     if any(one.answer.named is not None for one in judged):
         return None
-    entries = matrix([one.truth for one in judged], [one.predicted for one in judged])
+    pairs = [(one.truth, one.predicted) for one in judged if one.truth is not None]
+    entries = matrix([truth for truth, _ in pairs], [predicted for _, predicted in pairs])
     occurring = sorted({index for pair in entries for index in pair})
     return {
         "classes": [named(index, classes) for index in occurring],
@@ -159,15 +177,17 @@ def _images(judged: Sequence[_Judged], classes: Classes) -> list[dict[str, Any]]
 
 def _image(one: _Judged, classes: Classes) -> dict[str, Any]:
     result = one.result
-    several = {"truths": [named(index, classes) for index in result.truths]} if result.also else {}
+    lists = {"truths": result.truths} if result.also or classes.independent else {}
+    if classes.independent:
+        lists |= {"missed": result.missed, "extra": result.extra}
     small = {} if result.thumbnail is None else {"thumbnail": result.thumbnail}
     return {
         "file": result.name,
-        "truth": named(one.truth, classes),
-        **several,
+        "truth": None if one.truth is None else named(one.truth, classes),
         "predicted": named(one.predicted, classes),
         "confidence": one.answer.ranked[0][1],
         "outcome": one.outcome,
+        **{name: [named(index, classes) for index in indices] for name, indices in lists.items()},
         **small,
     }
 

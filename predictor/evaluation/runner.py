@@ -1,73 +1,27 @@
 """Have each image of a set classified, several at a time, and keep what came of it."""
 
 import base64
+import hashlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import TypeVar
 
 from predictor.errors import PredictorError
 from predictor.evaluation.images import Picture
+from predictor.evaluation.results import Answer, ImageResult
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.image.preview import thumbnail
-from predictor.model.scores import Ranked, activated, answered, logits, parted
-from predictor.model.spec import ModelSpec
 
-TOP = 5
-"""Classes that an answer must have at least, unless the model has fewer."""
-
-UNSURE = 0.5
-"""Below this confidence an answer counts as unsure, unless the version has thresholds of its own."""
 THUMBNAILS = 1000
 """Images that are wrong or unsure of which a report has a small copy."""
 _SIDE = 96
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A model's answer for one image.
-
-    Attributes:
-        ranked: at least the five most confident classes, the most confident first.
-        seconds: from the image's bytes to the answer.
-        logits: of all classes; None where they are not known.
-        named: of a model whose classes are independent, those that reach their threshold, or `UNSURE`; None
-            of any other model.
-        threshold: below which the most confident class is unsure.
-    """
-
-    ranked: Ranked
-    seconds: float
-    logits: npt.NDArray[np.float32] | None = None
-    named: frozenset[int] | None = None
-    threshold: float = UNSURE
-
-    @classmethod
-    def of(cls, scores: npt.NDArray[Any], spec: ModelSpec, seconds: float) -> "Answer":
-        """The answer that a model's scores of an image give.
-
-        Raises:
-            Internal: the model gave something that is not a number.
-        """
-        ranked, _ = parted(answered(scores, spec, TOP))
-        values, own = logits(scores, spec), spec.calibration
-        limits = own is not None and own.thresholds
-        named = None
-        if spec.independent:
-            scaled = values if own is None else own.scaled(values)
-            least = np.array(limits or UNSURE)
-            named = frozenset(np.flatnonzero(activated(scaled, independent=True) >= least).tolist())
-        threshold = own.threshold(ranked[0][0]) if own is not None and limits else UNSURE
-        return cls(ranked, seconds, values.astype(np.float32), named, threshold)
 
 
 Classify = Callable[[bytes], Answer]
@@ -91,46 +45,6 @@ class Notice:
     """
 
     sentence: str
-
-
-@dataclass(frozen=True)
-class ImageResult:
-    """What came of one image.
-
-    Attributes:
-        name: its path within the set.
-        truth: the index of its class; None if nothing names one.
-        answer: the model's answer; None if there is none.
-        problem: why there is no answer or no truth.
-        also: the indices of other classes that apply to it.
-        thumbnail: a small copy of it as a data: URL, if it is wrong or unsure.
-    """
-
-    name: str
-    truth: int | None
-    answer: Answer | None
-    problem: str | None = None
-    also: tuple[int, ...] = ()
-    thumbnail: str | None = None
-
-    @property
-    def truths(self) -> tuple[int, ...]:
-        """The indices of all classes that apply to it."""
-        return () if self.truth is None else (self.truth, *self.also)
-
-    @property
-    def right(self) -> bool:
-        """Whether the most confident class applies to it."""
-        return self.answer is not None and self.answer.ranked[0][0] in self.truths
-
-    @property
-    def unsure(self) -> bool:
-        """Whether the most confident class is below the threshold."""
-        return self.answer is not None and self.answer.ranked[0][1] < self.answer.threshold
-
-    def without_logits(self) -> "ImageResult":
-        """The same without what only a calibration needs."""
-        return self if self.answer is None else replace(self, answer=replace(self.answer, logits=None))
 
 
 class Thumbnails:
@@ -208,13 +122,17 @@ def classified(picture: Picture, classes: Classes, classify: Classify) -> tuple[
     """What came of an image, and its bytes, which are empty where it was not read."""
     if picture.left_out:
         return ImageResult(picture.name, None, None, picture.left_out), b""
-    if not (truths := classes.all_of(picture.said)):
-        return ImageResult(picture.name, None, None, no_class(picture, classes.model)), b""
+    truths = classes.all_of(picture.said)
+    if not truths and not (picture.classless and classes.independent):
+        problem = no_class(picture, classes.model)
+        return ImageResult(picture.name, None, None, problem, unknown=bool(picture.said)), b""
+    truth = truths[0] if truths else None
     try:
         data = picture.read()
-        return ImageResult(picture.name, truths[0], classify(data), also=truths[1:]), data
+        digest = hashlib.sha256(data).digest()
+        return ImageResult(picture.name, truth, classify(data), also=truths[1:], digest=digest), data
     except PredictorError as error:
-        return ImageResult(picture.name, truths[0], None, error.detail), b""
+        return ImageResult(picture.name, truth, None, error.detail), b""
 
 
 def no_class(picture: Picture, model: str = "the model") -> str:

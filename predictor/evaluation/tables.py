@@ -29,8 +29,12 @@ _CLASS_COLUMNS = (
 )  # fmt: skip
 
 
+NO_CLASS = ("",)
+"""What a row with an empty label says: no class applies."""
+
+
 class Row(NamedTuple):
-    """What a row says: an image's path, and what may name its class, the surest first."""
+    """What a row says: an image's path, and what may name its class, the surest first; or `NO_CLASS`."""
 
     image: str
     truth: tuple[str, ...]
@@ -119,18 +123,26 @@ def _columns(rows: Iterator[list[str]]) -> Iterator[Row]:
 
 
 def _some(row: list[str], columns: Iterable[int]) -> tuple[str, ...]:
-    """The cells of a row, in these columns, that are there and not empty."""
-    return tuple(row[column].strip() for column in columns if column < len(row) and row[column].strip())
+    """The cells of a row, in these columns, that are there and not empty; `NO_CLASS` if all are empty."""
+    cells = [row[column].strip() for column in columns if column < len(row)]
+    return tuple(filter(None, cells)) or NO_CLASS[: len(cells)]
 
 
 def grouped(rows: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, list[tuple[str, ...]]]:
-    """What is said of each image, in order of its first row; a row may say nothing, or the same again."""
+    """What is said of each image, in order of its first row; a row may say nothing, or the same again.
+
+    That no class applies counts where no row names one.
+    """
     found: dict[str, list[tuple[str, ...]]] = {}
     for image, truth in rows:
         said = found.setdefault(image, [])
         if truth not in said:
             said.append(truth)
-    return {image: [one for one in said if one] or [()] for image, said in found.items()}
+    return {image: _named(said) or [max(said)] for image, said in found.items()}
+
+
+def _named(said: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    return [one for one in said if any(one)]
 
 
 _AMBIGUOUS = -1
@@ -146,11 +158,15 @@ class Classes:
     Args:
         labels: in order of their index.
         model: what a sentence calls their model.
+        independent: whether any number of them may apply to an image, or none.
     """
 
-    def __init__(self, labels: Sequence[Label], model: str = "the model") -> None:
+    def __init__(
+        self, labels: Sequence[Label], model: str = "the model", *, independent: bool = False
+    ) -> None:
         self.labels = tuple(labels)
         self.model = model
+        self.independent = independent
         self._index: dict[str, int] = {}
         self._add((label.id, index) for index, label in enumerate(labels))
         self._add((label.name, index) for index, label in enumerate(labels))
@@ -159,7 +175,7 @@ class Classes:
 
     def find(self, names: Iterable[str]) -> int | None:
         """The index of the first of these names that is a class's; None if none of them is."""
-        found = (self._index.get(_plain(name), _AMBIGUOUS) for name in names)
+        found = (self._index.get(plain(name), _AMBIGUOUS) for name in names)
         return next((index for index in found if index != _AMBIGUOUS), None)
 
     def all_of(self, said: Iterable[Sequence[str]]) -> tuple[int, ...]:
@@ -185,10 +201,11 @@ class Classes:
     def _add(self, named: Iterable[tuple[str | None, int]]) -> None:
         fresh: dict[str, int] = {}
         for name, index in named:
-            if name is not None and (plain := _plain(name)) not in self._index:
-                fresh[plain] = index if fresh.get(plain, index) == index else _AMBIGUOUS
+            if name is not None and (said := plain(name)) not in self._index:
+                fresh[said] = index if fresh.get(said, index) == index else _AMBIGUOUS
         self._index |= fresh
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name as it is compared: case, underlines and spaces make no difference."""
     return " ".join(name.replace("_", " ").casefold().split())

@@ -14,7 +14,8 @@ from predictor.evaluation.candidates import Candidate, geometries, values
 from predictor.evaluation.comparison import Pairs
 from predictor.evaluation.images import Picture
 from predictor.evaluation.measures import Share
-from predictor.evaluation.runner import TOP, Progress, no_class, parallel_map
+from predictor.evaluation.results import TOP
+from predictor.evaluation.runner import Progress, no_class, parallel_map
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import Preprocessing, to_tensor

@@ -6,6 +6,7 @@ a prediction.
 """
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -16,10 +17,10 @@ import numpy as np
 
 from predictor.config import Settings
 from predictor.cores import cores
-from predictor.errors import InvalidRequest, Overloaded, PredictorError
+from predictor.errors import InvalidRequest, NotReady, Overloaded, PredictorError
 from predictor.explaining import masks, overlay
 from predictor.explaining.asked_image import AskedImage
-from predictor.explaining.explanation import Explanation, Wanted
+from predictor.explaining.explanation import Explanation, Method, Wanted
 from predictor.explaining.feature_maps import FeatureMaps
 from predictor.explaining.features import Features
 from predictor.image.decode import Limits
@@ -72,19 +73,18 @@ class Explainer:
 
         Raises:
             InvalidRequest: the model has no class activation map, and only that was wanted.
+            NotReady: whether it has one cannot be found out now, and only that was wanted.
             Overloaded: too much waits, or there is not enough time.
             FetchError, ImageError: the image cannot be had or opened.
         """
         deadline = deadline or Deadline()
         with self._engine.admission.reserve(1, model.runner.seconds_per_image, deadline):
             asked = self._asked(model, image, deadline, exact=wanted.exact or self._exact)
-            features = None if wanted.method == "masks" else self._maps.of(model)
+            features = self._features(model, wanted.method, deadline)
             if features is not None:
                 return _by_features(asked, features, wanted.index)
-            if wanted.method == "cam":
-                raise InvalidRequest(_NO_FEATURES)
             count = _affordable(model, deadline)
-            with self._turn(count * model.runner.seconds_per_image):
+            with self._turn(_seconds(model, count)):
                 return _by_masks(asked, count, wanted.index)
 
     def overlay(self, explanation: Explanation) -> bytes:
@@ -112,6 +112,20 @@ class Explainer:
             asked.phases.add("fetch", time.perf_counter() - start)
         return asked
 
+    def _features(self, model: LoadedModel, method: Method, deadline: Deadline) -> Features | None:
+        """The model with its features; None for masks."""
+        if method == "masks":
+            return None
+        try:
+            found = self._maps.of(model, deadline)
+        except NotReady:
+            if method == "cam":
+                raise
+            return None
+        if found is None and method == "cam":
+            raise InvalidRequest(_NO_FEATURES)
+        return found
+
     @contextmanager
     def _turn(self, seconds: float) -> Iterator[None]:
         if not self._turns.acquire(blocking=False):
@@ -131,14 +145,23 @@ def _affordable(model: LoadedModel, deadline: Deadline) -> int:
         Overloaded: not enough of them.
     """
     # One core is left to predictions.
-    each = model.runner.seconds_per_image / max(1, cores() - 1)
-    count = next((count for count in RUNS if deadline.still_wanted(count * each)), None)
+    free = max(1, cores() - 1)
+    count = next((count for count in RUNS if deadline.still_wanted(_seconds(model, count) / free)), None)
     if count is None:
+        seconds = _seconds(model, RUNS[-1]) / free
         raise Overloaded(
-            f"An explanation by masks needs {RUNS[-1]} runs of the model, about {RUNS[-1] * each:.0f} s, and "
-            "its deadline is sooner. Send a later one as X-Request-Deadline-Ms."
+            f"An explanation by masks needs {RUNS[-1]} masked images, about {seconds:.0f} s, and its "
+            "deadline is sooner. Send a later one as X-Request-Deadline-Ms."
         )
     return count
+
+
+def _seconds(model: LoadedModel, count: int) -> float:
+    """What so many masks take a core; those that share a run of a graph of fixed batch size take one run."""
+    runner, batch = model.runner, model.spec.batch
+    if batch is None:
+        return count * runner.seconds_per_image
+    return math.ceil(count / batch) * runner.seconds_per_run
 
 
 def _same(scores: Array) -> Array:
@@ -186,7 +209,8 @@ def _masked(asked: AskedImage, masker: masks.Masker, shown: Array, index: int) -
         return float(calibrated(scores, model.spec)[index])
 
     values = list[float]()
-    step = max(_AT_ONCE, 2 * runner.max_batch)
+    # As many as fill a batch on each core: one of a graph of fixed size takes as long if it is not full.
+    step = max(_AT_ONCE, runner.max_batch * (cores() if model.provider == _CPU else 2))
     for first in range(0, len(shown), step):
         jobs = [
             Job(runner, partial(masker.hidden, pattern), confidence, asked.check)

@@ -42,6 +42,13 @@ class Deadline:
     disconnected: Callable[[], bool] = _never
     since: float = field(default_factory=time.monotonic)
 
+    @property
+    def left(self) -> float:
+        """Seconds that the client waits yet; infinite if it waits as long as it takes."""
+        if self.timeout is None:
+            return math.inf
+        return max(0.0, self.timeout - (time.monotonic() - self.since))
+
     def still_wanted(self, seconds: float = 0.0) -> bool:
         """Whether the client still waits now, and in so many seconds."""
         waited = time.monotonic() - self.since

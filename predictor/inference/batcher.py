@@ -187,7 +187,7 @@ def _compute(batch: Sequence[Job]) -> None:
             job.fail(error)
         return
     ran = time.perf_counter() - start
-    runner.learn((ran + sum(job.prepared for job in ready)) / len(ready))
+    runner.learn(ran + sum(job.prepared for job in ready), len(ready))
     for job, row in zip(ready, scores, strict=True):
         job.done(row, start, ran)
 

@@ -53,12 +53,14 @@ class Runner:
     Args:
         run: takes a batch [n, ...] and gives scores [n, classes].
         max_batch: most images in one run.
-        seconds: of an image, as far as is known yet.
+        seconds: of a run of one image, as far as is known yet.
         observe: told the size of each batch.
 
     Attributes:
         max_batch: most images in one run.
         seconds_per_image: to prepare and run an image, lately.
+        seconds_per_run: to prepare and run the images of a run, lately. A graph of fixed batch size takes as
+            long for one image as for all that it has room for.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Runner:
         self._run = run
         self._observe = observe
         self.max_batch = max_batch
-        self.seconds_per_image = seconds
+        self.seconds_per_image = self.seconds_per_run = seconds
 
     def __call__(self, batch: Array) -> Array:
         """Run a batch.
@@ -81,9 +83,10 @@ class Runner:
             raise Internal(f"The model returned {len(scores)} results for {len(batch)} images.")
         return scores
 
-    def learn(self, seconds: float) -> None:
-        """Take note of what an image took."""
-        self.seconds_per_image += _LEARN * (seconds - self.seconds_per_image)
+    def learn(self, seconds: float, images: int) -> None:
+        """Take note of what a run of so many images took."""
+        self.seconds_per_image += _LEARN * (seconds / images - self.seconds_per_image)
+        self.seconds_per_run += _LEARN * (seconds - self.seconds_per_run)
 
 
 @dataclass(eq=False)

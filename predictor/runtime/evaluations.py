@@ -11,7 +11,8 @@ from predictor.errors import ModelConflict, Overloaded, PredictorError
 from predictor.evaluation.comparer import Comparer, Side
 from predictor.evaluation.evaluator import Evaluator
 from predictor.evaluation.images import Picture
-from predictor.evaluation.runner import Answer, Classify, Notice, Progress
+from predictor.evaluation.results import Answer
+from predictor.evaluation.runner import Classify, Notice, Progress
 from predictor.evaluation.tables import Classes
 from predictor.evaluation.tune import Tuner
 from predictor.image.decode import Limits
@@ -70,7 +71,7 @@ class Evaluations:
         """
         with self._alone():
             yield from Evaluator(
-                Classes(model.spec.labels),
+                Classes(model.spec.labels, independent=model.spec.independent),
                 self.classify(model),
                 self.threads,
                 model.spec,
@@ -102,7 +103,10 @@ class Evaluations:
         """
         with self._alone():
             one, other = (
-                Side(Classes(model.spec.labels, name), self.classify(model))
+                Side(
+                    Classes(model.spec.labels, name, independent=model.spec.independent),
+                    self.classify(model),
+                )
                 for model, name in zip((first, second), names, strict=True)
             )
             limits = self._limits if thumbnails else None

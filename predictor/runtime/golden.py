@@ -2,19 +2,20 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from predictor.archives import shown
 from predictor.config import MEGA
-from predictor.errors import InvalidModel, InvalidRequest, PredictorError
+from predictor.errors import InvalidRequest, PredictorError
 from predictor.evaluation.evaluator import unknown_labels
 from predictor.evaluation.images import Picture
-from predictor.evaluation.runner import ImageResult, classify_all
+from predictor.evaluation.runner import classify_all
 from predictor.evaluation.tables import Classes
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Evaluations
+from predictor.runtime.golden_verdict import GoldenRefused, Verdict, class_names
 from predictor.store.golden import GoldenImage, GoldenSet, digest
 from predictor.store.golden_sets import GoldenSets
 from predictor.store.publish import now
@@ -24,60 +25,8 @@ MAX_IMAGES = 200
 """Golden images of a name: each upload runs all of them."""
 MAX_BYTES = 50_000_000
 """Bytes of them together."""
-_LISTED = 50
-_SAID = 5
 
 log = logging.getLogger(__name__)
-
-
-class GoldenRefused(InvalidModel):
-    """A version gets too few golden images right.
-
-    Attributes:
-        verdict: how it did.
-    """
-
-    def __init__(self, verdict: "Verdict") -> None:
-        wrong = "; ".join(map(_sentence, verdict.wrong[:_SAID]))
-        rest = len(verdict.wrong) - _SAID
-        more = f"; and {rest} more" if rest > 0 else ""
-        super().__init__(
-            f"The model gets {verdict.right} of {verdict.of} golden images right, and {verdict.least} are "
-            f"required; nothing was changed. Wrong: {wrong}{more}. To overrule this, send force=true."
-        )
-        self.verdict = verdict
-
-    @property
-    def members(self) -> dict[str, Any]:
-        """The images that are wrong."""
-        return {"wrong": self.verdict.wrong[:_LISTED]}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How a model does on golden images.
-
-    Attributes:
-        right: images that it gets right.
-        least: how many it must get right.
-        of: all of them.
-        wrong: the others, as JSON.
-    """
-
-    right: int
-    least: int
-    of: int
-    wrong: list[dict[str, Any]]
-
-    @property
-    def passed(self) -> bool:
-        """Whether enough are right."""
-        return self.right >= self.least
-
-    def to_json(self, *, forced: bool) -> dict[str, Any]:
-        """The form that is kept with a version."""
-        counts = {"right": self.right, "of": self.of, "least": self.least}
-        return counts | {"forced": forced, "wrong": self.wrong[:_LISTED]}
 
 
 class Gate:
@@ -138,15 +87,15 @@ class Gate:
             InvalidRequest: they are too many, or one has no label that is a class, or cannot be opened.
             ModelNotFound, ModelConflict, NotReady, StorageFull: they cannot be kept now.
         """
-        name, classes = model.version.name, Classes(model.spec.labels)
+        name, classes = model.version.name, _classes(model)
         contents = _contents(pictures, classes)
         images = tuple(
-            GoldenImage(one.name, digest(data), one.said, classes.labels[classes.all_of(one.said)[0]].name)
+            GoldenImage(one.name, digest(data), one.said, class_names(classes.all_of(one.said), classes))
             for one, data in zip(pictures, contents, strict=True)
         )
         read = zip(pictures, contents, strict=True)
         verdict = self._verdict([replace(one, read=partial(bytes, data)) for one, data in read], model, 0)
-        if broken := next((one for one in verdict.wrong if "problem" in one), None):
+        if broken := next((one for one in verdict.wrong if "predicted" not in one), None):
             raise InvalidRequest(f"{broken['file']}: {broken['problem']}")
         wanted = verdict.right if least is None else least
         if not 0 <= wanted <= len(images):
@@ -173,22 +122,25 @@ class Gate:
 
     def _judged(self, name: str, golden: GoldenSet, model: LoadedModel) -> Verdict:
         pictures = [
-            Picture(one.name, one.said[0], partial(self._sets.data_of, name, one), also=one.said[1:])
+            Picture(
+                one.name,
+                one.said[0] if one.said else (),
+                partial(self._sets.data_of, name, one),
+                also=one.said[1:],
+                classless=not one.said,
+            )
             for one in golden.images
         ]
         return self._verdict(pictures, model, golden.least)
 
     def _verdict(self, pictures: Sequence[Picture], model: LoadedModel, least: int) -> Verdict:
-        classes = Classes(model.spec.labels)
-        found = list(
-            classify_all(pictures, classes, self._evaluations.classify(model), self._evaluations.threads)
-        )
-        wrong = [
-            _wrong(one, picture, classes)
-            for one, picture in zip(found, pictures, strict=True)
-            if not one.right
-        ]
-        return Verdict(len(found) - len(wrong), least, len(found), wrong)
+        classify, threads = self._evaluations.classify(model), self._evaluations.threads
+        found = list(classify_all(pictures, _classes(model), classify, threads))
+        return Verdict.of_results(found, pictures, model.spec, least)
+
+
+def _classes(model: LoadedModel) -> Classes:
+    return Classes(model.spec.labels, independent=model.spec.independent)
 
 
 def _contents(pictures: Sequence[Picture], classes: Classes) -> list[bytes]:
@@ -200,7 +152,8 @@ def _contents(pictures: Sequence[Picture], classes: Classes) -> list[bytes]:
             raise InvalidRequest(f"{shown(one.name)}: {one.left_out}")
     if strange := unknown_labels(pictures, classes):
         raise InvalidRequest(strange)
-    if bare := next((one for one in pictures if not one.said), None):
+    classless = classes.independent
+    if bare := next((one for one in pictures if not one.said and not (classless and one.classless)), None):
         raise InvalidRequest(f"{shown(bare.name)}: Nothing says its class.")
     contents = list[bytes]()
     for one in pictures:
@@ -215,19 +168,3 @@ def _content(picture: Picture) -> bytes:
         return picture.read()
     except PredictorError as error:
         raise InvalidRequest(f"{shown(picture.name)}: {error.detail}") from error
-
-
-def _wrong(result: ImageResult, picture: Picture, classes: Classes) -> dict[str, Any]:
-    """An image that a model does not get right, as JSON."""
-    truth = classes.labels[result.truths[0]].name if result.truths else picture.truth[0]
-    found: dict[str, Any] = {"file": shown(picture.name), "truth": truth}
-    if result.answer is None:
-        return found | {"problem": result.problem}
-    index, confidence, *_ = result.answer.ranked[0]
-    return found | {"predicted": classes.labels[index].name, "confidence": confidence}
-
-
-def _sentence(wrong: dict[str, Any]) -> str:
-    if "problem" in wrong:
-        return f"{wrong['file']}: {wrong['problem']}".rstrip(".")
-    return f"{wrong['file']}: {wrong['truth']} predicted as {wrong['predicted']}"

@@ -102,12 +102,16 @@ class JudgedImage(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     file: str
-    truth: NamedClass
+    truth: NamedClass | None = Field(description="Its class; null where no class applies.")
     predicted: NamedClass
     confidence: float
     outcome: Literal["right", "unsure", "wrong"] = Field(
-        description="`unsure`: right, with a confidence below 0.5 or below the version's threshold."
+        description="`unsure`: right, with a confidence below 0.5 or below the version's threshold. Where "
+        "classes are independent, `right` if just those are named that apply, else `wrong`."
     )
+    truths: list[NamedClass] | None = absent("All its classes, where there may be several.")
+    missed: list[NamedClass] | None = absent("Independent classes that apply and are not named.")
+    extra: list[NamedClass] | None = absent("Independent classes that are named and do not apply.")
     thumbnail: str | None = Field(
         None, description="A small copy as a data: URL, of wrong and unsure images, for pages only."
     )
@@ -116,13 +120,18 @@ class JudgedImage(BaseModel):
 class Evaluation(PicturesReport):
     """Results of a model on labelled images."""
 
-    top1: Share
+    accuracy: Share = Field(
+        description="Images that are right: where classes are independent, those of which just the classes "
+        "that apply are named; else as `top1`."
+    )
+    top1: Share = Field(description="Images with a class whose most confident class applies.")
     top5: Share
     f1: dict[str, float] = Field(
         description="Mean F1: `macro` counts each class once, `weighted` as often as it has images."
     )
     classes: list[dict[str, Any]] = Field(
-        description="Accuracy, precision, recall and F1 of each class, the least accurate first."
+        description="Accuracy, precision, recall and F1 of each class that has images or is predicted, the "
+        "least accurate first."
     )
     confusions: list[dict[str, Any]] = Field(description="Confusions, the most frequent first.")
     matrix: Matrix | None = Field(description="The confusion matrix; null where classes are independent.")

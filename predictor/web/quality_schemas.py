@@ -112,18 +112,31 @@ class OtherRef(BaseModel):
     digest: str
 
 
+class Lacking(BaseModel):
+    """The difference with the images whose class one of the models lacks, as wrong ones of that model."""
+
+    pictures: list[int] = Field(description="Images whose class the first lacks, and the second.")
+    difference: Difference
+    p_value: float
+
+
 class Comparison(PicturesReport):
     """Two models on the same labelled images."""
 
     model: ModelRef
     other: OtherRef
-    top1: list[Share] = Field(description="The accuracy of both.")
+    accuracy: list[Share] = Field(
+        description="Images that each gets right: where classes are independent, those of which just the "
+        "classes that apply are named; else as `top1`."
+    )
+    top1: list[Share] = Field(description="Images with a class whose most confident class applies, of both.")
     both_right: int
     only_first_right: int
     only_second_right: int
     both_wrong: int
     difference: Difference
     p_value: float = Field(description="McNemar's exact test: how likely equally good models differ so much.")
+    lacking: Lacking | None = Field(description="Null where both have the classes of all images.")
     agreement: Share = Field(description="Images for which both predict the same class.")
     calibration_error: list[float]
     latency: list[dict[str, Any]] = Field(description="Milliseconds of an image, of both.")

@@ -80,7 +80,7 @@ def test_reference(name: str, tmp_path: Path, cat: Path) -> None:
     """The five best classes are the tool's own, in its order, and all confidences are within a thousandth."""
     served = model(name, tmp_path)
 
-    assert [label.name for label in served.labels([])] == labels()
+    assert [label.name for label in served.classes([]).labels] == labels()
     assert served.spec.multi_label == (
         "multi-label" in EXPORTS[name]["form"] or "sigmoid" in EXPORTS[name]["form"]
     )

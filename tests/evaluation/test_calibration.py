@@ -11,13 +11,12 @@ from predictor.evaluation.calibration import (
     MIDDLE,
     Labelled,
     fit,
-    fit_independent,
-    fit_temperature,
     report,
     threshold_for,
     thresholds,
 )
 from predictor.evaluation.comparison import expected_calibration_error
+from predictor.evaluation.temperature import fit_independent, fit_temperature
 from predictor.model.calibration import Calibration
 from tests.conftest import DATA
 from tools.make_statistics import independent, network
@@ -123,6 +122,36 @@ def test_undetermined(offset: int) -> None:
     scores = 5.0 * np.eye(4)[[(one + offset) % 4 for one in truth]]
 
     assert "determine no temperature" in report(labelled(scores, truth), Calibration(), None)["problem"]
+
+
+def test_classes_ruled_out(reference: dict[str, Any]) -> None:
+    """Logits of minus infinity, of classes that a model rules out, change no temperature."""
+    case = reference["temperature"][0]
+    scores, truth = network(case["factor"], case["seed"])
+    without = np.full((len(scores), 2), -np.inf)
+    several, applies = independent((3.0, 0.5, 2.0), 3)
+
+    masked = np.concatenate([without, scores, without], axis=1)
+    found = fit(labelled(masked, [one + 2 for one in truth]))
+    ruled = np.concatenate([several, np.full((len(several), 1), -np.inf)], axis=1)
+    own = fit(Labelled(ruled, np.concatenate([applies, applies[:, :1]], axis=1), independent=True))
+
+    assert found is not None
+    assert own is not None
+    assert found.temperatures[0] == pytest.approx(case["temperature"], abs=1e-3)
+    assert own.temperatures[:3] == fit(Labelled(several, applies, independent=True)).temperatures  # type: ignore[union-attr]
+
+
+def test_truth_ruled_out() -> None:
+    """Images of a class that the model rules out say nothing of the temperature."""
+    scores, truth = network(2.5, 0)
+    masked = np.concatenate([scores, np.full((len(scores), 1), -np.inf)], axis=1)
+    more = np.concatenate([masked, masked[:50]])
+
+    found = fit_temperature(more, [*truth, *[scores.shape[1]] * 50])
+
+    assert found == pytest.approx(fit_temperature(scores, truth))
+    assert fit(labelled(masked[:50], [scores.shape[1]] * 50)) is None
 
 
 def test_class_with_few_images() -> None:

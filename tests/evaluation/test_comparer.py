@@ -6,8 +6,10 @@ import pytest
 
 from predictor.errors import InvalidImage, InvalidRequest
 from predictor.evaluation.comparer import Comparer, Side
+from predictor.evaluation.comparison import mcnemar
 from predictor.evaluation.images import Picture
-from predictor.evaluation.runner import Answer, Notice, Progress
+from predictor.evaluation.results import Answer
+from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tables import Classes
 from predictor.model.labels import Label
 
@@ -22,6 +24,15 @@ def side(*names: str, answers: str) -> Side:
         return Answer([(int(given), 0.9), (1 - int(given), 0.1)], 0.01)
 
     return Side(Classes([Label(name) for name in names]), classify)
+
+
+def naming(*answers: set[int]) -> Side:
+    """A model of the independent classes cat, dog and fox, and the classes that it names of each image."""
+
+    def classify(data: bytes) -> Answer:
+        return Answer([(0, 0.9), (1, 0.1)], 0.01, named=frozenset(answers[data[0]]))
+
+    return Side(Classes([Label(name) for name in ("cat", "dog", "fox")], independent=True), classify)
 
 
 def pictures(*names: str) -> list[Picture]:
@@ -50,6 +61,7 @@ def test_counts() -> None:
     assert [answer["right"] for answer in report["images"][0]["answers"]] == [True, False]
     assert report["agreement"]["hits"] == 2
     assert [one["hits"] for one in report["top1"]] == [3, 3]
+    assert report["accuracy"] == report["top1"]
 
 
 def test_other_order_of_classes() -> None:
@@ -57,6 +69,57 @@ def test_other_order_of_classes() -> None:
     *_, report = compared(side("cat", "dog", answers="01"), side("Dog", "CAT", answers="10"), "cat", "dog")
 
     assert (report["both_right"], report["images"]) == (2, [])
+
+
+def test_classes_called_by_numbers() -> None:
+    """A number is the name of its class, and no class's place among others."""
+    *_, report = compared(side("1", "0", answers="001"), side("1", "0", answers="101"), "1", "1", "0")
+
+    assert (report["agreement"]["hits"], report["agreement"]["of"]) == (2, 3)
+    assert [one["file"] for one in report["images"]] == ["0.png"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (Label("tabby cat", synonyms=("tabby",)), Label("Tabby"), True),
+        (Label("tabby"), Label("tabby_cat", synonyms=("tabby",)), True),
+        (Label("tabby", "n01"), Label("N01"), True),
+        (Label("crane", "n01"), Label("crane", "n02"), False),
+        (Label("crane", synonyms=("bird",)), Label("heron", synonyms=("bird",)), False),
+        (Label("7"), Label("0"), False),
+    ],
+)
+def test_names(one: Label, other: Label, *, same: bool) -> None:
+    """Classes are the same by their identifiers, or if one's name is a name or synonym of the other."""
+
+    def answer(_: bytes) -> Answer:
+        return Answer([(0, 0.9)], 0.01)
+
+    first, second = (Side(Classes([label, Label("any image")]), answer) for label in (one, other))
+
+    *_, report = compared(first, second, "any image")
+
+    assert report["agreement"]["hits"] == same
+
+
+def test_independent_classes() -> None:
+    """Of independent classes all that are named are compared, and just those that apply are right."""
+    classless = Picture("3.png", (), lambda: bytes([3]), classless=True)
+    images = [*pictures("cat|dog", "cat|dog", "cat"), classless]
+    first, second = naming({0, 1}, {0, 1}, {0}, set()), naming({1, 0}, {0, 2}, {0}, {2})
+
+    *_, report = Comparer(first, second, threads=2).compare(images)
+
+    assert isinstance(report, dict)
+    assert (report["both_right"], report["only_first_right"], report["both_wrong"]) == (2, 2, 0)
+    assert [(one["hits"], one["of"]) for one in report["accuracy"]] == [(4, 4), (2, 4)]
+    assert [(one["hits"], one["of"]) for one in report["top1"]] == [(3, 3), (3, 3)]
+    assert [(one["file"], one["truth"], one["truths"]) for one in report["images"]] == [
+        ("1.png", "cat", ["cat", "dog"]),
+        ("3.png", None, []),
+    ]
+    assert [answer["named"] for answer in report["images"][0]["answers"]] == [["cat", "dog"], ["cat", "fox"]]
 
 
 def test_labels_that_one_does_not_know() -> None:
@@ -68,6 +131,32 @@ def test_labels_that_one_does_not_know() -> None:
     assert isinstance(first, Notice)
     assert "dog (1)" in first.sentence
     assert (report["pictures"], report["left_out"], report["problems"][0]["file"]) == (2, 1, "2.png")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_lacking(*, turned: bool) -> None:
+    """Images whose class one model lacks are counted, with the difference if they are wrong for it."""
+    sides = [side("cat", "dog", answers="00111"), side("cat", "fox", answers="00000")]
+    labels = ("cat", "cat", "dog", "dog", "cat")
+    first, second = reversed(sides) if turned else sides
+
+    *_, report = compared(first, second, *labels)
+
+    sign = 1 if turned else -1
+    assert report["difference"]["value"] == pytest.approx(-sign / 3)
+    assert report["lacking"]["pictures"] == ([2, 0] if turned else [0, 2])
+    assert report["lacking"]["difference"]["value"] == pytest.approx(sign / 5)
+    assert report["lacking"]["p_value"] == mcnemar(2, 1)
+    assert report["pictures"] == 3
+
+
+def test_nothing_lacking() -> None:
+    """Where both know all classes, or neither knows one, nothing is lacking."""
+    model = side("cat", "dog", answers="00")
+
+    *_, report = compared(model, model, "cat", "fox")
+
+    assert (report["lacking"], report["left_out"]) == (None, 1)
 
 
 def test_nothing_to_compare() -> None:

@@ -10,7 +10,8 @@ from predictor.errors import InvalidRequest
 from predictor.evaluation import evaluator as module
 from predictor.evaluation.evaluator import Evaluator, unknown_labels
 from predictor.evaluation.images import Picture
-from predictor.evaluation.runner import Answer, Notice, Progress
+from predictor.evaluation.results import Answer
+from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tables import Classes
 from predictor.model.calibration import Calibration
 from predictor.model.labels import Label
@@ -115,6 +116,31 @@ def test_fit_of_a_calibrated_version() -> None:
 
     assert again["calibration"]["error"] < plain["calibration"]["error"]
     assert again["calibration"]["fit"]["calibration"] == plain["calibration"]["fit"]["calibration"]
+
+
+def test_repeated_images() -> None:
+    """Equal images count once in the fit, so that none is fitted in one half and judged in the other."""
+    scores, truth = network(2.5, 0, 100, 3)
+    spec = spec_of("softmax")
+    found = [
+        Picture(f"{n}.png", (LABELS[truth[n % 100]].name,), lambda n=n: (n % 100).to_bytes(4))  # type: ignore[misc]
+        for n in range(400)
+    ]
+
+    def evaluated(images: list[Picture]) -> Any:
+        def classify(data: bytes) -> Answer:
+            return Answer.of(scores[int.from_bytes(data)], spec, 0.01)
+
+        *_, report = Evaluator(CLASSES, classify, 2, spec, precision=0.9).evaluate(images)
+        assert isinstance(report, dict)
+        return report
+
+    report, once = evaluated(found), evaluated(found[:100])
+
+    fit = report["calibration"]["fit"]
+    assert (fit["fitted_on"], fit["tested_on"], fit["repeated"]) == (50, 50, 300)
+    assert fit == once["calibration"]["fit"] | {"repeated": 300}
+    assert report["pictures"] == 400
 
 
 def test_few_images_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

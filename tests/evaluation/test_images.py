@@ -102,6 +102,15 @@ def test_tables(tree: Tree, table: str, truth: list[tuple[str, ...]]) -> None:
     )
 
 
+def test_empty_label(tree: Tree) -> None:
+    """An image whose label in a table is empty is known to have no class, others are not."""
+    folder = tree({"a.jpg": "", "b.jpg": "", "c.jpg": "", "labels.csv": "file,label\na.jpg,\nb.jpg,cat\n"})
+
+    found = {picture.name: (picture.truth, picture.classless) for picture in on_disk(folder)}
+
+    assert found == {"a.jpg": ((), True), "b.jpg": (("cat",), False), "c.jpg": ((), False)}
+
+
 def test_foreign_table(tree: Tree) -> None:
     """A table that names none of the images is not about them."""
     assert said(on_disk(tree({"cat/a.jpg": "", "dog/b.jpg": "", "notes.csv": "file,label\nx.jpg,y\n"}))) == {

@@ -20,7 +20,7 @@ def test_bundled(cat: Path) -> None:
 
     answer = model.classify(cat.read_bytes())
 
-    assert model.labels([])[answer.ranked[0][0]].name == "tiger cat"
+    assert model.classes([]).labels[answer.ranked[0][0]].name == "tiger cat"
     assert len(answer.ranked) == 5
     assert answer.seconds > 0
 
@@ -46,7 +46,7 @@ def test_companions(tmp_path: Path, cat: Path) -> None:
 
     model = opened(path, labels, form)
 
-    assert model.labels([])[model.classify(cat.read_bytes()).ranked[0][0]].name == "two"
+    assert model.classes([]).labels[model.classify(cat.read_bytes()).ranked[0][0]].name == "two"
     assert model.run(np.zeros(model.spec.preprocessing.shape, np.float32)).shape == (2,)
     assert model.spec.preprocessing.mean == (0, 0, 0)
 

@@ -6,7 +6,7 @@ import pytest
 
 from predictor.errors import InvalidRequest
 from predictor.evaluation.report import evaluation
-from predictor.evaluation.runner import Answer, ImageResult
+from predictor.evaluation.results import Answer, ImageResult
 from predictor.evaluation.tables import Classes
 from predictor.model.labels import numbered
 
@@ -98,6 +98,16 @@ def test_matrix() -> None:
     assert report["f1"]["macro"] == pytest.approx((0.8 + 2 / 3) / 2)
 
 
+def test_classes_without_images() -> None:
+    """A class that is predicted and never true counts in the mean F1, so it is listed, after the others."""
+    report = evaluation([judged(0, 0), judged(0, 3)], CLASSES, seconds=1.0)
+
+    *_, last = report["classes"]
+    assert [one["index"] for one in report["classes"]] == [0, 3]
+    assert (last["pictures"], last["predicted"], last["top1"], last["top5"]) == (0, 1, None, None)
+    assert report["f1"]["macro"] == sum(one["f1"] for one in report["classes"]) / 2
+
+
 def test_large_matrix() -> None:
     """With more classes than can be plotted, the matrix has its entries only."""
     classes = Classes(numbered(60))
@@ -112,11 +122,64 @@ def test_independent_classes() -> None:
     answer = Answer([(0, 0.9), (1, 0.7), (2, 0.1)], 0.02, named=frozenset({0, 1}))
     found = [ImageResult("a.jpg", 0, answer, also=(2,))]
 
-    report = evaluation(found, CLASSES, seconds=1.0)
+    report = evaluation(found, Classes(numbered(7), independent=True), seconds=1.0)
 
     assert report["matrix"] is None
     assert {one["index"]: (one["pictures"], one["recall"]) for one in report["classes"]} == {
         0: (1, 1.0),
+        1: (0, 0.0),
         2: (1, 0.0),
     }
     assert (report["top1"]["hits"], report["images"][0]["truths"][1]["index"]) == (1, 2)
+
+
+def test_independent_images() -> None:
+    """Where classes are independent, an image is right if just those are named that apply, perhaps none."""
+    named = [({0, 1}, (0, 2)), ({0, 1}, (1, 0)), (set[int](), ()), ({3}, ()), (set[int](), (0,))]
+    found = [
+        ImageResult(
+            f"{number}.jpg",
+            truths[0] if truths else None,
+            Answer([(0, 0.4), (1, 0.3)], 0.02, named=frozenset(said)),
+            also=truths[1:],
+        )
+        for number, (said, truths) in enumerate(named)
+    ]
+
+    report = evaluation(found, Classes(numbered(7), independent=True), seconds=1.0)
+
+    images = {one["file"]: one for one in report["images"]}
+    assert {
+        name: (
+            one["outcome"],
+            [of["index"] for of in one["truths"]],
+            [of["index"] for of in one["missed"]],
+            [of["index"] for of in one["extra"]],
+        )
+        for name, one in images.items()
+    } == {
+        "0.jpg": ("wrong", [0, 2], [2], [1]),
+        "1.jpg": ("right", [1, 0], [], []),
+        "2.jpg": ("right", [], [], []),
+        "3.jpg": ("wrong", [], [], [3]),
+        "4.jpg": ("wrong", [0], [0], []),
+    }
+    assert (images["2.jpg"]["truth"], images["4.jpg"]["truth"]["index"]) == (None, 0)
+    assert (report["accuracy"]["hits"], report["accuracy"]["of"]) == (2, 5)
+    # The most confident class applies to each image that has one.
+    assert (report["top1"]["hits"], report["top1"]["of"], report["top5"]["hits"]) == (3, 3, 3)
+
+
+def test_no_class_applies_to_any() -> None:
+    """Without a single image that has a class there is no report of independent classes either."""
+    answer = Answer([(0, 0.4)], 0.02, named=frozenset())
+
+    with pytest.raises(InvalidRequest):
+        evaluation([ImageResult("a.jpg", None, answer)], Classes(numbered(7), independent=True), 1.0)
+
+
+def test_accuracy() -> None:
+    """Where classes exclude each other, the accuracy is that of the most confident class."""
+    report = evaluation([judged(0, 0), judged(0, 1)], CLASSES, seconds=1.0)
+
+    assert report["accuracy"] == report["top1"]

@@ -9,7 +9,8 @@ from pathlib import Path
 from predictor.config import Settings
 from predictor.errors import InvalidImage
 from predictor.evaluation.images import Picture
-from predictor.evaluation.runner import Answer, classify_all, parallel_map
+from predictor.evaluation.results import Answer
+from predictor.evaluation.runner import classify_all, parallel_map
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.model.labels import Label
@@ -62,6 +63,36 @@ def test_several_classes() -> None:
 
     assert [one.truths for one in found] == [(0, 1), (0, 1), (), (), (0,)]
     assert [one.right for one in found] == [True, True, False, False, False]
+
+
+def test_independent_classes() -> None:
+    """Of independent classes just those must be named that apply; an empty label says that none does."""
+    classes = Classes(CLASSES.labels, independent=True)
+    pictures = [
+        Picture("a", ("cat",), lambda: b"\0"),
+        Picture("b", ("cat",), lambda: b"\0\1"),
+        Picture("c", ("cat",), lambda: b"", also=(("dog",),)),
+        Picture("d", (), lambda: b"", classless=True),
+        Picture("e", (), lambda: b"\1", classless=True),
+        Picture("f", (), lambda: b""),
+    ]
+
+    def answer(data: bytes) -> Answer:
+        return Answer([(0, 0.4), (1, 0.3)], 0.01, named=frozenset(data))
+
+    found = list(classify_all(pictures, classes, answer, threads=3))
+    other = list(classify_all(pictures[3:4], CLASSES, classify, threads=1))
+
+    assert [(one.right, one.missed, one.extra, one.unsure) for one in found] == [
+        (True, (), (), False),
+        (False, (), (1,), False),
+        (False, (0, 1), (), False),
+        (True, (), (), False),
+        (False, (), (1,), False),
+        (False, (), (), False),
+    ]
+    assert [one.judged for one in found] == [True, True, True, True, True, False]
+    assert [found[5].problem, other[0].problem] == ["Nothing says its class."] * 2
 
 
 def test_thumbnails(cat: Path) -> None:

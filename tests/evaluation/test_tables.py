@@ -7,7 +7,7 @@ import pytest
 from predictor.errors import InvalidImage, InvalidRequest
 from predictor.evaluation import tables
 from predictor.evaluation.images import labelled
-from predictor.evaluation.tables import Classes, Row, rows_of
+from predictor.evaluation.tables import NO_CLASS, Classes, Row, grouped, rows_of
 from predictor.model.labels import Label
 
 HEADING = b"file,label\n"
@@ -37,6 +37,15 @@ def test_rows() -> None:
         "a.csv": [Row("1.jpg", ("cat",)), Row("2.jpg", ())],
         "b/c.tsv": [Row("3.jpg", ("dog",))],
     }
+
+
+def test_empty_label() -> None:
+    """An empty label says that no class applies, which a row without one does not, or one beside others."""
+    table = HEADING + b"\n1.jpg,\n2.jpg\n3.jpg,\n3.jpg,cat\n4.jpg\n4.jpg,\n"
+    (rows,) = all_of({"a.csv": table}).values()
+
+    assert rows[:2] == [Row("1.jpg", NO_CLASS), Row("2.jpg", ())]
+    assert grouped(rows) == {"1.jpg": [NO_CLASS], "2.jpg": [()], "3.jpg": [("cat",)], "4.jpg": [NO_CLASS]}
 
 
 def test_none() -> None:

@@ -60,6 +60,28 @@ def network(
         shuffled: whether those of the last layer stand in another order.
         cue: whether class 1 is red anywhere, and nothing else counts.
     """
+    weights = _weights(np.random.default_rng(seed), shuffled=shuffled, cue=cue)
+    facts = {
+        "predictor.labels": json.dumps(["grass", "red square", "7"]),
+        "predictor.activation": "none" if activation != "Identity" else "softmax",
+    }
+    return _model(tail, activation, batch, weights, facts)
+
+
+def cues() -> bytes:
+    """A classifier of independent classes: class 1 is red anywhere, 2 is blue, and 0 never applies."""
+    weights = _weights(np.random.default_rng(0), shuffled=False, cue=True)
+    weights["kernel"][1] = np.array([-1.0, -1.0, 1.0])[:, None, None] / 64
+    weights["weight"][2, 1] = weights["weight"][1, 0]
+    weights["bias"] = np.array([-4.0, -4.0, -4.0])
+    labels = json.dumps(["grass", "red square", "blue square"])
+    facts = {"predictor.labels": labels, "predictor.activation": "sigmoid"}
+    return _model(f"{POOLED['global']} {LINEAR['Gemm']}", "Identity", None, weights, facts)
+
+
+def _model(
+    tail: str, activation: str, batch: int | None, weights: dict[str, Any], facts: dict[str, str]
+) -> bytes:
     free = "N" if batch is None else batch
     model = parser.parse_model(
         f"""<ir_version: 8, opset_import: ["" : 17]>
@@ -71,15 +93,9 @@ def network(
         }}"""
     )
     model.graph.initializer.extend(
-        numpy_helper.from_array(value.astype(np.float32), name)
-        for name, value in _weights(np.random.default_rng(seed), shuffled=shuffled, cue=cue).items()
+        numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()
     )
-    facts = {
-        "predictor.labels": json.dumps(["grass", "red square", "7"]),
-        "predictor.preprocessing": json.dumps(PREPROCESSING),
-        "predictor.activation": "none" if activation != "Identity" else "softmax",
-    }
-    helper.set_model_props(model, facts)
+    helper.set_model_props(model, {**facts, "predictor.preprocessing": json.dumps(PREPROCESSING)})
     return bytes(model.SerializeToString())
 
 

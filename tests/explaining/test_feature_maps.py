@@ -4,21 +4,33 @@ import gc
 import io
 import json
 import sys
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from PIL import Image
 
+from predictor.config import Settings
+from predictor.errors import NotReady, Overloaded
+from predictor.explaining.explainer import Explainer
+from predictor.explaining.explanation import Wanted
 from predictor.explaining.feature_maps import FeatureMaps
+from predictor.inference.admission import Deadline
 from predictor.inference.loader import LoadedModel
-from tests.explaining.networks import network
+from predictor.inference.prediction import EncodedImage
+from tests.explaining.networks import SIDE, network
 from tests.live.models import eventually
+from tests.patience import PATIENCE
 
 Make = Callable[..., FeatureMaps]
+LOOK = "import runpy\nrunpy.run_module('predictor.discovery.pooling', run_name='__main__')"
+"""What looks at a graph."""
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +97,70 @@ def test_file(small: LoadedModel, make: Make, tmp_path: Path) -> None:
     assert make().of(small) is not None
 
 
-@pytest.mark.parametrize("end", ["raise SystemExit(1)", "print('nothing')", "print('{}')", "print('null')"])
+@pytest.mark.parametrize("end", ["exit(1)", "print('nothing')", "print('{}')", "import os; os.abort()"])
 def test_failed_process(small: LoadedModel, make: Make, end: str) -> None:
-    """A process that fails costs the map, and nothing else."""
-    assert make(command=[sys.executable, "-c", end]).of(small) is None
+    """A process that fails says nothing of the model; it is not started again for a while."""
+    maps = make(command=[sys.executable, "-c", end])
+
+    for _ in range(2):
+        with pytest.raises(NotReady, match="Try again"):
+            maps.of(small)
+
+
+def test_no_map(small: LoadedModel, make: Make) -> None:
+    """That a network has no map is an answer, and kept."""
+    maps = make(command=[sys.executable, "-c", "print('null')"])
+
+    assert maps.of(small) is maps.of(small) is None
+
+
+def test_passing_failure(small: LoadedModel, make: Make, tmp_path: Path) -> None:
+    """What failed is tried again after a while, without a new worker."""
+    failed = tmp_path / "failed"
+    begin = f"import pathlib\nmark = pathlib.Path({str(failed)!r})\n"
+    once = f"{begin}if not mark.exists():\n    mark.touch()\n    exit(1)\n{LOOK}"
+    maps = make(command=[sys.executable, "-c", once], pause=0.05)
+    with pytest.raises(NotReady):
+        maps.of(small)
+
+    def found() -> bool:
+        try:
+            return maps.of(small) is not None
+        except NotReady:
+            return False
+
+    eventually(found)
+    assert failed.exists()
+
+
+def test_deadline(small: LoadedModel, make: Make) -> None:
+    """Nobody waits for the process longer than the deadline; what it finds is there for who asks later."""
+    slow = f"import time\ntime.sleep(2)\n{LOOK}"
+    maps, start = make(command=[sys.executable, "-c", slow]), time.monotonic()
+
+    with pytest.raises(Overloaded, match="deadline"):
+        maps.of(small, Deadline(0.2))
+
+    assert time.monotonic() - start < 2
+    assert maps.of(small, Deadline(PATIENCE)) is not None
+
+
+def test_methods(app: Flask, small: LoadedModel, make: Make) -> None:
+    """Where a map cannot be had now, masks stand in for it, unless only the map was wanted."""
+    maps = make(command=[sys.executable, "-c", "raise SystemExit(1)"])
+    explainer = Explainer(Settings(device="cpu"), app.extensions["predictor"].engine, maps)
+    image = EncodedImage(noise())
+
+    assert explainer.explain(small, image, Wanted()).method == "masks"
+    with pytest.raises(NotReady):
+        explainer.explain(small, image, Wanted(method="cam"))
+
+
+def noise() -> bytes:
+    """An image of noise."""
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)).save(out, "PNG")
+    return out.getvalue()
 
 
 def test_numbers_decide(small: LoadedModel, make: Make, tmp_path: Path) -> None:
@@ -103,7 +175,18 @@ def test_numbers_decide(small: LoadedModel, make: Make, tmp_path: Path) -> None:
     (tmp_path / "final-layers.json").write_text(
         json.dumps(wrong | {"missing": ["features", "logits", "weight"]})
     )
+
     assert make().of(small) is None
 
-    (tmp_path / "final-layers.json").write_text(json.dumps(wrong | {"missing": ["nowhere"]}))
-    assert make().of(small) is None
+
+def test_foreign_file(small: LoadedModel, make: Make, tmp_path: Path) -> None:
+    """A file that is not about the graph is made anew."""
+    foreign = {"features": "features", "last": False, "logits": "logits", "weights": "weight"}
+    (tmp_path / "final-layers.json").write_text(
+        json.dumps(foreign | {"by_channel": False, "missing": ["nowhere"]})
+    )
+
+    with pytest.raises(NotReady):
+        make().of(small)
+
+    assert make().of(small) is not None

@@ -132,6 +132,9 @@ def test_version_without_a_class(client: FlaskClient) -> None:
     with compare(client, {"Accept": "application/x-ndjson"}, other_model="violet") as lines:
         told = [json.loads(line) for line in lines.get_data(as_text=True).splitlines()]
 
+    page = compare(client, {"Accept": "text/html"}, other_model="violet").get_data(as_text=True)
+    assert told[-1]["report"]["lacking"]["pictures"] == [0, 10]
+    assert "10 for violet version 1" in page
     notices = [line["notice"] for line in told if "notice" in line]
     assert [line.partition(":")[0] for line in notices] == [
         "The labels of 10 images are not classes of the live version 1 of violet"

@@ -196,11 +196,13 @@ def test_tune_and_publish(client: FlaskClient, cat: Path) -> None:
 
 def test_what_was_said_of_scores_stays(client: FlaskClient) -> None:
     """A new preprocessing keeps what the one before it said of the scores."""
+    before = client.get("/models/colours").get_json()["live"]
     client.post("/models/colours/preprocessing", json={"activation": "sigmoid"})
 
     kept = client.post("/models/colours/preprocessing", json={"resize": "stretch"}).get_json()
 
     assert (kept["report"]["activation"], kept["report"]["multi_label"]) == ("sigmoid", True)
+    client.post("/models/colours/activate", json={"version": before})
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
-from tests.explaining.networks import LINEAR, OTHER, POOLED, SIDE, network
+from tests.explaining.networks import LINEAR, OTHER, POOLED, SIDE, cues, network
 from tools.make_reference import crop_of
 from tools.sample_models import classifier
 
@@ -54,11 +54,20 @@ def noise(seed: int, side: int = SIDE) -> bytes:
     return png(np.random.default_rng(seed).integers(0, 256, (side, side, 3)))
 
 
-def cued(row: int, column: int) -> bytes:
-    """A grey image of noise with a red square in one of its 7 x 7 cells."""
+def cued(row: int, column: int, blue: tuple[int, int] | None = None) -> bytes:
+    """A grey image of noise with a red square in one of its 7 x 7 cells, and perhaps a blue one."""
     pixels = np.random.default_rng(0).integers(80, 160, (SIDE, SIDE, 1)).repeat(3, axis=2)
     pixels[8 * row : 8 * row + 8, 8 * column : 8 * column + 8] = (255, 0, 0)
+    if blue is not None:
+        row, column = blue
+        pixels[8 * row : 8 * row + 8, 8 * column : 8 * column + 8] = (0, 0, 255)
     return png(pixels)
+
+
+def executions(client: FlaskClient, name: str) -> int:
+    """How often a model has run."""
+    found = client.get(f"/v2/models/{name}/stats").get_json()["model_stats"]
+    return sum(one["execution_count"] for one in found)
 
 
 def explained(client: FlaskClient, data: bytes, **query: Any) -> dict[str, Any]:
@@ -193,6 +202,33 @@ class TestModels:
         for method in ("cam", "masks"):
             assert most(explained(client, cued(5, 1), model="one", method=method)) == (5, 1)
 
+    def test_fixed_batch(self, client: FlaskClient) -> None:
+        """Masks fill the batches of a graph of fixed batch size, which has its map on the cue, too."""
+        upload(client, "four", network(batch=4, cue=True))
+        before = executions(client, "four")
+
+        answer = explained(client, cued(4, 2), model="four", method="masks")
+
+        assert (most(answer), answer["runs"]) == ((4, 2), 256)
+        # One is for the image itself; a thread may take fewer masks than there is room for others' sake.
+        assert 1 + 256 / 4 <= executions(client, "four") - before <= 1 + 256 / 2
+
+    @pytest.mark.parametrize("method", ["cam", "masks"])
+    def test_several_classes(self, client: FlaskClient, method: str) -> None:
+        """Of classes that apply at the same time, each has its map on its own cue."""
+        upload(client, "cues", cues())
+        places = {"red square": (1, 1), "blue square": (5, 4)}
+        image = cued(*places["red square"], blue=places["blue square"])
+        predicted = client.post("/predict?model=cues&threshold=0.5", data=image).get_json()
+
+        assert predicted["multi_label"] is True
+        assert {one["label"] for one in predicted["predictions"]} == places.keys()
+        for label, place in places.items():
+            answer = explained(client, image, model="cues", method=method, **{"class": label})
+            grid = np.array(answer["grid"])
+            assert most(answer) == place
+            assert np.abs(np.delete(grid.ravel(), 7 * place[0] + place[1])).max() < 0.5 * grid.max()
+
     def test_mean_colour(self, client: FlaskClient) -> None:
         """A model of the mean colour, whose features would be its pixels, is explained by masks."""
         upload(client, "colour", classifier(["a", "b", "c"], batch=1))
@@ -316,6 +352,26 @@ class TestLoad:
 
         assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
         assert "X-Request-Deadline-Ms" in answer.get_json()["detail"]
+
+    def test_deadline_of_a_fixed_batch(self, app: Flask, client: FlaskClient) -> None:
+        """Masks that share the runs of a graph of fixed batch size take the time of these runs."""
+        upload(client, "sixteen", network(batch=16, cue=True))
+        runner = app.extensions["predictor"].engine.model("sixteen").runner
+        sent: dict[str, Any] = {
+            "data": cued(2, 5),
+            "query_string": {"model": "sixteen", "method": "masks"},
+            "headers": {"X-Request-Deadline-Ms": "9000"},
+        }
+
+        # 128 masks are 8 runs, and each may take a second.
+        runner.seconds_per_image = runner.seconds_per_run = 0.9
+        given = client.post("/explain", **sent)
+        runner.seconds_per_run = 100.0
+        refused = client.post("/explain", **sent)
+
+        assert given.status_code == 200, given.get_json()
+        assert most(given.get_json()) == (2, 5)
+        assert (refused.status_code, refused.get_json()["code"]) == (503, "overloaded")
 
     def test_others_under_way(self, app: Flask, cat: Path) -> None:
         """As many are computed by masks as leave most threads to predictions, which are answered."""

@@ -230,6 +230,85 @@ def test_gate(client: FlaskClient, golden: dict[str, Any]) -> None:
     assert shown["history"][-1]["action"] == "upload_forced"
 
 
+def test_gate_of_thresholds(client: FlaskClient) -> None:
+    """Where the thresholds of a version keep it from naming a class, it gets the image wrong."""
+    upload(client, colours(), "unsure")
+    client.post("/models/unsure/golden", data={"pictures": archive(PURE)})
+
+    refused = client.post("/models/unsure/calibration", json={"temperature": 20, "threshold": 1})
+    calibrated = client.post("/models/unsure/calibration", json={"temperature": 20})
+
+    problem = refused.get_json()
+    assert (refused.status_code, problem["code"]) == (422, "invalid_model")
+    assert "0 of 3 golden images" in problem["detail"]
+    assert [one["file"] for one in problem["wrong"]] == ["blue/1.png", "green/1.png", "red/1.png"]
+    assert (problem["wrong"][2]["truth"], problem["wrong"][2]["predicted"]) == ("red", "red")
+    said = r"red/1\.png: The confidence of red is 0\.\d+, below its threshold of 1"
+    assert re.search(said, problem["detail"])
+    assert calibrated.status_code == 200, calibrated.get_json()
+    assert calibrated.get_json()["report"]["golden"]["right"] == 3
+    client.delete("/models/unsure")
+
+
+def test_gate_of_independent_classes(client: FlaskClient) -> None:
+    """Of independent classes a version must name just those that apply to a golden image, perhaps none."""
+    upload(client, colours(40.0, sigmoid=True), "both")
+    files = {
+        "yellow.png": picture((220, 220, 20)),
+        "black.png": picture((20, 20, 20)),
+        "labels.csv": b"file,label\nyellow.png,red|green\nblack.png,\n",
+    }
+    kept = client.post("/models/both/golden", data={"pictures": archive(files)}).get_json()
+
+    refused = upload(client, colours(41.0, (0, 2, 1), sigmoid=True), "both")
+
+    assert (kept["least"], kept["live"]["right"]) == (2, 2)
+    assert {one["file"]: one["label"] for one in kept["images"]} == {
+        "yellow.png": "red, green",
+        "black.png": "no class",
+    }
+    assert refused.status_code == 422
+    (wrong,) = refused.get_json()["wrong"]
+    assert (wrong["truth"], wrong["predicted"]) == ("red, green", "red, blue")
+    assert (wrong["missed"], wrong["extra"]) == (["green"], ["blue"])
+    assert "yellow.png: red, green predicted as red, blue" in refused.get_json()["detail"]
+    client.delete("/models/both")
+
+
+def test_images_of_independent_classes(client: FlaskClient) -> None:
+    """An evaluation lists what was missed and what is extra, in JSON, as CSV and on the page."""
+    upload(client, colours(40.0, (0, 2, 1), sigmoid=True), "swapped")
+    files = {
+        "yellow.png": picture((220, 220, 20)),
+        "black.png": picture((20, 20, 20)),
+        "labels.csv": b"file,label\nyellow.png,red|green\nblack.png,\n",
+    }
+
+    def evaluated(accept: str) -> Any:
+        sent = {"pictures": archive(files), "model": "swapped"}
+        return client.post("/evaluate", data=sent, headers={"Accept": accept})
+
+    report = evaluated("application/json").get_json()
+
+    assert (report["accuracy"]["hits"], report["accuracy"]["of"], report["left_out"]) == (1, 2, 0)
+    assert (report["top1"]["hits"], report["top1"]["of"]) == (1, 1)
+    (wrong,) = [one for one in report["images"] if one["outcome"] == "wrong"]
+    assert wrong["file"] == "yellow.png"
+    assert [one["label"] for name in ("truths", "missed", "extra") for one in wrong[name]] == [
+        "red",
+        "green",
+        "green",
+        "blue",
+    ]
+    assert "yellow.png,red,0,red,0" in evaluated("text/csv").text
+    assert "wrong,green,blue" in evaluated("text/csv").text
+    page = evaluated("text/html").text
+    assert "All classes right" in page
+    assert '<th scope="col">Missed</th><th scope="col">Extra</th>' in page
+    assert "<td>green</td><td>blue</td><td>wrong</td>" in page
+    client.delete("/models/swapped")
+
+
 def test_gate_of_activations(client: FlaskClient) -> None:
     """A version that serves again is judged too, unless it is forced; a rollback is not judged."""
     good, worse = live(client), upload(client, colours(9.0, (1, 0, 2)), force="true").get_json()["version"]

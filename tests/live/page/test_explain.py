@@ -3,7 +3,7 @@
 import io
 import re
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import requests
@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import FilePayload, Page, Route, expect
 
 from tests.live.page.conftest import PATIENCE_MS, holds
+from tests.patience import PATIENCE
 from tools.sample_models import classifier
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
@@ -86,14 +87,21 @@ def test_doubt(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], No
     expect(page.locator(f"{MAP} .waiting").nth(1)).to_have_text("Refused. This is a test.")
 
 
-def test_numbers_as_labels(page: Page, service_url: str, cat_file: FilePayload) -> None:
-    """A class whose name is the index of another one is the one that is explained."""
+@pytest.fixture
+def numbers(service_url: str) -> Iterator[str]:
+    """A model whose classes are called by numbers, as long as a test needs it: others expect one model."""
     model = classifier(["1", "2", "3"], winner=1)
     sent = requests.post(
         f"{service_url}/upload", files={"model": ("m.onnx", model)}, data={"name": "numbers"}, timeout=300
     )
     assert sent.status_code == 200, sent.text
-    page.goto(f"{service_url}/?model=numbers")
+    yield "numbers"
+    requests.delete(f"{service_url}/models/numbers", timeout=PATIENCE).raise_for_status()
+
+
+def test_numbers_as_labels(page: Page, service_url: str, numbers: str, cat_file: FilePayload) -> None:
+    """A class whose name is the index of another one is the one that is explained."""
+    page.goto(f"{service_url}/?model={numbers}")
     page.set_input_files("#image", cat_file)
     expect(page.locator("#answers .ranking .label").first).to_have_text("2")
 
