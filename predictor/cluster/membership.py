@@ -95,6 +95,7 @@ class Membership:
             raise NotReady(
                 "This machine does not serve the models of the other machines yet; try again.",
                 retry_after=_JOIN_SECONDS,
+                elsewhere=True,
             )
 
     def degraded(self) -> str | None:
