@@ -201,13 +201,19 @@ class Overloaded(PredictorError):
 
 
 class NotReady(PredictorError):
-    """The service cannot predict; the message says why. `retry_after` seconds may help, if it is known."""
+    """The service cannot predict; the message says why.
+
+    Attributes:
+        retry_after: seconds after which it may; None if that is not known.
+        elsewhere: whether another machine can.
+    """
 
     status, code, title = 503, "not_ready", "Not ready"
 
-    def __init__(self, message: str = "", *, retry_after: int | None = None) -> None:
+    def __init__(self, message: str = "", *, retry_after: int | None = None, elsewhere: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.elsewhere = elsewhere
 
     @property
     def headers(self) -> dict[str, str]:

@@ -94,7 +94,7 @@ class Membership:
         """
         if not self._standing.caught_up:
             early = "This machine does not serve the models of the other machines yet; try again."
-            raise NotReady(self._standing.fault or early, retry_after=_JOIN_SECONDS)
+            raise NotReady(self._standing.fault or early, retry_after=_JOIN_SECONDS, elsewhere=True)
 
     def degraded(self) -> str | None:
         """Why models cannot be changed at this moment; None if they can."""

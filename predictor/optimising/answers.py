@@ -10,7 +10,7 @@ import numpy.typing as npt
 from predictor.evaluation.calibration import LEAST_IMAGES, Labelled, fit
 from predictor.evaluation.comparison import Pairs, expected_calibration_error
 from predictor.evaluation.measures import Share
-from predictor.evaluation.runner import UNSURE
+from predictor.evaluation.results import UNSURE
 
 _Array = npt.NDArray[np.float64]
 _Flags = npt.NDArray[np.bool_]

@@ -23,6 +23,7 @@ from predictor.errors import (
     IncompleteBody,
     Internal,
     InvalidRequest,
+    NotReady,
     PredictorError,
 )
 from predictor.problem import SAFE_HEADERS, document
@@ -199,7 +200,11 @@ def _handle(error: Exception) -> Response:
     if not isinstance(error, PredictorError):
         log.error("A request failed", exc_info=error)
         error = Internal("The service failed; its log has the reason under the request id.")
-    return _respond(problem_json(error.bare()), error.headers)
+    headers = error.headers
+    if isinstance(error, NotReady) and error.elsewhere and request.headers.get("X-Predictor-Elsewhere"):
+        # The proxy can find another machine for the request (`deploy/nginx.conf`).
+        headers |= {"X-Accel-Redirect": "@image_prediction_elsewhere"}
+    return _respond(problem_json(error.bare()), headers)
 
 
 def _http_error(error: HTTPException) -> Response:

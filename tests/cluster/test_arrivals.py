@@ -10,6 +10,7 @@ import pytest
 
 from predictor.cluster.bucket import Unavailable
 from predictor.errors import NotReady
+from predictor.store.loading import Loading
 from tests.cluster.conftest import Machine, until
 
 Make = Callable[[str], Machine]
@@ -86,28 +87,32 @@ def test_old_versions_give_way(machine: Make) -> None:
 
 
 @pytest.mark.promise("C5")
-@pytest.mark.parametrize("change", ["activate", "rollback"])
+@pytest.mark.parametrize("change", ["activate", "rollback", "load"])
 def test_change_to_a_version_that_has_not_come(machine: Make, change: str) -> None:
     """A version that has not come yet is fetched for a change to it; a request is told to wait."""
     a, b = machine("a").start(), machine("b")
     a.store.upload(b"old")
-    a.store.upload(b"new")
-    old, lost = key_of(a, b"old"), threading.Event()
+    if change == "load":
+        Loading(a.store.registry, a.store.transactions).unload("default")
+    else:
+        a.store.upload(b"new")
+    old, there = key_of(a, b"old"), threading.Event()
 
     def download(real: Callable[..., str | None], key: str, *rest: object) -> str | None:
-        return None if key == old and not lost.is_set() else real(key, *rest)
+        return None if key == old and not there.is_set() else real(key, *rest)
 
     have_download(b, download)
     b.start()
-    until(lambda: b.store.registry.read().names["default"].versions == (1, 2, 3))
 
     with pytest.raises(NotReady, match="not on this machine yet") as waiting:
         b.store.registry.version("default", 2)
     assert waiting.value.headers["Retry-After"]
 
-    lost.set()
-    if change == "rollback":
+    there.set()
+    if change == "activate":
+        b.store.publisher.activate("default", 2)
+    elif change == "rollback":
         b.store.publisher.rollback("default")
     else:
-        b.store.publisher.activate("default", 2)
+        Loading(b.store.registry, b.store.transactions).load("default")
     assert (a.content(), b.content()) == (b"old", b"old")

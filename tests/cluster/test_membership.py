@@ -90,6 +90,9 @@ def test_no_answer_before_the_machine_has_caught_up(
         answer = client.post(route, data=cat.read_bytes(), content_type="image/jpeg")
         assert answer.status_code == 503
         assert answer.headers["Retry-After"]
+        assert "X-Accel-Redirect" not in answer.headers
+    passed_on = client.post("/predict", data=cat.read_bytes(), headers={"X-Predictor-Elsewhere": "yes"})
+    assert passed_on.headers["X-Accel-Redirect"] == "@image_prediction_elsewhere"
     standing.join()
     assert client.post("/predict", data=cat.read_bytes(), content_type="image/jpeg").status_code == 200
 

@@ -1,8 +1,10 @@
 """`deploy/nginx.conf` with several machines: one that is away costs no request; no change is made twice."""
 
+import http.server
 import socket
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,62 @@ def test_all_are_away(tmp_path: Path) -> None:
         status, headers, _ = call(proxy.port, "POST", "/predict", b"x")
 
     assert (status, headers["content-type"]) == (503, "application/problem+json")
+
+
+class _NotJoined(http.server.BaseHTTPRequestHandler):
+    """A machine that does not serve yet what the others do, and says so as the service does."""
+
+    def do_POST(self) -> None:
+        """Refuse, and leave the request to another machine where nginx may pass it on."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append(self.path)  # type: ignore[attr-defined]
+        self.send_response(503)
+        if self.headers["X-Predictor-Elsewhere"]:
+            self.send_header("X-Accel-Redirect", "@image_prediction_elsewhere")
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"late")
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the base class's name)
+        """Say nothing."""
+
+
+@contextmanager
+def not_joined() -> Iterator[http.server.ThreadingHTTPServer]:
+    """Such a machine, which keeps the paths that it was asked for."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _NotJoined) as server:
+        server.asked = list[str]()  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_one_has_not_caught_up(service: Service, tmp_path: Path, cat: Path) -> None:
+    """What a machine cannot answer yet, as it has not the models of the others, another one answers."""
+    with (
+        not_joined() as late,
+        Proxy(tmp_path / "nginx", late.server_port, site=site([service.port])) as proxy,
+    ):
+        statuses = [
+            call(proxy.port, "POST", "/predict", cat.read_bytes(), Content_Type="image/jpeg")[0]
+            for _ in range(12)
+        ]
+
+    assert set(statuses) == {200}
+    assert late.asked  # type: ignore[attr-defined]
+
+
+def test_none_has_caught_up(tmp_path: Path) -> None:
+    """Where no machine can answer yet, nginx asks no more than three times, and passes the last answer on."""
+    with (
+        not_joined() as one,
+        not_joined() as other,
+        Proxy(tmp_path / "nginx", one.server_port, site=site([other.server_port])) as proxy,
+    ):
+        status, _, body = call(proxy.port, "POST", "/predict", b"x")
+
+    assert (status, body) == (503, b"late")
+    assert len(one.asked + other.asked) <= 3  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
