@@ -24,8 +24,7 @@ from predictor.store.files import hold
 from predictor.store.state import State
 
 _LOCK = "cluster.lock"
-_LEAD_SECONDS = 0.5
-_JOIN_SECONDS = 10.0
+_LEAD_SECONDS, _JOIN_SECONDS = 0.5, 10.0
 # What fails is tried again after twice the time: each attempt may download the version and optimise it.
 _AGAIN_SECONDS, _MOST_AGAIN_SECONDS = 1.0, 60.0
 _PROPOSE_SECONDS = 60.0
@@ -205,10 +204,11 @@ class Follower:
                 decide()
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
+        for pause in self._machines.pauses(self._machines.poll_seconds):
             if self.leads():
                 self._round()
-            self._stopped.wait(_LEAD_SECONDS if self._lock is None else self._machines.poll_seconds)
+            if self._stopped.wait(_LEAD_SECONDS if self._lock is None else pause):
+                break
 
     def _round(self) -> None:
         try:
