@@ -74,15 +74,17 @@ class Metrics(ModelMetrics):
             "predictor_device_memory_bytes", "Memory of the device in bytes: used and total.",
             ("device", "kind"), registry=registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
-
         # `labels` checks its arguments and takes a lock, which costs more than the counting itself.
         self._requests, self._images = cache(self.requests.labels), cache(self.images.labels)
         self._request_seconds = cache(self.request_seconds.labels)
         self._cache_requests = cache(self.cache_requests.labels)
         self._changes(registry)
-        # A series that is made now opens its file now, which may be gone later.
+        # A series that is made now opens its file now, which may be gone later, and its first event is an
+        # increase for Prometheus, which sees none in a series that begins with 1.
         for result in ("hit", "miss", "shared", "error"):
             self.cache_requests.labels(result)
+        for outcome in ("ok", "internal", "not_ready", "storage_full"):
+            self.swaps.labels(outcome)
 
     def _changes(self, registry: CollectorRegistry) -> None:
         self.swaps = Counter(

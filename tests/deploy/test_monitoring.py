@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
+from predictor.metrics import Metrics
 from tests.deploy.programs import ROOT, program, run
 
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -42,6 +44,26 @@ def test_each_alert() -> None:
     assert {case["alertname"] for case in cases if case["exp_alerts"]} == ALERTS
     assert {case["alertname"] for case in cases if not case["exp_alerts"]} == ALERTS
     assert rows == ALERTS
+
+
+def test_first_event() -> None:
+    """What an alert awaits an increase of stands at 0 beforehand: Prometheus sees none in a new series."""
+    registry = CollectorRegistry()
+    Metrics(registry)
+    awaited = [
+        (name, label, value)
+        for rule in RULES
+        for name, label, values in re.findall(
+            r'(?:rate|increase)\((predictor_\w+){(\w+)=~?"([^"]+)"}', rule["expr"]
+        )
+        for value in values.split("|")
+    ]
+
+    assert {name for name, _, _ in awaited} == {
+        "predictor_cache_requests_total",
+        "predictor_model_swaps_total",
+    }
+    assert [one for one in awaited if registry.get_sample_value(one[0], {one[1]: one[2]}) != 0] == []
 
 
 def test_metrics() -> None:
