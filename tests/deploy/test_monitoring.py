@@ -8,6 +8,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from predictor.cluster.membership import METRICS as CLUSTER_METRICS
 from predictor.metrics import Metrics
 from tests.deploy.programs import ROOT, program, run
 
@@ -76,6 +77,11 @@ def test_metrics() -> None:
 
     assert len(used) > 10
     assert [name for name in used if f"`{name}`" not in DOCUMENTS] == []
+
+
+def test_machines_on_the_board() -> None:
+    """The board shows each gauge of several machines."""
+    assert [name for name in CLUSTER_METRICS if name not in "".join(EXPRESSIONS)] == []
 
 
 def test_board() -> None:
