@@ -79,18 +79,18 @@ class Metrics(ModelMetrics):
         self._request_seconds = cache(self.request_seconds.labels)
         self._cache_requests = cache(self.cache_requests.labels)
         self._changes(registry)
-        # A series that is made now opens its file now, which may be gone later, and its first event is an
-        # increase for Prometheus, which sees none in a series that begins with 1.
+        # A series that is made now opens its file now, which may be gone later.
         for result in ("hit", "miss", "shared", "error"):
             self.cache_requests.labels(result)
-        for outcome in ("ok", "internal", "not_ready", "storage_full"):
-            self.swaps.labels(outcome)
 
     def _changes(self, registry: CollectorRegistry) -> None:
         self.swaps = Counter(
             "predictor_model_swaps", "Changes of the live version, by outcome: ok, or the error code.",
             ("outcome",), registry=registry,
         )  # fmt: skip
+        # Prometheus sees no increase in a series that begins with 1.
+        for outcome in ("ok", "internal", "not_ready", "storage_full"):
+            self.swaps.labels(outcome)
         self.checks = Counter(
             "predictor_model_checks", "Checks of uploaded models, by outcome: ok, or the refusal's reason.",
             ("outcome",), registry=registry,
