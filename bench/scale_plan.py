@@ -8,6 +8,8 @@ PAGE = 1000
 """Names in one answer to a LIST."""
 MONTH = 30.44 * 24 * 3600
 """Seconds."""
+SURVEY = 12
+"""Heartbeats between two looks through the log, as in `predictor/cluster/heartbeat.py`."""
 _DEVIATIONS_OF_P99 = 2.326
 
 
@@ -37,9 +39,10 @@ class Plan:
     Attributes:
         machines: how many.
         poll: seconds between two looks at the log.
-        beat: seconds between two heartbeats: a PUT, a LIST of the machines, and a look at the last change.
+        beat: seconds between two heartbeats: a GET of the machine's own, a PUT, a LIST of the machines, and a
+            look at the last change; now and then a LIST and a GET of changes, and a PUT of what it serves.
         decision: seconds between two looks at a change that is prepared.
-        jitter: by which share of itself a pause varies; 0: all machines started at once.
+        jitter: by which share of itself a pause gets shorter at most; 0: all machines keep step for good.
         model_mb: size of the model.
         part_mb: size of the parts in which it is fetched, one after the other.
         stream_mb: megabytes a second of one connection.
@@ -84,7 +87,9 @@ class Prices:
 
 def per_second(plan: Plan) -> tuple[float, float]:
     """Reads (GET, HEAD) and writes (PUT, LIST) a second of a cluster in which nothing changes."""
-    return plan.machines * (1 / plan.poll + 1 / plan.beat), plan.machines * (1 + plan.pages) / plan.beat
+    machines = plan.machines / (1 - plan.jitter / 2)
+    beats = machines / plan.beat
+    return machines / plan.poll + beats * (2 + 1 / SURVEY), beats * (1 + plan.pages + 2 / SURVEY)
 
 
 def per_month(plan: Plan, prices: Prices, stored_gb: float = 10.0, changes: int = 300) -> float:

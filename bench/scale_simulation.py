@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.scale_plan import PAGE, Plan
+from bench.scale_plan import PAGE, SURVEY, Plan
 
 _BIN = 0.1
 
@@ -65,10 +65,9 @@ class Simulation:
     def run(self) -> Outcome:
         """Simulate until every machine serves."""
         for _ in range(self.plan.machines):
-            phase = self.chance.random() if self.plan.jitter else 0.0
             machine = _Machine(self)
-            self.after(phase * self.plan.poll, machine.poll)
-            self.after(phase * self.plan.beat, machine.beat)
+            self.after(self.first(self.plan.poll), machine.poll)
+            self.after(self.first(self.plan.beat), machine.beat)
         self._count()
         while len(self.served) < self.plan.machines:
             self.now, _, event = heapq.heappop(self._events)
@@ -81,9 +80,13 @@ class Simulation:
         """Have something happen later."""
         heapq.heappush(self._events, (self.now + seconds, next(self._order), event))
 
+    def first(self, seconds: float) -> float:
+        """The first pause of a loop: any part of the period, or all of it where machines keep step."""
+        return seconds * (self.chance.random() if self.plan.jitter else 1.0)
+
     def pause(self, seconds: float) -> float:
-        """A pause with its jitter."""
-        return seconds * (1 + self.plan.jitter * self.chance.uniform(-1, 1))
+        """Each later pause, with its jitter."""
+        return seconds * (1 - self.plan.jitter * self.chance.random())
 
     def read(self, then: Callable[[], None]) -> None:
         """Send a GET or HEAD; go on when it is answered."""
@@ -120,11 +123,18 @@ class Simulation:
 class _Machine:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation, self._plan = simulation, simulation.plan
+        self._beats = int(simulation.first(SURVEY))
 
     def beat(self) -> None:
-        simulation = self._simulation
-        simulation.write(lambda: simulation.read(lambda: None), 1 + self._plan.pages)
+        simulation, self._beats = self._simulation, self._beats + 1
+        known = self._survey if self._beats % SURVEY == 0 else _nothing
+        told, requests = lambda: simulation.read(known), 1 + self._plan.pages
+        simulation.read(lambda: simulation.write(told, requests))
         simulation.after(simulation.pause(self._plan.beat), self.beat)
+
+    def _survey(self) -> None:
+        simulation = self._simulation
+        simulation.write(lambda: simulation.read(lambda: simulation.write(_nothing)))
 
     def poll(self) -> None:
         self._simulation.read(lambda: self._simulation.pipe.add(self._load))
@@ -136,7 +146,7 @@ class _Machine:
 
     def _ready(self) -> None:
         self._simulation.acknowledged.append(self._simulation.now)
-        self._ask()
+        self._simulation.after(self._simulation.first(self._plan.decision), self._ask)
 
     def _ask(self) -> None:
         """Ask for the decision until it is there."""
@@ -149,6 +159,10 @@ class _Machine:
                 self._simulation.after(self._simulation.pause(self._plan.decision), self._ask)
 
         self._simulation.read(answered)
+
+
+def _nothing() -> None:
+    """What follows the last answer."""
 
 
 class _Pipe:

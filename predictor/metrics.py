@@ -74,7 +74,6 @@ class Metrics(ModelMetrics):
             "predictor_device_memory_bytes", "Memory of the device in bytes: used and total.",
             ("device", "kind"), registry=registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
-
         # `labels` checks its arguments and takes a lock, which costs more than the counting itself.
         self._requests, self._images = cache(self.requests.labels), cache(self.images.labels)
         self._request_seconds = cache(self.request_seconds.labels)
@@ -89,6 +88,9 @@ class Metrics(ModelMetrics):
             "predictor_model_swaps", "Changes of the live version, by outcome: ok, or the error code.",
             ("outcome",), registry=registry,
         )  # fmt: skip
+        # Prometheus sees no increase in a series that begins with 1.
+        for outcome in ("ok", "internal", "not_ready", "storage_full"):
+            self.swaps.labels(outcome)
         self.checks = Counter(
             "predictor_model_checks", "Checks of uploaded models, by outcome: ok, or the refusal's reason.",
             ("outcome",), registry=registry,

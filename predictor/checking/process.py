@@ -120,7 +120,8 @@ def _start(
             process_group=0,
         )
         # From the first moment: to load the libraries costs as much as most models do.
-        os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, process.pid, own + _NICENESS)
     except OSError as error:
         log.exception("The process that checks a model could not be started")
         raise Internal("The model could not be checked.") from error

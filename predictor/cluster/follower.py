@@ -26,8 +26,7 @@ from predictor.store.files import hold
 
 LOCK = "cluster.lock"
 """The file in the data folder whose lock the worker holds that follows."""
-_LEAD_SECONDS = 0.5
-_JOIN_SECONDS = 10.0
+_LEAD_SECONDS, _JOIN_SECONDS = 0.5, 10.0
 # What fails is tried again after twice the time: each attempt may download the version and optimise it.
 _AGAIN_SECONDS, _MOST_AGAIN_SECONDS = 1.0, 60.0
 
@@ -171,10 +170,11 @@ class Follower:
             self._upkeep.step(position, self._machines.name)
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
+        for pause in self._machines.pauses(self._machines.poll_seconds):
             if self.leads():
                 self._round()
-            self._stopped.wait(_LEAD_SECONDS if self._lock is None else self._machines.poll_seconds)
+            if self._stopped.wait(_LEAD_SECONDS if self._lock is None else pause):
+                break
 
     def _round(self) -> None:
         try:

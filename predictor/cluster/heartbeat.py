@@ -65,7 +65,9 @@ class Heartbeat:
         self._stopped.set()
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._machines.beat_seconds):
+        for pause in self._machines.pauses(self._machines.beat_seconds):
+            if self._stopped.wait(pause):
+                break
             if self.counted:
                 try:
                     self._beat()

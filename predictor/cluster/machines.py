@@ -1,10 +1,11 @@
 """Which machines there are, by heartbeats in the bucket; how old one is, only the store's own clock says."""
 
+import random
 import re
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ BEAT_POLLS, DEAD_POLLS = 5, 15
 # Stores give times in whole seconds.
 _LEAST_DEAD_SECONDS = 3.0
 _SPARE_SECONDS = 0.5
+# Pauses get shorter, never longer, so that every bound holds.
+_SHORTEST = 0.9
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Machines:
         name: this machine's.
         standing: what the workers of this machine share.
         poll_seconds: how often the log is looked at.
+        chance: a number from 0 to 1, another one at each call.
 
     Attributes:
         name: this machine's.
@@ -91,9 +95,17 @@ class Machines:
         doubled: whether another process gave heartbeats under this machine's name.
     """
 
-    def __init__(self, bucket: Bucket, name: str, standing: Standing, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        name: str,
+        standing: Standing,
+        poll_seconds: float,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self._bucket = bucket
         self._standing = standing
+        self._chance = chance
         self.name = name
         self.poll_seconds = poll_seconds
         self.doubled = False
@@ -102,6 +114,15 @@ class Machines:
         self._paces: dict[str, tuple[float, _Pace]] = {}
         self.beat_seconds = BEAT_POLLS * poll_seconds
         self.dead_seconds = max(_LEAST_DEAD_SECONDS, DEAD_POLLS * poll_seconds)
+
+    def pauses(self, seconds: float) -> Iterator[float]:
+        """Pauses between the rounds of a loop, so that machines that start together do not ask in step.
+
+        The first one is any part of so many seconds, each later one up to a tenth shorter than they are.
+        """
+        yield seconds * self._chance()
+        while True:
+            yield seconds * (_SHORTEST + (1 - _SHORTEST) * self._chance())
 
     def beat(self) -> Mapping[str, Sighting]:
         """Say that this machine lives and serves what the log says; learn of all machines."""

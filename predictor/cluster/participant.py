@@ -100,8 +100,9 @@ class Participant:
             Undone: the change is aborted, or the store is silent for long.
         """
         self._log.acknowledge(pending.serial, self._machines.name, READY)
+        pauses = self._machines.pauses(_DECISION_SECONDS)
         answered = asked = time.monotonic()
-        while time.monotonic() < answered + _HELD_SECONDS and not self._stopped.wait(_DECISION_SECONDS):
+        while time.monotonic() < answered + _HELD_SECONDS and not self._stopped.wait(next(pauses)):
             with suppress(Unavailable):
                 outcome, answered = self._log.outcome(pending.serial), time.monotonic()
                 if outcome is not None:

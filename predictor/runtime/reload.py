@@ -178,7 +178,7 @@ class Follower:
             self._publisher.handle_crashes(seconds)
 
     def _repeat(self, work: Callable[[], None], pause: float) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        os.nice(_NICENESS)  # of this thread alone
         told = ""
         while not self._stopped.wait(pause):
             try:

@@ -12,14 +12,15 @@ PLAN = Plan(machines=20, latency=Latency(0.01, 0.02))
 
 
 def test_cost_of_rest() -> None:
-    """Polls are paid as reads, heartbeats as writes; a LIST is paid for each page."""
-    plan = Plan(machines=1500, poll=1.0, beat=5.0)
+    """Polls and looks are paid as reads, PUT and LIST as writes; a LIST is paid for each page."""
+    plan = Plan(machines=1500, poll=1.0, beat=6.0, jitter=0.0)
     only_reads, nothing = Prices(read=1e-6, write=0.0, gigabyte_month=0.0), Prices(0.0, 0.0, 0.0)
 
     reads, writes = per_second(plan)
-    assert reads == pytest.approx(1500 * 1.2)
-    assert writes == pytest.approx(1500 * 3 / 5)
-    assert per_month(plan, only_reads, changes=0) == pytest.approx(1500 * 1.2 * MONTH * 1e-6)
+    assert reads == pytest.approx(1500 * (1 + 2 / 6 + 1 / 72))
+    assert writes == pytest.approx(1500 * (3 / 6 + 2 / 72))
+    assert per_second(replace(plan, jitter=0.1))[0] == pytest.approx(reads / 0.95)
+    assert per_month(plan, only_reads, changes=0) == pytest.approx(reads * MONTH * 1e-6)
     assert per_month(plan, nothing) == 0.0
 
 
@@ -32,7 +33,7 @@ def test_a_change_takes_what_its_parts_take() -> None:
     assert 20 * 100 / 200 <= found.fetched < 20 * 100 / 200 + 2 * plan.poll
     assert found.ready >= found.fetched + 2.0
     assert found.serving > found.ready
-    assert found.mixed < plan.decision * (1 + plan.jitter) + 0.1
+    assert found.mixed < plan.decision + 0.1
 
 
 def test_a_link_is_the_limit_of_one_machine() -> None:

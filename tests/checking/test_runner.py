@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,22 @@ def test_gives_way(tmp_path: Path) -> None:
     ending = run(tmp_path, Request(model="model.onnx"), (sys.executable, "-c", code), ENVIRONMENT)
 
     assert int(ending.stderr) == min(os.nice(0) + 5, 19)
+
+
+def test_gives_way_to_one_that_gives_way(tmp_path: Path) -> None:
+    """So it does where the service itself lets others go first, which it may have no right to take back."""
+    code = "import os; os.write(2, str(os.nice(0)).encode())"
+    request, command = Request(model="model.onnx"), (sys.executable, "-c", code)
+
+    def nicely() -> tuple[int, int]:
+        # That of this thread alone.
+        own = os.nice(10)
+        return own, int(run(tmp_path, request, command, ENVIRONMENT).stderr)
+
+    with ThreadPoolExecutor(1) as pool:
+        own, found = pool.submit(nicely).result()
+
+    assert found == min(own + 5, 19)
 
 
 def test_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Machines on one bucket, each with a store of models of its own, in this process."""
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -48,13 +49,15 @@ class Interrupted(Bucket):
 class Machine:
     """One machine: its models, and what it does with the bucket."""
 
-    def __init__(self, folder: Path, shared: Any, name: str) -> None:
+    def __init__(
+        self, folder: Path, shared: Any, name: str, chance: Callable[[], float] = random.random
+    ) -> None:
         self.name = name
         self.store = Store(folder)
         self.standing = Standing(memoryview(bytearray(64)).cast("q"))
         self.bucket = Interrupted(shared)
         self.log = ChangeLog(self.bucket)
-        self.machines = Machines(self.bucket, name, self.standing, POLL_SECONDS)
+        self.machines = Machines(self.bucket, name, self.standing, POLL_SECONDS, chance)
         self.machines.beat_seconds, self.machines.dead_seconds = BEAT_SECONDS, DEAD_SECONDS
         self.models = LocalModels(self.store.transactions, Blobs(self.bucket))
         self.together = Together(self.log, self.machines, self.models, self.standing)
@@ -110,8 +113,8 @@ def machine(tmp_path: Path, memory: Any) -> Iterator[Callable[..., Machine]]:
     """Make machines of one bucket; they end with the test."""
     with ExitStack() as made:
 
-        def make(name: str) -> Machine:
-            one = Machine(tmp_path / name, memory, name)
+        def make(name: str, chance: Callable[[], float] = random.random) -> Machine:
+            one = Machine(tmp_path / name, memory, name, chance)
             made.callback(one.follower.stop)
             return one
 

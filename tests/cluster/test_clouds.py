@@ -1,5 +1,6 @@
 """Each cloud is asked in its own form to write an object only if it is absent."""
 
+import datetime as dt
 import http.server
 import json
 import threading
@@ -10,6 +11,7 @@ import pytest
 
 from predictor.cluster.bucket import Bucket, Unavailable
 from predictor.errors import ConfigError
+from tests.cluster.conftest import until
 
 CONDITIONS = {
     "s3": ("if-none-match", "*"),
@@ -19,7 +21,10 @@ CONDITIONS = {
 
 
 class _Server(http.server.ThreadingHTTPServer):
-    """Takes every object, keeps the headers of each request by its path; refuses the first ones if told."""
+    """Takes every object, gives out credentials, and keeps the headers of each request by its path.
+
+    It refuses the first requests if told.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -34,17 +39,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(201)
 
     def do_GET(self) -> None:
-        """Give an object."""
-        self._answer(200)
+        """Give out credentials that end soon, as the agent of a node does, or an object that was refused."""
+        assert isinstance(self.server, _Server)
+        if self.path != "/credentials":
+            self._answer(200 if self.server.refused else 404)
+            return
+        end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)
+        token = f"token {len(self.server.seen) + 1}"
+        given = {"AccessKeyId": "key", "SecretAccessKey": "secret", "Token": token}
+        self._answer(200, json.dumps({**given, "Expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ")}).encode())
 
-    def _answer(self, status: int) -> None:
+    def _answer(self, status: int, body: bytes = b"") -> None:
         assert isinstance(self.server, _Server)
         self.server.seen.append((self.path, {name.lower(): text for name, text in self.headers.items()}))
         self.send_response(503 if len(self.server.seen) <= self.server.refused else status)
-        fields = {"ETag": '"1"', "x-goog-generation": "1", "Content-Length": "0"}
+        fields = {"ETag": '"1"', "x-goog-generation": "1", "Content-Length": str(len(body))}
         for name, text in (fields | {"Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}).items():
             self.send_header(name, text)
         self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the base class's name)
         """Say nothing."""
@@ -111,3 +124,38 @@ def test_missing_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ConfigError, match="variables of the cloud"):
         Bucket.open("az://container/prefix")
+
+
+def test_role(cloud: _Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Credentials of a pod's role are fetched again before they end, with the token of its file then."""
+    (tmp_path / "token").write_text("first")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    url = f"http://127.0.0.1:{cloud.server_port}/credentials"
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    bucket = Bucket.open("s3://bucket/prefix")
+
+    assert bucket.get("one") is None
+    (tmp_path / "token").write_text("second")
+
+    def asked() -> list[str]:
+        return [headers["authorization"] for path, headers in cloud.seen if path == "/credentials"]
+
+    # They are not fetched twice in the same moment.
+    until(lambda: bucket.get("two") is None and len(asked()) == 2)
+    assert asked() == ["first", "second"]
+    tokens = [headers["x-amz-security-token"] for path, headers in cloud.seen if path != "/credentials"]
+    assert tokens[0] == "token 1"
+    assert tokens[-1] != tokens[0]
+
+
+def test_session_token(cloud: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that end stay those of the start: another token in the environment changes nothing."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "first")
+    bucket = Bucket.open("s3://bucket/prefix")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "second")
+
+    bucket.get("one")
+
+    assert [headers["x-amz-security-token"] for _, headers in cloud.seen] == ["first"]

@@ -98,3 +98,53 @@ def test_without_a_store(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert found.exit_code == 1
     assert "PREDICTOR_STORE" in found.output
+
+
+def copied(bucket: Path, backup: Path, between: Callable[[], object] = lambda: None) -> None:
+    """Copy a bucket in the order of the guide: the files, the log, and the files again."""
+    for folder in ("blobs", "changes", "pending", "blobs"):
+        if folder == "changes":
+            between()
+        shutil.copytree(bucket / folder, backup / folder, dirs_exist_ok=True)
+
+
+def test_restored_bucket_for_new_machines(
+    run: Run, machine: Callable[[str], Machine], tmp_path: Path
+) -> None:
+    """A copy that was made while a model was uploaded is whole, and gives new machines its models."""
+    old = machine("old")
+    old.store.upload(b"one")
+    copied(tmp_path / "bucket", tmp_path / "backup", lambda: old.store.upload(b"two"))
+    old.die()
+    shutil.rmtree(tmp_path / "bucket")
+
+    copied(tmp_path / "backup", tmp_path / "bucket")
+    a, b = machine("a"), machine("b")
+
+    assert [one.content() for one in (a, b)] == [b"two"] * 2
+    assert run("check").exit_code == 0
+    b.store.upload(b"three")
+    assert a.content() == b"three"
+    for one in (a, b):
+        one.follower.stop()
+
+
+def test_restored_bucket_under_machines(run: Run, machine: Callable[[str], Machine], tmp_path: Path) -> None:
+    """Machines that serve more than the copy has go on, and follow again once one of them was adopted."""
+    a, b = machine("a"), machine("b")
+    a.store.upload(b"one")
+    copied(tmp_path / "bucket", tmp_path / "backup")
+    b.store.upload(b"two")
+    for folder in ("changes", "pending", "blobs", "acks"):
+        shutil.rmtree(tmp_path / "bucket" / folder)
+    copied(tmp_path / "backup", tmp_path / "bucket")
+    until(lambda: a.standing.fault and b.standing.fault)
+    assert [one.content() for one in (a, b)] == [b"two"] * 2
+
+    assert run("adopt", "--yes").exit_code == 0
+    until(lambda: not (a.standing.fault or b.standing.fault))
+    a.store.upload(b"three")
+
+    assert [one.content() for one in (a, b)] == [b"three"] * 2
+    for one in (a, b):
+        one.follower.stop()

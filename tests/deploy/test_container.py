@@ -79,6 +79,8 @@ def test_compose() -> None:
     # From other machines only nginx is reached.
     published = {port for service in services.values() for port in service.get("ports", ())}
     assert {port for port in published if not port.startswith("127.0.0.1:")} == {"80:80"}
+    # nginx does not notice that another container of the service has another address.
+    assert services["nginx"]["depends_on"]["api"]["restart"]
 
 
 def test_compose_is_read() -> None:

@@ -1,6 +1,7 @@
 """The files for Kubernetes are what its schemas allow, and say what the service needs."""
 
 import functools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.deploy.programs import program, run
 
 FOLDER = Path(__file__).parent.parent.parent / "deploy" / "kubernetes"
 OVERLAYS = sorted(path.name for path in (FOLDER / "overlays").iterdir())
+COMPONENTS = sorted(path.name for path in (FOLDER / "components").iterdir())
 # KServe's own kind has no schema there; what is in it is a pod.
 FOREIGN = {"InferenceService"}
 VERSION = kubernetes_validate.latest_version()
@@ -123,15 +125,31 @@ def test_settings(overlay: str) -> None:
     assert Settings.from_environment(rendered(overlay)["ConfigMap"]["data"]).device in {"cpu", "cuda"}
 
 
-def test_network() -> None:
-    """Pods reach no private address: those that the service refuses are closed by the network, too."""
-    text = (FOLDER / "base" / "network-policy.yaml").read_text()
-    blocks = [
-        one["ipBlock"]
-        for rule in yaml.safe_load(text)["spec"]["egress"]
-        for one in rule["to"]
-        if "ipBlock" in one
-    ]
+def blocks_of(policy: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The addresses that a policy opens."""
+    return [one["ipBlock"] for rule in policy["spec"]["egress"] for one in rule["to"] if "ipBlock" in one]
 
+
+def test_network() -> None:
+    """Pods reach no private address but a name server: the network closes what the service refuses, too."""
+    dns, *blocks = blocks_of(yaml.safe_load((FOLDER / "base" / "network-policy.yaml").read_text()))
+
+    assert dns == {"cidr": "169.254.20.10/32"}
     assert set(blocks[0]["except"]) >= {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"}
     assert set(blocks[1]["except"]) >= {"fc00::/7", "fe80::/10"}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_credentials(component: str, tmp_path: Path) -> None:
+    """With a component, pods reach the address that gives out credentials, and no other one besides."""
+    folders = [FOLDER / "overlays" / "cpu", FOLDER / "components" / component]
+    overlay, added = (os.path.relpath(folder, tmp_path.resolve()) for folder in folders)
+    (tmp_path / "kustomization.yaml").write_text(f"resources: [{overlay}]\ncomponents: [{added}]\n")
+
+    made = list(yaml.safe_load_all(run(program("kubectl"), "kustomize", tmp_path)))
+
+    policies = {one["metadata"]["name"]: one for one in made if one["kind"] == "NetworkPolicy"}
+    policy = policies["image-prediction-api-credentials"]
+    validate(policy)
+    assert policy["spec"]["podSelector"] == policies["image-prediction-api"]["spec"]["podSelector"]
+    assert all(block["cidr"].endswith(("/32", "/128")) for block in blocks_of(policy))

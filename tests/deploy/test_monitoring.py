@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
+from predictor.cluster.membership import METRICS as CLUSTER_METRICS
+from predictor.metrics import Metrics
 from tests.deploy.programs import ROOT, program, run
 
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -44,6 +47,26 @@ def test_each_alert() -> None:
     assert rows == ALERTS
 
 
+def test_first_event() -> None:
+    """What an alert awaits an increase of stands at 0 beforehand: Prometheus sees none in a new series."""
+    registry = CollectorRegistry()
+    Metrics(registry)
+    awaited = [
+        (name, label, value)
+        for rule in RULES
+        for name, label, values in re.findall(
+            r'(?:rate|increase)\((predictor_\w+){(\w+)=~?"([^"]+)"}', rule["expr"]
+        )
+        for value in values.split("|")
+    ]
+
+    assert {name for name, _, _ in awaited} == {
+        "predictor_cache_requests_total",
+        "predictor_model_swaps_total",
+    }
+    assert [one for one in awaited if registry.get_sample_value(one[0], {one[1]: one[2]}) != 0] == []
+
+
 def test_metrics() -> None:
     """Rules and board name only metrics that stand in the guides."""
     used = {
@@ -54,6 +77,11 @@ def test_metrics() -> None:
 
     assert len(used) > 10
     assert [name for name in used if f"`{name}`" not in DOCUMENTS] == []
+
+
+def test_machines_on_the_board() -> None:
+    """The board shows each gauge of several machines."""
+    assert [name for name in CLUSTER_METRICS if name not in "".join(EXPRESSIONS)] == []
 
 
 def test_board() -> None:

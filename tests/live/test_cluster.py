@@ -1,6 +1,7 @@
 """Three machines with two workers each on one bucket: they change together, whatever fails."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -29,6 +30,7 @@ PURE = {
     "green/1.png": picture((20, 220, 20)),
     "blue/1.png": picture((20, 20, 220)),
 }
+EXTRAS = {"model_signing", "obstore", "opentelemetry", "pyarrow", "ray"}
 CLOUD = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -274,10 +276,16 @@ def _nanio(folder: Path, port: int) -> list[str]:
 @pytest.mark.promise("C7")
 def test_single_machine(tmp_path: Path) -> None:
     """Without the setting nothing of it is loaded, and no answer or metric speaks of machines."""
-    with Service(tmp_path / "data", workers=1) as alone:
+    alone = Service(tmp_path / "data", workers=1)
+    # Each process writes the name of each module that it imports.
+    alone.environment = {"PYTHONPROFILEIMPORTTIME": "1"}
+    with alone:
         assert upload(alone, FIRST).json().keys().isdisjoint({"machines"})
         assert alone.get("/models").json().keys() == {"models"}
         assert "predictor_store" not in alone.get("/metrics").text
         for process in (alone.master, *alone.workers()):
             assert "_obstore" not in Path(f"/proc/{process}/maps").read_text()
         assert not list(tmp_path.glob("data/cluster*"))
+    imported = {name.split(".")[0] for name in re.findall(r"\| +([\w.]+)$", alone.log, re.MULTILINE)}
+    assert imported >= {"gunicorn", "flask", "onnxruntime", "predictor"}
+    assert imported.isdisjoint(EXTRAS), imported & EXTRAS

@@ -22,7 +22,7 @@ DEPLOY = ROOT / "deploy"
 BOARD = json.loads((DEPLOY / "grafana" / "board.json").read_text())
 QUERIES = [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
 # What this service has not: a GPU, a store of models.
-ELSEWHERE = re.compile("predictor_(device|store)_")
+ELSEWHERE = re.compile("predictor_(device_|store_|machines)")
 VARIABLES = {"$__rate_interval": "20s", "$instance": ".*", "$model": ".*"}
 
 
