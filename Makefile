@@ -4,8 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # On a terminal pip shows its progress; elsewhere it is quiet.
 INSTALL = [ -t 1 ] || quiet=--quiet; $(BIN)/python -m pip install $$quiet --requirement
-# A process for each core, up to four; each takes whole files of tests. `make test PARALLEL=` has one process.
-PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+# A process for each core and one, as many tests wait for servers, up to four; each takes whole files of tests.
+# `make test PARALLEL=` has one process.
+PROCESSES := $(shell n=$$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1 )); echo $$(( n < 4 ? n : 4 )))
+PARALLEL ?= -n $(PROCESSES) --dist loadfile
 SOURCES := predictor tools bench tests wsgi.py gunicorn.conf.py
 
 .PHONY: help setup run test test-fast test-cluster check format bench ablate fuzz soak image clean

@@ -26,10 +26,10 @@ from predictor.store import manifest
 from predictor.store.files import locked
 from predictor.store.registry import ModelVersion
 
-_TRIALS = 3
+# Of three, 1 in 24 loads found no gain by pairs where they save 4.5 %; of six, none.
+_TRIALS = 6
 _WORTH = 0.97
-_LONG_SECONDS = 0.5
-_LOCK_SECONDS = 60.0
+_LONG_SECONDS, _LOCK_SECONDS = 0.5, 60.0
 
 _Run = Callable[[Array], Array]
 Count = Callable[[str, int, int, float], None]
