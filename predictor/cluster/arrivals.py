@@ -99,7 +99,7 @@ class Arrivals:
 
 
 def digest_of(folder: Path) -> str | None:
-    """The digest of a version's manifest; None if there is none."""
+    """The digest of a version's manifest; None if the folder has no manifest."""
     try:
         return digest(folder / MANIFEST)
     except NotReady:

@@ -144,7 +144,7 @@ class ChangeLog:
         return max((_number(entry.key) for entry in found if entry.key.endswith(f".{SERVING}")), default=0)
 
     def highest(self) -> int:
-        """The highest number of which the store has any trace; 0 if there is none."""
+        """The highest number of a change that the store has any trace of; 0 if it has no trace."""
         found = (self._bucket.entries(prefix) for prefix in (_PENDING, _CHANGES, _ACKS))
         return max((_number(entry.key) for entries in found for entry in entries), default=0)
 

@@ -21,7 +21,7 @@ def class_scores(
         labels: how many labels there are, if that is known.
 
     Raises:
-        InvalidModel: there is none, or there are several that it could be.
+        InvalidModel: no output can hold the class scores, or several can.
     """
     if named is not None:
         return _named(graph, structure, named), "The preprocessing names this output."

@@ -35,7 +35,7 @@ class Nodes:
     tensors: dict[str, Any] = field(default_factory=dict)
 
     def constant(self, name: str) -> Array | None:
-        """A tiny constant; None if it is none, or cannot be read."""
+        """The values of a small constant; None if the tensor is no constant, is large, or cannot be read."""
         try:
             values = self._values(name, _TINY)
             return None if values is None else np.asarray(values, np.float64)
