@@ -7,7 +7,7 @@ INSTALL = [ -t 1 ] || quiet=--quiet; $(BIN)/python -m pip install $$quiet --requ
 # A process for each core and one, as many tests wait for servers, up to four; each takes whole files of tests.
 # `make test PARALLEL=` has one process.
 PROCESSES := $(shell n=$$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1 )); echo $$(( n < 4 ? n : 4 )))
-PARALLEL ?= -n $(PROCESSES) --dist loadfile
+PARALLEL ?= -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 SOURCES := predictor tools bench tests wsgi.py gunicorn.conf.py
 
 .PHONY: help setup run test test-fast test-cluster check format bench ablate fuzz soak image clean
