@@ -14,19 +14,64 @@ its name when it is whole, and the folder is removed.
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from predictor.bulk import continued
-from predictor.bulk.outputs import Output
-from predictor.bulk.rows import Row
+from predictor.bulk import continued, parquet
+from predictor.bulk.rows import FORMS, Row
+from predictor.bulk.rows import Form as RowForm
 from predictor.errors import InvalidRequest
 from predictor.store.files import locked, remove
 
 _INPUTS, _OPTIONS, _LOCK = "inputs", "run.json", "lock"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A form of a file of rows.
+
+    Attributes:
+        write: writes rows to a shard.
+        join: writes the rows of shards to one file, with little memory.
+    """
+
+    write: Callable[[BinaryIO, Iterable[Row]], None]
+    join: Callable[[BinaryIO, Iterable[Path]], None]
+
+
+def output_of(path: Path) -> Output:
+    """The form that the name of a file asks for.
+
+    Raises:
+        InvalidRequest: its ending is not known, or what writes this form is missing.
+    """
+    suffix = path.suffix.lower()
+    if suffix in parquet.SUFFIXES:
+        parquet.libraries()
+        return Output(parquet.write, parquet.join)
+    name = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(suffix)
+    if name is None:
+        raise InvalidRequest(
+            f"{path.name} must end in .parquet, .csv or .jsonl, which says how it is written."
+        )
+    form = FORMS[name]
+    return Output(partial(_write, form), partial(_join, form))
+
+
+def _write(form: RowForm, file: BinaryIO, rows: Iterable[Row]) -> None:
+    file.writelines("".join(f"{line}\n" for line in form.lines(row)).encode() for row in rows)
+
+
+def _join(form: RowForm, file: BinaryIO, parts: Iterable[Path]) -> None:
+    file.write(form.heading.encode())
+    for part in parts:
+        with part.open("rb") as rows:
+            shutil.copyfileobj(rows, file)
 
 
 @dataclass(frozen=True)

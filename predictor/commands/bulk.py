@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from predictor.bulk import inputs, on_ray, outputs, shards
+from predictor.bulk import inputs, on_ray, shards
 from predictor.bulk.crew import Rows
 from predictor.bulk.processes import Local
 from predictor.bulk.progress import Progress
@@ -41,7 +41,7 @@ def predict_to_file(words: Sequence[str], given: Given, way: _Way, model: _Model
         OSError: a file cannot be written.
     """
     path: Path = given["out"]
-    form = shards.Form(outputs.of(path), given["shard"])
+    form = shards.Form(shards.output_of(path), given["shard"])
     if shards.has_rows(path) and not given["resume"]:
         raise InvalidRequest(
             f"A run for {path.name} was stopped. Give --resume to go on with it, or remove the folder "
