@@ -22,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from predictor.bulk import continued, parquet
+from predictor.bulk import parquet
+from predictor.bulk.file import check_options, whole_file
 from predictor.bulk.rows import FORMS, Row
 from predictor.bulk.rows import Form as RowForm
 from predictor.errors import InvalidRequest
@@ -144,7 +145,7 @@ class Run:
             return
         whole = [row for start in sorted(held) for row in held[start]]
         failed = sum(row.problem is not None for row in whole)
-        with continued.whole(self._path(piece.shard, failed)) as file:
+        with whole_file(self._path(piece.shard, failed)) as file:
             self.form.output.write(file, whole)
         self.errors[piece.shard] = failed
         del self._rows[piece.shard]
@@ -155,7 +156,7 @@ class Run:
         Raises:
             OSError: the disk is full, or it cannot be written; the shards stay.
         """
-        with continued.whole(path) as file:
+        with whole_file(path) as file:
             self.form.output.join(file, (self._path(*shard) for shard in sorted(self.errors.items())))
         # What has no options is no run, so what a kill leaves from here on is not continued.
         (self.folder / _OPTIONS).unlink()
@@ -217,14 +218,14 @@ def _begin(folder: Path, options: Mapping[str, Any], names: Iterable[str]) -> No
             left.unlink()
     number = 0
     try:
-        with continued.whole(folder / _INPUTS) as file:
+        with whole_file(folder / _INPUTS) as file:
             for name in names:
                 file.write(f"{json.dumps(name)}\n".encode())
                 number += 1
     except BaseException:
         remove(folder)
         raise
-    with continued.whole(folder / _OPTIONS) as file:
+    with whole_file(folder / _OPTIONS) as file:
         file.write(json.dumps({**options, "inputs": number}).encode())
 
 
@@ -232,7 +233,7 @@ def _continued(path: Path, options: Mapping[str, Any]) -> int:
     """The number of inputs of a run that has these options."""
     said = json.loads((parts(path) / _OPTIONS).read_bytes())
     number = int(said.pop("inputs"))
-    continued.check(said, options, path, f"remove the folder {parts(path).name}")
+    check_options(said, options, path, f"remove the folder {parts(path).name}")
     return number
 
 
