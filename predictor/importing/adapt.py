@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from predictor.discovery.nodes import read_inside
 from predictor.importing import batch_axis, inputs, outputs
 from predictor.importing.inputs import Wanted
-from predictor.importing.pruning import drop_unread_inputs
+from predictor.model.strict_json import shown
 
 NEWEST_IR = 13
 """The newest version of ONNX's file format that the runtime reads."""
@@ -37,3 +38,19 @@ def _lower(model: Any) -> tuple[str, ...]:
         return ()
     version, model.ir_version = model.ir_version, NEWEST_IR
     return (f"The IR version {version} is lowered to {NEWEST_IR}, which the runtime reads.",)
+
+
+def drop_unread_inputs(model: Any) -> tuple[str, ...]:
+    """Drop the inputs that nothing reads, if another one is read; what was done, in a sentence."""
+    graph = model.graph
+    constants = {one.name for one in graph.initializer}
+    read = {one.name for one in graph.output}
+    for node in graph.node:
+        read |= {*node.input, *read_inside(node)}
+    unread = [one for one in graph.input if one.name not in read | constants]
+    if not unread or not any(one.name in read - constants for one in graph.input):
+        return ()
+    for one in unread:
+        graph.input.remove(one)
+    names, several = ", ".join(shown(one.name) for one in unread[:5]), len(unread) > 1
+    return (f"The input{'s' if several else ''} {names} {'are' if several else 'is'} not used and removed.",)

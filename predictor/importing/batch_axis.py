@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from predictor.discovery.nodes import ONNX, STEPS, Nodes, attribute, nodes_of
+from predictor.discovery.nodes import ONNX, STEPS, Nodes, attribute, nodes_of, read_inside
 from predictor.importing.outputs import may_hold_scores
-from predictor.importing.pruning import read_inside
 
 _BY_NUMBER = {"Identity", "Cast", "Dropout", "Sigmoid", "HardSigmoid", "Log", "Neg", "Clip"}
 _BY_CLASS = {"Softmax", "LogSoftmax"}
