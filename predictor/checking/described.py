@@ -10,7 +10,7 @@ from predictor.checking.report import Limits, Reason, Refused, Request
 from predictor.discovery.discover import discover
 from predictor.discovery.signature import lengths, listed
 from predictor.errors import InvalidModel
-from predictor.model import strict_json
+from predictor.model import strict_text
 from predictor.model.labels import NONE
 from predictor.model.spec import Graph, ModelSpec, Structure, Tensor
 from predictor.model.strict_text import decoded
@@ -128,7 +128,7 @@ def _no_image(graph: Graph) -> str:
             f"of {_FOUR}."
         )
     (tensor,) = graph.inputs
-    name = strict_json.shown(tensor.name)
+    name = strict_text.shown(tensor.name)
     if "(" in tensor.dtype:
         return (
             f"The model has no image input: its input {name} takes {_kind(tensor)}. Export it with a tensor "
@@ -149,7 +149,7 @@ def _no_image(graph: Graph) -> str:
 
 
 def _no_numbers(tensor: Tensor) -> str:
-    name = strict_json.shown(tensor.name)
+    name = strict_text.shown(tensor.name)
     sentence = f"The model must give a number for each class; the output {name} holds {_kind(tensor)}."
     if "map(" in tensor.dtype:
         return f"{sentence} Convert it again with the option zipmap=False."

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from predictor.discovery.nodes import ONNX, STEPS, Nodes, attribute, nodes_of, read_inside
 from predictor.importing.inputs import Wanted, fit
 from predictor.importing.outputs import cut, may_hold_scores
-from predictor.model.strict_json import shown
+from predictor.model.strict_text import shown
 
 NEWEST_IR = 13
 """The newest version of ONNX's file format that the runtime reads."""

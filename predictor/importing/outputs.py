@@ -15,7 +15,7 @@ from predictor.discovery.nodes import ONNX, RUNTIME, STEPS, Nodes, attribute, no
 from predictor.importing import class_names
 from predictor.importing.class_names import ML
 from predictor.importing.inputs import Wanted
-from predictor.model.strict_json import shown
+from predictor.model.strict_text import shown
 
 _FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE}
 # They choose from the scores, or round them.

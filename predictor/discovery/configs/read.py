@@ -12,7 +12,7 @@ from predictor.discovery.configs.apps import read_silent, silent_file
 from predictor.discovery.configs.declared import EMPTY, DeclaredPreprocessing
 from predictor.discovery.configs.metadata import read_openvino, read_ultralytics, read_windows
 from predictor.errors import InvalidModel
-from predictor.model import strict_json, strict_text
+from predictor.model import strict_text
 
 PREPROCESSING = "predictor.preprocessing"
 """The metadata key of this service's own JSON."""
@@ -90,7 +90,7 @@ def parsed(text: str) -> Any:
         ValueError: the text is neither; the sentence says what to send.
     """
     try:
-        return strict_json.loads(text)
+        return strict_text.load_json(text)
     except ValueError as error:
         if text.lstrip()[:1] in ("{", "[", '"'):
             raise
@@ -101,7 +101,7 @@ def parsed(text: str) -> Any:
 
 def _neither(text: str) -> str:
     """What to send in place of a text that is neither JSON nor YAML."""
-    what = "It" if len(text.split()) != 1 else strict_json.shown(text.strip())
+    what = "It" if len(text.split()) != 1 else strict_text.shown(text.strip())
     return (
         f"{what} is neither JSON nor YAML, nor torchvision's ImageClassification as it is printed. {_NAMED}"
     )
@@ -110,7 +110,7 @@ def _neither(text: str) -> str:
 def _from_name(name: str) -> DeclaredPreprocessing:
     if (declared := from_words(name)) is not None:
         return declared
-    raise ValueError(f"{strict_json.shown(name)} is not supported. {_NAMED}")
+    raise ValueError(f"{strict_text.shown(name)} is not supported. {_NAMED}")
 
 
 def inner(value: Mapping[str, Any]) -> Mapping[str, Any]:

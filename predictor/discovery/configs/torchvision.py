@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from predictor.discovery.configs.declared import IMAGENET, SCALE, DeclaredPreprocessing, Record
-from predictor.model import strict_json
+from predictor.model import strict_text
 
 _FILTERS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 _KNOWN = ("crop_size", "resize_size", "mean", "std", "interpolation", "antialias")
@@ -76,7 +76,7 @@ def _argument(pair: tuple[str, str]) -> tuple[str, Any]:
     if name == "interpolation":
         return name, printed
     try:
-        return name, strict_json.loads(printed)
+        return name, strict_text.load_json(printed)
     except ValueError as error:
         raise ValueError(f"{name} must be a number or a list of numbers.") from error
 
