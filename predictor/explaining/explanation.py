@@ -11,8 +11,8 @@ from predictor.errors import Overloaded
 from predictor.explaining import overlay
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
+from predictor.image.preview import seen_box
 from predictor.image.resize import Box, Size
-from predictor.image.seen import seen_box
 from predictor.inference.admission import Deadline
 from predictor.inference.job import Array
 from predictor.inference.loader import LoadedModel
