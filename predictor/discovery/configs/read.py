@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from predictor.discovery.configs import apps, huggingface, keras, native, pipelines, timm, torchvision
+from predictor.discovery.configs import apps, frameworks, huggingface, native, pipelines
 from predictor.discovery.configs.apps import read_silent, silent_file
 from predictor.discovery.configs.declared import EMPTY, DeclaredPreprocessing
 from predictor.discovery.configs.metadata import read_openvino, read_ultralytics, read_windows
@@ -80,7 +80,7 @@ def _of_tool(read: _Read, value: Mapping[str, Any], wanted: Size, output: Any) -
 
 def from_words(text: str) -> DeclaredPreprocessing | None:
     """What a mode of Keras, a name of torchvision's weights or its printed preset says; None if none."""
-    return keras.from_text(text) or torchvision.from_text(text)
+    return frameworks.keras_from_text(text) or frameworks.torchvision_from_text(text)
 
 
 def parsed(text: str) -> Any:
@@ -131,10 +131,10 @@ def _of(read: Callable[[Mapping[str, Any]], DeclaredPreprocessing]) -> _Read:
 
 # How each tool's object is known, and what reads it.
 _TOOLS: tuple[tuple[Callable[[Mapping[str, Any]], bool], _Read], ...] = (
-    (timm.is_timm, timm.read),
+    (frameworks.is_timm, frameworks.read_timm),
     (huggingface.is_preprocessor, _of(huggingface.read)),
-    (keras.is_keras, _of(keras.read)),
-    (torchvision.is_preset, _of(torchvision.read)),
+    (frameworks.is_keras, _of(frameworks.read_keras)),
+    (frameworks.is_preset, _of(frameworks.read_torchvision)),
     (pipelines.is_paddle, _of(pipelines.read_paddle)),
     (pipelines.is_mmdeploy, _of(pipelines.read_mmdeploy)),
     (apps.is_lobe, _of(apps.read_lobe)),
