@@ -1,5 +1,6 @@
 """The text of an environment variable -> the value of a setting; a `ValueError` says what it must be."""
 
+import importlib.util
 import ipaddress
 import re
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from predictor import image_formats, shared_store
+from predictor import image_formats
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _TOKENS = "one token, or several separated by commas, without quotation marks, such as Jq3vT8-example_f0xW2m"
@@ -16,6 +17,13 @@ _HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 # As the Fetch standard serialises an origin: lower case, no path; a page of no origin (`null`) has no host.
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_URL = (
+    "the URL of a bucket without credentials, such as s3://bucket/prefix, gs://bucket/prefix, "
+    "az://container/prefix or file:///srv/models; credentials come from the variables of each cloud, such as "
+    "AWS_ACCESS_KEY_ID"
+)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -175,6 +183,33 @@ def _is_redis(text: str) -> bool:
         return False
 
 
+def _store_url(text: str) -> str | None:
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError(_URL) from None
+    local = parts.scheme == "file" and not parts.netloc and parts.path.strip("/")
+    remote = parts.scheme in {"s3", "gs", "az"} and _BUCKET.fullmatch(parts.netloc)
+    if not (local or remote) or parts.query or parts.fragment or not text.isprintable():
+        raise ValueError(_URL)
+    if importlib.util.find_spec("obstore") is None:
+        raise ValueError(
+            "left out, or the package obstore installed (pip install obstore, which is the extra cluster)"
+        )
+    return text
+
+
+def _machine(text: str) -> str | None:
+    if text and not _MACHINE.fullmatch(text):
+        raise ValueError(
+            "a name that no other machine has, of up to 63 letters, digits, dots, hyphens or underscores, "
+            "such as web-1"
+        )
+    return text or None
+
+
 READERS: dict[str, Callable[[str], Any]] = {
     "bind": _bind,
     "prefix": _prefix,
@@ -194,10 +229,10 @@ READERS: dict[str, Callable[[str], Any]] = {
     "signing_key": _file,
     "cache": _cache,
     "cache_seconds": _number(int, 0, 31_536_000, 300),
-    "store": shared_store.store_url,
+    "store": _store_url,
     "store_seconds": _number(float, 0.05, 60, 1),
     "store_lag": _choice({"serve", "unready"}.__contains__, "serve or unready"),
-    "machine": shared_store.machine,
+    "machine": _machine,
     "max_image_mb": _number(float, 0.001, 1000, 20),
     "max_megapixels": _number(float, 0.001, 1000, 50),
     "max_model_mb": _number(float, 0.001, 1_000_000, 1024),

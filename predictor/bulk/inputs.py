@@ -1,21 +1,31 @@
-"""Words of a command line -> names of images, one after the other, and what reads them."""
+"""Words of a command line, lists and tables -> names of images, one after the other, and what reads them."""
 
+import csv
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from predictor.archives import is_hidden, shown
-from predictor.bulk import lists
+from predictor.bulk import parquet
 from predictor.cluster import listing
 from predictor.config import Settings
 from predictor.errors import InvalidRequest
 from predictor.evaluation.images import SUFFIXES, read_file
+from predictor.evaluation.tables import SUFFIXES as _TEXT_TABLES
 from predictor.fetch.client import Fetcher
 
 _SCHEMES = ("http://", "https://")
 # What a shell names for what another command writes: who gives these waits for it.
 _OWN_STREAMS = ("/dev/stdin", "/dev/fd/")
+
+_LISTS = (".txt", ".lst")
+_LISTED = (*_LISTS, *_TEXT_TABLES, *parquet.SUFFIXES)
+"""What the names of lists and tables end in, in lower case."""
+_COLUMNS = (
+    "url", "image_url", "uri", "image_uri", "file", "filename", "file_name", "path", "image", "image_path",
+    "name",
+)  # fmt: skip
 
 
 def names(words: Sequence[str], column: str | None = None) -> Iterator[str]:
@@ -25,7 +35,7 @@ def names(words: Sequence[str], column: str | None = None) -> Iterator[str]:
         words: paths of files, URLs, folders, which stand for all images below them in the order of their
             paths, prefixes of buckets, which do so in the order of the store, and lists and tables. All of
             them are read as names are taken, so any number of images needs little memory.
-        column: of tables, as `lists.named` has it.
+        column: of tables, as `named` has it.
 
     Raises:
         InvalidRequest: there is no image in a folder, a prefix, a list or a table, or it cannot be read.
@@ -51,7 +61,7 @@ def _source(word: str, column: str | None) -> Callable[[], Iterator[str]] | None
         return None
     if Path(word).is_dir():
         return lambda: _below(word)
-    return (lambda: _named(word, column)) if suffix in lists.SUFFIXES else None
+    return (lambda: _named(word, column)) if suffix in _LISTED else None
 
 
 def _is_image(name: str) -> bool:
@@ -67,7 +77,7 @@ def _called(word: str) -> str:
 def _named(word: str, column: str | None) -> Iterator[str]:
     """The names of a list or table; a path that is not absolute begins where the list lies."""
     folder = Path(word).parent
-    for name in lists.named(Path(word), column):
+    for name in named(Path(word), column):
         yield name if not name or is_url(name) else str(folder / name)
 
 
@@ -95,6 +105,55 @@ def _may_be_file(entry: "os.DirEntry[str]") -> bool:
     except OSError:
         # A link to itself, for example, has a row with its error.
         return True
+
+
+def named(path: Path, column: str | None) -> Iterator[str]:
+    """What a list or a table says, in its order; the file is read as names are taken.
+
+    Args:
+        path: a text of a name a line, whose empty lines do not count, or a table as CSV or Parquet, of which
+            each row is a name, an empty one too.
+        column: the table's column; by default the first that has one of the usual headings.
+
+    Raises:
+        InvalidRequest: the file cannot be read, or it has no such column.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix in parquet.SUFFIXES:
+            heading = parquet.heading(path)
+            yield from parquet.column(path, heading[_number(path, heading, column)])
+            return
+        with path.open(encoding="utf-8-sig", newline="" if suffix in _TEXT_TABLES else None) as file:
+            yield from _lines(file) if suffix in _LISTS else _cells(path, file, column)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidRequest(f"{shown(path.name)} cannot be read as a list or table of images.") from error
+
+
+def _lines(file: Iterator[str]) -> Iterator[str]:
+    for line in file:
+        if name := line.strip():
+            yield name
+
+
+def _cells(path: Path, file: Iterator[str], column: str | None) -> Iterator[str]:
+    first = next(file, "")
+    separator = max(",;\t", key=first.count)
+    number = _number(path, next(csv.reader([first], delimiter=separator), []), column)
+    for row in csv.reader(file, delimiter=separator):
+        if row:
+            yield row[number].strip() if number < len(row) else ""
+
+
+def _number(path: Path, heading: Sequence[str], column: str | None) -> int:
+    """The number of the column with the names."""
+    found = [name.strip().lower() for name in heading]
+    wanted = _COLUMNS if column is None else (column.strip().lower(),)
+    for name in wanted:
+        if name in found:
+            return found.index(name)
+    which = f"{shown(column)} is not a column" if column is not None else "None of the usual columns is one"
+    raise InvalidRequest(f"{which} of {shown(path.name)}; give --column one of: {shown(', '.join(heading))}.")
 
 
 class Reader:

@@ -14,19 +14,65 @@ its name when it is whole, and the folder is removed.
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from predictor.bulk import continued
-from predictor.bulk.outputs import Output
-from predictor.bulk.rows import Row
+from predictor.bulk import parquet
+from predictor.bulk.file import check_options, whole_file
+from predictor.bulk.rows import FORMS, Row
+from predictor.bulk.rows import Form as RowForm
 from predictor.errors import InvalidRequest
 from predictor.store.files import locked, remove
 
 _INPUTS, _OPTIONS, _LOCK = "inputs", "run.json", "lock"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A form of a file of rows.
+
+    Attributes:
+        write: writes rows to a shard.
+        join: writes the rows of shards to one file, with little memory.
+    """
+
+    write: Callable[[BinaryIO, Iterable[Row]], None]
+    join: Callable[[BinaryIO, Iterable[Path]], None]
+
+
+def output_of(path: Path) -> Output:
+    """The form that the name of a file asks for.
+
+    Raises:
+        InvalidRequest: its ending is not known, or what writes this form is missing.
+    """
+    suffix = path.suffix.lower()
+    if suffix in parquet.SUFFIXES:
+        parquet.libraries()
+        return Output(parquet.write, parquet.join)
+    name = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(suffix)
+    if name is None:
+        raise InvalidRequest(
+            f"{path.name} must end in .parquet, .csv or .jsonl, which says how it is written."
+        )
+    form = FORMS[name]
+    return Output(partial(_write, form), partial(_join, form))
+
+
+def _write(form: RowForm, file: BinaryIO, rows: Iterable[Row]) -> None:
+    file.writelines("".join(f"{line}\n" for line in form.lines(row)).encode() for row in rows)
+
+
+def _join(form: RowForm, file: BinaryIO, parts: Iterable[Path]) -> None:
+    file.write(form.heading.encode())
+    for part in parts:
+        with part.open("rb") as rows:
+            shutil.copyfileobj(rows, file)
 
 
 @dataclass(frozen=True)
@@ -99,7 +145,7 @@ class Run:
             return
         whole = [row for start in sorted(held) for row in held[start]]
         failed = sum(row.problem is not None for row in whole)
-        with continued.whole(self._path(piece.shard, failed)) as file:
+        with whole_file(self._path(piece.shard, failed)) as file:
             self.form.output.write(file, whole)
         self.errors[piece.shard] = failed
         del self._rows[piece.shard]
@@ -110,7 +156,7 @@ class Run:
         Raises:
             OSError: the disk is full, or it cannot be written; the shards stay.
         """
-        with continued.whole(path) as file:
+        with whole_file(path) as file:
             self.form.output.join(file, (self._path(*shard) for shard in sorted(self.errors.items())))
         # What has no options is no run, so what a kill leaves from here on is not continued.
         (self.folder / _OPTIONS).unlink()
@@ -172,14 +218,14 @@ def _begin(folder: Path, options: Mapping[str, Any], names: Iterable[str]) -> No
             left.unlink()
     number = 0
     try:
-        with continued.whole(folder / _INPUTS) as file:
+        with whole_file(folder / _INPUTS) as file:
             for name in names:
                 file.write(f"{json.dumps(name)}\n".encode())
                 number += 1
     except BaseException:
         remove(folder)
         raise
-    with continued.whole(folder / _OPTIONS) as file:
+    with whole_file(folder / _OPTIONS) as file:
         file.write(json.dumps({**options, "inputs": number}).encode())
 
 
@@ -187,7 +233,7 @@ def _continued(path: Path, options: Mapping[str, Any]) -> int:
     """The number of inputs of a run that has these options."""
     said = json.loads((parts(path) / _OPTIONS).read_bytes())
     number = int(said.pop("inputs"))
-    continued.check(said, options, path, f"remove the folder {parts(path).name}")
+    check_options(said, options, path, f"remove the folder {parts(path).name}")
     return number
 
 

@@ -18,14 +18,12 @@ from typing import Any
 import numpy.typing as npt
 
 from predictor.checking import onnx_rules
-from predictor.checking.companions import described
-from predictor.checking.failed_run import explain_run
+from predictor.checking.described import check_tensors, described
+from predictor.checking.failures import explain_load, explain_run
 from predictor.checking.imported import imported, size
 from predictor.checking.report import BEGUN, Reason, Refused, Report, Request
 from predictor.checking.sandbox import abandoned, enter_sandbox, write_no_more
 from predictor.checking.smoke_test import SmokeTestResult, best, smoke_test
-from predictor.checking.tensors import check_tensors
-from predictor.checking.unloadable import explain
 from predictor.config import BUNDLED_MODEL
 from predictor.discovery.activation import settle
 from predictor.discovery.class_scores import heads
@@ -143,7 +141,7 @@ def _load(path: Path, request: Request) -> Session:
     except InvalidModel as error:
         _refuse_for_memory(error)
         model = onnx_rules.read(path, request.limits)
-        raise Refused("load_failed", explain(model, str(error.__cause__))) from error
+        raise Refused("load_failed", explain_load(model, str(error.__cause__))) from error
 
 
 def _smoke_test(session: Session, spec: ModelSpec, path: Path, request: Request) -> SmokeTestResult:

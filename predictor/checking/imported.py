@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor.checking import onnx_rules
-from predictor.checking.companions import text
+from predictor.checking.described import text
 from predictor.checking.report import SERVED, Refused, Request
 from predictor.discovery.configs.declared import EMPTY
 from predictor.discovery.configs.read import from_metadata, from_text

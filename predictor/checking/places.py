@@ -14,7 +14,7 @@ import onnx
 from predictor.checking import onnx_rules
 from predictor.checking.operators import shown
 from predictor.discovery.nodes import ONNX, STEPS, attribute
-from predictor.model import strict_json
+from predictor.model import strict_text
 
 Words = re.Match[str]
 """What a pattern found in the runtime's words. Its groups `operator` and `node` (a type and a name), `reads`
@@ -55,7 +55,7 @@ def called(node: Any) -> str:
 
 def named(name: str) -> str:
     """A blank and the name of a tensor, node or attribute; empty if it is not fit to stand in a sentence."""
-    return f" {name}" if name and strict_json.shown(name) == name else ""
+    return f" {name}" if name and strict_text.shown(name) == name else ""
 
 
 def tensors(model: Any) -> set[str]:

@@ -34,7 +34,7 @@ from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tune import Tuner, sample
 from predictor.image.decode import Limits
 from predictor.model.device import Device
-from predictor.optimising import presentation
+from predictor.optimising import verdict
 from predictor.optimising.optimiser import PACE_SECONDS, Optimiser, Source
 from predictor.optimising.processes import Processes
 
@@ -223,7 +223,7 @@ def optimise_command(model: Path, images: Path, out: Path | None, **given: Any) 
             report = _followed(optimiser.steps(chosen, found.limits))
         if out is not None and report["recommended"] is not None:
             shutil.copyfile(optimiser.file(report["recommended"]), out)
-    _say(presentation.lines(report), report)
+    _say(verdict.lines(report), report)
     if given["json_path"] is not None:
         _save(given["json_path"], json.dumps(report, indent=1) + "\n")
     if out is not None and report["recommended"] is None:

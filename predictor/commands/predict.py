@@ -11,8 +11,7 @@ from typing import Any
 import click
 
 from predictor.bulk import inputs, processes
-from predictor.bulk.continued import Options
-from predictor.bulk.file import Done, RowFile, done
+from predictor.bulk.file import Done, Options, RowFile, done
 from predictor.bulk.rows import FORMS, Form, Row, Work
 from predictor.client import Client
 from predictor.commands.bulk import Predicted, predict_to_file, row_options

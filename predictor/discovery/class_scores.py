@@ -3,7 +3,7 @@
 from predictor.discovery.signature import listed
 from predictor.errors import InvalidModel
 from predictor.model.spec import Graph, Structure, Tensor
-from predictor.model.strict_json import shown
+from predictor.model.strict_text import shown
 
 _FLOATS = ("float32", "float16", "float64")
 _BYTES = ("int8", "uint8")

@@ -1,6 +1,7 @@
 """The nodes of an ONNX graph, by what they read and write. Uses onnx."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,3 +103,14 @@ def nodes_of(graph: Any) -> Nodes:
 def attribute(node: Any, name: str) -> Any | None:
     """An attribute of a node; None if it has none of that name."""
     return next((one for one in node.attribute if one.name == name), None)
+
+
+def read_inside(node: Any) -> Iterator[str]:
+    """The names that the graphs inside a node read; some of them are their own."""
+    pending = [one.g for one in node.attribute if one.HasField("g")]
+    while pending:
+        graph = pending.pop()
+        yield from (one.name for one in graph.output)
+        for inner in graph.node:
+            yield from inner.input
+            pending += [one.g for one in inner.attribute if one.HasField("g")]

@@ -10,7 +10,7 @@ from predictor.discovery.normalisation import Normalisation, normalisation
 from predictor.discovery.signature import InputLayout
 from predictor.image.preprocess import DEPTHS, Preprocessing
 from predictor.model.spec import Structure
-from predictor.model.strict_json import shown
+from predictor.model.strict_text import shown
 
 _SIDE = 224
 _CROP_PCT = 0.875

@@ -8,7 +8,7 @@ from predictor.errors import InvalidModel
 from predictor.image.preprocess import DType, Layout
 from predictor.image.validators import MAX_SIDE
 from predictor.model.spec import Graph, Structure, Tensor
-from predictor.model.strict_json import shown
+from predictor.model.strict_text import shown
 
 _DEPTHS = (1, 3, 4)
 _MAX_NAMES, _MAX_LISTED = 2, 4

@@ -7,8 +7,17 @@ from typing import Any
 
 from predictor.archives import shown
 from predictor.errors import InvalidRequest
-from predictor.evaluation.classification import ClassCounts, by_class, dense, matrix, mean_f1
-from predictor.evaluation.measures import Share, calibration, histogram, milliseconds
+from predictor.evaluation.measures import (
+    ClassCounts,
+    Share,
+    by_class,
+    calibration,
+    dense,
+    histogram,
+    matrix,
+    mean_f1,
+    milliseconds,
+)
 from predictor.evaluation.results import TOP, Answer, ImageResult
 from predictor.evaluation.tables import Classes
 

@@ -19,8 +19,7 @@ from predictor.config import Settings
 from predictor.cores import cores
 from predictor.errors import InvalidRequest, NotReady, Overloaded, PredictorError
 from predictor.explaining import masks, overlay
-from predictor.explaining.asked_image import AskedImage
-from predictor.explaining.explanation import Explanation, Method, Wanted
+from predictor.explaining.explanation import AskedImage, Explanation, Method, Wanted
 from predictor.explaining.feature_maps import FeatureMaps
 from predictor.explaining.features import Features
 from predictor.image.decode import Limits

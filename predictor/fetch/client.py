@@ -21,11 +21,11 @@ from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool
 
 from predictor.config import Settings
 from predictor.errors import FetchFailed, ImageTooLarge, InvalidRequest
-from predictor.fetch import content, failures, urls
+from predictor.fetch import content, urls
 from predictor.fetch.addresses import AllowList, is_host
 from predictor.fetch.dial import Deadline, Dialer, Resolve, system_answers
 from predictor.fetch.freshness import reusable_seconds
-from predictor.fetch.transport import Dial, connection_pool
+from predictor.fetch.transport import Dial, check_status, connection_pool, translation
 from predictor.fetch.trust import tls_context
 
 MAX_REDIRECTS = 5
@@ -180,7 +180,7 @@ class Fetcher:
                 yield response
 
     def _body(self, response: requests.Response, deadline: Deadline) -> bytes:
-        failures.check_status(response.status_code)
+        check_status(response.status_code)
         content.check_type(response.headers)
         coding = content.coding_of(response.headers)
         chunks = self._chunks(response, deadline)
@@ -213,7 +213,7 @@ def _translated(deadline: Deadline) -> Iterator[None]:
     try:
         yield
     except _FOREIGN as error:
-        raise failures.translation(error, late=deadline.expired) from error
+        raise translation(error, late=deadline.expired) from error
 
 
 class _Adapter(HTTPAdapter):

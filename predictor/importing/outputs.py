@@ -11,12 +11,11 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from predictor.discovery.nodes import ONNX, RUNTIME, STEPS, Nodes, attribute, nodes_of
+from predictor.discovery.nodes import ONNX, RUNTIME, STEPS, Nodes, attribute, nodes_of, read_inside
 from predictor.importing import class_names
 from predictor.importing.class_names import ML
 from predictor.importing.inputs import Wanted
-from predictor.importing.pruning import prune
-from predictor.model.strict_json import shown
+from predictor.model.strict_text import shown
 
 _FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE}
 # They choose from the scores, or round them.
@@ -199,7 +198,24 @@ def _replace_outputs(graph: Any, scores: list[str]) -> None:
     copies = [onnx.ValueInfoProto.FromString(one.SerializeToString()) for one in outputs]
     del graph.output[:]
     graph.output.extend(copies)
-    prune(graph)
+    _prune(graph)
+
+
+def _prune(graph: Any) -> None:
+    """Drop the nodes, constants and descriptions of tensors that no output of a graph needs."""
+    needed = {one.name for one in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            kept.append(node)
+            needed |= set(node.input) | set(read_inside(node))
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+    for field in (graph.initializer, graph.value_info):
+        staying = [one for one in field if one.name in needed]
+        if len(staying) < len(field):
+            del field[:]
+            field.extend(staying)
 
 
 def _described(graph: Any, name: str) -> Any:

@@ -13,13 +13,77 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from queue import SimpleQueue
 
-import numpy as np
-
-from predictor.inference.job import Array, Job
-from predictor.inference.slots import ComputeSlots
+from predictor.inference.job import Job, compute
+from predictor.shared import SharedCounters, worker_index
 
 # How often what can wait looks for a core that another worker has given back.
 _LOOK_SECONDS = 0.02
+
+_QUIET_SECONDS = 1.0
+
+
+class ComputeSlots:
+    """How many threads of this worker may compute; not thread-safe by itself: the batcher holds its lock.
+
+    More threads at work than there are cores only take turns, and spoil each other's caches. Each worker has
+    its share of the cores for certain, and may use those of other workers while these are idle.
+
+    Args:
+        share: slots that this worker may take whatever others do.
+        total: slots of all workers together.
+        workers: how many workers there are.
+        index: this worker's index.
+        shared: where the workers tell each other how many slots they have taken.
+    """
+
+    def __init__(
+        self,
+        share: int,
+        total: int = 0,
+        workers: int = 1,
+        index: int | None = None,
+        shared: SharedCounters | None = None,
+    ) -> None:
+        self._share = share
+        self._total = total
+        self._workers = workers
+        self._index = worker_index() if index is None else index
+        self._shared = SharedCounters() if shared is None else shared
+        self._needed = -_QUIET_SECONDS
+        self._tell(0)
+
+    def take(self) -> bool:
+        """Take a slot if one is free; whether it was."""
+        self._needed = time.monotonic()
+        # Two workers may take the last idle core in the same moment; then they share it for one run.
+        if self._mine >= self._share and sum(self._shared.of(self._workers)) >= self._total:
+            return False
+        self._tell(self._mine + 1)
+        return True
+
+    def take_spare(self) -> bool:
+        """Take a slot for what can wait; whether one was free.
+
+        While any worker predicts, and for a second after, one core stays free for the next image.
+        """
+        busy, now = sum(self._shared.of(self._workers)), time.monotonic()
+        if busy > self._mine:
+            self._needed = now
+        most = max(self._share, self._total)
+        if now - self._needed < _QUIET_SECONDS:
+            most = max(1, most - 1)
+        if busy >= most:
+            return False
+        self._tell(self._mine + 1)
+        return True
+
+    def give_back(self) -> None:
+        """Give a slot back."""
+        self._tell(self._mine - 1)
+
+    def _tell(self, mine: int) -> None:
+        self._mine = mine
+        self._shared.set(self._index, mine)
 
 
 class Batcher:
@@ -123,7 +187,7 @@ class Batcher:
         with self._ready:
             self._granted -= 1
             batch = self._taken()
-        _compute(batch)
+        compute(batch)
         with self._ready:
             self._slots.give_back()
             self._grant()
@@ -131,7 +195,7 @@ class Batcher:
     def _work(self) -> None:
         batch = self._next()
         while batch:
-            _compute(batch)
+            compute(batch)
             # The last images must not stay in memory until others come.
             batch = []
             batch = self._next(holding=True)
@@ -171,27 +235,3 @@ class Batcher:
         waiting.clear()
         waiting.extend(rest)
         return batch
-
-
-def _compute(batch: Sequence[Job]) -> None:
-    """Prepare and run images of one model; each gets its run or its error."""
-    ready = [job for job in batch if job.make()]
-    if not ready:
-        return
-    runner = ready[0].runner
-    start = time.perf_counter()
-    try:
-        scores = runner(_stacked(ready))
-    except Exception as error:  # noqa: BLE001 (raised in the threads that wait for the images)
-        for job in ready:
-            job.fail(error)
-        return
-    ran = time.perf_counter() - start
-    runner.learn(ran + sum(job.prepared for job in ready), len(ready))
-    for job, row in zip(ready, scores, strict=True):
-        job.done(row, start, ran)
-
-
-def _stacked(jobs: Sequence[Job]) -> Array:
-    tensors = [job.tensor for job in jobs if job.tensor is not None]
-    return tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors)

@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from predictor.errors import Internal, PredictorError
@@ -163,3 +164,27 @@ class Job:
     def _release(self) -> None:
         if self.turn:
             self.turn.put(False)
+
+
+def compute(batch: Sequence[Job]) -> None:
+    """Prepare and run images of one model; each gets its run or its error."""
+    ready = [job for job in batch if job.make()]
+    if not ready:
+        return
+    runner = ready[0].runner
+    start = time.perf_counter()
+    try:
+        scores = runner(_stacked(ready))
+    except Exception as error:  # noqa: BLE001 (raised in the threads that wait for the images)
+        for job in ready:
+            job.fail(error)
+        return
+    ran = time.perf_counter() - start
+    runner.learn(ran + sum(job.prepared for job in ready), len(ready))
+    for job, row in zip(ready, scores, strict=True):
+        job.done(row, start, ran)
+
+
+def _stacked(jobs: Sequence[Job]) -> Array:
+    tensors = [job.tensor for job in jobs if job.tensor is not None]
+    return tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors)

@@ -14,10 +14,9 @@ from predictor.config import BUNDLED_MODEL, Settings
 from predictor.cores import cores
 from predictor.discovery.discover import discover, recalled
 from predictor.errors import InvalidModel, NotReady
-from predictor.inference.batcher import Batcher
+from predictor.inference.batcher import Batcher, ComputeSlots
 from predictor.inference.job import Array, Check, Finish, Job, Prepare, Runner
 from predictor.inference.shared_weights import SharedWeights
-from predictor.inference.slots import ComputeSlots
 from predictor.inference.watchdog import Watchdog
 from predictor.model.device import Device, choose
 from predictor.model.session import Session, Stop, load

@@ -14,6 +14,7 @@ import math
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,7 @@ from predictor.store.registry import ModelVersion
 
 MIN_BYTES = 4_000_000
 """Smaller files are not worth two more."""
-COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.inference.optimise")
+COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.inference.shared_weights")
 """Starts the process that writes."""
 MODEL = "model.onnx"
 """The optimised graph, beside which its weights lie."""
@@ -51,6 +52,9 @@ _ENVIRONMENT = {"PYTHONPATH": str(Path(predictor.__file__).resolve().parents[1])
 _CPU_FACTS = ("vendor_id", "cpu family", "model", "model name", "flags", "Features")
 
 log = logging.getLogger(__name__)
+
+# Requests go first.
+_NICENESS = 5
 
 
 class SharedWeights:
@@ -189,3 +193,18 @@ def _kind() -> str:
         first = platform.machine()
     facts = [line for line in first.splitlines() if line.partition(":")[0].strip() in _CPU_FACTS]
     return hashlib.sha256("\n".join([RUNTIME, *facts]).encode()).hexdigest()[:16]
+
+
+def main() -> None:
+    """Do what is asked on standard input."""
+    asked = json.load(sys.stdin)
+    os.nice(_NICENESS)
+    # The process ends itself even if its parent's end passed unseen.
+    signal.setitimer(signal.ITIMER_REAL, asked["seconds"])
+    fill(Path(asked["model"]), Path(asked["folder"]), asked["report"], asked["room"])
+
+
+if __name__ == "__main__":
+    main()
+    # To take the libraries down in order would only take time.
+    os._exit(0)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from predictor.errors import InvalidModel
-from predictor.model import strict_json
+from predictor.model import strict_text
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 """Between these a temperature is searched, and accepted."""
@@ -57,13 +57,13 @@ class Calibration:
             InvalidModel: it is of another form, or does not fit the model; the sentence says where.
         """
         try:
-            value = strict_json.loads(text)
+            value = strict_text.load_json(text)
         except ValueError as error:
             raise InvalidModel(f"The calibration cannot be read. {error}") from error
         if not isinstance(value, dict):
             raise InvalidModel("The calibration must be a JSON object.")
         if strange := sorted(value.keys() - _FIELDS):
-            name = strict_json.shown(strange[0])
+            name = strict_text.shown(strange[0])
             raise InvalidModel(f"The calibration: {name} is not a field; use {', '.join(sorted(_FIELDS))}.")
         temperatures = _numbers(value, "temperature", classes, MIN_TEMPERATURE, MAX_TEMPERATURE) or (1.0,)
         if len(temperatures) > 1 and not independent:

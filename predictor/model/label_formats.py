@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from predictor.model import label_lines, label_map, label_printed, strict_json, strict_text
+from predictor.model import label_lines, label_texts, strict_text
 from predictor.model.label_lines import Entries
 
 # Fields of larger files that hold the names, the surest first.
@@ -105,13 +105,13 @@ def _read(text: str) -> Entries:
     start = 0
     while comment := _COMMENT.match(text, start):
         start = comment.end()
-    plain = label_printed.bare(text[start:].lstrip())
-    if (printed := label_printed.entries(plain)) is not None:
+    plain = label_texts.bare(text[start:].lstrip())
+    if (printed := label_texts.of_printed(plain)) is not None:
         return printed
     if plain[:1] in ("[", "{"):
         return _from_value(_json_or_yaml(plain))
     if _PBTXT_START.match(plain):
-        return label_map.entries(plain)
+        return label_texts.of_label_map(plain)
     if _YAML_START.match(plain) and (found := _from_yaml(plain)) is not None:
         return found
     return label_lines.entries(text)
@@ -120,7 +120,7 @@ def _read(text: str) -> Entries:
 def _json_or_yaml(text: str) -> Any:
     """The value of JSON, or of the lists and mappings in brackets that YAML has besides."""
     try:
-        return strict_json.loads(text)
+        return strict_text.load_json(text)
     except ValueError as error:
         if not isinstance(error.__cause__, json.JSONDecodeError):
             raise
@@ -192,7 +192,7 @@ def _by_name(value: Mapping[str, Any]) -> dict[int, Any]:
     for name, index in value.items():
         number = int(index) if isinstance(index, str) and _INDEX.fullmatch(index) else index
         if type(number) is not int:
-            raise ValueError(f"{strict_json.shown(name)} is neither a class number nor maps to one.")
+            raise ValueError(f"{strict_text.shown(name)} is neither a class number nor maps to one.")
         if number in found:
             raise ValueError(f"Label {number} is defined twice.")
         found[number] = name

@@ -9,7 +9,7 @@ from predictor.errors import InvalidModel
 from predictor.model import label_formats
 from predictor.model.label import LONGEST, Label, read_entry
 from predictor.model.label_lines import MAX_CLASSES, NAME_COLUMNS
-from predictor.model.strict_json import shown
+from predictor.model.strict_text import shown
 
 __all__ = [
     "BESIDE",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor.archives import shown
-from predictor.model import strict_json
+from predictor.model import strict_text
 
 KEY = "predictor.processor"
 """The key in a model's metadata that says for which processor it was made faster."""
@@ -79,7 +79,7 @@ def metadata() -> str:
 def said_in(metadata: Mapping[str, str]) -> tuple[str, ...]:
     """What `elsewhere` says of the processor that a model's metadata name, if it says anything."""
     try:
-        sentence = elsewhere(strict_json.loads(metadata.get(KEY, "null")))
+        sentence = elsewhere(strict_text.load_json(metadata.get(KEY, "null")))
     except ValueError:
         return ()
     return () if sentence is None else (sentence,)

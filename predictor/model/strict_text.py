@@ -1,17 +1,18 @@
-"""The text of files that come beside a model: its encoding, and YAML that says one thing only.
+"""The text of files that come with a model: its encoding, and JSON and YAML that say one thing only.
 
-PyYAML splits a text into events; the value is built from these here, so that no text becomes an object, a
-date or a number of another base, and nothing recurses.
+No field stands in JSON twice, and no number that no machine computes with. PyYAML splits a text into events;
+the value is built from these here, so that no text becomes an object, a date or a number of another base, and
+nothing recurses.
 """
 
 import codecs
+import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
-
-from predictor.model.strict_json import shown
 
 _MAX_CHARACTERS = 8_000_000
 _MAX_DEPTH = 20
@@ -31,6 +32,63 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+_MAX_DIGITS = 100
+_SHOWN = re.compile(r"[\w .,:/()+-]{1,64}")
+
+
+def load_json(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is not JSON, or a field stands in it twice, or it holds NaN, an infinity or a whole
+            number of more than 100 digits; the sentence is fit for the caller.
+    """
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_once,
+            parse_constant=_not_a_number,
+            parse_int=_whole,
+            parse_float=_finite,
+        )
+    except json.JSONDecodeError as error:
+        raise ValueError(f"The JSON is invalid at line {error.lineno}.") from error
+    except RecursionError as error:
+        raise ValueError("The JSON is invalid: brackets are nested too deeply.") from error
+    return value
+
+
+def shown(name: object) -> str:
+    """A name from a file, if it is fit to stand in a sentence."""
+    text = str(name)
+    return text if _SHOWN.fullmatch(text) else "one whose name cannot be shown"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        seen = set[str]()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"The field {shown(twice)} is defined twice.")
+    return fields
+
+
+def _not_a_number(name: str) -> float:
+    raise ValueError(f"{name} is not a valid JSON number.")
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"A number has more than {_MAX_DIGITS} digits.")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("A number is too large.")
+    return value
 
 
 def decoded(data: bytes) -> str:

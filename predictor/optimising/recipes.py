@@ -19,8 +19,7 @@ from predictor.model.device import Device
 from predictor.model.scores import flat
 from predictor.model.session import load
 from predictor.optimising import quantisers
-from predictor.optimising.calibration import Observed
-from predictor.optimising.correction import corrected
+from predictor.optimising.calibration import Observed, corrected
 from predictor.optimising.job import CALIBRATION, Job
 from predictor.optimising.measure import batches
 

@@ -17,7 +17,7 @@ from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.golden_verdict import GoldenRefused, Verdict, class_names
 from predictor.store.golden import GoldenImage, GoldenSet, digest
-from predictor.store.golden_sets import GoldenSets
+from predictor.store.names import GoldenSets
 from predictor.store.publish import now
 from predictor.store.registry import ModelVersion
 

@@ -40,9 +40,8 @@ from predictor.runtime.parts import build_info, fetcher, make_folders, membershi
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
-from predictor.store.golden_sets import GoldenSets
-from predictor.store.loading import Loading
 from predictor.store.members import WorkerRecord, WorkerRegistry
+from predictor.store.names import GoldenSets, Loading
 from predictor.store.publish import Publisher
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
 from predictor.store.stamp import Stamp

@@ -16,8 +16,8 @@ from predictor.config import Settings
 from predictor.errors import ConfigError
 from predictor.fetch.addresses import AllowList
 from predictor.fetch.trust import authorities
+from predictor.mounts import unfit
 from predictor.sources.signature import check_key
-from predictor.store.file_system import unfit
 
 # Files that a worker has open in any case, and most that each thread has: of the cache, of a download.
 _FILES, _FILES_OF_THREAD = 60, 4

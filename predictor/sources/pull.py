@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from predictor.config import Settings
 from predictor.errors import InvalidRequest
@@ -15,8 +15,7 @@ from predictor.importing.unpacking import MAX_FILES, Sent
 from predictor.sources import hugging_face, mlflow, oci
 from predictor.sources.bucket import FORM as BUCKET_FORM
 from predictor.sources.bucket import Bucket
-from predictor.sources.listing import Listing, Place, RemoteFile
-from predictor.sources.web import WebFile
+from predictor.sources.listing import Listing, OnTheWeb, Place, RemoteFile
 
 MAX_SOURCE = 2048
 """Characters of a source."""
@@ -35,6 +34,8 @@ _PLACES: Mapping[str, _Open] = {
 }
 
 log = logging.getLogger(__name__)
+
+_UNNAMED = "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -117,3 +118,30 @@ def _shown(source: str) -> str:
     """A source without its query, which may be a signature of the URL."""
     text = source.strip()
     return urlsplit(text)._replace(query="", fragment="").geturl() if "://" in text else text
+
+
+class WebFile(OnTheWeb):
+    """A file by its URL.
+
+    Args:
+        url: http or https, without credentials.
+        downloads: of this model.
+    """
+
+    def __init__(self, url: str, downloads: Downloads) -> None:
+        super().__init__(downloads)
+        self._url = url
+
+    def listing(self) -> Listing:
+        """The file alone, under the last part of its path."""
+        try:
+            last = unquote(urlsplit(self._url).path).replace("\\", "/").rpartition("/")[2]
+        except ValueError:  # the download says what is wrong with it
+            last = ""
+        named = "".join(letter for letter in last if letter.isprintable())
+        return Listing([RemoteFile(named if named.strip(".") else _UNNAMED, self._url)], named=True)
+
+    def save(self, files: Sequence[RemoteFile], paths: Sequence[Path]) -> str | None:
+        """As `Place` has it; the revision is the digest of the file."""
+        (file,), (path,) = files, paths
+        return self._downloads.save(file.place, path).digest

@@ -20,7 +20,7 @@ from werkzeug.formparser import FormDataParser
 
 from predictor.errors import InvalidRequest, PredictorError
 from predictor.image.kinds import is_text
-from predictor.web.form_source import FormSource
+from predictor.web.body import FormSource
 
 MULTIPART = "multipart/form-data"
 IMAGE = "image"

@@ -16,7 +16,7 @@ from predictor.image.decode import sniff
 from predictor.image.kinds import describe, explain, is_text
 from predictor.inference.prediction import ImageSource, ImageUrl, Options
 from predictor.web import base64_images, field_faults, forms, schemas
-from predictor.web.form_source import NO_BOUNDARY
+from predictor.web.body import NO_BOUNDARY
 
 _URLENCODED = "application/x-www-form-urlencoded"
 # Types under which bytes of an unknown format may still be an image; S3 and SageMaker have their own.

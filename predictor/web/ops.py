@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from predictor.errors import ModelNotFound, NotReady, Overloaded
 from predictor.model.device import Device
-from predictor.runtime.condition import Condition
+from predictor.runtime.parts import Condition
 from predictor.runtime.worker import Worker
 from predictor.store.registry import DEFAULT
 from predictor.web import schemas

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from predictor.bulk.file import Done, RowFile, done
+from predictor.bulk.file import Done, Options, RowFile, done
 from predictor.bulk.rows import FORMS, Row
 from predictor.errors import InvalidImage, InvalidRequest
 
@@ -94,3 +94,31 @@ def test_csv_with_other_lines(tmp_path: Path) -> None:
         (tmp_path / "x").write_text(FORMS["csv"].heading + line)
         with pytest.raises(InvalidRequest):
             done(tmp_path / "x", FORMS["csv"], TOP)
+
+
+def test_other_options(tmp_path: Path) -> None:
+    """The sentence names the options that are others, and how to begin again."""
+    out = tmp_path / "rows.csv"
+    out.touch()
+    Options(out).keep({"--top-k": 1, "--exact": False, "--model": ["a"]})
+
+    Options(out).check({"--top-k": 1, "--exact": False, "--model": ["a"]})
+    with pytest.raises(InvalidRequest) as caught:
+        Options(out).check({"--top-k": 2, "--exact": False, "--url": "http://x"})
+
+    assert caught.value.detail == (
+        "The run for rows.csv was begun with another value of --model and --top-k and --url. "
+        "Give the options of that run, or leave out --resume to begin again."
+    )
+
+
+def test_nothing_kept(tmp_path: Path) -> None:
+    """A file of an older release, which kept no options, is continued with any."""
+    Options(tmp_path / "rows.csv").check({"--top-k": 2})
+
+
+def test_no_regular_file() -> None:
+    """Beside a device nothing is written."""
+    Options(Path("/dev/null")).keep({"--top-k": 2})
+
+    assert not Path("/dev/.null.run").exists()

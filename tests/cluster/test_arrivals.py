@@ -10,7 +10,7 @@ import pytest
 
 from predictor.cluster.bucket import Unavailable
 from predictor.errors import NotReady
-from predictor.store.loading import Loading
+from predictor.store.names import Loading
 from tests.cluster.conftest import Machine, until
 
 Make = Callable[[str], Machine]

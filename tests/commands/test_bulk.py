@@ -1,6 +1,7 @@
 """`predict --out` writes a file by way of shards, and goes on after a kill with one row for each image."""
 
 import builtins
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from predictor.cli import main
+from predictor.commands import bulk
+from predictor.commands.bulk import Progress
 from tests.patience import PATIENCE
 from tools.sample_models import classifier
 
@@ -184,3 +188,58 @@ def test_imports(folder: Path, model: Path, tmp_path: Path) -> None:
     words = ["predict", folder / "001.png", "--model", model, "--out", tmp_path / "rows.csv"]
 
     subprocess.run([sys.executable, "-c", program, *map(str, words)], cwd=ROOT, check=True)
+
+
+class Terminal(io.StringIO):
+    """A terminal that says when something was written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = Event()
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Write, and say so."""
+        written = super().write(text)
+        if " left" in text:
+            self.seen.set()
+        return written
+
+
+def test_line() -> None:
+    """On a terminal one line says the images, their number per second and the time left."""
+    out = Terminal()
+
+    with Progress(1000, 100, PATIENCE, "It hangs.", out=out) as run:
+        run.add(50)
+        assert out.seen.wait(PATIENCE)
+        run.say("The end.")
+
+    assert "\r\x1b[KImages: 150 of 1000, " in out.getvalue()
+    assert " images/s, " in out.getvalue()
+    assert out.getvalue().endswith("\r\x1b[KThe end.\n")
+    assert "hangs" not in out.getvalue()
+    assert run.rate > 0
+
+
+def test_stands_still() -> None:
+    """A run that does nothing for too long says its sentence and ends."""
+    out, ended = io.StringIO(), Event()
+
+    with Progress(10, 0, 0.05, "It hangs.", out=out, end=ended.set):
+        assert ended.wait(PATIENCE)
+
+    assert out.getvalue() == "It hangs.\n"
+
+
+def test_times() -> None:
+    """Long times are hours and minutes, short ones minutes and seconds."""
+    assert [bulk.in_words(seconds) for seconds in (5.4, 65, 3600, 90_061)] == [
+        "0 min 05 s",
+        "1 min 05 s",
+        "1 h 00 min",
+        "25 h 01 min",
+    ]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
-from predictor.discovery.configs import huggingface, keras, metadata, native, roles, timm, torchvision
+from predictor.discovery.configs import frameworks, huggingface, metadata, native, roles
 from predictor.discovery.discover import discover
 from predictor.errors import InvalidModel
 from predictor.image.preprocess import to_tensor
@@ -30,9 +30,9 @@ FIELDS = sorted(
     {
         *native.FIELDS,
         *huggingface._USED,
-        *keras._KNOWN,
-        *timm._USED,
-        *torchvision._KNOWN,
+        *frameworks._OF_KERAS,
+        *frameworks._OF_TIMM,
+        *frameworks._OF_PRESET,
         "pretrained_cfg",
         "image_processor",
         "height",

@@ -14,9 +14,8 @@ import numpy.typing as npt
 import pytest
 
 from predictor.errors import Internal, InvalidImage, Overloaded
-from predictor.inference.batcher import Batcher
+from predictor.inference.batcher import Batcher, ComputeSlots
 from predictor.inference.job import Job, Prepare, Runner
-from predictor.inference.slots import ComputeSlots
 from predictor.shared import SharedCounters
 
 Array = npt.NDArray[Any]

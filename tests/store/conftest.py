@@ -12,9 +12,9 @@ from predictor.config import BUNDLED_MODEL
 from predictor.errors import PredictorError
 from predictor.store.commit import ModelTransactions
 from predictor.store.golden import GoldenImage, GoldenSet, digest, write_set
-from predictor.store.golden_sets import GoldenSets
 from predictor.store.manifest import MODEL, described
 from predictor.store.members import WorkerRegistry
+from predictor.store.names import GoldenSets
 from predictor.store.publish import Published, Publisher
 from predictor.store.registry import ModelVersion, Registry
 from predictor.store.stamp import Stamp

@@ -7,7 +7,7 @@ from typing import Any
 
 from predictor.image.validators import MAX_SIDE
 from predictor.model.spec import Activation
-from predictor.model.strict_json import shown
+from predictor.model.strict_text import shown
 
 
 @dataclass(frozen=True)

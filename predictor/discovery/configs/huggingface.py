@@ -11,8 +11,8 @@ from typing import Any
 from predictor.discovery.configs import declared
 from predictor.discovery.configs.declared import SCALE, DeclaredPreprocessing, Record, Triple
 from predictor.image.resize import Interpolation
-from predictor.model import strict_json
-from predictor.model.strict_json import shown
+from predictor.model import strict_text
+from predictor.model.strict_text import shown
 
 # Pillow's numbers of its filters.
 _FILTERS: tuple[Interpolation, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
@@ -96,7 +96,7 @@ def is_multi_label(text: str | None) -> bool:
     if text is None or '"problem_type"' not in text:
         return False
     try:
-        value = strict_json.loads(text)
+        value = strict_text.load_json(text)
     except ValueError:
         return False
     return isinstance(value, dict) and value.get("problem_type") == "multi_label_classification"

@@ -9,7 +9,7 @@ from typing import Any
 
 from predictor.discovery.configs.declared import HALF, SCALE, DeclaredPreprocessing, Record
 from predictor.image.validators import MAX_SIDE
-from predictor.model.strict_json import shown
+from predictor.model.strict_text import shown
 
 PREFIX = "model_info"
 _RESIZES = {"standard": "stretch", "crop": "crop", "fit_to_window_letterbox": "fit"}

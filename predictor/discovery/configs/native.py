@@ -6,7 +6,7 @@ from typing import Any
 
 from predictor.discovery.configs.declared import SCALE, DeclaredPreprocessing, Record
 from predictor.image.validators import pair
-from predictor.model import strict_json
+from predictor.model import strict_text
 from predictor.model.spec import ACTIVATIONS
 
 _NUMBERS = ("mean", "std")
@@ -106,7 +106,7 @@ def continued(text: str, before: str | None) -> str:
 def _own(text: str) -> dict[str, Any] | None:
     """A JSON object of no fields but ours; None if the text is none."""
     try:
-        value = strict_json.loads(text)
+        value = strict_text.load_json(text)
     except ValueError:
         return None
     return value if isinstance(value, dict) and value.keys() <= set(FIELDS) else None

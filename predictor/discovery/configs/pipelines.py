@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from predictor.discovery.configs.declared import IMAGENET, SCALE, DeclaredPreprocessing, Record
-from predictor.model.strict_json import shown
+from predictor.model.strict_text import shown
 
 _OPENCV = {
     "bilinear": "linear",

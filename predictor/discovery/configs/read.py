@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from predictor.discovery.configs import apps, huggingface, keras, native, pipelines, timm, torchvision
+from predictor.discovery.configs import apps, frameworks, huggingface, native, pipelines
 from predictor.discovery.configs.apps import read_silent, silent_file
 from predictor.discovery.configs.declared import EMPTY, DeclaredPreprocessing
 from predictor.discovery.configs.metadata import read_openvino, read_ultralytics, read_windows
 from predictor.errors import InvalidModel
-from predictor.model import strict_json, strict_text
+from predictor.model import strict_text
 
 PREPROCESSING = "predictor.preprocessing"
 """The metadata key of this service's own JSON."""
@@ -80,7 +80,7 @@ def _of_tool(read: _Read, value: Mapping[str, Any], wanted: Size, output: Any) -
 
 def from_words(text: str) -> DeclaredPreprocessing | None:
     """What a mode of Keras, a name of torchvision's weights or its printed preset says; None if none."""
-    return keras.from_text(text) or torchvision.from_text(text)
+    return frameworks.keras_from_text(text) or frameworks.torchvision_from_text(text)
 
 
 def parsed(text: str) -> Any:
@@ -90,7 +90,7 @@ def parsed(text: str) -> Any:
         ValueError: the text is neither; the sentence says what to send.
     """
     try:
-        return strict_json.loads(text)
+        return strict_text.load_json(text)
     except ValueError as error:
         if text.lstrip()[:1] in ("{", "[", '"'):
             raise
@@ -101,7 +101,7 @@ def parsed(text: str) -> Any:
 
 def _neither(text: str) -> str:
     """What to send in place of a text that is neither JSON nor YAML."""
-    what = "It" if len(text.split()) != 1 else strict_json.shown(text.strip())
+    what = "It" if len(text.split()) != 1 else strict_text.shown(text.strip())
     return (
         f"{what} is neither JSON nor YAML, nor torchvision's ImageClassification as it is printed. {_NAMED}"
     )
@@ -110,7 +110,7 @@ def _neither(text: str) -> str:
 def _from_name(name: str) -> DeclaredPreprocessing:
     if (declared := from_words(name)) is not None:
         return declared
-    raise ValueError(f"{strict_json.shown(name)} is not supported. {_NAMED}")
+    raise ValueError(f"{strict_text.shown(name)} is not supported. {_NAMED}")
 
 
 def inner(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -131,10 +131,10 @@ def _of(read: Callable[[Mapping[str, Any]], DeclaredPreprocessing]) -> _Read:
 
 # How each tool's object is known, and what reads it.
 _TOOLS: tuple[tuple[Callable[[Mapping[str, Any]], bool], _Read], ...] = (
-    (timm.is_timm, timm.read),
+    (frameworks.is_timm, frameworks.read_timm),
     (huggingface.is_preprocessor, _of(huggingface.read)),
-    (keras.is_keras, _of(keras.read)),
-    (torchvision.is_preset, _of(torchvision.read)),
+    (frameworks.is_keras, _of(frameworks.read_keras)),
+    (frameworks.is_preset, _of(frameworks.read_torchvision)),
     (pipelines.is_paddle, _of(pipelines.read_paddle)),
     (pipelines.is_mmdeploy, _of(pipelines.read_mmdeploy)),
     (apps.is_lobe, _of(apps.read_lobe)),

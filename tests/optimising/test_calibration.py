@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from predictor.optimising.correction import corrected
+from predictor.optimising.calibration import corrected
 from predictor.optimising.quantisers import outputs
 
 STEP = 0.25

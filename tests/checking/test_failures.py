@@ -1,12 +1,13 @@
-"""What keeps the runtime from loading a model is said by the model's file, as the real runtime refuses it."""
+"""What keeps a model from being loaded or run is said by the model's file, as the real runtime fails."""
 
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import pytest
 from onnx import TensorProto, load_from_string, parser
 
-from predictor.checking.unloadable import explain
+from predictor.checking.failures import explain_load, explain_run
 from predictor.model.session import RUNTIME
 
 HEAD = (
@@ -21,6 +22,8 @@ IF = (
 )
 ROOT = "w = Constant<value = float[3,3,1,1] {1, 0, 0, 0, 1, 0, 0, 0, 1}>()"
 
+RUN_HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[N,3,8,8] x) => (float[N,K] y)'
+
 
 def model(body: str, head: str = HEAD) -> Any:
     """A model of a body."""
@@ -34,7 +37,7 @@ def said(model: Any) -> str:
     content = model.SerializeToString()
     with pytest.raises(Exception) as error:  # noqa: PT011 - each cause has a class of the runtime's own
         onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return explain(load_from_string(content), str(error.value))
+    return explain_load(load_from_string(content), str(error.value))
 
 
 @pytest.mark.parametrize("domain", ["", "com.microsoft"])
@@ -122,7 +125,7 @@ def test_element_type() -> None:
 )
 def test_unknown(message: str) -> None:
     """Words that say nothing about this file are not repeated: the runtime's release is said."""
-    sentence = explain(model(f"{FLAT} y = Softmax(f)"), message)
+    sentence = explain_load(model(f"{FLAT} y = Softmax(f)"), message)
 
     assert sentence.startswith(f"{RUNTIME} could not load the model: the reason is not known. Export")
     assert "onnx.checker.check_model" in sentence
@@ -130,7 +133,7 @@ def test_unknown(message: str) -> None:
 
 def test_kind_of_failure() -> None:
     """What is not known is told with the kind of failure, in words of our own."""
-    said = explain(
+    said = explain_load(
         model(f"{FLAT} y = Softmax(f)"), "[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : Secret /etc/passwd"
     )
 
@@ -223,3 +226,61 @@ def test_function(call: str, body: str, words: str) -> None:
     function = f'<domain: "my", opset_import: ["" : 17]> f (a) => (b) {{ {body} }}'
 
     assert words in said(parser.parse_model(f"{head} {{ {FLAT} {call} }} {function}"))
+
+
+def said_of_run(body: str, images: int, before: int | None = None, name: str = "") -> str:
+    """What is said of a model that fails with some images."""
+    model: Any = parser.parse_model(f"{RUN_HEAD} {{ {body} }}")
+    model.graph.node[-1].name = name
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    with pytest.raises(Exception) as error:  # noqa: PT011 - each cause has a class of the runtime's own
+        session.run(None, {"x": np.zeros((images, 3, 8, 8), np.float32)})
+    return explain_run(model, str(error.value), images, before)
+
+
+@pytest.mark.parametrize("name", ["", "head/reshape"])
+def test_fixed_batch(name: str) -> None:
+    """A graph made for one image says so where it fails with several."""
+    body = f"{FLAT} s = Constant<value = int64[2] {{1, 3}}>() y = Reshape(f, s)"
+
+    assert said_of_run(body, 4, 1, name).startswith(
+        "The model loads, but fails when it is run with 4 images, in the operator Reshape"
+        f"{' (node head/reshape)' if name else ''}, which gets or makes the shape 4 x 3 and 1 x 3. "
+        "With 1 image it answers: a shape inside was fixed while it was exported. Export it with a free batch"
+    )
+
+
+def test_every_run() -> None:
+    """What fails with one image, too, is to be tried where the model was made."""
+    body = f"{FLAT} s = Constant<value = int64[2] {{1, 7}}>() y = Reshape(f, s)"
+
+    sentence = said_of_run(body, 1)
+
+    assert (
+        "with 1 image, in the operator Reshape, which gets or makes the shape 1 x 3 and 1 x 7. Run"
+        in sentence
+    )
+    assert sentence.endswith("export it again with another opset or a newer exporter.")
+
+
+def test_renamed_operator() -> None:
+    """Of an operator that the runtime put in place of another of that type, the type is said."""
+    weights = "w = Constant<value = float[2,7,1,1] {1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 7}>()"
+
+    assert "with 1 image, in an operator Conv. Run" in said_of_run(
+        f"{weights} c = Conv(x, w) y = Flatten(c)", 1
+    )
+
+
+def test_unknown_run() -> None:
+    """Words that say nothing of this file are not repeated."""
+    model = parser.parse_model(f"{RUN_HEAD} {{ {FLAT} y = Relu(f) }}")
+
+    sentence = explain_run(model, "running Magic node. Name:'/etc/passwd' Status Message: secret", 2)
+
+    assert sentence.startswith(
+        "The model loads, but fails when it is run with 2 images. Run it with ONNX Runtime "
+    )
+    assert "secret" not in sentence

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from predictor.store.file_system import unfit
+from predictor.mounts import unfit
 
 MOUNTS = """\
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard

@@ -2,9 +2,9 @@
 
 import pytest
 
-from predictor import shared_store
 from predictor.config import Settings
 from predictor.errors import ConfigError
+from predictor.readers import READERS
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["web-1", "10.0.0.7", "a" * 63])
 def test_machine(name: str) -> None:
     """Names of hosts and pods are names of machines."""
-    assert shared_store.machine(name) == name
+    assert READERS["machine"](name) == name
 
 
 @pytest.mark.parametrize("name", ["a b", "../a", "-a", "a" * 64, "a/b"])
 def test_no_machine(name: str) -> None:
     """What could lead elsewhere in the bucket is refused."""
     with pytest.raises(ValueError, match="web-1"):
-        shared_store.machine(name)
+        READERS["machine"](name)

@@ -7,7 +7,7 @@ import pytest
 
 from predictor.config import Settings
 from predictor.inference.cache import Cache
-from predictor.runtime.condition import Condition
+from predictor.runtime.parts import Condition
 from predictor.store.stamp import Stamp
 
 

@@ -1,15 +1,19 @@
-"""Golden images as a part of the models: setting and removing them is a change of all workers and machines.
+"""Changes of a name that make no version of it, in all workers and machines or in none.
 
-What serves stays as it is: only the state of the name says which set counts.
+Golden images are set and removed: what serves stays as it is, only the state of the name says which set
+counts. A name is unloaded, so that its files stay, and serves again once it is loaded; that is a part of the
+state too, so it holds after a restart. An upload or an activation loads a name as well.
 """
 
 import dataclasses
 from collections.abc import Sequence
 
+from predictor.errors import ModelConflict, ModelNotFound
 from predictor.store.commit import ModelTransactions
 from predictor.store.golden import GoldenImage, GoldenSet, write_set
-from predictor.store.registry import Registry
-from predictor.store.state import Name
+from predictor.store.publish import now
+from predictor.store.registry import ModelVersion, Registry
+from predictor.store.state import Event, Name, State
 
 
 class GoldenSets:
@@ -82,3 +86,54 @@ class GoldenSets:
 
     def _index(self, name: str) -> str | None:
         return self._registry.read().names.get(name, Name()).golden
+
+
+class Loading:
+    """Takes names out of service and puts them back, in all workers or in none.
+
+    Both methods raise what those of `Publisher` raise if nothing could be changed.
+
+    Args:
+        registry: the models on disk.
+        transactions: make changes take effect.
+    """
+
+    def __init__(self, registry: Registry, transactions: ModelTransactions) -> None:
+        self._registry = registry
+        self._transactions = transactions
+
+    def unload(self, name: str) -> None:
+        """Have no version of a name served; nothing changes if none is.
+
+        Raises:
+            ModelNotFound: there is no such name.
+        """
+        with self._transactions.change() as state:
+            known = _known(state, name)
+            if known.live is not None:
+                after = known.switched(None, Event(now(), "unload", known.live))
+                self._transactions.commit(state, name, after)
+
+    def load(self, name: str) -> ModelVersion:
+        """Have the version served that was live last; nothing changes if one is live.
+
+        Raises:
+            ModelNotFound: there is no such name.
+            ModelConflict: none of its versions may serve.
+            InvalidModel: its files are damaged.
+        """
+        with self._transactions.change() as state:
+            known = _known(state, name)
+            if known.live is not None:
+                return self._registry.version(name, known.live)
+            if (version := known.before()) is None:
+                raise ModelConflict("None of the model's versions may serve; upload another one.")
+            self._transactions.supplied(name, version).verify()
+            self._transactions.commit(state, name, known.returned(version, Event(now(), "load", version)))
+        return self._registry.version(name, version)
+
+
+def _known(state: State, name: str) -> Name:
+    if name not in state.names:
+        raise ModelNotFound("No model has that name.")
+    return state.names[name]
