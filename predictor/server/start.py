@@ -1,6 +1,7 @@
 """What is read and checked before anything starts: each fault ends the start in one sentence."""
 
 import errno
+import functools
 import os
 import resource
 import socket
@@ -52,6 +53,15 @@ def read_settings() -> Settings:
     if settings.store:
         _check_store(settings.store)
     return settings
+
+
+@functools.cache
+def settings_of_server() -> Settings:
+    """What `read_settings` gave when this server started: a reload has the same environment.
+
+    What is missing by then, such as a file or an address, must not end a server whose workers do without it.
+    """
+    return read_settings()
 
 
 def leave_store() -> None:
