@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from predictor.config import Settings
 from tests.deploy.programs import ROOT, program, run
 
 FILE = ROOT / "deploy" / "image-prediction-api.service"
@@ -21,6 +22,17 @@ def test_unit(tmp_path: Path) -> None:
     said = run(program("systemd-analyze"), "verify", "--man=no", "--recursive-errors=no", unit)
 
     assert FILE.stem not in said
+
+
+def test_end_of_a_process() -> None:
+    """A process that the kernel kills does not end the others; a stop has time for what was begun."""
+    options = dict(re.findall(r"^(\w+)=(.+)$", FILE.read_text(), re.MULTILINE))
+    settings = Settings()
+
+    assert options["OOMPolicy"] == "continue"
+    assert (
+        int(options["TimeoutStopSec"].removesuffix("s")) >= settings.fetch_seconds + settings.run_seconds + 10
+    )
 
 
 def test_exposure() -> None:
