@@ -20,7 +20,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
-from predictor.cluster.connection import client_options
+from predictor.cluster.connection import client_options, trouble
 from predictor.errors import ConfigError, StorageFull
 
 _CONNECT_SECONDS, _REQUEST_SECONDS, _PART_SECONDS = 1.0, 5.0, 20.0
@@ -40,9 +40,10 @@ class Unavailable(StorageFull):
 
     Attributes:
         refused: whether it answered, and credentials or the name of the bucket are wrong.
+        reason: what is known of the cause, in a few words.
     """
 
-    refused = False
+    refused, reason = False, ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class Bucket:
             large = _opened(url, _PART_SECONDS, _RETRIES, _PART_RETRY_SECONDS)
             once = _opened(url, _REQUEST_SECONDS, 0, 0)
         except (BaseError, OSError, ValueError) as error:
+            if url.startswith("file:"):
+                raise ConfigError("the folder cannot be made or read") from error
             raise ConfigError("the credentials or other variables of the cloud cannot be used") from error
         return cls(store, large=large, once=once, count=count)
 
@@ -213,12 +216,12 @@ class Bucket:
             yield
         except (BaseError, OSError, ValueError) as error:
             self._count(operation)
-            # A library's text may hold addresses and credentials; its kind says enough.
+            reason = trouble(error)
             unavailable = Unavailable(
-                f"The store of PREDICTOR_STORE does not answer or refuses ({type(error).__name__}); "
+                f"The store of PREDICTOR_STORE does not answer or refuses ({reason}); "
                 "nothing was changed. Try again."
             )
-            unavailable.refused = isinstance(error, _REFUSALS)
+            unavailable.refused, unavailable.reason = isinstance(error, _REFUSALS), reason
             raise unavailable from error
 
 

@@ -1,5 +1,6 @@
-"""How a store is reached: TLS and time limits, the same for all that use obstore. Imports nothing of it."""
+"""How a store is reached, the same for all that use obstore, and why it is not. Imports nothing of it."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -42,3 +43,23 @@ def client_options(
         except OSError as error:
             raise ValueError("The file of AWS_CA_BUNDLE or SSL_CERT_FILE cannot be read.") from error
     return options
+
+
+# The word of S3, Google and Azure for what is wrong, and signs of other causes in the text of obstore. The
+# whole text may hold addresses and credentials.
+_WORD = re.compile(r"<Code>(\w{1,60})</Code>")
+_SIGNS = {
+    '"dns error"': "its name cannot be resolved",
+    "kind: ConnectionRefused": "the connection is refused",
+    "source: TimedOut": "no answer in time",
+    "InvalidCertificate": "its certificate is not trusted",
+    "configured region": "it is in another region",
+}
+
+
+def trouble(error: Exception) -> str:
+    """What is wrong with a store, in a few words: its own, or what the text of an error has, or the kind."""
+    text = str(error)
+    if word := _WORD.search(text):
+        return word[1]
+    return next((said for sign, said in _SIGNS.items() if sign in text), type(error).__name__)
