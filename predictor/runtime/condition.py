@@ -9,6 +9,8 @@ from pathlib import Path
 from predictor.inference.cache import Cache
 from predictor.store.stamp import Stamp
 
+PARTS = ("cache", "data", "store")
+"""What the parts are called."""
 _BYTES = 4096
 # Probes of several load balancers come at any rate; the disk is asked at most so often.
 _SECONDS = 2.0
@@ -47,8 +49,8 @@ class Condition:
 
     def degraded(self) -> dict[str, str]:
         """What is wrong, by the name of the part: `cache`, `data` or `store`; empty if all is well."""
-        found = {"cache": self._of_cache(), "data": self._of_data(), "store": self._store()}
-        return {part: fault for part, fault in found.items() if fault}
+        found = (self._of_cache(), self._of_data(), self._store())
+        return {part: fault for part, fault in zip(PARTS, found, strict=True) if fault}
 
     def _of_cache(self) -> str | None:
         return "The cache does not answer: predictions go on without it." if self._cache.failing else None

@@ -1,22 +1,24 @@
 """Parts of a worker that depend on what the machine has; none of them keeps the worker from starting."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from platform import python_version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import InfoMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
-from predictor import __version__
+from predictor import __version__, shared
 from predictor.config import Settings
 from predictor.errors import ConfigError
 from predictor.fetch.client import Fetcher
-from predictor.inference.cache import cache_folder
+from predictor.inference.cache import Cache, cache_folder
 from predictor.model.session import RUNTIME
+from predictor.runtime.condition import PARTS, Condition
 from predictor.store.commit import ModelTransactions
 from predictor.store.registry import ModelVersion
+from predictor.store.stamp import Stamp
 
 if TYPE_CHECKING:
     from predictor.cluster.membership import Membership
@@ -28,6 +30,34 @@ def build_info() -> InfoMetricFamily:
     """The versions of what serves, as a metric."""
     versions = {"version": __version__, "python": python_version(), "runtime": RUNTIME}
     return InfoMetricFamily("predictor_build", "Versions of what serves.", value=versions)
+
+
+def condition(settings: Settings, cache: Cache, stamp: Stamp, cluster: "Membership | None") -> Condition:
+    """The parts of a worker that it can do without for a while."""
+    return Condition(
+        settings.data, cache, stamp, store=(lambda: None) if cluster is None else cluster.degraded
+    )
+
+
+def at_this_moment(watched: Condition, cluster: "Membership | None") -> Iterable[Any]:
+    """The metrics that are read when asked.
+
+    Args:
+        watched: the parts that may not work.
+        cluster: this machine as one of several.
+    """
+    degraded = watched.degraded()
+    parts = GaugeMetricFamily(
+        "predictor_degraded",
+        "1 for a part that does not work although predictions succeed.",
+        labels=("part",),
+    )
+    for part in PARTS:
+        parts.add_metric((part,), part in degraded)
+    deaths = CounterMetricFamily(
+        "predictor_worker_deaths", "Workers that ended otherwise than they should.", value=shared.deaths[0]
+    )
+    return (build_info(), parts, deaths, *(() if cluster is None else cluster.families()))
 
 
 def make_folders(settings: Settings) -> None:
