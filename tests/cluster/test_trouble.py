@@ -9,11 +9,19 @@ from pathlib import Path
 
 import pytest
 import trustme
+from click.testing import CliRunner
 
+from predictor import cli
 from predictor.cluster import proof
 from predictor.cluster.bucket import Bucket, Unavailable
 
-ANSWERS = {"RequestTimeTooSkewed": 403, "ExpiredToken": 400, "SlowDown": 503, "PermanentRedirect": 301}
+ANSWERS = {
+    "AccessDenied": 403,
+    "ExpiredToken": 400,
+    "PermanentRedirect": 301,
+    "RequestTimeTooSkewed": 403,
+    "SlowDown": 503,
+}
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -34,6 +42,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
+
+    def do_GET(self) -> None:
+        """Refuse a read, too."""
+        self.headers["Content-Length"] = "0"
+        self.do_PUT()
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the base class's name)
         """Say nothing."""
@@ -129,3 +142,21 @@ def test_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.
     assert proof.main() == proof.BROKEN
 
     assert "folder" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("code", "exit_code", "lines"), [("AccessDenied", 3, 2), ("ExpiredToken", 1, 0)])
+def test_images_in_a_bucket(
+    server: _Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str, exit_code: int, lines: int
+) -> None:
+    """A refusal of one object is a row; credentials that have ended end the run, which can go on later."""
+    server.code = code
+    for name, value in {"ACCESS_KEY_ID": "known", "SECRET_ACCESS_KEY": "known", "REGION": "r"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    rows = tmp_path / "rows.jsonl"
+    images = [f"s3://{code.lower()}/{name}.jpg" for name in "ab"]
+
+    found = CliRunner().invoke(cli.main, ["predict", *images, "--jsonl", str(rows)])
+
+    assert (found.exit_code, len(rows.read_text().splitlines())) == (exit_code, lines)
+    assert exit_code == 3 or "ExpiredToken" in found.output
