@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 _CONNECT_SECONDS = 5.0
+_URL = re.compile(r"https?://[\w.-]+(:\d{1,5})?(/.*)?|https?://\[[\da-fA-F:.]+\](:\d{1,5})?(/.*)?")
 # Where one of these names a server without TLS, an operator wants it so.
 _ENDPOINTS = (
     "AWS_ENDPOINT",
@@ -16,6 +17,10 @@ _ENDPOINTS = (
     "AZURE_STORAGE_ENDPOINT",
 )
 _AUTHORITIES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+class Unusable(ValueError):
+    """A variable cannot be used; the text says which, without its value."""
 
 
 def client_options(
@@ -29,8 +34,12 @@ def client_options(
         connect_seconds: to connect.
 
     Raises:
-        ValueError: that file cannot be read.
+        Unusable: that file cannot be read, or an endpoint is no URL.
     """
+    for name in _ENDPOINTS:
+        # obstore would panic over some of them, which no handler of errors catches.
+        if (given := environment.get(name)) and not _URL.fullmatch(given):
+            raise Unusable(f"{name} must be a URL, such as https://minio.example:9000")
     options: dict[str, Any] = {
         "timeout": timedelta(seconds=seconds),
         "connect_timeout": timedelta(seconds=connect_seconds),
@@ -41,7 +50,7 @@ def client_options(
         try:
             options["root_certificate"] = Path(bundle).read_bytes()
         except OSError as error:
-            raise ValueError("The file of AWS_CA_BUNDLE or SSL_CERT_FILE cannot be read.") from error
+            raise Unusable("the file of AWS_CA_BUNDLE or SSL_CERT_FILE cannot be read") from error
     return options
 
 

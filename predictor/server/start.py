@@ -29,6 +29,8 @@ _LONGEST_SOCKET = 107
 _SCRIPT_NAME = "SCRIPT_NAME"
 # The exit code of `predictor/cluster/proof` for a store that cannot be used; its library stays out of here.
 _PROOF_SECONDS, _BROKEN = 30.0, 3
+# What Python gives for an exception that nobody expected.
+_CRASHED = 1
 _LEAVE_SECONDS = 10.0
 # Where the package lies, whichever folder the service is started in.
 _CLONE = Path(__file__).parents[2]
@@ -129,8 +131,8 @@ def _check_store(store: str) -> None:
         found = _run("predictor.cluster.proof", _PROOF_SECONDS)
     except subprocess.TimeoutExpired:
         return  # It does not answer: the service goes on with the models that it has, and says so.
-    if found.returncode == _BROKEN:
-        _stop(f"PREDICTOR_STORE={store} cannot be used: {found.stdout}.")
+    if found.returncode in {_BROKEN, _CRASHED}:
+        _stop(f"PREDICTOR_STORE={store} cannot be used: {found.stdout or 'the lines above say why'}.")
 
 
 def _run(module: str, seconds: float) -> "subprocess.CompletedProcess[str]":
