@@ -3,7 +3,7 @@
 from predictor import logs
 from predictor.server import clients, hooks, lifetime, memory_files, start
 
-_settings = start.read_settings()
+_settings = start.settings_of_server()
 
 wsgi_app = "predictor.wsgi:app"
 bind = _settings.bind

@@ -57,6 +57,9 @@ answers = SharedCounters()
 standing = memoryview(mmap.mmap(-1, 4096)).cast("q")
 """What the workers of this server know of other machines, as `predictor/cluster/standing` describes it."""
 
+deaths = memoryview(mmap.mmap(-1, 4096)).cast("q")
+"""First the workers of this server that ended otherwise than they should; gunicorn's master counts them."""
+
 endings = SharedCounters()
 """1 of each worker that has come to its end as it should; gunicorn's master reads them when it is dead."""
 

@@ -116,9 +116,11 @@ def test_metrics() -> None:
     # What is read when asked is not counted by a metric of the registry.
     read = {
         "predictor_build_info",
+        "predictor_degraded",
         "predictor_model_live",
         "predictor_queue_images",
         "predictor_store_errors_total",
+        "predictor_worker_deaths_total",
         *CLUSTER_METRICS,
     }
     assert table.keys() == names | read

@@ -20,7 +20,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
-from predictor.cluster.connection import client_options
+from predictor.cluster.connection import Unusable, client_options, trouble
 from predictor.errors import ConfigError, StorageFull
 
 _CONNECT_SECONDS, _REQUEST_SECONDS, _PART_SECONDS = 1.0, 5.0, 20.0
@@ -32,6 +32,12 @@ _RETRIES, _RETRY_SECONDS, _PART_RETRY_SECONDS = 4, 2.0, 20.0
 _REFUSALS = (PermissionDeniedError, UnauthenticatedError, FileNotFoundError)
 # What S3, Google and Azure answer, with the status of an object that is not there.
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
+_UNUSABLE = {
+    "file": "the folder cannot be made or read",
+    "s3": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, both or none, and AWS_CA_BUNDLE",
+    "gs": "check GOOGLE_APPLICATION_CREDENTIALS, a file with credentials that this user can read",
+    "az": "check AZURE_STORAGE_ACCOUNT_NAME and the other AZURE_ variables",
+}
 _KINDS: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 
 
@@ -40,9 +46,10 @@ class Unavailable(StorageFull):
 
     Attributes:
         refused: whether it answered, and credentials or the name of the bucket are wrong.
+        reason: what is known of the cause, in a few words.
     """
 
-    refused = False
+    refused, reason = False, ""
 
 
 @dataclass(frozen=True)
@@ -96,8 +103,10 @@ class Bucket:
             store = _opened(url, _REQUEST_SECONDS, _RETRIES, _RETRY_SECONDS)
             large = _opened(url, _PART_SECONDS, _RETRIES, _PART_RETRY_SECONDS)
             once = _opened(url, _REQUEST_SECONDS, 0, 0)
+        except Unusable as error:
+            raise ConfigError(str(error)) from error
         except (BaseError, OSError, ValueError) as error:
-            raise ConfigError("the credentials or other variables of the cloud cannot be used") from error
+            raise ConfigError(_UNUSABLE[urlsplit(url).scheme]) from error
         return cls(store, large=large, once=once, count=count)
 
     def fault(self) -> str | None:
@@ -213,12 +222,12 @@ class Bucket:
             yield
         except (BaseError, OSError, ValueError) as error:
             self._count(operation)
-            # A library's text may hold addresses and credentials; its kind says enough.
+            reason = trouble(error)
             unavailable = Unavailable(
-                f"The store of PREDICTOR_STORE does not answer or refuses ({type(error).__name__}); "
+                f"The store of PREDICTOR_STORE does not answer or refuses ({reason}); "
                 "nothing was changed. Try again."
             )
-            unavailable.refused = isinstance(error, _REFUSALS)
+            unavailable.refused, unavailable.reason = isinstance(error, _REFUSALS), reason
             raise unavailable from error
 
 

@@ -1,11 +1,13 @@
-"""How a store is reached: TLS and time limits, the same for all that use obstore. Imports nothing of it."""
+"""How a store is reached, the same for all that use obstore, and why it is not. Imports nothing of it."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 _CONNECT_SECONDS = 5.0
+_URL = re.compile(r"https?://[\w.-]+(:\d{1,5})?(/.*)?|https?://\[[\da-fA-F:.]+\](:\d{1,5})?(/.*)?")
 # Where one of these names a server without TLS, an operator wants it so.
 _ENDPOINTS = (
     "AWS_ENDPOINT",
@@ -15,6 +17,10 @@ _ENDPOINTS = (
     "AZURE_STORAGE_ENDPOINT",
 )
 _AUTHORITIES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+class Unusable(ValueError):
+    """A variable cannot be used; the text says which, without its value."""
 
 
 def client_options(
@@ -28,8 +34,12 @@ def client_options(
         connect_seconds: to connect.
 
     Raises:
-        ValueError: that file cannot be read.
+        Unusable: that file cannot be read, or an endpoint is no URL.
     """
+    for name in _ENDPOINTS:
+        # obstore would panic over some of them, which no handler of errors catches.
+        if (given := environment.get(name)) and not _URL.fullmatch(given):
+            raise Unusable(f"{name} must be a URL, such as https://minio.example:9000")
     options: dict[str, Any] = {
         "timeout": timedelta(seconds=seconds),
         "connect_timeout": timedelta(seconds=connect_seconds),
@@ -40,5 +50,25 @@ def client_options(
         try:
             options["root_certificate"] = Path(bundle).read_bytes()
         except OSError as error:
-            raise ValueError("The file of AWS_CA_BUNDLE or SSL_CERT_FILE cannot be read.") from error
+            raise Unusable("the file of AWS_CA_BUNDLE or SSL_CERT_FILE cannot be read") from error
     return options
+
+
+# The word of S3, Google and Azure for what is wrong, and signs of other causes in the text of obstore. The
+# whole text may hold addresses and credentials.
+_WORD = re.compile(r"<Code>(\w{1,60})</Code>")
+_SIGNS = {
+    '"dns error"': "its name cannot be resolved",
+    "kind: ConnectionRefused": "the connection is refused",
+    "source: TimedOut": "no answer in time",
+    "InvalidCertificate": "its certificate is not trusted",
+    "configured region": "it is in another region",
+}
+
+
+def trouble(error: Exception) -> str:
+    """What is wrong with a store, in a few words: its own, or what the text of an error has, or the kind."""
+    text = str(error)
+    if word := _WORD.search(text):
+        return word[1]
+    return next((said for sign, said in _SIGNS.items() if sign in text), type(error).__name__)

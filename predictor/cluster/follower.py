@@ -61,7 +61,7 @@ class Follower:
         self._transactions = transactions
         self._standing = standing
         self._participant = Participant(changes, machines, models, together)
-        self._survey = Survey(changes, machines.name, models, standing)
+        self._survey = Survey(changes, machines, models, standing)
         self._heartbeat = Heartbeat(changes, machines, standing, transactions.registry.data)
         self._lock_path = transactions.registry.data / LOCK
         self._lock: int | None = None

@@ -12,7 +12,7 @@ from predictor.cluster.log import Change, ChangeLog
 from predictor.cluster.machines import Machines, machine_name
 from predictor.cluster.standing import Standing
 from predictor.config import Settings
-from predictor.errors import ModelConflict, PredictorError
+from predictor.errors import ConfigError, ModelConflict, PredictorError
 from predictor.store.commit import ModelTransactions
 from predictor.store.golden import INDEX
 from predictor.store.manifest import MANIFEST
@@ -44,6 +44,7 @@ class Inspection:
 
     def __init__(self, settings: Settings, bundled: Path) -> None:
         settings.data.mkdir(parents=True, exist_ok=True)
+        self._data = settings.data
         self._bucket = Bucket.open(settings.store or "")
         self._log = ChangeLog(self._bucket)
         self._registry = Registry(settings.data, bundled)
@@ -70,7 +71,7 @@ class Inspection:
         """A line for each machine that gave a heartbeat within the last day."""
         position = self._models.position()
         where = "has served no change" if position is None else f"serves change {position.serial}"
-        yield f"This machine, {self._name}, {where}."
+        yield f"This machine, {self._name}, with PREDICTOR_DATA={self._data}, {where}."
         for name in self._machines.known():
             yield f"Machine {name}."
 
@@ -97,10 +98,15 @@ class Inspection:
         """Make the models of this machine those of all machines.
 
         Raises:
+            ConfigError: this machine has served no change: the folder is another than the service's.
             ModelConflict: another machine makes a change at this moment.
             NotReady: the files of a version that serves are nowhere.
         """
-        position = self._models.position() or Change(0, {}, {})
+        if (position := self._models.position()) is None:
+            raise ConfigError(
+                f"The models in PREDICTOR_DATA={self._data} have never been those of the store; nothing was "
+                "changed. Set PREDICTOR_DATA as the service has it, and run this as a user who may read it."
+            )
         elsewhere, lost = self._absent(position.manifests)
         state = self._registry.read()
         for name, version in lost:

@@ -12,12 +12,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from predictor.archives import shown
-from predictor.cluster.connection import client_options
-from predictor.errors import FetchFailed, ImageTooLarge, InvalidRequest
+from predictor.cluster.connection import client_options, trouble
+from predictor.errors import FetchFailed, ImageTooLarge, InvalidRequest, NotReady
 
 SCHEMES = ("s3://", "gs://", "az://")
 """What the URLs of objects and prefixes begin with."""
 _SECONDS = 30.0
+# What S3, Google and Azure answer whatever object is asked for.
+_OF_ALL_OBJECTS = {
+    *("ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"),
+    *("AuthenticationFailed", "NoSuchBucket", "ContainerNotFound"),
+}
 
 
 def listed(url: str) -> Iterator[str]:
@@ -50,6 +55,7 @@ def read(url: str, most: int) -> bytes:
     Raises:
         ImageTooLarge: it has more.
         FetchFailed: it is not there or cannot be read.
+        NotReady: no object can be read, whichever it is: the credentials have ended, for example.
         InvalidRequest: obstore is missing.
     """
     try:
@@ -58,10 +64,14 @@ def read(url: str, most: int) -> bytes:
         if answer.meta["size"] > most:
             raise ImageTooLarge(f"The object has more than {most / 1e6:g} MB.")
         return bytes(answer.bytes())
-    except FileNotFoundError as error:
-        raise FetchFailed("The object is not in the store.") from error
     except _failures() as error:
-        raise FetchFailed("The object cannot be read from the store.") from error
+        if (why := trouble(error)) in _OF_ALL_OBJECTS:
+            raise NotReady(
+                f"The store refuses every request ({why}): check its name, the credentials and the clock."
+            ) from error
+        if isinstance(error, FileNotFoundError):
+            raise FetchFailed("The object is not in the store.") from error
+        raise FetchFailed(f"The object cannot be read from the store ({why}).") from error
 
 
 def _parts(url: str) -> tuple[str, str]:

@@ -148,6 +148,16 @@ class ChangeLog:
         found = (self._bucket.entries(prefix) for prefix in (_PENDING, _CHANGES, _ACKS))
         return max((_number(entry.key) for entries in found for entry in entries), default=0)
 
+    def present(self) -> float:
+        """The time by the store's clock, in seconds since 1970."""
+        key = f"proof/{secrets.token_hex(16)}"
+        self._bucket.put(key, b"")
+        found = self._bucket.find(key)
+        self._bucket.remove([key])
+        if found is None:
+            raise Unavailable("The store has lost an object that was just written.")
+        return found.time
+
     def decided(self, serial: int) -> bool:
         """Whether a decision is there."""
         return self._bucket.find(_key(_CHANGES, serial)) is not None

@@ -24,7 +24,10 @@ def main() -> int:
     except Unavailable as error:
         if not error.refused or (settings.data / POSITION).exists():
             return SILENT
-        fault = "it refuses requests: check the name of the bucket and the credentials"
+        fault = (
+            f"it refuses requests ({error.reason}): check the name of the bucket or folder, the "
+            "credentials, and the clock of this machine"
+        )
     except ConfigError as error:
         fault = error.detail
     sys.stdout.write(fault or "")

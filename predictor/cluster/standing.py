@@ -11,7 +11,8 @@ from predictor import shared
 FINE, OLDER_STORE, BEHIND, UNFIT_STORE, NAMESAKE = range(5)
 _FAULTS = {
     OLDER_STORE: "The store of PREDICTOR_STORE has fewer changes than its machines have made: it was "
-    "restored or emptied. Run image-prediction store adopt on the machine whose models are right.",
+    "restored or emptied. Run image-prediction store adopt on the machine whose models are right. Or this "
+    "machine comes from another store: then start it with an empty PREDICTOR_DATA.",
     UNFIT_STORE: "The store of PREDICTOR_STORE overwrites objects that must not be overwritten: models "
     "cannot be changed. Choose another store, and restart the service.",
     NAMESAKE: "Another machine has the name of this one: models cannot be changed. Give each its own "

@@ -3,6 +3,7 @@
 from predictor.cluster.bucket import Unavailable
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import SERVING, Change, ChangeLog
+from predictor.cluster.machines import Machines
 from predictor.cluster.standing import OLDER_STORE, UNFIT_STORE, Standing
 
 
@@ -11,14 +12,16 @@ class Survey:
 
     Args:
         changes: the log.
-        name: this machine's.
+        machines: which there are.
         models: those of this machine.
         standing: says whether it has joined the others.
     """
 
-    def __init__(self, changes: ChangeLog, name: str, models: LocalModels, standing: Standing) -> None:
+    def __init__(
+        self, changes: ChangeLog, machines: Machines, models: LocalModels, standing: Standing
+    ) -> None:
         self._log = changes
-        self._name = name
+        self._machines = machines
         self._models = models
         self._standing = standing
         self._proved = False
@@ -41,13 +44,21 @@ class Survey:
         # Asked for first: what a machine serves was in the log before.
         served = self._log.served(max(0, serial - 1))
         latest = self._log.latest(max(0, serial - 1))
-        if latest < serial and served < serial:
+        if latest < serial and served < serial and not self._others_serve(latest):
             # Whoever adopts models or joins is to know of this change.
-            self._log.acknowledge(serial, self._name, SERVING)
-        # One that has joined goes on, whatever a machine says that returns to a store with other models.
-        if latest < serial or (latest < served and not self._standing.caught_up):
+            self._log.acknowledge(serial, self._machines.name, SERVING)
+        # Those that serve the last change go on, whatever a machine of another store says.
+        lost = latest < served and not (self._standing.caught_up or self._others_serve(latest))
+        if latest < serial or lost:
             return OLDER_STORE
         found = self._log.outcome(latest) if latest else self._models.own()
         if found is None:
             raise Unavailable("A change disappeared from the store while it was read.")
         return found
+
+    def _others_serve(self, serial: int) -> bool:
+        """Whether another machine lives and serves a change, so that the store has lost none after it."""
+        if self._standing.store_time is None:
+            self._standing.set_clock(self._log.present())
+        others = self._log.acknowledged(serial)[SERVING] - {self._machines.name}
+        return any(map(self._machines.alive, others))

@@ -6,17 +6,17 @@
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from platform import python_version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import InfoMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
-from predictor import __version__
+from predictor import __version__, shared
 from predictor.config import Settings
 from predictor.errors import ConfigError
 from predictor.fetch.client import Fetcher
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PARTS = ("cache", "data", "store")
+"""What the parts that may not work are called."""
 _BYTES = 4096
 # Probes of several load balancers come at any rate; the disk is asked at most so often.
 _SECONDS = 2.0
@@ -40,10 +42,91 @@ _RESTART = (
 )
 
 
+class Condition:
+    """The parts that a worker can do without for a while.
+
+    Args:
+        data: the folder of the service.
+        cache: of answers.
+        stamp: the store's version counter.
+        clock: seconds.
+        store: why models cannot be changed on all machines; None if they can, or if there is one machine.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        cache: Cache,
+        stamp: Stamp,
+        clock: Callable[[], float] = time.monotonic,
+        store: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._data = data
+        self._cache = cache
+        self._stamp = stamp
+        self._clock = clock
+        self._store = store
+        self._checked = float("-inf")
+        self._data_fault: str | None = None
+
+    def degraded(self) -> dict[str, str]:
+        """What is wrong, by the name of the part: `cache`, `data` or `store`; empty if all is well."""
+        found = (self._of_cache(), self._of_data(), self._store())
+        return {part: fault for part, fault in zip(PARTS, found, strict=True) if fault}
+
+    def _of_cache(self) -> str | None:
+        return "The cache does not answer: predictions go on without it." if self._cache.failing else None
+
+    def _of_data(self) -> str | None:
+        if (now := self._clock()) >= self._checked + _SECONDS:
+            self._checked, self._data_fault = now, self._written()
+        return self._data_fault
+
+    def _written(self) -> str | None:
+        """Write a file to the data folder; why that fails."""
+        path = self._data / f".{os.getpid()}.probe"
+        try:
+            path.write_bytes(bytes(_BYTES))
+        except OSError as error:
+            return f"The folder PREDICTOR_DATA cannot be written: models cannot be changed. {error.strerror}."
+        finally:
+            with suppress(OSError):
+                path.unlink()
+        return None if self._stamp.shared else _RESTART
+
+
 def build_info() -> InfoMetricFamily:
     """The versions of what serves, as a metric."""
     versions = {"version": __version__, "python": python_version(), "runtime": RUNTIME}
     return InfoMetricFamily("predictor_build", "Versions of what serves.", value=versions)
+
+
+def condition(settings: Settings, cache: Cache, stamp: Stamp, cluster: "Membership | None") -> Condition:
+    """The parts of a worker that it can do without for a while."""
+    return Condition(
+        settings.data, cache, stamp, store=(lambda: None) if cluster is None else cluster.degraded
+    )
+
+
+def at_this_moment(watched: Condition, cluster: "Membership | None") -> Iterable[Any]:
+    """The metrics that are read when asked.
+
+    Args:
+        watched: the parts that may not work.
+        cluster: this machine as one of several.
+    """
+    degraded = watched.degraded()
+    parts = GaugeMetricFamily(
+        "predictor_degraded",
+        "1 for a part that does not work although predictions succeed.",
+        labels=("part",),
+    )
+    for part in PARTS:
+        parts.add_metric((part,), part in degraded)
+    deaths = CounterMetricFamily(
+        "predictor_worker_deaths", "Workers that ended otherwise than they should.", value=shared.deaths[0]
+    )
+    return (build_info(), parts, deaths, *(() if cluster is None else cluster.families()))
 
 
 def make_folders(settings: Settings) -> None:
@@ -86,56 +169,3 @@ def membership(
     from predictor.cluster.membership import Membership
 
     return Membership(settings, transactions, registry, prepare)
-
-
-class Condition:
-    """The parts that a worker can do without for a while.
-
-    Args:
-        data: the folder of the service.
-        cache: of answers.
-        stamp: the store's version counter.
-        clock: seconds.
-        store: why models cannot be changed on all machines; None if they can, or if there is one machine.
-    """
-
-    def __init__(
-        self,
-        data: Path,
-        cache: Cache,
-        stamp: Stamp,
-        clock: Callable[[], float] = time.monotonic,
-        store: Callable[[], str | None] = lambda: None,
-    ) -> None:
-        self._data = data
-        self._cache = cache
-        self._stamp = stamp
-        self._clock = clock
-        self._store = store
-        self._checked = float("-inf")
-        self._data_fault: str | None = None
-
-    def degraded(self) -> dict[str, str]:
-        """What is wrong, by the name of the part: `cache`, `data` or `store`; empty if all is well."""
-        found = {"cache": self._of_cache(), "data": self._of_data(), "store": self._store()}
-        return {part: fault for part, fault in found.items() if fault}
-
-    def _of_cache(self) -> str | None:
-        return "The cache does not answer: predictions go on without it." if self._cache.failing else None
-
-    def _of_data(self) -> str | None:
-        if (now := self._clock()) >= self._checked + _SECONDS:
-            self._checked, self._data_fault = now, self._written()
-        return self._data_fault
-
-    def _written(self) -> str | None:
-        """Write a file to the data folder; why that fails."""
-        path = self._data / f".{os.getpid()}.probe"
-        try:
-            path.write_bytes(bytes(_BYTES))
-        except OSError as error:
-            return f"The folder PREDICTOR_DATA cannot be written: models cannot be changed. {error.strerror}."
-        finally:
-            with suppress(OSError):
-                path.unlink()
-        return None if self._stamp.shared else _RESTART

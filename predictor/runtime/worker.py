@@ -16,13 +16,7 @@ from predictor.checking.report import Report, Request
 from predictor.checking.runner import try_on
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.discovery.discover import discover
-from predictor.errors import (
-    ModelConflict,
-    ModelNotFound,
-    NotReady,
-    PredictorError,
-    StorageFull,
-)
+from predictor.errors import ModelConflict, ModelNotFound, NotReady, PredictorError, StorageFull
 from predictor.explaining.explainer import Explainer
 from predictor.explaining.feature_maps import FeatureMaps
 from predictor.inference.active_models import ActiveModels, ModelCache
@@ -36,7 +30,7 @@ from predictor.model.session import Stop, load
 from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.golden import Gate
 from predictor.runtime.optimisations import Optimisations, warn, warned
-from predictor.runtime.parts import build_info, fetcher, make_folders, membership
+from predictor.runtime.parts import at_this_moment, condition, fetcher, make_folders, membership
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
@@ -56,6 +50,7 @@ class Worker:
         settings: what it was built from.
         engine: predicts.
         cache: answers already computed.
+        condition: what does not work although predictions succeed.
         metrics: counters and histograms.
         exporter: the owner of `/metrics`.
         registry: the models on disk.
@@ -80,7 +75,7 @@ class Worker:
             self._refresh,
             self._live_versions,
             lambda: self.engine.admission.waiting,
-            lambda: (build_info(), *(self.cluster.families() if self.cluster else ())),
+            lambda: at_this_moment(self.condition, self.cluster),
         )
         self.metrics = Metrics(self.exporter.registry)
         self.transactions = ModelTransactions(
@@ -97,6 +92,7 @@ class Worker:
         self.cluster = membership(settings, self.transactions, self.exporter.registry, self._share)
         self.live = ActiveModels(self.transactions.stamp)
         self.cache = Cache(settings, self.metrics.count_cache)
+        self.condition = condition(settings, self.cache, self.transactions.stamp, self.cluster)
         self.device: Device | None = None
         self._record: WorkerRecord | None = None
         self._watchdog: Watchdog | None = None

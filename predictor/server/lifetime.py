@@ -12,7 +12,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from predictor.shared import answers, endings
+from predictor.shared import answers, deaths, endings
 
 # So many deaths in so many seconds are a storm; after so many seconds without any it is over.
 _DEATHS, _WINDOW_SECONDS = 3, 60.0
@@ -49,8 +49,10 @@ class Starts:
 
     def ended(self, worker: Any) -> None:
         """Learn of a worker's end, before its slot is released."""
-        if endings.at(worker.slot) != _IN_PEACE and answers.at(worker.slot) < _USEFUL:
-            self._deaths.append(self._clock())
+        if endings.at(worker.slot) != _IN_PEACE:
+            deaths[0] += 1
+            if answers.at(worker.slot) < _USEFUL:
+                self._deaths.append(self._clock())
 
     def _forget(self, now: float) -> None:
         self._deaths = [death for death in self._deaths if now - death < _WINDOW_SECONDS]

@@ -1,6 +1,7 @@
 """What is read and checked before anything starts: each fault ends the start in one sentence."""
 
 import errno
+import functools
 import os
 import resource
 import socket
@@ -28,6 +29,8 @@ _LONGEST_SOCKET = 107
 _SCRIPT_NAME = "SCRIPT_NAME"
 # The exit code of `predictor/cluster/proof` for a store that cannot be used; its library stays out of here.
 _PROOF_SECONDS, _BROKEN = 30.0, 3
+# What Python gives for an exception that nobody expected.
+_CRASHED = 1
 _LEAVE_SECONDS = 10.0
 # Where the package lies, whichever folder the service is started in.
 _CLONE = Path(__file__).parents[2]
@@ -52,6 +55,15 @@ def read_settings() -> Settings:
     if settings.store:
         _check_store(settings.store)
     return settings
+
+
+@functools.cache
+def settings_of_server() -> Settings:
+    """What `read_settings` gave when this server started: a reload has the same environment.
+
+    What is missing by then, such as a file or an address, must not end a server whose workers do without it.
+    """
+    return read_settings()
 
 
 def leave_store() -> None:
@@ -119,8 +131,8 @@ def _check_store(store: str) -> None:
         found = _run("predictor.cluster.proof", _PROOF_SECONDS)
     except subprocess.TimeoutExpired:
         return  # It does not answer: the service goes on with the models that it has, and says so.
-    if found.returncode == _BROKEN:
-        _stop(f"PREDICTOR_STORE={store} cannot be used: {found.stdout}.")
+    if found.returncode in {_BROKEN, _CRASHED}:
+        _stop(f"PREDICTOR_STORE={store} cannot be used: {found.stdout or 'the lines above say why'}.")
 
 
 def _run(module: str, seconds: float) -> "subprocess.CompletedProcess[str]":

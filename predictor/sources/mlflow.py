@@ -50,6 +50,11 @@ class RegisteredModel(OnTheWeb):
                 "For a source of MLflow, the environment of the service must have MLFLOW_TRACKING_URI, the "
                 "http or https URL of the tracking server."
             )
+        if "@" in self._server.split("/")[2]:
+            raise InvalidRequest(
+                "MLFLOW_TRACKING_URI of the service must not hold a user name or a password: set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            )
         super().__init__(downloads, _credentials(environment))
         self._name, self._alias, self._version = found["name"], found["alias"], found["version"]
 

@@ -7,7 +7,6 @@ from pydantic import BaseModel, Field
 
 from predictor.errors import ModelNotFound, NotReady, Overloaded
 from predictor.model.device import Device
-from predictor.runtime.parts import Condition
 from predictor.runtime.worker import Worker
 from predictor.store.registry import DEFAULT
 from predictor.web import schemas
@@ -45,7 +44,6 @@ class Ready(BaseModel):
 def blueprint(worker: Worker) -> Blueprint:
     """Routes for probes."""
     ops = Blueprint("ops", __name__)
-    condition = _condition(worker)
 
     @ops.get("/healthz")
     @operation(name="check_alive", tag="Operating", answers={"application/json": Alive})
@@ -76,19 +74,10 @@ def blueprint(worker: Worker) -> Blueprint:
                 "provider": model.provider,
                 "reason": device.reason,
             },
-            degraded=condition.degraded(),
+            degraded=worker.condition.degraded(),
         )
 
     return ops
-
-
-def _condition(worker: Worker) -> Condition:
-    return Condition(
-        worker.settings.data,
-        worker.cache,
-        worker.transactions.stamp,
-        store=lambda: worker.cluster.degraded() if worker.cluster else None,
-    )
 
 
 def check_ready(worker: Worker) -> Device:

@@ -3,6 +3,7 @@
 import datetime as dt
 import http.server
 import json
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -118,12 +119,28 @@ def test_busy_when_it_must_be_written_once(cloud: _Server) -> None:
     assert len(cloud.seen) == 1
 
 
-def test_missing_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cloud without what it needs to be found is an error of the settings."""
-    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+@pytest.mark.parametrize(
+    ("url", "variables", "named"),
+    [
+        ("az://container/prefix", {}, "AZURE_STORAGE_ACCOUNT_NAME"),
+        ("s3://bucket/prefix", {"AWS_ACCESS_KEY_ID": "known"}, "AWS_SECRET_ACCESS_KEY"),
+        ("gs://bucket", {"GOOGLE_APPLICATION_CREDENTIALS": "/known.json"}, "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("s3://bucket", {"AWS_ENDPOINT_URL": "known:9000"}, "AWS_ENDPOINT_URL must be a URL"),
+        ("s3://bucket", {"AWS_CA_BUNDLE": "/known.pem"}, "AWS_CA_BUNDLE"),
+    ],
+)
+def test_variables(
+    monkeypatch: pytest.MonkeyPatch, url: str, variables: Mapping[str, str], named: str
+) -> None:
+    """What a cloud needs to be found is an error of the settings that names the variable, not its value."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
 
-    with pytest.raises(ConfigError, match="variables of the cloud"):
-        Bucket.open("az://container/prefix")
+    with pytest.raises(ConfigError, match=named) as raised:
+        Bucket.open(url)
+    assert "known" not in raised.value.detail
 
 
 def test_role(cloud: _Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

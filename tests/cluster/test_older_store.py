@@ -142,7 +142,7 @@ def test_new_machine_in_an_emptied_store(machine: Make, adopt: Adopt) -> None:
 
 
 def test_returned_to_a_store_with_other_models(machine: Make) -> None:
-    """A machine that returns with more changes than the store has keeps those that serve from none."""
+    """A machine that comes with more changes than the store has keeps no other from serving or joining."""
     away = machine("away").start()
     for content in (b"one", b"two", b"three"):
         away.store.upload(content)
@@ -156,3 +156,5 @@ def test_returned_to_a_store_with_other_models(machine: Make) -> None:
 
     b.store.upload(b"another")
     assert (b.content(), again.content()) == (b"another", b"three")
+    assert machine("new").start().content() == b"another"
+    assert again.standing.fault

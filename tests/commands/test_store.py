@@ -90,6 +90,24 @@ def test_adopt(run: Run, machine: Callable[[str], Machine], tmp_path: Path) -> N
         one.follower.stop()
 
 
+def test_adopt_elsewhere(
+    run: Run, machine: Callable[[str], Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is not the service's, as where PREDICTOR_DATA is forgotten, takes no machine's models."""
+    a = machine("a")
+    a.store.upload(b"one")
+    service, other = a.store.registry.data, a.store.registry.data.with_name("instance")
+    monkeypatch.setenv("PREDICTOR_DATA", str(other))
+    assert f"PREDICTOR_DATA={other}, has served no change" in run("check").output
+
+    found = run("adopt", "--yes")
+
+    assert (found.exit_code, f"PREDICTOR_DATA={other} have never" in found.output) == (1, True)
+    monkeypatch.setenv("PREDICTOR_DATA", str(service))
+    assert "Last change: 1," in run("check").output
+    a.follower.stop()
+
+
 def test_without_a_store(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the setting the commands say what is missing."""
     monkeypatch.delenv("PREDICTOR_STORE")

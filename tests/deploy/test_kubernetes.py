@@ -93,6 +93,7 @@ def test_pods(overlay: str) -> None:
     assert not own["allowPrivilegeEscalation"]
     assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/data", "/dev/shm"}
     assert pod["terminationGracePeriodSeconds"] > 5 + settings.fetch_seconds + settings.run_seconds
+    assert container["lifecycle"]["preStop"] == {"exec": {"command": ["sleep", "5"]}}
     startup = container["startupProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 3600
     assert container["livenessProbe"]["httpGet"]["path"] in {"/healthz", "/v2/health/live"}

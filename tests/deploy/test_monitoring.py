@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,40 @@ DOCUMENTS = "".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
 def test_files(what: tuple[str, str]) -> None:
     """Prometheus reads its configuration and its rules."""
     assert "SUCCESS" in run(program("promtool"), "check", what[0], what[1], folder=FOLDER)
+
+
+def test_file_for_kubernetes(tmp_path: Path) -> None:
+    """So it reads that for Kubernetes, of whose discovery Debian's build knows nothing."""
+    discovery = "    kubernetes_sd_configs:\n      - role: pod\n"
+    text = (FOLDER / "kubernetes.yml").read_text()
+    assert text.count(discovery) == 1
+    (tmp_path / "pods.yml").write_text(text.replace(discovery, "    static_configs: [{targets: [pod]}]\n"))
+    (tmp_path / "rules.yml").write_text((FOLDER / "rules.yml").read_text())
+
+    assert "SUCCESS" in run(program("promtool"), "check", "config", "pods.yml", folder=tmp_path)
+
+
+def test_job() -> None:
+    """Each configuration has the job that the rules ask for."""
+    asked = {name for rule in RULES for name in re.findall(r'job="([^"]+)"', rule["expr"])}
+    named = {
+        job["job_name"]
+        for path in (FOLDER / "prometheus.yml", FOLDER / "kubernetes.yml")
+        for job in yaml.safe_load(path.read_text())["scrape_configs"]
+    }
+
+    assert named == asked
+
+
+def test_pods() -> None:
+    """The discovery in Kubernetes keeps the port of the service's pods."""
+    jobs = yaml.safe_load((FOLDER / "kubernetes.yml").read_text())["scrape_configs"]
+    pods = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "base" / "deployment.yaml").read_text())
+    template = pods["spec"]["template"]
+    (port,) = template["spec"]["containers"][0]["ports"]
+
+    kept = template["metadata"]["labels"]["app.kubernetes.io/name"] + ";" + port["name"]
+    assert kept == jobs[0]["relabel_configs"][0]["regex"]
 
 
 def test_rules() -> None:

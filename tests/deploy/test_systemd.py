@@ -3,6 +3,10 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from predictor.config import Settings
+from predictor.errors import ConfigError
 from tests.deploy.programs import ROOT, program, run
 
 FILE = ROOT / "deploy" / "image-prediction-api.service"
@@ -21,6 +25,26 @@ def test_unit(tmp_path: Path) -> None:
     said = run(program("systemd-analyze"), "verify", "--man=no", "--recursive-errors=no", unit)
 
     assert FILE.stem not in said
+
+
+def test_socket() -> None:
+    """The folder of the socket that the error of PREDICTOR_BIND proposes is there, and can be written."""
+    with pytest.raises(ConfigError, match="unix:/run/image-prediction-api/") as raised:
+        Settings.from_environment({"PREDICTOR_BIND": "nowhere"})
+
+    (folder,) = re.findall(r"unix:/run/([\w-]+)/socket", str(raised.value))
+    assert f"\nRuntimeDirectory={folder}\n" in FILE.read_text()
+
+
+def test_end_of_a_process() -> None:
+    """A process that the kernel kills does not end the others; a stop has time for what was begun."""
+    options = dict(re.findall(r"^(\w+)=(.+)$", FILE.read_text(), re.MULTILINE))
+    settings = Settings()
+
+    assert options["OOMPolicy"] == "continue"
+    assert (
+        int(options["TimeoutStopSec"].removesuffix("s")) >= settings.fetch_seconds + settings.run_seconds + 10
+    )
 
 
 def test_exposure() -> None:

@@ -174,6 +174,7 @@ def test_killed_worker(tmp_path: Path, cat: Path) -> None:
             assert service.post("/predict", data=cat.read_bytes(), headers=JPEG).status_code == 200
         before = set(service.workers())
         victim = min(before)
+        assert counted(service, "predictor_worker_deaths_total") == 0
         os.kill(victim, signal.SIGKILL)
         eventually(lambda: len(service.workers()) == 2 and victim not in service.workers())
         for _ in range(20):
@@ -182,6 +183,7 @@ def test_killed_worker(tmp_path: Path, cat: Path) -> None:
         sample = 'predictor_images_total{model="default",outcome="ok",version="1"}'
         eventually(lambda: counted(service, sample) == 40)
         assert counted(service, "predictor_queue_images") == 0
+        assert counted(service, "predictor_worker_deaths_total") == 1
         files = list(service.metrics.iterdir())
         assert len({file.stem.rsplit("_", 1)[-1] for file in files}) <= 3
 

@@ -107,6 +107,20 @@ def test_answers_of_a_worker_that_leaves(clock: Clock) -> None:
     assert shared.answers.at(3) == 2
 
 
+def test_deaths_are_counted(clock: Clock) -> None:
+    """Each death counts, also that of a worker that was of use; the end of one that leaves is none."""
+    starts, before = Starts(clock), shared.deaths[0]
+    live(starts, clock, answers=0)
+    live(starts, clock, answers=9)
+    worker = SimpleNamespace(slot=3, due=0.0)
+    starts.prepare(worker)
+    lifetime.leave(worker)
+
+    starts.ended(worker)
+
+    assert shared.deaths[0] - before == 2
+
+
 def test_calm(clock: Clock) -> None:
     """A minute without such a death ends a storm."""
     starts = Starts(clock)

@@ -62,6 +62,16 @@ def test_no_folder(tmp_path: Path, place: str, why: str) -> None:
     assert said.count("\n") == 0
 
 
+def test_store_whose_check_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable over which the store's library fails in its own way ends the start, too."""
+    monkeypatch.setenv("PREDICTOR_STORE", "s3://bucket/prefix")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:99999")
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{name}", "x")
+
+    assert stopped().startswith("Configuration: PREDICTOR_STORE=s3://bucket/prefix cannot be used: the lines")
+
+
 @pytest.mark.parametrize(
     ("bind", "why"),
     [

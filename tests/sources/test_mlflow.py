@@ -128,3 +128,10 @@ def test_no_server(settings: Settings, tmp_path: Path) -> None:
     """Without the server's address the setting is named."""
     with pytest.raises(InvalidRequest, match="MLFLOW_TRACKING_URI"):
         pull("mlflow:models:/cats/3", tmp_path, settings, {})
+
+
+def test_password_in_the_address(settings: Settings, tmp_path: Path) -> None:
+    """A password in the server's address is refused with what to set instead, and is not repeated."""
+    with pytest.raises(InvalidRequest, match="MLFLOW_TRACKING_PASSWORD") as raised:
+        pull("mlflow:models:/cats/3", tmp_path, settings, {"MLFLOW_TRACKING_URI": "http://me:s3cr3t@host"})
+    assert "s3cr3t" not in raised.value.detail

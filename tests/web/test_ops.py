@@ -98,3 +98,17 @@ def test_crowded(make_app: Callable[..., Flask]) -> None:
     assert int(crowded.headers["Retry-After"]) >= 1
     assert alive.status_code == 200
     assert again.status_code == 200
+
+
+def test_degraded_in_metrics(make_app: Callable[..., Flask]) -> None:
+    """What `degraded` names is 1 in the metrics, the other parts are 0."""
+    app = make_app()
+    data = app.extensions["predictor"].settings.data
+    data.rename(data.with_name("away"))
+
+    text = app.test_client().get("/metrics").text
+    data.with_name("away").rename(data)
+
+    assert 'predictor_degraded{part="data"} 1.0' in text
+    assert 'predictor_degraded{part="cache"} 0.0' in text
+    assert 'predictor_degraded{part="store"} 0.0' in text

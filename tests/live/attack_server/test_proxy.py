@@ -119,10 +119,11 @@ def test_limits_agree() -> None:
     """The proxy takes what the service takes and hardly more, so that the service's own words are heard."""
     settings = Settings()
     sizes = [int(size) * 1024 * 1024 for size in re.findall(r"client_max_body_size (\d+)m;", SITE)]
-    predict, upload = sizes
+    predict, *others = sizes
+    least, most = settings.max_model_bytes + 9 * MEGA, 1.1 * settings.max_model_bytes
 
     assert settings.max_body_bytes < predict < 1.1 * settings.max_body_bytes
-    assert settings.max_model_bytes + 9 * MEGA <= upload < 1.1 * settings.max_model_bytes
+    assert [size for size in others if not least <= size < most] == []
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,17 @@ def test_too_large(proxy: Proxy, path: str, length: int, code: str) -> None:
 
     assert head.startswith(b"HTTP/1.1 413 ")
     assert json.loads(body)["code"] == code
+
+
+@pytest.mark.parametrize(
+    "path", ["/upload", "/evaluate", "/models/default/optimise", "/models/default/golden"]
+)
+def test_images_of_a_model(proxy: Proxy, path: str) -> None:
+    """What may have as many bytes as a model is asked for, on each route that takes it."""
+    length = Settings().max_model_bytes
+    head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+
+    assert exchange(proxy.port, head.encode()).startswith(b"HTTP/1.1 100 ")
 
 
 def test_service_is_away(tmp_path: Path) -> None:

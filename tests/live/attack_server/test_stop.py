@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import certifi
 import pytest
 
 from tests.live.proxy import Proxy
@@ -114,6 +116,20 @@ def test_reload(running: Service, front: Proxy, cat: Path) -> None:
     assert len(sent) > 50
     assert [request for request in sent if request.status != 200] == []
     assert direct.keys() == {200}
+
+
+@pytest.mark.promise("G5")
+def test_reload_without_a_file(tmp_path: Path, cat: Path) -> None:
+    """A file of the settings that is gone by the time of a reload ends no service; it goes on without it."""
+    authorities = tmp_path / "authorities.pem"
+    shutil.copy(certifi.where(), authorities)
+    with Service(tmp_path / "data", cache="off", fetch_ca=authorities) as running:
+        authorities.unlink()
+
+        os.kill(running.master, signal.SIGHUP)
+
+        eventually(lambda: booted(running) == 4)
+        assert call(running.port, "POST", "/predict", cat.read_bytes(), Content_Type="image/jpeg")[0] == 200
 
 
 @pytest.mark.promise("G5")
