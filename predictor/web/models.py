@@ -209,7 +209,7 @@ def _requested() -> model_schemas.ActivateRequest:
     if schemas.is_form(request):
         found = schemas.check(model_schemas.ActivateRequest, dict(request.form), strict=False)
     else:
-        found = schemas.body(request, model_schemas.ActivateRequest)
+        found = schemas.parse(request.get_data(cache=False), model_schemas.ActivateRequest)
     return found
 
 
