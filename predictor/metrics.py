@@ -150,8 +150,7 @@ class _AllWorkers(Collector):
 
     def collect(self) -> Iterable[Any]:
         files = [str(file) for file in self._folder.glob("*.db")]
-        merged: Iterable[Any] = MultiProcessCollector.merge([file for file in files if _readable(file)])
-        return merged
+        yield from MultiProcessCollector.merge([file for file in files if _readable(file)])
 
 
 def exporter(
@@ -181,10 +180,9 @@ def exporter(
 
 def collected(owner: PrometheusMetrics) -> Iterable[Any]:
     """All that is counted, added up over all workers where the server set a folder for their files."""
-    if isinstance(owner, GunicornInternalPrometheusMetrics):
-        return _AllWorkers(Path(os.environ[FOLDER_VARIABLE])).collect()
-    found: Iterable[Any] = owner.registry.collect()
-    return found
+    shared = isinstance(owner, GunicornInternalPrometheusMetrics)
+    source = _AllWorkers(Path(os.environ[FOLDER_VARIABLE])) if shared else owner.registry
+    yield from source.collect()
 
 
 def _exporting(
@@ -200,7 +198,9 @@ def _exporting(
                 registry = CollectorRegistry()
                 registry.register(_AllWorkers(Path(os.environ[FOLDER_VARIABLE])))
                 registry.register(moment)
-            encode, content_type = choose_encoder(accept_header or "")
+            # The library fails on a version in the header that is no number.
+            kind = "application/openmetrics-text" if "openmetrics" in (accept_header or "") else ""
+            encode, content_type = choose_encoder(kind)
             wanted = registry.restricted_registry(names) if names else registry
             return encode(wanted).decode(), content_type
 

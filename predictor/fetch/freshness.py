@@ -51,9 +51,17 @@ def _lifetime(control: Mapping[str, list[str]], headers: Mapping[str, str]) -> i
     if "Expires" not in headers:
         return None
     # An invalid date, above all 0, is one in the past (RFC 9111 section 5.3).
-    expires = parse_date(headers["Expires"])
-    sent = parse_date(headers.get("Date")) or datetime.now(UTC)
+    expires = _date(headers["Expires"])
+    sent = _date(headers.get("Date")) or datetime.now(UTC)
     return int((expires - sent).total_seconds()) if expires else 0
+
+
+def _date(text: str | None) -> datetime | None:
+    """A date of HTTP; None if the text is none, or has a number that no date can have."""
+    try:
+        return parse_date(text)
+    except OverflowError:
+        return None
 
 
 def _seconds(text: str) -> int:

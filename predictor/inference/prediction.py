@@ -17,7 +17,8 @@ from predictor.store.registry import DEFAULT
 PHASES = ("fetch", "queue", "decode", "preprocess", "infer")
 """The phases of an image's work, in their order."""
 
-_KEPT_SCORES = 4_000
+# What an answer may have that is kept, some hundred kilobytes: each worker has 500 at hand.
+_KEPT_SCORES, _KEPT_CLASSES = 4_000, 1_000
 
 PIPELINE = 2
 """The number of the way from bytes to confidences; a change of confidences raises it, and old answers in the
@@ -148,9 +149,10 @@ class Question:
 
     @property
     def cacheable(self) -> bool:
-        """Whether the answer may be looked up and kept; a long one may not: each worker has many at hand."""
-        long = self.options.scores and len(self.model.spec.labels) > _KEPT_SCORES
-        return not (self.options.fresh or self.options.debug or long)
+        """Whether the answer may be looked up and kept; a long one may not."""
+        options, classes = self.options, len(self.model.spec.labels)
+        long = classes > _KEPT_SCORES if options.scores else min(options.top_k, classes) > _KEPT_CLASSES
+        return not (options.fresh or options.debug or long)
 
     def check(self) -> None:
         """Raise Overloaded if by now nobody waits for the answer."""

@@ -205,7 +205,13 @@ def write(folder: Path, state: State) -> None:
     """
     text = json.dumps(state.to_json())
     data = json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "state": text}).encode()
-    atomic_write(folder / _POINTER, data)
+    try:
+        atomic_write(folder / _POINTER, data)
+    except StorageFull:
+        # The copy has the room that is needed, so that on a full disk versions can be removed.
+        with contextlib.suppress(OSError):
+            (folder / _COPY).unlink(missing_ok=True)
+        atomic_write(folder / _POINTER, data)
     with contextlib.suppress(StorageFull):
         atomic_write(folder / _COPY, data)
 

@@ -11,7 +11,7 @@ from predictor.errors import InvalidRequest, PredictorError
 from predictor.image.decode import sniff
 from predictor.inference.prediction import EncodedImage, ImageSource
 
-_URL_SAFE = str.maketrans("-_", "+/")
+_URL_SAFE, _WHITE = bytes.maketrans(b"-_", b"+/"), b" \t\n\r\v\f"
 _URL = re.compile(r"\s*[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
 _FILE_NAME = re.compile(r"@?[^\n]{1,250}\.\w{2,5}")
 # So many letters hold what the first bytes of a format are.
@@ -55,8 +55,9 @@ def is_data_url(text: str) -> bool:
 
 
 def _decoded(text: str) -> bytes:
-    text = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
-    return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+    # A list of what stands between white space would take many times the memory of the text.
+    data = text.encode("ascii").translate(_URL_SAFE, _WHITE).rstrip(b"=")
+    return binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True)
 
 
 def _with_plus(text: str) -> str:
@@ -64,8 +65,9 @@ def _with_plus(text: str) -> str:
     text = text.strip()
     if " " not in text or "+" in text or "\n" in text:
         return text
-    lines = text.split(" ")
-    wrapped = {len(line) for line in lines[:-1]} <= _LINES
+    width = text.index(" ")
+    ends = text[width :: width + 1]
+    wrapped = width in _LINES and set(ends) == {" "} and len(ends) == text.count(" ")
     return text if wrapped else text.replace(" ", "+")
 
 

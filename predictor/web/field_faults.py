@@ -6,8 +6,10 @@ Here alone is decided which names of a request may stand in an error; no value d
 import difflib
 import re
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from pydantic import ValidationError
+from werkzeug.datastructures import MultiDict
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-\[\]]{0,39}")
 _CUTOFF = 0.7
@@ -97,6 +99,14 @@ def shown(name: str) -> str:
 def chosen(names: Iterable[str]) -> list[str]:
     """The names of a query or form without those that no person chose."""
     return [name for name in names if name not in _ADDED]
+
+
+def texts(values: MultiDict[str, str]) -> dict[str, Any]:
+    """Each field's text, None if it is empty; given twice, it becomes a list, which no field accepts."""
+    return {
+        name: (given[0] or None) if len(given := values.getlist(name)) == 1 else given
+        for name in chosen(values)
+    }
 
 
 def _advice(name: str, fields: Collection[str]) -> str | None:

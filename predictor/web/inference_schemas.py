@@ -2,11 +2,21 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from predictor.web.schemas import absent
 
-Parameters = dict[str, str | bool | int | float]
+_MOST_PARAMETERS = 100
+
+
+def _few(value: Any) -> Any:
+    """Refuse very many parameters at once, for each that is wrong has four errors."""
+    if isinstance(value, dict) and len(value) > _MOST_PARAMETERS:
+        raise ValueError
+    return value
+
+
+Parameters = Annotated[dict[str, str | bool | int | float], BeforeValidator(_few)]
 """A flat object of free values; what is not known here is ignored."""
 
 
@@ -68,7 +78,7 @@ class InferInput(BaseModel):
     """The input: `N` images as BYTES of shape `[N]`, or the model's own tensor."""
 
     name: str = Field(description="The name of the model's input, see its metadata.")
-    shape: list[Annotated[int, Field(ge=0)]]
+    shape: list[Annotated[int, Field(ge=0)]] = Field(fail_fast=True)
     datatype: str = Field(description="BYTES for encoded images, or the datatype of the model's own tensor.")
     parameters: Parameters | None = absent(
         "`binary_data_size`: the bytes that follow the JSON, in the place of `data`."
@@ -108,8 +118,10 @@ class InferRequest(BaseModel):
         "`top_k`: the number of classes wanted; `timeout`: the deadline in microseconds; "
         "`binary_data_output`: true for bytes after the JSON."
     )
-    inputs: list[InferInput]
-    outputs: list[RequestedOutput] | None = absent("The outputs that are wanted; by default all.")
+    inputs: list[InferInput] = Field(fail_fast=True)
+    outputs: list[RequestedOutput] | None = absent(
+        "The outputs that are wanted; by default all.", fail_fast=True
+    )
 
 
 class InferOutput(TensorMetadata):

@@ -165,7 +165,7 @@ def _from_form(
     contents = [(file.filename, file.read()) for file in files]
     # A browser sends an empty file without a name for a field in which nothing was chosen.
     contents = [(name, data) for name, data in contents if name or data]
-    body: Any = schemas.check(fields.form, _texts(texts), strict=False)
+    body: Any = schemas.check(fields.form, field_faults.texts(texts), strict=False)
     images = [base64_images.of_bytes(data) for _, data in contents]
     others = [_from_url(body.image_url)] if body.image_url else []
     others += [base64_images.of_text(body.image)] if body.image else []
@@ -209,7 +209,7 @@ def _chosen(request: Request, fields: Fields, body: BaseModel | None = None) -> 
     chosen: dict[str, Any] = {"fresh": asks_anew(request)}
     if body is None and not request.query_string:
         return chosen
-    query: BaseModel = schemas.check(fields.query, _texts(request.args), strict=False)
+    query: BaseModel = schemas.check(fields.query, field_faults.texts(request.args), strict=False)
     for source in (query, body):
         given = fields.query.model_fields.keys() & (source.model_fields_set if source else set())
         chosen |= {name: value for name in given if (value := getattr(source, name)) is not None}
@@ -222,14 +222,6 @@ def asks_anew(request: Request) -> bool:
         return "no-cache" in request.headers.get("Pragma", "").lower()
     asked = parse_cache_control_header(given.lower(), cls=RequestCacheControl)
     return bool(asked.no_cache or asked.no_store) or asked.max_age == 0
-
-
-def _texts(values: MultiDict[str, str]) -> dict[str, Any]:
-    """Each field's text, None if it is empty; given twice, it becomes a list, which no field accepts."""
-    return {
-        name: (texts[0] or None) if len(texts := values.getlist(name)) == 1 else texts
-        for name in field_faults.chosen(values)
-    }
 
 
 def _from_url(text: str) -> ImageSource:

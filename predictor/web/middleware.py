@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Flask, Request, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.http import parse_date
 
 from predictor import logs
 from predictor.config import Settings
@@ -23,10 +24,12 @@ from predictor.metrics import Metrics
 
 # Ids as proxies and tracers write them, such as Root=1-67891233-abcdef012345678912345678;Sampled=1.
 _ID = re.compile(r"[A-Za-z0-9._:;=+/@~-]{1,128}")
-# Codings that compress (RFC 9110 section 8.4.1); other names, such as aws-chunked or utf-8, change no bytes.
 # The trace id of W3C's `traceparent`, version 00 and whatever later versions append.
 _TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+# Codings that compress (RFC 9110 section 8.4.1); other names, such as aws-chunked or utf-8, change no bytes.
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
+# Conditions of a request that may be dates.
+_DATES = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 log = logging.getLogger("predictor.request")
@@ -64,6 +67,7 @@ def init_app(app: Flask, metrics: Metrics) -> None:
         given = headers.get("X-Request-ID", "")
         state = RequestContext(given if _ID.fullmatch(given) else _new_id(asked.environ))
         g.request_context = state
+        _drop_impossible_dates(asked.environ)
         # The Open Inference Protocol has compression; its routes read such bodies themselves.
         if (coding := headers.get("Content-Encoding")) and not asked.path.startswith("/v2/"):
             _check_coding(coding)
@@ -91,6 +95,19 @@ def _new_id(environment: Mapping[str, Any]) -> str:
     given = environment.get("HTTP_TRACEPARENT")
     found = _TRACE.fullmatch(given) if given else None
     return found[1] if found else os.urandom(16).hex()
+
+
+def _drop_impossible_dates(environment: dict[str, Any]) -> None:
+    """Ignore a condition with a number that no date can have, as RFC 9110 section 13.1.3 asks, and the range.
+
+    Werkzeug ignores other texts that are no dates, and fails on these.
+    """
+    for name in _DATES:
+        try:
+            parse_date(environment.get(name))
+        except OverflowError:
+            del environment[name]
+            environment.pop("HTTP_RANGE", None)
 
 
 def _check_coding(codings: str) -> None:

@@ -21,7 +21,7 @@ from predictor.errors import (
 from predictor.runtime.worker import Worker
 from predictor.store.publish import Published
 from predictor.store.registry import ModelVersion
-from predictor.web import model_schemas, pages, schemas, uploads
+from predictor.web import field_faults, model_schemas, pages, schemas, uploads
 from predictor.web.access import require_admin
 from predictor.web.flask_app import wants_page
 from predictor.web.openapi import operation
@@ -207,9 +207,9 @@ def _requested() -> model_schemas.ActivateRequest:
     found: model_schemas.ActivateRequest
     request.max_content_length = _MAX_BODY_BYTES
     if schemas.is_form(request):
-        found = schemas.check(model_schemas.ActivateRequest, dict(request.form), strict=False)
+        found = schemas.check(model_schemas.ActivateRequest, field_faults.texts(request.form), strict=False)
     else:
-        found = schemas.body(request, model_schemas.ActivateRequest)
+        found = schemas.parse(request.get_data(cache=False), model_schemas.ActivateRequest)
     return found
 
 

@@ -24,7 +24,15 @@ from predictor.runtime.evaluations import Step
 from predictor.runtime.optimisations import check_source
 from predictor.runtime.worker import Worker
 from predictor.store.registry import ModelVersion
-from predictor.web import labelled_images, model_schemas, optimisation_schemas, pages, schemas, steps
+from predictor.web import (
+    field_faults,
+    labelled_images,
+    model_schemas,
+    optimisation_schemas,
+    pages,
+    schemas,
+    steps,
+)
 from predictor.web.access import require_admin
 from predictor.web.models import published_answer
 from predictor.web.openapi import TEXT, operation
@@ -164,7 +172,8 @@ def _requested() -> optimisation_schemas.PublishRequest:
     if not request.get_data().strip():
         return optimisation_schemas.PublishRequest()
     if schemas.is_form(request):
-        found = schemas.check(optimisation_schemas.PublishRequest, dict(request.form), strict=False)
+        texts = field_faults.texts(request.form)
+        found = schemas.check(optimisation_schemas.PublishRequest, texts, strict=False)
     else:
         found = schemas.parse(request.get_data(), optimisation_schemas.PublishRequest)
     return found

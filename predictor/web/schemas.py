@@ -41,6 +41,7 @@ class Options(BaseModel):
     exact: bool | None = absent("Decode JPEGs whole, also large ones, and resize images whole; slower.")
 
 
+_MOST_COMMAS = 100_000
 WAYS = ("image_url", "image", "image_urls", "images")
 
 
@@ -54,8 +55,8 @@ class PredictRequest(Options):
 
     image_url: str | None = absent("The URL of an image, http or https, or a data: URL.")
     image: str | None = absent("An image in base64, or as a data: URL.")
-    image_urls: list[str] | None = absent("URLs of several images.", min_length=1)
-    images: list[str] | None = absent("Several images in base64.", min_length=1)
+    image_urls: list[str] | None = absent("URLs of several images.", min_length=1, fail_fast=True)
+    images: list[str] | None = absent("Several images in base64.", min_length=1, fail_fast=True)
 
 
 class FormRequest(Options):
@@ -191,23 +192,22 @@ def is_form(request: Request) -> bool:
     return declared and not request.get_data().lstrip().startswith(b"{")
 
 
-def body(request: Request, schema: type[BaseModel]) -> Any:
-    """Validate a request's JSON body.
-
-    Raises:
-        InvalidRequest: it is no JSON, or the message names the first field that is wrong.
-    """
-    return parse(request.get_data(cache=False), schema)
-
-
-def parse(data: bytes, schema: type[BaseModel]) -> Any:
+def parse(data: bytes, schema: type[BaseModel], *, tensors: bool = False) -> Any:
     """Validate a JSON document.
+
+    Args:
+        data: the document.
+        schema: what it must be.
+        tensors: whether it may hold tensors, which have any number of values.
 
     Raises:
         InvalidRequest: it is no JSON, or the message names the first field that is wrong.
     """
     if not data.strip():
         raise InvalidRequest("The body is empty; send a JSON object.")
+    # A value that is wrong takes a kilobyte and more until one of them is named.
+    if not tensors and data.count(b",") > _MOST_COMMAS:
+        raise InvalidRequest("The JSON has too many values.")
     try:
         values = json.loads(data, parse_float=_number)
     except json.JSONDecodeError as error:

@@ -108,12 +108,12 @@ def revision(
         InvalidRequest: the request is not of the documented kind.
     """
     request.max_content_length = COMPANION_BYTES
+    asked = field_faults.texts(request.args)
     if schemas.is_form(request):
-        sent: model_schemas.RevisionOptions = schemas.check(form, dict(request.form), strict=False)
+        asked |= {name: text for name, text in field_faults.texts(request.form).items() if text}
+        sent: model_schemas.RevisionOptions = schemas.check(form, asked, strict=False)
         return sent, str(getattr(sent, field))
-    query: model_schemas.RevisionOptions = schemas.check(
-        model_schemas.RevisionOptions, dict(request.args), strict=False
-    )
+    query: model_schemas.RevisionOptions = schemas.check(model_schemas.RevisionOptions, asked, strict=False)
     try:
         return query, request.get_data(cache=False).decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -137,6 +137,18 @@ def test_address_and_bytes_agree(make_engine: Callable[..., Engine], cat: Path) 
     assert (fetched.cached, sent.cached) == (False, True)
 
 
+@pytest.mark.parametrize(("top_k", "cached"), [(1000, True), (1001, False)])
+def test_long_answers(
+    make_engine: Callable[..., Engine], model: LoadedModel, cat: Path, top_k: int, cached: bool
+) -> None:
+    """An answer of more than a thousand classes is not kept: thousands of them would fill memory and disk."""
+    engine = make_engine(replace(model, spec=replace(model.spec, labels=2 * model.spec.labels)))
+
+    first(engine, EncodedImage(cat.read_bytes()), top_k=top_k)
+
+    assert first(engine, EncodedImage(cat.read_bytes()), top_k=top_k).cached == cached
+
+
 def test_address_is_asked_once(make_engine: Callable[..., Engine], pictures: Pictures) -> None:
     """Within its time an address is not fetched again; with other options its image is."""
     engine = make_engine()

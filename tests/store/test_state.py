@@ -6,6 +6,7 @@ import pytest
 
 from predictor.errors import StorageFull
 from predictor.store import state
+from predictor.store.files import atomic_write
 from predictor.store.state import Death, Event, Name, Pending, State
 
 FULL = State(
@@ -89,6 +90,22 @@ def test_no_room(tmp_path: Path) -> None:
         state.write(blocked, FULL)
 
     assert state.read(tmp_path) == FULL
+
+
+def test_room_of_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk the copy gives its room to a new state, so that versions can be removed."""
+    state.write(tmp_path, FULL)
+    copy = tmp_path / "state.copy.json"
+
+    def with_room(path: Path, data: bytes) -> None:
+        if copy.exists():
+            raise StorageFull
+        atomic_write(path, data)
+
+    monkeypatch.setattr("predictor.store.state.atomic_write", with_room)
+    state.write(tmp_path, State(serial=8))
+
+    assert (state.read(tmp_path), copy.exists()) == (State(serial=8), True)
 
 
 class TestRollback:

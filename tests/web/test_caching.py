@@ -37,6 +37,23 @@ def test_images_for_a_day(client: FlaskClient, name: str) -> None:
     assert client.get(f"/static/{name}", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
 
 
+@pytest.mark.parametrize(
+    "date",
+    [
+        f"Fri, 31 Dec {'9' * 30} 23:59:59 GMT",
+        f"Fri, 31 Dec 2090 {'9' * 30}:59:59 GMT",
+        f"Fri, 31 Dec 2090 23:59:59 +{'9' * 30}",
+    ],
+)
+@pytest.mark.parametrize("name", ["If-Modified-Since", "If-Range"])
+@pytest.mark.parametrize("path", ["/", "/static/app.js"])
+def test_impossible_dates(client: FlaskClient, path: str, name: str, date: str) -> None:
+    """A condition with a number that no date can have is ignored; a range under it does not hold."""
+    answer = client.get(path, headers={name: date, "Range": "bytes=0-3"})
+
+    assert (answer.status_code, answer.data) == (200, client.get(path).data)
+
+
 def test_compressed_by_a_proxy(client: FlaskClient) -> None:
     """The weak tag that a proxy makes of ours when it compresses a page is known again."""
     tag = client.get("/docs").headers["ETag"]

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 from predictor.app import create_app
 from predictor.config import Settings
 from predictor.image_formats import FORMATS
+from predictor.web import base64_images
 from tests.web import encoded
 
 FORM = "multipart/form-data; boundary=b"
@@ -215,6 +217,18 @@ class TestText:
         answer = client.post("/predict", data=f"image={changed}", content_type=URLENCODED)
 
         assert (answer.status_code, answer.get_json()["predicted_label"]) == (200, "tiger cat")
+
+    @pytest.mark.parametrize("text", ["AA " * 300_000, "AA\n" * 300_000, f"{'A' * 64} {'AA ' * 300_000}"])
+    def test_white_space(self, text: str) -> None:
+        """Much white space takes no more memory than the text a few times."""
+        tracemalloc.start()
+        try:
+            base64_images.of_text(text)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+        assert peak < 6 * len(text)
 
     def test_large_field(self, client: FlaskClient) -> None:
         """An image over 500 kB in base64 fits into a field of a form."""

@@ -143,3 +143,27 @@ def test_answers_conform(document: dict[str, Any], client: FlaskClient, cat: Any
     for name, answer in (("Answer", one), ("Results", many), ("Problem", problem)):
         schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
         jsonschema_rs.validator_for(schema).validate(answer)
+
+
+def test_strange_queries(document: dict[str, Any], client: FlaskClient) -> None:
+    """A change or an evaluation passes over no query argument: it might say which model is meant."""
+    routes = [
+        (method, path.format(name="default", version="9"))
+        for path, methods in document["paths"].items()
+        for method, found in methods.items()
+        if method != "get" and "application/problem+json" in found["responses"]["400"]["content"]
+        if not any(one["in"] == "query" for one in found.get("parameters", ()))
+    ]
+    answers = [client.open(f"{path}?name=dogs&_=1", method=method.upper()) for method, path in routes]
+
+    assert {("post", "/upload"), ("post", "/evaluate"), ("delete", "/models/default/versions/9")} <= {*routes}
+    assert {one.status_code for one in answers} == {400}
+    assert all(one.get_json()["detail"].startswith("name is not a query argument") for one in answers)
+
+
+@pytest.mark.parametrize("path", ["/hf/default?name=dogs", "/predict?_=1", "/?submit=1", "/upload?_=1"])
+def test_other_queries(client: FlaskClient, cat: Any, path: str) -> None:
+    """Other protocols pass over what they do not know, and all routes what browsers add."""
+    answer = client.post(path, data=cat.read_bytes())
+
+    assert "query argument" not in answer.text

@@ -83,6 +83,18 @@ def test_metrics(make_app: Callable[..., Flask], cat: Path) -> None:
     assert "nothing/at/all" not in text
 
 
+@pytest.mark.parametrize("version", ["1.0.0", "0.0.1", "a.b", "2.x", "9" * 5000, ""])
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+def test_accepted_metrics(client: FlaskClient, kind: str, version: str) -> None:
+    """The metrics come in the form that is asked for, whatever version of it."""
+    answer = client.get(
+        "/metrics", headers={"Accept": f"{kind};version={version};escaping=allow-utf-8;q=0.5"}
+    )
+
+    assert (answer.status_code, answer.mimetype) == (200, kind)
+    assert answer.text.endswith("# EOF\n") == (kind != "text/plain")
+
+
 def test_crowded(make_app: Callable[..., Flask]) -> None:
     """At the high-water mark the service says that it is not ready, and alive; later it is ready again."""
     app = make_app(max_queue=4)

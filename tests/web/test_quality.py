@@ -169,6 +169,31 @@ def test_page_calibrates(client: FlaskClient) -> None:
     assert live(client) == before + 1
 
 
+def test_version_in_the_query(client: FlaskClient) -> None:
+    """A version in the query counts for a form as well; one in the form goes before it."""
+    sent = {"calibration": json.dumps({"temperature": 4}), "version": ""}
+
+    unknown = client.post("/models/colours/calibration?version=999", data=sent)
+    known = client.post(
+        "/models/colours/calibration?version=999", data={**sent, "version": str(live(client))}
+    )
+
+    assert (unknown.status_code, unknown.get_json()["code"]) == (404, "model_not_found")
+    assert known.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["calibration", "preprocessing", "activate"])
+def test_version_given_twice(client: FlaskClient, path: str) -> None:
+    """Of two versions none is chosen."""
+    sent = {"version": ["1", "2"], **({} if path == "activate" else {path: "{}"})}
+    before = live(client)
+
+    answer = client.post(f"/models/colours/{path}", data=sent)
+
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
+    assert live(client) == before
+
+
 def test_golden(client: FlaskClient, golden: dict[str, Any]) -> None:
     """Golden images are kept with their labels, and are shown."""
     assert (golden["least"], golden["live"]["right"], golden["live"]["wrong"]) == (3, 3, [])

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from predictor.errors import InvalidRequest
-from predictor.web import schemas
+from predictor.web import inference_schemas, schemas
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,37 @@ def test_latin_1() -> None:
     """Another encoding is told so."""
     with pytest.raises(InvalidRequest, match="UTF-8"):
         schemas.parse('{"image_url": "http://a/ä"}'.encode("latin-1"), schemas.PredictRequest)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"images": [%s5]}' % (b"5," * 100_001), b"{%s}" % b",".join(b'"a":1' for _ in range(100_002))]
+)
+def test_too_many_values(body: bytes) -> None:
+    """A flood of values is refused before each of them is looked at."""
+    with pytest.raises(InvalidRequest, match="too many values"):
+        schemas.parse(body, schemas.PredictRequest)
+
+
+WRONG = {"name": "image", "datatype": "FP32", "shape": [-1, -1]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "values"),
+    [
+        (schemas.PredictRequest, {"images": [5, 5]}),
+        (schemas.PredictRequest, {"image_urls": [5, 5]}),
+        (inference_schemas.InferRequest, {"inputs": [5, 5]}),
+        (inference_schemas.InferRequest, {"inputs": [WRONG]}),
+        (inference_schemas.InferRequest, {"inputs": [], "outputs": [5, 5]}),
+        (inference_schemas.InferRequest, {"inputs": [], "parameters": {str(n): [] for n in range(101)}}),
+    ],
+)
+def test_first_error(schema: type[BaseModel], values: Any) -> None:
+    """Of many entries that are wrong the first is an error: all of them together could fill the memory."""
+    with pytest.raises(ValidationError) as caught:
+        schema.model_validate(values, strict=True)
+
+    assert caught.value.error_count() == 1
 
 
 @pytest.mark.parametrize("text", ["five", "1.5", "9" * 5000])
