@@ -2,7 +2,8 @@
 
 import re
 
-from predictor.model.label_lines import INDEX, Entries, unquoted
+from predictor.model.label_lines import unquoted
+from predictor.model.label_table import INDEX, Entries
 
 _ITEMS = re.compile(
     r"""[\s,;]*(?:\#[^\n]*|(?P<open>\w+\s*:?\s*\{)|(?P<close>\})|(?P<field>\w+)\s*:\s*(?P<value>"""
