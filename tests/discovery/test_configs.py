@@ -271,7 +271,7 @@ def test_timm_refused(change: dict[str, Any], named: str, nested: bool) -> None:
         ("{", "JSON is invalid at line 1"),
         ("tff", "tff is neither JSON nor YAML"),
         ("IMAGENET1K_SWAG_E2E_V1", "IMAGENET1K_SWAG_E2E_V1 is neither JSON nor YAML"),
-        ("Compose(\n    Resize(size=256)\n    ToTensor()\n)", "torchvision's ImageClassification as it is"),
+        ("Resize(size=256)", "torchvision's transforms as they are printed"),
         ("[" * 100_000, "nested too deeply"),
         ("[1]", "JSON object is expected"),
         ('"vgg"', "vgg is not supported"),
