@@ -32,6 +32,7 @@ _MARKS: tuple[tuple[int, bytes, Format], ...] = (
     (0, b"\x80", _PICKLE),
     (0, b"<?xml", _OPENVINO),
     (0, b"\x1f\x8b", _ARCHIVE),
+    (0, b"PK\x03\x04", _ARCHIVE),
 )
 MARK_BYTES = 16
 """First bytes by which a format is recognised."""

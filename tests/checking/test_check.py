@@ -205,6 +205,7 @@ def test_training_mode(check: Check) -> None:
         ("not_onnx", b"\x10\0\0\0\0\0\0\0" + b'{"w": [1, 2, 3]}', "one of PyTorch. Export it"),
         ("not_onnx", pickle.dumps(["a classifier"], protocol=4), "pickle format. Export it"),
         ("not_onnx", b"<?xml version='1.0'?><net/>", "one of OpenVINO. Upload the ONNX file"),
+        ("not_onnx", b"PK\3\4" + bytes(200), "one that is an archive. Send what it holds"),
         ("not_onnx", gzip.compress(sample_models.classifier(COLOURS)), "one that is an archive"),
         ("not_onnx", b"", "no ONNX graph"),
         ("not_onnx", bad_models.truncated(), "damaged or incomplete"),
