@@ -108,7 +108,8 @@ def revision(
         InvalidRequest: the request is not of the documented kind.
     """
     request.max_content_length = COMPANION_BYTES
-    if schemas.is_form(request):
+    # curl declares any text as a form.
+    if schemas.is_form(request) and request.form.keys() & form.model_fields.keys():
         sent: model_schemas.RevisionOptions = schemas.check(form, dict(request.form), strict=False)
         return sent, str(getattr(sent, field))
     query: model_schemas.RevisionOptions = schemas.check(
