@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 _HELD = ("1", "L", "LA", "I;16", "I;16B", "P", "RGB", "RGBA")
 """The modes of Pillow that PNG holds."""
 _WITH_ALPHA = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
-_TYPES = "An image is a path, a URL, bytes, a PIL.Image.Image or a numpy array of uint8."
+_TYPES = (
+    "An image is a path, a URL, bytes, a PIL.Image.Image, or a numpy array of uint8 of the shape "
+    "(height, width), (height, width, 3) or (height, width, 4)."
+)
 
 
 def encoded(image: Any) -> bytes:
@@ -27,7 +30,10 @@ def encoded(image: Any) -> bytes:
     from PIL import Image as Pillow
 
     if hasattr(image, "__array_interface__") and not isinstance(image, Pillow.Image):
-        image = Pillow.fromarray(image)
+        try:
+            image = Pillow.fromarray(image)
+        except TypeError as error:
+            raise TypeError(_TYPES) from error
     if not isinstance(image, Pillow.Image):
         raise TypeError(_TYPES)
     return _png(image)

@@ -68,3 +68,12 @@ def test_profile() -> None:
     image.info["icc_profile"] = b"a profile for ink"
 
     assert "icc_profile" not in Image.open(io.BytesIO(encoded(image))).info
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4, 3)), np.zeros((3, 8, 8), np.uint8), np.zeros((1, 4, 4, 3), np.uint8), 7]
+)
+def test_other_arrays(image: Any) -> None:
+    """An array that is no image is refused with the types and shapes that are taken."""
+    with pytest.raises(TypeError, match=r"numpy array of uint8 of the shape \(height, width\)"):
+        encoded(image)

@@ -21,7 +21,7 @@ import onnx
 from predictor.checking import operators
 from predictor.checking.operators import shown
 from predictor.checking.report import Limits, Refused
-from predictor.importing import external
+from predictor.importing import external, foreign
 
 # The runtime may prefer its own operator to a function that borrows one of these names.
 _RUNTIME_DOMAINS = re.compile(r"(ai\.onnx|com\.microsoft|com\.ms|org\.pytorch\.aten|onnxruntime)(\.|$)")
@@ -65,10 +65,19 @@ def read(path: Path, limits: Limits) -> Any:
     except MemoryError:
         raise
     except Exception as error:
-        raise Refused("not_onnx", "The file is not an ONNX model, or it is damaged or incomplete.") from error
+        raise Refused("not_onnx", _not_onnx(path)) from error
     if not model.graph.node:
         raise Refused("not_onnx", "The file holds no ONNX graph with an operator. Export the model again.")
     return model
+
+
+def _not_onnx(path: Path) -> str:
+    with path.open("rb") as file:
+        known = foreign.by_bytes(file.read(foreign.MARK_BYTES))
+    if known is None:
+        return "The file is not an ONNX model, or it is damaged or incomplete."
+    whose, advice = known
+    return f"The file is not an ONNX model, but one {whose}. {advice}"
 
 
 def references(model: Any) -> list[Any]:

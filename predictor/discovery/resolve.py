@@ -14,6 +14,8 @@ from predictor.model.strict_text import shown
 
 _SIDE = 224
 _CROP_PCT = 0.875
+# Networks for smaller images were trained on images of that size, as those of CIFAR and MNIST.
+_LEAST_CROPPED = 128
 _NAMES = {EMPTY.source: "What is assumed of the preprocessing", BESIDE: "The preprocessing"}
 
 
@@ -124,10 +126,11 @@ def _resize(draft: _Draft, *, keras: bool) -> None:
     values = draft.values
     part = values.pop("crop_pct", None)
     # The tools of TensorFlow stretch images; in most of what was made with it channels come last.
+    stretched = keras or max(values["height"], values["width"]) < _LEAST_CROPPED
     if "resize" not in values and "resize_to" not in values and part is None:
-        values |= {"resize": "stretch"} if keras else {"resize": "crop"}
+        values |= {"resize": "stretch"} if stretched else {"resize": "crop"}
         values.setdefault("interpolation", "bilinear")
-        part = None if keras else _CROP_PCT
+        part = None if stretched else _CROP_PCT
         draft.assume("resize", f"The resizing is not declared: {_told(values, part)}.")
     resize = values.setdefault("resize", "crop")
     if "resize_to" not in values and (part is not None or resize != "stretch"):

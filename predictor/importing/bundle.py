@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from predictor.archives import is_hidden, shown
 from predictor.discovery.configs.roles import USES
 from predictor.errors import InvalidModel, InvalidRequest
+from predictor.importing import foreign
 from predictor.importing.companions import (
     COMPANION_BYTES,
     MAX_TEXTS,
@@ -29,19 +30,6 @@ _LISTED = 10
 # The places of weights are sent to the check through a pipe, which holds 64 kB and is not read at once.
 _PLACES_BYTES = 48_000
 _NAMED_BYTES = len(': "data-999", ')
-_TORCH = "of PyTorch", 'Export it: torch.onnx.export(model, args, "m.onnx").'
-_KERAS = "of Keras", 'Export it: model.export("m.onnx", format="onnx").'
-_TENSORFLOW = "of TensorFlow", "Convert it with python -m tf2onnx.convert."
-_PADDLE = "of Paddle", "Convert it with paddle2onnx."
-_ARCHIVE = "that is an archive", "Send what it holds."
-_FOREIGN = {
-    **dict.fromkeys(("data.pkl", ".pt", ".pth", ".ckpt", ".safetensors", "pytorch_model.bin"), _TORCH),
-    **dict.fromkeys((".keras", ".h5"), _KERAS),
-    **dict.fromkeys((".pb", ".tflite"), _TENSORFLOW),
-    **dict.fromkeys((".pdmodel", ".pdiparams"), _PADDLE),
-    **dict.fromkeys((".zip", ".tar", ".gz", ".7z"), _ARCHIVE),
-}
-"""What the names of files of other kinds end in, whose they are, and what to do with them."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +153,9 @@ def _no_model(files: Iterable[str]) -> str:
         if _WEIGHTS.search(name):
             return f"{shown(name)} is the weights file of a pair: send the .onnx file too."
     for name in files:
-        for end, (whose, advice) in _FOREIGN.items():
-            if name.lower().endswith(end):
-                return f"The upload has no .onnx file, but one {whose}, {shown(name)}. {advice}"
+        if (known := foreign.by_name(name)) is not None:
+            whose, advice = known
+            return f"The upload has no .onnx file, but one {whose}, {shown(name)}. {advice}"
     return "The upload has no .onnx file."
 
 

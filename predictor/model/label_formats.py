@@ -1,8 +1,8 @@
 """The forms in which people keep the names of a model's classes -> raw entries in order of their index.
 
-JSON and YAML (lists, index to name, name to index, and files that hold one of these), the dict that Python
-prints and label maps in protobuf's text format are read here, CSV and plain text by `label_lines`. An entry
-is a text, a list or an object, as it stood there.
+JSON and YAML (lists, index to name, name to index, and files that hold one of these) are read here, what
+Python prints, label maps in protobuf's text format, CSV and plain text by the modules beside this one. An
+entry is a text, a list or an object, as it stood there.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from predictor.model import label_lines, label_texts, strict_text
-from predictor.model.label_lines import Entries
+from predictor.model.label_table import Entries, complete
 
 # Fields of larger files that hold the names, the surest first.
 _INSIDE = (
@@ -57,7 +57,7 @@ def in_order(found: Mapping[int, Any]) -> tuple[list[Any], int]:
     """
     if not found:
         raise ValueError("The list of labels is empty.")
-    first = 0 if 0 in found or not label_lines.complete(found.keys()) else 1
+    first = 0 if 0 in found or not complete(found.keys()) else 1
     missing = next((index for index in range(first, first + len(found)) if index not in found), None)
     if missing is not None:
         last = max(found)
@@ -95,9 +95,7 @@ def are_numbers(entries: Collection[Any]) -> bool:
     """Whether these are the numbers of all classes, each once, as numbers or as texts."""
     texts = [str(one) for one in entries if isinstance(one, str) or type(one) is int]
     return (
-        len(texts) == len(entries)
-        and all(map(_INDEX.fullmatch, texts))
-        and label_lines.complete(list(map(int, texts)))
+        len(texts) == len(entries) and all(map(_INDEX.fullmatch, texts)) and complete(list(map(int, texts)))
     )
 
 

@@ -1,19 +1,15 @@
-"""Labels as text: a name on each line, alone or with its number or identifier, or a CSV file."""
+"""Labels as text: a name on each line, alone or with its number or identifier."""
 
 import ast
 import csv
 import re
-from collections.abc import Collection
-from typing import Any
+
+from predictor.model.label_table import INDEX, MAX_COLUMNS, Entries, complete, table
 
 MAX_CLASSES = 100_000
 """Classes that a model may have."""
 
-_MAX_COLUMNS = 100
 _MAX_QUOTED = 20_000
-INDEX = re.compile(r"\d{1,9}")
-"""The number of a class."""
-
 # WordNet's identifiers and those of Open Images.
 _IDENTIFIED = re.compile(r"(n\d{8}|/[mg]/\w+)(?:\s*[,;:|]\s*|\s+)(\S.*)")
 _NUMBERED = re.compile(r"(\d{1,9})(\s*[:,;\t]\s*|[.)]\s+|\s+(?![-\u2013=|]))(\S.*)")
@@ -23,13 +19,6 @@ _AFTER = (":", "=", "|", " -")
 """What stands between a name and a number after it, if no blank does."""
 _CELL = re.compile(r'"(?:[^"]|"")*"')
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*\"""")
-_INDEX_COLUMNS = ("index", "id", "idx", "class_id", "class_index", "label_id", "class_idx", "")
-NAME_COLUMNS = ("label", "name", "class", "class_name", "display_name", "label_name", "labels", "names")
-_ID_COLUMNS = ("mid", "synset", "wnid", "synset_id")
-
-
-Entries = list[Any] | dict[int, Any]
-"""Entries in the order in which they stood, or by the numbers that they have."""
 
 
 def entries(text: str) -> Entries:
@@ -43,7 +32,7 @@ def entries(text: str) -> Entries:
         raise ValueError("The list of labels is empty.")
     if len(lines) > MAX_CLASSES + 1:
         raise ValueError(f"The list has more than {MAX_CLASSES} lines.")
-    if (rows := _table(lines)) is not None:
+    if (rows := table(lines)) is not None:
         return rows
     if "" in lines:
         raise ValueError(f"Line {lines.index('') + 1} is empty.")
@@ -125,12 +114,7 @@ def _in_one_line(lines: list[str]) -> Entries | None:
     except csv.Error:
         return None
     names = [cell.strip() for cell in cells]
-    return unquoted(names) if 1 < len(names) <= _MAX_COLUMNS and all(names) else None
-
-
-def complete(numbers: Collection[int], firsts: tuple[int, ...] = (0, 1)) -> bool:
-    """Whether these are 0, 1, 2 and so on, or 1, 2, 3 and so on, each once, in any order."""
-    return any(set(numbers) == set(range(first, first + len(numbers))) for first in firsts)
+    return unquoted(names) if 1 < len(names) <= MAX_COLUMNS and all(names) else None
 
 
 def unquoted(names: list[str]) -> list[str]:
@@ -160,84 +144,3 @@ def _cells(names: list[str]) -> list[str] | None:
     except csv.Error:
         return None
     return [row[0] for row in rows] if all(len(row) == 1 for row in rows) else None
-
-
-def _table(lines: list[str]) -> Entries | None:
-    """The rows of a CSV file; None if the text is none."""
-    delimiter = next((one for one in "\t;," if one in lines[0]), None)
-    if delimiter is None:
-        return None
-    try:
-        rows = list(csv.reader((line for line in lines if line), delimiter=delimiter, strict=True))
-    except csv.Error:
-        return None
-    if len(rows[0]) > _MAX_COLUMNS:
-        return None
-    header = [cell.strip().lower() for cell in rows[0]]
-    if len({len(row) for row in rows}) > 1:
-        if _column(header, NAME_COLUMNS) is None or _column(header, _INDEX_COLUMNS) is None:
-            return None
-        number = next(number for number, row in enumerate(rows, 1) if len(row) != len(header))
-        raise ValueError(
-            f"Line {number} has {len(rows[number - 1])} fields, but the first line has {len(header)}."
-        )
-    name = _column(header, NAME_COLUMNS)
-    if name is not None:
-        return _with_header(rows[1:], header, name)
-    return _without_header(rows)
-
-
-def _column(header: list[str], names: tuple[str, ...]) -> int | None:
-    return next((header.index(name) for name in names if name in header), None)
-
-
-def _with_header(rows: list[list[str]], header: list[str], name: int) -> Entries:
-    index = next(
-        (place for place, cell in enumerate(header) if place != name and cell in _INDEX_COLUMNS), None
-    )
-    if index is None and rows and (numbers := _index_column(rows, (0,))) is not None and numbers != name:
-        index = numbers
-    identifier = _column(header, _ID_COLUMNS)
-    found = [_entry(row[name], None if identifier is None else row[identifier]) for row in rows]
-    if index is None:
-        return found
-    return _by_index([row[index] for row in rows], found, first_line=2)
-
-
-def _without_header(rows: list[list[str]]) -> Entries | None:
-    index = _index_column(rows, (0, 1))
-    digits = len(rows) == 1 and all(INDEX.fullmatch(cell.strip()) for cell in rows[0])
-    if index is None or digits:
-        return None
-    others = [place for place in range(len(rows[0])) if place != index]
-    if len(others) == 1:
-        found = [_entry(row[others[0]], None) for row in rows]
-    elif len(others) == 2:
-        found = [_entry(row[others[1]], row[others[0]]) for row in rows]
-    else:
-        return None
-    return _by_index([row[index] for row in rows], found, first_line=1)
-
-
-def _index_column(rows: list[list[str]], firsts: tuple[int, ...]) -> int | None:
-    """The column that has each of the numbers from one of these on once; None if there is none."""
-    for place in range(len(rows[0])):
-        cells = [row[place].strip() for row in rows]
-        if all(map(INDEX.fullmatch, cells)) and complete(list(map(int, cells)), firsts):
-            return place
-    return None
-
-
-def _entry(name: str, identifier: str | None) -> Any:
-    return name.strip() if not identifier else {"name": name.strip(), "id": identifier.strip()}
-
-
-def _by_index(cells: list[str], found: list[Any], first_line: int) -> dict[int, Any]:
-    numbered = dict[int, Any]()
-    for line, (cell, entry) in enumerate(zip(cells, found, strict=True), first_line):
-        if not INDEX.fullmatch(cell.strip()):
-            raise ValueError(f"Line {line} has no class number.")
-        if int(cell) in numbered:
-            raise ValueError(f"Label {int(cell)} is defined twice.")
-        numbered[int(cell)] = entry
-    return numbered

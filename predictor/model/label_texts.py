@@ -1,9 +1,10 @@
-"""Labels as tools write them into texts: TensorFlow's label maps, and dicts as Python prints them."""
+"""Labels as tools write them: TensorFlow's label maps, and lists and dicts as Python prints them."""
 
 import contextlib
 import re
 
-from predictor.model.label_lines import INDEX, Entries, unquoted
+from predictor.model.label_lines import unquoted
+from predictor.model.label_table import INDEX, Entries
 
 _ITEMS = re.compile(
     r"""[\s,;]*(?:\#[^\n]*|(?P<open>\w+\s*:?\s*\{)|(?P<close>\})|(?P<field>\w+)\s*:\s*(?P<value>"""
@@ -15,6 +16,14 @@ _PRINTED_START = re.compile(r"\{?\s*\d{1,9}\s*:\s*['\"]")
 # The name of a variable, or the length that fastai prints, before what Python prints of a list or a dict.
 _ASSIGNED = re.compile(r"(?:\w{1,100}\s*=|\(#\d{1,9}\))\s*(?=[\[({])")
 _TUPLE = re.compile(r"\(\s*['\"]")
+_QUOTED = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
+# What NumPy, pandas, dicts and Hugging Face's ClassLabel print around a list.
+_AROUND = re.compile(
+    r"(?:\w{1,100}\s*=\s*)?[A-Za-z][\w.]{0,99}\(\s*(?:names\s*=\s*)?"
+    r"(\[\s*(?:['\"]|np\.)[^\[\]]*\])\s*(?:,[^\[\](){}]{0,200})?\)"
+)
+_NUMPY_TEXT = re.compile(rf"np\.str_\(({_QUOTED})\)")
+_WITHOUT_COMMAS = re.compile(rf"\[\s*(?:{_QUOTED}\s+)+{_QUOTED}\s*\]")
 
 
 def of_label_map(text: str) -> Entries:
@@ -52,9 +61,14 @@ def _item(index: int, item: dict[str, str]) -> dict[str, str]:
 
 
 def bare(text: str) -> str:
-    """A value without the name of its variable; a tuple becomes a list."""
+    """A value without the name of its variable or type; a tuple or an array becomes a list."""
     if assigned := _ASSIGNED.match(text):
         text = text[assigned.end() :]
+    if around := _AROUND.fullmatch(text):
+        text = around[1]
+    text = _NUMPY_TEXT.sub(r"\1", text)
+    if _WITHOUT_COMMAS.fullmatch(text):
+        return f"[{', '.join(re.findall(_QUOTED, text))}]"
     return f"[{text[1:-1]}]" if _TUPLE.match(text) and text.endswith(")") else text
 
 

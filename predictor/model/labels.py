@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from predictor.errors import InvalidModel
 from predictor.model import label_formats
 from predictor.model.label import LONGEST, Label, read_entry
-from predictor.model.label_lines import MAX_CLASSES, NAME_COLUMNS
+from predictor.model.label_lines import MAX_CLASSES
+from predictor.model.label_table import NAME_COLUMNS
 from predictor.model.strict_text import shown
 
 __all__ = [

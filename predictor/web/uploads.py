@@ -109,7 +109,8 @@ def revision(
     """
     request.max_content_length = COMPANION_BYTES
     asked = field_faults.texts(request.args)
-    if schemas.is_form(request):
+    # curl declares any text as a form.
+    if schemas.is_form(request) and request.form.keys() & form.model_fields.keys():
         asked |= {name: text for name, text in field_faults.texts(request.form).items() if text}
         sent: model_schemas.RevisionOptions = schemas.check(form, asked, strict=False)
         return sent, str(getattr(sent, field))

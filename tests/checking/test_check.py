@@ -1,8 +1,10 @@
 """The check of an upload: what passes, what is refused and why, each in the real process."""
 
 import dataclasses
+import gzip
 import json
 import os
+import pickle
 import resource
 import socket
 import subprocess
@@ -198,6 +200,13 @@ def test_training_mode(check: Check) -> None:
     ("reason", "model", "words"),
     [
         ("not_onnx", bad_models.TEXT, "not an ONNX model"),
+        ("not_onnx", b"\x89HDF\r\n\x1a\n" + bytes(200), 'one of Keras. Export it: model.export("m.onnx"'),
+        ("not_onnx", b"\x1c\0\0\0TFL3" + bytes(200), "one of TensorFlow. Convert it with python -m tf2onnx"),
+        ("not_onnx", b"\x10\0\0\0\0\0\0\0" + b'{"w": [1, 2, 3]}', "one of PyTorch. Export it"),
+        ("not_onnx", pickle.dumps(["a classifier"], protocol=4), "pickle format. Export it"),
+        ("not_onnx", b"<?xml version='1.0'?><net/>", "one of OpenVINO. Upload the ONNX file"),
+        ("not_onnx", b"PK\3\4" + bytes(200), "one that is an archive. Send what it holds"),
+        ("not_onnx", gzip.compress(sample_models.classifier(COLOURS)), "one that is an archive"),
         ("not_onnx", b"", "no ONNX graph"),
         ("not_onnx", bad_models.truncated(), "damaged or incomplete"),
         ("not_onnx", sample_models.classifier(COLOURS).replace(b"scores", b"sc\xffres"), "UTF-8"),

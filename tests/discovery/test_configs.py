@@ -271,7 +271,7 @@ def test_timm_refused(change: dict[str, Any], named: str, nested: bool) -> None:
         ("{", "JSON is invalid at line 1"),
         ("tff", "tff is neither JSON nor YAML"),
         ("IMAGENET1K_SWAG_E2E_V1", "IMAGENET1K_SWAG_E2E_V1 is neither JSON nor YAML"),
-        ("Compose(\n    Resize(size=256)\n    ToTensor()\n)", "torchvision's ImageClassification as it is"),
+        ("Resize(size=256)", "torchvision's transforms as they are printed"),
         ("[" * 100_000, "nested too deeply"),
         ("[1]", "JSON object is expected"),
         ('"vgg"', "vgg is not supported"),
@@ -364,7 +364,7 @@ def test_output_beside_a_tool() -> None:
 
 def test_converted_from_tensorflow() -> None:
     """Where nothing is said, images are prepared as Keras does it if its converter wrote the file."""
-    form = input_layout(Tensor("x", "float32", (1, 3, 64, 64)), NOTHING_SEEN)
+    form = input_layout(Tensor("x", "float32", (1, 3, 160, 160)), NOTHING_SEEN)
 
     made = resolve(EMPTY, form, Structure(tensorflow=True)).preprocessing
     other = resolve(EMPTY, form, NOTHING_SEEN).preprocessing
@@ -503,3 +503,24 @@ def test_own_metadata_refused() -> None:
 def with_metadata(value: dict[str, str]) -> Graph:
     """A classifier of three classes with metadata."""
     return Graph((Tensor("x", "float32", (1, 3, 224, 224)),), (Tensor("y", "float32", (1, 3)),), value)
+
+
+@pytest.mark.parametrize("side", [28, 32, 64, 96])
+def test_small_by_default(side: int, pictures: dict[str, Image.Image]) -> None:
+    """Of an image that has the size of a small input, as those of CIFAR have, nothing is cut off."""
+    form = input_layout(Tensor("x", "float32", (None, 3, side, side)), NOTHING_SEEN)
+    found = resolve(EMPTY, form, NOTHING_SEEN)
+    image = pictures["cat"].resize((side, side))
+
+    pixels = np.asarray(image).transpose(2, 0, 1) / 255
+    expected = (pixels - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
+    assert np.allclose(to_tensor(image, found.preprocessing), expected, atol=1e-5)
+    assert any(f"images are stretched to {side} x {side}" in one for one in found.warnings)
+
+
+def test_large_by_default() -> None:
+    """The middle is cut out for larger inputs, as torchvision's presets do."""
+    form = input_layout(Tensor("x", "float32", (None, 3, 224, 224)), NOTHING_SEEN)
+    used = resolve(EMPTY, form, NOTHING_SEEN).preprocessing
+
+    assert (used.resize, used.resize_to) == ("crop", 256)

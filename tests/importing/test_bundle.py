@@ -260,6 +260,8 @@ def test_weights_as_the_model(folder: Folder) -> None:
         (["config.json", "model.weights.h5"], 'format="onnx"'),
         (["saved_model.pb", "variables/variables.index"], "tf2onnx"),
         (["inference.pdmodel", "inference.pdiparams"], "paddle2onnx"),
+        (["model.joblib"], "skl2onnx.to_onnx"),
+        (["Cats.mlmodel"], "of Core ML"),
         (["inner.zip"], "Send what it holds"),
         (["readme.txt"], "has no .onnx file."),
         ([], "has no .onnx file."),

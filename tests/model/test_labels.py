@@ -93,6 +93,18 @@ def test_objects() -> None:
         "('tench', \"lady's slipper\", 'kite, glede')",
         "classes = {0: 'tench',\n 1: \"lady's slipper\",\n 2: 'kite, glede'}",
         "(#3) ['tench', \"lady's slipper\", 'kite, glede']",
+        # What NumPy, pandas, a dict's keys and Hugging Face's datasets print.
+        "['tench' \"lady's slipper\"\n 'kite, glede']",
+        "array(['tench', \"lady's slipper\", 'kite, glede'],\n      dtype='<U14')",
+        "[np.str_('tench'), np.str_(\"lady's slipper\"), np.str_('kite, glede')]",
+        "Index(['tench', \"lady's slipper\", 'kite, glede'], dtype='object', name='bird')",
+        "names = dict_keys(['tench', \"lady's slipper\", 'kite, glede'])",
+        "ClassLabel(names=['tench', \"lady's slipper\", 'kite, glede'], id=None)",
+        # Classes that were encoded in the column `label`, and headings of other words.
+        'bird,label\ntench,0\n"kite, glede",2\nlady\'s slipper,1\n',
+        'bird,label,photos\ntench,1,40\n"kite, glede",3,41\nlady\'s slipper,2,40\n',
+        'bird,code\ntench,0\n"kite, glede",2\nlady\'s slipper,1\n',
+        ',0\n0,tench\n1,lady\'s slipper\n2,"kite, glede"\n',
         "model:\n  names: [tench, lady's slipper, 'kite, glede']\n",
         "DATASET:\n  NAMES: [tench, lady's slipper, 'kite, glede']\n",
         json.dumps({"model": {"classes": NAMES}}),

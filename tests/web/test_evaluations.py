@@ -206,6 +206,19 @@ def test_what_was_said_of_scores_stays(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["tf", "Compose(\n    Resize(size=(32, 32))\n    ToTensor()\n)", "mode: tf\n"]
+)
+def test_publish_text(client: FlaskClient, text: str) -> None:
+    """A preprocessing that is no JSON may be the body as well; curl calls any body a form."""
+    answer = client.post(
+        "/models/colours/preprocessing", data=text, content_type="application/x-www-form-urlencoded"
+    )
+
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    assert answer.get_json()["report"]["preprocessing"]["resize"] == "stretch"
+
+
+@pytest.mark.parametrize(
     ("body", "status", "code"),
     [
         ('{"resize": "sideways"}', 422, "invalid_model"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from predictor.discovery.configs import apps, frameworks, huggingface, native, pipelines
+from predictor.discovery.configs import apps, compose, frameworks, huggingface, native, pipelines
 from predictor.discovery.configs.apps import read_silent, silent_file
 from predictor.discovery.configs.declared import EMPTY, DeclaredPreprocessing
 from predictor.discovery.configs.metadata import read_openvino, read_ultralytics, read_windows
@@ -25,9 +25,9 @@ _VAGUE = "preprocessing"
 _FILES = ("preprocessor_config.json", "preprocessor_config", "pretrained_cfg", _VAGUE)
 
 _NAMED = (
-    "Send the tool's own file, a name such as tf, caffe, torch or IMAGENET1K_V1, or JSON such as "
-    '{"size": 224, "resize_to": 256, "scale": 0.00392157, "mean": [0.485, 0.456, 0.406], '
-    '"std": [0.229, 0.224, 0.225]}.'
+    "Send the tool's own file, what print(transform) shows of torchvision's transforms, a name such as tf, "
+    'caffe, torch or IMAGENET1K_V1, or JSON such as {"size": 224, "resize_to": 256, "scale": 0.00392157, '
+    '"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}.'
 )
 
 Size = tuple[int | None, int | None]
@@ -79,8 +79,10 @@ def _of_tool(read: _Read, value: Mapping[str, Any], wanted: Size, output: Any) -
 
 
 def from_words(text: str) -> DeclaredPreprocessing | None:
-    """What a mode of Keras, a name of torchvision's weights or its printed preset says; None if none."""
-    return frameworks.keras_from_text(text) or frameworks.torchvision_from_text(text)
+    """What a mode of Keras, a name of torchvision's weights or its printed transforms say; None if none."""
+    return (
+        frameworks.keras_from_text(text) or frameworks.torchvision_from_text(text) or compose.from_text(text)
+    )
 
 
 def parsed(text: str) -> Any:
@@ -102,9 +104,7 @@ def parsed(text: str) -> Any:
 def _neither(text: str) -> str:
     """What to send in place of a text that is neither JSON nor YAML."""
     what = "It" if len(text.split()) != 1 else strict_text.shown(text.strip())
-    return (
-        f"{what} is neither JSON nor YAML, nor torchvision's ImageClassification as it is printed. {_NAMED}"
-    )
+    return f"{what} is neither JSON nor YAML, nor torchvision's transforms as they are printed. {_NAMED}"
 
 
 def _from_name(name: str) -> DeclaredPreprocessing:
