@@ -78,7 +78,7 @@ def read(request: Request, model: LoadedModel, settings: Settings) -> InferenceI
     deadline, spec = middleware.deadline_of(request, settings), model.spec
     if not head and JSON_LENGTH in request.headers:
         return InferenceInput([_alone(tail, spec)], [WantedOutput(spec.scores.name, binary=True)], deadline)
-    sent: InferRequest = schemas.parse(head, InferRequest, tensors=True)
+    sent: InferRequest = schemas.parse(head, InferRequest)
     _check_id(sent.id)
     _refuse_shared_memory(sent)
     parameters = sent.parameters or {}
