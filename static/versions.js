@@ -17,3 +17,18 @@ function follow(choice) {
 }
 
 for (const choice of document.querySelectorAll("select[data-model]")) follow(choice);
+
+/** Has what is compared, and whose golden images are meant, be chosen with the model above, until they are chosen apart. */
+function lead(above, others) {
+  let before = above.value;
+  above.addEventListener("change", () => {
+    for (const choice of others.filter(({ value }) => value === before)) {
+      choice.value = above.value;
+      choice.dispatchEvent(new Event("change"));
+    }
+    before = above.value;
+  });
+}
+
+// The page that makes a model faster has no choice of models.
+if (byId("compare-model")) lead(byId("model"), ["compare-model", "golden-model"].map(byId));

@@ -173,6 +173,10 @@ def test_beside_the_model() -> None:
         (CROP.replace("ToTensor()", "Normalize(0, 1)"), "normalises images twice"),
         (GREY.replace("channels=1", "channels=3"), "Grayscale.num_output_channels must be 1"),
         (CROP + "and more", "Compose cannot be read"),
+        (
+            "Compose([\n  Resize(p=1.0, height=224, width=224),\n], p=1.0)",
+            "such as albumentations, need JSON",
+        ),
         (CROP.rstrip(")\n"), "Compose cannot be read"),
         ("Compose([Resize(256, size=256)])", "Compose cannot be read"),
         ("Compose(" + "(" * 20_000, "Compose cannot be read"),

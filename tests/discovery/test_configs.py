@@ -103,6 +103,15 @@ def test_test_size() -> None:
     assert preprocessing(text_of("timm_resnet18"), None, 3, None, None).height == 224
 
 
+def test_printed() -> None:
+    """A dict that Python prints is read as its JSON: timm's configuration has tuples."""
+    printed = {**TIMM, "input_size": (3, 224, 224), "mean": MEAN, "std": STD, "label_names": None}
+
+    assert preprocessing(str(printed), None, 3, 224, 224) == preprocessing(
+        json.dumps(printed), None, 3, 224, 224
+    )
+
+
 def test_processor_config() -> None:
     """The image processor inside a processor_config.json is found."""
     nested = json.dumps({"image_processor": HF, "processor_class": "CLIPProcessor"})
@@ -276,6 +285,10 @@ def test_timm_refused(change: dict[str, Any], named: str, nested: bool) -> None:
         ("[1]", "JSON object is expected"),
         ('"vgg"', "vgg is not supported"),
         ('{"scale": NaN}', "NaN"),
+        ("{'scale': 1" + "0" * 400 + "}", "JSON is invalid at line 1"),
+        ("{'scale': 1e999}", "JSON is invalid at line 1"),
+        ("{'scale': " + "-" * 5_000 + "1}", "JSON is invalid at line 1"),
+        ("{'scale': " + "(" * 5_000 + "}", "JSON is invalid at line 1"),
         ('{"scale": 1e999}', "too large"),
         (f'{{"mean": [{10**400}]}}', "digits"),
         ('{"size": 1' + "0" * 5_000 + "}", "digits"),

@@ -29,7 +29,10 @@ _NAMES = {
 }
 _NO_RESIZE = "Compose has no Resize: images are stretched to the size of the model's input."
 _NO_CROP = "Compose has no CenterCrop: the middle is cut out of images that are not square."
-_UNREADABLE = "Compose cannot be read. Send what print(transform) shows."
+_UNREADABLE = (
+    "Compose cannot be read as torchvision's. Send what print(transform) shows there; transforms of other "
+    "libraries, such as albumentations, need JSON in their place."
+)
 
 
 @dataclass

@@ -1,6 +1,8 @@
 """Whatever somebody uploads or writes into a model's metadata about its images -> `DeclaredPreprocessing`."""
 
+import ast
 import contextlib
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -31,6 +33,7 @@ _NAMED = (
 )
 
 Size = tuple[int | None, int | None]
+_LONGEST_PRINTED = 10_000
 # A field of YAML, at the start of a line.
 _FIELD = re.compile(r"^[A-Za-z_][\w.-]*\s*:(?:\s|$)", re.MULTILINE)
 _Read = Callable[[Mapping[str, Any], Size], DeclaredPreprocessing]
@@ -86,19 +89,33 @@ def from_words(text: str) -> DeclaredPreprocessing | None:
 
 
 def parsed(text: str) -> Any:
-    """The value of JSON, or of a YAML file that has fields.
+    """The value of JSON, of a dict that Python prints, or of a YAML file that has fields.
 
     Raises:
-        ValueError: the text is neither; the sentence says what to send.
+        ValueError: the text is none of them; the sentence says what to send.
     """
     try:
         return strict_text.load_json(text)
     except ValueError as error:
+        damaged = isinstance(error.__cause__, json.JSONDecodeError)
+        if damaged and (printed := _printed(text)) is not None:
+            return printed
         if text.lstrip()[:1] in ("{", "[", '"'):
             raise
         if not _FIELD.search(text):
             raise ValueError(_neither(text)) from error
     return strict_text.load_yaml(text)
+
+
+def _printed(text: str) -> Any:
+    """The value of a dict as Python prints it, with lists in place of tuples; None if the text is none."""
+    if not text.lstrip().startswith("{") or len(text) > _LONGEST_PRINTED:
+        return None
+    try:
+        # JSON knows no tuples, and no keys but texts.
+        return strict_json.loads(json.dumps(ast.literal_eval(text.strip()), allow_nan=False))
+    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError):
+        return None
 
 
 def _neither(text: str) -> str:

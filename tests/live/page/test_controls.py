@@ -160,3 +160,17 @@ def test_versions(page: Page, own: Service) -> None:
             page.select_option(choice, "1")
         page.select_option(model, "slow")
         assert [page.input_value(choice) for choice in choices] == [""] * len(choices)
+
+
+def test_model_is_followed(page: Page, own: Service) -> None:
+    """What is compared and which images are golden follow the model above until they are chosen apart."""
+    page.goto(f"{own.url}/evaluate")
+
+    page.select_option("#model", "colours")
+    assert [page.input_value(choice) for choice in ("#compare-model", "#golden-model")] == ["colours"] * 2
+    assert page.locator("#other-version option").count() > 1
+
+    page.select_option("#golden-model", "slow")
+    page.select_option("#model", "default")
+    assert page.input_value("#compare-model") == "default"
+    assert page.input_value("#golden-model") == "slow"
