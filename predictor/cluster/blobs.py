@@ -1,6 +1,5 @@
 """Files of models in the bucket, each under its digest, so that equal files are there once."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from pathlib import Path
@@ -117,4 +116,4 @@ class Blobs:
 
 def of_manifest(data: bytes) -> dict[str, str]:
     """The digests of a version's files by their names, as its manifest has them."""
-    return {name: str(one["digest"]) for name, one in Manifest(**json.loads(data)).files.items()}
+    return {name: str(one["digest"]) for name, one in Manifest.from_bytes(data).files.items()}

@@ -6,10 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from predictor.errors import NotReady
 from predictor.store.files import atomic_write
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 MODEL, LABELS, PREPROCESSING = "model.onnx", "labels", "preprocessing"
 """The files of a version, beside which files with weights may lie."""
@@ -22,6 +25,7 @@ DATA = "data-"
 MANIFEST = "manifest.json"
 """The file that says what is known of a version."""
 _SHOWN = 100
+_Value = TypeVar("_Value", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,26 @@ class Manifest:
         Raises:
             OSError, ValueError, TypeError: it is missing or damaged.
         """
-        return cls(**json.loads((folder / MANIFEST).read_bytes()))
+        return cls.from_bytes((folder / MANIFEST).read_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Manifest":
+        """Read the form of the file.
+
+        Raises:
+            ValueError, TypeError: it is of another form.
+        """
+        return known_fields(cls, json.loads(data))
+
+
+def known_fields(kind: type[_Value], value: dict[str, Any]) -> _Value:
+    """A dataclass from JSON, without fields that only later releases know, so that one can be put back.
+
+    Raises:
+        TypeError: it is no object, or lacks a field.
+    """
+    names = (one.name for one in dataclasses.fields(kind))
+    return kind(**{name: value[name] for name in names if name in value})
 
 
 def digest(path: Path) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from predictor.errors import StorageFull
 from predictor.store.files import atomic_write
+from predictor.store.manifest import known_fields
 from predictor.store.members import CrashedWorker
 
 _POINTER, _COPY = "state.json", "state.copy.json"
@@ -180,7 +181,7 @@ class State:
             serial=int(value["serial"]),
             issued=int(value["issued"]),
             names={name: _name(one) for name, one in value["names"].items()},
-            pending=None if pending is None else Pending(**pending),
+            pending=None if pending is None else known_fields(Pending, pending),
         )
 
 
@@ -191,8 +192,8 @@ def _name(value: dict[str, Any]) -> Name:
         versions=tuple(map(int, value["versions"])),
         former=tuple(map(int, value["former"])),
         quarantined={int(version): str(why) for version, why in value["quarantined"].items()},
-        deaths=tuple(Death(**death) for death in value["deaths"]),
-        history=tuple(Event(**event) for event in value["history"]),
+        deaths=tuple(known_fields(Death, death) for death in value["deaths"]),
+        history=tuple(known_fields(Event, event) for event in value["history"]),
         golden=value.get("golden"),
     )
 

@@ -1,5 +1,6 @@
 """What lies on the disk is found again, whatever happened to it."""
 
+import json
 from typing import Any
 
 import pytest
@@ -41,6 +42,17 @@ def test_damaged_version(store: Any, damage: str) -> None:
 
     with pytest.raises(InvalidModel, match="missing or damaged"):
         store.registry.version(DEFAULT, 2).verify()
+
+
+def test_version_of_a_later_release(store: Any) -> None:
+    """What only a later release knows of a version keeps this one from nothing when it is put back."""
+    path = store.upload(b"0123456789").path.parent / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"later": "known only there"}))
+
+    found = store.registry.version(DEFAULT, 2)
+
+    found.verify()
+    assert found.path.read_bytes() == b"0123456789"
 
 
 class TestLostState:

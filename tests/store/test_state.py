@@ -1,5 +1,6 @@
 """The state of the store is one value, kept in a file that loses nothing."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,16 @@ def test_former_release() -> None:
     found = State.from_json(written).names
 
     assert (found["default"].live, found["default"].golden) == (3, None)
+
+
+def test_later_release() -> None:
+    """A state of a later release is read; what only that one knows is passed over."""
+    written = json.loads(json.dumps(FULL.to_json()))
+    name = written["names"]["default"]
+    for value in (written, written["pending"], name, *name["deaths"], *name["history"]):
+        value["later"] = {"known": "only there"}
+
+    assert State.from_json(written) == FULL
 
 
 def test_nothing_there(tmp_path: Path) -> None:
