@@ -1,9 +1,9 @@
 """Labels as text: a name on each line, alone or with its number or identifier."""
 
-import ast
 import csv
 import re
 
+from predictor.model import strict_text
 from predictor.model.label_table import INDEX, MAX_COLUMNS, Entries, complete, table
 
 MAX_CLASSES = 100_000
@@ -130,8 +130,8 @@ def unquoted(names: list[str]) -> list[str]:
     if not any("\\" in one for one in bare):
         return [one[1:-1].replace(one[0] * 2, one[0]) for one in bare]
     try:
-        return list(ast.literal_eval(f"[{','.join(bare)}]"))
-    except (SyntaxError, ValueError) as error:
+        return list(strict_text.load_python(f"[{','.join(bare)}]"))
+    except ValueError as error:
         raise ValueError("A label has an invalid backslash escape.") from error
 
 

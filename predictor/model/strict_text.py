@@ -1,14 +1,16 @@
-"""The text of files that come with a model: its encoding, and JSON and YAML that say one thing only.
+"""The text of files that come with a model: its encoding, JSON and YAML that say one thing only, literals.
 
 No field stands in JSON twice, and no number that no machine computes with. PyYAML splits a text into events;
 the value is built from these here, so that no text becomes an object, a date or a number of another base, and
 nothing recurses.
 """
 
+import ast
 import codecs
 import json
 import math
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +36,8 @@ _MARKS = (
 )
 
 _MAX_DIGITS = 100
+# Threads of Python 3.11 count the depth of their trees together, and fail on it (CPython, gh-106905).
+_PARSING = threading.Lock()
 _SHOWN = re.compile(r"[\w .,:/()+-]{1,64}")
 
 
@@ -57,6 +61,19 @@ def load_json(text: str) -> Any:
     except RecursionError as error:
         raise ValueError("The JSON is invalid: brackets are nested too deeply.") from error
     return value
+
+
+def load_python(text: str) -> Any:
+    """The value of a literal as Python prints it.
+
+    Raises:
+        ValueError: the text is none, or brackets are nested too deeply.
+    """
+    try:
+        with _PARSING:
+            return ast.literal_eval(text)
+    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError) as error:
+        raise ValueError("The text is not what Python prints of a value.") from error
 
 
 def shown(name: object) -> str:

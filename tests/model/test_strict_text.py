@@ -1,12 +1,13 @@
 """The text of companion files: the encodings that are read, and what YAML may say."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from predictor.model.strict_text import decoded, load_yaml
+from predictor.model.strict_text import decoded, load_python, load_yaml
 
 BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 18))
 """A list of lists of lists, each nine times in the next."""
@@ -103,3 +104,20 @@ def test_any_text(text: str) -> None:
 
     assert len(said) < 200
     assert said.isprintable()
+
+
+def test_load_python_in_threads() -> None:
+    """Threads that read literals at the same time do not disturb each other."""
+    text = "[" + ", ".join(f"('{number}', {{{number}: -{number}.5}})" for number in range(300)) + "]"
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(load_python, [text] * 200))
+
+    assert all(one == found[0] for one in found)
+    assert found[0][299] == ("299", {299: -299.5})
+
+
+@pytest.mark.parametrize("text", ["", "open('x')", "[" * 9_000, "{[]: 1}", "1 +", "\0"])
+def test_load_python_refused(text: str) -> None:
+    """What is no literal is refused, whatever it does to the parser."""
+    with pytest.raises(ValueError, match="not what Python prints"):
+        load_python(text)

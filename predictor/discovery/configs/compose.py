@@ -3,7 +3,6 @@
 The steps and their defaults are those of torchvision 0.29. timm prints its transforms in the same form.
 """
 
-import ast
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from predictor.discovery.configs.declared import SCALE, DeclaredPreprocessing, Record
+from predictor.model import strict_text
 
 _START = re.compile(r"\s*(?:\w{1,100}\s*=\s*)?(?=(?:\w{1,100}\.){0,5}Compose\s*\()")
 _CALL = re.compile(r"[\s,]*(?:\w{1,100}\.){0,5}(\w{1,100})\s*\(")
@@ -207,8 +207,8 @@ def _value(text: str) -> Any:
     """A value of Python, a list in place of a tuple; any other words, as the name of a filter, as a text."""
     tensor = _TENSOR.fullmatch(text)
     try:
-        value = ast.literal_eval((tensor[1] if tensor else text)[:_LONGEST_VALUE])
-    except (SyntaxError, TypeError, ValueError):
+        value = strict_text.load_python((tensor[1] if tensor else text)[:_LONGEST_VALUE])
+    except ValueError:
         return text[:_LONGEST_VALUE]
     return list(value) if isinstance(value, tuple) else value
 

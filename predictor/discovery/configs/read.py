@@ -1,6 +1,5 @@
 """Whatever somebody uploads or writes into a model's metadata about its images -> `DeclaredPreprocessing`."""
 
-import ast
 import contextlib
 import json
 import re
@@ -113,8 +112,8 @@ def _printed(text: str) -> Any:
         return None
     try:
         # JSON knows no tuples, and no keys but texts.
-        return strict_json.loads(json.dumps(ast.literal_eval(text.strip()), allow_nan=False))
-    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError):
+        return strict_text.load_json(json.dumps(strict_text.load_python(text.strip()), allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
         return None
 
 
