@@ -107,8 +107,12 @@ class FeatureMaps:
         key = _key(model)
         with self._looking:
             if (look := self._looks.get(key)) is None:
-                look = self._looks[key] = Future()
-                threading.Thread(target=self._look, args=(model, look), daemon=True).start()
+                look = Future()
+                try:
+                    threading.Thread(target=self._look, args=(model, look), daemon=True).start()
+                except RuntimeError as error:
+                    raise NotReady(_FAILED) from error
+                self._looks[key] = look
         try:
             return look.result(_seconds(deadline))
         except TimeoutError as error:

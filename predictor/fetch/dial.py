@@ -54,7 +54,10 @@ class Deadline:
         self._timer.daemon = True
 
     def __enter__(self) -> Self:
-        self._timer.start()
+        try:
+            self._timer.start()
+        except RuntimeError as error:
+            raise FetchFailed(UNREACHABLE) from error
         return self
 
     def __exit__(self, *_: object) -> None:

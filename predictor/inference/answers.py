@@ -6,7 +6,7 @@ Equal images that are asked for at the same time are computed once.
 import hashlib
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -90,10 +90,12 @@ class Answers:
         """
         if len(images) == 1:
             return [partial(self._alone, asked[0], images[0])]
+        # First what may fail: others may wait from then on for an image that is looked up.
+        downloads = self._downloads(asked, images)
         answers, jobs = list[Answer](), list[Job]()
         for one, image in zip(asked, images, strict=True):
             if isinstance(image, ImageUrl):
-                answers.append(self._pool.submit(self._remote, one, image.url).result)
+                answers.append(next(downloads).result)
             elif isinstance(image, EncodedImage | PreparedImage):
                 begun = self._looked_up_or_failed(one, image.data)
                 jobs += [begun.job] if begun.job else []
@@ -103,6 +105,15 @@ class Answers:
         if jobs:
             asked[0].model.submit(jobs)
         return answers
+
+    def _downloads(self, asked: Sequence[Question], images: Sequence[ImageSource]) -> Iterator[Future[Any]]:
+        """The answers for all URLs of a request, which are on their way from now on."""
+        pairs = zip(asked, images, strict=True)
+        urls = [(one, image.url) for one, image in pairs if isinstance(image, ImageUrl)]
+        try:
+            return iter([self._pool.submit(self._remote, *one) for one in urls])
+        except RuntimeError as error:
+            raise Overloaded("No thread can be started for a download; try again.") from error
 
     def _alone(self, asked: Question, image: ImageSource) -> Prediction:
         """Answer for the only image of a request, in this thread."""

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 from predictor.checking.report import Limits, Refused, Report, Request
 from predictor.checking.runner import try_model
 from predictor.config import Settings
-from predictor.errors import ModelConflict, ModelNotFound, PredictorError
+from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, PredictorError, StorageFull
 from predictor.metrics import Metrics
 from predictor.model.calibration import Calibration
 from predictor.runtime.received import Received, Revision, kept, revised
@@ -134,9 +134,14 @@ class Uploads:
         if number is None:
             raise ModelNotFound("The model has no live version.")
         base = self._transactions.supplied(name, number)
-        base.verify()
         revision = Revision(file, text, by, force)
-        return self.take(lambda folder: revised(base, revision, folder))
+        try:
+            base.verify()
+            return self.take(lambda folder: revised(base, revision, folder))
+        except (InvalidModel, StorageFull):
+            # Where it was deleted meanwhile, that is the reason.
+            registry.version(name, number)
+            raise
 
     def activate(self, name: str, version: int, *, force: bool = False) -> ModelVersion:
         """Have another version of a name served, if it may be published.

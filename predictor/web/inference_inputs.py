@@ -103,11 +103,8 @@ def body(request: Request, limit: int) -> bytes:
         InvalidRequest: it is damaged, incomplete or compressed in another way.
         ImageTooLarge: it has more bytes than the limit.
     """
-    # A body of unknown length ends silently at the bound, so that one byte more tells.
-    request.max_content_length = limit + 1
+    request.max_content_length = limit
     data = inputs.read_body(request)
-    if len(data) > limit:
-        raise ImageTooLarge("The request is larger than allowed.")
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding == "identity":
         return data

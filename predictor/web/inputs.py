@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage, MultiDict, RequestCacheControl
 from werkzeug.http import parse_cache_control_header
 
 from predictor.config import Settings
-from predictor.errors import InvalidRequest, UnsupportedImage
+from predictor.errors import ImageTooLarge, InvalidRequest, UnsupportedImage
 from predictor.image.decode import sniff
 from predictor.image.kinds import describe, explain, is_text
 from predictor.inference.prediction import ImageSource, ImageUrl, Options
@@ -195,13 +195,22 @@ def _quoted(found: re.Match[str]) -> str:
 
 
 def read_body(request: Request) -> bytes:
-    """The whole body; of known length and within bounds, it is read without a stream around it."""
+    """The whole body; of known length and within bounds, it is read without a stream around it.
+
+    Raises:
+        ImageTooLarge, RequestEntityTooLarge: it has more bytes than `request.max_content_length`.
+    """
     length, most = request.content_length, request.max_content_length
     # What may be a form is kept, so that the page can read the form from it again.
     if request.mimetype == _URLENCODED or length is None or most is None or length > most:
-        return request.get_data(cache=True, parse_form_data=False)
-    data: bytes = request.environ["wsgi.input"].read(length)
-    return data
+        # A body of unknown length ends silently at the bound, so that one byte more tells.
+        request.max_content_length = most and most + (length is None)
+        data = request.get_data(cache=True, parse_form_data=False)
+        if most is not None and len(data) > most:
+            raise ImageTooLarge("The request is larger than allowed.")
+        return data
+    known: bytes = request.environ["wsgi.input"].read(length)
+    return known
 
 
 def _chosen(request: Request, fields: Fields, body: BaseModel | None = None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import gc
 import io
 import json
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -63,6 +64,21 @@ def test_kept(small: LoadedModel, make: Make) -> None:
     maps = make()
 
     assert maps.of(small) is maps.of(small) is not None
+
+
+def test_no_thread(small: LoadedModel, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be started to look at the graph nobody waits for it, and later it is looked at."""
+    maps = make()
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", refused)
+        with pytest.raises(NotReady):
+            maps.of(small)
+
+    assert maps.of(small, Deadline(PATIENCE)) is not None
 
 
 def test_dropped(small: LoadedModel, make: Make) -> None:

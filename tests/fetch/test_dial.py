@@ -198,6 +198,18 @@ def test_black_hole(listen: Listen) -> None:
     assert connections(listener) == 1
 
 
+def test_no_thread_for_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be started that would end a download, there is none."""
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+
+    with pytest.raises(FetchFailed, match=UNREACHABLE), Deadline(PATIENCE):
+        pass
+
+
 def test_watch_after_the_end(listen: Listen) -> None:
     """A connection that was made when the time was just over is not left without a watch."""
     listener = listen("127.0.0.1", 0)

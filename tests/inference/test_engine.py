@@ -19,7 +19,14 @@ from PIL import Image
 
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.cores import cores
-from predictor.errors import FetchFailed, InvalidImage, ModelNotFound, NotReady, PredictorError
+from predictor.errors import (
+    FetchFailed,
+    InvalidImage,
+    ModelNotFound,
+    NotReady,
+    Overloaded,
+    PredictorError,
+)
 from predictor.fetch.client import Download, Fetcher
 from predictor.inference.active_models import ActiveModels
 from predictor.inference.admission import Deadline
@@ -147,6 +154,26 @@ def test_long_answers(
     first(engine, EncodedImage(cat.read_bytes()), top_k=top_k)
 
     assert first(engine, EncodedImage(cat.read_bytes()), top_k=top_k).cached == cached
+
+
+def test_no_thread_for_a_download(
+    make_engine: Callable[..., Engine], cat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that no thread can download for is refused, and nobody waits for its other images."""
+    engine, start = make_engine(), threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name.startswith("download"):
+            raise RuntimeError
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(Overloaded):
+        engine.predict([EncodedImage(cat.read_bytes()), ImageUrl(URL)], Options())
+
+    with ThreadPoolExecutor(1) as pool:
+        later = pool.submit(first, engine, EncodedImage(cat.read_bytes()))
+        assert later.result(PATIENCE).ranked
 
 
 def test_address_is_asked_once(make_engine: Callable[..., Engine], pictures: Pictures) -> None:

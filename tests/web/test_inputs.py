@@ -3,7 +3,7 @@
 import base64
 import io
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -404,3 +404,21 @@ class TestCodings:
         answer = client.post("/predict", data=picture, headers={"Content-Encoding": coding})
 
         assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["application/json", URLENCODED, "application/octet-stream"])
+@pytest.mark.parametrize("path", ["/predict", "/hf/default", "/v2/models/default/infer"])
+def test_too_long_without_a_length(make_app: Callable[..., Flask], path: str, kind: str) -> None:
+    """A body whose length is not said before is too large as well, and is not taken for what came of it."""
+    client = make_app(max_image_mb=0.01).test_client()
+    begin = b"top_k=5&image=" if kind == URLENCODED else b'{"image": "'
+
+    answer = client.post(
+        path,
+        input_stream=io.BytesIO(begin.ljust(50_001, b"A")),
+        content_type=kind,
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+
+    assert answer.status_code == 413

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from predictor.app import create_app
 from predictor.config import Settings
+from predictor.store.registry import ModelVersion
 from tests.web.colours import archive, colours, noisy, picture, upload
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 220, 20), "blue": (20, 20, 220)}
@@ -167,6 +168,23 @@ def test_page_calibrates(client: FlaskClient) -> None:
 
     assert (answer.status_code, answer.mimetype) == (200, "text/html")
     assert live(client) == before + 1
+
+
+def test_deleted_meanwhile(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that is deleted while its files are copied is not found; the disk is not to blame."""
+    verify, publisher = ModelVersion.verify, app.extensions["predictor"].publisher
+    client.post("/models/colours/calibration", json={"temperature": 5})
+    former = client.get("/models/colours").get_json()["before"]
+
+    def verified(version: ModelVersion) -> None:
+        verify(version)
+        if version.version == former:
+            publisher.delete("colours", former)
+
+    monkeypatch.setattr(ModelVersion, "verify", verified)
+    answer = client.post(f"/models/colours/calibration?version={former}", json={"temperature": 6})
+
+    assert (answer.status_code, answer.get_json()["code"]) == (404, "model_not_found")
 
 
 def test_version_in_the_query(client: FlaskClient) -> None:
