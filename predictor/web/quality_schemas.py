@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from predictor.store.registry import DEFAULT
-from predictor.web.evaluation_schemas import CHOSEN, PICTURES, PicturesReport, Share
 from predictor.web.model_schemas import Machines, RevisionOptions, file_field
+from predictor.web.report_schemas import CHOSEN, PICTURES, PicturesReport, Share
 from predictor.web.schemas import ModelName, ModelRef, absent
 
 
