@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from predictor.model import label_lines, label_texts, strict_text
+from predictor.model import label, label_lines, strict_text
 from predictor.model.label_lines import Entries
 
 # Fields of larger files that hold the names, the surest first.
@@ -105,13 +105,13 @@ def _read(text: str) -> Entries:
     start = 0
     while comment := _COMMENT.match(text, start):
         start = comment.end()
-    plain = label_texts.bare(text[start:].lstrip())
-    if (printed := label_texts.of_printed(plain)) is not None:
+    plain = label.bare(text[start:].lstrip())
+    if (printed := label.of_printed(plain)) is not None:
         return printed
     if plain[:1] in ("[", "{"):
         return _from_value(_json_or_yaml(plain))
     if _PBTXT_START.match(plain):
-        return label_texts.of_label_map(plain)
+        return label.of_label_map(plain)
     if _YAML_START.match(plain) and (found := _from_yaml(plain)) is not None:
         return found
     return label_lines.entries(text)
