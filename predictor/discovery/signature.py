@@ -112,17 +112,12 @@ def _layout(shape: tuple[int | None, ...], structure: Structure) -> tuple[Layout
     first, last = shape[1] in _DEPTHS, shape[3] in _DEPTHS
     seen = structure.layout
     if first != last and seen != ("NHWC" if first else "NCHW"):
+        layout: Layout = "NCHW" if first else "NHWC"
         axis = "second" if first else "last"
-        return (
-            "NCHW" if first else "NHWC"
-        ), f"The input's {axis} axis has {shape[1 if first else 3]} channels."
+        return layout, f"The input's {axis} axis has {shape[1 if first else 3]} channels."
     if seen is not None:
         return seen, "Seen in the graph's first layers."
-    if first != last:
-        return ("NCHW" if first else "NHWC"), "Found by the input's shape."
-    if shape[1] is None and shape[3] is None:
-        return "NCHW", "The input's shape allows both orders: channels are assumed to come first."
-    if not (first or last):
+    if not (first or last) and (shape[1], shape[3]) != (None, None):
         raise InvalidModel("The model's input must have 1 or 3 channels, as its second or its last axis.")
     return "NCHW", "The input's shape allows both orders: channels are assumed to come first."
 
