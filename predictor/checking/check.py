@@ -26,7 +26,7 @@ from predictor.checking.sandbox import abandoned, enter_sandbox, write_no_more
 from predictor.checking.smoke_test import SmokeTestResult, best, smoke_test
 from predictor.config import BUNDLED_MODEL
 from predictor.discovery.activation import settle
-from predictor.discovery.class_scores import heads
+from predictor.discovery.signature import heads
 from predictor.errors import Internal, InvalidModel, NotReady
 from predictor.model import processor
 from predictor.model.cuda_visible import VISIBLE
