@@ -18,8 +18,8 @@ import numpy as np
 from predictor.config import Settings
 from predictor.cores import cores
 from predictor.errors import InvalidRequest, NotReady, Overloaded, PredictorError
-from predictor.explaining import masks, overlay
-from predictor.explaining.explanation import AskedImage, Explanation, Method, Wanted
+from predictor.explaining import masks
+from predictor.explaining.explanation import AskedImage, Explanation, Method, Wanted, overlay
 from predictor.explaining.feature_maps import FeatureMaps
 from predictor.explaining.features import Features
 from predictor.image.decode import Limits
@@ -92,7 +92,7 @@ class Explainer:
         left, top, right, bottom = explanation.box
         box = left / width, top / height, right / width, bottom / height
         with self._overlays:
-            return overlay.overlay(explanation.image, explanation.grid, box, explanation.text())
+            return overlay(explanation.image, explanation.grid, box, explanation.text())
 
     def _asked(
         self, model: LoadedModel, image: ImageSource, deadline: Deadline, *, exact: bool
