@@ -5,18 +5,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from predictor.errors import (
-    FetchBlocked,
-    FetchFailed,
-    FetchTimeout,
-    ImageTooLarge,
-    InvalidImage,
-    InvalidRequest,
-    ModelNotFound,
-    NotReady,
-    Overloaded,
     PredictorError,
-    Unauthorized,
-    UnsupportedImage,
 )
 from predictor.inference.prediction import Options, Outcome
 from predictor.runtime.worker import Worker
@@ -24,7 +13,7 @@ from predictor.web import inputs, middleware, schemas, serializers
 from predictor.web.access import require_token
 from predictor.web.flask_app import JsonResponse, problem_json
 from predictor.web.middleware import current_context, current_request
-from predictor.web.openapi import BINARY, operation
+from predictor.web.openapi import BINARY, OF_PREDICTIONS, operation
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -44,10 +33,7 @@ def blueprint(worker: Worker) -> Blueprint:
             "application/octet-stream": BINARY,
         },
         answers={"application/json": {"anyOf": [schemas.Answer, schemas.Results]}},
-        errors=(
-            InvalidRequest, Unauthorized, FetchBlocked, ModelNotFound, ImageTooLarge, UnsupportedImage,
-            InvalidImage, FetchFailed, FetchTimeout, Overloaded, NotReady,
-        ),
+        errors=OF_PREDICTIONS,
     )  # fmt: skip
     def predict() -> Response:
         """Predict the classes of images.

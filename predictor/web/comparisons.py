@@ -11,15 +11,7 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from predictor.errors import (
-    Forbidden,
-    InvalidModel,
     InvalidRequest,
-    ModelConflict,
-    ModelNotFound,
-    ModelTooLarge,
-    NotReady,
-    StorageFull,
-    Unauthorized,
 )
 from predictor.evaluation.tune import sample
 from predictor.inference.loader import LoadedModel
@@ -29,7 +21,7 @@ from predictor.store.registry import DEFAULT, ModelVersion
 from predictor.web import evaluations, forms, labelled_images, schemas, steps, uploads
 from predictor.web.access import require_admin
 from predictor.web.model_schemas import file_field
-from predictor.web.openapi import TEXT, operation
+from predictor.web.openapi import OF_LABELLED_IMAGES, TEXT, operation
 from predictor.web.report_schemas import CHOSEN, PICTURES, PicturesReport, Share
 from predictor.web.schemas import ModelName, ModelRef, absent
 from predictor.web.steps import LINES
@@ -41,10 +33,6 @@ CANDIDATE = "candidate"
 """The field of a candidate's file."""
 
 _COMPANIONS = ("labels", "preprocessing")
-_ERRORS = (
-    InvalidRequest, Unauthorized, Forbidden, ModelNotFound, ModelConflict, ModelTooLarge, InvalidModel,
-    NotReady, StorageFull,
-)  # fmt: skip
 
 
 class CompareRequest(BaseModel):
@@ -134,7 +122,7 @@ def blueprint(worker: Worker) -> Blueprint:
         tag="Evaluation",
         bodies={"multipart/form-data": CompareForm},
         answers={"application/json": Comparison, LINES: TEXT},
-        errors=_ERRORS,
+        errors=OF_LABELLED_IMAGES,
     )
     def compare() -> Response:
         """Compare two models on the same labelled images.

@@ -7,17 +7,6 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request
 
-from predictor.errors import (
-    Forbidden,
-    InvalidModel,
-    InvalidRequest,
-    ModelConflict,
-    ModelNotFound,
-    ModelTooLarge,
-    NotReady,
-    StorageFull,
-    Unauthorized,
-)
 from predictor.evaluation.images import Picture
 from predictor.evaluation.presentation import csv_text
 from predictor.evaluation.tune import sample
@@ -28,7 +17,7 @@ from predictor.store.state import Name
 from predictor.web import labelled_images, report_schemas, schemas
 from predictor.web import steps as steps_
 from predictor.web.access import require_admin
-from predictor.web.openapi import TEXT, operation
+from predictor.web.openapi import OF_LABELLED_IMAGES, TEXT, operation
 from predictor.web.steps import CSV, LINES
 
 NAME = "evaluations"
@@ -36,11 +25,6 @@ NAME = "evaluations"
 
 TUNED = 300
 """Most images on which preprocessings are tried unless the request says otherwise."""
-
-_ERRORS = (
-    InvalidRequest, Unauthorized, Forbidden, ModelNotFound, ModelConflict, ModelTooLarge, InvalidModel,
-    NotReady, StorageFull,
-)  # fmt: skip
 
 _BODIES = {"multipart/form-data": report_schemas.EvaluationForm}
 
@@ -71,7 +55,7 @@ def _evaluate(room: Blueprint, worker: Worker) -> None:
         tag="Evaluation",
         bodies=_BODIES,
         answers={"application/json": report_schemas.Evaluation, LINES: TEXT, CSV: TEXT},
-        errors=_ERRORS,
+        errors=OF_LABELLED_IMAGES,
     )
     def evaluate() -> Response:
         """Evaluate a model on labelled images.
@@ -97,7 +81,7 @@ def _tune(room: Blueprint, worker: Worker) -> None:
         tag="Evaluation",
         bodies=_BODIES,
         answers={"application/json": report_schemas.Ranking, LINES: TEXT},
-        errors=_ERRORS,
+        errors=OF_LABELLED_IMAGES,
     )
     def tune() -> Response:
         """Find the preprocessing with which a model is most accurate.

@@ -7,17 +7,7 @@ from flask import Blueprint, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from predictor.errors import (
-    FetchBlocked,
-    FetchFailed,
-    FetchTimeout,
-    ImageTooLarge,
-    InvalidImage,
     InvalidRequest,
-    ModelNotFound,
-    NotReady,
-    Overloaded,
-    Unauthorized,
-    UnsupportedImage,
 )
 from predictor.evaluation.tables import Classes
 from predictor.explaining import explanation
@@ -28,7 +18,7 @@ from predictor.web import inputs, middleware, schemas
 from predictor.web.access import require_token
 from predictor.web.flask_app import JsonResponse, ReadyResponse
 from predictor.web.middleware import current_context, current_request
-from predictor.web.openapi import BINARY, operation
+from predictor.web.openapi import BINARY, OF_PREDICTIONS, operation
 from predictor.web.schemas import ModelName, ModelRef, absent
 from predictor.web.serializers import named
 
@@ -158,10 +148,7 @@ def blueprint(worker: Worker) -> Blueprint:
             "application/octet-stream": BINARY,
         },
         answers={"application/json": Explanation, _PNG: BINARY},
-        errors=(
-            InvalidRequest, Unauthorized, FetchBlocked, ModelNotFound, ImageTooLarge, UnsupportedImage,
-            InvalidImage, FetchFailed, FetchTimeout, Overloaded, NotReady,
-        ),
+        errors=OF_PREDICTIONS,
     )  # fmt: skip
     def explain() -> Response:
         """Explain a prediction: which parts of the image speak for a class.

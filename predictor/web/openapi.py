@@ -14,7 +14,26 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
-from predictor.errors import Internal, PredictorError, Unauthorized
+from predictor.errors import (
+    FetchBlocked,
+    FetchFailed,
+    FetchTimeout,
+    Forbidden,
+    ImageTooLarge,
+    Internal,
+    InvalidImage,
+    InvalidModel,
+    InvalidRequest,
+    ModelConflict,
+    ModelNotFound,
+    ModelTooLarge,
+    NotReady,
+    Overloaded,
+    PredictorError,
+    StorageFull,
+    Unauthorized,
+    UnsupportedImage,
+)  # fmt: skip
 from predictor.web.code_samples import code_samples
 from predictor.web.schemas import Problem
 
@@ -24,6 +43,16 @@ Schema = type[BaseModel] | Mapping[str, Any]
 
 BINARY: Mapping[str, Any] = {"type": "string", "format": "binary"}
 TEXT: Mapping[str, Any] = {"type": "string"}
+OF_PREDICTIONS = (
+    InvalidRequest, Unauthorized, FetchBlocked, ModelNotFound, ImageTooLarge, UnsupportedImage, InvalidImage,
+    FetchFailed, FetchTimeout, Overloaded, NotReady,
+)  # fmt: skip
+"""The errors that every prediction may meet."""
+OF_LABELLED_IMAGES = (
+    InvalidRequest, Unauthorized, Forbidden, ModelNotFound, ModelConflict, ModelTooLarge, InvalidModel,
+    NotReady, StorageFull,
+)  # fmt: skip
+"""The errors of what works on labelled images."""
 TAGS = ("Prediction", "Models", "Evaluation", "Open Inference Protocol", "Hugging Face", "Operating")
 _ATTRIBUTE = "openapi_operation"
 _TOKEN = "token"  # noqa: S105 (the name of a security scheme)

@@ -9,15 +9,9 @@ from typing import Any
 from flask import Blueprint, Response, render_template, request
 
 from predictor.errors import (
-    Forbidden,
-    InvalidModel,
     InvalidRequest,
-    ModelConflict,
     ModelNotFound,
-    ModelTooLarge,
     NotReady,
-    StorageFull,
-    Unauthorized,
 )
 from predictor.evaluation.tune import sample
 from predictor.runtime.evaluations import Step
@@ -27,7 +21,7 @@ from predictor.store.registry import ModelVersion
 from predictor.web import labelled_images, model_schemas, optimisation_schemas, pages, schemas, steps
 from predictor.web.access import require_admin
 from predictor.web.models import published_answer
-from predictor.web.openapi import TEXT, operation
+from predictor.web.openapi import OF_LABELLED_IMAGES, TEXT, operation
 
 NAME = "optimisations"
 """The blueprint's name."""
@@ -36,10 +30,6 @@ FIELD = "images"
 """The field of the images."""
 _SHEET = "optimise_sheet.html"
 _MAX_BODY_BYTES = 100_000
-_ERRORS = (
-    *(InvalidRequest, Unauthorized, Forbidden, ModelNotFound, ModelConflict, ModelTooLarge, InvalidModel),
-    *(NotReady, StorageFull),
-)
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -71,7 +61,7 @@ def _optimise(room: Blueprint, worker: Worker) -> None:
         path=model_schemas.ModelPath,
         bodies={"multipart/form-data": optimisation_schemas.OptimiseForm},
         answers={"application/json": optimisation_schemas.Optimisation, steps.LINES: TEXT},
-        errors=_ERRORS,
+        errors=OF_LABELLED_IMAGES,
     )
     def optimise(name: str) -> Response:
         """Make faster forms of a model, and prove their speed and accuracy on images.
@@ -100,7 +90,7 @@ def _publish(room: Blueprint, worker: Worker) -> None:
             "application/x-www-form-urlencoded": optimisation_schemas.PublishRequest,
         },
         answers={"application/json": model_schemas.Uploaded},
-        errors=_ERRORS,
+        errors=OF_LABELLED_IMAGES,
     )
     def publish(name: str) -> Response:
         """Publish the recommended faster form of a version as a new version.
