@@ -20,7 +20,7 @@ from predictor.runtime.worker import Worker
 from predictor.store.registry import ModelVersion
 from predictor.web import labelled_images, model_schemas, optimisation_schemas, pages, schemas, steps
 from predictor.web.access import require_admin
-from predictor.web.models import published_answer
+from predictor.web.models import model_name, published_answer
 from predictor.web.openapi import OF_LABELLED_IMAGES, TEXT, operation
 
 NAME = "optimisations"
@@ -51,7 +51,7 @@ def _optimise(room: Blueprint, worker: Worker) -> None:
     )
     def show(name: str) -> str:
         """Show the page that makes a model faster."""
-        worker.registry.name(_name(name))
+        worker.registry.name(model_name(name))
         return render(worker, name=name)
 
     @room.post("/models/<name>/optimise")
@@ -71,7 +71,7 @@ def _optimise(room: Blueprint, worker: Worker) -> None:
         answer reports the progress.
         """
         require_admin(request, worker.settings)
-        known, held = _name(name), ExitStack()
+        known, held = model_name(name), ExitStack()
         try:
             begun = _begun(worker, known, held)
             return steps.answer(begun, held, partial(_page, worker, known), _SHEET)
@@ -99,7 +99,7 @@ def _publish(room: Blueprint, worker: Worker) -> None:
         """
         require_admin(request, worker.settings)
         asked, sender = _requested(), request.remote_addr
-        version = _version(worker, _name(name), asked.version)
+        version = _version(worker, model_name(name), asked.version)
         published = worker.optimisations.publish(
             version, sender, digest=asked.digest, force=bool(asked.force)
         )
@@ -141,11 +141,6 @@ def _begun(worker: Worker, name: str, held: ExitStack) -> Iterator[Step]:
     about = schemas.model_json(model.version)
     named = ({"model": about, **step} if isinstance(step, dict) else step for step in begun)
     return itertools.chain([next(named)], named)
-
-
-def _name(name: str) -> str:
-    path: model_schemas.ModelPath = schemas.check(model_schemas.ModelPath, {"name": name}, strict=False)
-    return path.name
 
 
 def _requested() -> optimisation_schemas.PublishRequest:

@@ -18,10 +18,10 @@ from predictor.errors import (
 )
 from predictor.runtime.worker import Worker
 from predictor.store.manifest import CALIBRATION
-from predictor.web import labelled_images, model_schemas, schemas, uploads
+from predictor.web import labelled_images, model_schemas, uploads
 from predictor.web.access import require_admin
 from predictor.web.model_schemas import Machines, RevisionOptions
-from predictor.web.models import published_answer
+from predictor.web.models import model_name, published_answer
 from predictor.web.openapi import operation
 from predictor.web.report_schemas import CHOSEN, PICTURES
 from predictor.web.schemas import absent
@@ -125,7 +125,12 @@ def _calibrate(room: Blueprint, worker: Worker) -> None:
         require_admin(request, worker.settings)
         asked, text = uploads.revision(request, CalibrationForm, CALIBRATION)
         revised = worker.uploads.revise(
-            _name(name), asked.version, text, request.remote_addr, file=CALIBRATION, force=bool(asked.force)
+            model_name(name),
+            asked.version,
+            text,
+            request.remote_addr,
+            file=CALIBRATION,
+            force=bool(asked.force),
         )
         return published_answer(worker, revised)
 
@@ -142,7 +147,7 @@ def _show_golden(room: Blueprint, worker: Worker) -> None:
     def show(name: str) -> Response:
         """Show the golden images of a model."""
         require_admin(request, worker.settings)
-        known = _name(name)
+        known = model_name(name)
         worker.registry.name(known)
         return jsonify(worker.gate.show(known))
 
@@ -165,7 +170,7 @@ def _change_golden(room: Blueprint, worker: Worker) -> None:
         refused, unless it has `force=true`.
         """
         require_admin(request, worker.settings)
-        model = worker.engine.model(_name(name))
+        model = worker.engine.model(model_name(name))
         with worker.transactions.staging.new_folder() as folder:
             sent = labelled_images.receive(worker.settings, folder, GoldenRequest)
             kept = worker.gate.keep(model, sent.pictures, sent.fields.least, request.remote_addr)
@@ -182,7 +187,7 @@ def _change_golden(room: Blueprint, worker: Worker) -> None:
     def remove(name: str) -> Response:
         """Delete the golden images of a model, so that every version may serve."""
         require_admin(request, worker.settings)
-        known = _name(name)
+        known = model_name(name)
         worker.gate.remove(known)
         return _changed(worker, worker.gate.show(known))
 
@@ -190,9 +195,3 @@ def _change_golden(room: Blueprint, worker: Worker) -> None:
 def _changed(worker: Worker, golden: dict[str, Any]) -> Response:
     """The answer to a change of golden images."""
     return jsonify(golden if worker.cluster is None else golden | {"machines": worker.cluster.machines})
-
-
-def _name(name: str) -> str:
-    values: dict[str, Any] = {"name": name}
-    path: model_schemas.ModelPath = schemas.check(model_schemas.ModelPath, values, strict=False)
-    return path.name
