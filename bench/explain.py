@@ -29,7 +29,7 @@ from bench.machine import machine
 from bench.run import PICTURE, RESULTS, running
 from predictor.config import BUNDLED_MODEL
 from predictor.discovery.discover import discover
-from predictor.explaining import masks
+from predictor.explaining import methods
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.model.device import Device
@@ -79,7 +79,7 @@ class Judge:
     def __init__(self, session: Session, pixels: Pixels) -> None:
         self._session = session
         self._pixels = pixels
-        self._masker = masks.Masker(pixels, "NHWC")
+        self._masker = methods.Masker(pixels, "NHWC")
         scores, features, weights = session.run_to(
             pixels[None], "image", ["probabilities", FEATURES, WEIGHTS]
         )
@@ -90,12 +90,12 @@ class Judge:
         """The maps, each of shape [7, 7]."""
         rng = np.random.default_rng(seed)
         digest = hashlib.sha256(self._pixels.tobytes()).digest()
-        shown = masks.patterns(256, int.from_bytes(digest[:8], "big"))
+        shown = methods.patterns(256, int.from_bytes(digest[:8], "big"))
         hidden = np.array([self._confidence(self._masker.hidden(pattern)) for pattern in shown])
         across = (np.arange(7) - 3) ** 2
         blob = -np.add.outer(across, across).astype(np.float64)
         return dict(
-            zip(METHODS, (masks.fit(shown, hidden).grid, self._cam, blob, rng.random((7, 7))), strict=True)
+            zip(METHODS, (methods.fit(shown, hidden).grid, self._cam, blob, rng.random((7, 7))), strict=True)
         )
 
     def insertion(self, grid: Array) -> float:

@@ -16,12 +16,12 @@ from predictor.web import (
     inference,
     middleware,
     models,
-    openapi,
     ops,
     optimisations,
     pages,
     prefix,
     quality,
+    queries,
     repository,
     tracing,
 )
@@ -38,7 +38,7 @@ def create_app(settings: Settings) -> Flask:
     tracing.init_app(app)
     access.check_hosts(app, settings.trusted_hosts)
     cors.init_app(app, settings.allowed_origins)
-    openapi.refuse_strange_queries(app)
+    queries.refuse_strange_queries(app)
     flask_app.handle_errors(app)
     app.after_request(flask_app.revalidate)
     worker.cache.init_app(app)

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from predictor import __version__
-from predictor.commands import evaluate, models, predict, pull, store
+from predictor.commands import evaluate, models, predict, pull
 from predictor.config import defaults, documented, shipped
 
 _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
@@ -71,5 +71,5 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "image-prediction", "_IMAGE_PREDICTION_COMPLETE").source())
 
 
-for command in (predict.predict, pull.pull, *evaluate.COMMANDS, *models.COMMANDS, *store.COMMANDS):
+for command in (predict.predict, pull.pull, *evaluate.COMMANDS, *models.COMMANDS):
     main.add_command(command)

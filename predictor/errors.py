@@ -229,3 +229,15 @@ class StorageFull(PredictorError):
 
 class Internal(PredictorError):
     """A fault of the service, not of the caller; the log has the reason under the request id."""
+
+
+OF_PREDICTIONS = (
+    InvalidRequest, Unauthorized, FetchBlocked, ModelNotFound, ImageTooLarge, UnsupportedImage, InvalidImage,
+    FetchFailed, FetchTimeout, Overloaded, NotReady,
+)  # fmt: skip
+"""The errors that every prediction may meet."""
+OF_LABELLED_IMAGES = (
+    InvalidRequest, Unauthorized, Forbidden, ModelNotFound, ModelConflict, ModelTooLarge, InvalidModel,
+    NotReady, StorageFull,
+)  # fmt: skip
+"""The errors of what works on labelled images."""

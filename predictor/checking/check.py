@@ -26,11 +26,11 @@ from predictor.checking.sandbox import abandoned, enter_sandbox, write_no_more
 from predictor.checking.smoke_test import SmokeTestResult, best, smoke_test
 from predictor.config import BUNDLED_MODEL
 from predictor.discovery.activation import settle
-from predictor.discovery.class_scores import heads
+from predictor.discovery.signature import heads
 from predictor.errors import Internal, InvalidModel, NotReady
-from predictor.model import processor
-from predictor.model.cuda_visible import VISIBLE
+from predictor.model import hardware
 from predictor.model.device import Device, memory
+from predictor.model.hardware import VISIBLE
 from predictor.model.session import Session, load
 from predictor.model.spec import Graph, ModelSpec, Structure
 
@@ -50,7 +50,7 @@ def main() -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answer:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         request = Request.from_json(json.load(sys.stdin))
-        processor.this_machine()  # later the sandbox hides it
+        hardware.this_machine()  # later the sandbox hides it
         enter_sandbox(request.limits, size(request), request.provider, writes=request.served is not None)
         if abandoned(answer.fileno()):
             return
@@ -97,7 +97,7 @@ def check(request: Request) -> Report:
         batch=result.batched.batch,
         batch_seconds=_rounded(result.batched.seconds),
         memory_bytes=_peak_memory(),
-        warnings=(*structure.warnings, *result.warnings, *processor.said_in(session.graph.metadata)),
+        warnings=(*structure.warnings, *result.warnings, *hardware.said_in(session.graph.metadata)),
         adapted=model.adapted,
         weights=model.weights.used,
         heads=_heads(session.graph, structure),

@@ -8,11 +8,10 @@ from pathlib import Path
 from predictor.archives import shown
 from predictor.checking.report import Limits, Reason, Refused, Request
 from predictor.discovery.discover import discover
-from predictor.discovery.signature import lengths, listed
 from predictor.errors import InvalidModel
 from predictor.model import strict_text
 from predictor.model.labels import NONE
-from predictor.model.spec import Graph, ModelSpec, Structure, Tensor
+from predictor.model.spec import Graph, ModelSpec, Structure, Tensor, lengths, listed
 from predictor.model.strict_text import decoded
 
 _TAKEN = "{} is taken for the labels, because nothing else names the classes and it has as many names."

@@ -13,9 +13,9 @@ from predictor.cluster.replaced import keep_replaced
 from predictor.cluster.wanted import Wanted
 from predictor.errors import ModelConflict, NotReady
 from predictor.store.commit import ModelTransactions
-from predictor.store.elsewhere import Decide, here
 from predictor.store.files import atomic_write
 from predictor.store.registry import ModelVersion, Registry
+from predictor.store.stamp import Decide, here
 from predictor.store.state import Name, State
 
 POSITION = "cluster.json"

@@ -15,7 +15,7 @@ from predictor.cluster.log import READY, REFUSED, SERVING, Change, ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.standing import FINE, Standing
 from predictor.errors import ModelConflict, NotReady, PredictorError, StorageFull
-from predictor.store.elsewhere import Decide
+from predictor.store.stamp import Decide
 from predictor.store.state import Name, State
 
 # Both are generous: on a busy machine a worker waits long for a processor. The first runs for all machines at
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Together:
-    """Changes of all machines that this one makes (`store.elsewhere.Elsewhere`).
+    """Changes of all machines that this one makes (`store.stamp.Elsewhere`).
 
     Args:
         changes: the log of all machines.

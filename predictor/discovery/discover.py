@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from predictor.discovery import activation
-from predictor.discovery.class_scores import class_scores
 from predictor.discovery.configs.apps import of_teachable_machine
 from predictor.discovery.configs.declared import DeclaredPreprocessing
 from predictor.discovery.configs.huggingface import is_multi_label
 from predictor.discovery.configs.read import PREPROCESSING, as_invalid_model, from_metadata, from_text
 from predictor.discovery.resolve import Resolved, resolve
-from predictor.discovery.signature import InputLayout, image_input, input_layout
+from predictor.discovery.signature import InputLayout, class_scores, image_input, input_layout
 from predictor.errors import InvalidModel
 from predictor.model import labels
 from predictor.model.spec import NOTHING_SEEN, Graph, ModelSpec, Structure

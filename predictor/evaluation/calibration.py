@@ -5,15 +5,14 @@ Dividing the logits by a temperature makes confidences as high as the accuracy, 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from predictor.evaluation.measures import calibration
-from predictor.evaluation.temperature import fit_independent, fit_temperature
+from predictor.evaluation.measures import calibration, threshold_for
 from predictor.model.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, Calibration
 from predictor.model.scores import activated
 
@@ -26,6 +25,9 @@ MIDDLE = 0.5
 """The threshold of a class of which there are too few images."""
 
 Array = npt.NDArray[np.float64]
+
+_STEPS = 100
+_PRECISION = 1e-7
 
 
 @dataclass(frozen=True)
@@ -84,26 +86,6 @@ def _of_class(labelled: Labelled, index: int, shared: float) -> float:
         return shared
     own = fit_independent(labelled.logits[:, index], applies)
     return own if _inside(own) else shared
-
-
-def threshold_for(precision: float, confidences: Array, right: npt.NDArray[Any]) -> float | None:
-    """The lowest threshold that the answers must reach to be right as often as is wished.
-
-    Args:
-        precision: the share of right ones among the answers with at least that confidence, 0 to 1.
-        confidences: of the answers.
-        right: whether each is right.
-
-    Returns:
-        One of the confidences; None if no threshold has that precision.
-    """
-    order = np.argsort(-confidences, kind="stable")
-    falling, hits = confidences[order], np.cumsum(right[order])
-    shares = hits / np.arange(1, len(order) + 1)
-    # Equal confidences are above a threshold together.
-    last = np.append(falling[1:] < falling[:-1], True)
-    good = np.flatnonzero(last & (shares >= precision) & (hits > 0))
-    return float(falling[good[-1]]) if len(good) else None
 
 
 def thresholds(precision: float, labelled: Labelled, by: Calibration) -> tuple[float | None, ...]:
@@ -190,3 +172,65 @@ def _precision(
 
 def _inside(temperature: float) -> bool:
     return MIN_TEMPERATURE * 1.001 < temperature < MAX_TEMPERATURE / 1.001
+
+
+def fit_temperature(logits: Array, truth: Sequence[int] | npt.NDArray[Any]) -> float:
+    """The temperature with which a softmax gives the right classes the highest likelihood.
+
+    Args:
+        logits: shape [images, classes].
+        truth: the index of each image's class.
+
+    Returns:
+        A temperature between `MIN_TEMPERATURE` and `MAX_TEMPERATURE`, or one of these.
+    """
+    logits = logits - logits.max(axis=1, keepdims=True)
+    right = logits[np.arange(len(logits)), np.asarray(truth)]
+    # No temperature makes a class likely that the model rules out, with a logit of minus infinity.
+    logits, right = logits[np.isfinite(right)], right[np.isfinite(right)]
+    finite = _finite(logits)
+
+    def slope(factor: float) -> float:
+        powers = np.exp(factor * logits)
+        return float(((powers * finite).sum(axis=1) / powers.sum(axis=1) - right).sum())
+
+    return 1 / _root(slope)
+
+
+def fit_independent(logits: Array, applies: npt.NDArray[Any]) -> float:
+    """The temperature with which sigmoids have the highest likelihood.
+
+    Args:
+        logits: of any shape.
+        applies: the same shape: whether the class applies to the image.
+
+    Returns:
+        As `fit_temperature`.
+    """
+    logits = _finite(logits)
+    right = float((logits * applies).mean())
+
+    def slope(factor: float) -> float:
+        return float((logits * activated(factor * logits, independent=True)).mean()) - right
+
+    return 1 / _root(slope)
+
+
+def _finite(logits: Array) -> Array:
+    """Logits with 0, which has no part in a slope, for those that no temperature changes."""
+    return np.where(np.isfinite(logits), logits, 0.0)
+
+
+def _root(slope: Callable[[float], float]) -> float:
+    """Where a rising function is 0, between the factors of the largest and the smallest temperature."""
+    low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
+    if slope(low) >= 0:
+        return low
+    if slope(high) <= 0:
+        return high
+    for _ in range(_STEPS):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+        if high / low - 1 < _PRECISION:
+            break
+    return math.sqrt(low * high)

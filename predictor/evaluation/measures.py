@@ -177,3 +177,25 @@ def mean_f1(counts: Collection[ClassCounts]) -> dict[str, float]:
         "macro": sum(one.f1 for one in counts) / len(counts) if counts else 0.0,
         "weighted": sum(one.f1 * one.images for one in counts) / of if of else 0.0,
     }
+
+
+def threshold_for(
+    precision: float, confidences: npt.NDArray[np.float64], right: npt.NDArray[Any]
+) -> float | None:
+    """The lowest threshold that the answers must reach to be right as often as is wished.
+
+    Args:
+        precision: the share of right ones among the answers with at least that confidence, 0 to 1.
+        confidences: of the answers.
+        right: whether each is right.
+
+    Returns:
+        One of the confidences; None if no threshold has that precision.
+    """
+    order = np.argsort(-confidences, kind="stable")
+    falling, hits = confidences[order], np.cumsum(right[order])
+    shares = hits / np.arange(1, len(order) + 1)
+    # Equal confidences are above a threshold together.
+    last = np.append(falling[1:] < falling[:-1], True)
+    good = np.flatnonzero(last & (shares >= precision) & (hits > 0))
+    return float(falling[good[-1]]) if len(good) else None

@@ -18,10 +18,10 @@ import numpy as np
 from predictor.config import Settings
 from predictor.cores import cores
 from predictor.errors import InvalidRequest, NotReady, Overloaded, PredictorError
-from predictor.explaining import masks, overlay
-from predictor.explaining.explanation import AskedImage, Explanation, Method, Wanted
+from predictor.explaining import methods
+from predictor.explaining.explanation import AskedImage, Explanation, Method, Wanted, overlay
 from predictor.explaining.feature_maps import FeatureMaps
-from predictor.explaining.features import Features
+from predictor.explaining.methods import Features
 from predictor.image.decode import Limits
 from predictor.inference.admission import Deadline
 from predictor.inference.engine import Engine
@@ -92,7 +92,7 @@ class Explainer:
         left, top, right, bottom = explanation.box
         box = left / width, top / height, right / width, bottom / height
         with self._overlays:
-            return overlay.overlay(explanation.image, explanation.grid, box, explanation.text())
+            return overlay(explanation.image, explanation.grid, box, explanation.text())
 
     def _asked(
         self, model: LoadedModel, image: ImageSource, deadline: Deadline, *, exact: bool
@@ -184,15 +184,15 @@ def _by_masks(asked: AskedImage, count: int, index: int | None) -> Explanation:
     chosen = int(found.argmax()) if index is None else index
     # Of the bytes, so that an image is explained the same way each time.
     seed = int.from_bytes(hashlib.sha256(asked.data).digest()[:8], "big")
-    shown = masks.patterns(count, seed)
+    shown = methods.patterns(count, seed)
     with asked.phases.measure("infer"):
-        masker = masks.Masker(asked.seen.tensor, model.spec.preprocessing.layout)
+        masker = methods.Masker(asked.seen.tensor, model.spec.preprocessing.layout)
         values = _masked(asked, masker, shown, chosen)
-    fit = masks.fit(shown, np.array(values))
+    fit = methods.fit(shown, np.array(values))
     return asked.explained(chosen, found, fit.grid, count, fit.fidelity)
 
 
-def _masked(asked: AskedImage, masker: masks.Masker, shown: Array, index: int) -> list[float]:
+def _masked(asked: AskedImage, masker: methods.Masker, shown: Array, index: int) -> list[float]:
     """The confidence of a class under each mask."""
     model = asked.model
     # Small runs on a CPU, so that a prediction does not wait for a long one.

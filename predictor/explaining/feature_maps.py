@@ -19,7 +19,7 @@ from pathlib import Path
 
 import predictor
 from predictor.errors import NotReady, Overloaded, PredictorError
-from predictor.explaining.features import Features, Network, Watch
+from predictor.explaining.methods import Features, Network, Watch
 from predictor.inference.admission import Deadline
 from predictor.inference.loader import LoadedModel
 from predictor.model.final_layers import FinalLayers

@@ -22,11 +22,9 @@ from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool
 from predictor.config import Settings
 from predictor.errors import FetchFailed, ImageTooLarge, InvalidRequest
 from predictor.fetch import content, urls
-from predictor.fetch.addresses import AllowList, is_host
+from predictor.fetch.addresses import AllowList, is_host, tls_context
 from predictor.fetch.dial import Deadline, Dialer, Resolve, system_answers
-from predictor.fetch.freshness import reusable_seconds
-from predictor.fetch.transport import Dial, check_status, connection_pool, translation
-from predictor.fetch.trust import tls_context
+from predictor.fetch.transport import Dial, check_status, connection_pool, reusable_seconds, translation
 
 MAX_REDIRECTS = 5
 CHUNK_BYTES = 65_536

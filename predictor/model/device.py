@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 import pynvml
 
 from predictor.errors import ConfigError, NotReady
-from predictor.model.cuda_visible import ORDER, VISIBLE, Gpu, NoGpu, numbers_unclear, visible
+from predictor.model.hardware import ORDER, VISIBLE, Gpu, NoGpu, numbers_unclear, visible
 
 GB = 1_000_000_000
 

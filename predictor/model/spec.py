@@ -1,6 +1,6 @@
 """What a model is: its tensors, preprocessing, activation and labels, as one value."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -8,11 +8,13 @@ from predictor.errors import InvalidModel
 from predictor.image.preprocess import Preprocessing
 from predictor.model.calibration import Calibration
 from predictor.model.labels import Label
+from predictor.model.strict_text import shown
 
 Activation = Literal["none", "softmax", "sigmoid"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 Evidence = Literal["given", "seen", "assumed"]
 Last = Literal["softmax", "sigmoid", "linear"]
+_MAX_LISTED = 4
 
 
 @dataclass(frozen=True)
@@ -202,3 +204,15 @@ def calibrated(spec: ModelSpec, text: str | None) -> ModelSpec:
         return spec
     found = Calibration.parse(text, len(spec.labels), independent=spec.independent)
     return replace(spec, calibration=found)
+
+
+def listed(tensors: Sequence[Tensor]) -> str:
+    """A few tensors with the lengths of their axes, as they stand in a sentence."""
+    more = len(tensors) - _MAX_LISTED
+    some = ", ".join(f"{shown(tensor.name)} {lengths(tensor)}" for tensor in tensors[:_MAX_LISTED])
+    return f"{some} and {more} more" if more > 0 else some
+
+
+def lengths(tensor: Tensor) -> str:
+    """The lengths of a tensor's axes, a question mark for one that is free."""
+    return f"[{', '.join('?' if length is None else str(length) for length in tensor.shape)}]"

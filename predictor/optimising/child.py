@@ -16,7 +16,7 @@ from typing import Any
 
 from predictor.checking.sandbox import abandoned, enter_sandbox
 from predictor.errors import PredictorError
-from predictor.model.processor import this_machine
+from predictor.model.hardware import this_machine
 from predictor.optimising.job import Job, Task, is_full
 
 # Requests, and uploads, go first: the weight of a process falls by a tenth with each step.

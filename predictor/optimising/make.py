@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto
 
 from predictor.checking import onnx_rules
 from predictor.errors import InvalidModel
-from predictor.model import processor
+from predictor.model import hardware
 from predictor.optimising import quantisers
 from predictor.optimising.calibration import observe
 from predictor.optimising.job import CALIBRATION, Job, is_full
@@ -96,7 +96,7 @@ def _finish(path: Path, original: ModelProto, *, gpu: bool) -> None:
     """
     model = onnx.load(path)
     del model.metadata_props[:]
-    model.metadata_props.extend(one for one in original.metadata_props if one.key != processor.KEY)
+    model.metadata_props.extend(one for one in original.metadata_props if one.key != hardware.KEY)
     if not gpu:
-        model.metadata_props.add(key=processor.KEY, value=processor.metadata())
+        model.metadata_props.add(key=hardware.KEY, value=hardware.metadata())
     onnx.save(model, path)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from predictor.model.cuda_visible import VISIBLE
 from predictor.model.device import Device
+from predictor.model.hardware import VISIBLE
 from predictor.model.scores import flat
 from predictor.model.session import Session, load
 from predictor.optimising.job import JUDGED, SCORES, Job

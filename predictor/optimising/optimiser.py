@@ -18,7 +18,7 @@ from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.model.device import Device
-from predictor.model.processor import this_machine
+from predictor.model.hardware import this_machine
 from predictor.model.scores import calibrated
 from predictor.model.session import RUNTIME
 from predictor.model.spec import ModelSpec

@@ -15,7 +15,7 @@ from predictor.errors import InvalidModel, ModelConflict
 from predictor.evaluation.images import Picture
 from predictor.image.decode import Limits
 from predictor.inference.loader import LoadedModel
-from predictor.model import processor
+from predictor.model import hardware
 from predictor.model.device import Device
 from predictor.optimising.optimiser import PACE_SECONDS, Optimiser, Source, Step
 from predictor.optimising.processes import Processes
@@ -196,7 +196,7 @@ def elsewhere(report: Mapping[str, Any], device: Device | None) -> str | None:
             f"({device.name}). It may be slower or less accurate here. Optimise the original version here."
         )
     # On a GPU the processor computes nothing.
-    return processor.elsewhere(proof.get("processor")) if device is None or device.kind == "cpu" else None
+    return hardware.elsewhere(proof.get("processor")) if device is None or device.kind == "cpu" else None
 
 
 def warned(report: Mapping[str, Any], device: Device | None) -> Mapping[str, Any]:

@@ -31,6 +31,10 @@ _NOTICED_SECONDS = 0.25
 _UNSENT_BYTES = 64 << 10
 _RESET = struct.pack("ii", 1, 0)
 
+_PEEK_BYTES = 8 << 10
+# What is read at once of what nobody wants any more; who has sent more is cut off.
+_DISCARD_BYTES, _DISCARDS = 64 << 10, 16
+
 
 class ClientTooSlow(TimeoutError):
     """The client has sent or read too little; gunicorn takes it for a client that has left."""
@@ -150,7 +154,8 @@ class ClientSocket(socket.socket):
         Raises:
             ClientTooSlow: it does not.
         """
-        if not self._header and _is_header(data):
+        # That of an interim answer (100) is sent at once, for the client waits for it.
+        if not self._header and data[:7] == b"HTTP/1." and data[9:10] != b"1" and data[-4:] == b"\r\n\r\n":
             self._header = data
             return
         if self._header:
@@ -207,6 +212,39 @@ class ClientSocket(socket.socket):
 _recv, _send = socket.socket.recv, socket.socket.send
 
 
-def _is_header(data: Any) -> bool:
-    """Whether this is the header of an answer, and no interim one (100), for which the client waits."""
-    return bool(data[:7] == b"HTTP/1." and data[9:10] != b"1" and data[-4:] == b"\r\n\r\n")
+def header_is_here(client: socket.socket) -> bool:
+    """Return whether the header of the next request has arrived, or the bytes are known to be no header."""
+    try:
+        head = client.recv(_PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return (
+        len(head) in {0, _PEEK_BYTES}
+        or b"\r\n\r\n" in head
+        # No header has these, so the parser refuses it before its end.
+        or head.count(b"\n") != head.count(b"\r\n")
+    )
+
+
+def is_over(leaving: socket.socket) -> bool:
+    """Read what a client still sends after its last answer; whether it has closed, or sends too much."""
+    try:
+        for _ in range(_DISCARDS):
+            if not leaving.recv(_DISCARD_BYTES, socket.MSG_DONTWAIT):
+                break
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def is_silent(client: socket.socket) -> bool:
+    """Whether a client has neither closed its connection nor sent anything that was not read."""
+    try:
+        client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    return False

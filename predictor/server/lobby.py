@@ -17,9 +17,9 @@ from functools import cached_property, partial
 from math import inf
 from typing import Any
 
-from predictor.server.clients import WAIT_SECONDS, ClientSocket, ClientTooSlow, Waits
+from predictor.server import clients
+from predictor.server.clients import ClientSocket, ClientTooSlow, Waits, header_is_here, is_over, is_silent
 from predictor.server.lifetime import PatientWorker
-from predictor.server.peek import has_read_ahead, header_is_here, is_over, is_silent
 
 # How long a connection stays open for a client that has its last answer and sends more, or does not close.
 _LEAVE_SECONDS = 2.0
@@ -138,7 +138,7 @@ class LobbyWorker(PatientWorker):
     @cached_property
     def _entering(self) -> Lobby:
         """The connections whose next header is not there."""
-        return self._watched(Lobby(WAIT_SECONDS))
+        return self._watched(Lobby(clients.WAIT_SECONDS))
 
     @cached_property
     def _leaving(self) -> Lobby:
@@ -239,3 +239,8 @@ class LobbyWorker(PatientWorker):
                 self._leaving.add(leaving, is_over, lambda _: leaving.close(), watch=not silent)
                 return
         leaving.close()
+
+
+def has_read_ahead(conn: Any) -> bool:
+    """Whether bytes of a connection's next request came with those of the last one."""
+    return conn.parser is not None and bool(conn.parser.unreader.buf.getvalue())

@@ -15,8 +15,7 @@ from typing import Any, NoReturn
 from predictor import environment
 from predictor.config import Settings
 from predictor.errors import ConfigError
-from predictor.fetch.addresses import AllowList
-from predictor.fetch.trust import authorities
+from predictor.fetch.addresses import AllowList, authorities
 from predictor.mounts import unfit
 from predictor.sources.signature import check_key
 

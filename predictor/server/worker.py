@@ -20,8 +20,7 @@ from pydantic_core import to_json
 from predictor.errors import Internal, InvalidRequest
 from predictor.problem import SAFE_HEADERS, document
 from predictor.server.clients import BYTES_PER_SECOND, ClientTooSlow
-from predictor.server.lobby import LobbyWorker
-from predictor.server.peek import has_read_ahead
+from predictor.server.lobby import LobbyWorker, has_read_ahead
 from predictor.shared import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.

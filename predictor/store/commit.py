@@ -19,11 +19,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
-from predictor.store.elsewhere import Decide, Elsewhere, here
 from predictor.store.files import Staging, locked, storage_errors
 from predictor.store.members import WorkerRegistry
 from predictor.store.registry import ModelVersion, Registry
-from predictor.store.stamp import Stamp
+from predictor.store.stamp import Decide, Elsewhere, Stamp, here
 from predictor.store.state import Name, State
 
 LOCK_SECONDS = 10.0

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, NotReady
 from predictor.store.commit import LOCK_SECONDS, ModelTransactions
-from predictor.store.elsewhere import here
 from predictor.store.files import move_folder, remove
 from predictor.store.manifest import MODEL, Manifest
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
+from predictor.store.stamp import here
 from predictor.store.state import CRASHED, Event, Name, State
 
 KEPT = 5

@@ -1,14 +1,22 @@
-"""The stamp, a shared serial: two numbers in memory that all workers of a machine share.
+"""What a change takes effect by: the stamp on this machine, and `Elsewhere` on others, where there are any.
 
-`live` is the number of the change that serves: each request compares it with what its worker serves, which
-costs a memory read. `preparing` is the number of the change that workers are to prepare; it equals `live`
-when there is none. The durable truth is the store's state; the stamp only says when it takes effect.
+The stamp is a shared serial: two numbers in memory that all workers of a machine share. `live` is the number
+of the change that serves: each request compares it with what its worker serves, which costs a memory read.
+`preparing` is the number of the change that workers are to prepare; it equals `live` when there is none. The
+durable truth is the store's state; the stamp only says when it takes effect.
+
+`Elsewhere` is what a change of models needs of other machines; `predictor/cluster` provides it.
 """
 
 import logging
 import mmap
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
+
+from predictor.store.state import Name, State
 
 _BYTES = 4096
 _LIVE, _PREPARING = 0, 1
@@ -16,6 +24,9 @@ _LIVE, _PREPARING = 0, 1
 _DAMAGED = 2**62
 
 log = logging.getLogger(__name__)
+
+Decide = Callable[[], None]
+"""Called once, when all workers are ready: returns if the change is to take effect, and raises if not."""
 
 
 class Stamp:
@@ -69,3 +80,39 @@ def _shared(path: Path) -> mmap.mmap:
         return mmap.mmap(descriptor, _BYTES)
     finally:
         os.close(descriptor)
+
+
+def here() -> None:
+    """Decide for this machine alone."""
+
+
+class Elsewhere(Protocol):
+    """The other machines, which change together with this one or not at all."""
+
+    def turn(self, seconds: float) -> None:
+        """Wait until no other machine makes a change.
+
+        Raises:
+            ModelConflict: one still does after so many seconds.
+            StorageFull: the other machines cannot be told of a change.
+        """
+
+    def current(self, state: State) -> State:
+        """The state, once it is what all machines agreed on last; the caller is the only coordinator.
+
+        Raises:
+            ModelConflict, StorageFull: as for `turn`.
+        """
+
+    def supply(self, name: str, version: int) -> None:
+        """Have the files of a version here, if they have not come yet.
+
+        Raises:
+            NotReady, StorageFull: they are missing elsewhere, too, or cannot be had now.
+        """
+
+    def announced(self, state: State, name: str, after: Name | None) -> AbstractContextManager[Decide]:
+        """Announce a change to all machines; they serve it at the end of the block.
+
+        An error in the block aborts it everywhere, unless it was decided.
+        """

@@ -5,18 +5,8 @@ from typing import Any
 from flask import Blueprint, Response
 
 from predictor.errors import (
-    FetchBlocked,
-    FetchFailed,
-    FetchTimeout,
-    ImageTooLarge,
-    InvalidImage,
-    InvalidRequest,
-    ModelNotFound,
-    NotReady,
-    Overloaded,
+    OF_PREDICTIONS,
     PredictorError,
-    Unauthorized,
-    UnsupportedImage,
 )
 from predictor.inference.prediction import Options, Outcome
 from predictor.runtime.worker import Worker
@@ -44,10 +34,7 @@ def blueprint(worker: Worker) -> Blueprint:
             "application/octet-stream": BINARY,
         },
         answers={"application/json": {"anyOf": [schemas.Answer, schemas.Results]}},
-        errors=(
-            InvalidRequest, Unauthorized, FetchBlocked, ModelNotFound, ImageTooLarge, UnsupportedImage,
-            InvalidImage, FetchFailed, FetchTimeout, Overloaded, NotReady,
-        ),
+        errors=OF_PREDICTIONS,
     )  # fmt: skip
     def predict() -> Response:
         """Predict the classes of images.

@@ -5,29 +5,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Blueprint, Response, request
+from pydantic import BaseModel, ConfigDict, Field
 
 from predictor.errors import (
-    Forbidden,
-    InvalidModel,
+    OF_LABELLED_IMAGES,
     InvalidRequest,
-    ModelConflict,
-    ModelNotFound,
-    ModelTooLarge,
-    NotReady,
-    StorageFull,
-    Unauthorized,
 )
 from predictor.evaluation.tune import sample
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step
 from predictor.runtime.worker import Worker
-from predictor.store.registry import ModelVersion
-from predictor.web import evaluations, forms, labelled_images, quality_schemas, schemas, steps, uploads
+from predictor.store.registry import DEFAULT, ModelVersion
+from predictor.web import evaluations, forms, labelled_images, schemas, steps, uploads
 from predictor.web.access import require_admin
+from predictor.web.model_schemas import file_field
 from predictor.web.openapi import TEXT, operation
+from predictor.web.report_schemas import CHOSEN, PICTURES, PicturesReport, Share
+from predictor.web.schemas import ModelName, ModelRef, absent
 from predictor.web.steps import LINES
 
 NAME = "comparisons"
@@ -37,10 +34,83 @@ CANDIDATE = "candidate"
 """The field of a candidate's file."""
 
 _COMPANIONS = ("labels", "preprocessing")
-_ERRORS = (
-    InvalidRequest, Unauthorized, Forbidden, ModelNotFound, ModelConflict, ModelTooLarge, InvalidModel,
-    NotReady, StorageFull,
-)  # fmt: skip
+
+
+class CompareRequest(BaseModel):
+    """The text fields of a comparison."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelName = DEFAULT
+    version: Annotated[int | None, CHOSEN] = absent("Its version; by default the live version.", ge=1)
+    other_model: Annotated[ModelName | None, CHOSEN] = absent(
+        "The name of the second model; by default that of the first."
+    )
+    other_version: Annotated[int | None, CHOSEN] = absent(
+        "The version of the second model; by default the one that was live before the first.", ge=1
+    )
+    limit: int | None = absent("Maximum number of images that are used, balanced between the classes.", ge=1)
+
+
+class CompareForm(CompareRequest):
+    """A form with the images, and perhaps the files of a candidate in place of a second version."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["pictures"]})
+
+    pictures: PICTURES = Field(default=[])
+    candidate: file_field("The ONNX file or ZIP file of a model that is not uploaded yet.") = None  # type: ignore[valid-type]
+    labels: file_field("The labels of the candidate.") = None  # type: ignore[valid-type]
+    preprocessing: file_field("The preprocessing of the candidate.") = None  # type: ignore[valid-type]
+
+
+class Difference(BaseModel):
+    """The accuracy of the second less that of the first, with its 95 % confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class OtherRef(BaseModel):
+    """The second model; a candidate has no version."""
+
+    name: str
+    version: int | None
+    digest: str
+
+
+class Lacking(BaseModel):
+    """The difference with the images whose class one of the models lacks, as wrong ones of that model."""
+
+    pictures: list[int] = Field(description="Images whose class the first lacks, and the second.")
+    difference: Difference
+    p_value: float
+
+
+class Comparison(PicturesReport):
+    """Two models on the same labelled images."""
+
+    model: ModelRef
+    other: OtherRef
+    accuracy: list[Share] = Field(
+        description="Images that each gets right: where classes are independent, those of which just the "
+        "classes that apply are named; else as `top1`."
+    )
+    top1: list[Share] = Field(description="Images with a class whose most confident class applies, of both.")
+    both_right: int
+    only_first_right: int
+    only_second_right: int
+    both_wrong: int
+    difference: Difference
+    p_value: float = Field(description="McNemar's exact test: how likely equally good models differ so much.")
+    lacking: Lacking | None = Field(description="Null where both have the classes of all images.")
+    agreement: Share = Field(description="Images for which both predict the same class.")
+    calibration_error: list[float]
+    latency: list[dict[str, Any]] = Field(description="Milliseconds of an image, of both.")
+    memory: list[dict[str, Any]] = Field(
+        description="Bytes of the files of both, and of memory in their checks, if known."
+    )
+    images: list[dict[str, Any]] = Field(description="Images for which the models predict different classes.")
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -51,9 +121,9 @@ def blueprint(worker: Worker) -> Blueprint:
     @operation(
         name="compare",
         tag="Evaluation",
-        bodies={"multipart/form-data": quality_schemas.CompareForm},
-        answers={"application/json": quality_schemas.Comparison, LINES: TEXT},
-        errors=_ERRORS,
+        bodies={"multipart/form-data": CompareForm},
+        answers={"application/json": Comparison, LINES: TEXT},
+        errors=OF_LABELLED_IMAGES,
     )
     def compare() -> Response:
         """Compare two models on the same labelled images.
@@ -75,10 +145,8 @@ def blueprint(worker: Worker) -> Blueprint:
 def _begun(worker: Worker, held: ExitStack) -> Iterator[Step]:
     """Receive the images and begin, so that what forbids all of it is said by the answer's status."""
     folder = held.enter_context(worker.transactions.staging.new_folder())
-    sent = labelled_images.receive(
-        worker.settings, folder, quality_schemas.CompareRequest, (CANDIDATE, *_COMPANIONS)
-    )
-    asked: quality_schemas.CompareRequest = sent.fields
+    sent = labelled_images.receive(worker.settings, folder, CompareRequest, (CANDIDATE, *_COMPANIONS))
+    asked: CompareRequest = sent.fields
     first = worker.engine.model(asked.model, asked.version)
     second, other = _second(worker, asked, first, sent.others, folder / CANDIDATE)
     pictures = sample(sent.pictures, asked.limit or len(sent.pictures))
@@ -104,7 +172,7 @@ def _named(worker: Worker, version: ModelVersion) -> str:
 
 def _second(
     worker: Worker,
-    asked: quality_schemas.CompareRequest,
+    asked: CompareRequest,
     first: LoadedModel,
     files: Sequence[forms.ReceivedFile],
     folder: Path,

@@ -7,17 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request
 
-from predictor.errors import (
-    Forbidden,
-    InvalidModel,
-    InvalidRequest,
-    ModelConflict,
-    ModelNotFound,
-    ModelTooLarge,
-    NotReady,
-    StorageFull,
-    Unauthorized,
-)
+from predictor.errors import OF_LABELLED_IMAGES
 from predictor.evaluation.images import Picture
 from predictor.evaluation.presentation import csv_text
 from predictor.evaluation.tune import sample
@@ -25,7 +15,7 @@ from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step
 from predictor.runtime.worker import Worker
 from predictor.store.state import Name
-from predictor.web import evaluation_schemas, labelled_images, schemas
+from predictor.web import labelled_images, report_schemas, schemas
 from predictor.web import steps as steps_
 from predictor.web.access import require_admin
 from predictor.web.openapi import TEXT, operation
@@ -37,12 +27,7 @@ NAME = "evaluations"
 TUNED = 300
 """Most images on which preprocessings are tried unless the request says otherwise."""
 
-_ERRORS = (
-    InvalidRequest, Unauthorized, Forbidden, ModelNotFound, ModelConflict, ModelTooLarge, InvalidModel,
-    NotReady, StorageFull,
-)  # fmt: skip
-
-_BODIES = {"multipart/form-data": evaluation_schemas.EvaluationForm}
+_BODIES = {"multipart/form-data": report_schemas.EvaluationForm}
 
 Work = Callable[[LoadedModel, Sequence[Picture], Any], Generator[Step, None, None]]
 
@@ -70,8 +55,8 @@ def _evaluate(room: Blueprint, worker: Worker) -> None:
         name="evaluate",
         tag="Evaluation",
         bodies=_BODIES,
-        answers={"application/json": evaluation_schemas.Evaluation, LINES: TEXT, CSV: TEXT},
-        errors=_ERRORS,
+        answers={"application/json": report_schemas.Evaluation, LINES: TEXT, CSV: TEXT},
+        errors=OF_LABELLED_IMAGES,
     )
     def evaluate() -> Response:
         """Evaluate a model on labelled images.
@@ -83,7 +68,7 @@ def _evaluate(room: Blueprint, worker: Worker) -> None:
         return _answer(worker, evaluated, csv=lambda report: csv_text(report["images"]))
 
     def evaluated(
-        model: LoadedModel, pictures: Sequence[Picture], asked: evaluation_schemas.EvaluationRequest
+        model: LoadedModel, pictures: Sequence[Picture], asked: report_schemas.EvaluationRequest
     ) -> Generator[Step, None, None]:
         return worker.evaluations.evaluate(
             model, pictures, thumbnails=steps_.wants_pictures(), precision=asked.precision
@@ -96,8 +81,8 @@ def _tune(room: Blueprint, worker: Worker) -> None:
         name="tune",
         tag="Evaluation",
         bodies=_BODIES,
-        answers={"application/json": evaluation_schemas.Ranking, LINES: TEXT},
-        errors=_ERRORS,
+        answers={"application/json": report_schemas.Ranking, LINES: TEXT},
+        errors=OF_LABELLED_IMAGES,
     )
     def tune() -> Response:
         """Find the preprocessing with which a model is most accurate.
@@ -147,7 +132,7 @@ def _answer(worker: Worker, work: Work, limit: int | None = None, csv: steps_.Pa
 def _begun(worker: Worker, work: Work, limit: int | None, held: ExitStack) -> Iterator[Step]:
     """Receive the images and begin, so that what forbids all of it is said by the answer's status."""
     folder = held.enter_context(worker.transactions.staging.new_folder())
-    received = labelled_images.receive(worker.settings, folder, evaluation_schemas.EvaluationRequest)
+    received = labelled_images.receive(worker.settings, folder, report_schemas.EvaluationRequest)
     asked = received.fields
     model = worker.engine.model(asked.model, asked.version)
     pictures = sample(received.pictures, asked.limit or limit or len(received.pictures))

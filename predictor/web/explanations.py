@@ -7,17 +7,8 @@ from flask import Blueprint, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from predictor.errors import (
-    FetchBlocked,
-    FetchFailed,
-    FetchTimeout,
-    ImageTooLarge,
-    InvalidImage,
+    OF_PREDICTIONS,
     InvalidRequest,
-    ModelNotFound,
-    NotReady,
-    Overloaded,
-    Unauthorized,
-    UnsupportedImage,
 )
 from predictor.evaluation.tables import Classes
 from predictor.explaining import explanation
@@ -158,10 +149,7 @@ def blueprint(worker: Worker) -> Blueprint:
             "application/octet-stream": BINARY,
         },
         answers={"application/json": Explanation, _PNG: BINARY},
-        errors=(
-            InvalidRequest, Unauthorized, FetchBlocked, ModelNotFound, ImageTooLarge, UnsupportedImage,
-            InvalidImage, FetchFailed, FetchTimeout, Overloaded, NotReady,
-        ),
+        errors=OF_PREDICTIONS,
     )  # fmt: skip
     def explain() -> Response:
         """Explain a prediction: which parts of the image speak for a class.

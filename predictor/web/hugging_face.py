@@ -8,18 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from predictor.config import Settings
 from predictor.errors import (
-    FetchBlocked,
-    FetchFailed,
-    FetchTimeout,
-    ImageTooLarge,
-    InvalidImage,
-    InvalidRequest,
-    ModelNotFound,
-    NotReady,
-    Overloaded,
+    OF_PREDICTIONS,
     PredictorError,
-    Unauthorized,
-    UnsupportedImage,
 )
 from predictor.image.decode import sniff
 from predictor.inference.loader import LoadedModel
@@ -35,12 +25,6 @@ from predictor.web.openapi import BINARY, Failures, operation
 from predictor.web.schemas import absent
 
 _JSON = re.compile(rb"\s*\{")
-_ERRORS = (
-    InvalidRequest, Unauthorized, FetchBlocked, ModelNotFound, ImageTooLarge, UnsupportedImage, InvalidImage,
-    FetchFailed, FetchTimeout, Overloaded, NotReady,
-)  # fmt: skip
-
-
 _EXAMPLE: dict[str, Any] = {"inputs": "https://example.com/cat.jpg", "parameters": {"top_k": 3}}
 
 
@@ -90,7 +74,7 @@ def blueprint(worker: Worker) -> Blueprint:
             "application/octet-stream": BINARY,
         },
         answers={"application/json": {"type": "array", "items": Classification}},
-        errors=_ERRORS,
+        errors=OF_PREDICTIONS,
         failures=Failures("application/json", ProtocolError),
     )
     def classify(name: str) -> Response:

@@ -93,7 +93,7 @@ def _show(models: Blueprint, worker: Worker) -> None:
     )
     def one(name: str) -> Response:
         """Show a model and its versions."""
-        return jsonify(model_json(worker, _name(name)))
+        return jsonify(model_json(worker, model_name(name)))
 
 
 def _change(models: Blueprint, worker: Worker) -> None:
@@ -113,7 +113,7 @@ def _change(models: Blueprint, worker: Worker) -> None:
         """Activate another version."""
         require_admin(request, worker.settings)
         wanted = _requested()
-        version = worker.uploads.activate(_name(name), wanted.version, force=bool(wanted.force))
+        version = worker.uploads.activate(model_name(name), wanted.version, force=bool(wanted.force))
         return _changed(worker, version)
 
     @models.post("/models/<name>/rollback")
@@ -127,7 +127,7 @@ def _change(models: Blueprint, worker: Worker) -> None:
     def rollback(name: str) -> Response:
         """Roll back to the version that was live before."""
         require_admin(request, worker.settings)
-        version = worker.uploads.change(lambda: worker.publisher.rollback(_name(name)))
+        version = worker.uploads.change(lambda: worker.publisher.rollback(model_name(name)))
         return _changed(worker, version)
 
 
@@ -154,7 +154,9 @@ def _revise(models: Blueprint, worker: Worker) -> None:
         require_admin(request, worker.settings)
         asked, text = uploads.revision(request, model_schemas.RevisionForm, "preprocessing")
         force = bool(asked.force)
-        revised = worker.uploads.revise(_name(name), asked.version, text, request.remote_addr, force=force)
+        revised = worker.uploads.revise(
+            model_name(name), asked.version, text, request.remote_addr, force=force
+        )
         return published_answer(worker, revised)
 
 
@@ -191,13 +193,18 @@ def _delete(models: Blueprint, worker: Worker) -> None:
         `model_not_found`. After any other answer every worker still serves it.
         """
         require_admin(request, worker.settings)
-        wanted = _name(name)
+        wanted = model_name(name)
         versions = worker.uploads.change(lambda: worker.publisher.delete_name(wanted))
         answer = {"status": "success", "name": wanted, "versions": versions}
         return _answer(worker, answer, message=f"The model {wanted} is deleted.")
 
 
-def _name(name: str) -> str:
+def model_name(name: str) -> str:
+    """The name of a model in a path.
+
+    Raises:
+        InvalidRequest: it cannot be one.
+    """
     path: model_schemas.ModelPath = schemas.check(model_schemas.ModelPath, {"name": name}, strict=False)
     return path.name
 

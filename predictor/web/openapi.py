@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from flask import Flask, request
+from flask import Flask
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
-from predictor.errors import Internal, InvalidRequest, PredictorError, Unauthorized
-from predictor.web import field_faults
+from predictor.errors import Internal, PredictorError, Unauthorized
 from predictor.web.code_samples import code_samples
 from predictor.web.schemas import Problem
 
@@ -35,7 +34,6 @@ _SCHEME = {
 }
 _REF = "#/components/schemas/{model}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_CHANGES = ("POST", "PUT", "PATCH", "DELETE")
 _DESCRIPTION = "Serves a trained ONNX image classifier: send an image and get its classes."
 
 
@@ -93,24 +91,10 @@ def describe_foreign(view: Callable[..., Any], docstring: str, **parts: Any) -> 
     operation(**parts)(view)
 
 
-def refuse_strange_queries(app: Flask) -> None:
-    """Refuse a query argument where none is described: what would be passed over may name another model.
-
-    Other protocols pass over what they do not know, and so does a request that only reads.
-    """
-
-    @app.before_request
-    def refuse() -> None:
-        if not request.query_string or request.method not in _CHANGES:
-            return
-        view = app.view_functions.get(request.endpoint or "")
-        described: Operation | None = getattr(view, _ATTRIBUTE, None)
-        if described is None or described.query is not None or described.failures is not PROBLEMS:
-            return
-        if names := field_faults.chosen(request.args):
-            advice = "; send it as a field of the body" if described.bodies else ""
-            name = field_faults.shown(names[0])
-            raise InvalidRequest(f"{name} is not a query argument of this URL{advice}.")
+def operation_of(view: object) -> Operation | None:
+    """What `operation` says of a view; None if nothing."""
+    found: Operation | None = getattr(view, _ATTRIBUTE, None)
+    return found
 
 
 def document(app: Flask, version: str, prefix: str = "") -> dict[str, Any]:
@@ -142,7 +126,7 @@ def document(app: Flask, version: str, prefix: str = "") -> dict[str, Any]:
 def _described(app: Flask) -> Iterable[tuple[Rule, Callable[..., Any], Operation]]:
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
-        if (found := getattr(view, _ATTRIBUTE, None)) is not None:
+        if (found := operation_of(view)) is not None:
             yield rule, view, found
 
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from predictor.web.evaluation_schemas import LeftOut
 from predictor.web.model_schemas import FORCE
+from predictor.web.report_schemas import LeftOut
 from predictor.web.schemas import ModelRef, absent
 
 

@@ -9,15 +9,10 @@ from typing import Any
 from flask import Blueprint, Response, render_template, request
 
 from predictor.errors import (
-    Forbidden,
-    InvalidModel,
+    OF_LABELLED_IMAGES,
     InvalidRequest,
-    ModelConflict,
     ModelNotFound,
-    ModelTooLarge,
     NotReady,
-    StorageFull,
-    Unauthorized,
 )
 from predictor.evaluation.tune import sample
 from predictor.runtime.evaluations import Step
@@ -34,7 +29,7 @@ from predictor.web import (
     steps,
 )
 from predictor.web.access import require_admin
-from predictor.web.models import published_answer
+from predictor.web.models import model_name, published_answer
 from predictor.web.openapi import TEXT, operation
 
 NAME = "optimisations"
@@ -44,10 +39,6 @@ FIELD = "images"
 """The field of the images."""
 _SHEET = "optimise_sheet.html"
 _MAX_BODY_BYTES = 100_000
-_ERRORS = (
-    *(InvalidRequest, Unauthorized, Forbidden, ModelNotFound, ModelConflict, ModelTooLarge, InvalidModel),
-    *(NotReady, StorageFull),
-)
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -69,7 +60,7 @@ def _optimise(room: Blueprint, worker: Worker) -> None:
     )
     def show(name: str) -> str:
         """Show the page that makes a model faster."""
-        worker.registry.name(_name(name))
+        worker.registry.name(model_name(name))
         return render(worker, name=name)
 
     @room.post("/models/<name>/optimise")
@@ -79,7 +70,7 @@ def _optimise(room: Blueprint, worker: Worker) -> None:
         path=model_schemas.ModelPath,
         bodies={"multipart/form-data": optimisation_schemas.OptimiseForm},
         answers={"application/json": optimisation_schemas.Optimisation, steps.LINES: TEXT},
-        errors=_ERRORS,
+        errors=OF_LABELLED_IMAGES,
     )
     def optimise(name: str) -> Response:
         """Make faster forms of a model, and prove their speed and accuracy on images.
@@ -89,7 +80,7 @@ def _optimise(room: Blueprint, worker: Worker) -> None:
         answer reports the progress.
         """
         require_admin(request, worker.settings)
-        known, held = _name(name), ExitStack()
+        known, held = model_name(name), ExitStack()
         try:
             begun = _begun(worker, known, held)
             return steps.answer(begun, held, partial(_page, worker, known), _SHEET)
@@ -108,7 +99,7 @@ def _publish(room: Blueprint, worker: Worker) -> None:
             "application/x-www-form-urlencoded": optimisation_schemas.PublishRequest,
         },
         answers={"application/json": model_schemas.Uploaded},
-        errors=_ERRORS,
+        errors=OF_LABELLED_IMAGES,
     )
     def publish(name: str) -> Response:
         """Publish the recommended faster form of a version as a new version.
@@ -117,7 +108,7 @@ def _publish(room: Blueprint, worker: Worker) -> None:
         """
         require_admin(request, worker.settings)
         asked, sender = _requested(), request.remote_addr
-        version = _version(worker, _name(name), asked.version)
+        version = _version(worker, model_name(name), asked.version)
         published = worker.optimisations.publish(
             version, sender, digest=asked.digest, force=bool(asked.force)
         )
@@ -159,11 +150,6 @@ def _begun(worker: Worker, name: str, held: ExitStack) -> Iterator[Step]:
     about = schemas.model_json(model.version)
     named = ({"model": about, **step} if isinstance(step, dict) else step for step in begun)
     return itertools.chain([next(named)], named)
-
-
-def _name(name: str) -> str:
-    path: model_schemas.ModelPath = schemas.check(model_schemas.ModelPath, {"name": name}, strict=False)
-    return path.name
 
 
 def _requested() -> optimisation_schemas.PublishRequest:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from predictor.discovery.class_scores import class_scores
+from predictor.discovery.signature import class_scores
 from predictor.errors import InvalidModel
 from predictor.model.spec import Graph, Structure, Tensor
 

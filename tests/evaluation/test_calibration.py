@@ -11,12 +11,13 @@ from predictor.evaluation.calibration import (
     MIDDLE,
     Labelled,
     fit,
+    fit_independent,
+    fit_temperature,
     report,
-    threshold_for,
     thresholds,
 )
 from predictor.evaluation.comparison import expected_calibration_error
-from predictor.evaluation.temperature import fit_independent, fit_temperature
+from predictor.evaluation.measures import threshold_for
 from predictor.model.calibration import Calibration
 from tests.conftest import DATA
 from tools.make_statistics import independent, network

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from predictor.errors import ConfigError, NotReady
-from predictor.model.cuda_visible import Gpu, NoGpu
 from predictor.model.device import Device, Memory, choose, count, memory, visible_environment
+from predictor.model.hardware import Gpu, NoGpu
 
 GB = 1_000_000_000
 CPU = Device("cpu")

@@ -18,7 +18,7 @@ from predictor.evaluation.runner import Progress
 from predictor.image.decode import Limits
 from predictor.model.calibration import Calibration
 from predictor.model.device import Device
-from predictor.model.processor import KEY, this_machine
+from predictor.model.hardware import KEY, this_machine
 from predictor.optimising.job import JUDGED, Job, Judging
 from predictor.optimising.optimiser import Optimiser, Source
 from predictor.optimising.processes import COMMAND, Processes

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from predictor.errors import InvalidModel, ModelConflict
 from predictor.model.device import Device
-from predictor.model.processor import KEY, this_machine
+from predictor.model.hardware import KEY, this_machine
 from predictor.optimising import verdict
 from predictor.runtime.optimisations import FOLDER, check_source, elsewhere, warned
 from predictor.runtime.worker import Worker

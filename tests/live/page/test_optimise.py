@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from predictor.model.processor import this_machine
+from predictor.model.hardware import this_machine
 from tests.live.page.conftest import PATIENCE_MS, follow, watch
 from tests.live.service import Service
 from tests.optimising.networks import images

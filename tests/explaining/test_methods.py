@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from predictor.explaining import masks
+from predictor.explaining import methods
 
 SIDE = 70
 
@@ -18,20 +18,20 @@ def scene(dtype: str = "float32", depth: int = 3) -> npt.NDArray[Any]:
 
 def test_patterns() -> None:
     """About half of the cells are shown, the same ones for the same seed."""
-    shown = masks.patterns(256, seed=7)
+    shown = methods.patterns(256, seed=7)
 
     assert shown.shape == (256, 49)
     assert set(shown.ravel()) == {0.0, 1.0}
     assert 0.47 < shown.mean() < 0.53
-    assert (shown == masks.patterns(256, seed=7)).all()
-    assert (shown != masks.patterns(256, seed=8)).any()
+    assert (shown == methods.patterns(256, seed=7)).all()
+    assert (shown != methods.patterns(256, seed=8)).any()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "float16", "float32"])
 def test_hidden(dtype: str) -> None:
     """A mask that shows all is the image, one that hides all is the blurred image, of the same type."""
     image = scene(dtype)
-    masker = masks.Masker(image, "NHWC")
+    masker = methods.Masker(image, "NHWC")
 
     whole, hidden = masker.hidden(np.ones(49)), masker.hidden(np.zeros(49))
 
@@ -43,10 +43,10 @@ def test_hidden(dtype: str) -> None:
 
 def test_layouts() -> None:
     """The same is hidden whichever axis has the channels."""
-    image, pattern = scene(), masks.patterns(1, 0)[0]
+    image, pattern = scene(), methods.patterns(1, 0)[0]
 
-    last = masks.Masker(image, "NHWC").hidden(pattern)
-    first = masks.Masker(image.transpose(2, 0, 1), "NCHW").hidden(pattern)
+    last = methods.Masker(image, "NHWC").hidden(pattern)
+    first = methods.Masker(image.transpose(2, 0, 1), "NCHW").hidden(pattern)
 
     assert np.allclose(first.transpose(1, 2, 0), last)
 
@@ -55,7 +55,7 @@ def test_where() -> None:
     """Only the cells that are not shown change, and their neighbours' edges."""
     image, pattern = scene(), np.ones(49)
     pattern[7 * 2 + 4] = 0
-    changed = np.abs(masks.Masker(image, "NHWC").hidden(pattern) - image).max(axis=2) > 0.5
+    changed = np.abs(methods.Masker(image, "NHWC").hidden(pattern) - image).max(axis=2) > 0.5
 
     rows, columns = np.nonzero(changed)
     assert 10 <= rows.min() < rows.max() < 40
@@ -65,18 +65,18 @@ def test_where() -> None:
 def test_fit() -> None:
     """The weights are those of ridge regression with a penalty of 1, solved in another way."""
     random = np.random.default_rng(0)
-    shown, values = masks.patterns(256, 0), random.normal(size=256)
+    shown, values = methods.patterns(256, 0), random.normal(size=256)
 
     cells = np.vstack([shown - shown.mean(axis=0), np.eye(49)])
     expected, *_ = np.linalg.lstsq(cells, np.concatenate([values - values.mean(), np.zeros(49)]))
 
-    assert np.allclose(masks.fit(shown, values).grid.ravel(), expected)
+    assert np.allclose(methods.fit(shown, values).grid.ravel(), expected)
 
 
 def test_fidelity() -> None:
     """The fidelity is R2 of leaving out each mask in turn, and fitting the others anew."""
     random = np.random.default_rng(0)
-    shown = masks.patterns(128, 0)
+    shown = methods.patterns(128, 0)
     values = shown @ random.normal(size=49) + random.normal(size=128)
     errors = []
     for left in range(128):
@@ -89,23 +89,23 @@ def test_fidelity() -> None:
 
     expected = 1 - np.square(errors).sum() / np.square(values - values.mean()).sum()
 
-    assert masks.fit(shown, values).fidelity == pytest.approx(expected, abs=0.01)
+    assert methods.fit(shown, values).fidelity == pytest.approx(expected, abs=0.01)
 
 
 def test_noise() -> None:
     """Noise is foretold by nothing, and neither is what never changes."""
-    shown = masks.patterns(256, 0)
+    shown = methods.patterns(256, 0)
 
-    assert masks.fit(shown, np.random.default_rng(3).normal(size=256)).fidelity < 0.05
-    assert masks.fit(shown, np.full(256, 0.3)).fidelity == 0
-    assert np.abs(masks.fit(shown, np.full(256, 0.3)).grid).max() < 1e-12
+    assert methods.fit(shown, np.random.default_rng(3).normal(size=256)).fidelity < 0.05
+    assert methods.fit(shown, np.full(256, 0.3)).fidelity == 0
+    assert np.abs(methods.fit(shown, np.full(256, 0.3)).grid).max() < 1e-12
 
 
 def test_linear() -> None:
     """What is linear is found."""
     true = np.zeros(49)
     true[10], true[30] = 0.5, -0.25
-    found = masks.fit(masks.patterns(256, 0), 0.4 + masks.patterns(256, 0) @ true)
+    found = methods.fit(methods.patterns(256, 0), 0.4 + methods.patterns(256, 0) @ true)
 
     assert found.fidelity > 0.99
     assert np.abs(found.grid.ravel() - true).max() < 0.02

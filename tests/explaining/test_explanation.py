@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from predictor.explaining import overlay
+from predictor.explaining import explanation
 from predictor.image.resize import Box
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -16,7 +16,7 @@ def drawn(
     grid: list[list[float]], box: Box = WHOLE, size: tuple[int, int] = (140, 70)
 ) -> npt.NDArray[np.int64]:
     """The pixels of an overlay over a grey image."""
-    data = overlay.overlay(Image.new("L", size, 128), np.array(grid, float), box, "a text ü")
+    data = explanation.overlay(Image.new("L", size, 128), np.array(grid, float), box, "a text ü")
     with Image.open(io.BytesIO(data)) as image:
         assert image.info["Description"] == "a text ü"
         return np.asarray(image.convert("RGB")).astype(int)
@@ -61,4 +61,4 @@ def test_size() -> None:
     for size, expected in (((4096, 2048), (1024, 512)), ((60_000, 1), (1024, 1)), ((30, 20), (30, 20))):
         image = Image.new("RGB", size)
 
-        assert overlay.base(image, (0.0, 0.0, float(size[0]), float(size[1])), size).size == expected
+        assert explanation.grey_base(image, (0.0, 0.0, float(size[0]), float(size[1])), size).size == expected

@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from predictor.fetch.freshness import reusable_seconds
+from predictor.fetch.transport import reusable_seconds
 
 NOW = datetime.now(UTC)
 
