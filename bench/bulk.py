@@ -44,13 +44,6 @@ _HEADING = """\
 {machine}
 {ray}; both nodes on this machine, one CPU each.
 
-Other programs used the machine at the same time. The bare loop needs one core and the runs need both, so
-the loop loses less by that: compare the runs with each other. Measured apart, with 2000 images of the small
-model beside other programs (2026-11-29), an image took 2.5 to 2.9 ms of processor time in the bare loop,
-2.4 to 2.6 in a run of one process and 2.8 to 3.2 in one of two, with its rows and what the processes hand to
-each other. The two processes never slept: they ran for 40 to 48 % of the time and waited for a core in the
-rest.
-
 The images are JPEGs of 64 x 64 pixels. images/s are those between the first and the last shard of 100 images
 that was seen; "with its start" counts from the start of the command to its end, with the check of the model
 and the start of processes. The bare loop reads, decodes and predicts one image after the other in one
