@@ -31,7 +31,7 @@ _Way = Callable[[Given], AbstractContextManager[Predicted]]
 _Model = Callable[[Given], AbstractContextManager[Local]]
 
 _ON_A_TERMINAL, _IN_A_LOG = 0.5, 30.0  # seconds between two lines
-_LATELY = 60.0  # seconds over which the speed is measured, so that a slow start does not count for ever
+_LATELY = 60.0  # seconds; the speed is that of the last minute, without a slow start
 
 
 def predict_to_file(words: Sequence[str], given: Given, way: _Way, model: _Model) -> int:

@@ -194,7 +194,7 @@ def _lifetime(control: Mapping[str, list[str]], headers: Mapping[str, str]) -> i
 
 
 def _date(text: str | None) -> datetime | None:
-    """A date of HTTP; None if the text is none, or has a number that no date can have."""
+    """A date of HTTP; None for another text, or where a number is out of range."""
     try:
         return parse_date(text)
     except OverflowError:

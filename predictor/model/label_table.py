@@ -21,7 +21,7 @@ Entries = list[Any] | dict[int, Any]
 
 
 def table(lines: list[str]) -> Entries | None:
-    """The rows of a CSV file; None if the text is none."""
+    """The rows of a CSV file; None for any other text."""
     delimiter = next((one for one in "\t;," if one in lines[0]), None)
     if delimiter is None:
         return None

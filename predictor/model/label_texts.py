@@ -73,7 +73,7 @@ def bare(text: str) -> str:
 
 
 def of_printed(text: str) -> dict[int, str] | None:
-    """The entries of a dict from numbers to texts, perhaps without its braces; None if the text is none.
+    """The entries of a dict from numbers to texts, perhaps without its braces; None for any other text.
 
     Raises:
         ValueError: it is one, but is damaged or has a number twice.
@@ -88,7 +88,7 @@ def of_printed(text: str) -> dict[int, str] | None:
 
 
 def _printed(text: str) -> dict[int, str] | None:
-    """A dict from numbers to texts as Python prints it; None if it is none."""
+    """A dict from numbers to texts as Python prints it; None for any other text."""
     if not text.endswith("}"):
         return None
     found, place = dict[int, str](), 1

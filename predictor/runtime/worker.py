@@ -105,9 +105,7 @@ class Worker:
         self.uploads.judge = self.gate.judge
         self.optimisations = Optimisations(settings, self.uploads, self._folder, self.report)
         self._start()
-        if self.cluster is not None:
-            self.engine.joined = self.cluster.check_joined
-            self.cluster.start()
+        self._join()
 
     def _engine(self) -> Engine:
         settings = self.settings
@@ -129,6 +127,11 @@ class Worker:
         except Exception:
             log.exception("Not ready: the model could not be loaded")
             self.live.problem = NotReady("The model could not be loaded; the log has the reason.")
+
+    def _join(self) -> None:
+        if self.cluster is not None:
+            self.engine.joined = self.cluster.check_joined
+            self.cluster.start()
 
     def _registered(self) -> WorkerRecord:
         with ExitStack() as held:

@@ -51,7 +51,7 @@ class _Draft:
 
 
 def from_text(text: str) -> DeclaredPreprocessing | None:
-    """Read a `Compose`; None if the text is none.
+    """Read a printed `Compose`; None if the text does not begin with one.
 
     Raises:
         ValueError: a step or an argument is unknown, wrong, or asks for what this service does not do.

@@ -182,7 +182,7 @@ def read_keras(value: Mapping[str, Any]) -> DeclaredPreprocessing:
 
 
 def keras_from_text(text: str) -> DeclaredPreprocessing | None:
-    """Read the name of a mode; None if it is none."""
+    """Read the name of a Keras mode; None if Keras has no mode of that name."""
     name = text.strip().lower()
     return read_keras({"mode": name}) if name in _MODES else None
 

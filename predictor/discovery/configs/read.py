@@ -81,7 +81,7 @@ def _of_tool(read: _Read, value: Mapping[str, Any], wanted: Size, output: Any) -
 
 
 def from_words(text: str) -> DeclaredPreprocessing | None:
-    """What a mode of Keras, a name of torchvision's weights or its printed transforms say; None if none."""
+    """What a Keras mode, a name of torchvision's weights or printed transforms say; None for any other."""
     return (
         frameworks.keras_from_text(text) or frameworks.torchvision_from_text(text) or compose.from_text(text)
     )
@@ -91,7 +91,7 @@ def parsed(text: str) -> Any:
     """The value of JSON, of a dict that Python prints, or of a YAML file that has fields.
 
     Raises:
-        ValueError: the text is none of them; the sentence says what to send.
+        ValueError: the text is in no form that is known; the sentence says what to send.
     """
     try:
         return strict_text.load_json(text)
@@ -107,7 +107,7 @@ def parsed(text: str) -> Any:
 
 
 def _printed(text: str) -> Any:
-    """The value of a dict as Python prints it, with lists in place of tuples; None if the text is none."""
+    """The value of a dict as Python prints it, with lists in place of tuples; None for any other text."""
     if not text.lstrip().startswith("{") or len(text) > _LONGEST_PRINTED:
         return None
     try:
