@@ -147,7 +147,7 @@ class Hooks:
 
 
 def _load_libraries() -> None:
-    """Load libraries once for all workers: each has 13 MB less memory of its own, and starts sooner.
+    """Load libraries once for all workers: each has 13 MB less memory of its own.
 
     It follows the choice of the folder for metrics, which prometheus_client reads when it is imported.
     """
