@@ -15,7 +15,7 @@ from predictor.cores import cores
 from predictor.discovery.discover import discover, recalled
 from predictor.errors import InvalidModel, NotReady
 from predictor.inference.batcher import Batcher, ComputeSlots
-from predictor.inference.job import Array, Check, Finish, Job, Prepare, Runner
+from predictor.inference.job import Array, Check, Finish, Job, Pairs, Prepare, Runner
 from predictor.inference.shared_weights import SharedWeights
 from predictor.inference.watchdog import Watchdog
 from predictor.model.device import Device, choose
@@ -25,9 +25,7 @@ from predictor.store import manifest
 from predictor.store.files import locked
 from predictor.store.registry import ModelVersion
 
-# The best of fewer runs misses the 4 % that pairs save: of 18 starts three runs did 6 times, six twice.
-_TRIALS = 12
-_WORTH = 0.975
+_WARM_RUNS = 2
 _LONG_SECONDS, _LOCK_SECONDS = 0.5, 60.0
 
 _Run = Callable[[Array], Array]
@@ -123,9 +121,11 @@ class Loader:
             session = self._session(version)
             spec = _spec(session, version)
         run = _filled(self._watched(session, spec, version), spec.batch)
-        largest, seconds = self._largest_batch(run, spec)
         runner = Runner(
-            self._counted(run, version), max_batch=largest, seconds=seconds, observe=self._observe
+            self._counted(run, version),
+            max_batch=self._max_batch(spec),
+            seconds=_seconds_of_one(run, spec),
+            observe=self._observe,
         )
         return LoadedModel(version, spec, session.provider, version.bytes, runner, self._batcher)
 
@@ -160,21 +160,13 @@ class Loader:
 
         return counted
 
-    def _largest_batch(self, run: _Run, spec: ModelSpec) -> tuple[int, float]:
-        """How many images run together at most, and the seconds of one alone.
-
-        On a CPU two, if that saves 2.5 %: answers then come by twos, which p99 pays for. Larger batches gain
-        nothing more, and hold memory for good. What counts is the thread's own time.
-        """
-        most, cpu = self._settings.max_batch, self._device.kind == "cpu"
-        clock = time.thread_time if cpu else time.perf_counter
-        sizes = [1, 2] if cpu and most > 1 and spec.batch is None else [1]
-        alone, *together = _seconds_per_image(run, spec, sizes, clock)
+    def _max_batch(self, spec: ModelSpec) -> int | Pairs:
+        most = self._settings.max_batch
         if spec.batch is not None:
-            return spec.batch, alone
-        if not cpu:
-            return most, alone
-        return 2 if together and together[0] < _WORTH * alone else 1, alone
+            return spec.batch
+        if self._device.kind == "cpu":
+            return Pairs() if most > 1 else 1
+        return most
 
 
 def _batcher(device: Device, settings: Settings) -> Batcher:
@@ -207,24 +199,18 @@ def _filled(run: _Run, fixed: int | None) -> _Run:
     return filled
 
 
-def _seconds_per_image(
-    run: _Run, spec: ModelSpec, sizes: Sequence[int], clock: Callable[[], float]
-) -> list[float]:
-    """The best of a few runs of blank images, for batches of each size.
+def _seconds_of_one(run: _Run, spec: ModelSpec) -> float:
+    """How long a run of one blank image takes; a model that takes long is run once.
 
-    The first runs find memory and kernels for the others. A model that takes long is tried once.
+    The first run finds memory and kernels for the others.
     """
-    preprocessing, seconds = spec.preprocessing, list[list[float]]()
-    blanks = [np.zeros((size, *preprocessing.shape), preprocessing.dtype) for size in sizes]
-    while len(seconds) < _TRIALS and sum(map(sum, seconds)) < _LONG_SECONDS:
-        seconds.append([_seconds(run, blank, clock) / len(blank) for blank in blanks])
-    return [min(of_size) for of_size in zip(*seconds, strict=True)]
-
-
-def _seconds(run: _Run, batch: Array, clock: Callable[[], float]) -> float:
-    start = clock()
-    run(batch)
-    return clock() - start
+    preprocessing, seconds = spec.preprocessing, list[float]()
+    blank = np.zeros((1, *preprocessing.shape), preprocessing.dtype)
+    while len(seconds) < _WARM_RUNS and sum(seconds) < _LONG_SECONDS:
+        start = time.perf_counter()
+        run(blank)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 def chosen(settings: Settings) -> Device:
