@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from predictor import background
 from predictor.checking.report import Limits
 from predictor.errors import Internal, NotReady
 from predictor.model.stopwatch import of_process
@@ -26,8 +27,6 @@ _CHUNK = 64 * 1024
 _POLL_SECONDS = 0.02
 # How often it is looked how long a process has worked.
 _LOOK_SECONDS = 0.25
-# Requests go first, but on a busy machine the check must come to its end as well.
-_NICENESS = 5
 
 log = logging.getLogger(__name__)
 
@@ -119,9 +118,7 @@ def _start(
             # A session of its own would be one that the scheduler treats as the service's equal.
             process_group=0,
         )
-        # From the first moment: to load the libraries costs as much as most models do.
-        own = os.getpriority(os.PRIO_PROCESS, 0)
-        os.setpriority(os.PRIO_PROCESS, process.pid, own + _NICENESS)
+        background.lower(process.pid)
     except OSError as error:
         log.exception("The process that checks a model could not be started")
         raise Internal("The model could not be checked.") from error

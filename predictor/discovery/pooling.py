@@ -1,10 +1,9 @@
 """Find out whether a graph ends in an average over all places and a linear layer. Uses onnx.
 
 `python -m predictor.discovery.pooling` is the disposable process that does it for a worker, which must not
-import
-onnx: it reads one JSON object from standard input and writes one, or `null`, to standard output. What it
-    finds is
-how the graph is written; whether the scores are then what they should be is tried on numbers by who uses it.
+import onnx: it reads one JSON object from standard input and writes one, or `null`, to standard output. What
+it finds is how the graph is written; whether the scores are then what they should be is tried on numbers by
+who uses it.
 """
 
 import json
@@ -28,7 +27,6 @@ _LINEAR = {"Gemm", "MatMul", "Conv"}
 # What the weights of a layer may be made by, of constants.
 _OF_CONSTANTS = {"Cast", "Identity", "Transpose", "DequantizeLinear", "QuantizeLinear", "Reshape", "Constant"}
 _DEPTH = 8
-_NICENESS = 5
 
 
 def final_layers(model: Any, scores: str) -> FinalLayers | None:
@@ -135,7 +133,6 @@ def _is_constant(nodes: Nodes, name: str, depth: int = _DEPTH) -> bool:
 def main() -> None:
     """Answer the one question on standard input."""
     asked = json.load(sys.stdin)
-    os.nice(_NICENESS)
     # The process ends itself even if its parent's end passed unseen.
     signal.setitimer(signal.ITIMER_REAL, asked["seconds"])
     model = onnx.load(asked["model"], load_external_data=False)

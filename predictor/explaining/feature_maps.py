@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import predictor
+from predictor import background
 from predictor.errors import NotReady, Overloaded, PredictorError
 from predictor.explaining.methods import Features, Network, Watch
 from predictor.inference.admission import Deadline
@@ -184,14 +185,8 @@ class FeatureMaps:
             "scores": model.spec.scores.name,
             "seconds": _SECONDS,
         }
-        ended = subprocess.run(  # noqa: S603 (the command is a constant of this module)
-            self._command,
-            input=json.dumps(asked).encode(),
-            env=_ENVIRONMENT,
-            timeout=_SECONDS,
-            stdout=subprocess.PIPE,
-            check=True,
-        )
+        ended = background.run(self._command, _ENVIRONMENT, _SECONDS, json.dumps(asked).encode())
+        ended.check_returncode()
         return ended.stdout.decode()
 
     def _load(self, model: LoadedModel, layers: FinalLayers) -> Features | None:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import predictor
+from predictor import background
 from predictor.discovery.discover import discover
 from predictor.errors import InvalidModel, PredictorError
 from predictor.image.preprocess import Preprocessing
@@ -52,9 +53,6 @@ _ENVIRONMENT = {"PYTHONPATH": str(Path(predictor.__file__).resolve().parents[1])
 _CPU_FACTS = ("vendor_id", "cpu family", "model", "model name", "flags", "Features")
 
 log = logging.getLogger(__name__)
-
-# Requests go first.
-_NICENESS = 5
 
 
 class SharedWeights:
@@ -134,9 +132,7 @@ class SharedWeights:
             "room": room,
             "seconds": math.ceil(seconds),
         }
-        ended = subprocess.run(  # noqa: S603 (the command is a constant of this module)
-            self._command, input=json.dumps(asked).encode(), env=_ENVIRONMENT, timeout=seconds, check=False
-        )
+        ended = background.run(self._command, _ENVIRONMENT, seconds, json.dumps(asked).encode())
         return ended.returncode == 0 and _is_intact(folder)
 
 
@@ -198,7 +194,6 @@ def _kind() -> str:
 def main() -> None:
     """Do what is asked on standard input."""
     asked = json.load(sys.stdin)
-    os.nice(_NICENESS)
     # The process ends itself even if its parent's end passed unseen.
     signal.setitimer(signal.ITIMER_REAL, asked["seconds"])
     fill(Path(asked["model"]), Path(asked["folder"]), asked["report"], asked["room"])

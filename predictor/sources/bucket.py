@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from predictor import background
 from predictor.errors import (
     FetchFailed,
     FetchTimeout,
@@ -110,13 +111,8 @@ class Bucket:
         seconds = self._downloads.seconds_left
         asked = {"bucket": self._bucket, "seconds": seconds, **request}
         try:
-            done = subprocess.run(  # noqa: S603 - the command is a constant of this module
-                _COMMAND,
-                input=json.dumps(asked).encode(),
-                capture_output=True,
-                env=self._environment,
-                timeout=seconds,
-                check=False,
+            done = background.run(
+                _COMMAND, self._environment, seconds, json.dumps(asked).encode(), stderr=subprocess.PIPE
             )
         except subprocess.TimeoutExpired as error:
             raise FetchTimeout(_LATE) from error

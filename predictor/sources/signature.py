@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from predictor import background
 from predictor.errors import ConfigError, InvalidModel
 
 _COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.sources.signature")
@@ -104,9 +105,7 @@ def _covered(model: Path, signature: Path, key: Path) -> list[str] | None:
     paths = [str(path.absolute()) for path in (model, signature, key)]
     environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(Path(__file__).parents[2])}
     try:
-        done = subprocess.run(  # noqa: S603 - the command is a constant of this module
-            [*_COMMAND, *paths], capture_output=True, env=environment, timeout=_SECONDS, check=False
-        )
+        done = background.run([*_COMMAND, *paths], environment, _SECONDS, stderr=subprocess.PIPE)
     except subprocess.TimeoutExpired:
         return None
     if done.returncode != 0:
