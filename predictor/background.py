@@ -7,7 +7,14 @@ that had predictions wait for 20 ms.
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+ENVIRONMENT: Mapping[str, str] = {
+    "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+    # NumPy's library would start a thread for each core, and a check may start none.
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""Nothing of the service's own environment, in which there are tokens."""
 NICENESS = 5
 """By how much requests go first; on a busy machine the rest must come to its end as well."""
 

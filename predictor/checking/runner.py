@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-import predictor
+from predictor.background import ENVIRONMENT
 from predictor.checking.process import MAX_STDOUT, ProcessResult, run
 from predictor.checking.report import BEGUN, LISTS, SERVED, Best, OnGpu, Reason, Refused, Report, Request
 from predictor.checking.smoke_test import differences
@@ -22,12 +22,6 @@ from predictor.model.device import Device, visible_environment
 
 COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.checking.check")
 """Starts the check; without the working folder, in which the upload lies, among the places of modules."""
-
-ENVIRONMENT: Mapping[str, str] = {
-    "PYTHONPATH": str(Path(predictor.__file__).resolve().parents[1]),
-    # The check may start no threads, and numpy's library would start one for each core.
-    "OPENBLAS_NUM_THREADS": "1",
-}
 
 
 def try_model(folder: Path, request: Request, *, command: Sequence[str] = COMMAND) -> Report:

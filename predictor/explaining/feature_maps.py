@@ -17,7 +17,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
-import predictor
 from predictor import background
 from predictor.errors import NotReady, Overloaded, PredictorError
 from predictor.explaining.methods import Features, Network, Watch
@@ -39,7 +38,6 @@ PAUSE_SECONDS = 30.0
 _FILE = "final-layers.json"
 _SECONDS = 60
 # Nothing of the service's own environment, in which there are tokens.
-_ENVIRONMENT = {"PYTHONPATH": str(Path(predictor.__file__).resolve().parents[1])}
 
 _FAILED = (
     "It could not be found out whether this model has a class activation map. Try again in a minute, or use "
@@ -185,7 +183,7 @@ class FeatureMaps:
             "scores": model.spec.scores.name,
             "seconds": _SECONDS,
         }
-        ended = background.run(self._command, _ENVIRONMENT, _SECONDS, json.dumps(asked).encode())
+        ended = background.run(self._command, background.ENVIRONMENT, _SECONDS, json.dumps(asked).encode())
         ended.check_returncode()
         return ended.stdout.decode()
 

@@ -21,6 +21,7 @@ from predictor.inference.watchdog import Watchdog
 from predictor.model.device import Device, choose
 from predictor.model.session import Session, Stop, load
 from predictor.model.spec import ModelSpec, calibrated
+from predictor.shared import worker_index
 from predictor.store import manifest
 from predictor.store.files import locked
 from predictor.store.registry import ModelVersion
@@ -227,9 +228,23 @@ def chosen(settings: Settings) -> Device:
 @contextmanager
 def loading_alone(data: Path) -> Iterator[None]:
     """Hold the machine's device lock until the session has its memory, so that workers spread out."""
+    with _held(data / "device.lock", "workers that start together may share a GPU"):
+        yield
+
+
+@contextmanager
+def loading_in_turn(data: Path) -> Iterator[None]:
+    """Have workers that load at the same time leave half of the cores to requests."""
+    turn = worker_index() % max(1, cores() // 2)
+    with _held(data / f"load-{turn}.lock", "the workers load at the same time"):
+        yield
+
+
+@contextmanager
+def _held(lock: Path, otherwise: str) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            stack.enter_context(locked(data / "device.lock", _LOCK_SECONDS))
+            stack.enter_context(locked(lock, _LOCK_SECONDS))
         except OSError:
-            log.warning("The device lock cannot be opened; workers that start together may share a GPU")
+            log.warning("The lock %s cannot be had: %s", lock.name, otherwise)
         yield

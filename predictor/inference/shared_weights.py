@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-import predictor
 from predictor import background
 from predictor.discovery.discover import discover
 from predictor.errors import InvalidModel, PredictorError
@@ -48,8 +47,6 @@ _OPEN_FILES = Path("/proc/self/fd")
 # Half precision doubles; the rest is for whoever else writes to the disk.
 _ROOM = 8
 _SECONDS, _BYTES_A_SECOND = 60.0, 20_000_000
-# Nothing of the service's own environment, in which there are tokens.
-_ENVIRONMENT = {"PYTHONPATH": str(Path(predictor.__file__).resolve().parents[1])}
 _CPU_FACTS = ("vendor_id", "cpu family", "model", "model name", "flags", "Features")
 
 log = logging.getLogger(__name__)
@@ -132,7 +129,7 @@ class SharedWeights:
             "room": room,
             "seconds": math.ceil(seconds),
         }
-        ended = background.run(self._command, _ENVIRONMENT, seconds, json.dumps(asked).encode())
+        ended = background.run(self._command, background.ENVIRONMENT, seconds, json.dumps(asked).encode())
         return ended.returncode == 0 and _is_intact(folder)
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pydantic
 
+from predictor.background import ENVIRONMENT
 from predictor.checking.process import ProcessResult, run
-from predictor.checking.runner import ENVIRONMENT, environment
+from predictor.checking.runner import environment
 from predictor.errors import InvalidModel, NotReady, StorageFull
 from predictor.model.device import Device
 from predictor.optimising.job import SCORES, Failed, Job

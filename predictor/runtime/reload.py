@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.inference.active_models import ActiveModels, Models
@@ -40,6 +40,7 @@ class Follower:
         member: this worker's heartbeat record.
         live: what requests take their models from.
         load: loads and warms up a version.
+        turn: entered while a change is loaded, so that workers take turns.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Follower:
         member: WorkerRecord,
         live: ActiveModels,
         load: Load,
+        turn: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self._switch = switch
         self._registry = switch.registry
@@ -57,6 +59,7 @@ class Follower:
         self._member = member
         self._live = live
         self._load = load
+        self._turn = turn
         self._handled = 0
         self._trim_at: float | None = None
         self._stopped = threading.Event()
@@ -144,7 +147,8 @@ class Follower:
         others = {key: model for key, model in self._live.serving.items() if key != name}
         if version is None:
             return others
-        return {**others, name: self._load(self._registry.at(name, version))}
+        with self._turn():
+            return {**others, name: self._load(self._registry.at(name, version))}
 
     def _loaded(self, name: str, version: int) -> LoadedModel | None:
         """A live version; None if it is damaged and the one before it was put back.

@@ -8,7 +8,7 @@ import faulthandler
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from predictor.explaining.feature_maps import FeatureMaps
 from predictor.inference.active_models import ActiveModels, ModelCache
 from predictor.inference.cache import Cache
 from predictor.inference.engine import Engine
-from predictor.inference.loader import LoadedModel, Loader, chosen, loading_alone
+from predictor.inference.loader import LoadedModel, Loader, chosen, loading_alone, loading_in_turn
 from predictor.inference.watchdog import Watchdog
 from predictor.metrics import Metrics, exporter
 from predictor.model.device import Device, memory
@@ -159,7 +159,8 @@ class Worker:
         with suppress(PredictorError):
             for name, number in self.registry.read().live().items():
                 self._share(self.registry.at(name, number))
-        self._follower = Follower(self.transactions, self.publisher, record, self.live, self.load)
+        turn = partial(loading_in_turn, self.settings.data)
+        self._follower = Follower(self.transactions, self.publisher, record, self.live, self.load, turn)
         self._follower.start()
         for model in self.live.serving.values():
             version = model.version

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from predictor.background import ENVIRONMENT
 from predictor.checking.process import run
 from predictor.checking.report import BEGUN, Limits, Refused, Report, Request
-from predictor.checking.runner import COMMAND, ENVIRONMENT, environment, try_model, try_on
+from predictor.checking.runner import COMMAND, environment, try_model, try_on
 from predictor.config import BUNDLED_MODEL
 from predictor.cores import cores
 from predictor.errors import Internal, NotReady

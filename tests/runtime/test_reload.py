@@ -5,7 +5,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,9 +46,19 @@ class FakeWorker:
         self.live = ActiveModels(self.transactions.stamp)
         self.broken: dict[str, Exception] = {}
         self.loaded: list[str] = []
+        self.in_turn: list[str] = []
         with self.transactions.commit_lock():
             self.record = self.transactions.workers.register()
-        self.follower = Follower(self.transactions, self.publisher, self.record, self.live, self.load)
+        self.follower = Follower(
+            self.transactions, self.publisher, self.record, self.live, self.load, self.turn
+        )
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Note what is loaded in a turn."""
+        before = len(self.loaded)
+        yield
+        self.in_turn += self.loaded[before:]
 
     def serving(self, name: str = DEFAULT) -> int:
         """The version that a request would get."""
@@ -233,6 +243,15 @@ def test_dead_author(start: Callable[[], FakeWorker]) -> None:
     assert not worker.transactions.in_progress
     assert worker.registry.read().pending is None
     assert worker.serving() == 1
+
+
+def test_changes_are_loaded_in_turns(start: Callable[[], FakeWorker]) -> None:
+    """A change is loaded in this worker's turn; what serves at the start needs none."""
+    worker = start()
+    version = worker.upload()
+    wait_until(lambda: worker.serving() == version)
+
+    assert worker.in_turn == [f"{DEFAULT}/{version}"]
 
 
 class ClosedStore(Publisher):
