@@ -20,7 +20,7 @@ from PIL import Image
 
 from bench.run import CONNECTIONS, PICTURE, ROUNDS, load, need_wrk, running
 from predictor.config import BUNDLED_MODEL
-from predictor.evaluation.images import Picture, on_disk
+from predictor.evaluation.images import LabelledImage, on_disk
 from predictor.evaluation.predictors import checked
 from predictor.model.device import Device
 from predictor.optimising.optimiser import Optimiser, Source
@@ -31,7 +31,7 @@ _PARTS = 120
 _NAMES = ("default", "faster")
 
 
-def parts(photograph: Path) -> list[Picture]:
+def parts(photograph: Path) -> list[LabelledImage]:
     """Parts of a photograph, each another one."""
     with Image.open(photograph) as opened:
         image = opened.convert("RGB")
@@ -42,12 +42,12 @@ def parts(photograph: Path) -> list[Picture]:
         left, top = (number * 37) % (image.width - edge + 1), (number * 53) % (image.height - edge + 1)
         out = io.BytesIO()
         image.crop((left, top, left + edge, top + edge)).save(out, "PNG")
-        found.append(Picture(f"{number}.png", (), out.getvalue))
+        found.append(LabelledImage(f"{number}.png", (), out.getvalue))
     return found
 
 
 @contextmanager
-def optimised(pictures: list[Picture]) -> Iterator[tuple[dict[str, Any], Path]]:
+def optimised(pictures: list[LabelledImage]) -> Iterator[tuple[dict[str, Any], Path]]:
     """The report on the bundled model, and the file of its recommended form, else of its fastest."""
     device = Device("cpu")
     with tempfile.TemporaryDirectory() as name, checked(BUNDLED_MODEL, None, None) as model:

@@ -88,12 +88,12 @@ def photograph() -> Image.Image:
 
 def _samples(spec: ModelSpec) -> dict[str, _Array]:
     shape, dtype = spec.preprocessing.shape, np.dtype(spec.preprocessing.dtype)
-    picture = to_tensor(photograph(), spec.preprocessing)
+    image = to_tensor(photograph(), spec.preprocessing)
     return {
         "zeros": np.zeros(shape, dtype),
         "ones": np.ones(shape, dtype),
         "noise": _noise(shape, dtype),
-        "a photograph": picture,
+        "a photograph": image,
     }
 
 
@@ -105,8 +105,8 @@ def _noise(shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
     return np.asarray(generator.integers(range_.min, range_.max, shape, dtype, endpoint=True))
 
 
-def _timed(run: Run, spec: ModelSpec, pictures: list[_Array], what: str) -> tuple[_Array, float]:
-    batch = np.stack(pictures)
+def _timed(run: Run, spec: ModelSpec, images: list[_Array], what: str) -> tuple[_Array, float]:
+    batch = np.stack(images)
     started = time.perf_counter()
     scores = run(batch)
     seconds = time.perf_counter() - started

@@ -27,7 +27,7 @@ from predictor.cores import cores
 from predictor.evaluation import images
 from predictor.evaluation import presentation as reports
 from predictor.evaluation.evaluator import Evaluator
-from predictor.evaluation.images import Picture, labelled, on_disk
+from predictor.evaluation.images import LabelledImage, labelled, on_disk
 from predictor.evaluation.predictors import checked, opened
 from predictor.evaluation.remote_model import RemoteModel
 from predictor.evaluation.runner import Notice, Progress
@@ -44,7 +44,7 @@ _threads = click.option(
     "--threads", type=click.IntRange(1), default=cores(), help="Images processed at a time."
 )
 _of_report = together(
-    click.argument("pictures", type=click.Path(exists=True, path_type=Path)),
+    click.argument("images", type=click.Path(exists=True, path_type=Path)),
     click.option("--limit", type=click.IntRange(1), help="Maximum number of images that are used."),
     click.option("--json", "json_path", type=OUT, help="Write the report as JSON to this file."),
     click.option("--html", "html_path", type=OUT, help="Write the report as an HTML page to this file."),
@@ -67,14 +67,14 @@ _of_evaluation = together(
 @_threads
 @click.option("--url", default=URL, help="URL of a running service.")
 @of_service
-def evaluate_command(pictures: Path, model: Path | None, url: str, name: str, **given: Any) -> None:
+def evaluate_command(images: Path, model: Path | None, url: str, name: str, **given: Any) -> None:
     """Measure accuracy, confusions, calibration and latency of a model.
 
-    PICTURES is a folder with a folder for each class, a ZIP file of one, or a CSV file with the columns file
+    IMAGES is a folder with a folder for each class, a ZIP file of one, or a CSV file with the columns file
     and label. A flat folder works if each file name begins with its class.
     """
     with told():
-        chosen = _pictures(pictures, given["limit"])
+        chosen = _images_of(images, given["limit"])
         local = None if model is None else opened(model, given["labels"], given["preprocessing"])
         source = local or RemoteModel(reached(url, given["token"]), name, f"{name} of {url}")
         evaluator = Evaluator(
@@ -87,7 +87,7 @@ def evaluate_command(pictures: Path, model: Path | None, url: str, name: str, **
         )
         report = {"model": source.about} | _followed(evaluator.evaluate(chosen))
     _say(reports.evaluation_lines(report), report)
-    _write(report, f"{source.title} on {pictures.name}", given)
+    _write(report, f"{source.title} on {images.name}", given)
 
 
 @click.command(name="tune")
@@ -96,24 +96,24 @@ def evaluate_command(pictures: Path, model: Path | None, url: str, name: str, **
 @beside_model
 @_threads
 @click.option("--out", type=OUT, help="Write the best preprocessing to this file, for an upload.")
-def tune_command(pictures: Path, model: Path, out: Path | None, **given: Any) -> None:
+def tune_command(images: Path, model: Path, out: Path | None, **given: Any) -> None:
     """Find the preprocessing with which a model is most accurate.
 
-    PICTURES is the same as for evaluate.
+    IMAGES is the same as for evaluate.
     """
     with told():
-        chosen = _pictures(pictures, given["limit"])
+        chosen = _images_of(images, given["limit"])
         local = opened(model, given["labels"], given["preprocessing"])
         tuner = Tuner(local.spec, local.run, Limits.of(Settings()), given["threads"])
         report = {"model": local.about} | _followed(tuner.tune(chosen))
     _say(reports.ranking_lines(report), report)
-    _write(report, f"{local.title} on {pictures.name}", given)
+    _write(report, f"{local.title} on {images.name}", given)
     if out is not None:
         _save(out, json.dumps(report["candidates"][0]["preprocessing"], indent=1) + "\n")
 
 
 @click.command(name="compare")
-@click.argument("pictures", type=FILE)
+@click.argument("images", type=FILE)
 @click.option("--candidate", type=FILE, help="ONNX or ZIP file that is not uploaded, as the second model.")
 @click.option(
     "--version", type=click.IntRange(1), help="Version of the first model; by default the live one."
@@ -125,20 +125,20 @@ def tune_command(pictures: Path, model: Path, out: Path | None, **given: Any) ->
 @click.option("--url", default=URL, help="URL of the service.")
 @click.option("--name", default="default", help="Name of the first model on the service.")
 @token("PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN")
-def compare_command(pictures: Path, candidate: Path | None, url: str, name: str, **given: Any) -> None:
+def compare_command(images: Path, candidate: Path | None, url: str, name: str, **given: Any) -> None:
     """Compare two models of a service on the same labelled images.
 
-    PICTURES is a ZIP file in one of the forms of evaluate.
+    IMAGES is a ZIP file in one of the forms of evaluate.
     """
     chosen = {field: given[field] for field in ("version", "other_version", "other_model")}
     fields = {"model": name} | {field: value for field, value in chosen.items() if value is not None}
     with told():
-        report = client(url, given["token"]).compare(pictures, candidate, **fields)
+        report = client(url, given["token"]).compare(images, candidate, **fields)
     _say(reports.comparison_lines(report), report)
-    _write(report, f"{name} of {url} on {pictures.name}", given)
+    _write(report, f"{name} of {url} on {images.name}", given)
 
 
-def _pictures(path: Path, limit: int | None) -> list[Picture]:
+def _images_of(path: Path, limit: int | None) -> list[LabelledImage]:
     most = Limits.of(Settings()).max_bytes
     if path.suffix.lower() == ".zip":
         found = labelled([*images.files_of(path, most).items()])
@@ -215,7 +215,7 @@ def optimise_command(model: Path, images: Path, out: Path | None, **given: Any) 
     the other half judges. With --out and nothing to recommend, no file is written and the exit code is 1.
     """
     with told(), tempfile.TemporaryDirectory() as name:
-        chosen, folder, device = _pictures(images, given["limit"]), Path(name), Device("cpu")
+        chosen, folder, device = _images_of(images, given["limit"]), Path(name), Device("cpu")
         with checked(model, given["labels"], given["preprocessing"]) as found:
             source = Source(found.path, found.load().spec, device)
             processes, max_loss = Processes(folder, device), given["max_loss"] / 100

@@ -72,8 +72,8 @@ def examine(model: Any) -> Structure:
     """What the nodes of an `onnx.ModelProto` show."""
     graph = model.graph
     nodes = nodes_of(graph)
-    pictures = [one.name for one in graph.input if one.name not in nodes.tensors]
-    prefix = follow_prefix(nodes, pictures[0]) if len(pictures) == 1 else PrefixTransform()
+    images = [one.name for one in graph.input if one.name not in nodes.tensors]
+    prefix = follow_prefix(nodes, images[0]) if len(images) == 1 else PrefixTransform()
     layouts: dict[int | None, Literal["NCHW", "NHWC"]] = {1: "NCHW", 3: "NHWC"}
     finite = prefix.seen and bool(np.isfinite(prefix.factor).all() and np.isfinite(prefix.offset).all())
     endings = {one.name: _ending(nodes, one.name) for one in graph.output}

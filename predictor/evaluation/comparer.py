@@ -8,7 +8,7 @@ from predictor.archives import shown
 from predictor.errors import InvalidRequest
 from predictor.evaluation.comparison import Pairs, expected_calibration_error
 from predictor.evaluation.evaluator import unknown_labels
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.measures import Share, milliseconds
 from predictor.evaluation.results import Answer, ImageResult
 from predictor.evaluation.runner import Classify, Notice, Progress, Thumbnails, classified, parallel_map
@@ -72,11 +72,11 @@ class Comparer:
     threads: int
     limits: Limits | None = None
 
-    def compare(self, pictures: Sequence[Picture]) -> Iterator[Notice | Progress | dict[str, Any]]:
+    def compare(self, images: Sequence[LabelledImage]) -> Iterator[Notice | Progress | dict[str, Any]]:
         """Classify labelled images with both, each image with one after the other.
 
         Args:
-            pictures: at least one.
+            images: at least one.
 
         Yields:
             What is noticed before anything runs, the progress, and at last the report as JSON.
@@ -85,19 +85,19 @@ class Comparer:
             InvalidRequest: no image has a class that both know, and two answers.
         """
         for side in (self.first, self.second):
-            if notice := unknown_labels(pictures, side.classes):
+            if notice := unknown_labels(images, side.classes):
                 yield Notice(notice)
         thumbnails, found = Thumbnails(self.limits), list[_Both]()
-        for one in parallel_map(lambda picture: self._both(picture, thumbnails), pictures, self.threads):
+        for one in parallel_map(lambda image: self._both(image, thumbnails), images, self.threads):
             found.append(one)
-            yield Progress(len(found), len(pictures))
+            yield Progress(len(found), len(images))
         yield self._report(found)
 
-    def _both(self, picture: Picture, thumbnails: Thumbnails) -> _Both:
-        first, data = classified(picture, self.first.classes, self.first.classify)
+    def _both(self, image: LabelledImage, thumbnails: Thumbnails) -> _Both:
+        first, data = classified(image, self.first.classes, self.first.classify)
         if first.answer is None and not first.unknown:
             return _Both(first, first)
-        again = picture if first.unknown else replace(picture, read=lambda: data)
+        again = image if first.unknown else replace(image, read=lambda: data)
         second, _ = classified(again, self.second.classes, self.second.classify)
         # Of many images they would take more memory than all else.
         both = _Both(first.without_logits(), second.without_logits())

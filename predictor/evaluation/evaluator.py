@@ -11,7 +11,7 @@ import numpy as np
 from predictor.archives import shown
 from predictor.errors import InvalidRequest
 from predictor.evaluation import calibration as fitting
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.report import evaluation
 from predictor.evaluation.results import ImageResult
 from predictor.evaluation.runner import Classify, Notice, Progress, classify_all
@@ -48,11 +48,11 @@ class Evaluator:
     limits: Limits | None = None
     precision: float | None = None
 
-    def evaluate(self, pictures: Sequence[Picture]) -> Iterator[Notice | Progress | dict[str, Any]]:
+    def evaluate(self, images: Sequence[LabelledImage]) -> Iterator[Notice | Progress | dict[str, Any]]:
         """Classify labelled images.
 
         Args:
-            pictures: at least one.
+            images: at least one.
 
         Yields:
             What is noticed before anything runs, the progress, and at last the report as JSON.
@@ -60,13 +60,13 @@ class Evaluator:
         Raises:
             InvalidRequest: no image has both a known class and an answer.
         """
-        if notice := unknown_labels(pictures, self.classes):
+        if notice := unknown_labels(images, self.classes):
             yield Notice(notice)
         start, found = time.perf_counter(), list[ImageResult]()
-        fitted = self._fitted(len(pictures))
-        for one in classify_all(pictures, self.classes, self.classify, self.threads, self.limits):
+        fitted = self._fitted(len(images))
+        for one in classify_all(images, self.classes, self.classify, self.threads, self.limits):
             found.append(one if len(found) in fitted else one.without_logits())
-            yield Progress(len(found), len(pictures))
+            yield Progress(len(found), len(images))
         report = evaluation(found, self.classes, time.perf_counter() - start)
         if self.spec is not None:
             report["calibration"]["fit"] = self._fit(found, self.spec)
@@ -90,14 +90,14 @@ class Evaluator:
         return set(np.random.default_rng(0).permutation(count)[:most].tolist())
 
 
-def unknown_labels(pictures: Sequence[Picture], classes: Classes) -> str | None:
+def unknown_labels(sent: Sequence[LabelledImage], classes: Classes) -> str | None:
     """A sentence about labels that are no classes of the model, which it names; None if there are none.
 
     Raises:
         InvalidRequest: no image has a label that is a class.
     """
-    images = [picture for picture in pictures if not picture.left_out]
-    unlabelled = sum(not picture.said for picture in images)
+    images = [image for image in sent if not image.left_out]
+    unlabelled = sum(not image.said for image in images)
     if unlabelled == len(images):
         raise InvalidRequest(_NO_LABELS)
     strange = Counter(one.truth[0] for one in images if one.said and not classes.all_of(one.said))

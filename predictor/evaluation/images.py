@@ -33,7 +33,7 @@ Files = Sequence[tuple[str, Read]]
 
 
 @dataclass(frozen=True)
-class Picture:
+class LabelledImage:
     """An image of a set.
 
     Attributes:
@@ -58,7 +58,7 @@ class Picture:
         return (self.truth, *self.also) if self.truth else ()
 
 
-def on_disk(path: Path, max_bytes: int = Limits().max_bytes) -> list[Picture]:
+def on_disk(path: Path, max_bytes: int = Limits().max_bytes) -> list[LabelledImage]:
     """The images of a folder, or of a table that names the files.
 
     Args:
@@ -85,7 +85,7 @@ def on_disk(path: Path, max_bytes: int = Limits().max_bytes) -> list[Picture]:
     )
 
 
-def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> list[Picture]:
+def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> list[LabelledImage]:
     """The images among files, with their classes.
 
     A table among the files says them. Without one the name of an image's folder is its class; where all
@@ -103,7 +103,7 @@ def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> l
     said = {name: read for name, read in shown if _suffix(name) in tables.SUFFIXES}
     images = [(name, read) for name, read in shown if _suffix(name) in SUFFIXES]
     others = [
-        Picture(name, (), read, "Its name does not end as that of an image does, such as .jpg or .png.")
+        LabelledImage(name, (), read, "Its name does not end as that of an image does, such as .jpg or .png.")
         for name, read in shown
         if _suffix(name) not in {*tables.SUFFIXES, *SUFFIXES}
     ]
@@ -112,28 +112,28 @@ def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> l
             return _some([*found, *_not_named(table, found, images), *others])
     folders = {str(PurePosixPath(name).parent) for name, _ in images}
     truth = _by_folder if len(folders) > 1 else _by_name
-    return _some([*(Picture(name, truth(PurePosixPath(name)), read) for name, read in images), *others])
+    return _some([*(LabelledImage(name, truth(PurePosixPath(name)), read) for name, read in images), *others])
 
 
-def _not_named(table: str, found: list[Picture], images: Files) -> list[Picture]:
-    named = {picture.name for picture in found}
+def _not_named(table: str, found: list[LabelledImage], images: Files) -> list[LabelledImage]:
+    named = {image.name for image in found}
     reason = f"The table {archives.shown(table)} does not name it."
-    return [Picture(name, (), read, reason) for name, read in images if name not in named]
+    return [LabelledImage(name, (), read, reason) for name, read in images if name not in named]
 
 
-def _some(pictures: list[Picture]) -> list[Picture]:
-    if all(picture.left_out for picture in pictures):
-        raise InvalidRequest(f"There are no images in the upload{_left_out(pictures)}.")
-    if len(pictures) > MAX_IMAGES:
+def _some(images: list[LabelledImage]) -> list[LabelledImage]:
+    if all(image.left_out for image in images):
+        raise InvalidRequest(f"There are no images in the upload{_left_out(images)}.")
+    if len(images) > MAX_IMAGES:
         raise InvalidRequest(f"At most {MAX_IMAGES} images can be evaluated at once.")
-    return pictures
+    return images
 
 
-def _left_out(pictures: list[Picture]) -> str:
-    if not pictures:
+def _left_out(images: list[LabelledImage]) -> str:
+    if not images:
         return ""
-    first = f"{archives.shown(pictures[0].name)}: {pictures[0].left_out}".rstrip(".")
-    return f"; {len(pictures)} other file(s) were left out, the first is {first}"
+    first = f"{archives.shown(images[0].name)}: {images[0].left_out}".rstrip(".")
+    return f"; {len(images)} other file(s) were left out, the first is {first}"
 
 
 def _suffix(name: str) -> str:
@@ -160,20 +160,20 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (text, before, after) if line else (text,)))
 
 
-def _by_table(folder: PurePosixPath, rows: Iterable[tables.Row], pictures: Files) -> list[Picture]:
+def _by_table(folder: PurePosixPath, rows: Iterable[tables.Row], images: Files) -> list[LabelledImage]:
     reads = defaultdict[str, list[Read]](list)
-    for name, read in pictures:
+    for name, read in images:
         reads[name].append(read)
     named = (((folder / row.image).as_posix(), row.truth) for row in rows)
     found = tables.grouped(one for one in named if one[0] in reads)
     return [_of_rows(path, said, read) for path, said in found.items() for read in reads[path]]
 
 
-def _of_rows(name: str, said: list[tuple[str, ...]], read: Read) -> Picture:
+def _of_rows(name: str, said: list[tuple[str, ...]], read: Read) -> LabelledImage:
     """An image of which a table has a row for each class."""
     if said == [tables.NO_CLASS]:
-        return Picture(name, (), read, classless=True)
-    return Picture(name, said[0], read, also=tuple(said[1:]))
+        return LabelledImage(name, (), read, classless=True)
+    return LabelledImage(name, said[0], read, also=tuple(said[1:]))
 
 
 def read_file(path: Path, max_bytes: int, *, pipes: bool = False) -> bytes:

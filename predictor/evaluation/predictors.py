@@ -17,7 +17,7 @@ from predictor.checking.runner import try_model
 from predictor.config import Settings
 from predictor.discovery.discover import recalled
 from predictor.errors import InvalidRequest
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import Answer
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits, decode_scaled
@@ -54,7 +54,7 @@ class LocalModel:
         """What a report says of the model."""
         return {"name": self.title, "version": None, "digest": None}
 
-    def classes(self, pictures: list[Picture]) -> Classes:  # noqa: ARG002 (a service needs one to ask)
+    def classes(self, images: list[LabelledImage]) -> Classes:  # noqa: ARG002 (a service needs one to ask)
         """The model's classes."""
         return Classes(self.spec.labels, independent=self.spec.independent)
 

@@ -7,7 +7,7 @@ from typing import Any
 from predictor.client import Client
 from predictor.client_types import ImageError, ServiceError
 from predictor.errors import InvalidImage, InvalidRequest, NotReady
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import TOP, UNSURE, Answer
 from predictor.evaluation.tables import Classes
 from predictor.model.labels import Label
@@ -37,7 +37,7 @@ class RemoteModel:
         self._least: float | None = None
         self._independent = False
 
-    def classes(self, pictures: Sequence[Picture]) -> Classes:
+    def classes(self, images: Sequence[LabelledImage]) -> Classes:
         """The model's classes, from an answer for one of the images that names all of them.
 
         Raises:
@@ -45,9 +45,9 @@ class RemoteModel:
             NotReady: the service does not answer.
         """
         problem = "There is no image."
-        for picture in pictures[:_TRIES]:
+        for image in images[:_TRIES]:
             try:
-                answer = self._ask(picture.read(), _ALL)
+                answer = self._ask(image.read(), _ALL)
             except InvalidImage as error:
                 problem = error.detail
                 continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from predictor.errors import PredictorError
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import Answer, ImageResult
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
@@ -70,7 +70,7 @@ class Thumbnails:
 
 
 def classify_all(
-    pictures: Iterable[Picture],
+    images: Iterable[LabelledImage],
     classes: Classes,
     classify: Classify,
     threads: int,
@@ -79,7 +79,7 @@ def classify_all(
     """Classify the images whose class is known, and give what came of each image, in their order.
 
     Args:
-        pictures: the images.
+        images: the images.
         classes: the model's classes.
         classify: classifies one; called from several threads.
         threads: images that are worked on at a time.
@@ -87,12 +87,12 @@ def classify_all(
     """
     thumbnails = Thumbnails(limits)
 
-    def work(picture: Picture) -> ImageResult:
-        result, data = classified(picture, classes, classify)
+    def work(image: LabelledImage) -> ImageResult:
+        result, data = classified(image, classes, classify)
         worth = result.answer is not None and (not result.right or result.unsure)
         return replace(result, thumbnail=thumbnails.of(data)) if worth else result
 
-    return parallel_map(work, pictures, threads)
+    return parallel_map(work, images, threads)
 
 
 def parallel_map(work: Callable[[_In], _Out], items: Iterable[_In], threads: int) -> Iterator[_Out]:
@@ -118,25 +118,25 @@ def in_order(submit: Callable[[_In], Future[_Out]], items: Iterable[_In], most: 
         yield result
 
 
-def classified(picture: Picture, classes: Classes, classify: Classify) -> tuple[ImageResult, bytes]:
+def classified(image: LabelledImage, classes: Classes, classify: Classify) -> tuple[ImageResult, bytes]:
     """What came of an image, and its bytes, which are empty where it was not read."""
-    if picture.left_out:
-        return ImageResult(picture.name, None, None, picture.left_out), b""
-    truths = classes.all_of(picture.said)
-    if not truths and not (picture.classless and classes.independent):
-        problem = no_class(picture, classes.model)
-        return ImageResult(picture.name, None, None, problem, unknown=bool(picture.said)), b""
+    if image.left_out:
+        return ImageResult(image.name, None, None, image.left_out), b""
+    truths = classes.all_of(image.said)
+    if not truths and not (image.classless and classes.independent):
+        problem = no_class(image, classes.model)
+        return ImageResult(image.name, None, None, problem, unknown=bool(image.said)), b""
     truth = truths[0] if truths else None
     try:
-        data = picture.read()
+        data = image.read()
         digest = hashlib.sha256(data).digest()
-        return ImageResult(picture.name, truth, classify(data), also=truths[1:], digest=digest), data
+        return ImageResult(image.name, truth, classify(data), also=truths[1:], digest=digest), data
     except PredictorError as error:
-        return ImageResult(picture.name, truth, None, error.detail), b""
+        return ImageResult(image.name, truth, None, error.detail), b""
 
 
-def no_class(picture: Picture, model: str = "the model") -> str:
+def no_class(image: LabelledImage, model: str = "the model") -> str:
     """Why the class of an image is not known; `model` is what the sentence calls the model."""
-    if not picture.truth:
+    if not image.truth:
         return "Nothing says its class."
-    return f"{picture.truth[0][:100]} is not a class of {model}."
+    return f"{image.truth[0][:100]} is not a class of {model}."

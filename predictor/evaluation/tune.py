@@ -12,7 +12,7 @@ from predictor.archives import shown
 from predictor.errors import InvalidRequest, PredictorError
 from predictor.evaluation.candidates import Candidate, geometries, values
 from predictor.evaluation.comparison import Pairs
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.measures import Share
 from predictor.evaluation.results import TOP
 from predictor.evaluation.runner import Progress, no_class, parallel_map
@@ -87,7 +87,7 @@ class Tuner:
     limits: Limits
     threads: int
 
-    def tune(self, pictures: Sequence[Picture]) -> Iterator[Progress | dict[str, Any]]:
+    def tune(self, images: Sequence[LabelledImage]) -> Iterator[Progress | dict[str, Any]]:
         """Try what the values of the tensor may be, then with the best of these how an image gets its size.
 
         Yields:
@@ -97,14 +97,14 @@ class Tuner:
             InvalidRequest: none of the images can be used.
         """
         classes = Classes(self.spec.labels)
-        truths = [classes.find(picture.truth) for picture in pictures]
+        truths = [classes.find(image.truth) for image in images]
         labelled = any(truth is not None for truth in truths)
         chosen, problems = [], dict[str, str]()
-        for picture, truth in zip(pictures, truths, strict=True):
-            if picture.left_out or (labelled and truth is None):
-                problems[picture.name] = picture.left_out or no_class(picture)
+        for image, truth in zip(images, truths, strict=True):
+            if image.left_out or (labelled and truth is None):
+                problems[image.name] = image.left_out or no_class(image)
             else:
-                chosen.append((picture, truth))
+                chosen.append((image, truth))
         first = values(self.spec.preprocessing)
         later = len(geometries(first[0]))
         total = len(chosen) * (len(first) + later)
@@ -118,17 +118,17 @@ class Tuner:
     def _try(
         self,
         candidates: list[Candidate],
-        pictures: list[tuple[Picture, int | None]],
+        images: list[tuple[LabelledImage, int | None]],
         problems: dict[str, str],
         progress: Progress,
     ) -> Generator[Progress, None, list[_Tried]]:
         tried = [_Tried(candidate) for candidate in candidates]
         forms = [candidate.preprocessing for candidate in candidates]
-        results = parallel_map(lambda one: self._scores(*one, forms), pictures, self.threads)
-        for (picture, _), result in zip(pictures, results, strict=True):
+        results = parallel_map(lambda one: self._scores(*one, forms), images, self.threads)
+        for (image, _), result in zip(images, results, strict=True):
             progress = replace(progress, done=progress.done + len(candidates))
             if isinstance(result, PredictorError):
-                problems[picture.name] = result.detail
+                problems[image.name] = result.detail
             else:
                 for one, score in zip(tried, result, strict=True):
                     one.scores.append(score)
@@ -136,16 +136,16 @@ class Tuner:
         if not tried[0].scores:
             name, problem = next(iter(problems.items()))
             raise InvalidRequest(
-                f"None of the {len(pictures)} images could be used. The first is {shown(name)}: {problem}"
+                f"None of the {len(images)} images could be used. The first is {shown(name)}: {problem}"
             )
         return tried
 
     def _scores(
-        self, picture: Picture, truth: int | None, forms: list[Preprocessing]
+        self, labelled: LabelledImage, truth: int | None, forms: list[Preprocessing]
     ) -> list[Score] | PredictorError:
         """One image with each candidate; it is decoded once."""
         try:
-            image = decode_scaled(picture.read(), self.limits, mode=forms[0].mode)
+            image = decode_scaled(labelled.read(), self.limits, mode=forms[0].mode)
             return [self._score(self.run(to_tensor(image, form, exact=True)), truth) for form in forms]
         except PredictorError as error:
             return error
@@ -158,10 +158,10 @@ class Tuner:
         return Score(place, ranked[place][1], ranked[0][1])
 
 
-def sample(pictures: Sequence[Picture], most: int) -> list[Picture]:
+def sample(sent: Sequence[LabelledImage], most: int) -> list[LabelledImage]:
     """At most so many of the images, as many of each class as can be, always the same; and the left out."""
-    images = [picture for picture in pictures if not picture.left_out]
-    others = [picture for picture in pictures if picture.left_out]
+    images = [image for image in sent if not image.left_out]
+    others = [image for image in sent if image.left_out]
     if len(images) <= most:
         return [*images, *others]
     groups: dict[tuple[str, ...], list[int]] = {}

@@ -48,19 +48,19 @@ def _to_rgba(image: Image.Image) -> Image.Image:
 
 
 def _on_white(image: Image.Image, mask: Image.Image | None = None) -> Image.Image:
-    picture = Image.new("RGB", image.size, "white")
-    picture.paste(image, mask=mask or image)
-    return picture
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=mask or image)
+    return white
 
 
 def _deep_to_rgb(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     grey = _float_to_8(values) if image.mode == "F" else _integer_to_8(values)
-    picture = Image.fromarray(grey).convert("RGB")
+    opened = Image.fromarray(grey).convert("RGB")
     key = image.info.get("transparency")
     if not isinstance(key, int):
-        return picture
-    return _on_white(picture, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+        return opened
+    return _on_white(opened, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
 
 
 def _integer_to_8(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from predictor.cores import cores
 from predictor.errors import InvalidModel
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
@@ -75,7 +75,7 @@ class Optimiser:
     max_loss: float = verdict.MAX_LOSS
     pace_seconds: float = PACE_SECONDS
 
-    def steps(self, pictures: Sequence[Picture], limits: Limits) -> Generator[Step, None, None]:
+    def steps(self, images: Sequence[LabelledImage], limits: Limits) -> Generator[Step, None, None]:
         """Prepare the images, make candidates, judge each and measure its pace.
 
         Yields:
@@ -88,10 +88,10 @@ class Optimiser:
             StorageFull: the disk is.
             OSError: the folder cannot be written.
         """
-        if notice := samples.noticed(pictures, Classes(self.source.spec.labels)):
+        if notice := samples.noticed(images, Classes(self.source.spec.labels)):
             yield Notice(notice)
         later = _MAKING_STEPS + 6 * _JUDGING_STEPS
-        halves = yield from samples.prepared(pictures, self.source.spec, limits, self.folder, later)
+        halves = yield from samples.prepared(images, self.source.spec, limits, self.folder, later)
         done, total = halves.tried, halves.tried + later
         yield Progress(done, total)
         shutil.copyfile(self.source.path, self.folder / ORIGINAL)

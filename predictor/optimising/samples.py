@@ -12,7 +12,7 @@ import numpy.typing as npt
 from predictor.archives import shown
 from predictor.errors import InvalidImage, InvalidRequest, PredictorError
 from predictor.evaluation.evaluator import unknown_labels
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.runner import Progress, no_class
 from predictor.evaluation.tables import Classes
 from predictor.evaluation.tune import sample
@@ -63,26 +63,26 @@ class Halves:
         }
 
 
-def noticed(pictures: Sequence[Picture], classes: Classes) -> str | None:
+def noticed(images: Sequence[LabelledImage], classes: Classes) -> str | None:
     """A sentence about labels that are no classes of the model; None if there are none.
 
     File names may look like labels, so that images of which none is a class are used without.
     """
-    if not any(one.said for one in pictures if not one.left_out):
+    if not any(one.said for one in images if not one.left_out):
         return None
     try:
-        return unknown_labels(pictures, classes)
+        return unknown_labels(images, classes)
     except InvalidRequest as error:
         return f"The images are used without classes. {error.detail}"
 
 
 def prepared(
-    pictures: Sequence[Picture], spec: ModelSpec, limits: Limits, folder: Path, steps: int
+    sent: Sequence[LabelledImage], spec: ModelSpec, limits: Limits, folder: Path, steps: int
 ) -> Generator[Progress, None, Halves]:
     """Decode and preprocess images, one after the other, into the files of both halves.
 
     Args:
-        pictures: what was sent.
+        sent: what was sent.
         spec: of the model.
         limits: of images.
         folder: where the files are written.
@@ -93,24 +93,24 @@ def prepared(
     """
     form, classes = spec.preprocessing, Classes(spec.labels)
     bytes_each = int(np.prod(form.shape)) * np.dtype(form.dtype).itemsize
-    chosen = sample(pictures, min(MOST_IMAGES, max(2, _MOST_BYTES // bytes_each)))
+    chosen = sample(sent, min(MOST_IMAGES, max(2, _MOST_BYTES // bytes_each)))
     problems = {one.name: one.left_out for one in chosen if one.left_out}
     images = [one for one in chosen if not one.left_out]
     truths = [classes.all_of(one.said) for one in images]
     first = set(half([truth[0] if truth else None for truth in truths]))
     files = [_File(folder / name, spec) for name in (CALIBRATION, JUDGED)]
     kept, seen = list[tuple[int, ...]](), dict[str, str]()
-    for place, (picture, truth) in enumerate(zip(images, truths, strict=True)):
+    for place, (image, truth) in enumerate(zip(images, truths, strict=True)):
         yield Progress(place, len(images) + steps)
         try:
-            files[place not in first].add(_tensor(picture, spec, limits, seen))
+            files[place not in first].add(_tensor(image, spec, limits, seen))
         except PredictorError as error:
-            problems[picture.name] = error.detail
+            problems[image.name] = error.detail
             continue
         if place not in first:
             kept.append(truth)
-        if picture.truth and not truth:
-            problems[picture.name] = f"Used without its class. {no_class(picture)}"
+        if image.truth and not truth:
+            problems[image.name] = f"Used without its class. {no_class(image)}"
     if not all(file.rows for file in files):
         raise InvalidRequest(_too_few(problems))
     for file in files:
@@ -155,13 +155,15 @@ class _File:
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
-def _tensor(picture: Picture, spec: ModelSpec, limits: Limits, seen: dict[str, str]) -> npt.NDArray[Any]:
-    data = picture.read()
+def _tensor(
+    labelled: LabelledImage, spec: ModelSpec, limits: Limits, seen: dict[str, str]
+) -> npt.NDArray[Any]:
+    data = labelled.read()
     digest = hashlib.sha256(data).hexdigest()
     # In the other half it would be judged by what it has shown.
     if (other := seen.get(digest)) is not None:
         raise InvalidImage(f"It is the same image as {shown(other)}.")
-    seen[digest] = picture.name
+    seen[digest] = labelled.name
     image = decode_scaled(data, limits, mode=spec.preprocessing.mode)
     return to_tensor(image, spec.preprocessing, exact=True)
 

@@ -10,7 +10,7 @@ from predictor.config import Settings
 from predictor.errors import ModelConflict, Overloaded, PredictorError
 from predictor.evaluation.comparer import Comparer, Side
 from predictor.evaluation.evaluator import Evaluator
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import Classify, Notice, Progress
 from predictor.evaluation.tables import Classes
@@ -52,7 +52,7 @@ class Evaluations:
     def evaluate(
         self,
         model: LoadedModel,
-        pictures: Sequence[Picture],
+        images: Sequence[LabelledImage],
         *,
         thumbnails: bool = False,
         precision: float | None = None,
@@ -61,7 +61,7 @@ class Evaluations:
 
         Args:
             model: what classifies.
-            pictures: the images.
+            images: the images.
             thumbnails: whether the report is to have small copies of images that are wrong or unsure.
             precision: the wished one, if thresholds are to be suggested.
 
@@ -77,13 +77,13 @@ class Evaluations:
                 model.spec,
                 limits=self._limits if thumbnails else None,
                 precision=precision,
-            ).evaluate(pictures)
+            ).evaluate(images)
 
     def compare(
         self,
         first: LoadedModel,
         second: LoadedModel,
-        pictures: Sequence[Picture],
+        images: Sequence[LabelledImage],
         *,
         names: tuple[str, str],
         thumbnails: bool = False,
@@ -93,7 +93,7 @@ class Evaluations:
         Args:
             first: the one that is there.
             second: the one that may take its place.
-            pictures: the images.
+            images: the images.
             names: what sentences call the two.
             thumbnails: whether the report is to have small copies of images on which they differ.
 
@@ -110,9 +110,9 @@ class Evaluations:
                 for model, name in zip((first, second), names, strict=True)
             )
             limits = self._limits if thumbnails else None
-            yield from Comparer(one, other, self.threads, limits).compare(pictures)
+            yield from Comparer(one, other, self.threads, limits).compare(images)
 
-    def tune(self, model: LoadedModel, pictures: Sequence[Picture]) -> Generator[Step, None, None]:
+    def tune(self, model: LoadedModel, images: Sequence[LabelledImage]) -> Generator[Step, None, None]:
         """Try plausible preprocessings of a model on images.
 
         Raises:
@@ -121,7 +121,7 @@ class Evaluations:
         """
         with self._alone():
             tuner = Tuner(model.spec, model.scores, self._limits, self.threads)
-            yield from tuner.tune(pictures)
+            yield from tuner.tune(images)
 
     def classify(self, model: LoadedModel) -> Classify:
         """What classifies an image with a model, which need not be live, or even published."""

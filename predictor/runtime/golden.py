@@ -10,7 +10,7 @@ from predictor.archives import shown
 from predictor.config import MEGA
 from predictor.errors import InvalidRequest, PredictorError
 from predictor.evaluation.evaluator import unknown_labels
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.runner import classify_all
 from predictor.evaluation.tables import Classes
 from predictor.inference.loader import LoadedModel
@@ -73,13 +73,13 @@ class Gate:
         return verdict.to_json(forced=not verdict.passed)
 
     def keep(
-        self, model: LoadedModel, pictures: Sequence[Picture], least: int | None, by: str | None
+        self, model: LoadedModel, sent: Sequence[LabelledImage], least: int | None, by: str | None
     ) -> dict[str, Any]:
         """Keep images as the golden ones of a model's name, in place of those that it has.
 
         Args:
             model: the live version.
-            pictures: the images.
+            sent: the images.
             least: how many a version must get right; None for as many as the live version does.
             by: the address that they came from.
 
@@ -88,12 +88,12 @@ class Gate:
             ModelNotFound, ModelConflict, NotReady, StorageFull: they cannot be kept now.
         """
         name, classes = model.version.name, _classes(model)
-        contents = _contents(pictures, classes)
+        contents = _contents(sent, classes)
         images = tuple(
             GoldenImage(one.name, digest(data), one.said, class_names(classes.all_of(one.said), classes))
-            for one, data in zip(pictures, contents, strict=True)
+            for one, data in zip(sent, contents, strict=True)
         )
-        read = zip(pictures, contents, strict=True)
+        read = zip(sent, contents, strict=True)
         verdict = self._verdict([replace(one, read=partial(bytes, data)) for one, data in read], model, 0)
         if broken := next((one for one in verdict.wrong if "predicted" not in one), None):
             raise InvalidRequest(f"{broken['file']}: {broken['problem']}")
@@ -121,8 +121,8 @@ class Gate:
         self._sets.remove(name)
 
     def _judged(self, name: str, golden: GoldenSet, model: LoadedModel) -> Verdict:
-        pictures = [
-            Picture(
+        images = [
+            LabelledImage(
                 one.name,
                 one.said[0] if one.said else (),
                 partial(self._sets.data_of, name, one),
@@ -131,40 +131,40 @@ class Gate:
             )
             for one in golden.images
         ]
-        return self._verdict(pictures, model, golden.least)
+        return self._verdict(images, model, golden.least)
 
-    def _verdict(self, pictures: Sequence[Picture], model: LoadedModel, least: int) -> Verdict:
+    def _verdict(self, images: Sequence[LabelledImage], model: LoadedModel, least: int) -> Verdict:
         classify, threads = self._evaluations.classify(model), self._evaluations.threads
-        found = list(classify_all(pictures, _classes(model), classify, threads))
-        return Verdict.of_results(found, pictures, model.spec, least)
+        found = list(classify_all(images, _classes(model), classify, threads))
+        return Verdict.of_results(found, images, model.spec, least)
 
 
 def _classes(model: LoadedModel) -> Classes:
     return Classes(model.spec.labels, independent=model.spec.independent)
 
 
-def _contents(pictures: Sequence[Picture], classes: Classes) -> list[bytes]:
+def _contents(images: Sequence[LabelledImage], classes: Classes) -> list[bytes]:
     """The bytes of images that are fit to be golden."""
-    if len(pictures) > MAX_IMAGES:
+    if len(images) > MAX_IMAGES:
         raise InvalidRequest(f"At most {MAX_IMAGES} images may be golden.")
-    for one in pictures:
+    for one in images:
         if one.left_out:
             raise InvalidRequest(f"{shown(one.name)}: {one.left_out}")
-    if strange := unknown_labels(pictures, classes):
+    if strange := unknown_labels(images, classes):
         raise InvalidRequest(strange)
     classless = classes.independent
-    if bare := next((one for one in pictures if not one.said and not (classless and one.classless)), None):
+    if bare := next((one for one in images if not one.said and not (classless and one.classless)), None):
         raise InvalidRequest(f"{shown(bare.name)}: Nothing says its class.")
     contents = list[bytes]()
-    for one in pictures:
+    for one in images:
         contents.append(_content(one))
         if sum(map(len, contents)) > MAX_BYTES:
             raise InvalidRequest(f"Golden images may have at most {MAX_BYTES / MEGA:g} MB together.")
     return contents
 
 
-def _content(picture: Picture) -> bytes:
+def _content(image: LabelledImage) -> bytes:
     try:
-        return picture.read()
+        return image.read()
     except PredictorError as error:
-        raise InvalidRequest(f"{shown(picture.name)}: {error.detail}") from error
+        raise InvalidRequest(f"{shown(image.name)}: {error.detail}") from error

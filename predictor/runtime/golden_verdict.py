@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from predictor.archives import shown
 from predictor.errors import InvalidModel
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import ImageResult
 from predictor.evaluation.tables import Classes
 from predictor.model.spec import ModelSpec
@@ -56,20 +56,18 @@ class Verdict:
 
     @classmethod
     def of_results(
-        cls, found: Sequence[ImageResult], pictures: Sequence[Picture], spec: ModelSpec, least: int
+        cls, found: Sequence[ImageResult], images: Sequence[LabelledImage], spec: ModelSpec, least: int
     ) -> Self:
         """The verdict on a version.
 
         Args:
             found: what came of each image.
-            pictures: the images, in the same order.
+            images: the images, in the same order.
             spec: of the version.
             least: how many it must get right.
         """
-        pairs = zip(found, pictures, strict=True)
-        wrong = [
-            _wrong(one, picture, spec) for one, picture in pairs if not one.right or _abstains(one, spec)
-        ]
+        pairs = zip(found, images, strict=True)
+        wrong = [_wrong(one, image, spec) for one, image in pairs if not one.right or _abstains(one, spec)]
         return cls(len(found) - len(wrong), least, len(found), wrong)
 
     @property
@@ -93,12 +91,12 @@ def _abstains(result: ImageResult, spec: ModelSpec) -> bool:
     return spec.calibration is not None and bool(spec.calibration.thresholds) and result.unsure
 
 
-def _wrong(result: ImageResult, picture: Picture, spec: ModelSpec) -> dict[str, Any]:
+def _wrong(result: ImageResult, image: LabelledImage, spec: ModelSpec) -> dict[str, Any]:
     """An image that a version does not get right, as JSON."""
     classes = Classes(spec.labels)
-    known = bool(result.truths) or picture.classless
-    truth = class_names(result.truths, classes) if known else picture.truth[0]
-    found: dict[str, Any] = {"file": shown(picture.name), "truth": truth}
+    known = bool(result.truths) or image.classless
+    truth = class_names(result.truths, classes) if known else image.truth[0]
+    found: dict[str, Any] = {"file": shown(image.name), "truth": truth}
     if result.answer is None:
         return found | {"problem": result.problem}
     index, confidence = result.answer.ranked[0]

@@ -12,7 +12,7 @@ from typing import Any
 from predictor.config import Settings
 from predictor.discovery.configs import native
 from predictor.errors import InvalidModel, ModelConflict
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.image.decode import Limits
 from predictor.inference.loader import LoadedModel
 from predictor.model import hardware
@@ -68,13 +68,13 @@ class Optimisations:
         self._lock = settings.data / "evaluation.lock"
 
     def optimise(
-        self, model: LoadedModel, pictures: Sequence[Picture], max_loss: float, device: Device
+        self, model: LoadedModel, images: Sequence[LabelledImage], max_loss: float, device: Device
     ) -> Generator[Step, None, None]:
         """Make faster forms of a model, prove each on images, and keep the recommended one.
 
         Args:
             model: in single precision; it need not be live any more by the end.
-            pictures: images, labelled or not.
+            images: images, labelled or not.
             max_loss: the accuracy that may be lost, as a share of all images.
             device: what the model runs on.
 
@@ -87,7 +87,7 @@ class Optimisations:
             processes = Processes(folder, device)
             source = Source(model.version.path, model.spec, device)
             optimiser = Optimiser(source, folder, processes, max_loss, self.pace_seconds)
-            for step in optimiser.steps(pictures, self._limits):
+            for step in optimiser.steps(images, self._limits):
                 if isinstance(step, dict):
                     self._keep(model.version, optimiser, step)
                 yield step

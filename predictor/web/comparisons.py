@@ -149,9 +149,9 @@ def _begun(worker: Worker, held: ExitStack) -> Iterator[Step]:
     asked: CompareRequest = sent.fields
     first = worker.engine.model(asked.model, asked.version)
     second, other = _second(worker, asked, first, sent.others, folder / CANDIDATE)
-    pictures = sample(sent.pictures, asked.limit or len(sent.pictures))
+    images = sample(sent.images, asked.limit or len(sent.images))
     names = _named(worker, first.version), _named(worker, second.version)
-    work = worker.evaluations.compare(first, second, pictures, names=names, thumbnails=steps.wants_pictures())
+    work = worker.evaluations.compare(first, second, images, names=names, thumbnails=steps.wants_thumbnails())
     about = {
         "model": schemas.model_json(first.version),
         "other": other,

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, render_template, request
 
 from predictor.errors import OF_LABELLED_IMAGES
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.presentation import csv_text
 from predictor.evaluation.tune import sample
 from predictor.inference.loader import LoadedModel
@@ -29,7 +29,7 @@ TUNED = 300
 
 _BODIES = {"multipart/form-data": report_schemas.EvaluationForm}
 
-Work = Callable[[LoadedModel, Sequence[Picture], Any], Generator[Step, None, None]]
+Work = Callable[[LoadedModel, Sequence[LabelledImage], Any], Generator[Step, None, None]]
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -68,10 +68,10 @@ def _evaluate(room: Blueprint, worker: Worker) -> None:
         return _answer(worker, evaluated, csv=lambda report: csv_text(report["images"]))
 
     def evaluated(
-        model: LoadedModel, pictures: Sequence[Picture], asked: report_schemas.EvaluationRequest
+        model: LoadedModel, images: Sequence[LabelledImage], asked: report_schemas.EvaluationRequest
     ) -> Generator[Step, None, None]:
         return worker.evaluations.evaluate(
-            model, pictures, thumbnails=steps_.wants_pictures(), precision=asked.precision
+            model, images, thumbnails=steps_.wants_thumbnails(), precision=asked.precision
         )
 
 
@@ -92,8 +92,8 @@ def _tune(room: Blueprint, worker: Worker) -> None:
         """
         return _answer(worker, tuned, TUNED)
 
-    def tuned(model: LoadedModel, pictures: Sequence[Picture], _: object) -> Generator[Step, None, None]:
-        return worker.evaluations.tune(model, pictures)
+    def tuned(model: LoadedModel, images: Sequence[LabelledImage], _: object) -> Generator[Step, None, None]:
+        return worker.evaluations.tune(model, images)
 
 
 def render(worker: Worker, **shown: Any) -> str:
@@ -135,8 +135,8 @@ def _begun(worker: Worker, work: Work, limit: int | None, held: ExitStack) -> It
     received = labelled_images.receive(worker.settings, folder, report_schemas.EvaluationRequest)
     asked = received.fields
     model = worker.engine.model(asked.model, asked.version)
-    pictures = sample(received.pictures, asked.limit or limit or len(received.pictures))
-    steps = held.enter_context(closing(work(model, pictures, asked)))
+    images = sample(received.images, asked.limit or limit or len(received.images))
+    steps = held.enter_context(closing(work(model, images, asked)))
     about = schemas.model_json(model.version)
     named = (
         {"model": about, **step} if isinstance(step, dict) else step for step in steps_.waited_for(steps)

@@ -201,8 +201,8 @@ def _response(
         return ReadyResponse(worker.explainer.overlay(found), content_type=_PNG)
     answer = _json(found)
     if sent.more.get("overlay"):
-        picture = base64.b64encode(worker.explainer.overlay(found)).decode()
-        answer["overlay"] = f"data:{_PNG};base64,{picture}"
+        image = base64.b64encode(worker.explainer.overlay(found)).decode()
+        answer["overlay"] = f"data:{_PNG};base64,{image}"
     return JsonResponse(named(answer, sent.names[0] if sent.names else None))
 
 

@@ -13,7 +13,7 @@ from predictor.archives import is_archive
 from predictor.config import MEGA, Settings
 from predictor.errors import ImageTooLarge, InvalidRequest, ModelTooLarge
 from predictor.evaluation import images
-from predictor.evaluation.images import Files, Picture, labelled
+from predictor.evaluation.images import Files, LabelledImage, labelled
 from predictor.store.files import storage_errors
 from predictor.web import field_faults, forms, middleware, schemas
 
@@ -31,12 +31,12 @@ class LabelledImages:
 
     Attributes:
         fields: the text fields, as the schema has them.
-        pictures: the images with their classes, and the files that are left out.
+        images: the images with their classes, and the files that are left out.
         others: the files of other fields.
     """
 
     fields: Any
-    pictures: list[Picture]
+    images: list[LabelledImage]
     others: list[forms.ReceivedFile]
 
 

@@ -140,12 +140,12 @@ def _begun(worker: Worker, name: str, held: ExitStack) -> Iterator[Step]:
     """Receive the images and begin, so that what forbids all of it is said by the answer's status."""
     folder = held.enter_context(worker.transactions.staging.new_folder())
     sent = labelled_images.receive(worker.settings, folder, optimisation_schemas.OptimiseRequest, field=FIELD)
-    pictures = sample(sent.pictures, sent.fields.limit or len(sent.pictures))
+    images = sample(sent.images, sent.fields.limit or len(sent.images))
     model = worker.engine.model(name, sent.fields.version)
     check_source(worker.report(model.version))
     if worker.device is None:
         raise NotReady("The service is still starting; try again.")
-    work = worker.optimisations.optimise(model, pictures, sent.fields.max_loss / 100, worker.device)
+    work = worker.optimisations.optimise(model, images, sent.fields.max_loss / 100, worker.device)
     begun = steps.waited_for(held.enter_context(closing(work)))
     about = schemas.model_json(model.version)
     named = ({"model": about, **step} if isinstance(step, dict) else step for step in begun)

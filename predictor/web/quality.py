@@ -173,7 +173,7 @@ def _change_golden(room: Blueprint, worker: Worker) -> None:
         model = worker.engine.model(model_name(name))
         with worker.transactions.staging.new_folder() as folder:
             sent = labelled_images.receive(worker.settings, folder, GoldenRequest)
-            kept = worker.gate.keep(model, sent.pictures, sent.fields.least, request.remote_addr)
+            kept = worker.gate.keep(model, sent.images, sent.fields.least, request.remote_addr)
         return _changed(worker, kept)
 
     @room.delete("/models/<name>/golden")

@@ -71,7 +71,7 @@ def named(result: dict[str, Any], name: str | None) -> dict[str, Any]:
 
 def _debug_json(trace: Trace, spec: ModelSpec) -> dict[str, Any]:
     tensor = trace.tensor.astype("float64")
-    picture = base64.b64encode(png(trace.tensor, spec.preprocessing)).decode()
+    image = base64.b64encode(png(trace.tensor, spec.preprocessing)).decode()
     facts = spec.to_json()
     kept = ("preprocessing", "activation", "reasons", "warnings")
     return {name: facts[name] for name in kept} | {
@@ -81,7 +81,7 @@ def _debug_json(trace: Trace, spec: ModelSpec) -> dict[str, Any]:
             "minimum": float(tensor.min()),
             "maximum": float(tensor.max()),
             "mean": float(tensor.mean()),
-            "png": f"data:image/png;base64,{picture}",
+            "png": f"data:image/png;base64,{image}",
         },
         **({} if spec.calibration is None else {"calibration": spec.calibration.to_json()}),
         "phases": {phase: round(1000 * seconds, 3) for phase, seconds in trace.phases.seconds.items()},

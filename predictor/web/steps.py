@@ -55,7 +55,7 @@ def answer(
     return jsonify(report)
 
 
-def wants_pictures() -> bool:
+def wants_thumbnails() -> bool:
     """Whether the answer is to be looked at, so that it has small copies of images."""
     return "text/html" in request.accept_mimetypes.values()
 
@@ -72,7 +72,7 @@ def _prefers(kind: str) -> bool:
 
 
 def _streamed(steps: Iterator[Step], held: ExitStack, sheet: str) -> Response:
-    template = sheet if wants_pictures() else None
+    template = sheet if wants_thumbnails() else None
     response = Response(stream_with_context(map(_line, _told(steps, template))), mimetype=LINES)
     response.call_on_close(held.close)
     # A proxy passes each line on as it comes.

@@ -7,7 +7,7 @@ import pytest
 from predictor.errors import InvalidImage, InvalidRequest
 from predictor.evaluation.comparer import Comparer, Side
 from predictor.evaluation.comparison import mcnemar
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tables import Classes
@@ -35,10 +35,10 @@ def naming(*answers: set[int]) -> Side:
     return Side(Classes([Label(name) for name in ("cat", "dog", "fox")], independent=True), classify)
 
 
-def pictures(*names: str) -> list[Picture]:
+def pictures(*names: str) -> list[LabelledImage]:
     """Images with these labels."""
     return [
-        Picture(f"{n}.png", (name,), lambda n=n: bytes([n]))  # type: ignore[misc]
+        LabelledImage(f"{n}.png", (name,), lambda n=n: bytes([n]))  # type: ignore[misc]
         for n, name in enumerate(names)
     ]
 
@@ -105,7 +105,7 @@ def test_names(one: Label, other: Label, *, same: bool) -> None:
 
 def test_independent_classes() -> None:
     """Of independent classes all that are named are compared, and just those that apply are right."""
-    classless = Picture("3.png", (), lambda: bytes([3]), classless=True)
+    classless = LabelledImage("3.png", (), lambda: bytes([3]), classless=True)
     images = [*pictures("cat|dog", "cat|dog", "cat"), classless]
     first, second = naming({0, 1}, {0, 1}, {0}, set()), naming({1, 0}, {0, 2}, {0}, {2})
 

@@ -9,7 +9,7 @@ import pytest
 from predictor.errors import InvalidRequest
 from predictor.evaluation import evaluator as module
 from predictor.evaluation.evaluator import Evaluator, unknown_labels
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tables import Classes
@@ -22,9 +22,9 @@ LABELS = tuple(map(Label, ("cat", "dog", "fox")))
 CLASSES = Classes(LABELS)
 
 
-def pictures(*names: str) -> list[Picture]:
+def pictures(*names: str) -> list[LabelledImage]:
     """Images with these labels; without one for an empty text."""
-    return [Picture(f"{n}.png", (name,) if name else (), lambda: b"") for n, name in enumerate(names)]
+    return [LabelledImage(f"{n}.png", (name,) if name else (), lambda: b"") for n, name in enumerate(names)]
 
 
 def never(_: bytes) -> Answer:
@@ -76,7 +76,7 @@ def test_many_classes() -> None:
 
 def test_known_labels() -> None:
     """Where all labels are classes, nothing is noticed; files that are left out do not count."""
-    film = Picture("film.mp4", (), lambda: b"", "No image.")
+    film = LabelledImage("film.mp4", (), lambda: b"", "No image.")
 
     assert unknown_labels([*pictures("cat", "dog"), film], CLASSES) is None
 
@@ -87,7 +87,7 @@ def evaluate(images: int, calibration: Calibration | None = None) -> list[Any]:
     spec = spec_of("softmax")
     spec = spec if calibration is None else replace(spec, calibration=calibration)
     found = [
-        Picture(f"{n}.png", (LABELS[one].name,), lambda n=n: n.to_bytes(4))  # type: ignore[misc]
+        LabelledImage(f"{n}.png", (LABELS[one].name,), lambda n=n: n.to_bytes(4))  # type: ignore[misc]
         for n, one in enumerate(truth)
     ]
 
@@ -123,11 +123,11 @@ def test_repeated_images() -> None:
     scores, truth = network(2.5, 0, 100, 3)
     spec = spec_of("softmax")
     found = [
-        Picture(f"{n}.png", (LABELS[truth[n % 100]].name,), lambda n=n: (n % 100).to_bytes(4))  # type: ignore[misc]
+        LabelledImage(f"{n}.png", (LABELS[truth[n % 100]].name,), lambda n=n: (n % 100).to_bytes(4))  # type: ignore[misc]
         for n in range(400)
     ]
 
-    def evaluated(images: list[Picture]) -> Any:
+    def evaluated(images: list[LabelledImage]) -> Any:
         def classify(data: bytes) -> Answer:
             return Answer.of(scores[int.from_bytes(data)], spec, 0.01)
 

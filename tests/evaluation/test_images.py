@@ -10,7 +10,7 @@ import pytest
 
 from predictor.errors import ImageTooLarge, InvalidImage, InvalidRequest
 from predictor.evaluation import images as module
-from predictor.evaluation.images import Picture, files_of, labelled, on_disk
+from predictor.evaluation.images import LabelledImage, files_of, labelled, on_disk
 
 Tree = Callable[[dict[str, str]], Path]
 
@@ -29,7 +29,7 @@ def tree(tmp_path: Path) -> Tree:
     return write
 
 
-def said(found: list[Picture]) -> dict[str, tuple[str, ...]]:
+def said(found: list[LabelledImage]) -> dict[str, tuple[str, ...]]:
     """What is said of each image."""
     return {picture.name: picture.truth for picture in found}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from predictor.config import Settings
 from predictor.errors import InvalidImage
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import classify_all, parallel_map
 from predictor.evaluation.tables import Classes
@@ -29,11 +29,11 @@ def classify(data: bytes) -> Answer:
 def test_judged() -> None:
     """Each image has its truth and its answer, or the reason why it has none."""
     pictures = [
-        Picture("a", ("cat",), lambda: b"\0"),
-        Picture("b", ("lion",), lambda: b"\1"),
-        Picture("c", ("dog",), lambda: b""),
-        Picture("d", (), lambda: b"\1"),
-        Picture("e", ("cat",), lambda: b"\0", "No image."),
+        LabelledImage("a", ("cat",), lambda: b"\0"),
+        LabelledImage("b", ("lion",), lambda: b"\1"),
+        LabelledImage("c", ("dog",), lambda: b""),
+        LabelledImage("d", (), lambda: b"\1"),
+        LabelledImage("e", ("cat",), lambda: b"\0", "No image."),
     ]
 
     found = list(classify_all(pictures, CLASSES, classify, threads=3))
@@ -52,11 +52,11 @@ def test_judged() -> None:
 def test_several_classes() -> None:
     """An image to which several classes apply is right with each of them, and unknown if one is unknown."""
     pictures = [
-        Picture("a", ("cat",), lambda: b"\1", also=(("dog",),)),
-        Picture("b", ("cat|dog",), lambda: b"\1"),
-        Picture("c", ("cat; lion",), lambda: b"\1"),
-        Picture("d", ("cat",), lambda: b"\1", also=(("lion",),)),
-        Picture("e", ("cat",), lambda: b"\1"),
+        LabelledImage("a", ("cat",), lambda: b"\1", also=(("dog",),)),
+        LabelledImage("b", ("cat|dog",), lambda: b"\1"),
+        LabelledImage("c", ("cat; lion",), lambda: b"\1"),
+        LabelledImage("d", ("cat",), lambda: b"\1", also=(("lion",),)),
+        LabelledImage("e", ("cat",), lambda: b"\1"),
     ]
 
     found = list(classify_all(pictures, CLASSES, classify, threads=3))
@@ -69,12 +69,12 @@ def test_independent_classes() -> None:
     """Of independent classes just those must be named that apply; an empty label says that none does."""
     classes = Classes(CLASSES.labels, independent=True)
     pictures = [
-        Picture("a", ("cat",), lambda: b"\0"),
-        Picture("b", ("cat",), lambda: b"\0\1"),
-        Picture("c", ("cat",), lambda: b"", also=(("dog",),)),
-        Picture("d", (), lambda: b"", classless=True),
-        Picture("e", (), lambda: b"\1", classless=True),
-        Picture("f", (), lambda: b""),
+        LabelledImage("a", ("cat",), lambda: b"\0"),
+        LabelledImage("b", ("cat",), lambda: b"\0\1"),
+        LabelledImage("c", ("cat",), lambda: b"", also=(("dog",),)),
+        LabelledImage("d", (), lambda: b"", classless=True),
+        LabelledImage("e", (), lambda: b"\1", classless=True),
+        LabelledImage("f", (), lambda: b""),
     ]
 
     def answer(data: bytes) -> Answer:
@@ -98,7 +98,10 @@ def test_independent_classes() -> None:
 def test_thumbnails(cat: Path) -> None:
     """Wrong and unsure images have a small copy if copies are wanted."""
     data = cat.read_bytes()
-    pictures = [Picture("right", ("cat",), lambda: data), Picture("wrong", ("dog",), lambda: data)]
+    pictures = [
+        LabelledImage("right", ("cat",), lambda: data),
+        LabelledImage("wrong", ("dog",), lambda: data),
+    ]
 
     def answer(_: bytes) -> Answer:
         return Answer([(0, 0.9), (1, 0.1)], 0.01)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from predictor.errors import InvalidRequest
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.runner import Progress
 from predictor.evaluation.tune import Tuner, sample
 from predictor.image.decode import Limits
@@ -41,16 +41,16 @@ def nearest(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(-10 * np.square(wanted - seen).sum(axis=1))
 
 
-def picture(label: str, *, truth: bool = True, seed: int = 0) -> Picture:
+def picture(label: str, *, truth: bool = True, seed: int = 0) -> LabelledImage:
     """An image of a colour."""
     noise = np.random.default_rng(seed).normal(0, 15, (12, 12, 3))
     pixels = (np.array(COLOURS[label]) + noise).clip(0, 255).astype(np.uint8)
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG")
-    return Picture(f"{label}/{seed}.png", (label,) if truth else (), out.getvalue)
+    return LabelledImage(f"{label}/{seed}.png", (label,) if truth else (), out.getvalue)
 
 
-def ranking(pictures: Sequence[Picture]) -> tuple[list[Progress], dict[str, Any]]:
+def ranking(pictures: Sequence[LabelledImage]) -> tuple[list[Progress], dict[str, Any]]:
     """The progress and the ranking."""
     *steps, report = Tuner(SPEC, nearest, Limits(), threads=2).tune(pictures)
     assert isinstance(report, dict)
@@ -77,7 +77,7 @@ def test_finds_it() -> None:
 
 def test_bad_pictures() -> None:
     """An image that cannot be opened is left out with its reason."""
-    bad = Picture("red/bad.png", ("red",), lambda: b"\x89PNG\r\n\x1a\n")
+    bad = LabelledImage("red/bad.png", ("red",), lambda: b"\x89PNG\r\n\x1a\n")
 
     _, report = ranking([picture("red"), bad, picture("blue")])
 
@@ -87,7 +87,7 @@ def test_bad_pictures() -> None:
 
 def test_unlabelled_among_labelled() -> None:
     """Where some images have labels, those without are left out with the reason."""
-    film = Picture("film.mp4", (), bytes, "Not an image.")
+    film = LabelledImage("film.mp4", (), bytes, "Not an image.")
     _, report = ranking([picture("red"), picture("blue", truth=False), film])
 
     assert (report["pictures"], report["labelled"], report["left_out"]) == (1, True, 2)
@@ -96,7 +96,7 @@ def test_unlabelled_among_labelled() -> None:
 
 def test_sample_keeps_what_is_left_out() -> None:
     """Files that are left out take no image's place, and are still counted."""
-    others = [Picture(f"{n}.mp4", (), bytes, "Not an image.") for n in range(5)]
+    others = [LabelledImage(f"{n}.mp4", (), bytes, "Not an image.") for n in range(5)]
 
     chosen = sample([picture("red"), *others, picture("blue"), picture("red")], 2)
 
@@ -117,7 +117,7 @@ def test_no_labels() -> None:
 def test_no_pictures() -> None:
     """If none can be opened, the first one's reason is given."""
     with pytest.raises(InvalidRequest, match="The image is empty"):
-        ranking([Picture("a.png", ("red",), bytes)])
+        ranking([LabelledImage("a.png", ("red",), bytes)])
 
 
 def test_sample() -> None:
@@ -140,7 +140,9 @@ def test_large_jpeg(photograph: bytes) -> None:
         seen.append(tensor)
         return nearest(tensor)
 
-    list(Tuner(SPEC, run, Limits(), threads=1).tune([Picture("red/1.jpg", ("red",), lambda: photograph)]))
+    list(
+        Tuner(SPEC, run, Limits(), threads=1).tune([LabelledImage("red/1.jpg", ("red",), lambda: photograph)])
+    )
 
     whole = to_tensor(Image.open(io.BytesIO(photograph)), SPEC.preprocessing)
     assert any(np.array_equal(tensor, whole) for tensor in seen)

@@ -10,7 +10,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.image.decode import Limits, decode
 from predictor.image.preprocess import Preprocessing, to_tensor
 from predictor.model.labels import Label
@@ -109,7 +109,7 @@ def tensors(count: int) -> npt.NDArray[np.float32]:
     return np.stack([to_tensor(decode(one.read(), limits), form) for one in images(count)])
 
 
-def images(count: int) -> list[Picture]:
+def images(count: int) -> list[LabelledImage]:
     """Images of coloured tiles, each of another colour, without labels."""
     found = []
     for number in range(count):
@@ -118,5 +118,5 @@ def images(count: int) -> list[Picture]:
         pixels = (0.8 * colour + 0.2 * np.kron(tiles, np.ones((8, 8, 1)))).astype(np.uint8)
         out = io.BytesIO()
         Image.fromarray(pixels).save(out, "PNG")
-        found.append(Picture(f"{number}.png", (), out.getvalue))
+        found.append(LabelledImage(f"{number}.png", (), out.getvalue))
     return found

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 
 from predictor.errors import InvalidModel, InvalidRequest, NotReady
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.runner import Progress
 from predictor.image.decode import Limits
 from predictor.model.calibration import Calibration
@@ -49,7 +49,11 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Optimiser
     model = network()
     model.metadata_props.add(key="labels", value="kept")
     made = optimiser(saved(folder, model), folder / "work")
-    sent = [*images(24), Picture("twice.png", (), images(1)[0].read), Picture("bad.png", (), lambda: b"GIF")]
+    sent = [
+        *images(24),
+        LabelledImage("twice.png", (), images(1)[0].read),
+        LabelledImage("bad.png", (), lambda: b"GIF"),
+    ]
     return list(made.steps(sent, LIMITS)), made
 
 
@@ -125,7 +129,7 @@ def test_no_images(tmp_path: Path) -> None:
     made = optimiser(saved(tmp_path, network()), tmp_path / "work")
 
     with pytest.raises(InvalidRequest, match=r"bad\.png"):
-        list(made.steps([Picture("bad.png", (), lambda: b"GIF")], LIMITS))
+        list(made.steps([LabelledImage("bad.png", (), lambda: b"GIF")], LIMITS))
 
 
 @pytest.mark.parametrize("code", ["os._exit(0)", "os.abort()", "print('{}')", "print('[1]')", "sys.exit(3)"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from predictor.errors import InvalidRequest
-from predictor.evaluation.images import Picture
+from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.optimising.job import CALIBRATION, JUDGED
@@ -17,7 +17,7 @@ from tests.optimising.networks import CLASSES, SIDE, images, spec, tensors
 LIMITS = Limits(("PNG",), 1_000_000, 1_000_000)
 
 
-def halves(pictures: list[Picture], folder: Path) -> Halves:
+def halves(pictures: list[LabelledImage], folder: Path) -> Halves:
     """Prepare images, and read over the progress."""
     steps = prepared(pictures, spec(), LIMITS, folder, 0)
     while True:
@@ -51,7 +51,9 @@ def test_classes_of_one() -> None:
 
 def test_files(tmp_path: Path) -> None:
     """The files hold the tensors of all images, each in one of them."""
-    pictures = [Picture(one.name, (str(place % CLASSES),), one.read) for place, one in enumerate(images(9))]
+    pictures = [
+        LabelledImage(one.name, (str(place % CLASSES),), one.read) for place, one in enumerate(images(9))
+    ]
 
     found = halves(pictures, tmp_path)
 
@@ -65,9 +67,9 @@ def test_files(tmp_path: Path) -> None:
 def test_left_out(tmp_path: Path) -> None:
     """The same image under two names counts once; an unknown class is said, and the image is used without."""
     pictures = [
-        *(Picture(one.name, ("unknown",), one.read) for one in images(4)),
-        Picture("again.png", (), images(1)[0].read),
-        Picture("notes.txt", (), lambda: b"", left_out="It is no image."),
+        *(LabelledImage(one.name, ("unknown",), one.read) for one in images(4)),
+        LabelledImage("again.png", (), images(1)[0].read),
+        LabelledImage("notes.txt", (), lambda: b"", left_out="It is no image."),
     ]
 
     found = halves(pictures, tmp_path)
@@ -89,9 +91,9 @@ def test_same_name(tmp_path: Path) -> None:
 def test_several_classes(tmp_path: Path) -> None:
     """All classes of an image count, whether one text or several rows name them."""
     pictures = [
-        Picture(one.name, ("class 0|class 2",), one.read)
+        LabelledImage(one.name, ("class 0|class 2",), one.read)
         if place % 2
-        else Picture(one.name, ("class 0",), one.read, also=(("class 2",),))
+        else LabelledImage(one.name, ("class 0",), one.read, also=(("class 2",),))
         for place, one in enumerate(images(6))
     ]
 
@@ -113,7 +115,7 @@ def test_several_classes(tmp_path: Path) -> None:
 def test_noticed(labels: list[str], sentence: str | None) -> None:
     """Labels that are no classes are said before any work, and forbid nothing."""
     pictures = [
-        Picture(one.name, (label,) if label else (), one.read)
+        LabelledImage(one.name, (label,) if label else (), one.read)
         for one, label in zip(images(3), labels, strict=True)
     ]
 
