@@ -63,7 +63,9 @@ class CircuitBreaker:
                 return
             self._failing = True
             self._lengthen()
-        log.warning("The cache failed and is not used: %s%s", type(error).__name__, self._where)
+        # SQLite has one class for a locked, a missing and an unreadable file.
+        kind = getattr(error, "sqlite_errorname", type(error).__name__)
+        log.warning("The cache failed and is not used: %s%s", kind, self._where)
 
     def watch(self) -> None:
         """Ask the store again and again; the pauses double with each failure and shrink while it works."""

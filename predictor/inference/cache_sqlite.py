@@ -151,9 +151,9 @@ def _remove(path: Path) -> None:
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        # A cache may lose its last entries with the power; it must not wait for the disk.
+        # A cache may lose its last entries with the power; it never waits for the disk.
         connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS answers"
             " (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE, expires REAL, value BLOB)"
