@@ -1,6 +1,7 @@
 """Clients that send or read nothing, or hardly anything, without nginx: nobody else notices them."""
 
 import resource
+import selectors
 import socket
 import time
 from collections import Counter
@@ -48,13 +49,26 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @contextmanager
-def stalled(port: int, request: bytes, count: int) -> Iterator[None]:
-    """Connections that begin with something and then do nothing as long as the block lasts."""
-    with ExitStack() as opened:
+def stalled(port: int, request: bytes, count: int, *, whole: bool = False) -> Iterator[None]:
+    """Connections that begin with something and then do nothing as long as the block lasts.
+
+    Args:
+        port: of the service.
+        request: what is sent on each.
+        count: how many.
+        whole: whether that is a whole request; then all have answers, or were ended, when the block begins.
+    """
+    with ExitStack() as opened, selectors.DefaultSelector() as answers:
         for _ in range(count):
             client = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
             client.setblocking(False)
             client.send(request) if request else None
+            answers.register(client, selectors.EVENT_READ)
+        while whole and answers.get_map():
+            ready = answers.select(PATIENCE)
+            assert ready
+            for key, _ in ready:
+                answers.unregister(key.fileobj)
         yield
 
 
@@ -107,7 +121,7 @@ def test_idle_connections(service: Service, cat: Path, first: bytes) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, IDLE + 2000), hard))
     try:
-        with stalled(service.port, first, min(IDLE, hard - 500)):
+        with stalled(service.port, first, min(IDLE, hard - 500), whole=bool(first)):
             check_others(service, cat)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
