@@ -52,7 +52,6 @@ def run(
         try:
             lower(process.pid)
             out, errors = process.communicate(asked, timeout=seconds)
-        except BaseException:
-            process.kill()
-            raise
+        finally:
+            process.kill()  # which does nothing to one that has ended
     return subprocess.CompletedProcess(command, process.returncode, out, errors)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from predictor.background import NICENESS
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.inference.active_models import ActiveModels, Models
 from predictor.inference.loader import LoadedModel
@@ -23,8 +24,6 @@ _ATTEMPTS = 10
 _AGAIN_SECONDS = 1.0
 # After a switch, requests that began before it may hold the old model a little longer.
 _TRIM_SECONDS = 1.0
-# Loading shares the cores with requests, which go first, but on a busy machine it must come to its end.
-_NICENESS = 5
 
 Load = Callable[[ModelVersion], LoadedModel]
 
@@ -182,7 +181,7 @@ class Follower:
             self._publisher.handle_crashes(seconds)
 
     def _repeat(self, work: Callable[[], None], pause: float) -> None:
-        os.nice(_NICENESS)  # of this thread alone
+        os.nice(NICENESS)  # of this thread alone
         told = ""
         while not self._stopped.wait(pause):
             try:
