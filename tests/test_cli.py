@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -50,6 +51,13 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture
 def url(app: Flask) -> Iterator[str]:
     """The address of a running service."""
+    with served(app) as address:
+        yield address
+
+
+@contextmanager
+def served(app: Flask) -> Iterator[str]:
+    """Serve an application at an address as long as the block lasts."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -214,6 +222,51 @@ def test_predict_usage(cat: Path, model: Path) -> None:
 
     assert result.exit_code == 2
     assert "--url cannot be combined with --model" in result.output
+
+
+def test_wrong_name_costs_no_file(tmp_path: Path, cat: Path, url: str) -> None:
+    """A model that the service does not have is said before the file of an earlier run is replaced."""
+    kept = tmp_path / "rows.csv"
+    kept.write_text("earlier")
+
+    ended = run("predict", cat, "--url", url, "--name", "nope", "--csv", kept)
+
+    assert ended.exit_code == 1
+    assert kept.read_text() == "earlier"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--model", "MODEL", "--url", "http://127.0.0.1:1"), "--model"),
+        (("--model", "MODEL", "--name", "pets"), "--model"),
+        (("--labels", "LABELS"), "need --model"),
+        (("--precision", "0.9"), "needs --model"),
+    ],
+)
+def test_evaluate_usage(
+    model: Path, pictures: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    """An option that the source of the answers would not look at is refused."""
+    labels = tmp_path / "labels.txt"
+    labels.write_text("red\ngreen\nblue\n")
+    paths = {"MODEL": model, "LABELS": labels}
+
+    result = run("evaluate", pictures, *(paths.get(word, word) for word in words))
+
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_nothing_left_asks_nobody(app: Flask, tmp_path: Path, cat: Path) -> None:
+    """A run that came to its end is not begun again: the service may be gone."""
+    with served(app) as url:
+        words = ("predict", cat, "--url", url, "--csv", tmp_path / "rows.csv")
+        assert run(*words).exit_code == 0
+    written = (tmp_path / "rows.csv").read_bytes()
+
+    assert run(*words, "--resume").exit_code == 0
+    assert (tmp_path / "rows.csv").read_bytes() == written
 
 
 def test_serve_help() -> None:

@@ -16,6 +16,7 @@ from predictor.commands.options import (
     URL,
     beside_model,
     client,
+    given_by_user,
     of_service,
     reached,
     together,
@@ -73,6 +74,7 @@ def evaluate_command(images: Path, model: Path | None, url: str, name: str, **gi
     IMAGES is a folder with a folder for each class, a ZIP file of one, or a CSV file with the columns file
     and label. A flat folder works if each file name begins with its class.
     """
+    _check_source(model, given)
     with told():
         chosen = _images_of(images, given["limit"])
         local = None if model is None else opened(model, given["labels"], given["preprocessing"])
@@ -88,6 +90,20 @@ def evaluate_command(images: Path, model: Path | None, url: str, name: str, **gi
         report = {"model": source.about} | _followed(evaluator.evaluate(chosen))
     _say(reports.evaluation_lines(report), report)
     _write(report, f"{source.title} on {images.name}", given)
+
+
+def _check_source(model: Path | None, given: Mapping[str, Any]) -> None:
+    """Refuse options that the chosen source of answers would not look at."""
+    if model is not None and (given_by_user("url") or given_by_user("name")):
+        raise click.UsageError(
+            "--model runs a file on this machine: it cannot be combined with --url or --name."
+        )
+    if model is None and (given["labels"] or given["preprocessing"]):
+        raise click.UsageError(
+            "--labels and --preprocessing need --model; a service has those of its upload."
+        )
+    if model is None and given["precision"]:
+        raise click.UsageError("--precision needs --model; for a service, POST /evaluate takes precision.")
 
 
 @click.command(name="tune")

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from predictor.client import Client
 from predictor.client_types import ServiceError, Unreachable
@@ -41,6 +42,12 @@ of_service = together(
     click.option("--name", default="default", help="Name of the model on the service."),
     token("PREDICTOR_PREDICT_TOKEN", "PREDICTOR_ADMIN_TOKEN"),
 )
+
+
+def given_by_user(option: str) -> bool:
+    """Whether an option of the command that runs was given, and has not its default."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is not None and source is not ParameterSource.DEFAULT
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from predictor.bulk.file import Done, Options, RowFile, done
 from predictor.bulk.rows import FORMS, Form, Row, Work
 from predictor.client import Client
 from predictor.commands.bulk import Predicted, predict_to_file, row_options
-from predictor.commands.options import FILE, OUT, beside_model, of_service, reached, told
+from predictor.commands.options import FILE, OUT, beside_model, given_by_user, of_service, reached, told
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.cores import cores
 from predictor.evaluation.predictors import checked
@@ -98,6 +98,10 @@ def _target(given: Mapping[str, Any]) -> Target:
         raise click.UsageError("--resume needs the file of --csv or --jsonl, or --out.")
     if given["cluster"] and (given["url"] or not given["out"]):
         raise click.UsageError("--cluster needs --out, and cannot be combined with --url.")
+    if given["url"] is None and given_by_user("name"):
+        raise click.UsageError(
+            "--name is that of a model of a service: it needs --url. --model takes a file."
+        )
     if given["gpus"] and not given["cluster"]:
         raise click.UsageError("--gpus needs --cluster.")
     if given["url"] is not None and (given["model"] or given["labels"] or given["preprocessing"]):
@@ -112,12 +116,12 @@ def _predict(words: Sequence[str], target: Target, given: Mapping[str, Any]) -> 
     kept = done(path, form, given["top_k"]) if given["resume"] and path else Done()
     names = kept.rest(inputs.names(words, given["column"]))
     first, continues = list(itertools.islice(names, 1)), kept.names.total() > 0
-    if path is not None and first and continues:
+    if path is not None and continues:
         Options(path).check(row_options(given))
     with ExitStack() as held:
         rows: Iterator[Row] = iter(())
         if first:
-            rows = held.enter_context(_predictor(given))(itertools.chain(first, names))
+            rows = _begun(held.enter_context(_predictor(given))(itertools.chain(first, names)))
         if path is None:
             return _print(rows, form)
         total = sum(1 for _ in inputs.names(words, given["column"])) if sys.stderr.isatty() else None
@@ -125,6 +129,11 @@ def _predict(words: Sequence[str], target: Target, given: Mapping[str, Any]) -> 
             if not continues:
                 Options(path).keep(row_options(given))
             return _save(rows, file, kept, total)
+
+
+def _begun(rows: Iterator[Row]) -> Iterator[Row]:
+    """The rows, once there is a first one: what fails before it, such as a wrong name, costs no file."""
+    return itertools.chain(list(itertools.islice(rows, 1)), rows)
 
 
 @contextmanager

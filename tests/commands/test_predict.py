@@ -204,10 +204,12 @@ def test_nothing_left(folder: Path, tmp_path: Path) -> None:
     first = run("predict", one, "--jsonl", out, "--threshold", 1)
     written = out.read_bytes()
 
-    again = run("predict", one, "--jsonl", out, "--resume", "--model", __file__)
+    again = run("predict", one, "--jsonl", out, "--resume", "--threshold", 1)
+    changed = run("predict", one, "--jsonl", out, "--resume", "--threshold", 1, "--model", __file__)
     other = run("predict", one, "--csv", out, "--resume")
 
-    assert (first.exit_code, again.exit_code, other.exit_code) == (0, 0, 1)
+    assert (first.exit_code, again.exit_code, changed.exit_code, other.exit_code) == (0, 0, 1, 1)
+    assert "--model" in changed.output
     assert json.loads(written)["abstained"] is True
     assert "is not a file of this form that predict wrote" in other.output
     assert out.read_bytes() == written
@@ -238,3 +240,22 @@ def test_full_disk(folder: Path) -> None:
     assert result.exit_code == 1
     assert "No space left on device" in result.output
     assert "Traceback" not in result.output
+
+
+def test_name_without_a_service(cat: Path) -> None:
+    """A name of a service's model does not let another model answer in its place."""
+    ended = run("predict", cat, "--name", "pets")
+
+    assert ended.exit_code == 2
+    assert "--url" in ended.output
+
+
+def test_whole_file_with_other_options(tmp_path: Path, cat: Path) -> None:
+    """With nothing left to do, `--resume` still refuses options that the rows were not made with."""
+    rows = tmp_path / "rows.csv"
+    assert run("predict", cat, "--csv", rows).exit_code == 0
+
+    ended = run("predict", cat, "--csv", rows, "--resume", "--top-k", 1)
+
+    assert ended.exit_code == 1
+    assert "--top-k" in ended.output
