@@ -2,18 +2,17 @@
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from statistics import median
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from predictor.errors import Internal, PredictorError
+from predictor.inference.pairs import Pairs
 
 Array = npt.NDArray[Any]
 Prepare = Callable[[], Array]
@@ -25,11 +24,6 @@ Check = Callable[[], None]
 
 # How much of the measured time is replaced by each new measurement.
 _LEARN = 0.1
-
-# Of the medians of 20 runs beside 32 connections up to 11 % miss the 4 % that pairs save; of 60, 2 %; of 100,
-# none. The best runs say nothing there: 33 to 96 %.
-_TRIALS = 60
-_WORTH = 0.975
 
 log = logging.getLogger(__name__)
 
@@ -53,33 +47,6 @@ class Run:
     queued: float
     ran: float
     began: float
-
-
-class Pairs:
-    """Learns from the first runs whether two images in one run take less of the processor than two runs.
-
-    On a CPU larger batches gain nothing more, and hold memory for good. Two do if they save 2.5 %: their
-    answers come by twos, which p99 pays for. What counts is the thread's own time.
-    """
-
-    def __init__(self) -> None:
-        self._seconds = deque[float](maxlen=_TRIALS), deque[float](maxlen=_TRIALS)
-        self._decided = 0
-
-    @property
-    def max_batch(self) -> int:
-        """Most images in the next run; the size that was tried less often, until it is decided."""
-        alone, together = map(len, self._seconds)
-        return self._decided or (1 if alone < _TRIALS and alone <= together else 2)
-
-    def note(self, images: int, seconds: float) -> None:
-        """Take note of a run of one image or two; once it is decided nothing changes any more."""
-        if self._decided:
-            return
-        self._seconds[images - 1].append(seconds / images)
-        alone, together = self._seconds
-        if len(alone) == len(together) == _TRIALS:
-            self._decided = 2 if median(together) < _WORTH * median(alone) else 1
 
 
 class Runner:
@@ -129,6 +96,13 @@ class Runner:
         if len(scores) != len(batch):
             raise Internal(f"The model returned {len(scores)} results for {len(batch)} images.")
         return scores
+
+    def split(self) -> bool:
+        """Whether the images of a run that failed are to be run again, each alone."""
+        if isinstance(self._max_batch, Pairs):
+            self._max_batch.refuse()
+            return True
+        return False
 
     def learn(self, seconds: float, images: int) -> None:
         """Take note of what a run of so many images took."""
@@ -222,6 +196,11 @@ def compute(batch: Sequence[Job]) -> None:
     try:
         scores = runner(_stacked(ready))
     except Exception as error:  # noqa: BLE001 (raised in the threads that wait for the images)
+        if len(ready) > 1 and runner.split():
+            log.warning("A run of %s images failed; they are run one by one: %s", len(ready), error)
+            for job in ready:
+                compute([job])
+            return
         for job in ready:
             job.fail(error)
         return

@@ -15,7 +15,8 @@ from predictor.cores import cores
 from predictor.discovery.discover import discover, recalled
 from predictor.errors import InvalidModel, NotReady
 from predictor.inference.batcher import Batcher, ComputeSlots
-from predictor.inference.job import Array, Check, Finish, Job, Pairs, Prepare, Runner
+from predictor.inference.job import Array, Check, Finish, Job, Prepare, Runner
+from predictor.inference.pairs import Pairs
 from predictor.inference.shared_weights import SharedWeights
 from predictor.inference.watchdog import Watchdog
 from predictor.model.device import Device, choose

@@ -15,7 +15,8 @@ import pytest
 
 from predictor.errors import Internal, InvalidImage, Overloaded
 from predictor.inference.batcher import Batcher, ComputeSlots
-from predictor.inference.job import Job, Pairs, Prepare, Runner
+from predictor.inference.job import Job, Prepare, Runner
+from predictor.inference.pairs import Pairs
 from predictor.shared import SharedCounters
 
 Array = npt.NDArray[Any]
@@ -384,12 +385,33 @@ def test_pairs(seconds_of_two: float, most: int) -> None:
 
 
 def test_pairs_of_a_quiet_service() -> None:
-    """Two run together as soon as two wait, however many have run alone."""
+    """Two run together as soon as two wait; they are compared with what one takes then, and not before."""
     pairs = Pairs()
     for _ in range(1000):
-        pairs.note(1, 1.0)
+        pairs.note(1, 0.9)
+    first = pairs.max_batch
+    for _ in range(300):
+        size = pairs.max_batch
+        pairs.note(size, 1.0 if size == 1 else 1.9)
 
-    assert pairs.max_batch == 2
+    assert (first, pairs.max_batch) == (2, 2)
+
+
+def test_pairs_that_fail(make: Make) -> None:
+    """Where a model fails on two images, each is run alone, and two are not tried again."""
+
+    def run(batch: Array) -> Array:
+        if len(batch) > 1:
+            raise Internal("two")
+        return batch
+
+    sizes = list[int]()
+    runner = Runner(run, max_batch=Pairs(), seconds=0.001, observe=sizes.append)
+    jobs = [Job(runner, image(number), score) for number in range(20)]
+    make().submit(jobs)
+
+    assert results(jobs) == list(range(20))
+    assert sizes.count(2) == 1
 
 
 @pytest.mark.parametrize(("shares", "most"), [(False, 1), (True, 2)])
