@@ -164,11 +164,9 @@ class Loader:
 
     def _max_batch(self, spec: ModelSpec) -> int | Pairs:
         most = self._settings.max_batch
-        if spec.batch is not None:
-            return spec.batch
-        if self._device.kind == "cpu":
+        if spec.batch is None and self._device.kind == "cpu":
             return Pairs() if most > 1 else 1
-        return most
+        return spec.batch or most
 
 
 def _batcher(device: Device, settings: Settings) -> Batcher:
