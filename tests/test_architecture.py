@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "cluster": {"store"},
     "sources": {"importing", "fetch"},
     "server": {"store", "model", "fetch", "sources"},
-    "evaluation": {"checking", "discovery", "model", "image"},
+    "evaluation": {"checking", "importing", "discovery", "model", "image"},
     "optimising": {"evaluation", "checking", "discovery", "model", "image"},
     "bulk": {"cluster", "evaluation", "store", "fetch", "model", "image"},
     "commands": {

@@ -94,6 +94,22 @@ def test_evaluate_file(model: Path, pictures: Path, tmp_path: Path) -> None:
     assert "<script" not in page
 
 
+@pytest.mark.parametrize("command", ["evaluate", "tune", "predict", "optimise"])
+def test_folder_of_a_model(command: str, pictures: Path, tmp_path: Path) -> None:
+    """A folder is a model with what belongs to it, for each command; what had to be assumed is said."""
+    folder = tmp_path / "my-model"
+    folder.mkdir()
+    (folder / "m.onnx").write_bytes(classifier(list(COLOURS), winner=0, metadata=False))
+    (folder / "labels.txt").write_text("\n".join(COLOURS))
+    words = {"predict": (pictures, "--model", folder), "optimise": (folder, pictures, "--seconds", 0.01)}
+
+    result = run(command, *words.get(command, (pictures, "--model", folder)))
+
+    assert result.exit_code == 0, result.output
+    assert "Warning: The normalisation is not declared" in result.stderr
+    assert "Warning" not in result.stdout
+
+
 def test_evaluate_service(url: str, tmp_path: Path, cat: Path) -> None:
     """A running service is asked over HTTP; its labels and synonyms name the classes."""
     folder = tmp_path / "tiger_cat"
@@ -241,6 +257,7 @@ def test_wrong_name_costs_no_file(tmp_path: Path, cat: Path, url: str) -> None:
         (("--model", "MODEL", "--url", "http://127.0.0.1:1"), "--model"),
         (("--model", "MODEL", "--name", "pets"), "--model"),
         (("--labels", "LABELS"), "need --model"),
+        (("--file", "m.onnx"), "need --model"),
         (("--precision", "0.9"), "needs --model"),
     ],
 )

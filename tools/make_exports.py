@@ -1,11 +1,13 @@
 """Small classifiers as other tools export them, with what those tools say of some images.
 
-Run by hand, in two environments of their own, and commit what they write:
+Run by hand, in environments of their own, and commit what they write:
 
     python -m tools.make_exports torch --image tests/data/cat.jpg --out tests/data/exports
+    python -m tools.make_exports pair --image tests/data/cat.jpg --out tests/data/exports
     python -m tools.make_exports keras --image tests/data/cat.jpg --out tests/data/exports
 
-The first needs torch, torchvision, timm, transformers and onnxscript, the second tensorflow-cpu and tf2onnx.
+The first needs torch, torchvision, timm, transformers and onnxscript, the second the newest torch with
+torchvision and onnxscript, the third tensorflow-cpu and tf2onnx.
 The networks are those tools' own with random weights; only the last layer is set here, so that the scores of
 different images, and of an image prepared in different ways, differ. The confidences are those of each
 tool's own processor and network, in float32, without ONNX.
@@ -83,7 +85,7 @@ def last_layer(features: Array) -> tuple[Array, Array]:
 
 def without_traces(path: Path) -> None:
     """Take out of a file where in the exporter's code each of its parts came from."""
-    model = onnx.load(path)
+    model = onnx.load(path, load_external_data=False)
     graph = model.graph
     for part in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output, graph):
         del part.metadata_props[:]
@@ -96,7 +98,77 @@ def softmax(scores: Array) -> Array:
     return np.asarray(powers / powers.sum())
 
 
-class TorchExports:
+class _Torch:
+    """What the exports of PyTorch share."""
+
+    def __init__(self, picture: Path, out: Path) -> None:
+        self._torch: Any = importlib.import_module("torch")
+        self._samples, self._out = samples(picture), out
+
+    def _set_last(self, network: Any, layer: Any, prepare: Any) -> None:
+        """Set a network's last layer by what comes to it for the sample images."""
+        seen: list[Any] = []
+        hook = layer.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+        with self._torch.no_grad():
+            network(self._torch.stack([prepare(image) for image in self._samples]))
+            hook.remove()
+            weight, bias = last_layer(seen[0].flatten(1).double().numpy())
+            layer.weight.copy_(self._torch.from_numpy(weight.T))
+            layer.bias.copy_(self._torch.from_numpy(bias))
+
+    def _scores(self, network: Any, prepare: Any, image: Image.Image) -> Array:
+        with self._torch.no_grad():
+            return np.asarray(network(prepare(image)[None])[0].double().numpy())
+
+    def _softmax(self, network: Any, prepare: Any) -> Confidences:
+        return lambda image: softmax(self._scores(network, prepare, image))
+
+
+class PairExports(_Torch):
+    """What `torch.onnx.export` writes by default: a model, and a file of its weights.
+
+    Args:
+        picture: a photograph.
+        out: where the ONNX file and its data go.
+    """
+
+    def every(self) -> dict[str, Exported]:
+        """Export a network as somebody writes it by hand, and its transforms as tutorials give them."""
+        network, last = self._network()
+        steps: Any = importlib.import_module("torchvision.transforms")
+        prepare = steps.Compose(
+            [
+                steps.Resize(256),
+                steps.CenterCrop(224),
+                steps.ToTensor(),
+                steps.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+            ]
+        )
+        self._set_last(network, last, prepare)
+        path = self._out / "torch_pair.onnx"
+        self._torch.onnx.export(network, (self._torch.zeros(1, 3, 224, 224),), str(path))
+        without_traces(path)
+        return {
+            "torch_pair": Exported(
+                "NCHW, logits, two files, `torch.onnx.export` without options",
+                f"torch {version('torch')}: torchvision's transforms, a network of our own in torch",
+                self._softmax(network, prepare),
+                {"labels": "\n".join(labels()) + "\n"},
+            )
+        }
+
+    def _network(self) -> tuple[Any, Any]:
+        self._torch.manual_seed(3)
+        layers = self._torch.nn
+        parts, width = [], 3
+        for filters in (16, 24, 32):
+            parts += [layers.Conv2d(width, filters, 3, 2, 1), layers.BatchNorm2d(filters), layers.ReLU()]
+            width = filters
+        last = layers.Linear(width, CLASSES)
+        return layers.Sequential(*parts, layers.AdaptiveAvgPool2d(1), layers.Flatten(), last).eval(), last
+
+
+class TorchExports(_Torch):
     """Models of PyTorch's libraries.
 
     Args:
@@ -105,10 +177,9 @@ class TorchExports:
     """
 
     def __init__(self, picture: Path, out: Path) -> None:
-        self._torch: Any = importlib.import_module("torch")
+        super().__init__(picture, out)
         self._timm: Any = importlib.import_module("timm")
         self._transformers: Any = importlib.import_module("transformers")
-        self._samples, self._out = samples(picture), out
 
     def every(self) -> dict[str, Exported]:
         """Export all of them."""
@@ -190,17 +261,6 @@ class TorchExports:
             companions,
         )
 
-    def _set_last(self, network: Any, layer: Any, prepare: Any) -> None:
-        """Set a network's last layer by what comes to it for the sample images."""
-        seen: list[Any] = []
-        hook = layer.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
-        with self._torch.no_grad():
-            network(self._torch.stack([prepare(image) for image in self._samples]))
-            hook.remove()
-            weight, bias = last_layer(seen[0].flatten(1).double().numpy())
-            layer.weight.copy_(self._torch.from_numpy(weight.T))
-            layer.bias.copy_(self._torch.from_numpy(bias))
-
     def _export(
         self,
         network: Any,
@@ -225,13 +285,6 @@ class TorchExports:
             network.eval(), example, str(path), dynamo=dynamo, external_data=False, **names, **axes
         )
         without_traces(path)
-
-    def _scores(self, network: Any, prepare: Any, image: Image.Image) -> Array:
-        with self._torch.no_grad():
-            return np.asarray(network(prepare(image)[None])[0].double().numpy())
-
-    def _softmax(self, network: Any, prepare: Any) -> Confidences:
-        return lambda image: softmax(self._scores(network, prepare, image))
 
     def _sigmoid(self, network: Any, prepare: Any) -> Confidences:
         return lambda image: np.asarray(1 / (1 + np.exp(-self._scores(network, prepare, image))))
@@ -364,16 +417,18 @@ class KerasExports:
         return prepare(keras.img_to_array(loaded)).astype(dtype)
 
 
+_KINDS: Mapping[str, Any] = {"torch": TorchExports, "pair": PairExports, "keras": KerasExports}
+
+
 def main() -> None:
     """Export the models of one environment, and write their reference beside them."""
     parser = argparse.ArgumentParser(description="Classifiers as other tools export them.")
-    parser.add_argument("which", choices=["torch", "keras"])
-    for name in ("--picture", "--out"):
+    parser.add_argument("which", choices=list(_KINDS))
+    for name in ("--image", "--out"):
         parser.add_argument(name, type=Path, required=True)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    exports = TorchExports if given.which == "torch" else KerasExports
-    shown = views(given.picture)
+    shown = views(given.image)
     reference = {
         name: {
             "form": one.form,
@@ -384,7 +439,7 @@ def main() -> None:
                 for view, image in shown.items()
             },
         }
-        for name, one in exports(given.picture, given.out).every().items()
+        for name, one in _KINDS[given.which](given.image, given.out).every().items()
     }
     path = given.out / f"{given.which}.json"
     path.write_text(json.dumps(reference, indent=1) + "\n")

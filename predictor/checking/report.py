@@ -207,6 +207,11 @@ class Report:
     gpu_bytes: int | None = None
     cuda: OnGpu | None = None
 
+    @property
+    def all_warnings(self) -> list[str]:
+        """Those of the spec, such as what had to be assumed, and those of the trial runs."""
+        return [*self.spec.get("warnings", ()), *self.warnings]
+
     def to_json(self) -> dict[str, Any]:
         """The report for scripts, without what there is nothing to say of."""
         lists = {name: list(getattr(self, name)) for name in LISTS}

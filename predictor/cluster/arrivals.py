@@ -12,9 +12,10 @@ from pathlib import Path
 
 from predictor.cluster.blobs import Blobs
 from predictor.errors import NotReady
+from predictor.model_files import MODEL
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import move_folder, remove, storage_errors, sync
-from predictor.store.manifest import MANIFEST, MODEL, digest
+from predictor.store.manifest import MANIFEST, digest
 from predictor.store.registry import ModelVersion
 
 

@@ -21,6 +21,7 @@ from predictor.bulk.rows import Row
 from predictor.bulk.shards import Piece, Run
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import InvalidRequest
+from predictor.evaluation.local_files import files_of
 
 PIECE = 32
 """Images that a process of a cluster gets at a time."""
@@ -70,12 +71,23 @@ def _lazily(words: Sequence[str], column: str | None) -> Iterator[str]:
 
 
 def row_options(given: Given) -> dict[str, Any]:
-    """What decides over the row of an image, by what it is called, as JSON."""
+    """What decides over the row of an image, by what it is called, as JSON.
+
+    Raises:
+        PredictorError: it is unclear which file is the model.
+        OSError: a file cannot be read.
+    """
     found = {f"--{name.replace('_', '-')}": given[name] for name in ("top_k", "threshold", "exact")}
     if given["url"] is not None:
         return found | {"--url": given["url"], "--name": given["name"]}
-    files = [given["model"] or BUNDLED_MODEL, given["labels"], given["preprocessing"]]
-    return found | {"--model": [path and hashlib.sha256(path.read_bytes()).hexdigest() for path in files]}
+    files = {"--model": [*files_of(given["model"] or BUNDLED_MODEL, given["file"]).values()]}
+    files |= {f"--{role}": [given[role]] for role in ("labels", "preprocessing") if given[role] is not None}
+    return found | {option: [_digest(path) for path in paths] for option, paths in files.items()}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _options(words: Sequence[str], given: Given) -> dict[str, Any]:

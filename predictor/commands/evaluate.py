@@ -12,11 +12,14 @@ import click
 
 from predictor.commands.options import (
     FILE,
+    MODEL,
     OUT,
     URL,
     beside_model,
     client,
     given_by_user,
+    loaded,
+    local,
     of_service,
     reached,
     together,
@@ -29,7 +32,6 @@ from predictor.evaluation import images
 from predictor.evaluation import presentation as reports
 from predictor.evaluation.evaluator import Evaluator
 from predictor.evaluation.images import LabelledImage, labelled, on_disk
-from predictor.evaluation.predictors import checked, opened
 from predictor.evaluation.remote_model import RemoteModel
 from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tune import Tuner, sample
@@ -62,28 +64,28 @@ _of_evaluation = together(
 
 @click.command(name="evaluate")
 @_of_report
-@click.option("--model", type=FILE, help="ONNX file that runs on this machine instead of a service.")
+@click.option("--model", type=MODEL, help=".onnx file, ZIP file or folder that runs here, without a service.")
 @beside_model
 @_of_evaluation
 @_threads
 @click.option("--url", default=URL, help="URL of a running service.")
 @of_service
-def evaluate_command(images: Path, model: Path | None, url: str, name: str, **given: Any) -> None:
+def evaluate_command(images: Path, url: str, name: str, **given: Any) -> None:
     """Measure accuracy, confusions, calibration and latency of a model.
 
     IMAGES is a folder with a folder for each class, a ZIP file of one, or a CSV file with the columns file
     and label. A flat folder works if each file name begins with its class.
     """
-    _check_source(model, given)
+    _check_source(given)
     with told():
         chosen = _images_of(images, given["limit"])
-        local = None if model is None else opened(model, given["labels"], given["preprocessing"])
-        source = local or RemoteModel(reached(url, given["token"]), name, f"{name} of {url}")
+        here = None if given["model"] is None else loaded(given)
+        source = here or RemoteModel(reached(url, given["token"]), name, f"{name} of {url}")
         evaluator = Evaluator(
             source.classes(chosen),
             source.classify,
             given["threads"],
-            spec=None if local is None else local.spec,
+            spec=None if here is None else here.spec,
             limits=Limits.of(Settings()) if given["html_path"] else None,
             precision=given["precision"],
         )
@@ -92,38 +94,36 @@ def evaluate_command(images: Path, model: Path | None, url: str, name: str, **gi
     _write(report, f"{source.title} on {images.name}", given)
 
 
-def _check_source(model: Path | None, given: Mapping[str, Any]) -> None:
+def _check_source(given: Mapping[str, Any]) -> None:
     """Refuse options that the chosen source of answers would not look at."""
-    if model is not None and (given_by_user("url") or given_by_user("name")):
+    if given["model"] is not None and (given_by_user("url") or given_by_user("name")):
         raise click.UsageError(
             "--model runs a file on this machine: it cannot be combined with --url or --name."
         )
-    if model is None and (given["labels"] or given["preprocessing"]):
-        raise click.UsageError(
-            "--labels and --preprocessing need --model; a service has those of its upload."
-        )
-    if model is None and given["precision"]:
+    if given["model"] is None and any(map(given.get, ("labels", "preprocessing", "file"))):
+        raise click.UsageError("--labels, --preprocessing and --file need --model; a service has its own.")
+    if given["model"] is None and given["precision"]:
         raise click.UsageError("--precision needs --model; for a service, POST /evaluate takes precision.")
 
 
 @click.command(name="tune")
 @_of_report
-@click.option("--model", type=FILE, required=True, help="The ONNX file.")
+@click.option("--model", type=MODEL, required=True, help="The .onnx file, ZIP file or folder.")
 @beside_model
 @_threads
 @click.option("--out", type=OUT, help="Write the best preprocessing to this file, for an upload.")
-def tune_command(images: Path, model: Path, out: Path | None, **given: Any) -> None:
+def tune_command(images: Path, out: Path | None, **given: Any) -> None:
     """Find the preprocessing with which a model is most accurate.
 
     IMAGES is the same as for evaluate.
     """
     with told():
         chosen = _images_of(images, given["limit"])
-        local = opened(model, given["labels"], given["preprocessing"])
-        tuner = Tuner(local.spec, local.run, Limits.of(Settings()), given["threads"])
-        report = {"model": local.about} | _followed(tuner.tune(chosen))
+        here = loaded(given)
+        tuner = Tuner(here.spec, here.run, Limits.of(Settings()), given["threads"])
+        report = {"model": here.about} | _followed(tuner.tune(chosen))
     _say(reports.ranking_lines(report), report)
-    _write(report, f"{local.title} on {images.name}", given)
+    _write(report, f"{here.title} on {images.name}", given)
     if out is not None:
         _save(out, json.dumps(report["candidates"][0]["preprocessing"], indent=1) + "\n")
 
@@ -206,7 +206,7 @@ def _save(path: Path, text: str) -> None:
 
 
 @click.command(name="optimise")
-@click.argument("model", type=FILE)
+@click.argument("model", type=MODEL)
 @click.argument("images", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", type=OUT, help="Write the recommended form to this file, for an upload.")
 @beside_model
@@ -224,7 +224,7 @@ def _save(path: Path, text: str) -> None:
     help="Seconds of each measurement of speed.",
 )
 @click.option("--json", "json_path", type=OUT, help="Write the report as JSON to this file.")
-def optimise_command(model: Path, images: Path, out: Path | None, **given: Any) -> None:
+def optimise_command(images: Path, out: Path | None, **given: Any) -> None:
     """Make a model faster, and prove its speed and accuracy on images.
 
     IMAGES is the same as for evaluate; labels are optional. Half of the images show the ranges of numbers,
@@ -232,7 +232,7 @@ def optimise_command(model: Path, images: Path, out: Path | None, **given: Any) 
     """
     with told(), tempfile.TemporaryDirectory() as name:
         chosen, folder, device = _images_of(images, given["limit"]), Path(name), Device("cpu")
-        with checked(model, given["labels"], given["preprocessing"]) as found:
+        with local(given, Settings.from_environment()) as found:
             source = Source(found.path, found.load().spec, device)
             processes, max_loss = Processes(folder, device), given["max_loss"] / 100
             optimiser = Optimiser(source, folder, processes, max_loss, given["seconds"])

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from predictor.commands.options import FILE, URL, client, together, token, told
+from predictor.commands.options import FILE, MODEL, URL, beside_model, client, together, token, told
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import ConfigError
 
 if TYPE_CHECKING:
     from predictor.cluster.inspection import Inspection
 
-_ANY = click.Path(exists=True, path_type=Path)
 _GAP = 2  # spaces between columns
 
 _force = click.option("--force", is_flag=True, help="Do it although too few golden images are right.")
@@ -27,12 +26,10 @@ _of_change = together(
 
 
 @click.command()
-@click.argument("model", type=_ANY)
+@click.argument("model", type=MODEL)
 @click.argument("files", type=FILE, nargs=-1)
-@click.option("--labels", type=FILE, help="The labels of the model, in any supported format.")
-@click.option("--preprocessing", type=FILE, help="The preprocessing, in any supported format.")
+@beside_model
 @click.option("--name", default="default", help="Name of the model on the service.")
-@click.option("--file", help="Which .onnx file of several is the model.")
 @_force
 @_of_change
 def upload(model: Path, files: tuple[Path, ...], name: str, file: str | None, **given: Any) -> None:

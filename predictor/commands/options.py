@@ -1,19 +1,24 @@
 """What several commands share: options, the service's client, and how errors are told."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from predictor.client import Client
 from predictor.client_types import ServiceError, Unreachable
+from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import PredictorError
+from predictor.evaluation.predictors import Checked, LocalModel, checked
 from predictor.readers import names
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+MODEL = click.Path(exists=True, path_type=Path)
+"""An .onnx file, a ZIP file or a folder."""
 OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 URL = "http://127.0.0.1:8080"
 _SECONDS = 120.0
@@ -37,11 +42,37 @@ def token(*variables: str) -> _Option:
 beside_model = together(
     click.option("--labels", type=FILE, help="The labels of the model, in any supported format."),
     click.option("--preprocessing", type=FILE, help="The preprocessing, in any supported format."),
+    click.option("--file", help="Which .onnx file of several is the model."),
 )
 of_service = together(
     click.option("--name", default="default", help="Name of the model on the service."),
     token("PREDICTOR_PREDICT_TOKEN", "PREDICTOR_ADMIN_TOKEN"),
 )
+
+
+@contextmanager
+def local(given: Mapping[str, Any], settings: Settings, *, exact: bool = False) -> Iterator[Checked]:
+    """The model on this machine that the options name, tried as an upload would be; its warnings are printed.
+
+    Args:
+        given: the options, with `model`; without one it is the bundled model.
+        settings: limits.
+        exact: as in `checked`.
+
+    Raises:
+        PredictorError: as `checked`.
+    """
+    files = given["model"] or BUNDLED_MODEL, given["labels"], given["preprocessing"]
+    with checked(*files, file=given["file"], settings=settings, exact=exact) as found:
+        for sentence in found.warnings:
+            click.echo(f"Warning: {sentence}", err=True)
+        yield found
+
+
+def loaded(given: Mapping[str, Any]) -> LocalModel:
+    """The same, loaded into this process, with the limits of the environment."""
+    with local(given, Settings.from_environment()) as found:
+        return found.load()
 
 
 def given_by_user(option: str) -> bool:

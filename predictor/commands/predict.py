@@ -15,12 +15,19 @@ from predictor.bulk.file import Done, Options, RowFile, done
 from predictor.bulk.rows import FORMS, Form, Row, Work
 from predictor.client import Client
 from predictor.commands.bulk import Predicted, predict_to_file, row_options
-from predictor.commands.options import FILE, OUT, beside_model, given_by_user, of_service, reached, told
-from predictor.config import BUNDLED_MODEL, Settings
+from predictor.commands.options import (
+    MODEL,
+    OUT,
+    beside_model,
+    given_by_user,
+    local,
+    of_service,
+    reached,
+    told,
+)
+from predictor.config import Settings
 from predictor.cores import cores
-from predictor.evaluation.predictors import checked
 from predictor.evaluation.runner import parallel_map
-from predictor.image.decode import Limits
 
 _INCOMPLETE = 3  # the exit code where at least one image has no prediction
 _REQUESTS = 8  # of a service at a time
@@ -31,7 +38,7 @@ Target = tuple[str, Path | None]
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path())
-@click.option("--model", type=FILE, help="ONNX file; by default the bundled model.")
+@click.option("--model", type=MODEL, help=".onnx file, ZIP file or folder; by default the bundled model.")
 @beside_model
 @click.option("--url", help="URL of a running service that predicts instead of this machine.")
 @of_service
@@ -104,8 +111,8 @@ def _target(given: Mapping[str, Any]) -> Target:
         )
     if given["gpus"] and not given["cluster"]:
         raise click.UsageError("--gpus needs --cluster.")
-    if given["url"] is not None and (given["model"] or given["labels"] or given["preprocessing"]):
-        raise click.UsageError("--url cannot be combined with --model, --labels or --preprocessing.")
+    if given["url"] is not None and any(map(given.get, ("model", "labels", "preprocessing", "file"))):
+        raise click.UsageError("--url cannot be combined with --model, --labels, --preprocessing or --file.")
     form = given["form"] or ("text" if sys.stdout.isatty() else "csv")
     return files[0] if files else (form, None)
 
@@ -141,8 +148,7 @@ def _local(given: Mapping[str, Any]) -> Iterator[processes.Local]:
     """The model on this machine, tried as an upload would be, with the options."""
     settings = Settings.from_environment()
     exact = given["exact"] or settings.jpeg == "exact"
-    files = given["model"] or BUNDLED_MODEL, given["labels"], given["preprocessing"]
-    with checked(*files, limits=Limits.of(settings), exact=exact) as model:
+    with local(given, settings, exact=exact) as model:
         pipes = given["out"] is not None
         yield processes.Local(model, settings, given["top_k"], given["threshold"], Path.cwd(), pipes)
 

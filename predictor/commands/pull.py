@@ -9,17 +9,14 @@ from typing import Any
 
 import click
 
-from predictor.checking.report import Limits, Report, Request
-from predictor.checking.runner import try_model
 from predictor.commands.models import say, uploaded
 from predictor.commands.options import URL, beside_model, client, token, told
 from predictor.config import Settings
-from predictor.importing.bundle import Bundle, recognise
+from predictor.evaluation.local_files import tried
+from predictor.importing.bundle import recognise
 from predictor.importing.unpacking import unpacked
 from predictor.sources.pull import pull as pulled_from
 from predictor.sources.signature import signed
-
-_MODEL, _LABELS, _PREPROCESSING = "model.onnx", "labels", "preprocessing"
 
 
 @click.command()
@@ -30,7 +27,6 @@ _MODEL, _LABELS, _PREPROCESSING = "model.onnx", "labels", "preprocessing"
 @click.option("--url", help=f"URL of the service; by default {URL}.")
 @token("PREDICTOR_ADMIN_TOKEN", "PREDICTOR_PREDICT_TOKEN")
 @click.option("--name", default="default", help="Name of the model on the service.")
-@click.option("--file", help="Which .onnx file of several is the model.")
 @beside_model
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def pull(source: str, out: Path | None, *, as_json: bool, **given: Any) -> None:
@@ -70,32 +66,16 @@ def _download(source: str, out: Path, file: str | None, settings: Settings) -> d
         if settings.signing_key is not None:
             files = signed(files, settings.signing_key, folder)
         model = next((one for one in models if one in files), None)
-        report = _checked(files, recognise(files, model=model, file=file), folder / "check", settings)
+        bundle = recognise(files, model=model, file=file)
+        report = tried(folder / "check", files, bundle, {}, settings, os.link)
         listed = [_described(name, path) for name, path in files.items()]
         _lay_out(files, folder / "files").rename(out)
-    return {**pulled.to_json(), "files": listed, "spec": dict(report.spec), "warnings": [*report.warnings]}
-
-
-def _checked(files: Mapping[str, Path], bundle: Bundle, folder: Path, settings: Settings) -> Report:
-    """Try a model as an upload is tried.
-
-    Raises:
-        InvalidModel: it cannot be served.
-    """
-    data = {place: f"data-{number}" for number, place in enumerate(bundle.data)}
-    given = {_MODEL: bundle.model, _LABELS: bundle.labels, _PREPROCESSING: bundle.preprocessing}
-    named = {target: name for target, name in given.items() if name is not None}
-    named |= {data[place]: name for place, name in bundle.data.items()}
-    _lay_out({target: files[name] for target, name in named.items()}, folder)
-    request = Request(
-        _MODEL,
-        labels=_LABELS if _LABELS in named else None,
-        preprocessing=_PREPROCESSING if _PREPROCESSING in named else None,
-        data=data,
-        limits=Limits(model_bytes=settings.max_model_bytes),
-        allow_control_flow=settings.allow_loops == "on",
-    )
-    return try_model(folder, request)
+    return {
+        **pulled.to_json(),
+        "files": listed,
+        "spec": dict(report.spec),
+        "warnings": [*bundle.warnings, *report.all_warnings],
+    }
 
 
 def _lay_out(files: Mapping[str, Path], folder: Path) -> Path:

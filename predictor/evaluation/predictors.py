@@ -1,9 +1,8 @@
-"""A model from a file on this machine, tried and understood as an upload would be."""
+"""A model from files on this machine, tried and understood as an upload would be."""
 
-import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,23 +11,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from predictor.checking.report import SERVED, Request
-from predictor.checking.runner import try_model
+from predictor.checking.report import SERVED, Report
 from predictor.config import Settings
 from predictor.discovery.discover import recalled
 from predictor.errors import InvalidRequest
 from predictor.evaluation.images import LabelledImage
+from predictor.evaluation.local_files import files_of, tried, without_archives
 from predictor.evaluation.results import Answer
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
+from predictor.importing.bundle import Bundle, recognise
+from predictor.importing.unpacking import Sent
 from predictor.model.device import Device
 from predictor.model.scores import described, flat, rank
 from predictor.model.session import Session, load
 from predictor.model.spec import ModelSpec
 from predictor.model.strict_text import decoded
-
-_MODEL, _LABELS, _PREPROCESSING = "model.onnx", "labels", "preprocessing"
+from predictor.model_files import LABELS
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,8 @@ class Checked:
         labels: the text of the labels that came with it; None for those in the file.
         limits: of images.
         exact: as in `LocalModel`.
+        beside: the names of the files that must stay beside the graph.
+        warnings: sentences for a person.
         device: where it runs.
     """
 
@@ -109,12 +111,14 @@ class Checked:
     labels: str | None
     limits: Limits
     exact: bool
+    beside: Sequence[str] = ()
+    warnings: Sequence[str] = ()
     device: Device = field(default_factory=lambda: Device("cpu"))
 
     @property
     def files(self) -> list[Path]:
-        """The graph and the files beside it that may hold its weights."""
-        return [self.path, *_beside(self.path)]
+        """The graph and the files beside it that hold its weights."""
+        return [self.path, *(self.path.parent / name for name in self.beside)]
 
     def load(self) -> LocalModel:
         """Load the model into this process.
@@ -134,61 +138,71 @@ def checked(
     labels: Path | None,
     preprocessing: Path | None,
     *,
-    limits: Limits | None = None,
+    file: str | None = None,
+    settings: Settings | None = None,
     exact: bool = False,
 ) -> Iterator[Checked]:
     """Try a model in a process of its own, as the service tries an upload; it can be loaded in the block.
 
     Args:
-        model: the ONNX file.
-        labels: the labels that came with it; None for those in the file.
+        model: an .onnx file, a ZIP file or a folder. Of the files beside an .onnx file only those with its
+            weights are used.
+        labels: labels in place of those that come with it.
         preprocessing: the same for the preprocessing.
-        limits: of images; by default those of the default settings.
+        file: which .onnx file of several is the model.
+        settings: limits of the model and of images; by default the default settings.
         exact: whether its `predictions` are to decode JPEGs whole.
 
     Raises:
         InvalidModel: it cannot be served; the sentence says why.
-        InvalidRequest: a file cannot be read.
+        InvalidRequest: a file cannot be read, or it is unclear which one is the model.
     """
+    settings = settings or Settings()
+    given = {"labels": labels, "preprocessing": preprocessing}
+    apart = {role: Sent(path.name, path) for role, path in given.items() if path is not None}
     with ExitStack() as copies:
         try:
             folder = Path(copies.enter_context(tempfile.TemporaryDirectory()))
-            report = try_model(folder, _copied(model, labels, preprocessing, folder))
-            text = None if labels is None else decoded(labels.read_bytes())
+            files = without_archives(files_of(model, file), model, folder, settings.max_model_bytes)
+            bundle = _recognised(files, model, file, apart)
+            tries = folder / "check"
+            report = tried(tries, files, bundle, apart, settings)
+            text = _labels(tries, report)
         except OSError as error:
             raise InvalidRequest("A file of the model cannot be read or copied.") from error
-        served = folder / SERVED
-        path = served if served.exists() else model
-        if path is model:
+        served = (tries / SERVED).exists()
+        path = tries / SERVED if served else files[bundle.model]
+        if not served and not path.is_relative_to(folder):
             # The copies go now, and not at an end that a killed process never comes to.
             copies.close()
-        yield Checked(model.name, path, report.spec, text, limits or Limits.of(Settings()), exact)
+        yield Checked(
+            model.resolve().name,
+            path,
+            report.spec,
+            text,
+            Limits.of(settings),
+            exact,
+            report.beside,
+            (*bundle.warnings, *report.all_warnings),
+        )
 
 
-def opened(
-    model: Path, labels_path: Path | None, preprocessing: Path | None, *, exact: bool = False
-) -> LocalModel:
+def opened(model: Path, labels: Path | None, preprocessing: Path | None, **options: Any) -> LocalModel:
     """Check a model and load it; arguments and errors are those of `checked`."""
-    with checked(model, labels_path, preprocessing, exact=exact) as found:
+    with checked(model, labels, preprocessing, **options) as found:
         return found.load()
 
 
-def _copied(model: Path, labels: Path | None, preprocessing: Path | None, folder: Path) -> Request:
-    """Copy a model and what belongs to it into a folder, for its check."""
-    weights = _beside(model)
-    data = {path.name: f"data-{number}" for number, path in enumerate(weights)}
-    given = {_MODEL: model, _LABELS: labels, _PREPROCESSING: preprocessing}
-    copied = {name: path for name, path in given.items() if path is not None}
-    for name, path in {**copied, **dict(zip(data.values(), weights, strict=True))}.items():
-        shutil.copyfile(path, folder / name)
-    return Request(
-        _MODEL,
-        labels=_LABELS if labels is not None else None,
-        preprocessing=_PREPROCESSING if preprocessing is not None else None,
-        data=data,
-    )
+def _recognised(
+    files: Mapping[str, Path], model: Path, file: str | None, apart: Mapping[str, Sent]
+) -> Bundle:
+    if files.get(model.name) == model:
+        # What a file beside a model says may be about another one.
+        return recognise(files, model=model.name, given=("labels", "preprocessing"))
+    return recognise(files, file=file, given=apart.keys())
 
 
-def _beside(model: Path) -> list[Path]:
-    # Exporters name the file of a model's weights after the model: m.onnx.data, model.onnx_data.
-    return [path for path in model.parent.iterdir() if path.name.startswith(model.name) and path != model]
+def _labels(folder: Path, report: Report) -> str | None:
+    """The labels that came with a model and are used, as text."""
+    path = folder / LABELS
+    return decoded(path.read_bytes()) if path.exists() and LABELS not in report.unused else None

@@ -140,11 +140,11 @@ def _only(fitting: Sequence[str], files: Collection[str], wanted: str | None) ->
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        found = f"The upload has {len(fitting)} models: {_list(fitting)}."
-        raise InvalidRequest(f"{found} Name one in the field file, with its folders.")
+        found = f"There are {len(fitting)} models: {_list(fitting)}."
+        raise InvalidRequest(f"{found} Name one as file, with its folders.")
     models = [name for name in files if _is_model(name)]
     if wanted is not None and models:
-        raise InvalidRequest(f"The upload has no file {shown(wanted)}. Its models are: {_list(models)}.")
+        raise InvalidRequest(f"There is no file {shown(wanted)}. The models are: {_list(models)}.")
     raise InvalidModel(_no_model(files))
 
 
@@ -155,8 +155,8 @@ def _no_model(files: Iterable[str]) -> str:
     for name in files:
         if (known := foreign.by_name(name)) is not None:
             whose, advice = known
-            return f"The upload has no .onnx file, but one {whose}, {shown(name)}. {advice}"
-    return "The upload has no .onnx file."
+            return f"There is no .onnx file, but one {whose}, {shown(name)}. {advice}"
+    return "There is no .onnx file."
 
 
 def _list(names: Sequence[str]) -> str:

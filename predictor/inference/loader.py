@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from predictor import shared
+from predictor import model_files, shared
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.cores import cores
 from predictor.discovery.discover import discover, recalled
@@ -23,7 +23,6 @@ from predictor.model.device import Device, choose
 from predictor.model.session import Session, Stop, load
 from predictor.model.spec import ModelSpec, calibrated
 from predictor.shared import worker_index
-from predictor.store import manifest
 from predictor.store.files import locked
 from predictor.store.registry import ModelVersion
 
@@ -180,11 +179,11 @@ def _batcher(device: Device, settings: Settings) -> Batcher:
 
 def _spec(session: Session, version: ModelVersion) -> ModelSpec:
     """What the check of an upload found out; the model that ships with the service says it itself."""
-    graph, names = session.graph, version.companion(manifest.LABELS)
+    graph, names = session.graph, version.companion(model_files.LABELS)
     if version.manifest is None:
         return discover(graph)
     spec = recalled(version.manifest.report, names, graph)
-    return calibrated(spec, version.companion(manifest.CALIBRATION))
+    return calibrated(spec, version.companion(model_files.CALIBRATION))
 
 
 def _filled(run: _Run, fixed: int | None) -> _Run:

@@ -17,6 +17,7 @@ from predictor.image.decode import Limits
 from predictor.inference.loader import LoadedModel
 from predictor.model import hardware
 from predictor.model.device import Device
+from predictor.model_files import CALIBRATION, LABELS, MODEL, PREPROCESSING
 from predictor.optimising.optimiser import PACE_SECONDS, Optimiser, Source, Step
 from predictor.optimising.processes import Processes
 from predictor.runtime.received import OPTIMISED as KEY
@@ -24,7 +25,6 @@ from predictor.runtime.received import VOID, Received
 from predictor.runtime.uploads import Uploads
 from predictor.store import manifest
 from predictor.store.files import locked, move_folder, storage_errors
-from predictor.store.manifest import CALIBRATION, LABELS, MODEL, PREPROCESSING
 from predictor.store.publish import Published
 from predictor.store.registry import ModelVersion
 

@@ -9,7 +9,7 @@ from typing import Any
 from predictor.archives import shown
 from predictor.checking.report import SERVED, Report
 from predictor.discovery.configs import native
-from predictor.store.manifest import CALIBRATION, LABELS, MODEL, ORIGINAL, PREPROCESSING
+from predictor.model_files import CALIBRATION, LABELS, MODEL, ORIGINAL, PREPROCESSING
 from predictor.store.registry import ModelVersion
 
 OPTIMISED = "optimised"

@@ -15,10 +15,11 @@ from predictor.config import Settings
 from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, PredictorError, StorageFull
 from predictor.metrics import Metrics
 from predictor.model.calibration import Calibration
+from predictor.model_files import CALIBRATION, LABELS, MODEL, PREPROCESSING
 from predictor.runtime.received import Received, Revision, kept, revised
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import locked, storage_errors
-from predictor.store.manifest import CALIBRATION, LABELS, MODEL, PREPROCESSING, Manifest, described
+from predictor.store.manifest import Manifest, described
 from predictor.store.publish import Published, Publisher, now
 from predictor.store.registry import ModelVersion
 
@@ -240,8 +241,6 @@ def _counting(counter: Counter) -> Iterator[None]:
 
 def report_json(report: Report) -> dict[str, Any]:
     """What was found and how: the spec, figures of the trial runs, and all warnings together."""
-    spec = dict(report.spec)
-    warnings = [*spec.pop("warnings", ()), *report.warnings]
     apart = {"spec", "warnings", "best", "beside", "weights", "unused"}
     figures = {name: value for name, value in report.to_json().items() if name not in apart and value != []}
-    return {**spec, **figures, "warnings": warnings}
+    return {**report.spec, **figures, "warnings": report.all_warnings}

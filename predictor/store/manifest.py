@@ -9,19 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from predictor.errors import NotReady
+from predictor.model_files import DATA, LABELS, MODEL, ORIGINAL, PREPROCESSING
 from predictor.store.files import atomic_write
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-MODEL, LABELS, PREPROCESSING = "model.onnx", "labels", "preprocessing"
-"""The files of a version, beside which files with weights may lie."""
-CALIBRATION = "calibration"
-"""The file with the temperatures and thresholds of a version, if it has any."""
-ORIGINAL = "original.onnx"
-"""The model as it was uploaded, where another graph is served in its place."""
-DATA = "data-"
-"""What the names of files begin with that hold weights of a version's model beside it."""
 MANIFEST = "manifest.json"
 """The file that says what is known of a version."""
 _SHOWN = 100

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, NotReady
+from predictor.model_files import MODEL
 from predictor.store.commit import LOCK_SECONDS, ModelTransactions
 from predictor.store.files import move_folder, remove
-from predictor.store.manifest import MODEL, Manifest
+from predictor.store.manifest import Manifest
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
 from predictor.store.stamp import here
 from predictor.store.state import CRASHED, Event, Name, State

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from predictor.errors import InvalidModel, ModelNotFound, NotReady
 from predictor.model.strict_text import decoded
+from predictor.model_files import MODEL
 from predictor.store import state
 from predictor.store.files import remove
 from predictor.store.golden import GoldenFiles
-from predictor.store.manifest import MODEL, Manifest, digest
+from predictor.store.manifest import Manifest, digest
 from predictor.store.state import Name, State
 
 DEFAULT = "default"

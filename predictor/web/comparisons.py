@@ -200,7 +200,7 @@ def _candidate(
     """Check the files of a candidate in a folder of its own, and load it."""
     folder.mkdir()
     parts = [replace(file, field="model") if file.field == CANDIDATE else file for file in files]
-    received = uploads.placed(parts, folder, worker.settings)
+    received = uploads.laid_out(parts, folder, worker.settings)
     version = worker.uploads.candidate(folder, replace(received, name=name, by=request.remote_addr))
     title = "candidate" if version.manifest is None else version.manifest.model
     return worker.load(version), {"name": title, "version": None, "digest": version.digest}

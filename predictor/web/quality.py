@@ -16,8 +16,8 @@ from predictor.errors import (
     StorageFull,
     Unauthorized,
 )
+from predictor.model_files import CALIBRATION
 from predictor.runtime.worker import Worker
-from predictor.store.manifest import CALIBRATION
 from predictor.web import labelled_images, model_schemas, uploads
 from predictor.web.access import require_admin
 from predictor.web.model_schemas import Machines, RevisionOptions

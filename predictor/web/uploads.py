@@ -2,8 +2,7 @@
 
 import os
 import re
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,17 @@ from flask import Request
 from predictor.archives import MAX_NAME
 from predictor.config import MEGA, Settings
 from predictor.errors import InvalidRequest, ModelTooLarge
-from predictor.importing.bundle import Bundle, recognise
+from predictor.importing.bundle import recognise
 from predictor.importing.companions import COMPANION_BYTES
+from predictor.importing.placed import COMPANIONS, placed
 from predictor.importing.unpacking import MAX_FILES, Sent, unpacked
 from predictor.runtime.received import Found, Received
 from predictor.sources.pull import pull
 from predictor.sources.signature import signed
-from predictor.store.manifest import DATA, LABELS, MODEL, PREPROCESSING
 from predictor.store.registry import DEFAULT
 from predictor.web import field_faults, forms, model_schemas, schemas
 
-_COMPANIONS = {"labels": LABELS, "preprocessing": PREPROCESSING}
-_FIELDS = ("model", "files", *_COMPANIONS)
+_FIELDS = ("model", "files", *COMPANIONS)
 _REST_BYTES = MEGA
 _TEXT_FIELDS = 10
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -53,11 +51,11 @@ def receive(request: Request, settings: Settings, folder: Path) -> Received:
     )
     parts += _typed(fields, folder)
     body: model_schemas.UploadRequest = schemas.check(model_schemas.UploadRequest, fields, strict=False)
-    received = placed(parts, folder, settings, file=body.file, source=body.source)
+    received = laid_out(parts, folder, settings, file=body.file, source=body.source)
     return replace(received, name=body.name, by=request.remote_addr, force=bool(body.force))
 
 
-def placed(
+def laid_out(
     parts: Sequence[forms.ReceivedFile],
     folder: Path,
     settings: Settings,
@@ -89,9 +87,11 @@ def placed(
         files, about["signed"] = _verified(files, settings.signing_key, folder), True
     model = next((name for name in models if name in files), None)
     bundle = recognise(files, model=model, file=wanted, given=given.keys())
-    named, data = _placed(folder, files, bundle, given)
+    lies = placed(folder, files, bundle, given, Path.rename)
+    for path in files.values():
+        path.unlink(missing_ok=True)
     found = Found(bundle.unsure, bundle.guessed, bundle.warnings)
-    return Received(DEFAULT, named, None, data, bundle.unused, about=about, found=found)
+    return Received(DEFAULT, lies.files, None, lies.data, bundle.unused, about=about, found=found)
 
 
 def revision(
@@ -124,7 +124,7 @@ def revision(
 def _typed(fields: dict[str, Any], folder: Path) -> list[forms.ReceivedFile]:
     """Labels and preprocessing that are text, as `curl -F` sends them without an @, out of the fields."""
     found = list[forms.ReceivedFile]()
-    for name in _COMPANIONS:
+    for name in COMPANIONS:
         if isinstance(fields.get(name), str):
             path = folder / f"{name}.text"
             path.write_text(fields.pop(name), "utf-8")
@@ -152,7 +152,7 @@ def _sent(parts: Sequence[forms.ReceivedFile], *, source: bool) -> tuple[list[Se
             raise InvalidRequest(f"Send only one file named {field}.")
         name = _relative(part.filename) or _last(part.filename) or field
         one = Sent(name, part.path, model=field == "model")
-        if field in _COMPANIONS:
+        if field in COMPANIONS:
             given[field] = one
             _check_size(one, field)
         else:
@@ -167,36 +167,6 @@ def _sent(parts: Sequence[forms.ReceivedFile], *, source: bool) -> tuple[list[Se
 def _check_size(one: Sent, field: str) -> None:
     if one.path.stat().st_size > COMPANION_BYTES:
         raise ModelTooLarge(f"The file named {field} may have at most {COMPANION_BYTES / MEGA:g} MB.")
-
-
-def _placed(
-    folder: Path, files: Mapping[str, Path], bundle: Bundle, given: Mapping[str, Sent]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Give each file that may be used its name in the folder, and remove the others.
-
-    Returns:
-        The uploader's name by the name in the folder, and the latter by the place that the model knows.
-    """
-    named = {MODEL: bundle.model}
-    for role, target in _COMPANIONS.items():
-        own = bundle.labels if role == "labels" else bundle.preprocessing
-        if role in given:
-            given[role].path.rename(folder / target)
-            named[target] = given[role].name
-        elif own is not None:
-            # One file may be both.
-            shutil.copyfile(files[own], folder / target)
-            if role == "preprocessing" and bundle.written is not None:
-                (folder / target).write_text(bundle.written, "utf-8")
-            named[target] = own
-    files[bundle.model].rename(folder / MODEL)
-    data = {place: f"{DATA}{number}" for number, place in enumerate(bundle.data)}
-    for place, target in data.items():
-        files[bundle.data[place]].rename(folder / target)
-        named[target] = bundle.data[place]
-    for path in files.values():
-        path.unlink(missing_ok=True)
-    return named, data
 
 
 def _relative(given: str) -> str:

@@ -223,7 +223,9 @@ def test_ambiguous(folder: Folder) -> None:
     """A name that several have chooses none of them; the list has an end."""
     folder.add(*(f"{number}/m.onnx" for number in range(15)))
 
-    with pytest.raises(InvalidRequest, match=r"15 models: 0/m\.onnx, .*9/m\.onnx and 5 more\. .* field file"):
+    with pytest.raises(
+        InvalidRequest, match=r"15 models: 0/m\.onnx, .*9/m\.onnx and 5 more\. Name one as file"
+    ):
         recognise(folder.files, file="m.onnx")
 
 
@@ -263,8 +265,8 @@ def test_weights_as_the_model(folder: Folder) -> None:
         (["model.joblib"], "skl2onnx.to_onnx"),
         (["Cats.mlmodel"], "of Core ML"),
         (["inner.zip"], "Send what it holds"),
-        (["readme.txt"], "has no .onnx file."),
-        ([], "has no .onnx file."),
+        (["readme.txt"], "There is no .onnx file."),
+        ([], "There is no .onnx file."),
     ],
 )
 def test_no_model(folder: Folder, names: list[str], words: str) -> None:

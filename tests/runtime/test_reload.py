@@ -15,9 +15,10 @@ from predictor.config import BUNDLED_MODEL
 from predictor.errors import InvalidModel, NotReady, PredictorError
 from predictor.inference.active_models import ActiveModels
 from predictor.inference.loader import LoadedModel
+from predictor.model_files import MODEL
 from predictor.runtime.reload import Follower
 from predictor.store.commit import ModelTransactions
-from predictor.store.manifest import MODEL, described
+from predictor.store.manifest import described
 from predictor.store.members import WorkerRegistry
 from predictor.store.publish import Publisher
 from predictor.store.registry import DEFAULT, ModelVersion, Registry

@@ -13,11 +13,11 @@ from predictor.checking.report import SERVED, Best, OnGpu, Refused, Report, Requ
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import InvalidRequest, ModelConflict, ModelNotFound, PredictorError, StorageFull
 from predictor.metrics import Metrics
+from predictor.model_files import LABELS, MODEL, ORIGINAL
 from predictor.runtime import uploads as module
 from predictor.runtime.received import Received
 from predictor.runtime.uploads import Uploads, report_json
 from predictor.store.commit import ModelTransactions
-from predictor.store.manifest import LABELS, MODEL, ORIGINAL
 from predictor.store.members import WorkerRegistry
 from predictor.store.publish import Publisher
 from predictor.store.registry import ModelVersion, Registry

@@ -10,9 +10,10 @@ import pytest
 
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import PredictorError
+from predictor.model_files import MODEL
 from predictor.store.commit import ModelTransactions
 from predictor.store.golden import GoldenImage, GoldenSet, digest, write_set
-from predictor.store.manifest import MODEL, described
+from predictor.store.manifest import described
 from predictor.store.members import WorkerRegistry
 from predictor.store.names import GoldenSets
 from predictor.store.publish import Published, Publisher

@@ -7,7 +7,8 @@ import pytest
 
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import InvalidModel, ModelNotFound
-from predictor.store.manifest import LABELS, MODEL, described
+from predictor.model_files import LABELS, MODEL
+from predictor.store.manifest import described
 from predictor.store.registry import DEFAULT, Registry
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import requests
 from onnx import helper
 from playwright.sync_api import FilePayload, Page, expect
 
+from tests.live.models import JPEG
 from tests.live.page.conftest import watch
 from tests.live.service import Service
 from tests.sources.hub import Files, serving
@@ -258,12 +260,17 @@ def folder_of(path: Path) -> Path:
 USED = ("model: vit/onnx/model.onnx", "labels: vit/config.json", "not used: vit/README.md")
 
 
-def test_dropped_folder(models: Page, own: Service, cat_file: FilePayload, tmp_path: Path) -> None:
-    """A folder that is dropped on the page is uploaded, and the result says what each file was used for."""
-    session = models.context.new_cdp_session(models)
-    data = {"items": [], "files": [str(folder_of(tmp_path))], "dragOperationsMask": 1}
+def drop(page: Page, *paths: Path) -> None:
+    """Drop files or folders on the page, as a file manager does."""
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
         session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 200, "data": data})
+
+
+def test_dropped_folder(models: Page, own: Service, cat_file: FilePayload, tmp_path: Path) -> None:
+    """A folder that is dropped on the page is uploaded, and the result says what each file was used for."""
+    drop(models, folder_of(tmp_path))
     expect(models.locator("#chosen")).to_contain_text("vit/onnx/model.onnx")
     expect(models.locator("#chosen")).not_to_contain_text(".git")
 
@@ -353,6 +360,33 @@ def test_as_tools_write(
 
     expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
     assert first_label(models, own, cat_file) == "borzoi"
+
+
+EXPORTS = Path(__file__).parents[2] / "data" / "exports"
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["files", "ZIP"])
+def test_torch_export(
+    models: Page, own: Service, cat_file: FilePayload, tmp_path: Path, zipped: bool
+) -> None:
+    """Both files of `torch.onnx.export`, or a ZIP of them, are dropped and answer as the network in torch."""
+    files = [EXPORTS / "torch_pair.onnx", EXPORTS / "torch_pair.onnx.data"]
+    if zipped:
+        files = [tmp_path / "m.zip"]
+        with zipfile.ZipFile(files[0], "w") as archive:
+            archive.write(EXPORTS / "torch_pair.onnx", "torch_pair.onnx")
+            archive.write(EXPORTS / "torch_pair.onnx.data", "torch_pair.onnx.data")
+    drop(models, *files)
+    expect(models.locator("#chosen")).to_contain_text(files[0].name)
+
+    models.click("#upload button[type=submit]")
+
+    expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
+    expected = json.loads((EXPORTS / "pair.json").read_text())["torch_pair"]["confidences"]["whole"]
+    answer = own.post("/predict?top_k=12", data=cat_file["buffer"], headers=JPEG).json()
+    found = {one["index"]: one["confidence"] for one in answer["predictions"]}
+    assert [found[index] for index in range(12)] == pytest.approx(expected, abs=1e-3)
+    assert first_label(models, own, cat_file) == answer["predicted_label"]
 
 
 def test_nothing_chosen(models: Page) -> None:

@@ -1,0 +1,10 @@
+"""The names that the files of a model have in a folder of ours."""
+
+MODEL, LABELS, PREPROCESSING = "model.onnx", "labels", "preprocessing"
+"""The files of a version, beside which files with weights may lie."""
+CALIBRATION = "calibration"
+"""The file with the temperatures and thresholds of a version, if it has any."""
+ORIGINAL = "original.onnx"
+"""The model as it was uploaded, where another graph is served in its place."""
+DATA = "data-"
+"""What the names of files begin with that hold weights of a version's model beside it."""
