@@ -108,6 +108,7 @@ def test_folder_of_a_model(command: str, pictures: Path, tmp_path: Path) -> None
     assert result.exit_code == 0, result.output
     assert "Warning: The normalisation is not declared" in result.stderr
     assert "Warning" not in result.stdout
+    assert "Runs" not in result.output, "there is no progress bar where nobody looks on"
 
 
 def test_evaluate_service(url: str, tmp_path: Path, cat: Path) -> None:

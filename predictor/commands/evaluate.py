@@ -171,8 +171,8 @@ def _followed(steps: Iterator[Step]) -> dict[str, Any]:
         first = next(steps)
     if not isinstance(first, Progress):
         return first
-    report: dict[str, Any] = {}
-    with click.progressbar(length=first.of, file=sys.stderr, label="Runs") as bar:
+    report, silent = dict[str, Any](), not sys.stderr.isatty()
+    with click.progressbar(length=first.of, file=sys.stderr, label="Runs", hidden=silent) as bar:
         bar.update(first.done)
         for step in steps:
             if isinstance(step, Progress):

@@ -169,6 +169,6 @@ def ranking_lines(report: Mapping[str, Any]) -> Iterator[str]:
 def problem_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """What was left out of either, and why."""
     if report["left_out"]:
-        yield f"{report['left_out']} images left out:"
+        yield f"Images left out: {report['left_out']}"
     for one in report["problems"][:MAX_ROWS]:
         yield f"  {one['file']}: {one['problem']}"

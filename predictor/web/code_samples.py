@@ -12,7 +12,7 @@ SERVER = "http://127.0.0.1:8080"
 """The address in the examples of the document; `/docs` writes its own instead."""
 
 _JSON, _FORM = "application/json", "multipart/form-data"
-_FILES = {"image": "cat.jpg", "images": "images.zip", "model": "model.onnx", "labels": "labels.json"}
+_FILES = {"image": "cat.jpg", "images": "images.zip", "pictures": "pictures.zip", "model": "model.onnx"}
 _PATH = {"name": "default", "version": "1", "number": "1"}
 _HEADERS = '{"Content-Type": "image/jpeg"}'
 _Schema = Mapping[str, Any]
