@@ -126,7 +126,8 @@ def parse_result(result: ProcessResult, heading: bytes = b"") -> Report:
     try:
         return _parse_result(result, heading)
     except Refused as refused:
-        log.warning("A model was refused (%s); output of the check: %r", refused.reason, result.stderr)
+        output = f"; output of the check: {result.stderr!r}" if result.stderr else ""
+        log.warning("A model was refused (%s)%s", refused.reason, output)
         raise
 
 
