@@ -1,14 +1,18 @@
 """Processes that work behind the requests give way to them, and do not outlive their time."""
 
 import os
+import platform
+import re
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from predictor import background
+from tests.patience import PATIENCE
 
 
 def command(code: str) -> list[str]:
@@ -34,6 +38,39 @@ def test_gives_way() -> None:
     ended = background.run(command(code), {}, 60)
 
     assert int(ended.stdout) == min(os.nice(0) + background.NICENESS, 19)
+
+
+@pytest.mark.skipif(
+    tuple(map(int, re.findall(r"\d+", platform.release())[:2])) < (6, 12) or platform.machine() != "x86_64",
+    reason="before 6.12 Linux does not look at turns",
+)
+def test_long_turns() -> None:
+    """Its turns on a core are the longest, so that whoever wakes need not wait for the rest of one."""
+    code = (
+        "import ctypes, struct, sys; sys.stdin.read(); out = ctypes.create_string_buffer(48);"
+        "get = ctypes.CDLL(None).syscall(315, 0, out, 48, 0);"
+        "print(get, struct.unpack('=IIQiIQQQ', out.raw)[5])"
+    )
+
+    ended = background.run(command(code), {}, 60)
+
+    assert ended.stdout.split() == [b"0", b"100000000"]
+
+
+def test_thread_gives_way() -> None:
+    """A thread gives way to the others of its process."""
+    found = list[int]()
+
+    def work() -> None:
+        background.give_way()
+        found.append(os.nice(0))
+
+    before = os.nice(0)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(PATIENCE)
+
+    assert (os.nice(0), found) == (before, [min(before + background.NICENESS, 19)])
 
 
 def test_killed(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def _start(
             # A session of its own would be one that the scheduler treats as the service's equal.
             process_group=0,
         )
-        background.lower(process.pid)
+        background.give_way(process.pid)
     except OSError as error:
         log.exception("The process that checks a model could not be started")
         raise Internal("The model could not be checked.") from error

@@ -3,13 +3,12 @@
 import contextlib
 import ctypes
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from predictor.background import NICENESS
+from predictor import background
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.inference.active_models import ActiveModels, Models
 from predictor.inference.loader import LoadedModel
@@ -181,7 +180,7 @@ class Follower:
             self._publisher.handle_crashes(seconds)
 
     def _repeat(self, work: Callable[[], None], pause: float) -> None:
-        os.nice(NICENESS)  # of this thread alone
+        background.give_way()
         told = ""
         while not self._stopped.wait(pause):
             try:
