@@ -231,6 +231,10 @@ class Internal(PredictorError):
     """A fault of the service, not of the caller; the log has the reason under the request id."""
 
 
+class Stopped(Internal):
+    """The run of a model was ended from another thread."""
+
+
 OF_PREDICTIONS = (
     InvalidRequest, Unauthorized, FetchBlocked, ModelNotFound, ImageTooLarge, UnsupportedImage, InvalidImage,
     FetchFailed, FetchTimeout, Overloaded, NotReady,

@@ -83,7 +83,7 @@ def emptying() -> None:
 def lending() -> None:
     """A worker never computes on the cores of others."""
     from predictor.inference import loader
-    from predictor.inference.batcher import ComputeSlots
+    from predictor.inference.slots import ComputeSlots
 
     def share(share: int, _total: int, workers: int, **options: Any) -> ComputeSlots:
         return ComputeSlots(share, 0, workers, **options)

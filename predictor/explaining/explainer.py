@@ -29,6 +29,7 @@ from predictor.inference.job import Array, Job, Runner
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl
 from predictor.model.scores import calibrated
+from predictor.model.session import Stop
 
 RUNS = (256, 128)
 """Masks of an explanation, the more the better; fewer where the deadline is near."""
@@ -195,8 +196,9 @@ def _by_masks(asked: AskedImage, count: int, index: int | None) -> Explanation:
 def _masked(asked: AskedImage, masker: methods.Masker, shown: Array, index: int) -> list[float]:
     """The confidence of a class under each mask."""
     model = asked.model
-    # Small runs on a CPU, so that a prediction does not wait for a long one.
-    small = model.provider == _CPU and model.spec.batch is None
+    # Small runs on a CPU, which end for a prediction.
+    stops = model.provider == _CPU
+    small = stops and model.spec.batch is None
     runner = Runner(
         model.runner,
         max_batch=1 if small else model.runner.max_batch,
@@ -209,10 +211,16 @@ def _masked(asked: AskedImage, masker: methods.Masker, shown: Array, index: int)
 
     values = list[float]()
     # As many as fill a batch on each core: one of a graph of fixed size takes as long if it is not full.
-    step = max(_AT_ONCE, runner.max_batch * (cores() if model.provider == _CPU else 2))
+    step = max(_AT_ONCE, runner.max_batch * (cores() if stops else 2))
     for first in range(0, len(shown), step):
         jobs = [
-            Job(runner, partial(masker.hidden, pattern), confidence, asked.check)
+            Job(
+                runner,
+                partial(masker.hidden, pattern),
+                confidence,
+                asked.check,
+                stop=Stop() if stops else None,
+            )
             for pattern in shown[first : first + step]
         ]
         model.batcher.run_spare(jobs)

@@ -7,83 +7,17 @@ connections. On a GPU other threads prepare images while one thread runs those t
 """
 
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 
-from predictor.inference.job import Job, compute
-from predictor.shared import SharedCounters, worker_index
+from predictor.inference.job import Job, Run, compute
+from predictor.inference.slots import ComputeSlots
 
-# How often what can wait looks for a core that another worker has given back.
-_LOOK_SECONDS = 0.02
-
-_QUIET_SECONDS = 1.0
-
-
-class ComputeSlots:
-    """How many threads of this worker may compute; not thread-safe by itself: the batcher holds its lock.
-
-    More threads at work than there are cores only take turns, and spoil each other's caches. Each worker has
-    its share of the cores for certain, and may use those of other workers while these are idle.
-
-    Args:
-        share: slots that this worker may take whatever others do.
-        total: slots of all workers together.
-        workers: how many workers there are.
-        index: this worker's index.
-        shared: where the workers tell each other how many slots they have taken.
-    """
-
-    def __init__(
-        self,
-        share: int,
-        total: int = 0,
-        workers: int = 1,
-        index: int | None = None,
-        shared: SharedCounters | None = None,
-    ) -> None:
-        self._share = share
-        self._total = total
-        self._workers = workers
-        self._index = worker_index() if index is None else index
-        self._shared = SharedCounters() if shared is None else shared
-        self._needed = -_QUIET_SECONDS
-        self._tell(0)
-
-    def take(self) -> bool:
-        """Take a slot if one is free; whether it was."""
-        self._needed = time.monotonic()
-        # Two workers may take the last idle core in the same moment; then they share it for one run.
-        if self._mine >= self._share and sum(self._shared.of(self._workers)) >= self._total:
-            return False
-        self._tell(self._mine + 1)
-        return True
-
-    def take_spare(self) -> bool:
-        """Take a slot for what can wait; whether one was free.
-
-        While any worker predicts, and for a second after, one core stays free for the next image.
-        """
-        busy, now = sum(self._shared.of(self._workers)), time.monotonic()
-        if busy > self._mine:
-            self._needed = now
-        most = max(self._share, self._total)
-        if now - self._needed < _QUIET_SECONDS:
-            most = max(1, most - 1)
-        if busy >= most:
-            return False
-        self._tell(self._mine + 1)
-        return True
-
-    def give_back(self) -> None:
-        """Give a slot back."""
-        self._tell(self._mine - 1)
-
-    def _tell(self, mine: int) -> None:
-        self._mine = mine
-        self._shared.set(self._index, mine)
+# How often what can wait looks for a core that another worker has given back, and how often in that time
+# whether another worker wants to predict.
+_LOOK_SECONDS, _LOOKS = 0.02, 10
 
 
 class Batcher:
@@ -99,8 +33,9 @@ class Batcher:
     def __init__(self, slots: ComputeSlots, threads: int, preparers: int = 0) -> None:
         self._slots = slots
         self._queue: deque[Job] = deque()
-        # What runs only while the queue is empty.
+        # What runs only while the queue is empty, and what of it is at work.
         self._spare: deque[Job] = deque()
+        self._behind = list[Job]()
         self._ready = threading.Condition()
         # Slots taken for threads that have not taken an image yet; how many of these threads are own ones.
         self._granted = 0
@@ -131,20 +66,27 @@ class Batcher:
     def run_spare(self, jobs: Sequence[Job]) -> None:
         """Have images run while no others wait, on cores that these leave free; return once all have run.
 
-        A run that has begun is not interrupted, so it delays others by one run at most. An image that is not
-        needed any more does not wait for its turn.
+        A run of a job that has a `stop` is interrupted for others, and run again. An image that is not needed
+        any more does not wait for its turn.
         """
         for job in jobs if self._preparers else ():
             job.make()
         with self._ready:
             self._spare.extend(job for job in jobs if not job.future.done())
-        futures = [job.future for job in jobs]
-        while not self._closed and wait(futures, 0).not_done:
+        while not self._closed and (left := [job for job in jobs if not job.future.done()]):
             with self._ready:
                 for job in [job for job in jobs if job in self._spare and job.drop()]:
                     self._spare.remove(job)
                 self._grant()
-            wait(futures, _LOOK_SECONDS)
+            self._look(left[0].future)
+
+    def _look(self, future: "Future[Run]") -> None:
+        """Wait a while for a job that can wait, and end its run if another worker wants to predict."""
+        for _ in range(_LOOKS):
+            if self._behind and self._slots.others():
+                self._interrupt()
+            if wait([future], _LOOK_SECONDS / _LOOKS).done:
+                return
 
     def close(self) -> None:
         """End the threads; what waits is not run any more."""
@@ -158,7 +100,14 @@ class Batcher:
         if job.make():
             self._put([job])
 
+    def _interrupt(self) -> None:
+        """End the runs of what can wait."""
+        for job in list(self._behind):
+            if job.stop:
+                job.stop()
+
     def _put(self, jobs: Sequence[Job]) -> None:
+        self._interrupt()
         with self._ready:
             self._queue.extend(jobs)
             self._grant()
@@ -189,26 +138,33 @@ class Batcher:
             batch = self._taken()
         compute(batch)
         with self._ready:
-            self._slots.give_back()
+            self._ended(batch)
             self._grant()
 
+    def _ended(self, batch: list[Job]) -> None:
+        """Give back the slot of a run; what was interrupted waits again."""
+        self._slots.give_back()
+        if self._behind:
+            self._behind = [job for job in self._behind if job not in batch]
+            self._spare.extendleft(job for job in batch if not job.future.done())
+        # The last images must not stay in memory until others come.
+        batch.clear()
+
     def _work(self) -> None:
-        batch = self._next()
+        batch = self._next([])
         while batch:
             compute(batch)
-            # The last images must not stay in memory until others come.
-            batch = []
-            batch = self._next(holding=True)
+            batch = self._next(batch)
 
-    def _next(self, *, holding: bool = False) -> list[Job]:
+    def _next(self, ended: list[Job]) -> list[Job]:
         """Wait for a slot and images; none once the batcher is closed.
 
         Args:
-            holding: whether this thread has a slot, which it gives back.
+            ended: the images of this thread's last run, if it has a slot, which it gives back.
         """
         with self._ready:
-            if holding:
-                self._slots.give_back()
+            if ended:
+                self._ended(ended)
                 # This thread goes on where it can; to wake another for that would cost a core twice.
                 if len(self._queue) > self._granted and self._slots.take():
                     self._granted += 1
@@ -232,6 +188,8 @@ class Batcher:
         batch, rest = list[Job](), list[Job]()
         for job in waiting:
             (batch if job.runner is runner and len(batch) < room else rest).append(job)
+        if waiting is self._spare:
+            self._behind += batch
         waiting.clear()
         waiting.extend(rest)
         return batch

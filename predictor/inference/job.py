@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from predictor.errors import Internal, PredictorError
+from predictor.errors import Internal, PredictorError, Stopped
 from predictor.inference.pairs import Pairs
+from predictor.model.session import Stop
 
 Array = npt.NDArray[Any]
 Prepare = Callable[[], Array]
@@ -53,7 +54,7 @@ class Runner:
     """How one model is run.
 
     Args:
-        run: takes a batch [n, ...] and gives scores [n, classes].
+        run: takes a batch [n, ...] and gives scores [n, classes]; also takes what stops it, if that is given.
         max_batch: most images in one run, or what finds that out.
         seconds: of a run of one image, as far as is known yet.
         observe: told the size of each batch.
@@ -66,7 +67,7 @@ class Runner:
 
     def __init__(
         self,
-        run: Callable[[Array], Array],
+        run: Callable[..., Array],
         *,
         max_batch: int | Pairs,
         seconds: float,
@@ -82,15 +83,20 @@ class Runner:
         """Most images in one run, at present."""
         return self._max_batch if isinstance(self._max_batch, int) else self._max_batch.max_batch
 
-    def __call__(self, batch: Array) -> Array:
+    def __call__(self, batch: Array, stop: Stop | None = None) -> Array:
         """Run a batch.
 
+        Args:
+            batch: shape [n, ...].
+            stop: ends the run from another thread.
+
         Raises:
+            Stopped: it was stopped.
             Internal: the run failed, or gave another number of scores than it was given images.
         """
         self._observe(len(batch))
         start = time.thread_time()
-        scores = self._run(batch)
+        scores = self._run(batch) if stop is None else self._run(batch, stop)
         if isinstance(self._max_batch, Pairs):
             self._max_batch.note(len(batch), time.thread_time() - start)
         if len(scores) != len(batch):
@@ -121,6 +127,8 @@ class Job:
         check: raises if the answer is not needed any more.
         future: gets the image's run; or the error of `check` or `prepare`, or Internal where the run failed.
         tensor: what `prepare` made.
+        stop: ends its run for others, after which it is run once more and to its end; None for an image that
+            others wait for.
         turn: where a thread waits that can run the image itself: gets True once it shall run images, False
             once this one has its run or its error. None where no thread waits, or where it was told.
     """
@@ -131,6 +139,7 @@ class Job:
     check: Check = _needed
     future: "Future[Run]" = field(default_factory=Future)
     tensor: Array | None = None
+    stop: Stop | None = None
     turn: "SimpleQueue[bool] | None" = None
     since: float = field(default_factory=time.perf_counter)
     prepared: float = 0.0
@@ -187,27 +196,35 @@ class Job:
 
 
 def compute(batch: Sequence[Job]) -> None:
-    """Prepare and run images of one model; each gets its run or its error."""
+    """Prepare and run images of one model; each gets its run or its error, unless its run was stopped."""
     ready = [job for job in batch if job.make()]
     if not ready:
         return
     runner = ready[0].runner
     start = time.perf_counter()
     try:
-        scores = runner(_stacked(ready))
-    except Exception as error:  # noqa: BLE001 (raised in the threads that wait for the images)
-        if len(ready) > 1 and runner.split():
-            log.warning("A run of %s images failed; they are run one by one: %s", len(ready), error)
-            for job in ready:
-                compute([job])
-            return
+        scores = runner(_stacked(ready), ready[0].stop)
+    except Stopped:
         for job in ready:
-            job.fail(error)
+            job.stop = None
+        return
+    except Exception as error:  # noqa: BLE001 (raised in the threads that wait for the images)
+        _failed(ready, error)
         return
     ran = time.perf_counter() - start
     runner.learn(ran + sum(job.prepared for job in ready), len(ready))
     for job, row in zip(ready, scores, strict=True):
         job.done(row, start, ran)
+
+
+def _failed(jobs: Sequence[Job], error: Exception) -> None:
+    if len(jobs) == 1 or not jobs[0].runner.split():
+        for job in jobs:
+            job.fail(error)
+        return
+    log.warning("A run of %s images failed; they are run one by one: %s", len(jobs), error)
+    for job in jobs:
+        compute([job])
 
 
 def _stacked(jobs: Sequence[Job]) -> Array:

@@ -14,10 +14,11 @@ from predictor.config import BUNDLED_MODEL, Settings
 from predictor.cores import cores
 from predictor.discovery.discover import discover, recalled
 from predictor.errors import InvalidModel, NotReady
-from predictor.inference.batcher import Batcher, ComputeSlots
+from predictor.inference.batcher import Batcher
 from predictor.inference.job import Array, Check, Finish, Job, Prepare, Runner
 from predictor.inference.pairs import Pairs
 from predictor.inference.shared_weights import SharedWeights
+from predictor.inference.slots import ComputeSlots
 from predictor.inference.watchdog import Watchdog
 from predictor.model.device import Device, choose
 from predictor.model.session import Session, Stop, load
@@ -29,7 +30,8 @@ from predictor.store.registry import ModelVersion
 _WARM_RUNS = 2
 _LONG_SECONDS, _LOCK_SECONDS = 0.5, 60.0
 
-_Run = Callable[[Array], Array]
+_Run = Callable[..., Array]
+"""Runs a batch, which the `Stop` that may come with it ends."""
 Count = Callable[[str, int, int, float], None]
 
 log = logging.getLogger(__name__)
@@ -145,17 +147,17 @@ class Loader:
         return self._shared_weights.session(version)
 
     def _watched(self, session: Session, spec: ModelSpec, version: ModelVersion) -> _Run:
-        def run(batch: Array) -> Array:
-            stop = Stop()
+        def run(batch: Array, stop: Stop | None = None) -> Array:
+            stop = stop or Stop()
             with self._watchdog.watching(version.key, stop):
                 return session.run(batch, spec.names, stop)
 
         return run
 
     def _counted(self, run: _Run, version: ModelVersion) -> _Run:
-        def counted(batch: Array) -> Array:
+        def counted(batch: Array, *stop: Stop) -> Array:
             start = time.perf_counter()
-            scores = run(batch)
+            scores = run(batch, *stop)
             self._count(version.name, version.version, len(batch), time.perf_counter() - start)
             return scores
 
@@ -191,9 +193,9 @@ def _filled(run: _Run, fixed: int | None) -> _Run:
     if fixed is None:
         return run
 
-    def filled(batch: Array) -> Array:
+    def filled(batch: Array, *stop: Stop) -> Array:
         blank = np.zeros((fixed - len(batch), *batch.shape[1:]), batch.dtype)
-        return run(np.concatenate([batch, blank]))[: len(batch)]
+        return run(np.concatenate([batch, blank]), *stop)[: len(batch)]
 
     return filled
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from predictor.errors import Internal, InvalidModel, NotReady
+from predictor.errors import Internal, InvalidModel, NotReady, Stopped
 from predictor.model.device import Device, visible_environment
 from predictor.model.final_layers import with_outputs
 from predictor.model.spec import Graph, Tensor
@@ -81,20 +81,21 @@ class Session:
             Class scores, shape [batch, classes] or [batch, classes, 1, 1].
 
         Raises:
-            Internal: the runtime failed on this batch, or was stopped.
+            Stopped: the run was stopped.
+            Internal: the runtime failed on this batch.
         """
         image, scores = names or (self.graph.inputs[0].name, self.graph.outputs[0].name)
         output = self._output(scores, len(batch)) if self.bind else None
         if output is None:
             return self.run_to(batch, image, [scores], stop)[0]
-        with _translated(len(batch)):
+        with _translated(len(batch), stop):
             return _Binding(self._session, (image, batch), (scores, output)).run(stop and stop.options)
 
     def run_to(
         self, batch: npt.NDArray[Any], image: str, outputs: Sequence[str], stop: "Stop | None" = None
     ) -> list[npt.NDArray[Any]]:
         """Run the model from one of its inputs to several of its outputs; raises what `run` raises."""
-        with _translated(len(batch)):
+        with _translated(len(batch), stop):
             found = self._session.run(list(outputs), {image: batch}, stop and stop.options)
             return [np.asarray(one) for one in found]
 
@@ -108,10 +109,12 @@ class Session:
 
 
 @contextmanager
-def _translated(batch: int) -> Iterator[None]:
+def _translated(batch: int, stop: "Stop | None") -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if stop is not None and stop.options.terminate:
+            raise Stopped("The model was stopped on this image.") from error
         log.exception("The model failed on a batch of %d", batch)
         raise Internal("The model failed on this image.") from error
 

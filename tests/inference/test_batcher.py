@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from predictor.errors import Internal, InvalidImage, Overloaded
-from predictor.inference.batcher import Batcher, ComputeSlots
+from predictor.errors import Internal, InvalidImage, Overloaded, Stopped
+from predictor.inference.batcher import Batcher
 from predictor.inference.job import Job, Prepare, Runner
 from predictor.inference.pairs import Pairs
+from predictor.inference.slots import ComputeSlots
+from predictor.model.session import Stop
 from predictor.shared import SharedCounters
 
 Array = npt.NDArray[Any]
@@ -547,6 +549,41 @@ class TestSpare:
         thread.join()
         assert late.future.result(30).value == 6
 
+    @pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "in another worker"])
+    def test_interrupted(self, make: Make, elsewhere: bool) -> None:
+        """Its run ends for an image that others wait for, and is run once more, then to its end."""
+        counters, begun = SharedCounters(), list[int]()
+        batcher = make(ComputeSlots(1, 2, 2, index=0, shared=counters))
+        other, going_on = Model(max_batch=1), threading.Event()
+        other.gate.set()
+
+        def run(batch: npt.NDArray[Any], stop: Stop | None = None) -> npt.NDArray[Any]:
+            begun.append(len(begun))
+            while not going_on.wait(0.001):
+                if stop and stop.options.terminate:
+                    raise Stopped("for others")
+            return 2 * batch
+
+        slow = Runner(run, max_batch=1, seconds=0.01, observe=lambda _: None)
+        spare = Job(slow, image(1), score, stop=Stop())
+        thread = threading.Thread(target=batcher.run_spare, args=([spare],), daemon=True)
+        thread.start()
+        wait_for(lambda: len(begun) == 1)
+        if elsewhere:
+            counters.set(1, 1)
+            wait_for(lambda: next(iter(counters.of(2))) == 0)
+            counters.set(1, 0)
+        else:
+            (late,) = jobs_of((other, image(3)))
+            batcher.submit([late])
+            assert late.future.result(30).value == 6
+        wait_for(lambda: len(begun) == 2)
+        batcher.submit(jobs_of((other, image(3))))
+        going_on.set()
+
+        thread.join(30)
+        assert (spare.future.result(0).value, begun) == (2, [0, 1])
+
     def test_not_needed(self, make: Make) -> None:
         """One that is not needed any more does not wait until the others have run."""
         model, batcher, gone = Model(max_batch=1), make(), threading.Event()
@@ -583,79 +620,3 @@ class TestSpare:
         assert jobs[0].future.result(0).value == 2
         assert isinstance(jobs[1].future.exception(0), InvalidImage)
         assert isinstance(jobs[2].future.exception(0), Overloaded)
-
-
-def taken(slots: ComputeSlots) -> int:
-    """Take as many slots as there are."""
-    count = 0
-    while count < 20 and slots.take():
-        count += 1
-    return count
-
-
-def test_share() -> None:
-    """A worker that is alone has its share and no more."""
-    assert taken(ComputeSlots(3)) == 3
-
-
-def test_idle_cores() -> None:
-    """A worker uses the cores of others while these have nothing to do."""
-    assert taken(ComputeSlots(1, total=4, workers=4)) == 4
-
-
-def test_own_share_is_certain() -> None:
-    """What others took of a worker's share does not keep it from working."""
-    shared = SharedCounters()
-    greedy, late = (ComputeSlots(1, total=2, workers=2, index=slot, shared=shared) for slot in (0, 1))
-
-    assert taken(greedy) == 2
-    assert taken(late) == 1
-
-
-def test_given_back() -> None:
-    """A slot that is given back can be taken again, by other workers too."""
-    shared = SharedCounters()
-    first, second = (ComputeSlots(1, total=2, workers=2, index=slot, shared=shared) for slot in (0, 1))
-    assert taken(first) == 2
-    first.give_back()
-
-    assert taken(second) == 1
-    assert not first.take()
-    second.give_back()
-    assert first.take()
-
-
-def spare(slots: ComputeSlots) -> int:
-    """Take as many slots for what can wait as there are."""
-    count = 0
-    while count < 20 and slots.take_spare():
-        count += 1
-    return count
-
-
-def test_spare_of_a_quiet_machine() -> None:
-    """What can wait has all cores where nobody predicts."""
-    assert spare(ComputeSlots(1, total=4, workers=4)) == 4
-    assert spare(ComputeSlots(1)) == 1
-
-
-def test_spare_of_a_busy_machine() -> None:
-    """Where any worker predicts, or did a moment ago, one core is left for the next image."""
-    shared = SharedCounters()
-    own, other = (ComputeSlots(2, total=4, workers=2, index=slot, shared=shared) for slot in (0, 1))
-    assert other.take()
-
-    assert spare(own) == 2
-    assert not own.take_spare()
-    other.give_back()
-    assert spare(own) == 1
-    assert own.take()
-
-
-def test_spare_of_one_core() -> None:
-    """The only core is taken, but not while it is used."""
-    slots = ComputeSlots(1, total=1)
-    assert slots.take()
-    assert not slots.take_spare()
-    slots.give_back()
-    assert slots.take_spare()
