@@ -16,6 +16,7 @@ from tests.live.models import JPEG
 from tests.live.page.conftest import watch
 from tests.live.service import Service
 from tests.sources.hub import Files, serving
+from tools import quantised_models
 from tools.sample_models import classifier
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
@@ -387,6 +388,17 @@ def test_torch_export(
     found = {one["index"]: one["confidence"] for one in answer["predictions"]}
     assert [found[index] for index in range(12)] == pytest.approx(expected, abs=1e-3)
     assert first_label(models, own, cat_file) == answer["predicted_label"]
+
+
+def test_quantised(models: Page, own: Service, cat_file: FilePayload, quantised: bytes) -> None:
+    """The included network with integer operators is uploaded on the page, and still sees a cat."""
+    preprocessing = json.dumps(quantised_models.preprocessing()).encode()
+    models.set_input_files("#model-file", file("int8.onnx", quantised))
+    models.set_input_files("#preprocessing-file", file("preprocessing.json", preprocessing))
+    models.click("#upload button[type=submit]")
+
+    expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
+    assert first_label(models, own, cat_file) in {f"class {index}" for index in range(281, 286)}
 
 
 def test_nothing_chosen(models: Page) -> None:

@@ -140,11 +140,13 @@ def two_inputs(case: Case) -> None:
     case.save("an image and a row of a table", None, expected=False)
 
 
-def _size(side: int) -> Maker:
+def _size(side: int, prepare: nets.Prepare | None = None) -> Maker:
     def make(case: Case) -> None:
-        network = nets.small(case.photographs, nets.preset(side))
+        prepared = prepare or nets.preset(side)
+        network = nets.small(case.photographs, prepared)
         nets.legacy(network, torch.zeros(1, 3, side, side), case.path("model.onnx"))
-        case.save(f"input of {side} x {side}", nets.answer(network, nets.preset(side)))
+        stretched = ", stretched" if prepare else ""
+        case.save(f"input of {side} x {side}{stretched}", nets.answer(network, prepared))
 
     return make
 
@@ -181,7 +183,7 @@ CASES: dict[str, Maker] = {
     "double": double,
     "fixed_batch": fixed_batch,
     "two_inputs": two_inputs,
-    "size_64": _size(64),
+    "size_64": _size(64, nets.stretched(64)),
     "size_160": _size(160),
     "size_384": _size(384),
     "channels_6": _takes("6 channels", lambda x: x[:, :3], (1, 6, 224, 224), torch.float32, expected=False),

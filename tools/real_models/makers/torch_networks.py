@@ -39,6 +39,13 @@ def preset(side: int = 224) -> Prepare:
     return whole
 
 
+def stretched(side: int) -> Prepare:
+    """That of networks for small images, of which nothing is cut off."""
+    steps = [transforms.Resize((side, side)), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+    whole: Prepare = transforms.Compose(steps)
+    return whole
+
+
 def calm(network: Any) -> Any:
     """Let each small convolution pass its input on, and add a little of everything else.
 
