@@ -10,10 +10,10 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from queue import SimpleQueue
 
 from predictor.inference.job import Job, Run, compute
 from predictor.inference.slots import ComputeSlots
+from predictor.inference.turn import Turn
 
 # How often what can wait looks for a core that another worker has given back, and how often in that time
 # whether another worker wants to predict.
@@ -58,9 +58,9 @@ class Batcher:
         if self._preparers:
             self.submit([job])
             return
-        turn = job.turn = SimpleQueue()
+        turn = job.turn = Turn()
         self._put([job])
-        if turn.get():
+        if turn.wait():
             self._lead()
 
     def run_spare(self, jobs: Sequence[Job]) -> None:
@@ -114,18 +114,21 @@ class Batcher:
 
     def _grant(self) -> None:
         """Wake threads while there are images for them and free slots."""
+        here = True
         while len(self._queue) > self._granted and self._slots.take():
             self._granted += 1
-            self._wake()
+            self._wake(here=here)
+            # This thread leaves its core to one of them.
+            here = False
         while not self._queue and len(self._spare) > self._granted and self._slots.take_spare():
             self._granted += 1
             self._wake()
 
-    def _wake(self) -> None:
-        """Wake a thread that waits for one of the images, or else one of the batcher's own."""
+    def _wake(self, *, here: bool = False) -> None:
+        """Wake a thread that waits for one of the images, on this core or any, or else one of our own."""
         for job in self._queue:
             if job.turn:
-                job.turn.put(True)
+                job.turn.tell(run=True, here=here)
                 job.turn = None
                 return
         self._called += 1

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from predictor.errors import Internal, PredictorError, Stopped
 from predictor.inference.pairs import Pairs
+from predictor.inference.turn import Turn
 from predictor.model.session import Stop
 
 Array = npt.NDArray[Any]
@@ -129,8 +129,8 @@ class Job:
         tensor: what `prepare` made.
         stop: ends its run for others, after which it is run once more and to its end; None for an image that
             others wait for.
-        turn: where a thread waits that can run the image itself: gets True once it shall run images, False
-            once this one has its run or its error. None where no thread waits, or where it was told.
+        turn: where a thread waits that can run the image itself: told to run images, or that this one has its
+            run or its error. None where no thread waits, or where it was told.
     """
 
     runner: Runner
@@ -140,7 +140,7 @@ class Job:
     future: "Future[Run]" = field(default_factory=Future)
     tensor: Array | None = None
     stop: Stop | None = None
-    turn: "SimpleQueue[bool] | None" = None
+    turn: Turn | None = None
     since: float = field(default_factory=time.perf_counter)
     prepared: float = 0.0
 
@@ -192,7 +192,7 @@ class Job:
 
     def _release(self) -> None:
         if self.turn:
-            self.turn.put(False)
+            self.turn.tell(run=False)
 
 
 def compute(batch: Sequence[Job]) -> None:
