@@ -39,7 +39,7 @@ from tests.live.service import Service
 from tests.live.steady import steady
 
 STEPS = 10
-ROUNDS, SECONDS, RATE = 5, 10.0, 20.0
+ROUNDS, SECONDS, RATE = 5, 20.0, 20.0
 GREY = 127
 # The names of tensors of the included model.
 FEATURES, WEIGHTS = "head.relu6", "classifier.weight"

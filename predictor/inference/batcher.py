@@ -112,15 +112,15 @@ class Batcher:
             self._queue.extend(jobs)
             self._grant()
 
-    def _grant(self) -> None:
-        """Wake threads while there are images for them and free slots."""
+    def _grant(self, *, spare: bool = True) -> None:
+        """Wake threads while there are images for them and free slots; of what can wait, only if it may."""
         here = True
         while len(self._queue) > self._granted and self._slots.take():
             self._granted += 1
             self._wake(here=here)
             # This thread leaves its core to one of them.
             here = False
-        while not self._queue and len(self._spare) > self._granted and self._slots.take_spare():
+        while spare and not self._queue and len(self._spare) > self._granted and self._slots.take_spare():
             self._granted += 1
             self._wake()
 
@@ -142,7 +142,8 @@ class Batcher:
         compute(batch)
         with self._ready:
             self._ended(batch)
-            self._grant()
+            # This thread has an answer to send, for which it needs a core and the interpreter.
+            self._grant(spare=False)
 
     def _ended(self, batch: list[Job]) -> None:
         """Give back the slot of a run; what was interrupted waits again."""

@@ -53,10 +53,7 @@ def test_wake_here() -> None:
 
 
 def test_no_such_thread() -> None:
-    """A thread that has ended is not moved, and nothing fails."""
-    thread = threading.Thread(target=lambda: None)
-    thread.start()
-    thread.join(PATIENCE)
-    assert thread.native_id is not None
+    """A thread that does not exist is not moved, and nothing fails."""
+    beyond_all = 2**30
 
-    assert not wake_here(thread.native_id)
+    assert not wake_here(beyond_all)
