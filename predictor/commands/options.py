@@ -70,7 +70,7 @@ def local(given: Mapping[str, Any], settings: Settings, *, exact: bool = False) 
 
 
 def loaded(given: Mapping[str, Any]) -> LocalModel:
-    """The same, loaded into this process, with the limits of the environment."""
+    """The model on this machine that the options name, loaded into this process; as `local`."""
     with local(given, Settings.from_environment()) as found:
         return found.load()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from predictor.checking.report import Limits, Report, Request
 from predictor.checking.runner import try_model
 from predictor.config import Settings
-from predictor.importing.bundle import Bundle, wanted
+from predictor.importing.bundle import Bundle, may_be_weights, wanted
 from predictor.importing.placed import Move, placed
 from predictor.importing.unpacking import Sent, unpacked
 from predictor.model_files import LABELS, MODEL, PREPROCESSING
@@ -33,8 +33,9 @@ def files_of(model: Path, file: str | None = None) -> dict[str, Path]:
         found = {path.relative_to(model).as_posix(): path for path in inside}
         return {name: found[name] for name in wanted({n: p.stat().st_size for n, p in found.items()}, file)}
     # Exporters name the file of a model's weights after the model: m.onnx.data, model.onnx_data.
-    beside = [path for path in model.parent.iterdir() if path.name.startswith(model.name)]
-    return {path.name: path for path in (model, *(path for path in beside if path != model))}
+    named = sorted(path for path in model.parent.iterdir() if path.name.startswith(model.name))
+    weights = [path for path in named if path != model and may_be_weights(path.name)]
+    return {path.name: path for path in (model, *weights)}
 
 
 def without_archives(files: Mapping[str, Path], model: Path, folder: Path, most: int) -> dict[str, Path]:

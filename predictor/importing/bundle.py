@@ -126,6 +126,11 @@ def wanted(sizes: Mapping[str, int | None], file: str | None) -> list[str]:
     return list(dict.fromkeys([chosen, *weights, *nearest]))
 
 
+def may_be_weights(name: str) -> bool:
+    """Whether a file is called as those are that hold weights of a model."""
+    return bool(_MAY_BE_WEIGHTS.search(name))
+
+
 def _chosen(files: Collection[str], model: str | None, wanted: str | None) -> str:
     """The model's name among the files."""
     if wanted is not None:
@@ -174,7 +179,7 @@ def _data(files: Collection[str], taken: Collection[str], model: str) -> dict[st
     near = {place: name for name in names if (place := _data_place(name, model))}
     # Tools that send files drop folders; of two of one name none is guessed.
     own = _without_others(files, model)
-    elsewhere = [name for name in names if _MAY_BE_WEIGHTS.search(name) and name in own]
+    elsewhere = [name for name in names if may_be_weights(name) and name in own]
     parts = Counter(PurePosixPath(name).name for name in elsewhere)
     apart = {PurePosixPath(name).name: name for name in elsewhere if name not in near.values()}
     places = {part: name for part, name in apart.items() if parts[part] == 1} | near

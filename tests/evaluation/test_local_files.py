@@ -62,6 +62,16 @@ def test_file_of_a_folder(folder: Path) -> None:
     assert model.spec.warnings
 
 
+def test_archive_beside(folder: Path) -> None:
+    """Neither a ZIP file of a model nor a copy of it is taken for its weights."""
+    path = folder / "onnx" / "model.onnx"
+    shutil.make_archive(str(path), "zip", folder / "onnx")
+    shutil.copy(path, folder / "onnx" / "model.onnx.bak")
+
+    assert files_of(path).keys() == {"model.onnx", "model.onnx_data"}
+    assert opened(path, None, None).spec.warnings
+
+
 def test_given_apart(folder: Path, tmp_path: Path) -> None:
     """Labels that are given go before those of the folder."""
     (tmp_path / "mine.txt").write_text("a\nb\nc\n")
