@@ -200,16 +200,12 @@ def compute(batch: Sequence[Job]) -> None:
     ready = [job for job in batch if job.make()]
     if not ready:
         return
-    runner = ready[0].runner
+    runner, stop = ready[0].runner, ready[0].stop
     start = time.perf_counter()
     try:
-        scores = runner(_stacked(ready), ready[0].stop)
-    except Stopped:
-        for job in ready:
-            job.stop = None
-        return
+        scores = runner(_stacked(ready), stop)
     except Exception as error:  # noqa: BLE001 (raised in the threads that wait for the images)
-        _failed(ready, error)
+        _failed(ready, error, interrupted=stop is not None and isinstance(error, Stopped))
         return
     ran = time.perf_counter() - start
     runner.learn(ran + sum(job.prepared for job in ready), len(ready))
@@ -217,7 +213,11 @@ def compute(batch: Sequence[Job]) -> None:
         job.done(row, start, ran)
 
 
-def _failed(jobs: Sequence[Job], error: Exception) -> None:
+def _failed(jobs: Sequence[Job], error: Exception, *, interrupted: bool) -> None:
+    if interrupted:
+        for job in jobs:
+            job.stop = None
+        return
     if len(jobs) == 1 or not jobs[0].runner.split():
         for job in jobs:
             job.fail(error)

@@ -584,6 +584,24 @@ class TestSpare:
         thread.join(30)
         assert (spare.future.result(0).value, begun) == (2, [0, 1])
 
+    @pytest.mark.parametrize("spare", [False, True])
+    def test_stopped_by_another(self, make: Make, spare: bool) -> None:
+        """One whose run the watchdog ends has its error; what can wait is tried once more before."""
+        runs = list[bool]()
+
+        def run(batch: npt.NDArray[Any], stop: Stop | None = None) -> npt.NDArray[Any]:
+            runs.append(stop is not None)
+            raise Stopped("takes too long")
+
+        slow = Runner(run, max_batch=1, seconds=0.01, observe=lambda _: None)
+        job = Job(slow, image(1), score, stop=Stop() if spare else None)
+        batcher = make()
+
+        batcher.run_spare([job]) if spare else batcher.submit([job])
+
+        assert isinstance(job.future.exception(30), Stopped)
+        assert runs == ([True, False] if spare else [False])
+
     def test_not_needed(self, make: Make) -> None:
         """One that is not needed any more does not wait until the others have run."""
         model, batcher, gone = Model(max_batch=1), make(), threading.Event()

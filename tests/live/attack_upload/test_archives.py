@@ -110,7 +110,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "larger crowd": (lambda: crowd(900_000, 3), "more than 1000 files and folders"),
     "long names": (lambda: names(900), "more than 1000 files and folders"),
     "deep": (lambda: packed(("d/" * 40 + "labels.txt", b"a")), "too long or too deep"),
-    "nested": (zipped_again, "has no .onnx file, but one that is an archive"),
+    "nested": (zipped_again, "There is no .onnx file, but one that is an archive"),
     "no list": (lambda: packed()[:-30], "not a valid ZIP"),
 }
 
