@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import contextlib
 import os
 import re
 import signal
@@ -37,8 +38,12 @@ def counted(service: Service, sample: str) -> float:
 
 def open_files(pid: int, prefix: str) -> list[Path]:
     """The files of a process whose names begin like that."""
-    links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
-    return [path for path in links if path.name.startswith(prefix)]
+    found = list[Path]()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        # The process closes files meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            found.append(link.readlink())
+    return [path for path in found if path.name.startswith(prefix)]
 
 
 def test_every_form(service: Service, cat: Path, picture_url: str) -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import contextlib
 import os
 import random
 import signal
@@ -121,8 +122,10 @@ def _owner(service: Service, port: int) -> int:
     (inode,) = (row[9] for row in rows if row[1].endswith(ends[0]) and row[2].endswith(ends[1]))
     for worker in service.workers():
         for link in Path(f"/proc/{worker}/fd").iterdir():
-            if str(link.readlink()) == f"socket:[{inode}]":
-                return worker
+            # The worker closes files meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                if str(link.readlink()) == f"socket:[{inode}]":
+                    return worker
     raise AssertionError("no worker holds the connection")
 
 
