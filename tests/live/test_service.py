@@ -1,8 +1,8 @@
 """The real service: several workers behave as one."""
 
 import base64
-import http.client
 import contextlib
+import http.client
 import os
 import re
 import signal

@@ -1,8 +1,8 @@
 """Workers are killed or stopped at any moment of an upload: one model serves everywhere, old or new."""
 
+import contextlib
 import http.client
 import json
-import contextlib
 import os
 import random
 import signal
