@@ -23,16 +23,17 @@ NICENESS = 5
 _LEAST = 19
 
 
-# Linux has whoever wakes with a shorter turn interrupt a longer one, at the same shares of the cores; so a
-# request does not wait for the rest of a turn, some 3 ms each time that it wakes. This is the longest turn.
-_TURN_NS = 100_000_000
-# sched_setattr(2), for which older C libraries have no function; Linux before 6.12 does not look at turns.
+# A thread that wakes interrupts a thread with a longer time slice at once; with an equal slice it waits up to
+# 3 ms. The length of the slice does not change the share of the processor. Linux allows at most 100 ms.
+_SLICE_NS = 100_000_000
+# The number of the system call sched_setattr(2), for which older C libraries have no function. Linux before
+# 6.12 ignores the slice.
 _SET_ATTRIBUTES = {"x86_64": 314, "aarch64": 274}
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")
 
 
 def give_way(task: int = 0) -> None:
-    """Have a process give way to this one, or this thread to the others, where the system lets it.
+    """Lower the priority of a process or of this thread, and lengthen its time slice where Linux can do that.
 
     Args:
         task: the id of the process; 0 is this thread.
@@ -44,7 +45,7 @@ def give_way(task: int = 0) -> None:
     os.setpriority(os.PRIO_PROCESS, task, niceness)
     call = _SET_ATTRIBUTES.get(platform.machine()) if platform.system() == "Linux" else None
     if call is not None and os.sched_getscheduler(task) == os.SCHED_OTHER:
-        asked = _ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_OTHER, 0, niceness, 0, _TURN_NS, 0, 0)
+        asked = _ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_OTHER, 0, niceness, 0, _SLICE_NS, 0, 0)
         ctypes.CDLL(None).syscall(ctypes.c_long(call), ctypes.c_int(task), asked, ctypes.c_uint(0))
 
 

@@ -42,10 +42,10 @@ def test_gives_way() -> None:
 
 @pytest.mark.skipif(
     tuple(map(int, re.findall(r"\d+", platform.release())[:2])) < (6, 12) or platform.machine() != "x86_64",
-    reason="before 6.12 Linux does not look at turns",
+    reason="Linux before 6.12 ignores the time slice",
 )
-def test_long_turns() -> None:
-    """Its turns on a core are the longest, so that whoever wakes need not wait for the rest of one."""
+def test_long_time_slice() -> None:
+    """It has the longest time slice, so that a request that wakes interrupts it at once."""
     code = (
         "import ctypes, struct, sys; sys.stdin.read(); out = ctypes.create_string_buffer(48);"
         "get = ctypes.CDLL(None).syscall(315, 0, out, 48, 0);"
