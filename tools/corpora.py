@@ -1,9 +1,10 @@
 """Send folders of image files to a running service, and compare its answers with an independent decoder's.
 
-A file that the service accepts is decoded by libvips, or by OpenCV or FFmpeg where libvips cannot, and sent
-again as a plain PNG: both must have the same first class. No file may get an answer of 5xx, or none; `alone`
-counts what no other decoder opens. It runs in an environment of its own, with pyvips, pyvips-binary,
-opencv-python-headless and av:
+A file that the service accepts is decoded by libvips, OpenCV and FFmpeg, as far as they can, and sent again
+as a plain PNG: both must have the same first class. `disputed` counts the files for which the service has
+the class of one decoder, but not of the first that opens the file; `alone` those that no other decoder
+opens. No file may get an answer of 5xx, or none. It runs in an environment of its own, with pyvips,
+pyvips-binary, opencv-python-headless and av:
 
     python tools/corpora.py http://127.0.0.1:8080 FOLDER...
 """
@@ -44,18 +45,19 @@ def main() -> None:
         "refused",
         "5xx",
         "same class",
+        "disputed",
         "near tie",
         "other class",
         "alone",
     )
-    print(f"| {' | '.join(columns)} |\n| --- | ---: | ---: | --- |{' ---: |' * 5}")
+    print(f"| {' | '.join(columns)} |\n| --- | ---: | ---: | --- |{' ---: |' * 6}")
     failed = 0
     for folder in asked.folders:
         counts = _of_folder(asked.service.rstrip("/") + "/predict?top_k=5", folder, notes)
         refused = ", ".join(
             f"{counts[status]} x {status}" for status in sorted(counts) if status.startswith("4")
         )
-        judged = [counts[name] for name in ("failed", "same", "tie", "other", "alone")]
+        judged = [counts[name] for name in ("failed", "same", "disputed", "tie", "other", "alone")]
         cells = (folder.name, counts["files"], counts["200"], refused, *judged)
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
         failed += counts["failed"]
@@ -97,19 +99,35 @@ def _sent(url: str, data: bytes, name: str) -> tuple[int, Any]:
 
 
 def _compared(url: str, data: bytes, answer: Any) -> tuple[str, str]:
-    """How the answer compares with that for the other decoder's pixels, and a note if it is another."""
-    png = _by_vips(data) or _by_opencv(data) or _by_ffmpeg(data)
-    if png is None:
-        return "alone", "no other decoder opens it"
-    status, other = _sent(url, png, "reference")
-    if status != 200:
-        return "alone", f"the other decoder's pixels got {status}"
-    if answer["predicted_label"] == other["predicted_label"]:
+    """How the answer compares with those for other decoders' pixels, and a note if they differ."""
+    gaps: dict[str, tuple[float, str]] = {}
+    failed = []
+    for name, decode in _DECODERS.items():
+        png = decode(data)
+        if png is None:
+            continue
+        status, other = _sent(url, png, "reference")
+        if status == 200:
+            gaps[name] = _gap(answer, other), other["predicted_label"]
+        else:
+            failed.append(f"the pixels of {name} got {status}")
+    if not gaps:
+        return "alone", failed[0] if failed else "no other decoder opens it"
+    said = ", ".join(f"{label} by {name} ({gap:.2f} apart)" for name, (gap, label) in gaps.items())
+    found = [gap for gap, _ in gaps.values()]
+    if found[0] == 0:
         return "same", ""
+    outcome = "disputed" if 0 in found else "tie" if min(found) < _TIE else "other"
+    return outcome, f"{outcome}: {answer['predicted_label']}; {said}"
+
+
+def _gap(answer: Any, other: Any) -> float:
+    """By how much the other answer's confidence in its class exceeds that in this one's; 0 if they agree."""
+    if answer["predicted_label"] == other["predicted_label"]:
+        return 0.0
     scores = {one["label"]: one["confidence"] for one in other["predictions"]}
-    gap = other["confidence"] - scores.get(answer["predicted_label"], 0)
-    said = f"{answer['predicted_label']}, not {other['predicted_label']}, {gap:.2f} apart"
-    return ("tie" if gap < _TIE else "other"), said
+    # Never 0, which means the same class.
+    return float(max(1e-9, other["confidence"] - scores.get(answer["predicted_label"], 0)))
 
 
 def _by_vips(data: bytes) -> bytes | None:
@@ -129,11 +147,17 @@ def _by_vips(data: bytes) -> bytes | None:
 
 
 def _by_opencv(data: bytes) -> bytes | None:
+    coded = np.frombuffer(data, np.uint8)
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        return None if pixels is None else bytes(cv2.imencode(".png", pixels)[1])
+        pixels, whole = cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)
     except cv2.error:
         return None
+    if pixels is None:
+        return None
+    # The first turns the image upright but drops alpha, the second the other way round.
+    if whole is not None and whole.shape == (*pixels.shape[:2], 4):
+        pixels = _on_white(pixels, whole[..., 3] / np.iinfo(whole.dtype).max)
+    return bytes(cv2.imencode(".png", pixels)[1])
 
 
 def _by_ffmpeg(data: bytes) -> bytes | None:
@@ -142,10 +166,21 @@ def _by_ffmpeg(data: bytes) -> bytes | None:
             # Several are tiles, or colour and alpha, which FFmpeg does not put together.
             if len(container.streams.video) != 1:
                 return None
-            pixels = next(container.decode(video=0)).to_ndarray(format="bgr24")
-    except (av.FFmpegError, StopIteration, IndexError):
+            frame = next(container.decode(video=0))
+            pixels = frame.to_ndarray(format="bgra")
+    except (av.FFmpegError, StopIteration, IndexError, ValueError):
         return None
-    return bytes(cv2.imencode(".png", pixels)[1])
+    return bytes(cv2.imencode(".png", _on_white(pixels[..., :3], pixels[..., 3] / 255))[1])
+
+
+def _on_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Pixels of 8 bits, [height, width, 3], whose opacity is from 0 to 1, [height, width]."""
+    opacity = alpha[..., None]
+    mixed: np.ndarray = np.rint(pixels * opacity + 255 * (1 - opacity)).astype(np.uint8)
+    return mixed
+
+
+_DECODERS = {"libvips": _by_vips, "OpenCV": _by_opencv, "FFmpeg": _by_ffmpeg}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
 from predictor.config import Settings
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
-from predictor.image import formats, isobmff, kinds, tiff
+from predictor.image import bmp, formats, isobmff, kinds, tiff
 from predictor.image.resize import Scaled
 from predictor.image.rgb import orientation, to_rgb, to_rgba, upright, without_unused_alpha
 from predictor.image_formats import FORMATS, HEIF_INSTALLED
@@ -41,12 +41,13 @@ _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
 )
 _SIGNED = {name for name, _, _ in _SIGNATURES} | {"WEBP", "BMP", "AVIF", "HEIF"}
 _HEIC_NEEDS = "; the service opens HEIC as well if the package pillow-heif is installed"
-_STRIP: dict[str, Callable[[bytes], tuple[bytes, bytes]]] = {
+_PREPARE: dict[str, Callable[[bytes], tuple[bytes, bytes]]] = {
     "JPEG": formats.strip_jpeg,
     "PNG": formats.strip_png,
     "GIF": formats.strip_gif,
     "TIFF": tiff.strip_tiff,
     "AVIF": isobmff.strip_avif,
+    "BMP": bmp.with_whole_palette,
 }
 # What Pillow's parsers have been seen to raise, and what their code can raise, on damaged bytes.
 _DAMAGED = (
@@ -127,10 +128,10 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0, *, mode: str =
     name = sniff(data)
     formats = _openable(name, data, limits)
     with _translated():
-        stripped, exif = _STRIP[name](data) if name in _STRIP else (data, b"")
-        image = _open(_ended(stripped, limits) if name == "JPEG" else stripped, formats, limits)
+        prepared, exif = _PREPARE[name](data) if name in _PREPARE else (data, b"")
+        image = _open(_ended(prepared, limits) if name == "JPEG" else prepared, formats, limits)
         if name == "AVIF":
-            isobmff.check_frames(stripped, limits.max_pixels)
+            isobmff.check_frames(prepared, limits.max_pixels)
         whole = image.size
         drafted = image.draft(None, (shortest, shortest)) if shortest > 0 else None
         image.load()

@@ -35,8 +35,12 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
         "pillow",
     ),
     "mlflow": (*_RUNTIME, "mlflow-skinny==3.17.2", "pandas"),
+    "lobe": (*_RUNTIME, "matplotlib", "requests"),
 }
 """What pip installs, by the name of the environment."""
+
+# Of 2022: it asks for a Pillow that later Pythons have no package of, and works with today's.
+_WITHOUT_REQUIREMENTS: Mapping[str, tuple[str, ...]] = {"lobe": ("lobe==0.6.2",)}
 
 MODULES: Mapping[str, str] = {
     "torch_export": "torch",
@@ -56,6 +60,7 @@ MODULES: Mapping[str, str] = {
     "paddle_models": "paddle",
     "sklearn_models": "sklearn",
     "mlflow_models": "mlflow",
+    "lobe_models": "lobe",
 }
 """The environment of each module of `makers`."""
 
@@ -84,11 +89,14 @@ def interpreter(name: str, folder: Path) -> Path:
     """
     home = folder / name
     python, done = home / "bin" / "python", home / "requirements.txt"
-    wanted = "\n".join(REQUIREMENTS[name]) + "\n"
+    alone = _WITHOUT_REQUIREMENTS.get(name, ())
+    wanted = "\n".join((*REQUIREMENTS[name], *alone)) + "\n"
     if not done.exists() or done.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)  # noqa: S603 - our own command
-        install = ["-m", "pip", "install", "--quiet", "--no-compile", *REQUIREMENTS[name]]
-        subprocess.run([str(python), *install], check=True)  # noqa: S603 - constants
+        install = [str(python), "-m", "pip", "install", "--quiet", "--no-compile"]
+        subprocess.run([*install, *REQUIREMENTS[name]], check=True)  # noqa: S603 - constants
+        if alone:
+            subprocess.run([*install, "--no-deps", *alone], check=True)  # noqa: S603 - constants
         done.write_text(wanted)
     return python
 

@@ -128,52 +128,6 @@ def _custom_vision(what: str, *, classic: bool, files: Sequence[str] = (), metad
     return make
 
 
-def lobe(case: Case) -> None:
-    """A square is cut out, resized, and its pixels are from 0 to 1, channels last."""
-
-    def prepare(image: Image.Image) -> Array:
-        side, (width, height) = min(image.size), image.size
-        left, top = (width - side) / 2, (height - side) / 2
-        square = image.crop((int(left), int(top), int(left) + side, int(top) + side))
-        return (np.asarray(square.resize((224, 224), _CUBIC)) / 255.0).astype(np.float32)[None]
-
-    network = ort.network(case.photographs, lambda image: prepare(image).transpose(0, 3, 1, 2))
-    answer = _answer(network, case, lambda image: prepare(image).transpose(0, 3, 1, 2))
-    node = helper.make_node("Transpose", ["Image:0"], ["pixels"], perm=[0, 3, 1, 2])
-    first = ort.behind(network, [node], ort.tensor("Image:0", ["unk", 224, 224, 3]))
-    nodes = [
-        helper.make_node("Softmax", ["logits"], ["Confidences:0"], axis=1),
-        helper.make_node("ArgMax", ["Confidences:0"], ["best"], axis=1, keepdims=0),
-        helper.make_node("Gather", ["names", "best"], ["Prediction:0"]),
-    ]
-    outputs = [
-        ort.tensor("Confidences:0", ["unk", CLASSES]),
-        ort.tensor("Prediction:0", ["unk"], TensorProto.STRING),
-    ]
-    model = ort.extended(first, nodes, outputs, {"names": np.array(labels(), object)})
-    onnx.save(model, case.path("model.onnx"))
-    signature = {
-        "doc_id": "0",
-        "doc_name": "Things",
-        "doc_version": "1",
-        "format": "onnx",
-        "version": 30,
-        "inputs": {"Image": {"dtype": "float32", "shape": [None, 224, 224, 3], "name": "Image:0"}},
-        "outputs": {
-            "Confidences": {"dtype": "float32", "shape": [None, CLASSES], "name": "Confidences:0"},
-            "Prediction": {"dtype": "string", "shape": [None], "name": "Prediction:0"},
-        },
-        "tags": None,
-        "classes": {"Label": labels()},
-        "filename": "model.onnx",
-        "export_model_version": 1,
-    }
-    _text(case, "signature.json", signature)
-    _text(case, "labels.txt", "\n".join(labels()))
-    _text(case, "example/onnx_example.py", "print('see the documents')\n")
-    case.save("Lobe folder: signature.json, labels.txt, example", answer, names=labels())
-
-
 def _teachable(what: str, extra: dict[str, object]) -> Maker:
     """Covered square by Lanczos, pixels from -1 to 1, channels last, labels with their numbers."""
 
@@ -216,7 +170,6 @@ CASES: dict[str, Maker] = {
     "custom_vision_new_sidecar": _custom_vision(
         "Custom Vision, one output, nothing in the graph's metadata", classic=False, metadata=False
     ),
-    "lobe": lobe,
     "teachable": _teachable("Teachable Machine, keras_model.onnx and labels.txt", {}),
     "teachable_metadata": _teachable(
         "Teachable Machine, with metadata.json",
