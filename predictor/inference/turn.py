@@ -14,19 +14,26 @@ from queue import SimpleQueue
 _core = getattr(ctypes.CDLL(None), "sched_getcpu", None)
 
 
-def wake_here(thread: int) -> bool:
-    """Have another thread of this process run on the core of this one; whether the system does.
+def wake_here(thread: int) -> set[int]:
+    """Have another thread of this process run on the core of this one alone.
 
     Args:
         thread: its native id.
+
+    Returns:
+        The cores that it may run on otherwise; none if it was left where it is.
     """
     if _core is None:
-        return False
+        return set()
+    core = _core()
     try:
-        os.sched_setaffinity(thread, {_core()})
+        cores = os.sched_getaffinity(thread)
+        if core not in cores:
+            return set()
+        os.sched_setaffinity(thread, {core})
     except OSError:
-        return False
-    return True
+        return set()
+    return cores
 
 
 class Turn:
@@ -35,13 +42,12 @@ class Turn:
     def __init__(self) -> None:
         self._told = SimpleQueue[bool]()
         self._thread = threading.get_native_id()
-        self._cores = os.sched_getaffinity(0) if _core else set[int]()
-        self._moved = False
+        self._cores = set[int]()
 
     def wait(self) -> bool:
         """What the thread is told; from then on it may run on all its cores."""
         told = self._told.get()
-        if self._moved:
+        if self._cores:
             # Whoever takes away a core meanwhile has said which ones are left.
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(0, self._cores)
@@ -54,5 +60,7 @@ class Turn:
             run: whether it shall run images.
             here: whether it is to wake on this thread's core, which this thread leaves soon.
         """
-        self._moved = here and threading.get_native_id() != self._thread and wake_here(self._thread)
+        if here and threading.get_native_id() != self._thread:
+            # Read now, not as the thread began to wait: somebody may have set others since.
+            self._cores = wake_here(self._thread)
         self._told.put(run)

@@ -27,6 +27,27 @@ def test_told(run: bool, here: bool) -> None:
     assert told.result(PATIENCE) == (run, os.sched_getaffinity(0))
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+@pytest.mark.parametrize("here", [True, False])
+def test_cores_that_somebody_set(here: bool) -> None:
+    """The cores that somebody gives to a thread while it waits are its own afterwards."""
+    turns, told = Future[tuple[Turn, int]](), Future[set[int]]()
+
+    def wait() -> None:
+        turn = Turn()
+        turns.set_result((turn, threading.get_native_id()))
+        turn.wait()
+        told.set_result(os.sched_getaffinity(0))
+
+    threading.Thread(target=wait, daemon=True).start()
+    turn, thread = turns.result(PATIENCE)
+    set_to = {max(os.sched_getaffinity(0))}
+    os.sched_setaffinity(thread, set_to)
+    turn.tell(run=True, here=here)
+
+    assert told.result(PATIENCE) == set_to
+
+
 def test_told_before() -> None:
     """What is told to a thread that does not wait yet is not lost."""
     turn = Turn()
@@ -46,7 +67,7 @@ def test_wake_here() -> None:
     threading.Thread(target=wait, daemon=True).start()
     thread = started.result(PATIENCE)
 
-    assert wake_here(thread)
+    assert wake_here(thread) == os.sched_getaffinity(0)
     (core,) = os.sched_getaffinity(thread)
     ended.set()
     assert core in os.sched_getaffinity(0)
@@ -56,4 +77,4 @@ def test_no_such_thread() -> None:
     """A thread that does not exist is not moved, and nothing fails."""
     beyond_all = 2**30
 
-    assert not wake_here(beyond_all)
+    assert wake_here(beyond_all) == set()
