@@ -3,6 +3,8 @@
 Run as `python -m bench.optimised [IMAGES]`: a folder or CSV file of images, better 300 or more, that
 the optimisation gets. Without images it gets 120 parts of one photograph, which say nothing about accuracy:
 then the fastest form is uploaded as a model of its own, whatever the report says of it.
+
+With `--load` it measures instead what an optimisation costs those who ask for predictions meanwhile.
 """
 
 import io
@@ -11,6 +13,8 @@ import shutil
 import statistics
 import sys
 import tempfile
+import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +23,16 @@ from typing import Any
 from PIL import Image
 
 from bench.run import CONNECTIONS, PICTURE, ROUNDS, load, need_wrk, running
+from bench.switch import RATE, percentile
 from predictor.config import BUNDLED_MODEL
 from predictor.evaluation.images import LabelledImage, on_disk
 from predictor.evaluation.predictors import checked
 from predictor.model.device import Device
 from predictor.optimising.optimiser import Optimiser, Source
 from predictor.optimising.processes import Processes
+from tests.live.load import Sent
 from tests.live.service import Service
+from tests.live.steady import steady
 
 _PARTS = 120
 _NAMES = ("default", "faster")
@@ -75,10 +82,47 @@ def rates(service: Service) -> dict[str, list[float]]:
     return found
 
 
+def zipped(pictures: list[LabelledImage]) -> bytes:
+    """The images as a ZIP without labels."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for number, picture in enumerate(pictures):
+            archive.writestr(f"{number}{Path(picture.name).suffix}", picture.read())
+    return file.getvalue()
+
+
+def under_load(pictures: list[LabelledImage]) -> None:
+    """Print what an optimisation costs predictions, in rounds without and with one."""
+    photos, quiet, beside = zipped(pictures), list[Sent](), list[Sent]()
+    with running(cache="off") as service:
+        for _ in range(ROUNDS):
+            start = time.perf_counter()
+            with steady(service, PICTURE, RATE) as sent:
+                files = {"images": ("photos.zip", photos)}
+                service.post("/models/default/optimise", files=files, timeout=600).raise_for_status()
+            seconds = time.perf_counter() - start
+            beside += sent
+            with steady(service, PICTURE, RATE) as alone:
+                time.sleep(seconds)
+            quiet += alone
+            ratio = percentile(sent, 0.99) / percentile(alone, 0.99)
+            print(f"p99 {percentile(alone, 0.99):.1f} ms without, {percentile(sent, 0.99):.1f} ms beside")
+            print(f"{ratio:.2f} times; the optimisation took {seconds:.0f} s", flush=True)
+    failed = sum(one.status != 200 for one in (*quiet, *beside))
+    print(f"{RATE} requests a second, {len(pictures)} images, {ROUNDS} rounds; {failed} failed")
+    for share, name in ((0.5, "p50"), (0.99, "p99")):
+        without, busy = percentile(quiet, share), percentile(beside, share)
+        print(f"{name} {without:.1f} ms without, {busy:.1f} ms beside: {busy / without:.2f} times")
+
+
 def main() -> None:
     """Measure and print."""
+    given = [one for one in sys.argv[1:] if one != "--load"]
+    pictures = on_disk(Path(given[0])) if given else parts(PICTURE)
+    if len(given) < len(sys.argv) - 1:
+        under_load(pictures)
+        return
     need_wrk()
-    pictures = on_disk(Path(sys.argv[1])) if len(sys.argv) > 1 else parts(PICTURE)
     with optimised(pictures) as (report, path), running(cache="off") as service:
         files = {"model": (path.name, path.read_bytes())}
         service.post("/upload", files=files, data={"name": "faster"}).raise_for_status()
