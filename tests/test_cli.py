@@ -300,6 +300,13 @@ def test_version() -> None:
     assert run("--version").stdout.endswith(f"version {predictor.__version__}\n")
 
 
+def test_file_without_model(pictures: Path) -> None:
+    """A file of no model is not taken for the included model's."""
+    result = run("predict", pictures, "--file", "model.onnx")
+
+    assert (result.exit_code, "--file names a file of --model" in result.output) == (2, True)
+
+
 def test_tune(model: Path, pictures: Path, tmp_path: Path) -> None:
     """Preprocessings are ranked, and the best is written in a form that can be uploaded."""
     out = tmp_path / "best.json"
@@ -318,8 +325,10 @@ def test_tune(model: Path, pictures: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("evaluate", "SET", "--url", "http://127.0.0.1:1"), "The service cannot be reached; check its URL."),
-        (("predict", "SET", "--url", "http://127.0.0.1:1"), "The service cannot be reached; check its URL."),
+        (("evaluate", "SET", "--url", "http://127.0.0.1:1"), "cannot be reached at http"),
+        (("predict", "SET", "--url", "http://127.0.0.1:1"), "cannot be reached at http"),
+        (("predict", "SET", "--model", "MODEL", "--file", "zz"), "There is no file zz. The models are: "),
+        (("predict", "SET", "--model", "/dev/zero"), "The model is neither a file nor a folder."),
         (("predict", "EMPTY"), "There are no images in the folder empty."),
         (("predict", "SET", "--model", "SET/red/0.png"), "not an ONNX"),
         (("evaluate", "EMPTY", "--model", "MODEL"), "There are no images in the upload."),

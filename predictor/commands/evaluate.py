@@ -16,7 +16,6 @@ from predictor.commands.options import (
     OUT,
     URL,
     beside_model,
-    client,
     given_by_user,
     loaded,
     local,
@@ -149,7 +148,7 @@ def compare_command(images: Path, candidate: Path | None, url: str, name: str, *
     chosen = {field: given[field] for field in ("version", "other_version", "other_model")}
     fields = {"model": name} | {field: value for field, value in chosen.items() if value is not None}
     with told():
-        report = client(url, given["token"]).compare(images, candidate, **fields)
+        report = reached(url, given["token"]).compare(images, candidate, **fields)
     _say(reports.comparison_lines(report), report)
     _write(report, f"{name} of {url} on {images.name}", given)
 

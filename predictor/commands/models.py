@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from predictor.commands.options import FILE, MODEL, URL, beside_model, client, together, token, told
+from predictor.commands.options import FILE, MODEL, URL, beside_model, reached, together, token, told
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import ConfigError
 
@@ -40,7 +40,7 @@ def upload(model: Path, files: tuple[Path, ...], name: str, file: str | None, **
     """
     fields = {"name": name} | ({} if file is None else {"file": file})
     fields |= {"force": "true"} if given["force"] else {}
-    with told(), client(given["url"], given["token"]) as service:
+    with told(), reached(given["url"], given["token"]) as service:
         answer = service.upload(
             model, *files, labels=given["labels"], preprocessing=given["preprocessing"], **fields
         )
@@ -61,7 +61,7 @@ def uploaded(answer: Mapping[str, Any]) -> Iterator[str]:
 @_of_change
 def models(name: str | None, **given: Any) -> None:
     """List the models of a service and their versions, or those of the model NAME."""
-    with told(), client(given["url"], given["token"]) as service:
+    with told(), reached(given["url"], given["token"]) as service:
         found = service.models() if name is None else [service.model(name)]
     say({"models": found} if name is None else found[0], given["as_json"], lambda: _table(_listed(found)))
 
@@ -111,7 +111,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 @_of_change
 def activate(name: str, version: int, **given: Any) -> None:
     """Make a version of a model the live one, in every worker."""
-    with told(), client(given["url"], given["token"]) as service:
+    with told(), reached(given["url"], given["token"]) as service:
         answer = service.activate(version, name, force=given["force"])
     say(answer, given["as_json"], lambda: iter((f"Version {version} of {name} is live.",)))
 
@@ -121,7 +121,7 @@ def activate(name: str, version: int, **given: Any) -> None:
 @_of_change
 def rollback(name: str, **given: Any) -> None:
     """Make the version of a model the live one that was live before."""
-    with told(), client(given["url"], given["token"]) as service:
+    with told(), reached(given["url"], given["token"]) as service:
         answer = service.rollback(name)
     say(answer, given["as_json"], lambda: iter((f"Version {answer['version']} of {name} is live.",)))
 
@@ -138,7 +138,7 @@ def delete(name: str, version: int | None, *, yes: bool, **given: Any) -> None:
     """
     if version is None and not yes and sys.stdin.isatty():
         click.confirm(f"Delete {name} with all its versions?", abort=True, err=True)
-    with told(), client(given["url"], given["token"]) as service:
+    with told(), reached(given["url"], given["token"]) as service:
         answer = service.delete(name, version)
     what = f"The model {name}" if version is None else f"Version {version} of {name}"
     say(answer, given["as_json"], lambda: iter((f"{what} is deleted.",)))

@@ -62,6 +62,8 @@ def local(given: Mapping[str, Any], settings: Settings, *, exact: bool = False) 
     Raises:
         PredictorError: as `checked`.
     """
+    if given["file"] is not None and given["model"] is None:
+        raise click.UsageError("--file names a file of --model; give both.")
     files = given["model"] or BUNDLED_MODEL, given["labels"], given["preprocessing"]
     with checked(*files, file=given["file"], settings=settings, exact=exact) as found:
         for sentence in found.warnings:
@@ -94,28 +96,22 @@ def told() -> Iterator[None]:
         raise click.ClickException(f"{error.filename or 'A file'}: {error.strerror}.") from error
 
 
-def client(url: str, given: str | None) -> Client:
-    """A service's client.
+def reached(url: str, given: str | None) -> Client:
+    """The client of a service that answers.
 
     Args:
         url: where the service is.
         given: its token; of several with commas between them, as the service's settings have them, the first.
-    """
-    return Client(url, next(iter(names(given or "")), None), timeout=_SECONDS)
-
-
-def reached(url: str, given: str | None) -> Client:
-    """The client of a service that answers.
 
     Raises:
-        ClickException: nothing answers at the URL. Predictions would try again for a while.
+        ClickException: nothing answers at the URL. A call would try again for a while.
     """
-    found = client(url, given)
+    found = Client(url, next(iter(names(given or "")), None), timeout=_SECONDS)
     try:
         found.check()
     except Unreachable as error:
         if not error.status:
-            raise click.ClickException("The service cannot be reached; check its URL.") from error
+            raise click.ClickException(f"The service cannot be reached at {url}; check its URL.") from error
     except ServiceError:
         pass  # It may be busy; a prediction waits until it is not.
     return found

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from predictor.commands.models import say, uploaded
-from predictor.commands.options import URL, beside_model, client, token, told
+from predictor.commands.options import URL, beside_model, reached, token, told
 from predictor.config import Settings
 from predictor.evaluation.local_files import tried
 from predictor.importing.bundle import recognise
@@ -42,7 +42,7 @@ def pull(source: str, out: Path | None, *, as_json: bool, **given: Any) -> None:
     if out is None:
         fields = {name: given[name] for name in ("name", "file") if given[name] is not None}
         beside = {name: given[name] for name in ("labels", "preprocessing")}
-        with told(), client(given["url"] or URL, given["token"]) as service:
+        with told(), reached(given["url"] or URL, given["token"]) as service:
             answer = service.upload(source=source, **beside, **fields)
         say(answer, as_json, lambda: uploaded(answer))
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 from predictor.checking.report import Limits, Report, Request
 from predictor.checking.runner import try_model
 from predictor.config import Settings
+from predictor.errors import InvalidRequest
 from predictor.importing.bundle import Bundle, may_be_weights, wanted
 from predictor.importing.placed import Move, placed
 from predictor.importing.unpacking import Sent, unpacked
@@ -25,13 +26,15 @@ def files_of(model: Path, file: str | None = None) -> dict[str, Path]:
 
     Raises:
         InvalidModel: the folder has no model.
-        InvalidRequest: it has several, and none was chosen.
+        InvalidRequest: it has several, and none was chosen; or what is given is no file, such as a pipe.
         OSError: the folder cannot be read.
     """
     if model.is_dir():
         inside = sorted(path for path in model.rglob("*") if path.is_file())
         found = {path.relative_to(model).as_posix(): path for path in inside}
         return {name: found[name] for name in wanted({n: p.stat().st_size for n, p in found.items()}, file)}
+    if not model.is_file():
+        raise InvalidRequest("The model is neither a file nor a folder.")
     # Exporters name the file of a model's weights after the model: m.onnx.data, model.onnx_data.
     named = sorted(path for path in model.parent.iterdir() if path.name.startswith(model.name))
     weights = [path for path in named if path != model and may_be_weights(path.name)]

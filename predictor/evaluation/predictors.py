@@ -198,7 +198,7 @@ def _recognised(
 ) -> Bundle:
     if files.get(model.name) == model:
         # What a file beside a model says may be about another one.
-        return recognise(files, model=model.name, given=("labels", "preprocessing"))
+        return recognise(files, model=model.name, file=file, given=("labels", "preprocessing"))
     return recognise(files, file=file, given=apart.keys())
 
 

@@ -133,7 +133,8 @@ def _expected_loss(original: Answers, candidate: Answers) -> dict[str, float]:
     """The accuracy that is lost if the confidences of the original are right, and how much it may be.
 
     That is the upper end of Wilson's 95 % interval of the share of images with another answer, times what
-    such an image costs: the mean of those that were seen, and of one more of `PRIOR_COST`.
+    such an image costs: the mean of those that were seen, and of one more of `PRIOR_COST`. Of very few images
+    that cost much this would be less than what was seen.
     """
     sure = original.calibrated()
     # To name an independent class is right with its confidence, and not to name it with the rest.
@@ -142,7 +143,8 @@ def _expected_loss(original: Answers, candidate: Answers) -> dict[str, float]:
     costs = np.clip((moved * worth).sum(axis=1), 0, 1)[moved.any(axis=1)]
     _, most = Share(len(costs), len(sure)).interval
     each = (float(costs.sum()) + PRIOR_COST) / (len(costs) + 1)
-    return {"value": float(costs.sum()) / len(sure), "high": most * each}
+    value = float(costs.sum()) / len(sure)
+    return {"value": value, "high": max(value, most * each)}
 
 
 def _by_labels(pairs: Pairs) -> dict[str, Any]:

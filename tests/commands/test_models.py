@@ -1,6 +1,8 @@
 """The commands for the models of a service, which print lines, tables or JSON."""
 
+import contextlib
 import json
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
@@ -98,11 +100,27 @@ def test_sentences(url: str, words: tuple[object, ...], sentence: str) -> None:
     assert "Traceback" not in result.output
 
 
-def test_no_service() -> None:
-    """Where nothing answers, that is said."""
-    result = run("activate", "default", 1, "--url", "http://127.0.0.1:1")
+@pytest.mark.parametrize("words", [("activate", "default", 1), ("models",), ("models", "pair")])
+def test_no_service(words: tuple[object, ...]) -> None:
+    """Where nothing answers, that is said after one attempt."""
+    attempts = list[object]()
 
-    assert (result.exit_code, "The service cannot be reached" in result.output) == (1, True)
+    def close() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connection.close()
+                attempts.append(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=close, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        result = run(*words, "--url", url)
+        listener.shutdown(socket.SHUT_RDWR)
+
+    sentence = f"The service cannot be reached at {url}; check its URL."
+    assert (result.exit_code, sentence in result.output) == (1, True)
+    assert len(attempts) == 1
 
 
 def test_tokens(url: str, cat: Path) -> None:

@@ -34,6 +34,13 @@ def test_changes() -> None:
     assert not {"top1", "labels", "calibration_error", "abstained", "least_agreement"} & found.keys()
 
 
+def test_bound_of_few_images() -> None:
+    """The expected loss is at most its bound, of a single image as well."""
+    moved = changes(answers([[0.95, 0.05]]), answers([[0.05, 0.95]]))["expected_loss"]
+
+    assert moved["high"] >= moved["value"] == pytest.approx(0.9)
+
+
 def test_labels() -> None:
     """With labels there are accuracy, calibration error, the loss with its interval, and McNemar's test."""
     truths = [[0]] * 90 + [[1]] * 10
