@@ -12,13 +12,14 @@ from prometheus_client import Counter
 from predictor.checking.report import Limits, Refused, Report, Request
 from predictor.checking.runner import try_model
 from predictor.config import Settings
-from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, PredictorError, StorageFull
+from predictor.errors import InvalidModel, ModelConflict, PredictorError, StorageFull
 from predictor.metrics import Metrics
 from predictor.model.calibration import Calibration
 from predictor.model_files import CALIBRATION, LABELS, MODEL, PREPROCESSING
 from predictor.runtime.received import Received, Revision, kept, revised
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import locked, storage_errors
+from predictor.store.lookup import not_served
 from predictor.store.manifest import Manifest, described
 from predictor.store.publish import Published, Publisher, now
 from predictor.store.registry import ModelVersion
@@ -131,9 +132,9 @@ class Uploads:
             InvalidModel: its files are damaged, or the new one does not fit them.
         """
         registry = self._transactions.registry
-        number = version or registry.name(name).live
+        number = version or (known := registry.name(name)).live
         if number is None:
-            raise ModelNotFound("The model has no live version.")
+            raise not_served(name, known)
         base = self._transactions.supplied(name, number)
         revision = Revision(file, text, by, force)
         try:
