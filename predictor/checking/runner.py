@@ -126,8 +126,8 @@ def parse_result(result: ProcessResult, heading: bytes = b"") -> Report:
     try:
         return _parse_result(result, heading)
     except Refused as refused:
-        output = f"; output of the check: {result.stderr!r}" if result.stderr else ""
-        log.warning("A model was refused (%s)%s", refused.reason, output)
+        if result.stderr:
+            log.warning("Output of the check of a refused model (%s): %r", refused.reason, result.stderr)
         raise
 
 

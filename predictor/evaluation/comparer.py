@@ -12,9 +12,9 @@ from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.measures import Share, milliseconds
 from predictor.evaluation.results import Answer, ImageResult
 from predictor.evaluation.runner import Classify, Notice, Progress, Thumbnails, classified, parallel_map
-from predictor.evaluation.tables import Classes, plain
+from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
-from predictor.model.labels import Label
+from predictor.model.label import Label, plain
 
 _MAX_PROBLEMS = 100
 

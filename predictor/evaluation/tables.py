@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from predictor.archives import shown
 from predictor.errors import ImageError, InvalidRequest
-from predictor.model.labels import Label
+from predictor.model.label import AMBIGUOUS, Label, named, plain
 
 SUFFIXES = (".csv", ".tsv")
 """What the names of tables end in, in lower case."""
@@ -145,7 +145,6 @@ def _named(said: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return [one for one in said if any(one)]
 
 
-_AMBIGUOUS = -1
 _SEPARATORS = re.compile(r"\s*[|;]\s*")
 
 
@@ -167,16 +166,12 @@ class Classes:
         self.labels = tuple(labels)
         self.model = model
         self.independent = independent
-        self._index: dict[str, int] = {}
-        self._add((label.id, index) for index, label in enumerate(labels))
-        self._add((label.name, index) for index, label in enumerate(labels))
-        self._add((one, index) for index, label in enumerate(labels) for one in label.synonyms)
-        self._add((str(index), index) for index in range(len(self.labels)))
+        self._index = {str(index): index for index in range(len(self.labels))} | named(self.labels)
 
     def find(self, names: Iterable[str]) -> int | None:
         """The index of the first of these names that is a class's; None if none of them is."""
-        found = (self._index.get(plain(name), _AMBIGUOUS) for name in names)
-        return next((index for index in found if index != _AMBIGUOUS), None)
+        found = (self._index.get(plain(name), AMBIGUOUS) for name in names)
+        return next((index for index in found if index != AMBIGUOUS), None)
 
     def all_of(self, said: Iterable[Sequence[str]]) -> tuple[int, ...]:
         """The indices of all classes that apply to an image; none if one of them is unknown.
@@ -189,23 +184,11 @@ class Classes:
         for names in said:
             one = self.find(names)
             several = [self._several(name) for name in names] if one is None else [[one]]
-            found += next(filter(None, several), [_AMBIGUOUS])
-        return () if _AMBIGUOUS in found else tuple(dict.fromkeys(found))
+            found += next(filter(None, several), [AMBIGUOUS])
+        return () if AMBIGUOUS in found else tuple(dict.fromkeys(found))
 
     def _several(self, name: str) -> list[int]:
         """The classes that a text names, with separators between them; none if one is unknown."""
         parts = [part for part in _SEPARATORS.split(name) if part]
         found = [self.find((part,)) for part in parts]
         return [] if None in found or len(parts) < 2 else [one for one in found if one is not None]
-
-    def _add(self, named: Iterable[tuple[str | None, int]]) -> None:
-        fresh: dict[str, int] = {}
-        for name, index in named:
-            if name is not None and (said := plain(name)) not in self._index:
-                fresh[said] = index if fresh.get(said, index) == index else _AMBIGUOUS
-        self._index |= fresh
-
-
-def plain(name: str) -> str:
-    """A name as it is compared: case, underlines and spaces make no difference."""
-    return " ".join(name.replace("_", " ").casefold().split())

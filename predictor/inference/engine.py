@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from predictor.config import Settings
-from predictor.errors import Internal, ModelNotFound, PredictorError
+from predictor.errors import Internal, PredictorError
 from predictor.fetch.client import Fetcher
 from predictor.image.decode import Limits
 from predictor.image.preview import thumbnail
@@ -46,7 +46,8 @@ class Engine:
         metrics: counters.
         fetcher: downloads images.
         live: the models that serve.
-        other: gives a version that is not live, by its name and number.
+        other: gives a version that is not live, by its name and number; without a number it raises the
+            error of a name that has no live model.
 
     Attributes:
         admission: counts the images that were accepted.
@@ -62,7 +63,7 @@ class Engine:
         fetcher: Fetcher,
         *,
         live: ActiveModels,
-        other: Callable[[str, int], LoadedModel],
+        other: Callable[[str, int | None], LoadedModel],
     ) -> None:
         self._metrics = metrics
         # `labels` checks its arguments and takes a lock, which costs more than the counting itself.
@@ -91,12 +92,8 @@ class Engine:
         if self.joined is not None:
             self.joined()
         model = self._active.models().get(name)
-        if version is not None and (model is None or version != model.version.version):
+        if model is None or version not in (None, model.version.version):
             return self._other(name, version)
-        if model is None:
-            raise ModelNotFound(
-                "No model has that name, or it is not loaded, or none of its versions can serve."
-            )
         return model
 
     def predict(

@@ -1,14 +1,25 @@
-"""One class of a model: its name, identifier and synonyms, from an entry of a labels file."""
+"""One class of a model: its name, identifier and synonyms, read from an entry of a labels file."""
 
 import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from predictor.errors import InvalidModel
+from predictor.model.strict_text import shown
 
 LONGEST = 200
 """Characters of a name that are kept."""
 
+AMBIGUOUS = -1
+"""In the place of the index of a class: several classes have that name."""
+
+_SHOWN = 3
+_REPEATED = (
+    "The same label is given to several classes: {}. An evaluation cannot tell these classes apart by that "
+    "label. If they are not the same, give them different labels, or an id each."
+)
 _NAMES = ("name", "label", "display_name", "class_name")
 _MAX_CHARACTERS = 10_000
 # Marks that turn the direction of the text around them; a page would show something else than stands there.
@@ -37,6 +48,51 @@ class Label:
         if self.synonyms:
             value["synonyms"] = list(self.synonyms)
         return value
+
+
+def plain(name: str) -> str:
+    """A name as it is compared: case, underlines and spaces make no difference."""
+    return " ".join(name.replace("_", " ").casefold().split())
+
+
+def named(labels: Sequence[Label]) -> dict[str, int]:
+    """The index of the class that each plain name means; `AMBIGUOUS` for a name of several classes.
+
+    An identifier is surer than a name, and a name surer than a synonym.
+    """
+    found: dict[str, int] = {}
+    _add(found, ((label.id, index) for index, label in enumerate(labels)))
+    _add(found, ((label.name, index) for index, label in enumerate(labels)))
+    _add(found, ((one, index) for index, label in enumerate(labels) for one in label.synonyms))
+    return found
+
+
+def _add(found: dict[str, int], more: Iterable[tuple[str | None, int]]) -> None:
+    fresh: dict[str, int] = {}
+    for name, index in more:
+        if name is not None and (said := plain(name)) not in found:
+            fresh[said] = index if fresh.get(said, index) == index else AMBIGUOUS
+    found |= fresh
+
+
+def repeated(labels: Sequence[Label]) -> tuple[str, ...]:
+    """A warning if several classes have the same label, and not each of them has an own id or synonym."""
+    classes = defaultdict[str, list[int]](list)
+    for index, label in enumerate(labels):
+        classes[plain(label.name)].append(index)
+    known = set(named(labels).values())
+    same = [found for found in classes.values() if len(found) > 1 and not known.issuperset(found)]
+    if not same:
+        return ()
+    listed = [f"{shown(labels[found[0]].name)} (classes {_some(list(map(str, found)))})" for found in same]
+    return (_REPEATED.format(_some(listed)),)
+
+
+def _some(texts: list[str]) -> str:
+    """The first few, and how many there are besides."""
+    first, more = texts[:_SHOWN], len(texts) - _SHOWN
+    *others, last = [*first, f"{more} more"] if more > 0 else first
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def read_entry(index: int, entry: object) -> Label:

@@ -7,10 +7,11 @@ nothing recurses.
 
 import ast
 import codecs
+import difflib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
@@ -35,6 +36,7 @@ _MARKS = (
 )
 
 _MAX_DIGITS = 100
+_CUTOFF = 0.7
 _SHOWN = re.compile(r"[\w .,:/()+-]{1,64}")
 
 
@@ -76,6 +78,18 @@ def shown(name: object) -> str:
     """A name from a file, if it is fit to stand in a sentence."""
     text = str(name)
     return text if _SHOWN.fullmatch(text) else "one whose name cannot be shown"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a misspelt one resembles most, whatever its case and marks; None if none does."""
+    spelt = {plain_name(one): one for one in known}
+    near = difflib.get_close_matches(plain_name(name), spelt, n=1, cutoff=_CUTOFF)
+    return spelt[near[0]] if near else None
+
+
+def plain_name(name: str) -> str:
+    """A field's name without its case and its marks, as `topK`, `top-k` and `top_k` have it in common."""
+    return re.sub(r"[^a-z0-9]", "", name[:100].lower())
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from predictor.archives import shown
 from predictor.checking.report import SERVED, Report
 from predictor.discovery.configs import native
+from predictor.model.calibration import Calibration
 from predictor.model_files import CALIBRATION, LABELS, MODEL, ORIGINAL, PREPROCESSING
 from predictor.store.registry import ModelVersion
 
@@ -150,3 +151,14 @@ def _some(uses: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     more = len(uses) - _LISTED
     rest = [{"name": f"{more} more", "use": uses[-1][1]}] if more > 0 else []
     return [{"name": shown(name), "use": use} for name, use in uses[:_LISTED]] + rest
+
+
+def calibration(folder: Path, report: Mapping[str, Any]) -> Calibration:
+    """The calibration among the files of an upload, which must fit what the check found out.
+
+    Raises:
+        InvalidModel: it cannot be read, or does not fit.
+    """
+    independent = not report["binary"] and (report["multi_label"] or report["activation"] == "sigmoid")
+    text = (folder / CALIBRATION).read_text(encoding="utf-8")
+    return Calibration.parse(text, int(report["classes"]), independent=independent)

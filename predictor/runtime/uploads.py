@@ -1,6 +1,7 @@
 """An upload from its first byte to the moment at which every worker serves it, or nothing at all."""
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,13 +13,13 @@ from prometheus_client import Counter
 from predictor.checking.report import Limits, Refused, Report, Request
 from predictor.checking.runner import try_model
 from predictor.config import Settings
-from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, PredictorError, StorageFull
+from predictor.errors import InvalidModel, ModelConflict, PredictorError, StorageFull
 from predictor.metrics import Metrics
-from predictor.model.calibration import Calibration
 from predictor.model_files import CALIBRATION, LABELS, MODEL, PREPROCESSING
-from predictor.runtime.received import Received, Revision, kept, revised
+from predictor.runtime.received import Received, Revision, calibration, kept, revised
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import locked, storage_errors
+from predictor.store.lookup import not_served
 from predictor.store.manifest import Manifest, described
 from predictor.store.publish import Published, Publisher, now
 from predictor.store.registry import ModelVersion
@@ -28,6 +29,8 @@ _CHECK_LOCK_SECONDS = 10.0
 Try = Callable[[Path, Request], Report]
 Judge = Callable[[ModelVersion, bool], Mapping[str, Any] | None]
 _T = TypeVar("_T")
+
+log = logging.getLogger(__name__)
 
 
 class Uploads:
@@ -131,9 +134,9 @@ class Uploads:
             InvalidModel: its files are damaged, or the new one does not fit them.
         """
         registry = self._transactions.registry
-        number = version or registry.name(name).live
+        number = version or (known := registry.name(name)).live
         if number is None:
-            raise ModelNotFound("The model has no live version.")
+            raise not_served(name, known)
         base = self._transactions.supplied(name, number)
         revision = Revision(file, text, by, force)
         try:
@@ -171,7 +174,7 @@ class Uploads:
         report = dataclasses.replace(report, warnings=(*received.found.warnings, *report.warnings))
         found = {**report_json(report), "files": received.uses(report), **received.about}
         if CALIBRATION in received.files:
-            found["calibration"] = _calibration(folder, found).to_json()
+            found["calibration"] = calibration(folder, found).to_json()
         complete = dataclasses.replace(manifest, report=found)
         return ModelVersion(received.name, 0, folder / MODEL, complete.digest, complete)
 
@@ -185,7 +188,13 @@ class Uploads:
     def _checked(self, folder: Path, received: Received) -> Report:
         """What the check found."""
         with _counting(self._metrics.checks), self._alone(), self._timed("check"):
-            return self.try_model(folder, self._request(received))
+            try:
+                return self.try_model(folder, self._request(received))
+            except Refused as refused:
+                log.warning(
+                    "A model for %s was refused (%s): %s", received.name, refused.reason, refused.detail
+                )
+                raise
 
     def _request(self, received: Received) -> Request:
         return Request(
@@ -212,13 +221,6 @@ class Uploads:
         start = time.perf_counter()
         yield
         self._metrics.observe_step(step, time.perf_counter() - start)
-
-
-def _calibration(folder: Path, report: Mapping[str, Any]) -> Calibration:
-    """The calibration among the files of an upload, which must fit what the check found out."""
-    independent = not report["binary"] and (report["multi_label"] or report["activation"] == "sigmoid")
-    text = (folder / CALIBRATION).read_text(encoding="utf-8")
-    return Calibration.parse(text, int(report["classes"]), independent=independent)
 
 
 def _described(folder: Path, received: Received, files: Mapping[str, str]) -> Manifest:

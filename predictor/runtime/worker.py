@@ -16,7 +16,7 @@ from predictor.checking.report import Report, Request
 from predictor.checking.runner import try_on
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.discovery.discover import discover
-from predictor.errors import ModelConflict, ModelNotFound, NotReady, PredictorError, StorageFull
+from predictor.errors import ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.explaining.explainer import Explainer
 from predictor.explaining.feature_maps import FeatureMaps
 from predictor.inference.active_models import ActiveModels, ModelCache
@@ -34,6 +34,7 @@ from predictor.runtime.parts import at_this_moment, condition, fetcher, make_fol
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
+from predictor.store.lookup import not_served
 from predictor.store.members import WorkerRecord, WorkerRegistry
 from predictor.store.names import GoldenSets, Loading
 from predictor.store.publish import Publisher
@@ -220,13 +221,13 @@ class Worker:
         warn(version, self.device)
         return self._loader.load(version)
 
-    def _other(self, name: str, version: int) -> LoadedModel:
-        """A version that is not live."""
+    def _other(self, name: str, version: int | None) -> LoadedModel:
+        """A version that is not live; without a version the sentence on why the model has no live one."""
         known = self.registry.name(name)
-        if why := known.quarantined.get(version):
+        if version is not None and (why := known.quarantined.get(version)):
             raise ModelConflict(f"Version {version} is quarantined: {why}")
-        if known.live is None:
-            raise ModelNotFound("The model is not loaded.")
+        if version is None or known.live is None:
+            raise not_served(name, known)
         try:
             return self._model_cache.get(self.registry.version(name, version))
         except (PredictorError, OSError):

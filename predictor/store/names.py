@@ -8,12 +8,13 @@ state too, so it holds after a restart. An upload or an activation loads a name 
 import dataclasses
 from collections.abc import Sequence
 
-from predictor.errors import ModelConflict, ModelNotFound
+from predictor.errors import ModelConflict
+from predictor.store import lookup
 from predictor.store.commit import ModelTransactions
 from predictor.store.golden import GoldenImage, GoldenSet, write_set
 from predictor.store.publish import now
 from predictor.store.registry import ModelVersion, Registry
-from predictor.store.state import Event, Name, State
+from predictor.store.state import Event, Name
 
 
 class GoldenSets:
@@ -109,7 +110,7 @@ class Loading:
             ModelNotFound: there is no such name.
         """
         with self._transactions.change() as state:
-            known = _known(state, name)
+            known = lookup.known(state, name)
             if known.live is not None:
                 after = known.switched(None, Event(now(), "unload", known.live))
                 self._transactions.commit(state, name, after)
@@ -123,7 +124,7 @@ class Loading:
             InvalidModel: its files are damaged.
         """
         with self._transactions.change() as state:
-            known = _known(state, name)
+            known = lookup.known(state, name)
             if known.live is not None:
                 return self._registry.version(name, known.live)
             if (version := known.before()) is None:
@@ -131,9 +132,3 @@ class Loading:
             self._transactions.supplied(name, version).verify()
             self._transactions.commit(state, name, known.returned(version, Event(now(), "load", version)))
         return self._registry.version(name, version)
-
-
-def _known(state: State, name: str) -> Name:
-    if name not in state.names:
-        raise ModelNotFound("No model has that name.")
-    return state.names[name]

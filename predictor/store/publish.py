@@ -8,12 +8,13 @@ from pathlib import Path
 
 from predictor.errors import InvalidModel, ModelConflict, ModelNotFound, NotReady
 from predictor.model_files import MODEL
+from predictor.store import lookup
 from predictor.store.commit import LOCK_SECONDS, ModelTransactions
 from predictor.store.files import move_folder, remove
 from predictor.store.manifest import Manifest
 from predictor.store.registry import DEFAULT, ModelVersion, Registry
 from predictor.store.stamp import here
-from predictor.store.state import CRASHED, Event, Name, State
+from predictor.store.state import CRASHED, Event, Name
 
 KEPT = 5
 """Versions of a name that are kept, besides the live one and the one that ships with the service."""
@@ -100,7 +101,7 @@ class Publisher:
             ModelConflict: it is quarantined.
         """
         with self._transactions.change() as state:
-            known = _present(state, name, version)
+            known = lookup.present(state, name, version)
             if version in known.quarantined:
                 raise ModelConflict(f"Version {version} is quarantined: {known.quarantined[version]}")
             if version != known.live:
@@ -117,7 +118,7 @@ class Publisher:
             ModelConflict: there is no version before this one.
         """
         with self._transactions.change() as state:
-            known = _known(state, name)
+            known = lookup.known(state, name)
             if (version := known.before()) is None:
                 raise ModelConflict("There is no earlier live version to roll back to.")
             self._transactions.supplied(name, version).verify()
@@ -132,11 +133,13 @@ class Publisher:
             ModelConflict: it is live, or ships with the service.
         """
         with self._transactions.change() as state:
-            known = _present(state, name, version)
-            if version == known.live:
-                raise ModelConflict("The live version cannot be deleted; activate another version first.")
+            known = lookup.present(state, name, version)
             if self._registry.permanent(name, version):
-                raise ModelConflict("The version that ships with the service cannot be deleted.")
+                raise ModelConflict(
+                    f"Version {version} of {name} ships with the service and cannot be deleted."
+                )
+            if version == known.live:
+                raise _live(name, version, known)
             self._transactions.record(state, name, state.names[name].without({version}))
             self._registry.remove(name, {version})
 
@@ -152,11 +155,12 @@ class Publisher:
         """
         if name == DEFAULT:
             raise ModelConflict(
-                "The model default cannot be deleted: it answers requests that name no model. "
-                "Delete its versions, or upload another model to it."
+                f"The model {name} cannot be deleted: it answers requests that name no model. To have "
+                f"another model answer them, upload one with the name {name}. Its versions that are not live "
+                "can be deleted, except version 1, which ships with the service."
             )
         with self._transactions.change() as state:
-            known = _known(state, name)
+            known = lookup.known(state, name)
             self._transactions.commit(state, name, None)
             self._registry.remove_unknown(self._registry.read())
         return known.versions
@@ -227,17 +231,16 @@ class Publisher:
         return set(removable[:-KEPT]) - {known.live}
 
 
-def _known(state: State, name: str) -> Name:
-    if name not in state.names:
-        raise ModelNotFound("No model has that name.")
-    return state.names[name]
-
-
-def _present(state: State, name: str, version: int) -> Name:
-    known = _known(state, name)
-    if version not in known.versions:
-        raise ModelNotFound("The model has no such version.")
-    return known
+def _live(name: str, version: int, known: Name) -> ModelConflict:
+    """Why a live version stays, and what to do."""
+    others = [one for one in known.versions if one != version and known.good(one)]
+    if others:
+        advice = f"activate another version first, such as {max(others)}"
+    elif name == DEFAULT:
+        advice = "upload another model first"
+    else:
+        advice = f"no other version can take its place. To delete the whole model, send DELETE /models/{name}"
+    return ModelConflict(f"Version {version} of {name} is live and cannot be deleted: {advice}.")
 
 
 def _event(action: str, version: int, *, forced: bool = False) -> Event:

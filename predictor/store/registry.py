@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from predictor.errors import InvalidModel, ModelNotFound, NotReady
+from predictor.errors import InvalidModel, NotReady
 from predictor.model.strict_text import decoded
 from predictor.model_files import MODEL
-from predictor.store import state
+from predictor.store import lookup, state
 from predictor.store.files import remove
 from predictor.store.golden import GoldenFiles
 from predictor.store.manifest import Manifest, digest
@@ -138,9 +138,7 @@ class Registry:
         Raises:
             ModelNotFound: no model has that name.
         """
-        if (found := self.read().names.get(name)) is None:
-            raise ModelNotFound("No model has that name.")
-        return found
+        return lookup.known(self.read(), name)
 
     def version(self, name: str, version: int) -> ModelVersion:
         """One version of a model.
@@ -150,8 +148,7 @@ class Registry:
             InvalidModel: what is known of it cannot be read.
             NotReady: its files have not come yet.
         """
-        if version not in self.name(name).versions:
-            raise ModelNotFound("The model has no such version.")
+        lookup.present(self.read(), name, version)
         if self.shared and not self.permanent(name, version) and not self.folder(name, version).exists():
             raise NotReady(
                 f"Version {version} of {name} is not on this machine yet; try again.",

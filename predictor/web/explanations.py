@@ -1,6 +1,7 @@
 """Explanations over HTTP: the route, and what its requests and answers look like."""
 
 import base64
+import difflib
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Request, Response
@@ -13,7 +14,7 @@ from predictor.errors import (
 from predictor.evaluation.tables import Classes
 from predictor.explaining import explanation
 from predictor.inference.prediction import Outcome
-from predictor.model.label import Label
+from predictor.model.label import Label, plain
 from predictor.runtime.worker import Worker
 from predictor.web import inputs, middleware, schemas
 from predictor.web.access import require_token
@@ -24,6 +25,11 @@ from predictor.web.schemas import ModelName, ModelRef, absent
 from predictor.web.serializers import named
 
 _PNG = "image/png"
+_SHOWN = 100
+_LISTED = 5
+# So many labels are compared with one that no class has; more would take seconds.
+_LOOKED_AT = 5000
+_CUTOFF = 0.7
 
 _FILE = WithJsonSchema(
     {
@@ -187,10 +193,22 @@ def _index(given: int | str, labels: tuple[Label, ...]) -> int:
     else:
         found = Classes(labels).find([given])
     if found is None:
-        raise InvalidRequest(
-            f"class names none of the model's {len(labels)} classes, or several: give a label or an index."
-        )
+        raise InvalidRequest(_wrong_class(str(given), labels))
     return found
+
+
+def _wrong_class(given: str, labels: tuple[Label, ...]) -> str:
+    """The sentence on a class that is none of a model's, or several."""
+    wanted, last = plain(given[:_SHOWN]), len(labels) - 1
+    same = [index for index, one in enumerate(labels) if wanted in map(plain, (one.name, *one.synonyms))]
+    if len(same) > 1:
+        listed = f"{', '.join(map(str, same[:_LISTED]))}{' and others' if len(same) > _LISTED else ''}"
+        return f"class names several of the model's classes: give one of their indices, {listed}."
+    near = {plain(one.name): index for index, one in enumerate(labels[:_LOOKED_AT])}
+    if not wanted.isdecimal() and (match := difflib.get_close_matches(wanted, near, n=1, cutoff=_CUTOFF)):
+        index = near[match[0]]
+        return f"class names none of the model's classes; did you mean {labels[index].name} (index {index})?"
+    return f"class names none of the model's classes: give a label, or an index from 0 to {last}."
 
 
 def _response(

@@ -3,7 +3,6 @@
 Here alone is decided which names of a request may stand in an error; no value does.
 """
 
-import difflib
 import re
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 from werkzeug.datastructures import MultiDict
 
+from predictor.model.strict_text import nearest, plain_name
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-\[\]]{0,39}")
-_CUTOFF = 0.7
 # So many unknown fields are searched for one that has a name of ours.
 _LOOKED_AT = 20
 _BASE64 = ("image", "images")
@@ -96,6 +96,11 @@ def shown(name: str) -> str:
     return name if _NAME.fullmatch(name) else "A name in the request"
 
 
+def unknown(name: str, fields: Collection[str]) -> str:
+    """The sentence on a field that a form may not have: which was probably meant, else which there are."""
+    return _advice(name, fields) or f"{_refused(name)}; the fields are {', '.join(fields)}."
+
+
 def chosen(names: Iterable[str]) -> list[str]:
     """The names of a query or form without those that no person chose."""
     return [name for name in names if name not in _ADDED]
@@ -111,26 +116,16 @@ def texts(values: MultiDict[str, str]) -> dict[str, Any]:
 
 def _advice(name: str, fields: Collection[str]) -> str | None:
     """The sentence on an unknown field that was probably meant to be another; None if that is not known."""
-    plain = _plain(name)
+    plain = plain_name(name)
     wanted = _ELSEWHERE.get(plain, (name,))
     if plain in _TOKENS:
         return f"{_refused(name)}; send a token in the header Authorization: Bearer TOKEN."
     if _WAYS.intersection(wanted) and _WAYS.isdisjoint(fields) and _OPTION in fields:
         return f"{_refused(name)}; an image belongs in the body, as a field of JSON or of a form."
-    if ours := [field for field in wanted if field in fields] or _nearest(plain, fields):
+    if ours := [field for field in wanted if field in fields] or [*filter(None, [nearest(name, fields)])]:
         return f"{_refused(name)}; did you mean {' or '.join(ours)}?"
     return None
 
 
 def _refused(name: str) -> str:
     return f"{shown(name)} is not a field that is known here"
-
-
-def _nearest(plain: str, fields: Iterable[str]) -> list[str]:
-    spelt = {_plain(field): field for field in fields}
-    return [spelt[near] for near in difflib.get_close_matches(plain, spelt, n=1, cutoff=_CUTOFF)]
-
-
-def _plain(name: str) -> str:
-    """A name without its case and its marks, as `topK`, `top-k` and `top_k` have it in common."""
-    return re.sub(r"[^a-z0-9]", "", name[:100].lower())

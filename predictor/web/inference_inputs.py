@@ -16,6 +16,7 @@ from predictor.image.decode import sniff
 from predictor.inference.admission import Deadline
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import EncodedImage, ImageSource, PreparedImage
+from predictor.model import strict_text
 from predictor.model.spec import ModelSpec
 from predictor.web import base64_images, inputs, middleware, schemas, tensors
 from predictor.web.inference_schemas import InferInput, InferRequest, Parameters, RequestedOutput
@@ -151,8 +152,11 @@ def _alone(data: bytes, spec: ModelSpec) -> ImageSource:
 
 
 def _only(sent: list[InferInput], spec: ModelSpec) -> InferInput:
-    if len(sent) != 1 or sent[0].name != spec.image.name:
-        raise InvalidRequest(f"inputs must hold exactly one input, named {spec.image.name}.")
+    wanted = spec.image.name
+    if len(sent) != 1:
+        raise InvalidRequest(f"inputs has {len(sent)} inputs; it must hold exactly one, named {wanted}.")
+    if (name := sent[0].name) != wanted:
+        raise InvalidRequest(f"The name of the input is {strict_text.shown(name)}; it must be {wanted}.")
     return sent[0]
 
 
@@ -185,10 +189,7 @@ def _files(sent: InferInput, tail: bytes) -> list[ImageSource]:
 def _prepared(sent: InferInput, tail: bytes, spec: ModelSpec) -> list[ImageSource]:
     dtype, shape = spec.preprocessing.dtype, spec.preprocessing.shape
     if sent.datatype != tensors.datatype(dtype) or tuple(sent.shape[1:]) != shape:
-        wanted = ",".join(map(str, ("N", *shape)))
-        raise InvalidRequest(
-            f"The input must be BYTES of shape [N], or {tensors.datatype(dtype)} of shape [{wanted}]."
-        )
+        raise InvalidRequest(tensors.misfit(sent.datatype, sent.shape, dtype, shape))
     if sent.data is None:
         array = tensors.from_bytes(tail, dtype, sent.shape)
     else:

@@ -9,6 +9,7 @@ from predictor.metrics import collected
 from predictor.model.spec import Tensor
 from predictor.runtime.worker import Worker
 from predictor.statistics import VersionStatistics, totals
+from predictor.store.lookup import not_served
 from predictor.store.registry import ModelVersion
 from predictor.web import tensors
 
@@ -25,7 +26,7 @@ def version_number(version: str) -> int:
         ModelNotFound: it is no number, so that there is no such version.
     """
     if not (version.isascii() and version.isdecimal() and len(version) < 10):
-        raise ModelNotFound("The model has no such version.")
+        raise ModelNotFound("The model has no such version: a version is a whole number.")
     return int(version)
 
 
@@ -37,10 +38,12 @@ def served(worker: Worker, name: str, version: str | None = None) -> ModelVersio
     """
     known = worker.registry.name(name)
     if known.live is None:
-        raise ModelNotFound("The model is not loaded.")
+        raise not_served(name, known)
     number = known.live if version is None else version_number(version)
-    if not known.good(number):
-        raise ModelNotFound("The model has no such version that can serve.")
+    if why := known.quarantined.get(number):
+        raise ModelNotFound(
+            f"Version {number} of the model {name} cannot serve, for it is quarantined: {why}"
+        )
     return worker.registry.version(name, number)
 
 

@@ -18,6 +18,7 @@ from predictor.evaluation.tune import sample
 from predictor.runtime.evaluations import Step
 from predictor.runtime.optimisations import check_source
 from predictor.runtime.worker import Worker
+from predictor.store.lookup import not_served
 from predictor.store.registry import ModelVersion
 from predictor.web import (
     field_faults,
@@ -166,7 +167,7 @@ def _requested() -> optimisation_schemas.PublishRequest:
 
 
 def _version(worker: Worker, name: str, version: int | None) -> ModelVersion:
-    number = version or worker.registry.name(name).live
+    number = version or (known := worker.registry.name(name)).live
     if number is None:
-        raise ModelNotFound("The model has no live version.")
+        raise not_served(name, known)
     return worker.registry.version(name, number)

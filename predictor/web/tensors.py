@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from predictor.errors import InvalidRequest
+from predictor.model import strict_text
 
 BYTES = "BYTES"
 """The datatype of encoded images and of texts."""
@@ -23,6 +24,8 @@ DATATYPES = {
 """numpy's name of each datatype."""
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 _LENGTH_BYTES = 4
+# Axes of a shape, and digits of a number in it, that a sentence repeats.
+_AXES, _DIGITS = 8, 20
 # What a list may hold in JSON, by numpy's kind of the element type.
 _TYPES: dict[str, set[type]] = {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}
 
@@ -37,6 +40,29 @@ def datatype(dtype: str) -> str:
 def size(dtype: str, shape: Sequence[int]) -> int:
     """Bytes of a tensor."""
     return math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def misfit(given: str, sent: Sequence[int], dtype: str, shape: Sequence[int]) -> str:
+    """The sentence on what of an input is wrong: the datatype, the shape, or both.
+
+    Args:
+        given: the datatype that was sent.
+        sent: the shape that was sent.
+        dtype: the element type of the model's own tensor.
+        shape: its shape for one image.
+    """
+    wrong = [] if given == datatype(dtype) else [f"datatype {strict_text.shown(given)}"]
+    if list(sent[1:]) != list(shape):
+        wrong.append(f"shape {_written(sent)}" if len(sent) <= _AXES else f"shape of {len(sent)} axes")
+    return (
+        f"The input has the {' and the '.join(wrong)}; it must be BYTES of shape [N], or {datatype(dtype)} "
+        f"of shape {_written(('N', *shape))}."
+    )
+
+
+def _written(shape: Sequence[object]) -> str:
+    texts = ("..." if isinstance(one, int) and one >= 10**_DIGITS else str(one) for one in shape)
+    return f"[{', '.join(texts)}]"
 
 
 def from_json(data: list[Any], dtype: str, shape: Sequence[int]) -> Array:

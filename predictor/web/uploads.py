@@ -49,10 +49,22 @@ def receive(request: Request, settings: Settings, folder: Path) -> Received:
         ),
         field="model",
     )
+    _check_fields(fields, parts)
     parts += _typed(fields, folder)
     body: model_schemas.UploadRequest = schemas.check(model_schemas.UploadRequest, fields, strict=False)
     received = laid_out(parts, folder, settings, file=body.file, source=body.source)
     return replace(received, name=body.name, by=request.remote_addr, force=bool(body.force))
+
+
+def _check_fields(fields: dict[str, Any], files: Sequence[forms.ReceivedFile]) -> None:
+    """Refuse fields that an upload has not, and texts where files belong, with what was probably meant."""
+    known = model_schemas.UploadForm.model_fields
+    for name in (*fields, *(one.field for one in files)):
+        if name not in known:
+            raise InvalidRequest(field_faults.unknown(name, known))
+    for name in ("model", "files"):
+        if name in fields:
+            raise InvalidRequest(f"{name} must be a file, not text; with curl: -F {name}=@FILE.")
 
 
 def laid_out(
@@ -147,7 +159,9 @@ def _sent(parts: Sequence[forms.ReceivedFile], *, source: bool) -> tuple[list[Se
     for part in parts:
         field = part.field
         if field not in _FIELDS:
-            raise InvalidRequest(f"{field_faults.shown(field)}: name the file fields {', '.join(_FIELDS)}.")
+            raise InvalidRequest(
+                f"{field_faults.shown(field)} takes no file; the fields of files are {', '.join(_FIELDS)}."
+            )
         if field != "files" and sum(other.field == field for other in parts) > 1:
             raise InvalidRequest(f"Send only one file named {field}.")
         name = _relative(part.filename) or _last(part.filename) or field

@@ -300,6 +300,8 @@ def test_timm_refused(change: dict[str, Any], named: str, nested: bool) -> None:
         ('{"scale": 1, "scale": 2}', "scale is defined twice"),
         ('{"<b>": 1}', "one whose name cannot be shown is unknown"),
         ('{"colour": "RGB"}', "colour is unknown"),
+        ('{"means": [0, 0, 0]}', "means is unknown; did you mean mean?"),
+        ('{"Resize-To": 256}', "Resize-To is unknown; did you mean resize_to?"),
         ('{"scale": "1"}', "scale must be"),
         ('{"layout": "NHWC"}', "layout is NHWC, but the model's input is NCHW"),
         ('{"dtype": "uint8"}', "dtype is uint8"),

@@ -351,3 +351,13 @@ def test_lobe_refused() -> None:
 def test_role(name: str, text: str, wanted: str | None) -> None:
     """What a file of a bundle is for follows from its name and from what stands in it."""
     assert role(name, text) == wanted
+
+
+def test_repeated_labels() -> None:
+    """Who uploads labels of which two classes have the same one gets a warning that names them."""
+    preprocessing = '{"size": [224, 224]}'
+
+    spec = discovered(preprocessing, labels="cat\ncat\n")
+
+    assert [one for one in spec.warnings if "given to several classes: cat (classes 0 and 1)" in one]
+    assert not [one for one in discovered(preprocessing, labels="cat\ndog\n").warnings if "several" in one]

@@ -113,7 +113,7 @@ def make_engine(tmp_path: Path, pictures: Pictures, model: LoadedModel) -> Calla
     return make
 
 
-def no_other(name: str, version: int) -> LoadedModel:
+def no_other(name: str, version: int | None) -> LoadedModel:
     """Stands for a store that has live versions only."""
     raise ModelNotFound(f"{name} has no version {version}.")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from predictor.errors import InvalidModel
+from predictor.model.label import repeated
 from predictor.model.labels import BESIDE, IN_METADATA, NONE, Label, find, numbered, parse
 
 CONFIGS = Path(__file__).parents[1] / "data" / "configs"
@@ -465,3 +466,25 @@ def test_find_count() -> None:
         find("cat\ndog\n", {}, 3)
     with pytest.raises(InvalidModel, match=r"2 classes, but 1 label came with it\.$"):
         find("dog\n", {}, 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ((Label("thing 3"), Label("cat"), Label("Thing_3")), "thing 3 (classes 0 and 2)."),
+        ((Label("crane", "n1"), Label("crane")), "crane (classes 0 and 1)."),
+        ((Label("crane", "n1"), Label("crane", "n1")), "crane (classes 0 and 1)."),
+        ((Label("cat"),) * 6, "cat (classes 0, 1, 2 and 3 more)."),
+        (tuple(map(Label, "abcdeabcde")), "a (classes 0 and 5), b (classes 1 and 6), c (classes 2 and 7)"),
+        (tuple(map(Label, "abcdeabcde")), "c (classes 2 and 7) and 2 more."),
+        ((Label("crane", "n1"), Label("crane", "n2")), None),
+        ((Label("crane", synonyms=("bird",)), Label("crane", synonyms=("machine",))), None),
+        ((Label("cat", synonyms=("pet",)), Label("dog", synonyms=("pet",))), None),
+    ],
+)
+def test_repeated(labels: tuple[Label, ...], classes: str | None) -> None:
+    """A label of several classes is named with their numbers, unless ids or synonyms tell them apart."""
+    warnings = repeated(labels)
+
+    assert len(warnings) == (classes is not None)
+    assert all((classes or "") in warning for warning in warnings)

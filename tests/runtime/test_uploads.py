@@ -353,6 +353,16 @@ def test_refused(uploads: Uploads, trials: Trials, tmp_path: Path, error: Except
     assert list((tmp_path / "models").iterdir()) == []
 
 
+def test_refusal_in_the_log(uploads: Uploads, trials: Trials, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says which name a refused model was sent for, and the sentence that its sender got."""
+    trials.result = Refused("unclear", "The scores are not clear.")
+
+    with pytest.raises(Refused):
+        uploads.take(receiver())
+
+    assert "A model for default was refused (unclear): The scores are not clear." in caplog.messages
+
+
 def test_broken_off(uploads: Uploads, trials: Trials, tmp_path: Path) -> None:
     """What never came whole is neither checked nor kept."""
 

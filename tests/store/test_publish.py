@@ -208,6 +208,22 @@ class TestDelete:
             with pytest.raises(ModelConflict):
                 store.publisher.delete(DEFAULT, version)
 
+    def test_reasons(self, store: Any) -> None:
+        """Who cannot delete a version is told why, and what can be done, if anything."""
+
+        def refusal(name: str, version: int) -> str:
+            with pytest.raises(ModelConflict) as caught:
+                store.publisher.delete(name, version)
+            return caught.value.detail
+
+        store.upload(name="dogs")
+        assert "send DELETE /models/dogs" in refusal("dogs", 1)
+        store.upload(name="dogs")
+        assert "activate another version first, such as 1." in refusal("dogs", 2)
+        store.publisher.quarantine("dogs", 1, "It crashed.")
+        assert "send DELETE /models/dogs" in refusal("dogs", 2)
+        assert refusal(DEFAULT, 1) == "Version 1 of default ships with the service and cannot be deleted."
+
 
 class TestDeleteName:
     """A name can be removed with all its versions, except the one that always serves."""

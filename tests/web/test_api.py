@@ -400,6 +400,8 @@ class TestOptions:
 
         assert [answer.status_code for answer in post.values()] == [200, 404, 404]
         assert post["model=other"].get_json()["code"] == "model_not_found"
+        assert post["model=other"].get_json()["detail"].startswith("No model has that name; GET /models")
+        assert "The model default has no such version; it has version 1." in post["version=2"].text
 
     @pytest.mark.parametrize(
         "query",

@@ -296,6 +296,21 @@ class TestRequests:
 
         assert answer.status_code == status, answer.get_json()
 
+    @pytest.mark.parametrize(
+        ("given", "sentence"),
+        [
+            ("tigercat", "none of the model's classes; did you mean tiger cat (index 282)?"),
+            ("crane", "several of the model's classes: give one of their indices, 134, 517."),
+            ("zzzz", "none of the model's classes: give a label, or an index from 0 to 999."),
+            ("1000", "none of the model's classes: give a label, or an index from 0 to 999."),
+        ],
+    )
+    def test_class_in_doubt(self, client: FlaskClient, given: str, sentence: str) -> None:
+        """A class that is none of the model's, or several, is answered with what may be meant."""
+        answer = client.post("/explain", json={"image": b64(noise(0)), "class": given, "model": "default"})
+
+        assert sentence in answer.get_json()["detail"]
+
     def test_many(self, client: FlaskClient) -> None:
         """One image at a time is explained."""
         files = {"image": [(io.BytesIO(noise(0)), "a.png"), (io.BytesIO(noise(1)), "b.png")]}

@@ -379,6 +379,37 @@ def test_bad_input(ask: Asking, changed: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        (
+            {"datatype": "FP64", "shape": [1, 2]},
+            "has the datatype FP64 and the shape [1, 2]; it must be BYTES",
+        ),
+        ({"datatype": "<b>"}, "datatype one whose name cannot be shown and the shape [1]"),
+        ({"datatype": "FP64", "shape": [1] * 99}, "has the datatype FP64 and the shape of 99 axes;"),
+        ({"name": "other"}, "The name of the input is other; it must be "),
+    ],
+)
+def test_what_is_wrong(ask: Asking, changed: dict[str, Any], wrong: str) -> None:
+    """The error names the part of the input that is wrong, and what was sent."""
+    answer = ask.json({"name": ask.input, **INPUT, **changed})
+
+    assert wrong in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize("part", ["datatype", "shape"])
+def test_only_what_is_wrong(ask: Asking, part: str) -> None:
+    """A tensor of the right datatype is blamed for its shape alone, and the reverse."""
+    changed = {"datatype": {"datatype": "FP64"}, "shape": {"shape": [1, 5, 5, 3]}}[part]
+    answer = ask.json(
+        {"name": ask.input, "shape": ask.shape, "datatype": ask.datatype, "data": [], **changed}
+    )
+
+    said = answer.get_json()["error"].partition(";")[0]
+    assert {one for one in ("datatype", "shape") if one in said} == {part}
+
+
+@pytest.mark.parametrize(
     "changed",
     [
         {"id": 7},

@@ -312,6 +312,37 @@ def test_refused_forms(client: FlaskClient, fields: dict[str, Any], expected: tu
 
 
 @pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {"preprocesing": "torch"},
+            "preprocesing is not a field that is known here; did you mean preprocessing?",
+        ),
+        (
+            {"lables": (io.BytesIO(b"cat"), "a.txt")},
+            "lables is not a field that is known here; did you mean labels?",
+        ),
+        (
+            {"zzz": "1"},
+            "zzz is not a field that is known here; the fields are name, file, force, source, model,",
+        ),
+        ({"model": "my.onnx"}, "model must be a file, not text; with curl: -F model=@FILE."),
+        (
+            {"name": (io.BytesIO(b"a"), "a")},
+            "name takes no file; the fields of files are model, files, labels,",
+        ),
+    ],
+)
+def test_mistaken_fields(client: FlaskClient, fields: dict[str, Any], sentence: str) -> None:
+    """A field that an upload has not is answered with the one that was meant, or with all that there are."""
+    files = {"model": (io.BytesIO(b"x"), "m.onnx")}
+
+    answer = client.post("/upload", data=files | fields, content_type="multipart/form-data")
+
+    assert (answer.status_code, answer.get_json()["detail"][: len(sentence)]) == (400, sentence)
+
+
+@pytest.mark.parametrize(
     ("filename", "expected"), [("m.onnx", (422, "invalid_model")), ("", (400, "invalid_request"))]
 )
 def test_empty_model(client: FlaskClient, filename: str, expected: tuple[int, str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from predictor.image.validators import MAX_SIDE
 from predictor.model.spec import Activation
-from predictor.model.strict_text import shown
+from predictor.model.strict_text import nearest, shown
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ class Record:
         self._prefix = f"{within}." if within else ""
         for name, entry in value.items():
             if name not in known and entry is not None:
-                raise ValueError(f"{self._prefix}{shown(name)} is unknown.")
+                near = nearest(str(name), map(str, known))
+                hint = f"; did you mean {self._prefix}{near}?" if near else "."
+                raise ValueError(f"{self._prefix}{shown(name)} is unknown{hint}")
         self._value = {name: entry for name, entry in value.items() if entry is not None}
 
     def __contains__(self, name: str) -> bool:

@@ -1,0 +1,66 @@
+"""A name or version that a caller asks for, found in the state, or a sentence on why it is not there.
+
+A sentence repeats the name of a model that is there, and never one that a caller made up.
+"""
+
+from collections.abc import Collection
+
+from predictor.errors import ModelNotFound
+from predictor.store.state import Name, State
+
+_LISTED = 5
+
+
+def known(state: State, name: str) -> Name:
+    """A model's versions.
+
+    Raises:
+        ModelNotFound: no model has that name.
+    """
+    if (found := state.names.get(name)) is None:
+        raise ModelNotFound("No model has that name; GET /models lists the models.")
+    return found
+
+
+def present(state: State, name: str, version: int) -> Name:
+    """A model's versions, of which one is that version.
+
+    Raises:
+        ModelNotFound: no model has that name, or it has no such version.
+    """
+    found = known(state, name)
+    if version not in found.versions:
+        raise ModelNotFound(
+            f"The model {name} has no such version; it has {_versions(found.versions)}. "
+            f"GET /models/{name} lists its versions."
+        )
+    return found
+
+
+def not_served(name: str, found: Name) -> ModelNotFound:
+    """Why a model whose name is known does not answer, and what makes it answer."""
+    if found.live is not None:
+        return ModelNotFound(f"The model {name} is being loaded or deleted at this moment; try again.")
+    if found.history and found.history[-1].action == "unload":
+        return ModelNotFound(
+            f"The model {name} is unloaded; POST /v2/repository/models/{name}/load loads it."
+        )
+    good = [version for version in found.versions if found.good(version)]
+    if good:
+        return ModelNotFound(
+            f"The model {name} has no live version; activate one with POST /models/{name}/activate. It has "
+            f"{_versions(good)}."
+        )
+    return ModelNotFound(
+        f"None of the versions of the model {name} can serve, for they are quarantined; upload another one. "
+        f"GET /models/{name} says why."
+    )
+
+
+def _versions(numbers: Collection[int]) -> str:
+    """The newest few versions, in order."""
+    listed = [str(number) for number in sorted(numbers)[-_LISTED:]]
+    if len(listed) == 1:
+        return f"version {listed[0]}"
+    which = "the versions" if len(numbers) <= _LISTED else f"{len(numbers)} versions, the newest are"
+    return f"{which} {', '.join(listed[:-1])} and {listed[-1]}"
