@@ -127,6 +127,7 @@ def render(worker: Worker, **shown: Any) -> str:
     name = shown.get("name") or (request.view_args or {}).get("name", "")
     return render_template(
         "optimise.html",
+        known=name in worker.registry.read().names,
         **({"report": None, "problem": None} | shown | {"name": name, "repeatable": repeatable}),
         limits={"max_mb": worker.settings.max_model_mb},
         protected=bool(worker.settings.admin_tokens),

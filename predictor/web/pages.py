@@ -86,19 +86,20 @@ def _index(
     """The predict page and its status."""
     if isinstance(problem, ClientClosedRequest | IncompleteBody):
         raise problem  # there is nobody to show a page to
-    settings = worker.settings
+    settings, instead = worker.settings, False
     try:
         name, version = _named()
         model = _model(worker, name, version)
     except PredictorError as error:
         problem = problem or error
-        name, version, model = DEFAULT, None, _model(worker, DEFAULT, None)
+        name, version, model, instead = DEFAULT, None, _model(worker, DEFAULT, None), True
     page = render_template(
         "index.html",
         result=result,
         problem=problem and problem_json(problem.bare()),
         image_url=_image_url()[:_SHOWN],
         model=model,
+        instead=instead,
         chosen=name if version is None else f"{name}/{version}",
         choices=_choices(worker),
         protected=bool(settings.predict_tokens),

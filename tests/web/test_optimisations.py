@@ -131,3 +131,13 @@ def test_page(client: FlaskClient) -> None:
     assert 'name="images"' in page
     assert "/models/colours/optimise" in client.get("/upload").get_data(as_text=True)
     assert client.get("/models/none/optimise").status_code == 404
+
+
+def test_page_of_no_model(client: FlaskClient) -> None:
+    """The page of a name that no model has shows the error, and no form to use."""
+    answer = client.get("/models/none/optimise", headers={"Accept": "text/html"})
+
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert "No model has that name" in answer.text
+    assert "Make none faster" not in answer.text
+    assert 'id="evaluate"' not in answer.text

@@ -166,6 +166,7 @@ def test_model_of_the_url(client: FlaskClient, query: str, status: int) -> None:
     assert page.mimetype == "text/html"
     assert 'id="form"' in page.text
     assert ('class="problem"' in page.text.split("<template", 1)[0]) == (status != 200)
+    assert ("The form uses the model default, version 1, instead." in page.text) == (status != 200)
 
 
 def test_damaged_form(app: Flask) -> None:
@@ -191,3 +192,11 @@ def test_licences(client: FlaskClient) -> None:
         assert f'src="./static/{name}"' in page
         assert name.removesuffix(".jpg") in said
         assert f"static/{name}" in notice
+
+
+def test_golden_images_are_explained(client: FlaskClient) -> None:
+    """The form for uploads says what golden images are, and where they are kept."""
+    form = client.get("/upload").text.split('name="force"', 1)[1].split("</form>", 1)[0]
+
+    assert "Golden images are labelled images that each new version" in form
+    assert "/evaluate" in form

@@ -37,6 +37,19 @@ OUTSIDE = """charts => charts.flatMap((chart) => {
 BOXES = """parts => parts.map((part) => part.getBoundingClientRect()).filter((box) => box.width)
   .map((box) => [box.left, box.right, box.top, box.bottom])"""
 
+HEIGHTS = "parts => parts.map((part) => part.getBoundingClientRect().height)"
+# The width of a field that its placeholder leaves free.
+LEFT_OVER = """field => {
+  const brush = document.createElement("canvas").getContext("2d");
+  brush.font = getComputedStyle(field, "::placeholder").font;
+  const { paddingLeft, paddingRight } = getComputedStyle(field);
+  return field.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight)
+    - brush.measureText(field.placeholder).width;
+}"""
+# Whether each table that is wider than its place has a shadow at the edge.
+SHADED = """tables => tables.filter((table) => table.scrollWidth > table.clientWidth)
+  .map((table) => getComputedStyle(table).backgroundAttachment.includes("local"))"""
+
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
@@ -61,7 +74,7 @@ def archive(labels: list[str]) -> FilePayload:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_report(browser_page: Page, own: Service, model: str) -> None:
-    """The texts of a report's charts lie inside them, and nothing is wider than a desktop or a phone."""
+    """Texts of a report's charts lie inside them; nothing is wider than a screen; cut tables have shadows."""
     complaints = watch(browser_page)
     browser_page.goto(f"{own.url}/evaluate")
     browser_page.set_input_files("#archive", archive(MODELS[model]))
@@ -74,6 +87,7 @@ def test_report(browser_page: Page, own: Service, model: str) -> None:
     for size in (PHONE, DESKTOP):
         browser_page.set_viewport_size(size)  # type: ignore[arg-type]
         found.append((charts.evaluate_all(OUTSIDE), browser_page.evaluate(EXCESS)))
+        assert all(browser_page.locator(".scroll").evaluate_all(SHADED))
 
     assert found == [([], 0)] * 2
     assert complaints == []
@@ -96,6 +110,24 @@ def test_header(page: Page, service_url: str, path: str) -> None:
     assert len(rows) <= 2
     assert all(left >= 0 and right <= PHONE["width"] for left, right, *_ in boxes)
     assert page.evaluate(EXCESS) == 0
+
+
+def test_same_header(page: Page, service_url: str) -> None:
+    """On a phone the header is as high on each page, and so is the name of the service in it."""
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    heights = set()
+    for path in ("/", "/upload", "/evaluate", "/docs"):
+        page.goto(urljoin(service_url, path))
+        heights |= {tuple(page.locator(".top, .brand").evaluate_all(HEIGHTS))}
+
+    assert len(heights) == 1
+
+
+def test_placeholder(page: Page) -> None:
+    """On a phone the example of a URL fits into its field."""
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+
+    assert page.locator("#image_url").evaluate(LEFT_OVER) >= 0
 
 
 @pytest.mark.parametrize("touch", [False, True])
