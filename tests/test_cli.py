@@ -94,6 +94,17 @@ def test_evaluate_file(model: Path, pictures: Path, tmp_path: Path) -> None:
     assert "<script" not in page
 
 
+def test_evaluate_one_image(model: Path, pictures: Path) -> None:
+    """A single wrong image is spoken of as one."""
+    for path in (*(pictures / "red").iterdir(), *(pictures / "blue").iterdir(), pictures / "green" / "1.png"):
+        path.unlink()
+    (pictures / "red" / "0.png").write_bytes((pictures / "green" / "0.png").read_bytes())
+
+    result = run("evaluate", pictures, "--model", model)
+
+    assert "1 image is wrong and 0 unsure:" in result.output
+
+
 @pytest.mark.parametrize("command", ["evaluate", "tune", "predict", "optimise"])
 def test_folder_of_a_model(command: str, pictures: Path, tmp_path: Path) -> None:
     """A folder is a model with what belongs to it, for each command; what had to be assumed is said."""

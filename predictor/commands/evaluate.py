@@ -242,7 +242,7 @@ def optimise_command(images: Path, out: Path | None, **given: Any) -> None:
     if given["json_path"] is not None:
         _save(given["json_path"], json.dumps(report, indent=1) + "\n")
     if out is not None and report["recommended"] is None:
-        raise click.ClickException("Nothing is recommended, so no file was written.")
+        raise click.ClickException(f"{out} was not written.")
 
 
 COMMANDS = (evaluate_command, tune_command, compare_command, optimise_command)

@@ -109,7 +109,10 @@ def unknown_labels(sent: Sequence[LabelledImage], classes: Classes) -> str | Non
     if unlabelled + strange.total() == len(images):
         name, _ = strange.most_common(1)[0]
         others = "" if len(strange) == 1 else f" The labels of the images: {listed}{more}."
-        raise InvalidRequest(f"{shown(name)} is not a class of {classes.model}.{others} {_known(classes)}")
+        whence = _WHENCE.get(images[0].named_by, "")
+        raise InvalidRequest(
+            f"{shown(name)} is not a class of {classes.model}.{others}{whence} {_known(classes)}"
+        )
     one = strange.total() == 1
     which = (
         "The label of 1 image is not a class"
@@ -119,6 +122,10 @@ def unknown_labels(sent: Sequence[LabelledImage], classes: Classes) -> str | Non
     return f"{which} of {classes.model}: {listed}{more}. {_known(classes)}"
 
 
+_WHENCE = {
+    "folder": " No table says the labels: they were taken from the names of the folders.",
+    "file": " No table says the labels: they were taken from the names of the files and their folder.",
+}
 _NO_LABELS = (
     "The images have no labels. Put them into a folder for each class, add a CSV file with the columns file "
     "and label, or begin each file name with the class."

@@ -43,6 +43,7 @@ class LabelledImage:
         left_out: why it is not even read; None if it is.
         also: the same as `truth` for each other class that applies to it.
         classless: whether a table has it with an empty label: of independent classes none applies to it.
+        named_by: whose name is its label, "folder" or "file"; empty if a table says it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class LabelledImage:
     left_out: str | None = None
     also: tuple[tuple[str, ...], ...] = ()
     classless: bool = False
+    named_by: str = ""
 
     @property
     def said(self) -> tuple[tuple[str, ...], ...]:
@@ -111,8 +113,11 @@ def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> l
         if found := _by_table(PurePosixPath(table).parent, rows, images):
             return _some([*found, *_not_named(table, found, images), *others])
     folders = {str(PurePosixPath(name).parent) for name, _ in images}
-    truth = _by_folder if len(folders) > 1 else _by_name
-    return _some([*(LabelledImage(name, truth(PurePosixPath(name)), read) for name, read in images), *others])
+    truth, named_by = (_by_folder, "folder") if len(folders) > 1 else (_by_name, "file")
+    found = [
+        LabelledImage(name, truth(PurePosixPath(name)), read, named_by=named_by) for name, read in images
+    ]
+    return _some([*found, *others])
 
 
 def _not_named(table: str, found: list[LabelledImage], images: Files) -> list[LabelledImage]:

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -85,7 +85,7 @@ def _image_lines(images: list[dict[str, Any]]) -> Iterator[str]:
     bad = [one for one in images if one["outcome"] != "right"]
     if bad:
         wrong = sum(one["outcome"] == "wrong" for one in bad)
-        yield f"{wrong} images are wrong and {len(bad) - wrong} unsure:"
+        yield f"{'1 image is' if wrong == 1 else f'{wrong} images are'} wrong and {len(bad) - wrong} unsure:"
     for one in bad[:MAX_ROWS]:
         yield f"  {one['file']}: {_fault(one)}"
     if len(bad) > MAX_ROWS:
@@ -167,8 +167,14 @@ def ranking_lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def problem_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """What was left out of either, and why."""
+    """What was left out of either, and why; then what is used without its class."""
     if report["left_out"]:
         yield f"Images left out: {report['left_out']}"
-    for one in report["problems"][:MAX_ROWS]:
-        yield f"  {one['file']}: {one['problem']}"
+    yield from _of_files(report["problems"])
+    if unknown := report.get("without_class"):
+        yield "Images used without their class:"
+        yield from _of_files(unknown)
+
+
+def _of_files(problems: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield from (f"  {one['file']}: {one['problem']}" for one in problems[:MAX_ROWS])

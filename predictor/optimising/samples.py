@@ -1,7 +1,7 @@
 """Images -> the tensors of two halves in files: one shows the ranges of numbers, the other judges."""
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ class Halves:
     Attributes:
         calibration: how many show the ranges.
         truths: the classes of each image that judges; none where they are not known.
-        problems: why images were left out, or used without their classes, by their names.
+        problems: why images were left out, by their names.
+        without_class: why images are used without their classes, by their names.
         left_out: how many cannot be used.
         tried: how many there were to prepare.
     """
@@ -42,6 +43,7 @@ class Halves:
     calibration: int
     truths: Sequence[tuple[int, ...]]
     problems: dict[str, str]
+    without_class: dict[str, str]
     left_out: int
     tried: int
 
@@ -52,15 +54,19 @@ class Halves:
 
     def to_json(self) -> dict[str, Any]:
         """Counts, and the first of the problems."""
-        listed = [{"file": name, "problem": problem} for name, problem in self.problems.items()]
         return {
             "images": self.images,
             "calibration_images": self.calibration,
             "judged_images": len(self.truths),
             "labelled": any(self.truths),
             "left_out": self.left_out,
-            "problems": listed[:_MAX_PROBLEMS],
+            "problems": _listed(self.problems),
+            "without_class": _listed(self.without_class),
         }
+
+
+def _listed(problems: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"file": name, "problem": problem} for name, problem in problems.items()][:_MAX_PROBLEMS]
 
 
 def noticed(images: Sequence[LabelledImage], classes: Classes) -> str | None:
@@ -73,7 +79,7 @@ def noticed(images: Sequence[LabelledImage], classes: Classes) -> str | None:
     try:
         return unknown_labels(images, classes)
     except InvalidRequest as error:
-        return f"The images are used without classes. {error.detail}"
+        return f"The images are used without classes: labels are optional. {error.detail}"
 
 
 def prepared(
@@ -99,7 +105,7 @@ def prepared(
     truths = [classes.all_of(one.said) for one in images]
     first = set(half([truth[0] if truth else None for truth in truths]))
     files = [_File(folder / name, spec) for name in (CALIBRATION, JUDGED)]
-    kept, seen = list[tuple[int, ...]](), dict[str, str]()
+    kept, seen, without_class = list[tuple[int, ...]](), dict[str, str](), dict[str, str]()
     for place, (image, truth) in enumerate(zip(images, truths, strict=True)):
         yield Progress(place, len(images) + steps)
         try:
@@ -110,13 +116,13 @@ def prepared(
         if place not in first:
             kept.append(truth)
         if image.truth and not truth:
-            problems[image.name] = f"Used without its class. {no_class(image)}"
+            without_class[image.name] = no_class(image)
     if not all(file.rows for file in files):
         raise InvalidRequest(_too_few(problems))
     for file in files:
         file.close()
     left_out = len(chosen) - sum(file.rows for file in files)
-    return Halves(files[0].rows, kept, problems, left_out, len(images))
+    return Halves(files[0].rows, kept, problems, without_class, left_out, len(images))
 
 
 def half(truths: Sequence[int | None]) -> list[int]:

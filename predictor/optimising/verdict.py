@@ -27,6 +27,11 @@ _FAR = 0.3
 _NEAR = 0.95
 
 _HEADING = ("form", "alone", "all cores", "p99 ms", "memory", "file", "agrees", "expected loss")
+_NOTHING = "Nothing is recommended"
+_OF_RATIOS = (
+    "The x is the median of the ratios of turns that follow each other; it may differ from the quotient of "
+    "the images/s. The smaller of both x decides."
+)
 _WIDTHS = (18, 16, 16, 8, 10, 10, 8, 24)
 
 
@@ -60,7 +65,7 @@ def doubt(original: Answers) -> str | None:
 def basis(original: Answers, max_loss: float) -> str:
     """What a recommendation rests on, in sentences."""
     if why := _too_few(len(original.truths), max_loss) or doubt(original):
-        return f"Nothing is recommended: {why}"
+        return f"{_NOTHING}: {why}"
     rule = (
         f"Recommended is what is at least {LEAST_RATIO:g} times as fast and keeps the loss of accuracy "
         "within the bound. The loss is estimated: the upper end of a 95 % interval of the share of images "
@@ -83,8 +88,9 @@ def _too_few(judged: int, max_loss: float) -> str | None:
         )
     if judged >= least:
         return None
+    said = "1 judged image is" if judged == 1 else f"{judged} judged images are"
     return (
-        f"{judged} judged images are too few to prove that at most {max_loss:.2%} of the right answers are "
+        f"{said} too few to prove that at most {max_loss:.2%} of the right answers are "
         f"lost; {least} are needed. Half of the images judge, so give {2 * least} or more."
     )
 
@@ -151,21 +157,23 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The basis, a row for the original and for each candidate, and why others are not recommended."""
     yield report["basis"]
     yield (
-        f"{report['calibration_images']} images showed the ranges of numbers, {report['judged_images']} "
-        f"others judged; {report['processor']['name']}, {report['runtime']}."
+        f"Images that showed the ranges of numbers: {report['calibration_images']}, others that judged: "
+        f"{report['judged_images']}; {report['processor']['name']}, {report['runtime']}."
     )
     yield _row(_HEADING)
     for place, one in enumerate(report["candidates"]):
         if place == 0:
             yield _row(_original(report["original"], one["speed"]))
         yield _row(_candidate(one))
+    if report["candidates"]:
+        yield _OF_RATIOS
     for one in report["candidates"]:
         yield from (f"{one['key']}: {sentence}" for sentence in one["objections"])
     yield from (f"Not made: {sentence}" for sentence in report["skipped"])
-    if report["recommended"] is None:
-        yield "Nothing is recommended."
-    else:
+    if report["recommended"] is not None:
         yield f"Recommended: {report['recommended']}."
+    elif not report["basis"].startswith(_NOTHING):
+        yield f"{_NOTHING}."
 
 
 def _original(original: Mapping[str, Any], speed: Mapping[str, Any]) -> tuple[str, ...]:

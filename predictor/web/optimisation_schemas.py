@@ -119,3 +119,6 @@ class Optimisation(BaseModel):
     notice: str | None = Field(None, description="What was noticed of the labels before anything ran.")
     left_out: int
     problems: list[LeftOut]
+    without_class: list[LeftOut] = Field(
+        description="The first images that are used, although their label is no class of the model."
+    )

@@ -43,7 +43,9 @@ def test_nothing_recommended(folder: Path) -> None:
         "int8",
         "Nothing",
     }
-    assert "Nothing is recommended, so no file was written." in result.output
+    assert result.output.count("Nothing is recommended") == 1
+    assert f"Error: {folder / 'faster.onnx'} was not written." in result.output
+    assert "The smaller of both x decides." in result.stdout
     assert json.loads((folder / "report.json").read_text())["images"] == 6
     assert not (folder / "faster.onnx").exists()
 

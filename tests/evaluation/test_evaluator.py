@@ -9,7 +9,7 @@ import pytest
 from predictor.errors import InvalidRequest
 from predictor.evaluation import evaluator as module
 from predictor.evaluation.evaluator import Evaluator, unknown_labels
-from predictor.evaluation.images import LabelledImage
+from predictor.evaluation.images import LabelledImage, labelled
 from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tables import Classes
@@ -55,6 +55,21 @@ def test_named_model() -> None:
         "The label of 1 image is not a class of the candidate: lion (1). "
         "The classes of the candidate: cat, dog."
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "whence"),
+    [
+        (["lion_a.jpg", "bear_b.jpg"], "the names of the files and their folder"),
+        (["lion/1.jpg", "bear/1.jpg"], "the names of the folders"),
+    ],
+)
+def test_labels_of_names(names: list[str], whence: str) -> None:
+    """Where no label is a class, the sentence says that they are names of files or folders."""
+    sent = labelled([(name, bytes) for name in names])
+
+    with pytest.raises(InvalidRequest, match=f"No table says the labels: they were taken from {whence}"):
+        unknown_labels(sent, CLASSES)
 
 
 def test_no_label() -> None:

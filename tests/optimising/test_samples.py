@@ -78,7 +78,8 @@ def test_left_out(tmp_path: Path) -> None:
     assert (said["images"], said["labelled"], said["left_out"]) == (4, False, 2)
     assert "the same image as 0.png" in found.problems["again.png"]
     assert found.problems["notes.txt"] == "It is no image."
-    assert found.problems["1.png"].startswith("Used without its class.")
+    assert found.problems.keys() == {"again.png", "notes.txt"}
+    assert [one["file"] for one in said["without_class"]] == [f"{number}.png" for number in range(4)]
 
 
 def test_same_name(tmp_path: Path) -> None:
@@ -109,13 +110,16 @@ def test_several_classes(tmp_path: Path) -> None:
         (["class 0"] * 3, None),
         ([""] * 3, None),
         (["class 0", "cat", "cat"], "The labels of 2 images are not classes of the model: cat (2)."),
-        (["cat"] * 3, "The images are used without classes. cat is not a class of the model."),
+        (
+            ["cat"] * 3,
+            "The images are used without classes: labels are optional. cat is not a class of the model.",
+        ),
     ],
 )
 def test_noticed(labels: list[str], sentence: str | None) -> None:
     """Labels that are no classes are said before any work, and forbid nothing."""
     pictures = [
-        LabelledImage(one.name, (label,) if label else (), one.read)
+        LabelledImage(one.name, (label,) if label else (), one.read, named_by="folder")
         for one, label in zip(images(3), labels, strict=True)
     ]
 

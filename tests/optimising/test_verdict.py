@@ -61,6 +61,13 @@ def test_objections(judged: dict[str, Any], why: str) -> None:
     assert [sentence for sentence in objections(judged, BOUND) if why in sentence]
 
 
+def test_one_judged_image() -> None:
+    """A single image is spoken of as one."""
+    [few, *_] = objections(changed(0, 0.0, images=1), BOUND)
+
+    assert few.startswith("1 judged image is too few")
+
+
 def test_one_label_proves_nothing() -> None:
     """One label on which the original is wrong does not make sure answers that change cheap."""
     judged = changed(4, 0.889, truth=1, labels=1)

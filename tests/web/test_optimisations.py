@@ -56,7 +56,8 @@ def test_optimise(client: FlaskClient) -> None:
     assert noticed["notice"] == report["notice"]
     assert "grey" in noticed["notice"]
     assert (report["images"], report["labelled"], report["recommended"]) == (7, True, None)
-    assert "Problems of images; 0 left out" in last["html"]
+    assert "Images left out" not in last["html"]
+    assert "Images used without their class" in last["html"]
     assert report["original"]["top1"]["of"] <= report["judged_images"]
     assert "Nothing is recommended" in last["html"]
     assert client.get("/models/colours").get_json()["live"] == 1
