@@ -151,6 +151,11 @@ def shown(name: str) -> str:
     return text if len(name) <= _SHOWN else f"...{text}"
 
 
+def written(name: str) -> str:
+    """A file's name as text, which it may not be: bytes of it that are no UTF-8 are written as numbers."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 class _Bounded(io.BufferedReader):
     """A file of which only so much is read at once as the list of an archive may have.
 

@@ -315,7 +315,7 @@ def test_file_without_model(pictures: Path) -> None:
     """A file of no model is not taken for the included model's."""
     result = run("predict", pictures, "--file", "model.onnx")
 
-    assert (result.exit_code, "--file names a file of --model" in result.output) == (2, True)
+    assert (result.exit_code, "--file needs --model" in result.output) == (2, True)
 
 
 def test_tune(model: Path, pictures: Path, tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_tune(model: Path, pictures: Path, tmp_path: Path) -> None:
         (("evaluate", "SET", "--url", "http://127.0.0.1:1"), "cannot be reached at http"),
         (("predict", "SET", "--url", "http://127.0.0.1:1"), "cannot be reached at http"),
         (("predict", "SET", "--model", "MODEL", "--file", "zz"), "There is no file zz. The models are: "),
-        (("predict", "SET", "--model", "/dev/zero"), "The model is neither a file nor a folder."),
+        (("predict", "SET", "--model", "/dev/zero"), "zero is a pipe or a device."),
         (("predict", "EMPTY"), "There are no images in the folder empty."),
         (("predict", "SET", "--model", "SET/red/0.png"), "not an ONNX"),
         (("evaluate", "EMPTY", "--model", "MODEL"), "There are no images in the upload."),

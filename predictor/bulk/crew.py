@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from predictor.bulk.rows import Row, written
+from predictor.archives import written
+from predictor.bulk.rows import Row
 from predictor.bulk.shards import Piece
 from predictor.errors import Internal, NotReady, PredictorError
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from predictor.bulk.rows import Form, Row, written
+from predictor.archives import written
+from predictor.bulk.rows import Form, Row
 from predictor.errors import InvalidRequest
 from predictor.store.files import sync
 

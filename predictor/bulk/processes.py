@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 from threading import Thread
 
+from predictor.archives import written
 from predictor.bulk.inputs import Reader
-from predictor.bulk.rows import Row, Work, written
+from predictor.bulk.rows import Row, Work
 from predictor.config import Settings
 from predictor.errors import Internal, NotReady
 from predictor.evaluation.predictors import Checked

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from predictor.archives import written
 from predictor.client_types import OF_ONE_IMAGE, ServiceError
 from predictor.errors import FetchError, ImageError, InvalidRequest, PredictorError
 
@@ -61,11 +62,6 @@ class Work:
             return Row(written(name), found)
         sure = [one for one in found if one["confidence"] >= self.threshold]
         return Row(written(name), sure, abstained=not sure)
-
-
-def written(name: str) -> str:
-    """A name as rows have it: a file name may hold bytes that are no text."""
-    return name.encode(errors="backslashreplace").decode()
 
 
 @dataclass(frozen=True)

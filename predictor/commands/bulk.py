@@ -21,7 +21,7 @@ from predictor.bulk.rows import Row
 from predictor.bulk.shards import Piece, Run
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import InvalidRequest
-from predictor.evaluation.local_files import files_of
+from predictor.evaluation.local_files import files_of, refuse_others
 
 PIECE = 32
 """Images that a process of a cluster gets at a time."""
@@ -86,6 +86,7 @@ def row_options(given: Given) -> dict[str, Any]:
 
 
 def _digest(path: Path) -> str:
+    refuse_others([path])
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

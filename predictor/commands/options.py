@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import click
@@ -39,10 +39,20 @@ def token(*variables: str) -> _Option:
     )
 
 
+def _relative(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """The path of a file from the model's folder, without a ./ before it."""
+    if value is None:
+        return None
+    path = PurePosixPath(value).as_posix()
+    if path == ".":
+        raise click.BadParameter("Name an .onnx file, such as model.onnx.", context, parameter)
+    return path
+
+
 beside_model = together(
     click.option("--labels", type=FILE, help="The labels of the model, in any supported format."),
     click.option("--preprocessing", type=FILE, help="The preprocessing, in any supported format."),
-    click.option("--file", help="Which .onnx file of several is the model."),
+    click.option("--file", callback=_relative, help="Which .onnx file of several is the model."),
 )
 of_service = together(
     click.option("--name", default="default", help="Name of the model on the service."),
@@ -63,7 +73,7 @@ def local(given: Mapping[str, Any], settings: Settings, *, exact: bool = False) 
         PredictorError: as `checked`.
     """
     if given["file"] is not None and given["model"] is None:
-        raise click.UsageError("--file names a file of --model; give both.")
+        raise click.UsageError("--file needs --model: it chooses one .onnx file of several.")
     files = given["model"] or BUNDLED_MODEL, given["labels"], given["preprocessing"]
     with checked(*files, file=given["file"], settings=settings, exact=exact) as found:
         for sentence in found.warnings:

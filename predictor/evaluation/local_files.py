@@ -1,17 +1,41 @@
 """The files of a model on this machine, tried as an upload of them would be."""
 
+import math
 import shutil
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from predictor.archives import shown
 from predictor.checking.report import Limits, Report, Request
 from predictor.checking.runner import try_model
-from predictor.config import Settings
-from predictor.errors import InvalidRequest
+from predictor.config import MEGA, Settings
+from predictor.errors import InvalidRequest, ModelTooLarge
 from predictor.importing.bundle import Bundle, may_be_weights, wanted
 from predictor.importing.placed import Move, placed
 from predictor.importing.unpacking import Sent, unpacked
 from predictor.model_files import LABELS, MODEL, PREPROCESSING
+
+
+def refuse_others(paths: Iterable[Path], most: float = math.inf) -> None:
+    """Refuse what is neither a folder nor a file of at most so many bytes: a device has no end to copy.
+
+    Raises:
+        InvalidRequest: one is a pipe or a device.
+        ModelTooLarge: one has more bytes.
+        OSError: one cannot be looked at.
+    """
+    for path in paths:
+        found = path.stat()
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise InvalidRequest(
+                f"{shown(path.name)} is a pipe or a device. A model is an .onnx file, a ZIP file or a "
+                "folder; labels and preprocessing are regular files."
+            )
+        if stat.S_ISREG(found.st_mode) and found.st_size > most:
+            raise ModelTooLarge(
+                f"{shown(path.name)} has more than {most / MEGA:g} MB. PREDICTOR_MAX_MODEL_MB allows more."
+            )
 
 
 def files_of(model: Path, file: str | None = None) -> dict[str, Path]:
@@ -26,18 +50,16 @@ def files_of(model: Path, file: str | None = None) -> dict[str, Path]:
 
     Raises:
         InvalidModel: the folder has no model.
-        InvalidRequest: it has several, and none was chosen; or what is given is no file, such as a pipe.
+        InvalidRequest: it has several, and none was chosen.
         OSError: the folder cannot be read.
     """
     if model.is_dir():
         inside = sorted(path for path in model.rglob("*") if path.is_file())
         found = {path.relative_to(model).as_posix(): path for path in inside}
         return {name: found[name] for name in wanted({n: p.stat().st_size for n, p in found.items()}, file)}
-    if not model.is_file():
-        raise InvalidRequest("The model is neither a file nor a folder.")
     # Exporters name the file of a model's weights after the model: m.onnx.data, model.onnx_data.
     named = sorted(path for path in model.parent.iterdir() if path.name.startswith(model.name))
-    weights = [path for path in named if path != model and may_be_weights(path.name)]
+    weights = [path for path in named if path != model and may_be_weights(path.name) and path.is_file()]
     return {path.name: path for path in (model, *weights)}
 
 
@@ -56,7 +78,7 @@ def without_archives(files: Mapping[str, Path], model: Path, folder: Path, most:
         OSError: the disk does not take them.
     """
     sent = [Sent(name, path, model=path == model) for name, path in files.items()]
-    return unpacked((_copy(one, folder) if one.is_archive() else one for one in sent), folder, most)
+    return unpacked((_linked(one, folder) if one.is_archive() else one for one in sent), folder, most)
 
 
 def tried(
@@ -96,7 +118,7 @@ def tried(
     return try_model(folder, request)
 
 
-def _copy(archive: Sent, folder: Path) -> Sent:
-    """An archive that may be removed once it is unpacked."""
-    shutil.copyfile(archive.path, folder / "archive")
+def _linked(archive: Sent, folder: Path) -> Sent:
+    """A link to an archive, which may be removed once that is unpacked."""
+    (folder / "archive").symlink_to(archive.path.absolute())
     return Sent(archive.name, folder / "archive", model=True)

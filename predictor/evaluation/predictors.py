@@ -1,5 +1,6 @@
 """A model from files on this machine, tried and understood as an upload would be."""
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from predictor.archives import written
 from predictor.checking.report import SERVED, Report
 from predictor.config import Settings
 from predictor.discovery.discover import recalled
 from predictor.errors import InvalidRequest
 from predictor.evaluation.images import LabelledImage
-from predictor.evaluation.local_files import files_of, tried, without_archives
+from predictor.evaluation.local_files import files_of, refuse_others, tried, without_archives
 from predictor.evaluation.results import Answer
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits, decode_scaled
@@ -28,7 +30,7 @@ from predictor.model.scores import described, flat, rank
 from predictor.model.session import Session, load
 from predictor.model.spec import ModelSpec
 from predictor.model.strict_text import decoded
-from predictor.model_files import LABELS
+from predictor.model_files import LABELS, MODEL
 
 
 @dataclass(frozen=True)
@@ -155,13 +157,15 @@ def checked(
 
     Raises:
         InvalidModel: it cannot be served; the sentence says why.
-        InvalidRequest: a file cannot be read, or it is unclear which one is the model.
+        InvalidRequest: a file cannot be read or is a pipe or a device, or it is unclear which is the model.
+        ModelTooLarge: the files have more bytes than the settings allow.
     """
     settings = settings or Settings()
     given = {"labels": labels, "preprocessing": preprocessing}
     apart = {role: Sent(path.name, path) for role, path in given.items() if path is not None}
     with ExitStack() as copies:
         try:
+            refuse_others([model, *(one.path for one in apart.values())], settings.max_model_bytes)
             folder = Path(copies.enter_context(tempfile.TemporaryDirectory()))
             files = without_archives(files_of(model, file), model, folder, settings.max_model_bytes)
             bundle = _recognised(files, model, file, apart)
@@ -169,14 +173,16 @@ def checked(
             report = tried(tries, files, bundle, apart, settings)
             text = _labels(tries, report)
         except OSError as error:
-            raise InvalidRequest("A file of the model cannot be read or copied.") from error
-        served = (tries / SERVED).exists()
-        path = tries / SERVED if served else files[bundle.model]
-        if not served and not path.is_relative_to(folder):
+            where = os.fsdecode(error.filename2 or error.filename or tempfile.gettempdir())
+            raise InvalidRequest(
+                f"A file of the model cannot be read or copied. {written(where)}: {error.strerror}."
+            ) from error
+        path = _graph(tries, files[bundle.model])
+        if not path.is_relative_to(folder):
             # The copies go now, and not at an end that a killed process never comes to.
             copies.close()
         yield Checked(
-            model.resolve().name,
+            written(model.resolve().name),
             path,
             report.spec,
             text,
@@ -200,6 +206,14 @@ def _recognised(
         # What a file beside a model says may be about another one.
         return recognise(files, model=model.name, file=file, given=("labels", "preprocessing"))
     return recognise(files, file=file, given=apart.keys())
+
+
+def _graph(tries: Path, original: Path) -> Path:
+    """The file that is loaded: the adapted one, or the original, if the runtime can open it."""
+    if (tries / SERVED).exists():
+        return tries / SERVED
+    # The runtime opens no file whose path is not UTF-8; the copy of the check has a name of our own.
+    return original if written(str(original)) == str(original) else tries / MODEL
 
 
 def _labels(folder: Path, report: Report) -> str | None:

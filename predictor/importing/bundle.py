@@ -134,7 +134,6 @@ def may_be_weights(name: str) -> bool:
 def _chosen(files: Collection[str], model: str | None, wanted: str | None) -> str:
     """The model's name among the files."""
     if wanted is not None:
-        wanted = wanted.removeprefix("./")
         ending = [name for name in files if name.endswith(f"/{wanted}")]
         return wanted if wanted in files else _only(ending, files, wanted)
     if model is not None and not _WEIGHTS.search(model):

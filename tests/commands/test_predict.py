@@ -242,6 +242,41 @@ def test_full_disk(folder: Path) -> None:
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--file", "m.onnx"), "--file needs --model"),
+        (("--model", BUNDLED_MODEL, "--file", ""), "Name an .onnx file"),
+        (("--model", BUNDLED_MODEL, "--file", "./"), "Name an .onnx file"),
+    ],
+)
+def test_file_without_a_choice(cat: Path, words: tuple[object, ...], sentence: str) -> None:
+    """A name of a model's file needs the model, and is not empty."""
+    ended = run("predict", cat, *words)
+
+    assert ended.exit_code == 2
+    assert sentence in ended.output
+
+
+@pytest.mark.parametrize("words", [(), ("--out", "OUT"), ("--csv", "OUT")])
+def test_device(cat: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A device is no model, wherever the rows go."""
+    out = {"OUT": tmp_path / "rows.csv"}
+
+    ended = run("predict", cat, "--model", "/dev/zero", *(out.get(word, word) for word in words))
+
+    assert ended.exit_code == 1
+    assert "Error: zero is a pipe or a device." in ended.output
+
+
+def test_file(cat: Path) -> None:
+    """The name of a model's file may begin with ./, and must fit a file."""
+    given = ("predict", cat, "--model", BUNDLED_MODEL, "--file")
+
+    assert run(*given, f"./{BUNDLED_MODEL.name}").exit_code == 0
+    assert "There is no file zz. The models are: efficientnet" in run(*given, "zz").output
+
+
 def test_name_without_a_service(cat: Path) -> None:
     """A name of a service's model does not let another model answer in its place."""
     ended = run("predict", cat, "--name", "pets")

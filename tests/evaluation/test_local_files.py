@@ -1,7 +1,9 @@
 """A model comes as a file, a ZIP or a folder, and all files of the person stay as they are."""
 
 import json
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import onnx
@@ -110,6 +112,63 @@ def test_limit(folder: Path, tmp_path: Path) -> None:
     assert without_archives(files, folder, tmp_path, 1_000_000) == files
     with pytest.raises(ModelTooLarge):
         without_archives(files, folder, tmp_path, 100)
+
+
+@pytest.mark.parametrize("role", ["model", "labels"])
+def test_no_end(folder: Path, tmp_path: Path, role: str) -> None:
+    """A pipe and a device are refused before a byte of them is copied."""
+    os.mkfifo(tmp_path / "m.onnx")
+    paths = {"model": folder / "onnx" / "model.onnx", "labels": None}
+
+    for path in (Path("/dev/zero"), tmp_path / "m.onnx"):
+        with pytest.raises(InvalidRequest, match=f"{path.name} is a pipe or a device"):
+            opened(**paths | {role: path}, preprocessing=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["file", "ZIP"])
+def test_too_large_to_copy(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
+) -> None:
+    """Nothing is copied of a file, or a ZIP file, that is larger than the limit."""
+    path = folder / "onnx" / "model.onnx"
+    if zipped:
+        path = Path(shutil.make_archive(str(tmp_path / "vit"), "zip", folder))
+    os.truncate(path, 2_000_000)
+    (tmp_path / "copies").mkdir(mode=0o500)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "copies"))
+
+    with pytest.raises(ModelTooLarge, match="has more than 1 MB"):
+        opened(path, None, None, settings=Settings(max_model_mb=1))
+
+
+def test_weights_too_large(folder: Path) -> None:
+    """Weights in another file count as well."""
+    os.truncate(folder / "onnx" / "model.onnx_data", 2_000_000)
+
+    with pytest.raises(ModelTooLarge, match="1 MB together"):
+        opened(folder / "onnx" / "model.onnx", None, None, settings=Settings(max_model_mb=1))
+
+
+@pytest.mark.parametrize("metadata", [False, True])
+def test_name_of_bytes(tmp_path: Path, cat: Path, metadata: bool) -> None:
+    """A model works whose file name is not UTF-8."""
+    path = tmp_path / os.fsdecode(b"bad\xff.onnx")
+    path.write_bytes(classifier(LABELS, winner=1, metadata=metadata))
+
+    model = opened(path, None, None)
+
+    assert len(model.predictions(cat.read_bytes(), 3)) == 3
+    assert model.title == "bad\\udcff.onnx"
+
+
+def test_file_that_is_not_there(folder: Path) -> None:
+    """A name that fits no file is an error, also where there is one model only."""
+    for model in (folder, folder / "onnx" / "model.onnx"):
+        with pytest.raises(InvalidRequest, match=r"There is no file zz\. The models are: "):
+            opened(model, None, None, file="zz")
+
+    chosen = opened(folder / "onnx" / "model.onnx", None, None, file="model.onnx")
+    assert chosen.title == "model.onnx"
 
 
 def test_as_an_upload(folder: Path, tmp_path: Path) -> None:
