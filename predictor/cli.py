@@ -2,7 +2,12 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import click
@@ -12,20 +17,47 @@ from predictor import __version__
 from predictor.commands import evaluate, models, predict, pull
 from predictor.config import defaults, documented, shipped
 
-_INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+# 128 and the number of the signal, as shells have it.
+_INTERRUPTED, _TERMINATED = 130, 143
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came, which ends a command as Ctrl-C does."""
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception does, so that temporary folders are removed."""
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the form of a handler)
+        # What is removed meanwhile is removed whole.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Commands(click.Group):
-    """Commands that Ctrl-C ends with the exit code that shells expect."""
+    """Commands that Ctrl-C and SIGTERM end with the exit codes that shells expect."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, which prints what is for people and has no log."""
         logging.getLogger("predictor").addHandler(logging.NullHandler())
         try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
+            with _ended_by_sigterm():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as error:
             click.echo("\nStopped.", err=True)
-            ctx.exit(_INTERRUPTED)
+            ctx.exit(_TERMINATED if isinstance(error, _Terminated) else _INTERRUPTED)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -33,8 +65,8 @@ class _Commands(click.Group):
 def main() -> None:
     """Serve image classifiers, predict with them, measure them, and change the models of a service.
 
-    Exit codes: 0 success; 1 an error, which is printed; 2 wrong usage; 130 stopped by Ctrl-C; predict has one
-    more.
+    Exit codes: 0 success; 1 an error, which is printed; 2 wrong usage; 130 stopped by Ctrl-C; 143 ended by
+    SIGTERM; predict has one more.
     """
 
 

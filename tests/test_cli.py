@@ -206,8 +206,9 @@ def test_predict(cat: Path, tmp_path: Path) -> None:
     assert {row["name"]: row["error"] for row in table if row["error"]} == {
         str(tmp_path / "bad.jpg"): "The JPEG image ends before its first scan.",
         "http://127.0.0.1:9/x.jpg": "The image URL is not allowed: its port is not 80 or 443. "
-        "PREDICTOR_FETCH_ALLOW can open the host with its port.",
-        str(tmp_path / "none.png"): "The file cannot be read.",
+        "PREDICTOR_FETCH_ALLOW can open the host with its port. The command downloads images itself, so that "
+        "the settings PREDICTOR_FETCH_* of its own environment decide, and not those of a service.",
+        str(tmp_path / "none.png"): "There is no file none.png.",
     }
 
 
@@ -242,6 +243,17 @@ def test_predict_with_own_model(model: Path, cat: Path, tmp_path: Path) -> None:
     name, line = result.stdout.splitlines()
     assert "\x1b" not in name
     assert re.fullmatch(r" +[\d.]+%  un", line)
+
+
+@pytest.mark.parametrize("words", [("--model", "pair", "--url", "U"), ("--url", "U", "--model", "pair")])
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_name_as_a_path(command: str, words: tuple[str, ...], pictures: Path) -> None:
+    """The name of a service's model in the place of a path is told how it is given."""
+    result = run(command, pictures, *words)
+
+    assert result.exit_code == 2
+    said = " ".join(result.output.replace("│", "").split())
+    assert "Path 'pair' does not exist. A model of a service is named by --name, with --url." in said
 
 
 def test_predict_usage(cat: Path, model: Path) -> None:

@@ -10,12 +10,16 @@ from predictor.archives import is_hidden, shown
 from predictor.bulk import parquet
 from predictor.cluster import listing
 from predictor.config import Settings
-from predictor.errors import InvalidRequest
+from predictor.errors import FetchBlocked, InvalidRequest
 from predictor.evaluation.images import SUFFIXES, read_file
 from predictor.evaluation.tables import SUFFIXES as _TEXT_TABLES
 from predictor.fetch.client import Fetcher
 
 _SCHEMES = ("http://", "https://")
+_HERE = (
+    "The command downloads images itself, so that the settings PREDICTOR_FETCH_* of its own environment "
+    "decide, and not those of a service."
+)
 # What a shell names for what another command writes: who gives these waits for it.
 _OWN_STREAMS = ("/dev/stdin", "/dev/fd/")
 
@@ -185,6 +189,12 @@ class Reader:
         if name.lower().startswith(listing.SCHEMES):
             return listing.read(name, self._most)
         if name.lower().startswith(_SCHEMES):
-            return self._fetcher.fetch(name)
+            return self._fetched(name)
         pipes = self._pipes or name.startswith(_OWN_STREAMS)
         return read_file(self._folder / name, self._most, pipes=pipes)
+
+    def _fetched(self, url: str) -> bytes:
+        try:
+            return self._fetcher.fetch(url)
+        except FetchBlocked as error:
+            raise FetchBlocked(f"{error.detail} {_HERE}") from error

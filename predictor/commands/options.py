@@ -1,6 +1,7 @@
 """What several commands share: options, the service's client, and how errors are told."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -9,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from predictor.archives import written
 from predictor.client import Client
 from predictor.client_types import ServiceError, Unreachable
 from predictor.config import BUNDLED_MODEL, Settings
@@ -16,8 +18,24 @@ from predictor.errors import PredictorError
 from predictor.evaluation.predictors import Checked, LocalModel, checked
 from predictor.readers import names
 
+
+class _Model(click.Path):
+    """The path of a model; where a service has models as well, the error says how those are named."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check that it exists."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            others = {one.name for one in ctx.command.params} if ctx is not None else set[str | None]()
+            if isinstance(param, click.Option) and {"name", "url"} <= others:
+                said = f"{error.message} A model of a service is named by --name, with --url."
+                raise click.BadParameter(said, ctx, param) from error
+            raise
+
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-MODEL = click.Path(exists=True, path_type=Path)
+MODEL = _Model(exists=True, path_type=Path)
 """An .onnx file, a ZIP file or a folder."""
 OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 URL = "http://127.0.0.1:8080"
@@ -103,7 +121,10 @@ def told() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise click.ClickException(f"{error.filename or 'A file'}: {error.strerror}.") from error
+        # Of a copy the second file is the one that is written.
+        named = error.filename2 or error.filename
+        where = "A file" if named is None else written(os.fsdecode(named))
+        raise click.ClickException(f"{where}: {error.strerror}.") from error
 
 
 def reached(url: str, given: str | None) -> Client:

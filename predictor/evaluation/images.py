@@ -190,7 +190,7 @@ def read_file(path: Path, max_bytes: int, *, pipes: bool = False) -> bytes:
         pipes: whether it may be a pipe or a device, whose end may never come.
 
     Raises:
-        InvalidImage: it cannot be read, or is a pipe or a device.
+        InvalidImage: it is not there, cannot be read, or is a pipe or a device.
         ImageTooLarge: it has too many bytes.
     """
     try:
@@ -198,6 +198,8 @@ def read_file(path: Path, max_bytes: int, *, pipes: bool = False) -> bytes:
             if not pipes and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise InvalidImage("The file is a pipe or a device, not a regular file.")
             data = file.read(max_bytes + 1)
+    except FileNotFoundError as error:
+        raise InvalidImage(f"There is no file {archives.shown(path.name)}.") from error
     except (OSError, ValueError) as error:
         raise InvalidImage("The file cannot be read.") from error
     if len(data) > max_bytes:

@@ -30,7 +30,7 @@ def refuse_others(paths: Iterable[Path], most: float = math.inf) -> None:
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
             raise InvalidRequest(
                 f"{shown(path.name)} is a pipe or a device. A model is an .onnx file, a ZIP file or a "
-                "folder; labels and preprocessing are regular files."
+                "folder, and labels and preprocessing are regular files."
             )
         if stat.S_ISREG(found.st_mode) and found.st_size > most:
             raise ModelTooLarge(

@@ -1,7 +1,8 @@
 """Images -> the tensors of two halves in files: one shows the ranges of numbers, the other judges."""
 
 import hashlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,19 +142,31 @@ class _File:
 
     def __init__(self, path: Path, spec: ModelSpec) -> None:
         self.rows = 0
+        self._path = path
         self._form = spec.preprocessing
         self._file = path.open("wb")
         self._write_header()
 
     def add(self, tensor: npt.NDArray[Any]) -> None:
-        self._file.write(tensor.tobytes())
+        with self._named():
+            self._file.write(tensor.tobytes())
         self.rows += 1
 
     def close(self) -> None:
         """Have the header say how many there are: numpy leaves room in it for any number."""
-        self._file.seek(0)
-        self._write_header()
-        self._file.close()
+        with self._named():
+            self._file.seek(0)
+            self._write_header()
+            self._file.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Have an error of the disk name the file."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
 
     def _write_header(self) -> None:
         descr, shape = np.dtype(self._form.dtype).str, (self.rows, *self._form.shape)

@@ -1,6 +1,10 @@
 """`image-prediction optimise`: from a model and images to a report, and to a file where there is proof."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import onnx
@@ -9,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from predictor.cli import main
 from tests.optimising.networks import images, network, spec
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +53,26 @@ def test_nothing_recommended(folder: Path) -> None:
     assert "The smaller of both x decides." in result.stdout
     assert json.loads((folder / "report.json").read_text())["images"] == 6
     assert not (folder / "faster.onnx").exists()
+
+
+def test_terminated(folder: Path) -> None:
+    """SIGTERM ends the command with 143, and leaves no temporary folder."""
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    given = ("--preprocessing", folder / "preprocessing.json", "--seconds", 60)
+    words = ("optimise", folder / "model.onnx", folder / "images", *given)
+    command = [sys.executable, "-m", "predictor", *map(str, words)]
+    process = subprocess.Popen(command, env=os.environ | {"TMPDIR": str(temporary)}, stderr=subprocess.PIPE)
+    end = time.monotonic() + PATIENCE
+    while not [*temporary.glob("*/judged*")] and time.monotonic() < end:
+        time.sleep(0.01)
+
+    process.terminate()
+    said = process.communicate(timeout=PATIENCE)[1]
+
+    assert process.returncode == 143
+    assert said.endswith(b"Stopped.\n")
+    assert [*temporary.iterdir()] == []
 
 
 def test_refused(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Images are split into two halves that have nothing in common, the same each time."""
 
+import errno
 from collections import Counter
 from pathlib import Path
 
@@ -126,6 +127,17 @@ def test_noticed(labels: list[str], sentence: str | None) -> None:
     found = noticed(pictures, Classes(spec().labels))
 
     assert found is None if sentence is None else str(found).startswith(sentence)
+
+
+@pytest.mark.parametrize("name", [CALIBRATION, JUDGED])
+def test_full_disk(tmp_path: Path, name: str) -> None:
+    """The error of a full disk names the file that has no room."""
+    (tmp_path / name).symlink_to("/dev/full")
+
+    with pytest.raises(OSError, match=str(tmp_path / name)) as caught:
+        halves(images(6), tmp_path)
+
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_too_few(tmp_path: Path) -> None:
