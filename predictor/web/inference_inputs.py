@@ -154,7 +154,9 @@ def _alone(data: bytes, spec: ModelSpec) -> ImageSource:
 def _only(sent: list[InferInput], spec: ModelSpec) -> InferInput:
     wanted = spec.image.name
     if len(sent) != 1:
-        raise InvalidRequest(f"inputs has {len(sent)} inputs; it must hold exactly one, named {wanted}.")
+        raise InvalidRequest(
+            f"inputs has {len(sent)} inputs; it must hold exactly one input, named {wanted}."
+        )
     if (name := sent[0].name) != wanted:
         raise InvalidRequest(f"The name of the input is {strict_text.shown(name)}; it must be {wanted}.")
     return sent[0]

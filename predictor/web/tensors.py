@@ -62,7 +62,7 @@ def misfit(given: str, sent: Sequence[int], dtype: str, shape: Sequence[int]) ->
 
 def _written(shape: Sequence[object]) -> str:
     texts = ("..." if isinstance(one, int) and one >= 10**_DIGITS else str(one) for one in shape)
-    return f"[{', '.join(texts)}]"
+    return f"[{','.join(texts)}]"
 
 
 def from_json(data: list[Any], dtype: str, shape: Sequence[int]) -> Array:

@@ -383,7 +383,7 @@ def test_bad_input(ask: Asking, changed: dict[str, Any]) -> None:
     [
         (
             {"datatype": "FP64", "shape": [1, 2]},
-            "has the datatype FP64 and the shape [1, 2]; it must be BYTES",
+            "has the datatype FP64 and the shape [1,2]; it must be BYTES",
         ),
         ({"datatype": "<b>"}, "datatype one whose name cannot be shown and the shape [1]"),
         ({"datatype": "FP64", "shape": [1] * 99}, "has the datatype FP64 and the shape of 99 axes;"),
