@@ -99,7 +99,7 @@ def under_load(pictures: list[LabelledImage]) -> None:
             start = time.perf_counter()
             with steady(service, PICTURE, RATE) as sent:
                 files = {"images": ("photos.zip", photos)}
-                service.post("/models/default/optimise", files=files, timeout=600).raise_for_status()
+                service.post("/models/default/optimise", files=files).raise_for_status()
             seconds = time.perf_counter() - start
             beside += sent
             with steady(service, PICTURE, RATE) as alone:
