@@ -5,7 +5,7 @@ A sentence repeats the name of a model that is there, and never one that a calle
 
 from collections.abc import Collection
 
-from predictor.errors import ModelNotFound
+from predictor.errors import ModelConflict, ModelNotFound
 from predictor.store.state import Name, State
 
 _LISTED = 5
@@ -55,6 +55,25 @@ def not_served(name: str, found: Name) -> ModelNotFound:
         f"None of the versions of the model {name} can serve, for they are quarantined; upload another one. "
         f"GET /models/{name} says why."
     )
+
+
+def not_deleted(name: str, version: int, found: Name, *, whole: bool) -> ModelConflict:
+    """Why a live version stays, and what to do.
+
+    Args:
+        name: of the model.
+        version: the live one.
+        found: the model's versions.
+        whole: whether the model can be deleted with all its versions.
+    """
+    others = [one for one in found.versions if one != version and found.good(one)]
+    if others:
+        advice = f"activate another version first, such as {max(others)}"
+    elif whole:
+        advice = f"no other version can take its place. To delete the whole model, send DELETE /models/{name}"
+    else:
+        advice = "upload another model first"
+    return ModelConflict(f"Version {version} of {name} is live and cannot be deleted: {advice}.")
 
 
 def _versions(numbers: Collection[int]) -> str:

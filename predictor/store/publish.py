@@ -139,7 +139,7 @@ class Publisher:
                     f"Version {version} of {name} ships with the service and cannot be deleted."
                 )
             if version == known.live:
-                raise _live(name, version, known)
+                raise lookup.not_deleted(name, version, known, whole=name != DEFAULT)
             self._transactions.record(state, name, state.names[name].without({version}))
             self._registry.remove(name, {version})
 
@@ -229,18 +229,6 @@ class Publisher:
         """The versions that are too many."""
         removable = [one for one in known.versions if not self._registry.permanent(name, one)]
         return set(removable[:-KEPT]) - {known.live}
-
-
-def _live(name: str, version: int, known: Name) -> ModelConflict:
-    """Why a live version stays, and what to do."""
-    others = [one for one in known.versions if one != version and known.good(one)]
-    if others:
-        advice = f"activate another version first, such as {max(others)}"
-    elif name == DEFAULT:
-        advice = "upload another model first"
-    else:
-        advice = f"no other version can take its place. To delete the whole model, send DELETE /models/{name}"
-    return ModelConflict(f"Version {version} of {name} is live and cannot be deleted: {advice}.")
 
 
 def _event(action: str, version: int, *, forced: bool = False) -> Event:

@@ -198,7 +198,7 @@ def _index(given: int | str, labels: tuple[Label, ...]) -> int:
 
 
 def _wrong_class(given: str, labels: tuple[Label, ...]) -> str:
-    """The sentence on a class that is none of a model's, or several."""
+    """Say that no class of the model has the name, or that several classes have it."""
     wanted, last = plain(given[:_SHOWN]), len(labels) - 1
     same = [index for index, one in enumerate(labels) if wanted in map(plain, (one.name, *one.synonyms))]
     if len(same) > 1:
