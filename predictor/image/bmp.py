@@ -12,7 +12,7 @@ _COLOUR = 4
 
 
 def with_whole_palette(data: bytes) -> tuple[bytes, bytes]:
-    """Fill the palette up with black, as other decoders take what is missing.
+    """Fill the palette up with black. It ends where the pixels begin, however many colours it claims.
 
     Args:
         data: a BMP file. Layout: BITMAPFILEHEADER and BITMAPINFOHEADER of the Windows documentation.

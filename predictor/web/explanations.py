@@ -27,8 +27,8 @@ from predictor.web.serializers import named
 _PNG = "image/png"
 _SHOWN = 100
 _LISTED = 5
-# So many labels are compared with one that no class has; more would take seconds.
-_LOOKED_AT = 5000
+# So many labels of so many characters are compared with one that no class has; more would take seconds.
+_LOOKED_AT, _COMPARED = 5000, 60
 _CUTOFF = 0.7
 
 _FILE = WithJsonSchema(
@@ -204,7 +204,8 @@ def _wrong_class(given: str, labels: tuple[Label, ...]) -> str:
     if len(same) > 1:
         listed = f"{', '.join(map(str, same[:_LISTED]))}{' and others' if len(same) > _LISTED else ''}"
         return f"class names several of the model's classes: give one of their indices, {listed}."
-    near = {plain(one.name): index for index, one in enumerate(labels[:_LOOKED_AT])}
+    short = [(one, index) for index, one in enumerate(labels[:_LOOKED_AT]) if len(one.name) <= _COMPARED]
+    near = {plain(one.name): index for one, index in short}
     if not wanted.isdecimal() and (match := difflib.get_close_matches(wanted, near, n=1, cutoff=_CUTOFF)):
         index = near[match[0]]
         return f"class names none of the model's classes; did you mean {labels[index].name} (index {index})?"
