@@ -84,7 +84,7 @@ def predict(images: tuple[str, ...], **given: Any) -> None:
     the files of a folder sorted by their paths. With --resume, images that have a row in the file keep it;
     another model, service, --top-k, --threshold or --exact than that of the run that was stopped is refused.
 
-    Exit codes: 0 each image has a prediction; 1 nothing can be predicted, and the error is printed; 2 wrong
+    Exit codes: 0 each image has a prediction; 1 no image was tried, and the error is printed; 2 wrong
     usage; 3 at least one image has no prediction, and its row has the error; 130 stopped by Ctrl-C; 143
     ended by SIGTERM.
     """
