@@ -199,4 +199,4 @@ def test_golden_images_are_explained(client: FlaskClient) -> None:
     form = client.get("/upload").text.split('name="force"', 1)[1].split("</form>", 1)[0]
 
     assert "Golden images are labelled images that each new version" in form
-    assert "/evaluate" in form
+    assert "They are kept on the page Evaluate." in form
