@@ -30,7 +30,7 @@ _INSIDE = (
     "idx_to_class",
 )
 _INDEX = re.compile(r"\d{1,9}")
-_COMMENT = re.compile(r"\s*(?:#|//)[^\n]*\n")
+_COMMENTS = re.compile(r"(?:\s*(?:#|//)[^\n]*+\n)*+")
 # How a YAML file begins that is more than a list of lines: a field, or an entry that has fields.
 _YAML_START = re.compile(r"(?:---|%YAML|[A-Za-z_][\w.-]*\s*:(?:\s|$)|- )")
 _YAML_NAMES = re.compile(rf"^(?:{'|'.join(_INSIDE)})\s*:\s*(?:[\[{{#&*!|>].*)?$", re.MULTILINE)
@@ -100,10 +100,7 @@ def are_numbers(entries: Collection[Any]) -> bool:
 
 
 def _read(text: str) -> Entries:
-    start = 0
-    while comment := _COMMENT.match(text, start):
-        start = comment.end()
-    plain = label_texts.bare(text[start:].lstrip())
+    plain = label_texts.bare(_COMMENTS.sub("", text, count=1).lstrip())
     if (printed := label_texts.of_printed(plain)) is not None:
         return printed
     if plain[:1] in ("[", "{"):

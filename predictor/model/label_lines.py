@@ -27,7 +27,9 @@ def entries(text: str) -> Entries:
     Raises:
         ValueError: the file has gaps; the sentence names the line or the entry.
     """
-    lines = _without_comments([line.strip() for line in text.strip("\n\r \ufeff").splitlines()])
+    lines = text.strip("\n\r \ufeff").splitlines()
+    # No more is done with a text of which too many lines are left, were each second one a comment.
+    lines = lines if len(lines) > 2 * MAX_CLASSES else _without_comments([line.strip() for line in lines])
     if not any(lines):
         raise ValueError("The list of labels is empty.")
     if len(lines) > MAX_CLASSES + 1:

@@ -34,12 +34,14 @@ def of_label_map(text: str) -> Entries:
     """
     items, place, depth = list[dict[str, str]](), 0, 0
     while match := _ITEMS.match(text, place):
-        place = match.end()
-        depth += bool(match["open"]) - bool(match["close"])
-        if match["open"] and depth == 1:
-            items.append({})
-        elif match["field"] and depth == 1:
+        place, kind = match.end(), match.lastgroup
+        if kind == "value" and depth == 1:
             items[-1][match["field"]] = match["value"]
+        elif kind == "open":
+            depth += 1
+            items.extend([{}] if depth == 1 else [])
+        elif kind == "close":
+            depth -= 1
     if text[place:].strip() or depth or not items:
         raise ValueError("The label map is damaged or incomplete.")
     found = [_item(index, item) for index, item in enumerate(items)]

@@ -56,10 +56,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def usual(service: Service) -> float:
-    """What an upload with labels of no harm takes, in seconds of a processor."""
-    with spent(service.workers()) as processor:
-        assert upload(service, "red\ngreen\nas usual\n").status_code == 200
-    return processor.seconds
+    """What uploads with labels of no harm take at most, in seconds of a processor."""
+    takes = list[float]()
+    for _ in range(3):
+        with spent(service.workers()) as processor:
+            assert upload(service, "red\ngreen\nas usual\n").status_code == 200
+        takes.append(processor.seconds)
+    return max(takes)
 
 
 def upload(service: Service, labels: str) -> requests.Response:
