@@ -1,21 +1,23 @@
 """Send folders of image files to a running service, and compare its answers with an independent decoder's.
 
-A file that the service accepts is decoded by libvips, OpenCV and FFmpeg, as far as they can, and sent again
-as a plain PNG: both must have the same first class. `disputed` counts the files for which the service has
-the class of one decoder, but not of the first that opens the file; `alone` those that no other decoder
-opens. No file may get an answer of 5xx, or none. It runs in an environment of its own, with pyvips,
-pyvips-binary, opencv-python-headless and av:
+A file that the service accepts is decoded by libvips, OpenCV, FFmpeg and ImageMagick, as far as they can,
+and sent again as a plain PNG: both must have the same first class. `disputed` counts the files for which the
+service has the class of one decoder, but not of the first that opens the file; `alone` those that no other
+decoder opens. No file may get an answer of 5xx, or none. It runs in an environment of its own, with pyvips,
+pyvips-binary, opencv-python-headless and av; ImageMagick is Node's package @imagemagick/magick-wasm:
 
-    python tools/corpora.py http://127.0.0.1:8080 FOLDER...
+    python tools/corpora.py http://127.0.0.1:8080 FOLDER... --imagemagick FOLDER_WITH_NODE_MODULES
 """
 
 import argparse
 import io
 import json
+import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,10 @@ def main() -> None:
     )
     parser.add_argument("service", help="its URL")
     parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--imagemagick", type=Path, help="a folder in which its package is installed")
     asked = parser.parse_args()
+    if asked.imagemagick:
+        _DECODERS["ImageMagick"] = _ImageMagick(asked.imagemagick).decode
     notes: list[str] = []
     columns = (
         "folder",
@@ -180,7 +185,38 @@ def _on_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return mixed
 
 
-_DECODERS = {"libvips": _by_vips, "OpenCV": _by_opencv, "FFmpeg": _by_ffmpeg}
+class _ImageMagick:
+    """A process of Node with ImageMagick in WebAssembly, begun again after an image that ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._command = ["node", str(Path(__file__).with_name("imagemagick.mjs")), str(folder)]
+        self._process = self._begun()
+
+    def decode(self, data: bytes) -> bytes | None:
+        to, back = self._process.stdin, self._process.stdout
+        if to is None or back is None:
+            return None
+        try:
+            to.write(len(data).to_bytes(4, "little") + data)
+            to.flush()
+        except BrokenPipeError:
+            size = b""
+        else:
+            size = back.read(4)
+        if len(size) < 4:
+            self._process = self._begun()
+            return None
+        return back.read(int.from_bytes(size, "little")) or None
+
+    def _begun(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
+
+
+_DECODERS: dict[str, Callable[[bytes], bytes | None]] = {
+    "libvips": _by_vips,
+    "OpenCV": _by_opencv,
+    "FFmpeg": _by_ffmpeg,
+}
 
 
 if __name__ == "__main__":

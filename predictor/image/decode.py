@@ -13,13 +13,20 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from PIL import AvifImagePlugin, Image, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, ImageFile, UnidentifiedImageError
 
 from predictor.config import Settings
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from predictor.image import bmp, formats, isobmff, kinds, tiff
 from predictor.image.resize import Scaled
-from predictor.image.rgb import orientation, to_rgb, to_rgba, upright, without_unused_alpha
+from predictor.image.rgb import (
+    orientation,
+    to_rgb,
+    to_rgba,
+    transparent_outside,
+    upright,
+    without_unused_alpha,
+)
 from predictor.image_formats import FORMATS, HEIF_INSTALLED
 
 # JPEG, GIF and WebP cannot have a longer side; resizing costs memory in proportion to it.
@@ -129,13 +136,14 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0, *, mode: str =
     formats = _openable(name, data, limits)
     with _translated():
         prepared, exif = _PREPARE[name](data) if name in _PREPARE else (data, b"")
-        image = _open(_ended(prepared, limits) if name == "JPEG" else prepared, formats, limits)
+        file = _open(_ended(prepared, limits) if name == "JPEG" else prepared, formats, limits)
         if name == "AVIF":
             isobmff.check_frames(prepared, limits.max_pixels)
-        whole = image.size
-        drafted = image.draft(None, (shortest, shortest)) if shortest > 0 else None
-        image.load()
-        image = without_unused_alpha(image)
+        whole = file.size
+        drafted = file.draft(None, (shortest, shortest)) if shortest > 0 else None
+        frame = file.tile[0].extents if name == "GIF" and file.tile else None
+        file.load()
+        image = transparent_outside(file, frame) if frame else without_unused_alpha(file)
         box = (0, 0, *whole) if drafted is None else drafted[1]
         scaled = Scaled(to_rgba(image) if mode == "RGBA" else to_rgb(image), whole, box)
         return upright(scaled, orientation(exif or _exif(image)))
@@ -170,7 +178,7 @@ def _is_known(name: str) -> bool:
     return name in Image.OPEN
 
 
-def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> Image.Image:
+def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> ImageFile.ImageFile:
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, limits.max_pixels)
     try:
         image = Image.open(io.BytesIO(data), formats=formats)
