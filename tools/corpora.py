@@ -26,8 +26,6 @@ import cv2
 import numpy as np
 import pyvips
 
-# Two classes whose confidences are closer may change places by a rounding.
-_TIE = 0.05
 _SECONDS = 60
 
 
@@ -51,18 +49,17 @@ def main() -> None:
         "5xx",
         "same class",
         "disputed",
-        "near tie",
         "other class",
         "alone",
     )
-    print(f"| {' | '.join(columns)} |\n| --- | ---: | ---: | --- |{' ---: |' * 6}")
+    print(f"| {' | '.join(columns)} |\n| --- | ---: | ---: | --- |{' ---: |' * 5}")
     failed = 0
     for folder in asked.folders:
         counts = _of_folder(asked.service.rstrip("/") + "/predict?top_k=5", folder, notes)
         refused = ", ".join(
             f"{counts[status]} x {status}" for status in sorted(counts) if status.startswith("4")
         )
-        judged = [counts[name] for name in ("failed", "same", "disputed", "tie", "other", "alone")]
+        judged = [counts[name] for name in ("failed", "same", "disputed", "other", "alone")]
         cells = (folder.name, counts["files"], counts["200"], refused, *judged)
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
         failed += counts["failed"]
@@ -122,7 +119,7 @@ def _compared(url: str, data: bytes, answer: Any) -> tuple[str, str]:
     found = [gap for gap, _ in gaps.values()]
     if found[0] == 0:
         return "same", ""
-    outcome = "disputed" if 0 in found else "tie" if min(found) < _TIE else "other"
+    outcome = "disputed" if 0 in found else "other"
     return outcome, f"{outcome}: {answer['predicted_label']}; {said}"
 
 

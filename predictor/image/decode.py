@@ -13,20 +13,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from PIL import AvifImagePlugin, Image, ImageFile, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
 from predictor.config import Settings
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from predictor.image import bmp, formats, isobmff, kinds, tiff
 from predictor.image.resize import Scaled
-from predictor.image.rgb import (
-    orientation,
-    to_rgb,
-    to_rgba,
-    transparent_outside,
-    upright,
-    without_unused_alpha,
-)
+from predictor.image.rgb import orientation, to_rgb, to_rgba, upright, without_unused_alpha
 from predictor.image_formats import FORMATS, HEIF_INSTALLED
 
 # JPEG, GIF and WebP cannot have a longer side; resizing costs memory in proportion to it.
@@ -136,14 +129,13 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0, *, mode: str =
     formats = _openable(name, data, limits)
     with _translated():
         prepared, exif = _PREPARE[name](data) if name in _PREPARE else (data, b"")
-        file = _open(_ended(prepared, limits) if name == "JPEG" else prepared, formats, limits)
+        image = _open(_ended(prepared, limits) if name == "JPEG" else prepared, formats, limits)
         if name == "AVIF":
             isobmff.check_frames(prepared, limits.max_pixels)
-        whole = file.size
-        drafted = file.draft(None, (shortest, shortest)) if shortest > 0 else None
-        frame = file.tile[0].extents if name == "GIF" and file.tile else None
-        file.load()
-        image = transparent_outside(file, frame) if frame else without_unused_alpha(file)
+        whole = image.size
+        drafted = image.draft(None, (shortest, shortest)) if shortest > 0 else None
+        image.load()
+        image = without_unused_alpha(image)
         box = (0, 0, *whole) if drafted is None else drafted[1]
         scaled = Scaled(to_rgba(image) if mode == "RGBA" else to_rgb(image), whole, box)
         return upright(scaled, orientation(exif or _exif(image)))
@@ -178,7 +170,7 @@ def _is_known(name: str) -> bool:
     return name in Image.OPEN
 
 
-def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> ImageFile.ImageFile:
+def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, limits.max_pixels)
     try:
         image = Image.open(io.BytesIO(data), formats=formats)

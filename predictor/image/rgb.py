@@ -42,20 +42,6 @@ def without_unused_alpha(image: Image.Image) -> Image.Image:
     return image
 
 
-def transparent_outside(image: Image.Image, frame: tuple[int, int, int, int]) -> Image.Image:
-    """A loaded GIF, transparent where its first frame has no pixels; Pillow shows the first colour there.
-
-    Args:
-        image: the GIF, of the size of its canvas.
-        frame: left, top, right and bottom edge of the first frame, in pixels.
-    """
-    if frame == (0, 0, *image.size):
-        return image
-    shown = Image.new("RGBA", image.size)
-    shown.paste(image.crop(frame).convert("RGBA"), frame)
-    return shown
-
-
 def _to_rgba(image: Image.Image) -> Image.Image:
     straight = image.convert("LA") if image.mode == "La" else image
     return straight if straight.mode == "RGBA" else straight.convert("RGBA")

@@ -170,28 +170,6 @@ def test_gif_palette(encode: Encode) -> None:
     assert np.array_equal(_decoded(data), expected)
 
 
-@pytest.mark.parametrize("transparency", [{}, {"transparency": 5}])
-def test_gif_frame(encode: Encode, transparency: dict[str, int]) -> None:
-    """Where a GIF's first frame does not reach shows white, as by libvips, FFmpeg and ImageMagick."""
-    palette = RNG.integers(0, 200, (16, 3), dtype=np.uint8)
-    index = RNG.integers(0, 16, (9, 12), dtype=np.uint8)
-    image = Image.fromarray(index)
-    image.putpalette(palette.tobytes())
-    frame = encode(image, "GIF", optimize=False, **transparency)
-    # GIF89a: the canvas stands at byte 6, the place of the frame behind the mark of its block.
-    start = frame.index(b"," + bytes(4) + struct.pack("<HH", 12, 9)) + 1
-    canvas = frame[:6] + struct.pack("<HH", 20, 15) + frame[10:start]
-    data = canvas + struct.pack("<HH", 5, 2) + frame[start + 4 :]
-
-    expected = np.full((15, 20, 3), 255)
-    expected[2:11, 5:17] = _decoded(frame)
-    assert np.array_equal(_decoded(data), expected)
-    kept = np.array(decode_scaled(data, LIMITS, mode="RGBA").pixels)[..., 3]
-    assert kept[2:11, 5:17].any()
-    kept[2:11, 5:17] = 0
-    assert not kept.any()
-
-
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 def test_png_grey_key(depth: int, make_png: Callable[..., bytes]) -> None:
     """Grey of every depth fills 0 to 255, and the one grey that is named transparent shows white."""
