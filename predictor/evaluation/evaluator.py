@@ -18,7 +18,9 @@ from predictor.evaluation.runner import Classify, Notice, Progress, classify_all
 from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.model.calibration import Calibration
+from predictor.model.label import meant
 from predictor.model.spec import ModelSpec
+from predictor.model.strict_text import some
 
 _SHOWN_CLASSES = 20
 _SHOWN_LABELS = 10
@@ -103,15 +105,14 @@ def unknown_labels(sent: Sequence[LabelledImage], classes: Classes) -> str | Non
     strange = Counter(one.truth[0] for one in images if one.said and not classes.all_of(one.said))
     if not strange:
         return None
-    listed = ", ".join(f"{shown(name)} ({count})" for name, count in strange.most_common(_SHOWN_LABELS))
-    rest = len(strange) - _SHOWN_LABELS
-    more = f" and {rest} more" if rest > 0 else ""
+    listed = some([f"{shown(name)} ({count})" for name, count in strange.most_common()], _SHOWN_LABELS)
     if unlabelled + strange.total() == len(images):
         name, _ = strange.most_common(1)[0]
-        others = "" if len(strange) == 1 else f" The labels of the images: {listed}{more}."
-        whence = _WHENCE.get(images[0].named_by, "")
+        others = "" if len(strange) == 1 else f" The labels of the images: {listed}."
+        whence, near = _WHENCE.get(images[0].named_by, ""), meant(name, classes.labels)
+        hint = "" if near is None else f"; did you mean {shown(classes.labels[near].name)}?"
         raise InvalidRequest(
-            f"{shown(name)} is not a class of {classes.model}.{others}{whence} {_known(classes)}"
+            f"{shown(name)} is not a class of {classes.model}{hint or '.'}{others}{whence} {_known(classes)}"
         )
     one = strange.total() == 1
     which = (
@@ -119,7 +120,7 @@ def unknown_labels(sent: Sequence[LabelledImage], classes: Classes) -> str | Non
         if one
         else f"The labels of {strange.total()} images are not classes"
     )
-    return f"{which} of {classes.model}: {listed}{more}. {_known(classes)}"
+    return f"{which} of {classes.model}: {listed}. {_known(classes)}"
 
 
 _WHENCE = {
@@ -133,9 +134,8 @@ _NO_LABELS = (
 
 
 def _known(classes: Classes) -> str:
-    names = [shown(label.name) for label in classes.labels[:_SHOWN_CLASSES]]
-    more = len(classes.labels) - len(names)
-    return f"The classes of {classes.model}: {', '.join(names)}{f' and {more} more' if more > 0 else ''}."
+    names = some([shown(label.name) for label in classes.labels], _SHOWN_CLASSES)
+    return f"The classes of {classes.model}: {names}."
 
 
 def _once(found: Sequence[ImageResult]) -> list[ImageResult]:

@@ -21,6 +21,7 @@ from predictor.importing.companions import (
     may_tell,
     texts,
 )
+from predictor.model.strict_text import some
 
 _MODEL = ".onnx"
 # What torch, onnx and Optimum call the file with the weights of a model.
@@ -145,11 +146,13 @@ def _only(fitting: Sequence[str], files: Collection[str], wanted: str | None) ->
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        found = f"There are {len(fitting)} models: {_list(fitting)}."
+        found = f"There are {len(fitting)} models: {some(list(map(shown, fitting)), _LISTED)}."
         raise InvalidRequest(f"{found} Name one as file, with its folders.")
     models = [name for name in files if _is_model(name)]
     if wanted is not None and models:
-        raise InvalidRequest(f"There is no file {shown(wanted)}. The models are: {_list(models)}.")
+        raise InvalidRequest(
+            f"There is no file {shown(wanted)}. The models are: {some(list(map(shown, models)), _LISTED)}."
+        )
     raise InvalidModel(_no_model(files))
 
 
@@ -162,11 +165,6 @@ def _no_model(files: Iterable[str]) -> str:
             whose, advice = known
             return f"There is no .onnx file, but one {whose}, {shown(name)}. {advice}"
     return "There is no .onnx file."
-
-
-def _list(names: Sequence[str]) -> str:
-    more = len(names) - _LISTED
-    return ", ".join(map(shown, names[:_LISTED])) + (f" and {more} more" if more > 0 else "")
 
 
 def _is_model(name: str) -> bool:

@@ -67,8 +67,8 @@ def elsewhere(tensor: Any) -> str:
     if not _PLACE.fullmatch(place):
         return f"The model keeps data outside its file. Save it as one file: {_ONE_FILE}"
     return (
-        f"The model keeps data outside its file, in {place}, which did not come with it. Send that file as "
-        f"well, in the field files or both in one ZIP, or save the model as one file: {_ONE_FILE}"
+        f"The model keeps data outside its file, in {place}, which did not come with it. Send both files "
+        f"together or in one ZIP, or save the model as one file: {_ONE_FILE}"
     )
 
 

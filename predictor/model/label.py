@@ -1,5 +1,6 @@
 """One class of a model: its name, identifier and synonyms, read from an entry of a labels file."""
 
+import difflib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from predictor.errors import InvalidModel
-from predictor.model.strict_text import shown
+from predictor.model.strict_text import shown, some
 
 LONGEST = 200
 """Characters of a name that are kept."""
@@ -15,6 +16,9 @@ LONGEST = 200
 AMBIGUOUS = -1
 """In the place of the index of a class: several classes have that name."""
 
+# So many labels of so many characters are compared with one that no class has; more would take seconds.
+_LOOKED_AT, _COMPARED = 5000, 60
+_CUTOFF = 0.7
 _SHOWN = 3
 _REPEATED = (
     "The same label is given to several classes: {}. An evaluation cannot tell these classes apart by that "
@@ -55,6 +59,16 @@ def plain(name: str) -> str:
     return " ".join(name.replace("_", " ").casefold().split())
 
 
+def meant(given: str, labels: Sequence[Label]) -> int | None:
+    """The index of the class whose label a misspelt one resembles most; None if none does."""
+    wanted = plain(given[: 2 * _COMPARED])
+    short = [(one, index) for index, one in enumerate(labels[:_LOOKED_AT]) if len(one.name) <= _COMPARED]
+    near = {plain(one.name): index for one, index in short}
+    if wanted.isdecimal() or not (match := difflib.get_close_matches(wanted, near, n=1, cutoff=_CUTOFF)):
+        return None
+    return near[match[0]]
+
+
 def named(labels: Sequence[Label]) -> dict[str, int]:
     """The index of the class that each plain name means; `AMBIGUOUS` for a name of several classes.
 
@@ -84,15 +98,10 @@ def repeated(labels: Sequence[Label]) -> tuple[str, ...]:
     same = [found for found in classes.values() if len(found) > 1 and not known.issuperset(found)]
     if not same:
         return ()
-    listed = [f"{shown(labels[found[0]].name)} (classes {_some(list(map(str, found)))})" for found in same]
-    return (_REPEATED.format(_some(listed)),)
-
-
-def _some(texts: list[str]) -> str:
-    """The first few, and how many there are besides."""
-    first, more = texts[:_SHOWN], len(texts) - _SHOWN
-    *others, last = [*first, f"{more} more"] if more > 0 else first
-    return f"{', '.join(others)} and {last}" if others else last
+    listed = [
+        f"{shown(labels[found[0]].name)} (classes {some(list(map(str, found)), _SHOWN)})" for found in same
+    ]
+    return (_REPEATED.format(some(listed, _SHOWN)),)
 
 
 def read_entry(index: int, entry: object) -> Label:

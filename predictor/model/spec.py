@@ -8,7 +8,7 @@ from predictor.errors import InvalidModel
 from predictor.image.preprocess import Preprocessing
 from predictor.model.calibration import Calibration
 from predictor.model.labels import Label
-from predictor.model.strict_text import shown
+from predictor.model.strict_text import shown, some
 
 Activation = Literal["none", "softmax", "sigmoid"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
@@ -208,9 +208,7 @@ def calibrated(spec: ModelSpec, text: str | None) -> ModelSpec:
 
 def listed(tensors: Sequence[Tensor]) -> str:
     """A few tensors with the lengths of their axes, as they stand in a sentence."""
-    more = len(tensors) - _MAX_LISTED
-    some = ", ".join(f"{shown(tensor.name)} {lengths(tensor)}" for tensor in tensors[:_MAX_LISTED])
-    return f"{some} and {more} more" if more > 0 else some
+    return some([f"{shown(tensor.name)} {lengths(tensor)}" for tensor in tensors], _MAX_LISTED)
 
 
 def lengths(tensor: Tensor) -> str:

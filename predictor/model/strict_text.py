@@ -11,7 +11,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -78,6 +78,13 @@ def shown(name: object) -> str:
     """A name from a file, if it is fit to stand in a sentence."""
     text = str(name)
     return text if _SHOWN.fullmatch(text) else "one whose name cannot be shown"
+
+
+def some(texts: Sequence[str], most: int) -> str:
+    """The first texts as words of a sentence, and how many there are besides: `a, b and 3 more`."""
+    first, more = list(texts[:most]), len(texts) - most
+    *others, last = [*first, f"{more} more"] if more > 0 else first
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

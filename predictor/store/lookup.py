@@ -6,6 +6,7 @@ A sentence repeats the name of a model that is there, and never one that a calle
 from collections.abc import Collection
 
 from predictor.errors import ModelConflict, ModelNotFound
+from predictor.model.strict_text import nearest, some
 from predictor.store.state import Name, State
 
 _LISTED = 5
@@ -18,7 +19,9 @@ def known(state: State, name: str) -> Name:
         ModelNotFound: no model has that name.
     """
     if (found := state.names.get(name)) is None:
-        raise ModelNotFound("No model has that name; GET /models lists the models.")
+        near = nearest(name, state.names)
+        meant = f"did you mean {near}? " if near else ""
+        raise ModelNotFound(f"No model has that name; {meant}GET /models lists the models.")
     return found
 
 
@@ -78,8 +81,7 @@ def not_deleted(name: str, version: int, found: Name, *, whole: bool) -> ModelCo
 
 def _versions(numbers: Collection[int]) -> str:
     """The newest few versions, in order."""
-    listed = [str(number) for number in sorted(numbers)[-_LISTED:]]
-    if len(listed) == 1:
-        return f"version {listed[0]}"
-    which = "the versions" if len(numbers) <= _LISTED else f"{len(numbers)} versions, the newest are"
-    return f"{which} {', '.join(listed[:-1])} and {listed[-1]}"
+    newest = some([str(number) for number in sorted(numbers)[-_LISTED:]], _LISTED)
+    if len(numbers) > _LISTED:
+        return f"{len(numbers)} versions, the newest are {newest}"
+    return f"the versions {newest}" if len(numbers) > 1 else f"version {newest}"

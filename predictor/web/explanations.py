@@ -1,7 +1,6 @@
 """Explanations over HTTP: the route, and what its requests and answers look like."""
 
 import base64
-import difflib
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Request, Response
@@ -14,7 +13,7 @@ from predictor.errors import (
 from predictor.evaluation.tables import Classes
 from predictor.explaining import explanation
 from predictor.inference.prediction import Outcome
-from predictor.model.label import Label, plain
+from predictor.model.label import Label, meant, plain
 from predictor.runtime.worker import Worker
 from predictor.web import inputs, middleware, schemas
 from predictor.web.access import require_token
@@ -27,9 +26,6 @@ from predictor.web.serializers import named
 _PNG = "image/png"
 _SHOWN = 100
 _LISTED = 5
-# So many labels of so many characters are compared with one that no class has; more would take seconds.
-_LOOKED_AT, _COMPARED = 5000, 60
-_CUTOFF = 0.7
 
 _FILE = WithJsonSchema(
     {
@@ -204,10 +200,7 @@ def _wrong_class(given: str, labels: tuple[Label, ...]) -> str:
     if len(same) > 1:
         listed = f"{', '.join(map(str, same[:_LISTED]))}{' and others' if len(same) > _LISTED else ''}"
         return f"class names several of the model's classes: give one of their indices, {listed}."
-    short = [(one, index) for index, one in enumerate(labels[:_LOOKED_AT]) if len(one.name) <= _COMPARED]
-    near = {plain(one.name): index for one, index in short}
-    if not wanted.isdecimal() and (match := difflib.get_close_matches(wanted, near, n=1, cutoff=_CUTOFF)):
-        index = near[match[0]]
+    if (index := meant(given, labels)) is not None:
         return f"class names none of the model's classes; did you mean {labels[index].name} (index {index})?"
     return f"class names none of the model's classes: give a label, or an index from 0 to {last}."
 

@@ -82,6 +82,7 @@ def _optimise(room: Blueprint, worker: Worker) -> None:
         """
         require_admin(request, worker.settings)
         known, held = model_name(name), ExitStack()
+        worker.registry.name(known)  # before any image is received
         try:
             begun = _begun(worker, known, held)
             return steps.answer(begun, held, partial(_page, worker, known), _SHEET)

@@ -40,8 +40,8 @@ def test_no_known_label() -> None:
         next(steps)
 
     assert caught.value.detail == (
-        "lion is not a class of the model. The labels of the images: lion (2), bear (1). "
-        "The classes of the model: cat, dog, fox."
+        "lion is not a class of the model. The labels of the images: lion (2) and bear (1). "
+        "The classes of the model: cat, dog and fox."
     )
 
 
@@ -53,8 +53,16 @@ def test_named_model() -> None:
         unknown_labels(pictures("lion"), classes)
     assert unknown_labels(pictures("cat", "lion"), classes) == (
         "The label of 1 image is not a class of the candidate: lion (1). "
-        "The classes of the candidate: cat, dog."
+        "The classes of the candidate: cat and dog."
     )
+
+
+def test_misspelt_label() -> None:
+    """If none of the labels is a class, the sentence has the class that the most frequent one may mean."""
+    with pytest.raises(
+        InvalidRequest, match=r"^caat is not a class of the model; did you mean cat\? The labels"
+    ):
+        unknown_labels(pictures("caat", "caat", "bear"), CLASSES)
 
 
 @pytest.mark.parametrize(

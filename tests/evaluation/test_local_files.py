@@ -88,7 +88,9 @@ def test_several(folder: Path) -> None:
     """Of several models none is guessed; the one that is named is taken."""
     (folder / "onnx" / "model_int8.onnx").write_bytes(classifier(LABELS, winner=2, metadata=False))
 
-    with pytest.raises(InvalidRequest, match=r"There are 2 models: onnx/model\.onnx, onnx/model_int8\.onnx"):
+    with pytest.raises(
+        InvalidRequest, match=r"There are 2 models: onnx/model\.onnx and onnx/model_int8\.onnx"
+    ):
         opened(folder, None, None)
     chosen = files_of(folder, "model_int8.onnx")
 

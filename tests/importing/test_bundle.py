@@ -313,7 +313,7 @@ def test_wanted_archive() -> None:
     """Where no file is a model, the only archive is what is meant, whatever is chosen in it."""
     assert wanted(sizes("README.md", "export.zip"), "m.onnx") == ["export.zip"]
     assert wanted(sizes("m.onnx", "images.zip"), None) == ["m.onnx"]
-    with pytest.raises(InvalidRequest, match=r"2 models: a\.zip, b\.zip"):
+    with pytest.raises(InvalidRequest, match=r"2 models: a\.zip and b\.zip"):
         wanted(sizes("a.zip", "b.zip"), None)
     with pytest.raises(InvalidModel, match="PyTorch"):
         wanted(sizes("model.pt"), None)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from predictor.model import strict_text
 from predictor.model.strict_text import decoded, load_python, load_yaml
 
 BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 18))
@@ -115,3 +116,17 @@ def test_load_python_refused(text: str) -> None:
     """What is no literal is refused, whatever it does to the parser."""
     with pytest.raises(ValueError, match="not what Python prints"):
         load_python(text)
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["a"], "a"),
+        (["a", "b"], "a and b"),
+        (["a", "b", "c"], "a, b and c"),
+        (["a", "b", "c", "d", "e"], "a, b, c and 2 more"),
+    ],
+)
+def test_some(texts: list[str], said: str) -> None:
+    """A few texts stand in a sentence as people list them, and of many it says how many more there are."""
+    assert strict_text.some(texts, 3) == said

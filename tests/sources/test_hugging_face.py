@@ -76,7 +76,7 @@ def test_several(hub: Hub, settings: Settings, tmp_path: Path) -> None:
         "onnx/model_fp16.onnx": MODEL,
         "onnx/model_fp16.onnx_data": b"other weights",
     }
-    with pytest.raises(InvalidRequest, match=r"2 models: onnx/model.onnx, onnx/model_fp16.onnx"):
+    with pytest.raises(InvalidRequest, match=r"2 models: onnx/model.onnx and onnx/model_fp16.onnx"):
         pulled(hub, settings, tmp_path / "refused")
 
     found = pulled(hub, settings, tmp_path / "in", file="model_fp16.onnx")

@@ -22,6 +22,15 @@ def test_unknown_name() -> None:
         known(STATE, "<b>")
 
 
+@pytest.mark.parametrize("name", ["pet", "Pets", "petz"])
+def test_misspelt_name(name: str) -> None:
+    """The model that was probably meant is named."""
+    with pytest.raises(
+        ModelNotFound, match=r"^No model has that name; did you mean pets\? GET /models lists"
+    ):
+        known(STATE, name)
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

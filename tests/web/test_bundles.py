@@ -135,7 +135,7 @@ def test_one_of_several(client: FlaskClient) -> None:
     answer = send(client, ("model", "vit.zip", several), file="./onnx\\model_quantized.onnx")
 
     assert refused["code"] == "invalid_request"
-    assert "2 models: onnx/model.onnx, onnx/model_quantized.onnx" in refused["detail"]
+    assert "2 models: onnx/model.onnx and onnx/model_quantized.onnx" in refused["detail"]
     assert uses(answer)["onnx/model_quantized.onnx"] == "model"
     assert uses(answer)["onnx/model.onnx"] == "not used"
 

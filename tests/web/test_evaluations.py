@@ -300,7 +300,7 @@ def test_unknown_labels(client: FlaskClient) -> None:
 
     assert lines[0] == {
         "notice": "The labels of 2 images are not classes of the model: sea (2). "
-        "The classes of the model: red, green, blue."
+        "The classes of the model: red, green and blue."
     }
     assert lines[-1]["report"]["notice"] == lines[0]["notice"]
     assert (lines[-1]["report"]["pictures"], lines[-1]["report"]["left_out"]) == (3, 2)
@@ -317,7 +317,7 @@ def test_no_known_label(client: FlaskClient, path: str) -> None:
 
     assert refused.status_code == 400
     assert re.search(
-        "The classes of the (model|live version [0-9]+ of colours): red, green, blue.",
+        "The classes of the (model|live version [0-9]+ of colours): red, green and blue.",
         refused.get_json()["detail"],
     )
 

@@ -98,6 +98,7 @@ def test_no_csv(client: FlaskClient) -> None:
     ("path", "data", "code"),
     [
         ("/models/none/optimise", {"images": "files"}, "model_not_found"),
+        ("/models/none/optimise", {}, "model_not_found"),
         ("/models/colours/optimise", {}, "invalid_request"),
         ("/models/colours/optimise", {"images": "files", "max_loss": "-1"}, "invalid_request"),
         ("/models/colours/optimise", {"images": "files", "max_loss": "nan"}, "invalid_request"),

@@ -420,7 +420,7 @@ def test_bound(client: FlaskClient) -> None:
         (
             {f"{label}/a.png": PURE["red/1.png"] for label in ("lion", "bear")},
             {},
-            "of the images: bear (1), lion (1)",
+            "of the images: bear (1) and lion (1)",
         ),
         ({**PURE, "lion/1.png": PURE["red/1.png"]}, {}, "lion (1)"),
         ({**PURE, "red/2.png": b"\x89PNG\r\n\x1a\n"}, {}, "red/2.png"),
