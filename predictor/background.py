@@ -49,6 +49,22 @@ def give_way(task: int = 0) -> None:
         ctypes.CDLL(None).syscall(ctypes.c_long(call), ctypes.c_int(task), asked, ctypes.c_uint(0))
 
 
+def wait_for_idle(task: int) -> None:
+    """Have a process use only what others leave of the processors, where the system can do that.
+
+    A thread that wakes takes a core at which such a process works for a free one. Beside others that are
+    always busy the process does not come to its end, and only root can undo this.
+
+    Args:
+        task: the id of the process.
+
+    Raises:
+        OSError: there is no such process.
+    """
+    if platform.system() == "Linux":
+        os.sched_setscheduler(task, os.SCHED_IDLE, os.sched_param(0))
+
+
 def run(
     command: Sequence[str],
     environment: Mapping[str, str],

@@ -27,8 +27,15 @@ _CHUNK = 64 * 1024
 _POLL_SECONDS = 0.02
 # How often it is looked how long a process has worked.
 _LOOK_SECONDS = 0.25
+# For how long, and how many times as long as it has worked, a process waits that takes what others leave.
+_STARVED_SECONDS, _STARVED_TIMES = 5.0, 2.0
+_BUSY = "The machine is too busy to check the model; try again later."
 
 log = logging.getLogger(__name__)
+
+
+class Starved(NotReady):
+    """A process that may use only what others leave of the processors got hardly any of them."""
 
 
 class Asked(Protocol):
@@ -71,10 +78,13 @@ def run(
 
     Raises:
         Internal: it could not be started.
+        Starved: others left too little; it was ended.
         NotReady: the machine is so busy that the process did not come to its end.
     """
     process = _start(folder, command, environment, keep)
     try:
+        if request.limits.idle:
+            background.wait_for_idle(process.pid)
         _send(process, request)
         output = _Output(process)
         in_time = _finished(process, output, request.limits, still_wanted)
@@ -90,14 +100,18 @@ def _finished(
 
     Raises:
         NotReady: its time by the clock is over, though it has not worked for so long.
+        Starved: it may use only what others leave, and waited for a processor for most of the time.
     """
-    watch, deadline = of_process(process.pid), time.monotonic() + limits.wall_seconds
+    watch, started = of_process(process.pid), time.monotonic()
     while not output.read(time.monotonic() + _LOOK_SECONDS):
         still_wanted()
-        if watch.seconds() > limits.seconds:
+        if (worked := watch.seconds()) > limits.seconds:
             return False
-        if time.monotonic() > deadline:
-            raise NotReady("The machine is too busy to check the model; try again later.")
+        passed = time.monotonic() - started
+        if passed > limits.wall_seconds:
+            raise NotReady(_BUSY)
+        if limits.idle and passed - worked > _STARVED_SECONDS + _STARVED_TIMES * worked:
+            raise Starved(_BUSY)
     return True
 
 

@@ -63,6 +63,7 @@ class Limits:
         nodes: operators, those of a function counted each time that it is called.
         functions: functions of the model's own.
         depth: functions that call each other in a chain.
+        idle: whether it may use only what others leave of the processors.
     """
 
     seconds: float = 60.0
@@ -75,6 +76,7 @@ class Limits:
     nodes: int = 100_000
     functions: int = 1_000
     depth: int = 32
+    idle: bool = False
 
     def memory_for(self, file_bytes: int) -> int:
         """The memory that a model in a file of that size may use, in bytes."""

@@ -14,9 +14,14 @@ from predictor.checking.report import Limits, Provider
 Task = Literal["make", "judge", "pace"]
 
 LIMITS = Limits(
-    seconds=1200.0, cpu_seconds=1200, wall_seconds=3600.0, memory_bytes=4_000_000_000, descriptors=64
+    seconds=1200.0,
+    cpu_seconds=1200,
+    wall_seconds=3600.0,
+    memory_bytes=4_000_000_000,
+    descriptors=64,
+    idle=True,
 )
-"""What each of these processes may use: as for a check, but that calibration runs many images."""
+"""What each of these processes may use: calibration runs many images, but nobody waits for a page."""
 
 ORIGINAL, CALIBRATION, JUDGED = "original.onnx", "calibration.npy", "judged.npy"
 """The files in the folder of the process: the model, and the tensors of each half of the images."""

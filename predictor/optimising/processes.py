@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pydantic
 
 from predictor.background import ENVIRONMENT
-from predictor.checking.process import ProcessResult, run
+from predictor.checking.process import ProcessResult, Starved, run
 from predictor.checking.runner import environment
 from predictor.errors import InvalidModel, NotReady, StorageFull
 from predictor.model.device import Device
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Processes:
-    """Does jobs in a folder.
+    """Does jobs in a folder, with what others leave of the processors as long as that is enough.
 
     Args:
         folder: where the files of the jobs lie; theirs alone.
@@ -46,6 +47,7 @@ class Processes:
         self._device = device
         self._command = command
         self._stopped = threading.Event()
+        self._starved = False
 
     def stop(self) -> None:
         """End the jobs that are under way, and begin no other; from any thread."""
@@ -60,7 +62,15 @@ class Processes:
             StorageFull: the disk is.
         """
         variables = ENVIRONMENT if job.provider == "cpu" else environment(self._device)
-        result = run(self._folder, job, self._command, variables, still_wanted=self._still_wanted)
+        # The pace on a GPU is measured by the clock, for which a processor has to be there at once.
+        self._starved = self._starved or job.provider != "cpu"
+        if self._starved:
+            job = replace(job, limits=replace(job.limits, idle=False))
+        try:
+            result = run(self._folder, job, self._command, variables, still_wanted=self._still_wanted)
+        except Starved:
+            self._starved = True
+            return self.do(job, answer)
         return _read(result, answer)
 
     def scores(self, images: int) -> npt.NDArray[np.float64]:

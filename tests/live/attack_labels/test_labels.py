@@ -89,7 +89,8 @@ def test_hostile_labels(
     assert answer.status_code == status
     assert answer.json()["detail"].isprintable()
     assert "label" in answer.json()["detail"].lower()
-    assert processor.seconds < 3 * usual
+    # What grows faster than the file takes a hundred times as long.
+    assert processor.seconds < 5 * usual
     assert memory.most < 32 * MB
     assert service.workers() == workers
     assert service.get("/models/default").json()["live"] == live
