@@ -129,7 +129,7 @@ def test_guess_for_one_score(describe: Describe, name: str, taken: bool) -> None
         ([Tensor("x", "seq(tensor(float))", ())], "x takes a sequence. Export it with a tensor of four axes"),
         (
             [Tensor("x", "float32", (None, 3)), Tensor("z", "float32", (7,))],
-            "among its inputs x [?, 3], z [7]. Export it with one input of four axes",
+            "among its inputs x [?, 3] and z [7]. Export it with one input of four axes",
         ),
     ],
 )

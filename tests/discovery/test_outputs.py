@@ -78,8 +78,8 @@ def test_no_scores(outputs: list[Tensor], seen: Mapping[str, str], words: str) -
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ((5, 3), 'a [?, 5], b [?, 3]. Name one of them in the preprocessing, such as {"output": "a"}, or'),
-        ((5, 5), 'a [?, 5], b [?, 5]. Name one of them in the preprocessing, such as {"output": "a"}.'),
+        ((5, 3), 'a [?, 5] and b [?, 3]. Name one of them in the preprocessing, such as {"output": "a"}, or'),
+        ((5, 5), 'a [?, 5] and b [?, 5]. Name one of them in the preprocessing, such as {"output": "a"}.'),
     ],
 )
 def test_several(columns: tuple[int, int], words: str) -> None:
