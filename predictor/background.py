@@ -4,6 +4,7 @@ Such a process takes as long to load its libraries as for most of what it does: 
 that had predictions wait for 20 ms.
 """
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -50,19 +51,17 @@ def give_way(task: int = 0) -> None:
 
 
 def wait_for_idle(task: int) -> None:
-    """Have a process use only what others leave of the processors, where the system can do that.
+    """Have a process use only what others leave of the processors, where the system lets us do that.
 
     A thread that wakes takes a core at which such a process works for a free one. Beside others that are
     always busy the process does not come to its end, and only root can undo this.
 
     Args:
         task: the id of the process.
-
-    Raises:
-        OSError: there is no such process.
     """
     if platform.system() == "Linux":
-        os.sched_setscheduler(task, os.SCHED_IDLE, os.sched_param(0))
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(task, os.SCHED_IDLE, os.sched_param(0))
 
 
 def run(
