@@ -139,7 +139,7 @@ def test_notice_comes_first(page: Page, own: Service) -> None:
 
     notice = page.locator("#notice")
     expect(notice).to_contain_text("lion (1)")
-    expect(notice).to_contain_text("red, green, blue")
+    expect(notice).to_contain_text("red, green and blue")
     holds(page, "document.getElementById('bar').value < 1")
     expect(page.locator("#outcome")).to_be_hidden()
     page.get_by_role("button", name="Cancel").click()

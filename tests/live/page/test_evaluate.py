@@ -137,7 +137,7 @@ def test_wrong_labels(evaluate: Page) -> None:
     evaluate.get_by_role("button", name="Evaluate", exact=True).click()
 
     expect(evaluate.locator("#outcome .notice")).to_contain_text("lion (1)")
-    expect(evaluate.locator("#outcome .notice")).to_contain_text("red, <b>green</b>, blue")
+    expect(evaluate.locator("#outcome .notice")).to_contain_text("red, <b>green</b> and blue")
 
 
 def test_gate_and_comparison(evaluate: Page, own: Service) -> None:
