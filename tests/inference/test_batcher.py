@@ -382,7 +382,7 @@ def test_pairs(seconds_of_two: float, most: int) -> None:
         usual = 1.0 if size == 1 else seconds_of_two
         pairs.note(size, {0: usual + 5.0, 1: 0.1}.get(number % 10, usual))
 
-    assert set(sizes[:10]) == {1, 2}
+    assert set(sizes[:30]) == {1, 2}
     assert set(sizes[150:]) == {most}
 
 
@@ -432,7 +432,7 @@ def test_runs_decide_on_pairs(make: Make, shares: bool, most: int) -> None:
     make().submit(jobs)
     results(jobs)
 
-    assert set(sizes[:10]) == {1, 2}
+    assert set(sizes[:30]) == {1, 2}
     assert set(sizes[-10:-1]) == {most}
 
 
