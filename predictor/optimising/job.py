@@ -21,7 +21,7 @@ LIMITS = Limits(
     descriptors=64,
     idle=True,
 )
-"""What each of these processes may use: calibration runs many images, but nobody waits for a page."""
+"""What each of these processes may use: calibration runs many images, and predictions go first."""
 
 ORIGINAL, CALIBRATION, JUDGED = "original.onnx", "calibration.npy", "judged.npy"
 """The files in the folder of the process: the model, and the tensors of each half of the images."""
