@@ -61,9 +61,10 @@ def plain(name: str) -> str:
 
 def meant(given: str, labels: Sequence[Label]) -> int | None:
     """The index of the class whose label a misspelt one resembles most; None if none does."""
-    wanted = plain(given[: 2 * _COMPARED])
-    short = [(one, index) for index, one in enumerate(labels[:_LOOKED_AT]) if len(one.name) <= _COMPARED]
-    near = {plain(one.name): index for one, index in short}
+    wanted = plain(given[:_COMPARED])[:_COMPARED]
+    # One character may become three by `casefold`.
+    names = ((plain(one.name), index) for index, one in enumerate(labels[:_LOOKED_AT]))
+    near = {name: index for name, index in names if len(name) <= _COMPARED}
     if wanted.isdecimal() or not (match := difflib.get_close_matches(wanted, near, n=1, cutoff=_CUTOFF)):
         return None
     return near[match[0]]

@@ -83,13 +83,13 @@ def shown(name: object) -> str:
 def some(texts: Sequence[str], most: int) -> str:
     """The first texts as words of a sentence, and how many there are besides: `a, b and 3 more`."""
     first, more = list(texts[:most]), len(texts) - most
-    *others, last = [*first, f"{more} more"] if more > 0 else first
+    *others, last = [*first, f"{more} more"] if more > 0 else first or [""]
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that a misspelt one resembles most, whatever its case and marks; None if none does."""
-    spelt = {plain_name(one): one for one in known}
+    spelt = {plain: one for one in known if (plain := plain_name(one))}
     near = difflib.get_close_matches(plain_name(name), spelt, n=1, cutoff=_CUTOFF)
     return spelt[near[0]] if near else None
 

@@ -121,6 +121,7 @@ def test_load_python_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
+        ([], ""),
         (["a"], "a"),
         (["a", "b"], "a and b"),
         (["a", "b", "c"], "a, b and c"),

@@ -22,6 +22,13 @@ def test_unknown_name() -> None:
         known(STATE, "<b>")
 
 
+@pytest.mark.parametrize("name", ["", "---", "猫"])
+def test_nothing_meant(name: str) -> None:
+    """A name of marks alone, or none, is like no other, not even like another one of marks."""
+    with pytest.raises(ModelNotFound, match=r"^No model has that name; GET /models lists"):
+        known(State(names={"-": ONE}), name)
+
+
 @pytest.mark.parametrize("name", ["pet", "Pets", "petz"])
 def test_misspelt_name(name: str) -> None:
     """The model that was probably meant is named."""
