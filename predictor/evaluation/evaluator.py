@@ -106,10 +106,11 @@ def unknown_labels(sent: Sequence[LabelledImage], classes: Classes) -> str | Non
     if not strange:
         return None
     listed = some([f"{shown(name)} ({count})" for name, count in strange.most_common()], _SHOWN_LABELS)
+    name, _ = strange.most_common(1)[0]
+    near = meant(name, classes.labels)
     if unlabelled + strange.total() == len(images):
-        name, _ = strange.most_common(1)[0]
         others = "" if len(strange) == 1 else f" The labels of the images: {listed}."
-        whence, near = _WHENCE.get(images[0].named_by, ""), meant(name, classes.labels)
+        whence = _WHENCE.get(images[0].named_by, "")
         hint = "" if near is None else f"; did you mean {shown(classes.labels[near].name)}?"
         raise InvalidRequest(
             f"{shown(name)} is not a class of {classes.model}{hint or '.'}{others}{whence} {_known(classes)}"
@@ -120,7 +121,8 @@ def unknown_labels(sent: Sequence[LabelledImage], classes: Classes) -> str | Non
         if one
         else f"The labels of {strange.total()} images are not classes"
     )
-    return f"{which} of {classes.model}: {listed}. {_known(classes)}"
+    hint = "" if near is None else f" For {shown(name)}, did you mean {shown(classes.labels[near].name)}?"
+    return f"{which} of {classes.model}: {listed}.{hint} {_known(classes)}"
 
 
 _WHENCE = {
@@ -129,7 +131,7 @@ _WHENCE = {
 }
 _NO_LABELS = (
     "The images have no labels. Put them into a folder for each class, add a CSV file with the columns file "
-    "and label, or begin each file name with the class."
+    "and label, or begin each file name with the class. A number alone, as in 1.jpg, does not say a class."
 )
 
 

@@ -91,7 +91,8 @@ def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> l
     """The images among files, with their classes.
 
     A table among the files says them. Without one the name of an image's folder is its class; where all
-    images lie in one folder, each file's name begins with its class, as in `n02123045_tabby.jpg`.
+    images lie in one folder, each file's name begins with its class, as in `n02123045_tabby.jpg`, or the
+    folder is their class.
 
     Args:
         files: those of a folder, an archive or a form.
@@ -152,11 +153,12 @@ def _by_folder(path: PurePosixPath) -> tuple[str, ...]:
 def _by_name(path: PurePosixPath) -> tuple[str, ...]:
     """A file's own name, then its folder's: a single class folder looks like a folder of named files.
 
-    A number in a file's name comes last: it may as well count the files of the folder.
+    A number counts only where more follows it, as in `281_tabby.jpg`, and comes last: one that is the whole
+    name, or its end, as in `1.jpg` and `IMG_0001.jpg`, counts the files of the folder.
     """
     own = _names(path.stem)
-    numbers = tuple(name for name in own if name.isdecimal())
-    return (*(name for name in own if name not in numbers), *_names(path.parent.name), *numbers)
+    numbers = tuple(name for name in own[1:2] if name.isdecimal() and len(own) > 2)
+    return (*(name for name in own if not name.isdecimal()), *_names(path.parent.name), *numbers)
 
 
 def _names(text: str) -> tuple[str, ...]:

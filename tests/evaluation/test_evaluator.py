@@ -65,6 +65,20 @@ def test_misspelt_label() -> None:
         unknown_labels(pictures("caat", "caat", "bear"), CLASSES)
 
 
+def test_misspelt_label_among_others() -> None:
+    """If some labels are classes, the notice has the class that the most frequent other one may mean."""
+    sentence = unknown_labels(pictures("dog", "caat", "caat", "lion"), CLASSES)
+
+    assert sentence is not None
+    assert "caat (2) and lion (1). For caat, did you mean cat? The classes" in sentence
+
+
+def test_numbered_files_of_a_misspelt_folder() -> None:
+    """The number of a file is no class in place of a folder whose name is none."""
+    with pytest.raises(InvalidRequest, match=r"^caat is not a class of the model; did you mean cat\?"):
+        unknown_labels(labelled([("caat/1.jpg", bytes), ("caat/2.jpg", bytes)]), CLASSES)
+
+
 @pytest.mark.parametrize(
     ("names", "whence"),
     [

@@ -65,12 +65,29 @@ def test_names_with_identifiers(tree: Tree) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["1.jpg", "1_of_20.jpg", "0001.jpg"])
-def test_numbered_files_of_one_class(tree: Tree, name: str) -> None:
-    """Where the files of one class are numbered, its folder is their class before any number."""
-    ((_, names),) = said(on_disk(tree({f"tiger cat/{name}": "a"}))).items()
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("1.jpg", []),
+        ("0001.jpg", []),
+        ("IMG_0001.jpg", ["IMG_0001", "IMG"]),
+        ("7_001.png", ["7_001"]),
+        ("1_of_20.jpg", ["1_of_20", "of_20"]),
+    ],
+)
+def test_numbered_files_of_one_class(tree: Tree, name: str, names: list[str]) -> None:
+    """Where files are numbered, their folder is their class; a number before more comes behind it."""
+    ((_, found),) = said(on_disk(tree({f"tiger cat/{name}": "a"}))).items()
 
-    assert names.index("tiger cat") < names.index(name.partition("_")[0].removesuffix(".jpg"))
+    assert found == (*names, "tiger cat", *([name[0]] if name[1] == "_" else []))
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "photos/300.jpg"])
+def test_number_of_a_file_is_no_class(tree: Tree, name: str) -> None:
+    """The numbers of photographs are not taken for the indices of classes."""
+    ((_, found),) = said(on_disk(tree({name: "a"}))).items()
+
+    assert not any(text.isdecimal() for text in found)
 
 
 def test_flat(tree: Tree) -> None:

@@ -353,7 +353,7 @@ def test_locked_file(
     answers = [answer(cache, str(key), Counted(str(key)), text) for key in range(20)]
     assert cache.failing
     holder.close()
-    eventually(lambda: not cache.failing)
+    eventually(lambda: not cache.failing and "INFO" in lines(caplog))
 
     assert answers == [(str(key), False) for key in range(20)]
     assert lines(caplog) == ["WARNING", "INFO"]
