@@ -13,13 +13,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from PIL import AvifImagePlugin, Image, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, ImageFile, UnidentifiedImageError
 
 from predictor.config import Settings
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from predictor.image import bmp, formats, isobmff, kinds, tiff
 from predictor.image.resize import Scaled
-from predictor.image.rgb import orientation, to_rgb, to_rgba, upright, without_unused_alpha
+from predictor.image.rgb import on_black, orientation, to_rgb, to_rgba, upright, without_unused_alpha
 from predictor.image_formats import FORMATS, HEIF_INSTALLED
 
 # JPEG, GIF and WebP cannot have a longer side; resizing costs memory in proportion to it.
@@ -47,7 +47,7 @@ _PREPARE: dict[str, Callable[[bytes], tuple[bytes, bytes]]] = {
     "GIF": formats.strip_gif,
     "TIFF": tiff.strip_tiff,
     "AVIF": isobmff.strip_avif,
-    "BMP": bmp.with_whole_palette,
+    "BMP": bmp.prepare,
 }
 # What Pillow's parsers have been seen to raise, and what their code can raise, on damaged bytes.
 _DAMAGED = (
@@ -134,11 +134,12 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0, *, mode: str =
             isobmff.check_frames(prepared, limits.max_pixels)
         whole = image.size
         drafted = image.draft(None, (shortest, shortest)) if shortest > 0 else None
+        frame = image.tile[0].extents if name == "GIF" else None
         image.load()
-        image = without_unused_alpha(image)
+        shown = on_black(image, frame) if frame else without_unused_alpha(image)
         box = (0, 0, *whole) if drafted is None else drafted[1]
-        scaled = Scaled(to_rgba(image) if mode == "RGBA" else to_rgb(image), whole, box)
-        return upright(scaled, orientation(exif or _exif(image)))
+        scaled = Scaled(to_rgba(shown) if mode == "RGBA" else to_rgb(shown), whole, box)
+        return upright(scaled, orientation(exif or _exif(shown)))
 
 
 def _check_bytes(data: bytes, limits: Limits) -> None:
@@ -170,7 +171,7 @@ def _is_known(name: str) -> bool:
     return name in Image.OPEN
 
 
-def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> Image.Image:
+def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> ImageFile.ImageFile:
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, limits.max_pixels)
     try:
         image = Image.open(io.BytesIO(data), formats=formats)

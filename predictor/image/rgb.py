@@ -42,6 +42,22 @@ def without_unused_alpha(image: Image.Image) -> Image.Image:
     return image
 
 
+def on_black(image: Image.Image, frame: tuple[int, int, int, int]) -> Image.Image:
+    """A loaded GIF with black where its first frame leaves it empty, as libvips has it.
+
+    Where that frame has a transparent colour, the empty part is transparent already.
+
+    Args:
+        image: the whole image, of which Pillow gives the empty part the first colour of the palette.
+        frame: left, upper, right and lower edge of the first frame.
+    """
+    if frame == (0, 0, *image.size) or image.has_transparency_data:
+        return image
+    whole = Image.new("RGB", image.size)
+    whole.paste(image.crop(frame).convert("RGB"), frame)
+    return whole
+
+
 def _to_rgba(image: Image.Image) -> Image.Image:
     straight = image.convert("LA") if image.mode == "La" else image
     return straight if straight.mode == "RGBA" else straight.convert("RGBA")

@@ -183,13 +183,15 @@ def _second(
             raise InvalidRequest("Give either a candidate or another version, not both.")
         return _candidate(worker, asked.model, files, folder)
     if files:
-        raise InvalidRequest(f"{files[0].field}: this belongs to a file named {CANDIDATE}.")
+        raise InvalidRequest(f"{files[0].field}: this belongs to a file in the field {CANDIDATE}.")
     name, version = asked.other_model or asked.model, asked.other_version
     if version is None and name == first.version.name:
         known = worker.registry.name(name)
         version = known.before() if known.live == first.version.version else known.live
         if version is None:
-            raise InvalidRequest("There is no earlier version: give other_version or a file named candidate.")
+            raise InvalidRequest(
+                "There is no earlier version: give other_version, or a file in the field candidate."
+            )
     model = worker.engine.model(name, version)
     return model, schemas.model_json(model.version)
 

@@ -70,7 +70,7 @@ class ExplainRequest(ExplainOptions):
 
 
 class ExplainFormRequest(ExplainOptions):
-    """The text fields of a form; the image comes as a file named `image`."""
+    """The text fields of a form; the image comes as a file in the field `image`."""
 
     image_url: str | None = absent("The URL of an image, if no file is sent.")
     image: str | None = absent("An image in base64, if no file is sent.")

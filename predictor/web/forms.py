@@ -96,7 +96,7 @@ def receive(
         OSError: the disk does not take it.
     """
     if request.mimetype != MULTIPART:
-        raise InvalidRequest(f"Send a multipart form with a file named {field}.")
+        raise InvalidRequest(f"Send a multipart form with a file in the field {field}.")
     request.max_content_length = bounds.bytes
     fields: MultiDict[str, str] = MultiDict()
     files: list[ReceivedFile] = []

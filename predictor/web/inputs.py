@@ -31,7 +31,8 @@ _MAX_FIELDS = 100
 _ESCAPED = "surrogateescape"
 _OTHER_BYTES = re.compile("[\udc80-\udcff]+")
 _FORMS_TAKEN = (
-    "Send JSON, a form with a file named image, or the image itself as image/* or application/octet-stream."
+    "Send JSON, a form with a file in the field image, or the image itself as image/* or "
+    "application/octet-stream."
 )
 
 
@@ -170,7 +171,7 @@ def _from_form(
     others = [_from_url(body.image_url)] if body.image_url else []
     others += [base64_images.of_text(body.image)] if body.image else []
     if bool(images) + len(others) != 1:
-        raise InvalidRequest("Give either files named image or an image_url.")
+        raise InvalidRequest("Give either files in the field image or an image_url.")
     names = [name or None for name, _ in contents]
     many = len(images) > 1
     return _input(images + others, _chosen(request, fields, body), fields, many=many, names=names)

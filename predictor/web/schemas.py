@@ -60,7 +60,7 @@ class PredictRequest(Options):
 
 
 class FormRequest(Options):
-    """The text fields of a form; the images come as files named `image`."""
+    """The text fields of a form; the images come as files in the field `image`."""
 
     image_url: str | None = absent("The URL of an image, if no file is sent.")
     image: str | None = absent("An image in base64, if no file is sent.")

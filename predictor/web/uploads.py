@@ -163,7 +163,7 @@ def _sent(parts: Sequence[forms.ReceivedFile], *, source: bool) -> tuple[list[Se
                 f"{field_faults.shown(field)} takes no file; the fields of files are {', '.join(_FIELDS)}."
             )
         if field != "files" and sum(other.field == field for other in parts) > 1:
-            raise InvalidRequest(f"Send only one file named {field}.")
+            raise InvalidRequest(f"Send only one file in the field {field}.")
         name = _relative(part.filename) or _last(part.filename) or field
         one = Sent(name, part.path, model=field == "model")
         if field in COMPANIONS:
@@ -172,7 +172,7 @@ def _sent(parts: Sequence[forms.ReceivedFile], *, source: bool) -> tuple[list[Se
         else:
             sent.append(one)
     if not sent and not source:
-        raise InvalidRequest("Send a file named model, or name the source of one.")
+        raise InvalidRequest("Send a file in the field model, or name the source of one.")
     if sent and source:
         raise InvalidRequest("Send the files of a model or name its source, not both.")
     return sent, given
@@ -180,7 +180,7 @@ def _sent(parts: Sequence[forms.ReceivedFile], *, source: bool) -> tuple[list[Se
 
 def _check_size(one: Sent, field: str) -> None:
     if one.path.stat().st_size > COMPANION_BYTES:
-        raise ModelTooLarge(f"The file named {field} may have at most {COMPANION_BYTES / MEGA:g} MB.")
+        raise ModelTooLarge(f"The file in the field {field} may have at most {COMPANION_BYTES / MEGA:g} MB.")
 
 
 def _relative(given: str) -> str:

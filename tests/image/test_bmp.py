@@ -81,3 +81,65 @@ def test_cut() -> None:
     for length in (20, 40, 58, len(data) - 1):
         with pytest.raises(InvalidImage):
             decode(data[:length], LIMITS)
+
+
+RUNS = {
+    8: [
+        (b"\x01\x01\x00\x03\x01\x01\x01\x00\x02\x00\x01\x01\x01\x00", b"\x00\x00"),
+        (b"\x01\x00\x02\x01\x01\x00\x00\x04\x01\x00\x00\x00", b"\x00\x01"),
+    ],
+    4: [
+        (b"\x04\x11\x04\x00", b"\x00\x00"),
+        (b"\x01\x00\x03\x11\x00\x04\x10\x00", b"\x00\x01"),
+    ],
+}
+"""Both rows of an image of 8 x 2 pixels from the bottom up, and what ends each. Layout of runs: Bitmap
+Compression of the Windows documentation."""
+SHOWN = {
+    8: [[0, 1, 1, 0, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0, 1, 0]],
+    4: [[0, 1, 1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0, 0]],
+}
+
+
+def _compressed(bits: int, runs: bytes) -> bytes:
+    whole = [(shade, shade, shade) for shade in range(1 << bits)]
+    fields = struct.pack(
+        "<LllHHLLllLL", 40, 8, 2, 1, bits, {8: 1, 4: 2}[bits], len(runs), 0, 0, len(whole), 0
+    )
+    colours = b"".join(bytes((*colour, 0)) for colour in whole)
+    start = 14 + len(fields) + len(colours)
+    return struct.pack("<2sLHHL", b"BM", start + len(runs), 0, 0, start) + fields + colours + runs
+
+
+@pytest.mark.promise("I4")
+@pytest.mark.parametrize("bits", [8, 4])
+def test_runs(bits: int) -> None:
+    """An image without its last compressed pixels is refused; one that only lacks its end mark is read."""
+    runs = b"".join(row + end for row, end in RUNS[bits])
+    whole = _compressed(bits, runs)
+
+    for data in (whole, whole[:-1], whole[:-2]):
+        assert np.array_equal(np.asarray(decode(data, LIMITS))[..., 0], SHOWN[bits])
+    for length in range(len(whole) - len(runs), len(whole) - 4):
+        with pytest.raises(InvalidImage):
+            decode(whole[:length], LIMITS)
+
+
+@pytest.mark.promise("I4")
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize(
+    "runs", [b"\x12\x01", b"\x00\x12" + bytes(18), b"\x06\x01\x00\x0c" + bytes(12), b"\x00\x02\x11\x00"]
+)
+def test_run_outside_its_row(bits: int, runs: bytes) -> None:
+    """A run of pixels that does not fit into its row is damaged, as whatever follows it lies elsewhere."""
+    with pytest.raises(InvalidImage, match="a run of pixels ends outside its row"):
+        decode(_compressed(bits, runs + b"\x00\x00" + RUNS[bits][1][0] + b"\x00\x01"), LIMITS)
+
+
+def test_pixels_left_out() -> None:
+    """Pixels that the runs step over have the first colour of the palette."""
+    runs = b"\x02\x07\x00\x02\x04\x00\x02\x09\x00\x00" + b"\x08\x05\x00\x01"
+
+    got = np.asarray(decode(_compressed(8, runs), LIMITS))[..., 0]
+
+    assert got.tolist() == [[5] * 8, [7, 7, 0, 0, 0, 0, 9, 9]]

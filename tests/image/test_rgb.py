@@ -170,6 +170,22 @@ def test_gif_palette(encode: Encode) -> None:
     assert np.array_equal(_decoded(data), expected)
 
 
+@pytest.mark.parametrize(("transparency", "empty"), [(None, 0), (7, 255)])
+def test_gif_frame_smaller_than_the_image(transparency: int | None, empty: int, encode: Encode) -> None:
+    """What a GIF's first frame leaves empty is black, or white if it has a transparent colour."""
+    frame = Image.new("P", (4, 3), 1)
+    frame.putpalette([200, 100, 50, 10, 20, 30] + [9] * 18)
+    options = {} if transparency is None else {"transparency": transparency}
+    data = bytearray(encode(frame, "GIF", optimize=False, **options))
+    at = data.index(b",\0\0\0\0\4\0\3\0")
+    struct.pack_into("<HH", data, 6, 8, 6)
+    struct.pack_into("<HH", data, at + 1, 2, 1)
+
+    expected = np.full((6, 8, 3), empty)
+    expected[1:4, 2:6] = (10, 20, 30)
+    assert np.array_equal(_decoded(bytes(data)), expected)
+
+
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 def test_png_grey_key(depth: int, make_png: Callable[..., bytes]) -> None:
     """Grey of every depth fills 0 to 255, and the one grey that is named transparent shows white."""

@@ -48,7 +48,7 @@ def noise_png(width: int, height: int) -> bytes:
 
 
 def files(*pictures: bytes, **fields: object) -> dict[str, Any]:
-    """A multipart form with files named `image`."""
+    """A multipart form with files in the field `image`."""
     return {**fields, "image": [(io.BytesIO(data), "cat.jpg") for data in pictures]}
 
 

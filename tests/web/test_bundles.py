@@ -192,7 +192,7 @@ def test_many_unused(client: FlaskClient) -> None:
         ([("model", "m.pt", archive({"m/data.pkl": b"x"}))], ("invalid_model", "torch.onnx.export")),
         ([("model", "m.zip", archive({"a.txt": b"x"}))], ("invalid_model", "no .onnx file")),
         ([("files", "a.txt", b"x")], ("invalid_model", "no .onnx file")),
-        ([("labels", "a.txt", b"x")], ("invalid_request", "Send a file named model")),
+        ([("labels", "a.txt", b"x")], ("invalid_request", "Send a file in the field model")),
         ([("files", "m.onnx", b"x"), ("files", "m.onnx", b"y")], ("invalid_request", "Two files are named")),
         ([("model", "m.zip", archive({"../m.onnx": MODEL}))], ("invalid_request", "outside of itself")),
         ([("model", "m.zip", b"PK\x03\x04no archive")], ("invalid_request", "not a valid ZIP")),

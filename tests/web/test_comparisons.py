@@ -161,7 +161,7 @@ def test_lines_and_page(client: FlaskClient) -> None:
     [
         ({"other_version": "9"}, 404, "no such version"),
         ({"other_model": "nothing"}, 404, "No model"),
-        ({"labels": (io.BytesIO(b"a"), "l.txt")}, 400, "a file named candidate"),
+        ({"labels": (io.BytesIO(b"a"), "l.txt")}, 400, "a file in the field candidate"),
         ({"candidate": (io.BytesIO(b"a"), "m.onnx"), "other_version": "1"}, 400, "not both"),
         ({"colour": "red"}, 400, "colour is not a field"),
         ({"model": "default"}, 400, "no earlier version"),

@@ -504,4 +504,4 @@ def test_told_what_to_send(client: FlaskClient) -> None:
     response = client.post("/upload", json={"model": "my.onnx"})
 
     assert code(response) == (400, "invalid_request")
-    assert response.get_json()["detail"] == "Send a multipart form with a file named model."
+    assert response.get_json()["detail"] == "Send a multipart form with a file in the field model."
