@@ -29,7 +29,7 @@ from predictor.errors import (
 from predictor.problem import SAFE_HEADERS, document
 from predictor.web import body
 from predictor.web.forms import ADMIT, FormParser
-from predictor.web.middleware import current_context, current_request
+from predictor.web.middleware import current_context, current_request, unless_left
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -188,6 +188,7 @@ def _error_page(problem: dict[str, Any]) -> str:
 
 
 def _handle(error: Exception) -> Response:
+    error = unless_left(error)
     if isinstance(error, RequestEntityTooLarge):
         error = ImageTooLarge("The request is larger than allowed.")
     if isinstance(error, HTTPException):

@@ -17,7 +17,7 @@ from werkzeug.http import parse_date
 
 from predictor import logs
 from predictor.config import Settings
-from predictor.errors import ClientClosedRequest, CompressedRequest, InvalidRequest
+from predictor.errors import ClientClosedRequest, CompressedRequest, InvalidRequest, Overloaded
 from predictor.inference.admission import Deadline
 from predictor.inference.prediction import Outcome
 from predictor.metrics import Metrics
@@ -207,6 +207,16 @@ def check_connected(request: Request) -> None:
     connection = _connection(request)
     if connection is not None and _disconnected(connection):
         raise ClientClosedRequest("The request was cancelled because the client closed the connection.")
+
+
+def unless_left(error: Exception) -> Exception:
+    """An error, or that the client has left: what is not done as nobody waits for it is not too much load."""
+    if isinstance(error, Overloaded):
+        try:
+            check_connected(current_request())
+        except ClientClosedRequest as left:
+            return left
+    return error
 
 
 def _connection(request: Request) -> socket.socket | None:

@@ -4,6 +4,7 @@ import base64
 import gc
 import io
 import json
+import socket
 import ssl
 import tempfile
 import tracemalloc
@@ -660,6 +661,24 @@ class TestErrors:
 
         assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
         assert int(answer.headers["Retry-After"]) >= 1
+
+    def test_overload_of_a_client_that_left(self, make_app: Callable[..., Flask], picture: bytes) -> None:
+        """A request whose client has left counts as its client's, not as one that was too much."""
+        app = make_app(max_queue=1)
+        engine = app.extensions["predictor"].engine
+        ours, theirs = socket.socketpair()
+        theirs.close()
+
+        with ours, engine.admission.reserve(1, 1.0, Deadline()):
+            answer = app.test_client().post(
+                "/predict",
+                data=picture,
+                content_type="image/jpeg",
+                environ_overrides={"gunicorn.socket": ours},
+            )
+
+        assert answer.status_code == 499
+        assert "predictor_client_disconnects_total 1.0" in app.test_client().get("/metrics").text
 
 
 class TestFresh:
