@@ -27,6 +27,9 @@ def of_bytes(data: bytes) -> ImageSource:
 
 def is_image(data: bytes) -> bool:
     """Whether bytes are the text of an image of a known format."""
+    # Most images begin with a byte that is none of a text; this is asked for every one.
+    if not data[:1].isascii():
+        return False
     text = data[: 2 * _HEAD].decode(errors="replace").lstrip()
     if is_data_url(text):
         return True
