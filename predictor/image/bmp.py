@@ -23,7 +23,7 @@ def prepare(data: bytes) -> tuple[bytes, bytes]:
         data: a BMP file. Layout: BITMAPFILEHEADER and BITMAPINFOHEADER of the Windows documentation.
 
     Raises:
-        InvalidImage: its runs do not fit into its rows, or end before the image does.
+        InvalidImage: its runs lie outside its rows, or end before the image does.
     """
     (header,) = struct.unpack_from("<I", data, _INFO_AT)
     if header < _SHORTEST_INFO:
@@ -46,9 +46,10 @@ def _check_runs(data: bytes, header: int) -> None:
             column, row, at = 0, row + 1, at + 2
             continue
         across, down, size = _run(data, at, bits)
+        # What one pixel that is repeated has too much is cut off, as far as nothing follows it in its row.
+        if column + across > widest and (data[at] == 0 or column >= widest):
+            raise InvalidImage("The BMP image is damaged: a run of pixels lies outside its row.")
         column, row, at = column + across, row + down, at + size
-        if column > widest:
-            raise InvalidImage("The BMP image is damaged: a run of pixels ends outside its row.")
     if at + 2 > len(data) and (row < rows - 1 or (row < rows and column < width)):
         raise InvalidImage("The BMP image is truncated.")
 

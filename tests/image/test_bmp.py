@@ -128,12 +128,23 @@ def test_runs(bits: int) -> None:
 @pytest.mark.promise("I4")
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize(
-    "runs", [b"\x12\x01", b"\x00\x12" + bytes(18), b"\x06\x01\x00\x0c" + bytes(12), b"\x00\x02\x11\x00"]
+    "runs",
+    [b"\x12\x01\x01\x01", b"\x00\x12" + bytes(18), b"\x06\x01\x00\x0c" + bytes(12), b"\x00\x02\x11\x00"],
 )
 def test_run_outside_its_row(bits: int, runs: bytes) -> None:
-    """A run of pixels that does not fit into its row is damaged, as whatever follows it lies elsewhere."""
-    with pytest.raises(InvalidImage, match="a run of pixels ends outside its row"):
+    """A run of pixels that lies outside its row is damaged, as whatever follows it lies elsewhere."""
+    with pytest.raises(InvalidImage, match="a run of pixels lies outside its row"):
         decode(_compressed(bits, runs + b"\x00\x00" + RUNS[bits][1][0] + b"\x00\x01"), LIMITS)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_repeated_too_often(bits: int) -> None:
+    """The last pixel of a row may be repeated beyond its end, as some programs write it."""
+    runs = b"\x07\x00\xff\x11\x00\x00" + RUNS[bits][1][0] + b"\x00\x01"
+
+    got = np.asarray(decode(_compressed(bits, runs), LIMITS))[..., 0]
+
+    assert got.tolist() == [SHOWN[bits][0], [0] * 7 + [17 if bits == 8 else 1]]
 
 
 def test_pixels_left_out() -> None:
