@@ -209,10 +209,3 @@ def test_readme() -> None:
     """The README is short, and each guide is one click away from it."""
     assert len(TEXTS[README].encode()) <= README_BYTES
     assert {f"docs/{path.name}" for path in GUIDES} <= set(links(TEXTS[README]))
-
-
-def test_guides_of_the_service(app: Flask) -> None:
-    """The service's own documentation names each guide."""
-    page = app.test_client().get("/docs").get_data(as_text=True)
-
-    assert [path.name for path in GUIDES if f"docs/{path.name}" not in page] == []

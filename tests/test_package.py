@@ -109,12 +109,13 @@ def test_service(installed: Path, empty: Path, cat: Path) -> None:
         answer = service.post("/predict", files={"image": cat.read_bytes()})
         page = service.get("/").text
         shown = [service.get(f"/{path}") for path in re.findall(r'(?:href|src)="\./(static/[^"]+)"', page)]
+        guides = [service.get(f"/docs/{name}") for name in ("README.md", "models.md", "page.png")]
         uploaded = service.post("/upload", files={"model": classifier(["a", "b"], winner=1)})
 
     assert answer.json()["predicted_label"] == "tiger cat"
     assert "<form" in page
     assert len(shown) >= 2
-    assert {one.status_code for one in shown} == {200}
+    assert {one.status_code for one in [*shown, *guides]} == {200}
     assert uploaded.status_code == 200, uploaded.text
     assert not service.alive
     assert service.log.count(f"Ready: open {service.url}/") == 1
@@ -122,10 +123,11 @@ def test_service(installed: Path, empty: Path, cat: Path) -> None:
 
 
 def test_contents(wheel: Path) -> None:
-    """The wheel has the package, the pages, the styles and gunicorn's configuration, and nothing else."""
-    files = [file for folder in ("predictor", "templates", "static") for file in (ROOT / folder).rglob("*")]
+    """The wheel has the package, the pages, the guides and gunicorn's configuration, and nothing else."""
+    folders = ("predictor", "templates", "static", "docs")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
     wanted = {file.relative_to(ROOT) for file in files if file.is_file() and file.suffix != ".pyc"}
-    wanted.add(Path("gunicorn.conf.py"))
+    wanted |= {Path(name) for name in ("gunicorn.conf.py", "README.md", "SECURITY.md", "CHANGELOG.md")}
 
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}

@@ -19,6 +19,7 @@ from predictor.web.access import require_page_token
 from predictor.web.code_samples import SERVER
 from predictor.web.flask_app import problem_json
 from predictor.web.forms import IMAGE
+from predictor.web.guides import GUIDES, add_guides
 from predictor.web.middleware import current_context, current_request
 from predictor.web.openapi import TEXT, operation
 from predictor.web.serializers import models_json
@@ -56,6 +57,7 @@ def blueprint(worker: Worker) -> Blueprint:
         return current_app.send_static_file("favicon.svg")
 
     _add_documentation(pages, worker)
+    add_guides(pages)
     return pages
 
 
@@ -64,7 +66,10 @@ def _add_documentation(pages: Blueprint, worker: Worker) -> None:
     document = cache(lambda: openapi.document(current_app, __version__, worker.settings.prefix or ""))
     documentation = lru_cache(16)(
         lambda _url: render_template(
-            "docs.html", document=document(), server=SERVER + (worker.settings.prefix or "")
+            "docs.html",
+            document=document(),
+            server=SERVER + (worker.settings.prefix or ""),
+            guides=GUIDES,
         )
     )
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from predictor import errors
 
 # Pages and files for people are not part of the API.
-PAGES = {"/", "/docs", "/favicon.ico", "/static/<path:filename>"}
+PAGES = {"/", "/docs", "/docs/<name>", "/favicon.ico", "/static/<path:filename>"}
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def coloured(browser_page: Page, own: Service, request: pytest.FixtureRequest) -
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("path", ["/", "/upload", "/evaluate", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/upload", "/evaluate", "/docs", "/docs/models.md"])
 def test_pages(page: Page, service_url: str, path: str, scheme: Literal["light", "dark"]) -> None:
     """Each page as it opens."""
     page.emulate_media(color_scheme=scheme)

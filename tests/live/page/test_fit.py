@@ -93,7 +93,7 @@ def test_report(browser_page: Page, own: Service, model: str) -> None:
     assert complaints == []
 
 
-@pytest.mark.parametrize("path", ["/", "/upload", "/evaluate", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/upload", "/evaluate", "/docs", "/docs/operate.md"])
 def test_header(page: Page, service_url: str, path: str) -> None:
     """On a phone the header has two rows at most, and all parts of it are inside of the screen."""
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]

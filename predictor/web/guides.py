@@ -1,0 +1,106 @@
+"""The project's guides as pages, made from its Markdown files: they are at hand wherever the service runs."""
+
+import posixpath
+import re
+from functools import cache
+from itertools import pairwise
+from pathlib import PurePosixPath
+
+from flask import Blueprint, Response, abort, render_template, send_from_directory
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from predictor.config import shipped
+
+GUIDES = {
+    "README.md": "start, your own model from PyTorch",
+    "docs/predict.md": "requests, answers, errors",
+    "docs/clients.md": "the Python client",
+    "docs/protocols.md": "Open Inference Protocol (/v2), Hugging Face (/hf)",
+    "docs/explain.md": "why: heatmaps, and what they are worth",
+    "docs/models.md": "upload, versions, labels, preprocessing",
+    "docs/evaluate.md": "accuracy, finding the preprocessing, command line",
+    "docs/optimise.md": "faster forms of a model, with proof",
+    "docs/settings.md": "every setting",
+    "docs/operate.md": "install, nginx, GPU, metrics, logs, backup, upgrade, troubleshooting",
+    "docs/kubernetes.md": "image, Compose, Kubernetes",
+    "docs/monitoring.md": "alerts, Grafana board, traces",
+    "docs/performance.md": "measured beside other servers",
+    "docs/reliability.md": "promises and their tests",
+    "docs/architecture.md": "how the code is organised",
+    "docs/contributing.md": "tests and benchmarks",
+    "SECURITY.md": "what is promised and what is not, tokens, deployment",
+    "CHANGELOG.md": "what is new",
+}
+"""The path of each guide in a clone, and what it is about, in the order in which they are listed."""
+_PATHS = {PurePosixPath(path).name: path for path in GUIDES}
+_FOLDER = "docs"
+# What guides show or link to beside each other.
+_FILES = (".png", ".svg", ".json")
+
+
+def add_guides(pages: Blueprint) -> None:
+    """Add the route of the guides, whose names in it are those of their files."""
+
+    @pages.get("/docs/<name>")
+    def guide(name: str) -> Response | str:
+        """Show a guide, or a file that one shows."""
+        if path := _PATHS.get(name):
+            title, text = _rendered(path)
+            return render_template("guide.html", name=name, title=title, text=text, guides=GUIDES)
+        if not name.endswith(_FILES):
+            abort(404)
+        return send_from_directory(shipped(_FOLDER), name)
+
+
+@cache
+def _rendered(path: str) -> tuple[str, Markup]:
+    """The title of a guide, and its HTML.
+
+    The names of classes are the service's own, as its pages have no styles within their elements.
+    """
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(shipped(path).read_text())
+    headings: list[str] = []
+    for token, following in pairwise(tokens):
+        if token.type == "heading_open":
+            token.attrSet("id", _anchor(following.content, headings))
+            headings.append(following.content)
+        if token.attrs.pop("style", None) == "text-align:right":
+            token.attrSet("class", "number")
+        _lead(following.children or [], posixpath.dirname(path))
+    text = parser.renderer.render(tokens, parser.options, {})
+    text = text.replace("<table>", '<div class="scroll" tabindex="0"><table>')
+    text = text.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
+    return headings[0], Markup(text)  # noqa: S704 (made from files of the project, without their HTML)
+
+
+def _anchor(heading: str, before: list[str]) -> str:
+    """The name of a heading in links, as GitHub makes it."""
+    name = re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-")
+    return f"{name}-{count}" if (count := before.count(heading)) else name
+
+
+def _lead(tokens: list[Token], folder: str) -> None:
+    """Have links lead to other guides; those to files that only a clone has become plain text."""
+    plain = False
+    for token in tokens:
+        if token.type == "link_open":
+            target = _target(str(token.attrs["href"]), folder)
+            plain = target is None
+            token.attrs = {} if target is None else {"href": target}
+        elif token.type == "image" and (target := _target(str(token.attrs["src"]), folder)):
+            token.attrSet("src", target)
+        if plain and token.type in ("link_open", "link_close"):
+            token.tag, plain = "span", token.type == "link_open"
+
+
+def _target(link: str, folder: str) -> str | None:
+    """Where a link of a file in a folder leads on the pages; None if nowhere."""
+    if link.startswith(("#", "https://", "http://")):
+        return link
+    path, mark, anchor = link.partition("#")
+    path = posixpath.normpath(posixpath.join(folder, path))
+    shown = path in GUIDES or (posixpath.dirname(path) == _FOLDER and path.endswith(_FILES))
+    return posixpath.basename(path) + mark + anchor if shown else None
