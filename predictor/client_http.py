@@ -1,6 +1,8 @@
 """The side of HTTP of the client: retries within a deadline, errors by codes, forms read as they are sent."""
 
+import errno
 import secrets
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +46,7 @@ class Form:
         parts: files.
 
     Raises:
-        OSError: a file cannot be found.
+        OSError: a file cannot be found, or is no regular file.
     """
 
     def __init__(self, fields: Mapping[str, str], parts: Sequence[Part]) -> None:
@@ -54,7 +56,7 @@ class Form:
             *heads,
             *((self._head(part.field, part.name), part.path) for part in parts),
         ]
-        sizes = (len(head) + (path.stat().st_size if path else 0) + 2 for head, path in self._parts)
+        sizes = (len(head) + (_size(path) if path else 0) + 2 for head, path in self._parts)
         self._length = sum(sizes) + len(self._end)
 
     @property
@@ -83,6 +85,14 @@ class Form:
                     yield from iter(lambda: file.read(_BLOCK), b"")
             yield b"\r\n"
         yield self._end
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file; the end of a pipe or a device may never come."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "This is a pipe, a device or a folder, not a regular file", str(path))
+    return found.st_size
 
 
 class _Bearer(AuthBase):

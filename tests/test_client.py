@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -408,6 +409,17 @@ def test_calls_about_quality(fake: Fake, client: Client, tmp_path: Path) -> None
     assert (json.loads(calibrated), fake.asked[1].query) == ({"temperature": 2}, {"version": ["4"]})
     assert b'name="least"\r\n\r\n1\r\n' in golden
     assert json.loads(fake.asked[-1].body) == {"version": 5, "force": True}
+
+
+def test_upload_without_an_end(fake: Fake, client: Client, tmp_path: Path) -> None:
+    """A pipe or a device, whose end may never come, is refused before anything is sent."""
+    os.mkfifo(pipe := tmp_path / "pipe.onnx")
+    (model := tmp_path / "model.onnx").write_bytes(b"model")
+
+    for files in ([pipe], [Path("/dev/zero")], [model, pipe]):
+        with pytest.raises(OSError, match="a pipe, a device or a folder, not a regular file"):
+            client.upload(*files)
+    assert fake.asked == []
 
 
 def test_upload_of_a_folder(fake: Fake, client: Client, tmp_path: Path) -> None:
