@@ -29,7 +29,7 @@ _POLL_SECONDS = 0.02
 _LOOK_SECONDS = 0.25
 # For how long, and how many times as long as it has worked, a process waits that takes what others leave.
 _STARVED_SECONDS, _STARVED_TIMES = 5.0, 2.0
-_BUSY = "The machine is too busy to check the model; try again later."
+_BUSY = "The machine is too busy to run the model in a process of its own; try again later."
 
 log = logging.getLogger(__name__)
 
