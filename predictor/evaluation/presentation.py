@@ -27,7 +27,7 @@ def html_page(report: Mapping[str, Any], *, about: str) -> str:
         about: which model and which images, in a few words.
     """
     template = _templates().get_template("report_page.html")
-    style = "\n".join((shipped("static") / name).read_text() for name in _STYLES)
+    style = "\n".join((shipped("static") / name).read_text(encoding="utf-8") for name in _STYLES)
     return template.render(report=report, about=about, style=style)
 
 

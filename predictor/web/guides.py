@@ -61,7 +61,7 @@ def _rendered(path: str) -> tuple[str, Markup]:
     The names of classes are the service's own, as its pages have no styles within their elements.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = parser.parse(shipped(path).read_text())
+    tokens = parser.parse(shipped(path).read_text(encoding="utf-8"))
     headings: list[str] = []
     for token, following in pairwise(tokens):
         if token.type == "heading_open":
