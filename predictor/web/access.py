@@ -36,7 +36,7 @@ def require_token(request: Request, tokens: tuple[str, ...], kind: str = "token"
     Raises:
         Unauthorized: the token is missing or wrong.
     """
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, given = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     # The server hands the header's bytes over as Latin-1.
     sent = given.strip().encode("latin-1", "replace") if scheme.lower() == "bearer" else b""
     _check_token(sent, tokens, kind)

@@ -135,8 +135,7 @@ class ServiceFlask(Flask):
 
 def revalidate(response: Response) -> Response:
     """Have a browser ask for a page each time, and answer 304 if the page is the one that it has."""
-    asked = current_request()
-    if asked.method not in {"GET", "HEAD"} or not (response.content_type or "").startswith("text/html"):
+    if response.mimetype != "text/html" or (asked := current_request()).method not in {"GET", "HEAD"}:
         return response
     response.cache_control.no_cache = True
     if response.status_code == HTTPStatus.OK:

@@ -228,8 +228,8 @@ def _chosen(request: Request, fields: Fields, body: BaseModel | None = None) -> 
 
 def asks_anew(request: Request) -> bool:
     """Whether the caller's headers refuse a kept answer (RFC 9111 sections 5.2.1 and 5.4)."""
-    if (given := request.headers.get("Cache-Control")) is None:
-        return "no-cache" in request.headers.get("Pragma", "").lower()
+    if (given := request.environ.get("HTTP_CACHE_CONTROL")) is None:
+        return "no-cache" in request.environ.get("HTTP_PRAGMA", "").lower()
     asked = parse_cache_control_header(given.lower(), cls=RequestCacheControl)
     return bool(asked.no_cache or asked.no_store) or asked.max_age == 0
 
