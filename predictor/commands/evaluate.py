@@ -27,7 +27,7 @@ from predictor.commands.options import (
 )
 from predictor.config import Settings
 from predictor.cores import cores
-from predictor.evaluation import images
+from predictor.evaluation import image_files
 from predictor.evaluation import presentation as reports
 from predictor.evaluation.evaluator import Evaluator
 from predictor.evaluation.images import LabelledImage, labelled, on_disk
@@ -156,7 +156,7 @@ def compare_command(images: Path, candidate: Path | None, url: str, name: str, *
 def _images_of(path: Path, limit: int | None) -> list[LabelledImage]:
     most = Limits.of(Settings()).max_bytes
     if path.suffix.lower() == ".zip":
-        found = labelled([*images.files_of(path, most).items()])
+        found = labelled([*image_files.files_of(path, most).items()])
     else:
         found = on_disk(path, most)
     return sample(found, limit or len(found))

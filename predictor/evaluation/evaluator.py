@@ -11,7 +11,8 @@ import numpy as np
 from predictor.archives import shown
 from predictor.errors import InvalidRequest
 from predictor.evaluation import calibration as fitting
-from predictor.evaluation.images import LabelledImage
+from predictor.evaluation import tables
+from predictor.evaluation.images import FILES, FOLDERS, LabelledImage
 from predictor.evaluation.report import evaluation
 from predictor.evaluation.results import ImageResult
 from predictor.evaluation.runner import Classify, Notice, Progress, classify_all
@@ -72,6 +73,7 @@ class Evaluator:
         report = evaluation(found, self.classes, time.perf_counter() - start)
         if self.spec is not None:
             report["calibration"]["fit"] = self._fit(found, self.spec)
+        report["labels_from"] = labels_from(images) or None
         yield report | ({"notice": notice} if notice else {})
 
     def _fit(self, found: Sequence[ImageResult], spec: ModelSpec) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def unknown_labels(sent: Sequence[LabelledImage], classes: Classes) -> str | Non
     near = meant(name, classes.labels)
     if unlabelled + strange.total() == len(images):
         others = "" if len(strange) == 1 else f" The labels of the images: {listed}."
-        whence = _WHENCE.get(images[0].named_by, "")
+        whence = _whence(sent)
         hint = "" if near is None else f"; did you mean {shown(classes.labels[near].name)}?"
         raise InvalidRequest(
             f"{shown(name)} is not a class of {classes.model}{hint or '.'}{others}{whence} {_known(classes)}"
@@ -125,14 +127,31 @@ def unknown_labels(sent: Sequence[LabelledImage], classes: Classes) -> str | Non
     return f"{which} of {classes.model}: {listed}.{hint} {_known(classes)}"
 
 
-_WHENCE = {
-    "folder": " No table says the labels: they were taken from the names of the folders.",
-    "file": " No table says the labels: they were taken from the names of the files and their folder.",
-}
-_NO_LABELS = (
-    "The images have no labels. Put them into a folder for each class, add a CSV file with the columns file "
-    "and label, or begin each file name with the class. A number alone, as in 1.jpg, does not say a class."
+def _whence(sent: Sequence[LabelledImage]) -> str:
+    """A sentence that says where the labels came from, and what to do if that was not meant."""
+    whence = labels_from(sent)
+    if not whence:
+        return ""
+    useless = [
+        f" {shown(one.name)} is not used: {(one.left_out or '')[:1].lower()}{(one.left_out or '')[1:]}"
+        for one in sent
+        if one.left_out and one.name.lower().endswith(tables.SUFFIXES)
+    ]
+    said = "No table says the labels: they" if whence in (FOLDERS, FILES) else "The labels"
+    advice = f" {_ADVICE}" if whence == FILES else ""
+    return f" {said} were taken from {whence}.{''.join(useless[:1])}{advice}"
+
+
+def labels_from(sent: Sequence[LabelledImage]) -> str:
+    """What the labels of images were taken from, such as "the names of the folders"; empty if not known."""
+    return next((one.named_by for one in sent if not one.left_out), "")
+
+
+_ADVICE = (
+    "Put the images into a folder for each class, add a CSV file with the columns file and label, or begin "
+    "each file name with the class."
 )
+_NO_LABELS = f"The images have no labels. {_ADVICE} A number alone, as in 1.jpg, does not say a class."
 
 
 def _known(classes: Classes) -> str:

@@ -1,19 +1,19 @@
 """Folders, archives and tables of images -> images with what is said of their classes."""
 
-import os
-import stat
+import posixpath
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from predictor import archives
 from predictor.archives import is_hidden
-from predictor.config import MEGA
-from predictor.errors import ImageTooLarge, InvalidImage, InvalidRequest
-from predictor.evaluation import tables
+from predictor.errors import InvalidRequest
+from predictor.evaluation import names, tables
+from predictor.evaluation.image_files import Read, read_file
 from predictor.image.decode import Limits
+from predictor.model.strict_text import some
 
 SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif",
@@ -22,12 +22,12 @@ SUFFIXES = {
 }  # fmt: skip
 """What the names of images end in, in lower case. Those that are not accepted are read, to be named."""
 
+FOLDERS = "the names of the folders"
+FILES = "the names of the files and their folder"
+
 MAX_IMAGES = 50_000
 """Images in one evaluation."""
-MAX_ENTRIES = 65_534
-"""Files and folders in an archive of them; systems add files of their own."""
 
-Read = Callable[[], bytes]
 Files = Sequence[tuple[str, Read]]
 """The path of each file, with slashes, and what reads it. Several files may have the same path."""
 
@@ -43,7 +43,7 @@ class LabelledImage:
         left_out: why it is not even read; None if it is.
         also: the same as `truth` for each other class that applies to it.
         classless: whether a table has it with an empty label: of independent classes none applies to it.
-        named_by: whose name is its label, "folder" or "file"; empty if a table says it.
+        named_by: what its labels were taken from, such as "the names of the folders"; empty if not known.
     """
 
     name: str
@@ -76,15 +76,23 @@ def on_disk(path: Path, max_bytes: int = Limits().max_bytes) -> list[LabelledIma
             [(file.relative_to(path).as_posix(), partial(read_file, file, max_bytes)) for file in found]
         )
     if path.suffix.lower() not in tables.SUFFIXES:
-        raise InvalidRequest("Give a folder of images, or a CSV file with their paths and classes.")
+        raise InvalidRequest(
+            "Give a folder of images, a ZIP file of one, or a CSV file with their paths and classes."
+        )
     [(_, rows)] = tables.rows_of({path.name: partial(read_file, path, tables.MAX_BYTES)})
     named = tables.grouped((row.image, row.truth) for row in rows)
     return _some(
         [
-            _of_rows(name, said, partial(read_file, path.parent / name, max_bytes))
+            _of_rows(name, said, partial(read_file, _beside(path, name), max_bytes), _whose([path.name]))
             for name, said in named.items()
         ]
     )
+
+
+def _beside(table: Path, name: str) -> Path:
+    """The file that a table names, whose path may be one of Windows."""
+    found = table.parent / name
+    return table.parent / names.path_of(name) if "\\" in name and not found.exists() else found
 
 
 def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> list[LabelledImage]:
@@ -110,21 +118,22 @@ def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> l
         for name, read in shown
         if _suffix(name) not in {*tables.SUFFIXES, *SUFFIXES}
     ]
-    for table, rows in tables.rows_of(said, still_wanted):
-        if found := _by_table(PurePosixPath(table).parent, rows, images):
-            return _some([*found, *_not_named(table, found, images), *others])
+    named, useless = _by_tables(tables.rows_of(said, still_wanted), images)
+    if named:
+        return _some([*named, *_not_named(named, images), *useless, *others])
     folders = {str(PurePosixPath(name).parent) for name, _ in images}
-    truth, named_by = (_by_folder, "folder") if len(folders) > 1 else (_by_name, "file")
+    truth, named_by = (_by_folder, FOLDERS) if len(folders) > 1 else (names.of_file, FILES)
     found = [
         LabelledImage(name, truth(PurePosixPath(name)), read, named_by=named_by) for name, read in images
     ]
-    return _some([*found, *others])
+    return _some([*found, *useless, *others])
 
 
-def _not_named(table: str, found: list[LabelledImage], images: Files) -> list[LabelledImage]:
-    named = {image.name for image in found}
-    reason = f"The table {archives.shown(table)} does not name it."
-    return [LabelledImage(name, (), read, reason) for name, read in images if name not in named]
+def _not_named(named: list[LabelledImage], images: Files) -> list[LabelledImage]:
+    known = {image.name for image in named}
+    whose = named[0].named_by
+    reason = f"T{whose[1:]} {'do' if whose.startswith('the tables') else 'does'} not name it."
+    return [LabelledImage(name, (), read, reason) for name, read in images if name not in known]
 
 
 def _some(images: list[LabelledImage]) -> list[LabelledImage]:
@@ -147,93 +156,67 @@ def _suffix(name: str) -> str:
 
 
 def _by_folder(path: PurePosixPath) -> tuple[str, ...]:
-    return _names(path.parent.name)
+    return names.of_folder(path.parent.name)
 
 
-def _by_name(path: PurePosixPath) -> tuple[str, ...]:
-    """A file's own name, then its folder's: a single class folder looks like a folder of named files.
+def _by_tables(
+    found: Iterable[tuple[str, Iterable[tables.Row]]], images: Files
+) -> tuple[list[LabelledImage], list[LabelledImage]]:
+    """The images that tables name, and the tables that say nothing of any, each with the reason.
 
-    A number counts only where more follows it, as in `281_tabby.jpg`, and comes last: one that is the whole
-    name, or its end, as in `1.jpg` and `IMG_0001.jpg`, counts the files of the folder.
+    Of several tables the first that names an image says its classes.
     """
-    own = _names(path.stem)
-    numbers = tuple(name for name in own[1:2] if name.isdecimal() and len(own) > 2)
-    return (*(name for name in own if not name.isdecimal()), *_names(path.parent.name), *numbers)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """What a name may say: a class, or an identifier and a name with a line between them."""
-    before, line, after = text.partition("_")
-    return tuple(filter(None, (text, before, after) if line else (text,)))
-
-
-def _by_table(folder: PurePosixPath, rows: Iterable[tables.Row], images: Files) -> list[LabelledImage]:
     reads = defaultdict[str, list[Read]](list)
     for name, read in images:
         reads[name].append(read)
-    named = (((folder / row.image).as_posix(), row.truth) for row in rows)
-    found = tables.grouped(one for one in named if one[0] in reads)
-    return [_of_rows(path, said, read) for path, said in found.items() for read in reads[path]]
+    known, useless = names.Images(reads), list[LabelledImage]()
+    said, by = dict[str, list[tuple[str, ...]]](), dict[str, str]()
+    fault: tables.UnreadableTable | None = None
+    for table, rows in found:
+        try:
+            named, reason = _said_by(table, rows, known)
+        except tables.UnreadableTable as error:
+            named, reason, fault = {}, error.detail, fault or error
+        if reason:
+            useless.append(LabelledImage(table, (), bytes, reason))
+        for path, classes in named.items():
+            said.setdefault(path, classes)
+            by.setdefault(path, table)
+    if fault and not said:
+        raise fault
+    whose = _whose(list(dict.fromkeys(by.values())))
+    return [_of_rows(path, said[path], read, whose) for path in said for read in reads[path]], useless
 
 
-def _of_rows(name: str, said: list[tuple[str, ...]], read: Read) -> LabelledImage:
+def _said_by(
+    table: str, rows: Iterable[tables.Row], known: names.Images
+) -> tuple[dict[str, list[tuple[str, ...]]], str | None]:
+    """What a table says of images, and why it says nothing of any."""
+    folder, first = posixpath.dirname(table), None
+    named, means = list[tuple[str, tuple[str, ...]]](), dict[str, str]()
+    for row in rows:
+        first, wanted = first or row, names.path_of(row.image)
+        # Rows of two files cannot both be meant by the same image, so none of them is.
+        if (path := known.find(folder, wanted)) and means.setdefault(path, wanted) == wanted:
+            named.append((path, row.truth))
+        elif path:
+            means[path] = ""
+    meant = [one for one in named if means[one[0]]]
+    if first is None:
+        return {}, "It has no rows."
+    if not meant:
+        return {}, f"It names none of the images; the first that it names is {archives.shown(first.image)}."
+    if not any(truth for _, truth in meant):
+        return {}, "It has no column with labels, such as label, class or index."
+    return tables.grouped(meant), None
+
+
+def _whose(found: Sequence[str]) -> str:
+    return f"the table{'' if len(found) == 1 else 's'} {some([archives.shown(one) for one in found], 3)}"
+
+
+def _of_rows(name: str, said: list[tuple[str, ...]], read: Read, table: str) -> LabelledImage:
     """An image of which a table has a row for each class."""
     if said == [tables.NO_CLASS]:
-        return LabelledImage(name, (), read, classless=True)
-    return LabelledImage(name, said[0], read, also=tuple(said[1:]))
-
-
-def read_file(path: Path, max_bytes: int, *, pipes: bool = False) -> bytes:
-    """The bytes of a file.
-
-    Args:
-        path: where it lies.
-        max_bytes: most bytes that it may have.
-        pipes: whether it may be a pipe or a device, whose end may never come.
-
-    Raises:
-        InvalidImage: it is not there, cannot be read, or is a pipe or a device.
-        ImageTooLarge: it has too many bytes.
-    """
-    try:
-        with open(path, "rb", opener=None if pipes else _at_once) as file:
-            if not pipes and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise InvalidImage("The file is a pipe or a device, not a regular file.")
-            data = file.read(max_bytes + 1)
-    except FileNotFoundError as error:
-        raise InvalidImage(f"There is no file {archives.shown(path.name)}.") from error
-    except (OSError, ValueError) as error:
-        raise InvalidImage("The file cannot be read.") from error
-    if len(data) > max_bytes:
-        raise ImageTooLarge(f"The file has more than {max_bytes / MEGA:g} MB.")
-    return data
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Open a file; a pipe as well, without a wait for somebody who writes into it."""
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
-def files_of(path: Path, max_bytes: int) -> Mapping[str, Read]:
-    """What reads each file of an archive.
-
-    Args:
-        path: the archive.
-        max_bytes: most bytes that a file may have when it is unpacked.
-
-    Raises:
-        InvalidRequest: it is no ZIP file, one with too many entries, or one with entries that are no plain
-            files inside of it.
-    """
-    entries = archives.entries_of(path, MAX_ENTRIES)
-    return {entry.name: partial(_unpacked, entry, max_bytes) for entry in entries}
-
-
-def _unpacked(entry: archives.Entry, max_bytes: int) -> bytes:
-    try:
-        data = entry.read(max_bytes + 1)
-    except archives.Unreadable as error:
-        raise InvalidImage(error.detail) from error
-    if len(data) > max_bytes:
-        raise ImageTooLarge(f"The file has more than {max_bytes} bytes.")
-    return data
+        return LabelledImage(name, (), read, classless=True, named_by=table)
+    return LabelledImage(name, said[0], read, also=tuple(said[1:]), named_by=table)

@@ -43,6 +43,8 @@ MAX_ROWS = 10
 
 def evaluation_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The lines of an evaluation."""
+    if whence := report.get("labels_from"):
+        yield f"{'labels':18} taken from {whence}"
     accuracy = [("all classes right", report["accuracy"])] if report["matrix"] is None else []
     for name, share in (*accuracy, ("top-1", report["top1"]), ("top-5", report["top5"])):
         yield (

@@ -24,13 +24,17 @@ _PIECE = 1000
 _FILE_COLUMNS = ("file", "filename", "file_name", "path", "image", "image_path", "picture", "name")
 # The surest first: a name may stand for two classes, an index cannot.
 _CLASS_COLUMNS = (
-    "index", "class_index", "label_index", "synset", "wnid", "label", "class", "class_name", "truth",
-    "target", "id",
+    "index", "class_index", "label_index", "class_id", "label_id", "synset", "wnid", "label", "labels",
+    "class", "classes", "class_name", "category", "truth", "target", "id",
 )  # fmt: skip
 
 
 NO_CLASS = ("",)
 """What a row with an empty label says: no class applies."""
+
+
+class UnreadableTable(InvalidRequest):
+    """A table is no text, or no CSV."""
 
 
 class Row(NamedTuple):
@@ -90,9 +94,9 @@ def _rows(data: bytes, length: _Bound, still_wanted: Callable[[], None]) -> Iter
     try:
         yield from _columns(_cells(data, length, still_wanted))
     except UnicodeDecodeError as error:
-        raise InvalidRequest("The table must be UTF-8 text.") from error
+        raise UnreadableTable("The table must be UTF-8 text.") from error
     except csv.Error as error:
-        raise InvalidRequest("The table is not valid CSV.") from error
+        raise UnreadableTable("The table is not valid CSV.") from error
 
 
 def _cells(data: bytes, length: _Bound, still_wanted: Callable[[], None]) -> Iterator[list[str]]:
@@ -117,6 +121,8 @@ def _columns(rows: Iterator[list[str]]) -> Iterator[Row]:
             yield Row(row[0], _some(row, [1]))
         return
     classes = [names.index(name) for name in _CLASS_COLUMNS if name in names and names.index(name) != file]
+    if not classes and len(names) == 2:
+        classes = [1 - file]
     for row in rows:
         if len(row) > file:
             yield Row(row[file], _some(row, classes))

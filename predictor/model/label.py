@@ -1,6 +1,7 @@
 """One class of a model: its name, identifier and synonyms, read from an entry of a labels file."""
 
 import difflib
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -26,6 +27,8 @@ _REPEATED = (
 )
 _NAMES = ("name", "label", "display_name", "class_name")
 _MAX_CHARACTERS = 10_000
+# Between digits, and before one, it may be a sign.
+_HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
 # Marks that turn the direction of the text around them; a page would show something else than stands there.
 _TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 
@@ -55,8 +58,9 @@ class Label:
 
 
 def plain(name: str) -> str:
-    """A name as it is compared: case, underlines and spaces make no difference."""
-    return " ".join(name.replace("_", " ").casefold().split())
+    """A name as it is compared: case, underlines, spaces and hyphens between letters make no difference."""
+    words = name.replace("_", " ").casefold()
+    return " ".join((_HYPHEN.sub(" ", words) if "-" in words else words).split())
 
 
 def meant(given: str, labels: Sequence[Label]) -> int | None:

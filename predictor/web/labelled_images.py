@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from predictor.archives import is_archive
 from predictor.config import MEGA, Settings
 from predictor.errors import ImageTooLarge, InvalidRequest, ModelTooLarge
-from predictor.evaluation import images
+from predictor.evaluation import image_files
 from predictor.evaluation.images import Files, LabelledImage, labelled
 from predictor.store.files import storage_errors
 from predictor.web import field_faults, forms, middleware, schemas
@@ -77,7 +77,7 @@ def _files(files: Sequence[forms.ReceivedFile], max_bytes: int, field: str) -> F
     if stray := next((file.field for file in files if file.field != field), None):
         raise InvalidRequest(f"{field_faults.shown(stray)}: name each file field {field}.")
     if len(files) == 1 and (files[0].filename.lower().endswith(".zip") or is_archive(files[0].path)):
-        return [*images.files_of(files[0].path, max_bytes).items()]
+        return [*image_files.files_of(files[0].path, max_bytes).items()]
     return [(file.filename[-_NAME_LENGTH:], partial(_read, file.path, max_bytes)) for file in files]
 
 

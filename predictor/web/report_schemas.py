@@ -208,6 +208,10 @@ class Evaluation(PicturesReport):
     )
     latency: dict[str, Any] = Field(description="Latency of an image in milliseconds.")
     images: list[JudgedImage] = Field(description="All images: wrong ones, unsure ones, right ones.")
+    labels_from: str | None = Field(
+        None,
+        description="What the labels were taken from: tables by their names, or names of folders or files.",
+    )
     notice: str | None = Field(None, description="What was noticed of the labels before anything ran.")
 
 

@@ -10,7 +10,10 @@ import pytest
 
 from predictor.errors import ImageTooLarge, InvalidImage, InvalidRequest
 from predictor.evaluation import images as module
-from predictor.evaluation.images import LabelledImage, files_of, labelled, on_disk
+from predictor.evaluation.image_files import files_of
+from predictor.evaluation.images import LabelledImage, labelled, on_disk
+from predictor.evaluation.tables import Classes
+from predictor.model.label import Label
 
 Tree = Callable[[dict[str, str]], Path]
 
@@ -71,8 +74,8 @@ def test_names_with_identifiers(tree: Tree) -> None:
         ("1.jpg", []),
         ("0001.jpg", []),
         ("IMG_0001.jpg", ["IMG_0001", "IMG"]),
-        ("7_001.png", ["7_001"]),
-        ("1_of_20.jpg", ["1_of_20", "of_20"]),
+        ("7_001.png", []),
+        ("1_of_20.jpg", ["1_of_20", "1_of", "of_20", "of"]),
     ],
 )
 def test_numbered_files_of_one_class(tree: Tree, name: str, names: list[str]) -> None:
@@ -129,11 +132,112 @@ def test_empty_label(tree: Tree) -> None:
 
 
 def test_foreign_table(tree: Tree) -> None:
-    """A table that names none of the images is not about them."""
-    assert said(on_disk(tree({"cat/a.jpg": "", "dog/b.jpg": "", "notes.csv": "file,label\nx.jpg,y\n"}))) == {
-        "cat/a.jpg": ("cat",),
-        "dog/b.jpg": ("dog",),
-    }
+    """A table that names none of the images, or has no labels, is left out with the reason."""
+    for rows, reason in (
+        ("file,label\nx.jpg,y\n", "It names none of the images; the first that it names is x.jpg."),
+        (
+            "file,width,height\ncat/a.jpg,1,2\n",
+            "It has no column with labels, such as label, class or index.",
+        ),
+    ):
+        *found, table = on_disk(tree({"cat/a.jpg": "", "dog/b.jpg": "", "notes.csv": rows}))
+
+        assert said(found) == {"cat/a.jpg": ("cat",), "dog/b.jpg": ("dog",)}
+        assert {one.named_by for one in found} == {"the names of the folders"}
+        assert (table.name, table.left_out) == ("notes.csv", reason)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "a.jpg", "A.JPG", "a", "images/a.jpg", "./images/a.jpg", "images\\a.jpg", "C:\\me\\images\\a.jpg",
+        "/home/me/images/a.jpg", "data/val/images/a.jpg",
+    ],
+)  # fmt: skip
+def test_paths_of_another_place(named: str) -> None:
+    """A table's paths may be those of another folder or system; one of both paths is the end of the other."""
+    table = f"file,label\n{named},cat\n".encode()
+
+    found = labelled([("set/labels.csv", lambda: table), ("set/images/a.jpg", bytes), ("set/b.jpg", bytes)])
+
+    assert said(found)["set/images/a.jpg"] == ("cat",)
+    assert {one.name for one in found if one.left_out} == {"set/b.jpg"}
+
+
+def test_table_of_windows(tree: Tree) -> None:
+    """A table that is given by itself may have the paths of Windows."""
+    folder = tree(
+        {"set/a.jpg": "a", "b\\c.jpg": "b", "l.csv": "file,label\n.\\set\\a.jpg,cat\nb\\c.jpg,dog\n"}
+    )
+
+    assert [one.read() for one in on_disk(folder / "l.csv")] == [b"a", b"b"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "paths"),
+    [
+        ("dog/1.jpg,dog\n", ["cat/1.jpg", "cat/2.jpg"]),
+        ("1.jpg,dog\n", ["cat/1.jpg", "dog/1.jpg"]),
+        ("x/1.jpg,dog\ny/1.jpg,cat\n", ["1.jpg", "2.jpg"]),
+    ],
+)
+def test_paths_that_may_mean_another_image(rows: str, paths: list[str]) -> None:
+    """A row that may mean another image, or several, is not taken to mean one."""
+    found = labelled([("l.csv", lambda: b"file,label\n" + rows.encode()), *((path, bytes) for path in paths)])
+
+    (table,) = (one for one in found if one.left_out)
+    assert table.name == "l.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("tiger_cat_001.jpg", "tiger cat"),
+        ("tiger_cat-3.jpg", "tiger cat"),
+        ("tiger-cat-3.jpg", "tiger cat"),
+        ("Tiger Cat (2).jpg", "tiger cat"),
+        ("tiger_1.jpg", "tiger"),
+        ("tiger0.jpg", "tiger"),
+        ("tiger.0.jpg", "tiger"),
+        ("n02123045_tiger_cat_7.jpg", "tiger cat"),
+        ("281_tiger_cat.jpg", "tiger cat"),
+        ("cat_owner_1.jpg", "cat owner"),
+        ("cat_1_2.jpg", "cat"),
+        ("1 tiger.jpg", "tiger"),
+        ("2.jpg", None),
+        ("_2.jpg", None),
+        ("2_.jpg", None),
+        ("1;2.jpg", None),
+        ("IMG_0002.jpg", None),
+        ("002_sunset.jpg", None),
+        ("2_7.jpg", "cat"),
+    ],
+)
+def test_class_in_a_name(name: str, label: str | None) -> None:
+    """The longest beginning of a name that is a class counts; a number does only where more follows."""
+    classes = Classes([Label(one) for one in ("tiger", "tiger cat", "cat", "cat owner")])
+
+    (image,) = labelled([(name, bytes)])
+
+    found = classes.find(image.truth)
+    assert (None if found is None else classes.labels[found].name) == label
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [
+        ("tiger_cat", "tiger cat"), ("tiger-cat", "tiger cat"), ("n1_tiger", "tiger"), ("1 tiger", "tiger"),
+        ("1. tiger", "tiger"), ("1_tiger", "tiger"), ("2", "cat"), ("batch_1", None), ("photos_2", None),
+    ],
+)  # fmt: skip
+def test_class_in_the_name_of_a_folder(folder: str, label: str | None) -> None:
+    """A class may stand behind an identifier or a number; a number behind a word counts the folders."""
+    classes = Classes([Label(one) for one in ("tiger", "tiger cat", "cat")])
+
+    image, _ = labelled([(f"{folder}/a.jpg", bytes), ("zebra/b.jpg", bytes)])
+
+    found = classes.find(image.truth)
+    assert (None if found is None else classes.labels[found].name) == label
 
 
 def test_left_out(tree: Tree) -> None:

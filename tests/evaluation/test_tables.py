@@ -58,14 +58,32 @@ def test_none() -> None:
 
 
 def test_one_after_the_other() -> None:
-    """The first table that names an image is the last that is read."""
+    """Of several tables the first that names an image says its class."""
     read = list[str]()
     files = counted(
-        {"1.csv": HEADING + b"x.jpg,cat\n", "2.csv": HEADING + b"a.jpg,cat\n", "3.csv": HEADING}, read
+        {
+            "1.csv": HEADING + b"x.jpg,cat\n",
+            "2.csv": HEADING + b"a.jpg,cat\n",
+            "3.csv": HEADING,
+            "4.csv": HEADING + b"a.jpg,dog\nb.jpg,dog\n",
+            "5.csv": b"\xff\xfe",
+        },
+        read,
     )
 
-    assert [picture.truth for picture in labelled([*files.items(), ("a.jpg", bytes)])] == [("cat",)]
-    assert read == ["1.csv", "2.csv"]
+    found = labelled([*files.items(), ("a.jpg", bytes), ("b.jpg", bytes)])
+
+    assert {one.name: one.truth for one in found if not one.left_out} == {
+        "a.jpg": ("cat",),
+        "b.jpg": ("dog",),
+    }
+    assert {one.named_by for one in found if not one.left_out} == {"the tables 2.csv and 4.csv"}
+    assert {one.name: one.left_out for one in found if one.left_out} == {
+        "1.csv": "It names none of the images; the first that it names is x.jpg.",
+        "3.csv": "It has no rows.",
+        "5.csv": "The table must be UTF-8 text.",
+    }
+    assert read == ["1.csv", "2.csv", "3.csv", "4.csv", "5.csv"]
 
 
 @pytest.mark.parametrize(
