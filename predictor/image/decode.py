@@ -128,6 +128,10 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0, *, mode: str =
     name = sniff(data)
     formats = _openable(name, data, limits)
     with _translated():
+        if name == "BMP":
+            _open(
+                data, formats, limits
+            )  # what is compressed is read as a whole, so its size is checked first
         prepared, exif = _PREPARE[name](data) if name in _PREPARE else (data, b"")
         image = _open(_ended(prepared, limits) if name == "JPEG" else prepared, formats, limits)
         if name == "AVIF":

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from predictor.errors import InvalidImage
+from predictor.errors import ImageTooLarge, InvalidImage
 from predictor.image.decode import Limits, decode
 
 LIMITS = Limits()
@@ -123,6 +123,59 @@ def test_runs(bits: int) -> None:
     for length in range(len(whole) - len(runs), len(whole) - 4):
         with pytest.raises(InvalidImage):
             decode(whole[:length], LIMITS)
+
+
+@pytest.mark.parametrize("offset", [0, 54])
+def test_runs_behind_a_palette_that_the_offset_leaves_out(offset: int) -> None:
+    """Where the offset leaves the palette out, or is none, the runs begin behind the palette."""
+    data = bytearray(_compressed(8, b"".join(row + end for row, end in RUNS[8])))
+    struct.pack_into("<I", data, 10, offset)
+
+    assert np.array_equal(np.asarray(decode(bytes(data), LIMITS))[..., 0], SHOWN[8])
+
+
+@pytest.mark.parametrize(
+    ("bits", "runs", "shown"),
+    [
+        (8, b"\x08\x03\x00\x01", [[0] * 8, [3] * 8]),
+        (8, b"\x00\x00\x08\x03\x00\x00", [[3] * 8, [0] * 8]),
+        (8, b"\x02\x07\x00\x02\x03\x01\x03\x05\x00\x01", [[0] * 5 + [5] * 3, [7, 7] + [0] * 6]),
+        (8, b"\x00\x05\x01\x02\x03\x04\x05\x00\x03\x09\x00\x01", [[0] * 8, [1, 2, 3, 4, 5, 9, 9, 9]]),
+        (4, b"\x00\x05\x12\x34\x50\x00\x03\x67\x00\x01", [[0] * 8, [1, 2, 3, 4, 5, 6, 7, 6]]),
+    ],
+)
+def test_unusual_runs(bits: int, runs: bytes, shown: list[list[int]]) -> None:
+    """An image may end early, have empty rows, steps, and odd numbers of pixels that are not repeated."""
+    assert np.asarray(decode(_compressed(bits, runs), LIMITS))[..., 0].tolist() == shown
+
+
+@pytest.mark.parametrize("width", [5, 3])
+def test_rows_that_are_filled_up(width: int) -> None:
+    """Pixels behind the end of a row that fill it up to whole units of 4 bytes are cut off."""
+    row = bytes((0, -(-width // 4) * 4, *range(1, width + 1))) + bytes(-width % 4) + b"\x00\x00"
+    data = bytearray(_compressed(8, row * 2 + b"\x00\x01"))
+    struct.pack_into("<l", data, 18, width)
+
+    assert np.asarray(decode(bytes(data), LIMITS))[..., 0].tolist() == [list(range(1, width + 1))] * 2
+
+
+@pytest.mark.parametrize(("bits", "compression"), [(8, 2), (4, 1), (1, 1)])
+def test_compression_of_other_pixels(bits: int, compression: int) -> None:
+    """A compression that is not for pixels of these bits is refused."""
+    data = bytearray(_compressed(8, b"".join(row + end for row, end in RUNS[8])))
+    struct.pack_into("<HI", data, 28, bits, compression)
+
+    with pytest.raises(InvalidImage):
+        decode(bytes(data), LIMITS)
+
+
+def test_size_is_checked_before_runs_are_read() -> None:
+    """An image that is too large is refused before its pixels are made."""
+    data = bytearray(_compressed(8, b"\x02\x01\x00\x01"))
+    struct.pack_into("<ll", data, 18, 60_000, 60_000)
+
+    with pytest.raises(ImageTooLarge):
+        decode(bytes(data), LIMITS)
 
 
 @pytest.mark.promise("I4")
