@@ -5,7 +5,9 @@ tiles far larger than the image.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product, zip_longest
 
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 
@@ -25,13 +27,16 @@ _WIDTH, _HEIGHT, _COMPRESSION, _SAMPLES, _PLANAR = 256, 257, 259, 277, 284
 _STRIPS, _ROWS, _STRIP_BYTES = 273, 278, 279
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 322, 323, 324, 325
 _LAYOUT = {*(_WIDTH, _HEIGHT, _COMPRESSION, _SAMPLES, _PLANAR, _ROWS, _TILE_WIDTH, _TILE_HEIGHT)}
-_PLAIN = 1
+_BITS, _PHOTOMETRIC = 258, 262
+_PLAIN, _YCBCR = 1, 6
+# No decoder here knows larger pixels, and says so.
+_MOST_BITS = 128
 _SEPARATE = 2
 _PARTS = (_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES)
 # Bits, colours, orientation, predictor, options of CCITT, palette, kinds of samples, JPEG tables, YCbCr.
 _KEPT = frozenset(
     (
-        *(_WIDTH, _HEIGHT, 258, _COMPRESSION, 262, 266, 274, _SAMPLES, _ROWS, _PLANAR, *_PARTS),
+        *(_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, 266, 274, _SAMPLES, _ROWS, _PLANAR, *_PARTS),
         *(292, 293, 317, 320, _TILE_WIDTH, _TILE_HEIGHT, 332, 338, 339, 347),
         *range(512, 522),
         *range(529, 533),
@@ -172,6 +177,8 @@ def _check(file: _File, tags: dict[int, _Tag]) -> None:
     _check_parts(tags, min(columns * rows * planes, _MAX_PARTS))
     if values.get(_COMPRESSION, 1) != _PLAIN:
         _check_ends(file, tags)
+    elif columns * rows * planes <= _MAX_PARTS and file.values(tags.get(_PHOTOMETRIC)) != (_YCBCR,):
+        _check_plain(file, tags, _Grid(width, height, across, down, planes))
 
 
 def _check_parts(tags: dict[int, _Tag], parts: int) -> None:
@@ -179,6 +186,40 @@ def _check_parts(tags: dict[int, _Tag], parts: int) -> None:
         most = parts if number in _PARTS else _MAX_VALUES
         if len(tag.values) > most * _SIZES[tag.kind]:
             raise InvalidImage("The TIFF image has more strips, tiles or values than its size needs.")
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The strips or tiles of an image, in pixels; those at its edges may reach over them."""
+
+    width: int
+    height: int
+    across: int
+    down: int
+    planes: int
+
+    def bytes_of(self, bits: int) -> Iterator[int]:
+        """The bytes that each part needs at so many bits for a pixel, in the order of the parts."""
+        stride = -(-self.across * bits // 8)
+        rows = [min(self.down, self.height - top) for top in range(0, self.height, self.down)]
+        columns = [min(self.across, self.width - left) for left in range(0, self.width, self.across)]
+        for _, down, across in product(range(self.planes), rows, columns):
+            yield (down - 1) * stride + -(-across * bits // 8)
+
+
+def _check_plain(file: _File, tags: dict[int, _Tag], grid: _Grid) -> None:
+    """Refuse pixels that are not compressed and not all there: what follows would be taken for them."""
+    bits, starts = file.values(tags.get(_BITS)) or (1,), file.values(tags.get(_STRIPS) or tags.get(_TILES))
+    samples = (file.values(tags.get(_SAMPLES)) or (1,))[0] if grid.planes == 1 else 1
+    pixel = sum(bits) if len(bits) == samples else bits[0] * samples
+    if pixel > _MOST_BITS:
+        return
+    needed = grid.bytes_of(pixel)
+    ends = [
+        start + size if start else file.size + 1 for start, size in zip_longest(starts, needed, fillvalue=0)
+    ]
+    if max(ends, default=file.size + 1) > file.size:
+        raise InvalidImage("The TIFF image is truncated.")
 
 
 def _check_ends(file: _File, tags: dict[int, _Tag]) -> None:

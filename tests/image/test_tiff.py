@@ -205,7 +205,7 @@ def test_nonsense(tags: dict[int, tuple[int, Any]]) -> None:
 def test_other_pixels(tags: dict[int, tuple[int, Any]]) -> None:
     """Pixels of a kind that no decoder here knows are no damage; the sentence says what to do."""
     with pytest.raises(UnsupportedImage, match="8 or 16 bits"):
-        decode(tiff(GREY | tags, [ROWS]), Limits())
+        decode(tiff(GREY | tags, [ROWS * 8]), Limits())
 
 
 @pytest.mark.parametrize(
@@ -243,3 +243,42 @@ def test_cut_off_behind_the_directory(method: str, part: float, encode: Encode, 
     assert decode(whole, Limits()).size == (56, 40)
     with pytest.raises(InvalidImage):
         decode(whole[: int(len(whole) * part)], Limits())
+
+
+@pytest.mark.promise("I4")
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "RGBA", "I;16"])
+@pytest.mark.parametrize("rows", [None, 5])
+def test_uncompressed_pixels_are_cut(mode: str, rows: int | None) -> None:
+    """Pixels that are not all there are refused, one byte or all of them: what follows is none of theirs."""
+    image = Image.fromarray(np.arange(30 * 20, dtype=np.uint16).reshape(20, 30) * 7)
+    image = image if mode == "I;16" else image.convert("L").convert(mode)
+    file = io.BytesIO()
+    image.save(file, "TIFF", tiffinfo={278: rows} if rows else {})
+    data = file.getvalue()
+
+    assert decode(data, Limits()).size == (30, 20)
+    for cut in (1, 20, 60, 400, 10_000):
+        with pytest.raises(InvalidImage):
+            decode(data[:-cut], Limits())
+
+
+@pytest.mark.promise("I4")
+@pytest.mark.parametrize("strips", [1, 3])
+def test_strips_are_missing(strips: int) -> None:
+    """Uncompressed strips that have no place, or the place 0, are missing."""
+    image = Image.fromarray(np.arange(16 * 16, dtype=np.uint8).reshape(16, 16))
+    file = io.BytesIO()
+    image.save(file, "TIFF", tiffinfo={278: 4})
+    pages = Image.open(file).tag_v2  # type: ignore[attr-defined]
+    offsets, lengths = pages[273], pages[279]
+    assert len(offsets) == 4
+    short = GREY | {
+        278: (SHORT, [4]),
+        273: (LONG, list(offsets[:strips])),
+        279: (LONG, list(lengths[:strips])),
+    }
+    none = short | {273: (LONG, [8, 8, 0, 8]), 279: (LONG, [64] * 4)}
+
+    for tags in (short, none):
+        with pytest.raises(InvalidImage):
+            decode(tiff(tags, [ROWS]), Limits())
