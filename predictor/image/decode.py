@@ -17,7 +17,7 @@ from PIL import AvifImagePlugin, Image, ImageFile, UnidentifiedImageError
 
 from predictor.config import Settings
 from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
-from predictor.image import bmp, formats, isobmff, kinds, tiff
+from predictor.image import bmp, formats, isobmff, kinds, png, tiff
 from predictor.image.resize import Scaled
 from predictor.image.rgb import on_black, orientation, to_rgb, to_rgba, upright, without_unused_alpha
 from predictor.image_formats import FORMATS, HEIF_INSTALLED
@@ -27,7 +27,7 @@ MAX_SIDE = 65_535
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
     ("JPEG", 0, (b"\xff\xd8\xff",)),
-    ("PNG", 0, (formats.SIGNATURE,)),
+    ("PNG", 0, (png.SIGNATURE,)),
     ("GIF", 0, (b"GIF87a", b"GIF89a")),
     ("TIFF", 0, (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
     ("JPEG2000", 0, (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")),
@@ -43,7 +43,7 @@ _SIGNED = {name for name, _, _ in _SIGNATURES} | {"WEBP", "BMP", "AVIF", "HEIF"}
 _HEIC_NEEDS = "; the service opens HEIC as well if the package pillow-heif is installed"
 _PREPARE: dict[str, Callable[[bytes], tuple[bytes, bytes]]] = {
     "JPEG": formats.strip_jpeg,
-    "PNG": formats.strip_png,
+    "PNG": png.strip_png,
     "GIF": formats.strip_gif,
     "TIFF": tiff.strip_tiff,
     "AVIF": isobmff.strip_avif,
@@ -129,9 +129,8 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0, *, mode: str =
     formats = _openable(name, data, limits)
     with _translated():
         if name == "BMP":
-            _open(
-                data, formats, limits
-            )  # what is compressed is read as a whole, so its size is checked first
+            # What is compressed is read as a whole, so its size is checked first.
+            _open(data, formats, limits)
         prepared, exif = _PREPARE[name](data) if name in _PREPARE else (data, b"")
         image = _open(_ended(prepared, limits) if name == "JPEG" else prepared, formats, limits)
         if name == "AVIF":
@@ -140,6 +139,8 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0, *, mode: str =
         drafted = image.draft(None, (shortest, shortest)) if shortest > 0 else None
         frame = image.tile[0].extents if name == "GIF" else None
         image.load()
+        if name == "PNG":
+            png.check_rows(prepared, image)
         shown = on_black(image, frame) if frame else without_unused_alpha(image)
         box = (0, 0, *whole) if drafted is None else drafted[1]
         scaled = Scaled(to_rgba(shown) if mode == "RGBA" else to_rgb(shown), whole, box)
