@@ -91,7 +91,10 @@ def _size(path: Path) -> int:
     """The bytes of a file; the end of a pipe or a device may never come."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "This is a pipe, a device or a folder, not a regular file", str(path))
+        what = (
+            "a folder; send a ZIP file of it" if path.is_dir() else "a pipe or a device, not a regular file"
+        )
+        raise OSError(errno.EINVAL, f"This is {what}", str(path))
     return found.st_size
 
 

@@ -1,5 +1,6 @@
 """What the client takes as an image -> the bytes of a file, without loss."""
 
+import errno
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ def encoded(image: Any) -> bytes:
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
     if isinstance(image, str | Path):
-        return Path(image).read_bytes()
+        return _read(Path(image))
     from PIL import Image as Pillow
 
     if hasattr(image, "__array_interface__") and not isinstance(image, Pillow.Image):
@@ -37,6 +38,13 @@ def encoded(image: Any) -> bytes:
     if not isinstance(image, Pillow.Image):
         raise TypeError(_TYPES)
     return _png(image)
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a file; the end of a pipe or a device may never come."""
+    if not path.is_dir() and path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "This is a pipe or a device, not a regular file", str(path))
+    return path.read_bytes()
 
 
 def _png(image: "Image") -> bytes:

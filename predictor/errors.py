@@ -200,6 +200,10 @@ class Overloaded(PredictorError):
         return {"Retry-After": str(self.retry_after)}
 
 
+class TooLate(Overloaded):
+    """It would not be done before its deadline, or nobody waits for it any more."""
+
+
 class NotReady(PredictorError):
     """The service cannot predict; the message says why.
 

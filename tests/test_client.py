@@ -417,8 +417,12 @@ def test_upload_without_an_end(fake: Fake, client: Client, tmp_path: Path) -> No
     (model := tmp_path / "model.onnx").write_bytes(b"model")
 
     for files in ([pipe], [Path("/dev/zero")], [model, pipe]):
-        with pytest.raises(OSError, match="a pipe, a device or a folder, not a regular file"):
+        with pytest.raises(OSError, match="a pipe or a device, not a regular file"):
             client.upload(*files)
+    with pytest.raises(OSError, match="a pipe or a device"):
+        client.predict(pipe)
+    with pytest.raises(OSError, match="a folder; send a ZIP file of it"):
+        client.evaluate(tmp_path)
     assert fake.asked == []
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
-from predictor.errors import Overloaded
+from predictor.errors import TooLate
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.image.preview import seen_box
@@ -129,9 +129,9 @@ class AskedImage:
         return tensor
 
     def check(self) -> None:
-        """Raise Overloaded if nobody waits any more."""
+        """Raise TooLate if nobody waits any more."""
         if not self._deadline.still_wanted():
-            raise Overloaded("The explanation would not be ready before its deadline.")
+            raise TooLate("The explanation would not be ready before its deadline.")
 
     def explained(
         self,

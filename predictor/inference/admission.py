@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from predictor import shared
 from predictor.config import Settings
 from predictor.cores import cores
-from predictor.errors import Overloaded
+from predictor.errors import Overloaded, TooLate
 
 # Shares of the places of all workers: from the first on the service says that it is not ready, and again that
 # it is below the second. Between them it says what it said before, so that it does not waver.
@@ -91,7 +91,7 @@ class Admission:
             if self._accepted and self._accepted + images > self._max_waiting:
                 raise Overloaded("Too many images are queued; try again.", retry_after=_whole_seconds(wait))
             if not deadline.still_wanted(wait):
-                raise Overloaded(
+                raise TooLate(
                     "The image would not run before its deadline.", retry_after=_whole_seconds(wait)
                 )
             self._tell(self._accepted + images)

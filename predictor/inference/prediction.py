@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from predictor.errors import Overloaded, PredictorError
+from predictor.errors import PredictorError, TooLate
 from predictor.inference.admission import Deadline
 from predictor.inference.job import Array
 from predictor.inference.loader import LoadedModel
@@ -155,9 +155,9 @@ class Question:
         return not (options.fresh or options.debug or long)
 
     def check(self) -> None:
-        """Raise Overloaded if by now nobody waits for the answer."""
+        """Raise TooLate if by now nobody waits for the answer."""
         if not self.deadline.still_wanted():
-            raise Overloaded("The image would not run before its deadline.")
+            raise TooLate("The image would not run before its deadline.")
 
     def key_of(self, digest: str) -> str:
         """Where the answer is kept that an image of this digest has."""

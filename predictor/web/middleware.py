@@ -17,7 +17,7 @@ from werkzeug.http import parse_date
 
 from predictor import logs
 from predictor.config import Settings
-from predictor.errors import ClientClosedRequest, CompressedRequest, InvalidRequest, Overloaded
+from predictor.errors import ClientClosedRequest, CompressedRequest, InvalidRequest, TooLate
 from predictor.inference.admission import Deadline
 from predictor.inference.prediction import Outcome
 from predictor.metrics import Metrics
@@ -211,7 +211,7 @@ def check_connected(request: Request) -> None:
 
 def unless_left(error: Exception) -> Exception:
     """An error, or that the client has left: what is not done as nobody waits for it is not too much load."""
-    if isinstance(error, Overloaded):
+    if isinstance(error, TooLate):
         try:
             check_connected(current_request())
         except ClientClosedRequest as left:

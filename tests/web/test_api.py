@@ -20,6 +20,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
+from predictor.errors import Overloaded, TooLate
 from predictor.image_formats import HEIF_INSTALLED
 from predictor.inference.admission import Deadline
 from tests.fetch.hostile import Server, says
@@ -662,23 +663,24 @@ class TestErrors:
         assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
         assert int(answer.headers["Retry-After"]) >= 1
 
-    def test_overload_of_a_client_that_left(self, make_app: Callable[..., Flask], picture: bytes) -> None:
-        """A request whose client has left counts as its client's, not as one that was too much."""
-        app = make_app(max_queue=1)
-        engine = app.extensions["predictor"].engine
+    @pytest.mark.parametrize(("error", "status"), [(TooLate("late"), 499), (Overloaded("full"), 503)])
+    def test_client_that_left(self, make_app: Callable[..., Flask], error: Overloaded, status: int) -> None:
+        """What is too late for a client that has left is its client's; a full queue is one for everybody."""
+        app = make_app()
+
+        @app.get("/late")
+        def late() -> str:
+            raise error
+
         ours, theirs = socket.socketpair()
         theirs.close()
 
-        with ours, engine.admission.reserve(1, 1.0, Deadline()):
-            answer = app.test_client().post(
-                "/predict",
-                data=picture,
-                content_type="image/jpeg",
-                environ_overrides={"gunicorn.socket": ours},
-            )
+        with ours:
+            answer = app.test_client().get("/late", environ_overrides={"gunicorn.socket": ours})
 
-        assert answer.status_code == 499
-        assert "predictor_client_disconnects_total 1.0" in app.test_client().get("/metrics").text
+        assert answer.status_code == status
+        left = f"predictor_client_disconnects_total {float(status == 499)}"
+        assert left in app.test_client().get("/metrics").text
 
 
 class TestFresh:
