@@ -7,6 +7,7 @@ is decoded. Metadata is dropped before decoding, except for the EXIF orientation
 import contextlib
 import hashlib
 import io
+import logging
 import struct
 import warnings
 import zlib
@@ -59,6 +60,7 @@ _DAMAGED = (
 # warning filters around a call is not safe in threads: so the warning is off, once, for good.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # What is wrong with the tags of a TIFF is nothing for the service's log.
+logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 # As many images are decoded at once as there are cores; more threads for one would only take turns.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1

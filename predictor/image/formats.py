@@ -167,7 +167,20 @@ def _strip(data: bytes) -> bytes:
         if data[position : position + 2] == _GRAPHIC_CONTROL:
             kept.append(data[position:end])
         position = end
-    return b"".join((*kept, memoryview(data)[position:]))
+    return _with_own_palette(b"".join(kept), data, position)
+
+
+def _with_own_palette(head: bytes, data: bytes, frame: int) -> bytes:
+    """The image with its first frame's own palette as the palette of all; Pillow drops one that is grey."""
+    flags, behind = data[frame + 9], frame + 10
+    if not flags & 0x80:
+        return b"".join((head, memoryview(data)[frame:]))
+    length = 3 << (flags & 7) + 1
+    extensions = head[13 + (3 << (head[10] & 7) + 1 if head[10] & 0x80 else 0) :]
+    start = head[:10] + bytes((head[10] & 0x70 | 0x80 | flags & 7,)) + head[11:13]
+    described = data[frame : frame + 9] + bytes((flags & 0x78,))
+    palette, rest = data[behind : behind + length], memoryview(data)[behind + length :]
+    return b"".join((start, palette, extensions, described, rest))
 
 
 def _extension(data: bytes, position: int, pieces: int) -> tuple[int, int]:

@@ -3,13 +3,15 @@
 import posixpath
 import re
 from functools import cache
+from http import HTTPStatus
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-from flask import Blueprint, Response, abort, render_template, send_from_directory
+from flask import Blueprint, abort, redirect, render_template, request, send_from_directory, url_for
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
+from werkzeug.wrappers import Response as BaseResponse
 
 from predictor.config import shipped
 
@@ -44,8 +46,11 @@ def add_guides(pages: Blueprint) -> None:
     """Add the route of the guides, whose names in it are those of their files."""
 
     @pages.get("/docs/<name>")
-    def guide(name: str) -> Response | str:
-        """Show a guide, or a file that one shows."""
+    def guide(name: str) -> BaseResponse | str:
+        """Show a guide, or a file that one shows; the name may lack its ending, or have a slash behind it."""
+        if request.path.endswith("/") or f"{name}.md" in _PATHS:
+            named = f"{name}.md" if f"{name}.md" in _PATHS else name
+            return redirect(url_for("pages.guide", name=named), HTTPStatus.PERMANENT_REDIRECT)
         if path := _PATHS.get(name):
             title, text = _rendered(path)
             return render_template("guide.html", name=name, title=title, text=text, guides=GUIDES)

@@ -229,6 +229,28 @@ def test_truncated(length: int, plain: bytes) -> None:
         decode(plain[:length], Limits())
 
 
+@pytest.mark.parametrize("grey", [True, False])
+def test_palette_of_the_first_frame(encode: Encode, *, grey: bool) -> None:
+    """A first frame's own palette counts, also if it is grey."""
+    image = Image.new("P", (8, 6), 200)
+    image.putpalette([value for shade in range(256) for value in (shade, shade, shade if grey else 7)])
+    data = encode(image, "GIF", optimize=False)
+    frame = data.index(b",\0\0\0\0\x08\0\x06\0")
+    start, palette = data[:10] + bytes((data[10] | 0x87,)) + data[11:13], data[13 : 13 + 768]
+    own = (
+        start
+        + bytes((255, 10, 10)) * 256
+        + data[13 + 768 : frame + 9]
+        + b"\x87"
+        + palette
+        + data[frame + 10 :]
+    )
+
+    shown = np.asarray(decode(own, Limits())).reshape(-1, 3)
+
+    assert np.unique(shown, axis=0).tolist() == [[200, 200, 200 if grey else 7]]
+
+
 def test_no_frame(plain: bytes) -> None:
     """A GIF that says it is over before its first frame is invalid."""
     with pytest.raises(InvalidImage, match="no frame"):

@@ -245,6 +245,16 @@ def test_cut_off_behind_the_directory(method: str, part: float, encode: Encode, 
         decode(whole[: int(len(whole) * part)], Limits())
 
 
+def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """What is wrong with an image is in its answer, not in the service's log."""
+    caplog.set_level("DEBUG")
+
+    with pytest.raises(UnsupportedImage):
+        decode(tiff(GREY | {277: (SHORT, [2051])}, [ROWS]), Limits())
+
+    assert caplog.messages == []
+
+
 @pytest.mark.promise("I4")
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "RGBA", "I;16"])
 @pytest.mark.parametrize("rows", [None, 5])

@@ -68,6 +68,14 @@ def test_tables_and_code(client: FlaskClient) -> None:
     assert "style=" not in text
 
 
+@pytest.mark.parametrize("path", ["/docs/models", "/docs/models.md/", "/docs/models/"])
+def test_other_names(path: str, client: FlaskClient) -> None:
+    """A name without its ending, or with a slash behind it, leads to the guide."""
+    answer = client.get(path, follow_redirects=True)
+
+    assert (answer.status_code, answer.request.path) == (200, "/docs/models.md")
+
+
 @pytest.mark.parametrize(
     "name",
     ["nothing.md", "..%2fpyproject.toml", "..%2f..%2fetc%2fpasswd", "x.png", "predict.MD", "%2e%2e", "~"],
