@@ -142,7 +142,10 @@ def reached(url: str, given: str | None) -> Client:
         found.check()
     except Unreachable as error:
         if not error.status:
-            raise click.ClickException(f"The service cannot be reached at {url}; check its URL.") from error
+            scheme = "" if "://" in url else "; it begins with http:// or https://"
+            raise click.ClickException(
+                f"The service cannot be reached at {url}; check its URL{scheme}."
+            ) from error
     except ServiceError:
         pass  # It may be busy; a prediction waits until it is not.
     return found

@@ -69,6 +69,10 @@ def meant(given: str, labels: Sequence[Label]) -> int | None:
     # One character may become three by `casefold`.
     names = ((plain(one.name), index) for index, one in enumerate(labels[:_LOOKED_AT]))
     near = {name: index for name, index in names if len(name) <= _COMPARED}
+    # "cat" means the tiger cat rather than the crate.
+    holding = [name for name in near if f" {wanted} " in f" {name} "]
+    if holding and wanted and not wanted.isdecimal():
+        return near[min(holding, key=len)]
     if wanted.isdecimal() or not (match := difflib.get_close_matches(wanted, near, n=1, cutoff=_CUTOFF)):
         return None
     return near[match[0]]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING
 
 from predictor.errors import ClientClosedRequest, IncompleteBody, InvalidRequest, RequestTimeout
+from predictor.image.kinds import is_text
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -112,3 +113,20 @@ class FormSource:
         if not (self._ended or cut):
             return InvalidRequest(_MALFORMED)
         return InvalidRequest(_CUT if b"--" + self.boundary.encode() in self._begin else _NO_PART)
+
+
+# What curl drops of a file that it sends by -d; longer files that are no text have some of it.
+_LOST, _SHORTEST = frozenset(b"\n\r\0"), 1000
+
+
+def check_whole(data: bytes) -> None:
+    """See that a body that came as a form is no file whose line breaks are lost.
+
+    Raises:
+        InvalidRequest: it is one.
+    """
+    if len(data) > _SHORTEST and _LOST.isdisjoint(data) and not is_text(data):
+        raise InvalidRequest(
+            "The body is a file without its line breaks, as curl sends it by -d @FILE; use "
+            "--data-binary @FILE."
+        )

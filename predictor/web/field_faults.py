@@ -65,12 +65,13 @@ _WRONG = {
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "list_type": "must be a list",
+    "literal_error": "must be {expected}",
     "too_short": "must have at least {min_length} entry",
     "string_pattern_mismatch": (
         "must be 1 to 64 letters, digits, dots, hyphens or underscores, the first a letter or digit"
     ),
 }
-_BOUNDS = ("ge", "le", "min_length")
+_BOUNDS = ("ge", "le", "min_length", "expected")
 
 
 def sentence(error: ValidationError, fields: Collection[str]) -> str:
@@ -86,7 +87,11 @@ def sentence(error: ValidationError, fields: Collection[str]) -> str:
     if first["type"] == "extra_forbidden":
         strangers = [str(one["loc"][0]) for one in errors[:_LOOKED_AT] if one["type"] == first["type"]]
         return next((text for name in strangers if (text := _advice(name, fields))), _refused(name) + ".")
-    bounds = {name: f"{bound:.12g}" for name, bound in first.get("ctx", {}).items() if name in _BOUNDS}
+    bounds = {
+        name: bound if isinstance(bound, str) else f"{bound:.12g}"
+        for name, bound in first.get("ctx", {}).items()
+        if name in _BOUNDS
+    }
     wrong = _WRONG.get(first["type"], "is not in the documented form").format(**bounds)
     return f"{shown(name) if name else 'The body'} {wrong}."
 

@@ -6,6 +6,7 @@ from functools import cache
 from http import HTTPStatus
 from itertools import pairwise
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from flask import Blueprint, abort, redirect, render_template, request, send_from_directory, url_for
 from markdown_it import MarkdownIt
@@ -38,6 +39,12 @@ GUIDES = {
 """The path of each guide in a clone, and what it is about, in the order in which they are listed."""
 _PATHS = {PurePosixPath(path).name: path for path in GUIDES}
 _FOLDER = "docs"
+_SHOWN = {
+    "<table>": '<div class="scroll" tabindex="0"><table>',
+    "</table>": "</table></div>",
+    "<pre>": '<div class="example"><pre tabindex="0">',
+    "</pre>": '</pre><button class="copy" type="button" hidden>Copy</button></div>',
+}
 # What guides show or link to beside each other.
 _FILES = (".png", ".svg", ".json")
 
@@ -52,33 +59,46 @@ def add_guides(pages: Blueprint) -> None:
             named = f"{name}.md" if f"{name}.md" in _PATHS else name
             return redirect(url_for("pages.guide", name=named), HTTPStatus.PERMANENT_REDIRECT)
         if path := _PATHS.get(name):
-            title, text = _rendered(path)
-            return render_template("guide.html", name=name, title=title, text=text, guides=GUIDES)
+            guide = _rendered(path)
+            return render_template("guide.html", name=name, guides=GUIDES, **guide._asdict())
         if not name.endswith(_FILES):
             abort(404)
         return send_from_directory(shipped(_FOLDER), name)
 
 
+class _Guide(NamedTuple):
+    """A guide as HTML, with the ids and texts of its second headings."""
+
+    title: str
+    sections: list[tuple[str, str]]
+    text: Markup
+
+
 @cache
-def _rendered(path: str) -> tuple[str, Markup]:
-    """The title of a guide, and its HTML.
+def _rendered(path: str) -> _Guide:
+    """A guide.
 
     The names of classes are the service's own, as its pages have no styles within their elements.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(shipped(path).read_text(encoding="utf-8"))
     headings: list[str] = []
+    sections: list[tuple[str, str]] = []
     for token, following in pairwise(tokens):
         if token.type == "heading_open":
-            token.attrSet("id", _anchor(following.content, headings))
+            name = _anchor(following.content, headings)
+            token.attrSet("id", name)
             headings.append(following.content)
+            if token.tag == "h2":
+                sections.append((name, following.content.replace("`", "")))
         if token.attrs.pop("style", None) == "text-align:right":
             token.attrSet("class", "number")
         _lead(following.children or [], posixpath.dirname(path))
     text = parser.renderer.render(tokens, parser.options, {})
-    text = text.replace("<table>", '<div class="scroll" tabindex="0"><table>')
-    text = text.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
-    return headings[0], Markup(text)  # noqa: S704 (made from files of the project, without their HTML)
+    for plain, shown in _SHOWN.items():
+        text = text.replace(plain, shown)
+    # Made from files of the project, without their HTML.
+    return _Guide(headings[0], sections, Markup(text))  # noqa: S704
 
 
 def _anchor(heading: str, before: list[str]) -> str:

@@ -16,7 +16,7 @@ from predictor.image.decode import sniff
 from predictor.image.kinds import describe, explain, is_text
 from predictor.inference.prediction import ImageSource, ImageUrl, Options
 from predictor.web import base64_images, field_faults, forms, schemas
-from predictor.web.body import NO_BOUNDARY
+from predictor.web.body import NO_BOUNDARY, check_whole
 
 _URLENCODED = "application/x-www-form-urlencoded"
 # Types under which bytes of an unknown format may still be an image; S3 and SageMaker have their own.
@@ -95,6 +95,8 @@ def read(request: Request, settings: Settings, fields: Fields = PREDICTION) -> P
 
 def _from_body(request: Request, fields: Fields) -> PredictInput:
     data = read_body(request)
+    if request.mimetype == _URLENCODED:
+        check_whole(data)
     declared = request.mimetype.startswith("image/") or request.mimetype in _IMAGE_TYPES
     if sniff(data) or describe(data):
         return _image(request, data, fields)

@@ -66,6 +66,8 @@ def receive(
     bounds = forms.Bounds(settings.max_model_bytes + _REST_BYTES, _PARTS, too_large)
     with storage_errors():
         fields, files = forms.receive(request, folder, bounds, field=field)
+    if field in fields:
+        raise InvalidRequest(f"{field} must be files, not text; curl sends a file by -F {field}=@FILE.")
     body = schemas.check(schema, fields, strict=False)
     known = [file for file in files if file.field in others]
     sent = _files([file for file in files if file.field not in others], settings.max_image_bytes, field)

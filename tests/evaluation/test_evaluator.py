@@ -14,7 +14,7 @@ from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import Notice, Progress
 from predictor.evaluation.tables import Classes
 from predictor.model.calibration import Calibration
-from predictor.model.labels import Label
+from predictor.model.label import Label, meant
 from tests.model.test_calibration import spec_of
 from tools.make_statistics import network
 
@@ -63,6 +63,21 @@ def test_misspelt_label() -> None:
         InvalidRequest, match=r"^caat is not a class of the model; did you mean cat\? The labels"
     ):
         unknown_labels(pictures("caat", "caat", "bear"), CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("given", "label"),
+    [("cat", "tiger cat"), ("Car", "sports car"), ("crat", "crate"), ("17", None)],
+)
+def test_meant(given: str, label: str | None) -> None:
+    """A class whose label has the word is meant before one that only looks like it."""
+    labels = [
+        Label(one) for one in ("crate", "cairn", "Persian tabby cat", "tiger cat", "sports car", "catamaran")
+    ]
+
+    found = meant(given, labels)
+
+    assert (None if found is None else labels[found].name) == label
 
 
 def test_misspelt_label_among_others() -> None:

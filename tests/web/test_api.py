@@ -652,6 +652,16 @@ class TestErrors:
         assert status(Authorization="Basic secret") == 401
         assert status(Authorization="Bearer secret") == 200
 
+    def test_file_without_line_breaks(self, client: FlaskClient, picture: bytes) -> None:
+        """A file that curl sent by -d @FILE lacks its line breaks; the sentence says how a file is sent."""
+        lost = picture.translate(None, b"\n\r\0")
+
+        answer = client.post("/predict", data=lost, content_type="application/x-www-form-urlencoded")
+        whole = client.post("/predict", data=picture, content_type="application/x-www-form-urlencoded")
+
+        assert (answer.status_code, whole.status_code) == (400, 200)
+        assert "use --data-binary @FILE" in answer.get_json()["detail"]
+
     def test_overload(self, make_app: Callable[..., Flask], picture: bytes) -> None:
         """When the queue is full, a request is refused with the time to try again."""
         app = make_app(max_queue=1)

@@ -109,7 +109,7 @@ def test_classes_that_differ(client: FlaskClient) -> None:
     answer = compare(client, other_model="default")
 
     assert answer.status_code == 400
-    assert " is not a class of the live version 1 of default." in answer.get_json()["detail"]
+    assert " is not a class of the live version 1 of default; did you mean" in answer.get_json()["detail"]
     assert "The classes of the live version 1 of default: tench" in answer.get_json()["detail"]
 
 

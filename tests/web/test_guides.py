@@ -68,6 +68,16 @@ def test_tables_and_code(client: FlaskClient) -> None:
     assert "style=" not in text
 
 
+def test_address_and_sections(client: FlaskClient) -> None:
+    """Commands have the service's own address, and the sections of the guide that is read are listed."""
+    page = client.get("/docs/predict.md", base_url="https://predict.example:4443").get_data(as_text=True)
+
+    assert "https://predict.example:4443/predict" in main_of(page)
+    assert "127.0.0.1:8080" not in page
+    assert '<a class="section" href="#send-an-image">Send an image</a>' in page
+    assert main_of(page).count("<pre") == main_of(page).count('class="copy"') > 3
+
+
 @pytest.mark.parametrize("path", ["/docs/models", "/docs/models.md/", "/docs/models/"])
 def test_other_names(path: str, client: FlaskClient) -> None:
     """A name without its ending, or with a slash behind it, leads to the guide."""
