@@ -21,6 +21,7 @@ MAX_BYTES = 100_000_000
 """Bytes of all tables of a set together, unpacked."""
 
 _PIECE = 1000
+_WHOLE = re.compile(r"^(\d+)\.0+$")
 _FILE_COLUMNS = ("file", "filename", "file_name", "path", "image", "image_path", "picture", "name")
 # The surest first: a name may stand for two classes, an index cannot.
 _CLASS_COLUMNS = (
@@ -130,7 +131,8 @@ def _columns(rows: Iterator[list[str]]) -> Iterator[Row]:
 
 def _some(row: list[str], columns: Iterable[int]) -> tuple[str, ...]:
     """The cells of a row, in these columns, that are there and not empty; `NO_CLASS` if all are empty."""
-    cells = [row[column].strip() for column in columns if column < len(row)]
+    # Programs write whole numbers with a point where another row has none.
+    cells = [_WHOLE.sub(r"\1", row[column].strip()) for column in columns if column < len(row)]
     return tuple(filter(None, cells)) or NO_CLASS[: len(cells)]
 
 

@@ -105,6 +105,8 @@ def test_flat(tree: Tree) -> None:
     [
         ("file,index,synset\na.jpg,281,n02\nb.jpg,7,n01\n", [("281", "n02"), ("7", "n01")]),
         ("label;path\ncat;a.jpg\ndog;b.jpg\n", [("cat",), ("dog",)]),
+        ("name,category\na.jpg,cat\nb.jpg,dog\n", [("cat",), ("dog",)]),
+        ("file,class_id\na.jpg,7.0\nb.jpg,281.0\n", [("7",), ("281",)]),
         ("filename\tclass\na.jpg\tcat\nb.jpg\tdog\n", [("cat",), ("dog",)]),
         ("a.jpg,cat\nb.jpg,dog\n", [("cat",), ("dog",)]),
         ('﻿file,label\n"a.jpg","cat, tabby"\nb.jpg,\n', [("cat, tabby",), ()]),
