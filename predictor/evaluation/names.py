@@ -62,7 +62,10 @@ class Images:
         self._alike: dict[str, str] = {}
         self._ends: dict[str, str | None] = {}
         for path in sorted(self._paths):
-            for name in (path.casefold(), posixpath.splitext(path.casefold())[0]):
+            whole = path.casefold()
+            without = posixpath.splitext(whole)[0]
+            # The numbers of a list of classes are no files.
+            for name in (whole, without) if _has_letters(posixpath.basename(without)) else (whole,):
                 self._alike.setdefault(name, path)
                 parts = name.split("/")[-_DEEPEST:]
                 for start in range(len(parts)):
@@ -73,7 +76,7 @@ class Images:
         """The path of the image that a table names; None if there is none, or no single one.
 
         One of both paths may be the end of the other. The case does not count, and the ending of the last
-        name may be missing.
+        name may be missing if that is more than a number.
 
         Args:
             folder: of the table; empty at the top.

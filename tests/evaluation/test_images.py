@@ -181,6 +181,7 @@ def test_table_of_windows(tree: Tree) -> None:
         ("dog/1.jpg,dog\n", ["cat/1.jpg", "cat/2.jpg"]),
         ("1.jpg,dog\n", ["cat/1.jpg", "dog/1.jpg"]),
         ("x/1.jpg,dog\ny/1.jpg,cat\n", ["1.jpg", "2.jpg"]),
+        ("0,cat\n1,dog\n", ["cat/0.jpg", "dog/1.jpg"]),
     ],
 )
 def test_paths_that_may_mean_another_image(rows: str, paths: list[str]) -> None:
