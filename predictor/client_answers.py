@@ -116,6 +116,7 @@ class Evaluation(TypedDict):
     calibration: dict[str, Any]
     latency: dict[str, Any]
     images: list[dict[str, Any]]
+    labels_from: NotRequired[str | None]
     notice: NotRequired[str | None]
 
 
