@@ -1,8 +1,6 @@
 """The side of HTTP of the client: retries within a deadline, errors by codes, forms read as they are sent."""
 
-import errno
 import secrets
-import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from requests.auth import AuthBase
 from urllib3.connectionpool import ConnectionPool
 
 from predictor import client_deadline
+from predictor.client_images import size_of
 from predictor.client_types import BY_CODE, DeadlineExceeded, ServiceError, Unavailable, Unreachable
 
 # Seconds before a broken connection is tried again: the first time, and at most.
@@ -56,7 +55,7 @@ class Form:
             *heads,
             *((self._head(part.field, part.name), part.path) for part in parts),
         ]
-        sizes = (len(head) + (_size(path) if path else 0) + 2 for head, path in self._parts)
+        sizes = (len(head) + (size_of(path) if path else 0) + 2 for head, path in self._parts)
         self._length = sum(sizes) + len(self._end)
 
     @property
@@ -85,17 +84,6 @@ class Form:
                     yield from iter(lambda: file.read(_BLOCK), b"")
             yield b"\r\n"
         yield self._end
-
-
-def _size(path: Path) -> int:
-    """The bytes of a file; the end of a pipe or a device may never come."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        what = (
-            "a folder; send a ZIP file of it" if path.is_dir() else "a pipe or a device, not a regular file"
-        )
-        raise OSError(errno.EINVAL, f"This is {what}", str(path))
-    return found.st_size
 
 
 class _Bearer(AuthBase):

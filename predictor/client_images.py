@@ -2,6 +2,7 @@
 
 import errno
 import io
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,8 @@ def encoded(image: Any) -> bytes:
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
     if isinstance(image, str | Path):
-        return _read(Path(image))
+        size_of(path := Path(image))
+        return path.read_bytes()
     from PIL import Image as Pillow
 
     if hasattr(image, "__array_interface__") and not isinstance(image, Pillow.Image):
@@ -40,11 +42,20 @@ def encoded(image: Any) -> bytes:
     return _png(image)
 
 
-def _read(path: Path) -> bytes:
-    """The bytes of a file; the end of a pipe or a device may never come."""
-    if not path.is_dir() and path.exists() and not path.is_file():
+def size_of(path: Path) -> int:
+    """The bytes of a regular file.
+
+    Raises:
+        OSError: there is no such file, or it is a folder, a pipe or a device, whose end may never come.
+    """
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(
+            errno.EISDIR, "This is a folder; send its files, or a ZIP file of it", str(path)
+        )
+    if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "This is a pipe or a device, not a regular file", str(path))
-    return path.read_bytes()
+    return found.st_size
 
 
 def _png(image: "Image") -> bytes:

@@ -21,6 +21,7 @@
     ├── ModelTooLarge        413 model_too_large
     ├── InvalidModel         422 invalid_model
     ├── Overloaded           503 overloaded, with Retry-After
+    │   └── TooLate          503 overloaded, or 499 if the client has left
     ├── NotReady             503 not_ready
     ├── StorageFull          507 storage_full
     └── Internal             500 internal
@@ -237,15 +238,3 @@ class Internal(PredictorError):
 
 class Stopped(Internal):
     """The run of a model was ended from another thread."""
-
-
-OF_PREDICTIONS = (
-    InvalidRequest, Unauthorized, FetchBlocked, ModelNotFound, ImageTooLarge, UnsupportedImage, InvalidImage,
-    FetchFailed, FetchTimeout, Overloaded, NotReady,
-)  # fmt: skip
-"""The errors that every prediction may meet."""
-OF_LABELLED_IMAGES = (
-    InvalidRequest, Unauthorized, Forbidden, ModelNotFound, ModelConflict, ModelTooLarge, InvalidModel,
-    NotReady, StorageFull,
-)  # fmt: skip
-"""The errors of what works on labelled images."""

@@ -421,7 +421,7 @@ def test_upload_without_an_end(fake: Fake, client: Client, tmp_path: Path) -> No
             client.upload(*files)
     with pytest.raises(OSError, match="a pipe or a device"):
         client.predict(pipe)
-    with pytest.raises(OSError, match="a folder; send a ZIP file of it"):
+    with pytest.raises(OSError, match="a folder; send its files, or a ZIP file of it"):
         client.evaluate(tmp_path)
     assert fake.asked == []
 

@@ -118,7 +118,8 @@ def labelled(files: Files, still_wanted: Callable[[], None] = lambda: None) -> l
         for name, read in shown
         if _suffix(name) not in {*tables.SUFFIXES, *SUFFIXES}
     ]
-    named, useless = _by_tables(tables.rows_of(said, still_wanted), images)
+    known = names.Images((name for name, _ in images), map(posixpath.dirname, said))
+    named, useless = _by_tables(tables.rows_of(said, still_wanted), images, known)
     if named:
         return _some([*named, *_not_named(named, images), *useless, *others])
     folders = {str(PurePosixPath(name).parent) for name, _ in images}
@@ -160,7 +161,7 @@ def _by_folder(path: PurePosixPath) -> tuple[str, ...]:
 
 
 def _by_tables(
-    found: Iterable[tuple[str, Iterable[tables.Row]]], images: Files
+    found: Iterable[tuple[str, Iterable[tables.Row]]], images: Files, known: names.Images
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
     """The images that tables name, and the tables that say nothing of any, each with the reason.
 
@@ -169,7 +170,7 @@ def _by_tables(
     reads = defaultdict[str, list[Read]](list)
     for name, read in images:
         reads[name].append(read)
-    known, useless = names.Images(reads), list[LabelledImage]()
+    useless = list[LabelledImage]()
     said, by = dict[str, list[tuple[str, ...]]](), dict[str, str]()
     fault: tables.UnreadableTable | None = None
     for table, rows in found:

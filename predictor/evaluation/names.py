@@ -55,10 +55,12 @@ class Images:
 
     Args:
         paths: of all images, with slashes.
+        folders: of all tables; empty for the top. A table means images below another table's folder by
+            their whole paths only.
     """
 
-    def __init__(self, paths: Iterable[str]) -> None:
-        self._paths = set(paths)
+    def __init__(self, paths: Iterable[str], folders: Iterable[str] = ()) -> None:
+        self._paths, self._folders = set(paths), set(folders) - {""}
         self._alike: dict[str, str] = {}
         self._ends: dict[str, str | None] = {}
         for path in sorted(self._paths):
@@ -73,7 +75,7 @@ class Images:
                     self._ends[end] = path if self._ends.setdefault(end, path) == path else None
 
     def find(self, folder: str, named: str) -> str | None:
-        """The path of the image that a table names; None if there is none, or no single one.
+        """Find the image that a table names. Returns its path, or None if no image or several images fit.
 
         One of both paths may be the end of the other. The case does not count, and the ending of the last
         name may be missing if that is more than a number.
@@ -84,7 +86,15 @@ class Images:
         """
         if (exact := posixpath.normpath(posixpath.join(folder, named))) in self._paths:
             return exact
-        wanted = named.casefold()
+        alike = self._find_alike(folder, named.casefold())
+        return alike if alike and self._folder_of(alike) in (None, folder) else None
+
+    def _folder_of(self, path: str) -> str | None:
+        """The folder of the nearest table above an image; None if that is the top."""
+        above = (parent.as_posix() for parent in PurePosixPath(path).parents)
+        return next((folder for folder in above if folder in self._folders), None)
+
+    def _find_alike(self, folder: str, wanted: str) -> str | None:
         if wanted in self._ends:
             return self._ends[wanted]
         parts = wanted.split("/")[1:][-_DEEPEST:]

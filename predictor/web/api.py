@@ -5,7 +5,6 @@ from typing import Any
 from flask import Blueprint, Response
 
 from predictor.errors import (
-    OF_PREDICTIONS,
     PredictorError,
 )
 from predictor.inference.prediction import Options, Outcome
@@ -14,7 +13,7 @@ from predictor.web import inputs, middleware, schemas, serializers
 from predictor.web.access import require_token
 from predictor.web.flask_app import JsonResponse, problem_json
 from predictor.web.middleware import current_context, current_request
-from predictor.web.openapi import BINARY, operation
+from predictor.web.openapi import BINARY, OF_PREDICTIONS, operation
 
 
 def blueprint(worker: Worker) -> Blueprint:

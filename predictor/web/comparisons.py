@@ -11,7 +11,6 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from predictor.errors import (
-    OF_LABELLED_IMAGES,
     InvalidRequest,
 )
 from predictor.evaluation.tune import sample
@@ -22,7 +21,7 @@ from predictor.store.registry import DEFAULT, ModelVersion
 from predictor.web import evaluations, forms, labelled_images, schemas, steps, uploads
 from predictor.web.access import require_admin
 from predictor.web.model_schemas import file_field
-from predictor.web.openapi import TEXT, operation
+from predictor.web.openapi import OF_LABELLED_IMAGES, TEXT, operation
 from predictor.web.report_schemas import CHOSEN, PICTURES, PicturesReport, Share
 from predictor.web.schemas import ModelName, ModelRef, absent
 from predictor.web.steps import LINES

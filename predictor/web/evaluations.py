@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request
 
-from predictor.errors import OF_LABELLED_IMAGES
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.presentation import csv_text
 from predictor.evaluation.tune import sample
@@ -18,7 +17,7 @@ from predictor.store.state import Name
 from predictor.web import labelled_images, report_schemas, schemas
 from predictor.web import steps as steps_
 from predictor.web.access import require_admin
-from predictor.web.openapi import TEXT, operation
+from predictor.web.openapi import OF_LABELLED_IMAGES, TEXT, operation
 from predictor.web.steps import CSV, LINES
 
 NAME = "evaluations"

@@ -7,7 +7,6 @@ from flask import Blueprint, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from predictor.errors import (
-    OF_PREDICTIONS,
     InvalidRequest,
 )
 from predictor.evaluation.tables import Classes
@@ -19,7 +18,7 @@ from predictor.web import inputs, middleware, schemas
 from predictor.web.access import require_token
 from predictor.web.flask_app import JsonResponse, ReadyResponse
 from predictor.web.middleware import current_context, current_request
-from predictor.web.openapi import BINARY, operation
+from predictor.web.openapi import BINARY, OF_PREDICTIONS, operation
 from predictor.web.schemas import ModelName, ModelRef, absent
 from predictor.web.serializers import named
 

@@ -1,4 +1,4 @@
-"""The project's guides as pages, made from its Markdown files: they are at hand wherever the service runs."""
+"""Serves the guides as pages. The service makes the pages from the Markdown files that ship with it."""
 
 import posixpath
 import re

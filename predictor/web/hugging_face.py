@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from predictor.config import Settings
 from predictor.errors import (
-    OF_PREDICTIONS,
     PredictorError,
 )
 from predictor.image.decode import sniff
@@ -21,7 +20,7 @@ from predictor.web.access import require_token
 from predictor.web.flask_app import JsonResponse
 from predictor.web.inference_schemas import ProtocolError
 from predictor.web.middleware import current_context, current_request
-from predictor.web.openapi import BINARY, Failures, operation
+from predictor.web.openapi import BINARY, OF_PREDICTIONS, Failures, operation
 from predictor.web.schemas import absent
 
 _JSON = re.compile(rb"\s*\{")

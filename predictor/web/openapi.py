@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
+from predictor import errors as known
 from predictor.errors import Internal, PredictorError, Unauthorized
 from predictor.web.code_samples import code_samples
 from predictor.web.schemas import Problem
@@ -25,6 +26,17 @@ Schema = type[BaseModel] | Mapping[str, Any]
 BINARY: Mapping[str, Any] = {"type": "string", "format": "binary"}
 TEXT: Mapping[str, Any] = {"type": "string"}
 TAGS = ("Prediction", "Models", "Evaluation", "Open Inference Protocol", "Hugging Face", "Operating")
+OF_PREDICTIONS = (
+    known.InvalidRequest, known.Unauthorized, known.FetchBlocked, known.ModelNotFound, known.ImageTooLarge,
+    known.UnsupportedImage, known.InvalidImage, known.FetchFailed, known.FetchTimeout, known.Overloaded,
+    known.NotReady,
+)  # fmt: skip
+"""The errors that every prediction may meet."""
+OF_LABELLED_IMAGES = (
+    known.InvalidRequest, known.Unauthorized, known.Forbidden, known.ModelNotFound, known.ModelConflict,
+    known.ModelTooLarge, known.InvalidModel, known.NotReady, known.StorageFull,
+)  # fmt: skip
+"""The errors of what works on labelled images."""
 _ATTRIBUTE = "openapi_operation"
 _TOKEN = "token"  # noqa: S105 (the name of a security scheme)
 _SCHEME = {

@@ -9,7 +9,6 @@ from typing import Any
 from flask import Blueprint, Response, render_template, request
 
 from predictor.errors import (
-    OF_LABELLED_IMAGES,
     InvalidRequest,
     ModelNotFound,
     NotReady,
@@ -31,7 +30,7 @@ from predictor.web import (
 )
 from predictor.web.access import require_admin
 from predictor.web.models import model_name, published_answer
-from predictor.web.openapi import TEXT, operation
+from predictor.web.openapi import OF_LABELLED_IMAGES, TEXT, operation
 
 NAME = "optimisations"
 """The blueprint's name."""

@@ -166,6 +166,27 @@ def test_paths_of_another_place(named: str) -> None:
     assert {one.name for one in found if one.left_out} == {"set/b.jpg"}
 
 
+def test_tables_of_two_folders() -> None:
+    """A row of one folder's table does not mean an image of another folder that has a table of its own."""
+    tables = {
+        "train/labels.csv": b"file,label\n1.jpg,cat\n2.jpg,cat\n",
+        "test/labels.csv": b"file,label\n3.jpg,dog\n",
+        "all.csv": b"file,label\ntest/4.jpg,fox\n2.jpg,fox\n",
+    }
+    images = ("train/1.jpg", "test/2.jpg", "test/3.jpg", "test/4.jpg")
+
+    found = labelled(
+        [
+            *((name, lambda text=text: text) for name, text in tables.items()),
+            *((one, bytes) for one in images),
+        ]
+    )
+
+    assert said([one for one in found if not one.left_out]) == {
+        "train/1.jpg": ("cat",), "test/3.jpg": ("dog",), "test/4.jpg": ("fox",),
+    }  # fmt: skip
+
+
 def test_table_of_windows(tree: Tree) -> None:
     """A table that is given by itself may have the paths of Windows."""
     folder = tree(
