@@ -94,8 +94,11 @@ def _pooled(local: Local, names: Iterator[str], processes: int, asked: deque[str
             for row in in_order(submit, names, _AHEAD * processes):
                 asked.popleft()
                 yield row
-        finally:
+        except BaseException:
+            # Nobody waits for what is under way. At the end of a whole run the pool is waited for, as its
+            # thread and the end of the interpreter would else close the same pipe.
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _pool(local: Local, processes: int) -> ProcessPoolExecutor:

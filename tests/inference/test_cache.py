@@ -335,8 +335,9 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """The levels of what was logged of the cache."""
-    return [record.levelname for record in caplog.records if "cache" in record.message]
+    """The levels of what was logged of the cache, but for caches of other tests whose folders are gone."""
+    said = (record for record in caplog.records if "cache" in record.message)
+    return [record.levelname for record in said if "FileNotFoundError" not in record.message]
 
 
 @pytest.mark.promise("O7")
