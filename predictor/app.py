@@ -21,9 +21,9 @@ from predictor.web import (
     pages,
     prefix,
     quality,
-    queries,
     repository,
     tracing,
+    urls,
 )
 from predictor.web.flask_app import ServiceFlask
 
@@ -38,7 +38,7 @@ def create_app(settings: Settings) -> Flask:
     tracing.init_app(app)
     access.check_hosts(app, settings.trusted_hosts)
     cors.init_app(app, settings.allowed_origins)
-    queries.refuse_strange_queries(app)
+    urls.refuse_strange_queries(app)
     flask_app.handle_errors(app)
     app.after_request(flask_app.revalidate)
     worker.cache.init_app(app)

@@ -1,6 +1,7 @@
 """Errors of the HTTP layer have the same form as all others, by path and Accept."""
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,47 @@ def test_methods_named(client: FlaskClient, method: str, path: str, accepted: st
     answer = client.open(path, method=method)
 
     assert answer.get_json()["detail"] == f"This URL accepts only {accepted}."
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/predictions/default", "/predict"),
+        ("/v1/models/resnet:predict", "/predict"),
+        ("/api/predict", "/predict"),
+        ("/pedict", "/predict"),
+        ("/invocations", "/predict"),
+        ("/model/default", "/models"),
+        ("/health", "/healthz"),
+        ("/ping", "/healthz"),
+        ("/ready", "/readyz"),
+        ("/openapi.yaml", "/openapi.json"),
+        ("/uplaod", "/upload"),
+        ("/Predict", "/predict"),
+    ],
+)
+def test_url_that_was_meant(client: FlaskClient, path: str, meant: str) -> None:
+    """A URL as other services have it, or misspelt, is answered with ours."""
+    answer = client.get(path)
+
+    assert answer.status_code == 404
+    expected = f"This URL does not exist; did you mean {meant}? /docs describes the API."
+    assert answer.get_json()["detail"] == expected
+
+
+def test_url_that_is_like_none(client: FlaskClient) -> None:
+    """Where nothing is alike, the sentence says where the URLs are described."""
+    answer = client.get("/favorites/12")
+
+    assert answer.get_json()["detail"] == "This URL does not exist. /docs describes the API."
+
+
+def test_upload_to_models(client: FlaskClient) -> None:
+    """Who uploads to the list of models is told where models are uploaded."""
+    answer = client.post("/models", data={"model": (BytesIO(b"x"), "my.onnx")})
+
+    assert answer.status_code == 405
+    assert answer.get_json()["detail"] == ("This URL accepts only GET; upload a model by POST /upload.")
 
 
 def test_slash(client: FlaskClient, cat: Path) -> None:
