@@ -11,8 +11,7 @@ from predictor.bulk import parquet
 from predictor.cluster import listing
 from predictor.config import Settings
 from predictor.errors import FetchBlocked, InvalidRequest
-from predictor.evaluation.image_files import read_file
-from predictor.evaluation.images import SUFFIXES
+from predictor.evaluation.image_files import SUFFIXES, read_file
 from predictor.evaluation.tables import SUFFIXES as _TEXT_TABLES
 from predictor.fetch.client import Fetcher
 

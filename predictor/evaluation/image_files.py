@@ -12,6 +12,12 @@ from predictor.errors import ImageTooLarge, InvalidImage
 
 MAX_ENTRIES = 65_534
 """Files and folders in an archive of them; systems add files of their own."""
+SUFFIXES = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif",
+    ".tiff", ".avif", ".avifs", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".ico", ".tga", ".pcx",
+    ".psd", ".svg", ".ppm", ".pgm", ".pbm", ".pnm", ".qoi", ".dds", ".dng", ".cr2", ".cr3", ".nef", ".arw",
+}  # fmt: skip
+"""What the names of images end in, in lower case. Those that are not accepted are read, to be named."""
 
 Read = Callable[[], bytes]
 

@@ -11,16 +11,9 @@ from predictor import archives
 from predictor.archives import is_hidden
 from predictor.errors import InvalidRequest
 from predictor.evaluation import names, tables
-from predictor.evaluation.image_files import Read, read_file
+from predictor.evaluation.image_files import SUFFIXES, Read, read_file
 from predictor.image.decode import Limits
 from predictor.model.strict_text import some
-
-SUFFIXES = {
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif",
-    ".tiff", ".avif", ".avifs", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".ico", ".tga", ".pcx",
-    ".psd", ".svg", ".ppm", ".pgm", ".pbm", ".pnm", ".qoi", ".dds", ".dng", ".cr2", ".cr3", ".nef", ".arw",
-}  # fmt: skip
-"""What the names of images end in, in lower case. Those that are not accepted are read, to be named."""
 
 FOLDERS = "the names of the folders"
 FILES = "the names of the files and their folder"

@@ -5,10 +5,12 @@ import io
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from predictor.archives import shown
 from predictor.errors import ImageError, InvalidRequest
+from predictor.evaluation.image_files import SUFFIXES as IMAGE_SUFFIXES
 from predictor.model.label import AMBIGUOUS, Label, named, plain
 
 SUFFIXES = (".csv", ".tsv")
@@ -21,13 +23,22 @@ MAX_BYTES = 100_000_000
 """Bytes of all tables of a set together, unpacked."""
 
 _PIECE = 1000
-_WHOLE = re.compile(r"^(\d+)\.0+$")
-_FILE_COLUMNS = ("file", "filename", "file_name", "path", "image", "image_path", "picture", "name")
+_WHOLE = re.compile(r"^(-?\d+)\.0+$")
+# The names of columns, with underscores between their words.
+_FILE_COLUMNS = (
+    "file", "filename", "filenames", "file_name", "file_names", "file_path", "filepath", "filepaths", "path",
+    "paths", "image", "images", "image_path", "image_name", "image_file", "image_filename", "image_id",
+    "image_index", "img", "img_path", "img_name", "img_id", "picture", "photo", "id_code", "name",
+)  # fmt: skip
 # The surest first: a name may stand for two classes, an index cannot.
 _CLASS_COLUMNS = (
-    "index", "class_index", "label_index", "class_id", "label_id", "synset", "wnid", "label", "labels",
-    "class", "classes", "class_name", "category", "truth", "target", "id",
+    "index", "class_index", "label_index", "class_id", "label_id", "category_id", "synset", "wnid", "label",
+    "labels", "class", "classes", "class_name", "class_label", "label_name", "category", "category_name",
+    "truth", "ground_truth", "target", "finding_labels", "diagnosis", "dx", "breed", "species", "tag", "tags",
+    "id",
 )  # fmt: skip
+# A cell of a column for one class: whether that applies.
+_FLAGS = {"0": False, "1": True, "-1": False, "false": False, "true": True}
 
 
 NO_CLASS = ("",)
@@ -114,19 +125,51 @@ def _cells(data: bytes, length: _Bound, still_wanted: Callable[[], None]) -> Ite
 
 
 def _columns(rows: Iterator[list[str]]) -> Iterator[Row]:
-    heading = next(rows, [])
-    names = [name.strip().lower() for name in heading]
+    first = list(itertools.islice(rows, 2))
+    heading = [name.strip() for name in first[0]] if first else []
+    names = [re.sub(r"[\s\-]+", "_", name.lower()) for name in heading]
     file = next((names.index(name) for name in _FILE_COLUMNS if name in names), None)
-    if file is None:
-        for row in itertools.chain([heading] if heading else [], rows):
-            yield Row(row[0], _some(row, [1]))
-        return
+    if headed := file is not None:
+        del first[0]
+    else:
+        # The first row may be a heading all the same: it names no image then.
+        file = next((row.index(cell) for row in first for cell in row if _is_image(cell)), 0)
     classes = [names.index(name) for name in _CLASS_COLUMNS if name in names and names.index(name) != file]
-    if not classes and len(names) == 2:
-        classes = [1 - file]
-    for row in rows:
+    if not classes and headed and len(names) > 2:
+        said = partial(_flagged, _flags(heading, first, file))
+    else:
+        beside = file - 1 if file and file + 1 >= len(names) else file + 1
+        said = partial(_one, classes or [beside])
+    for row in itertools.chain(first, rows):
         if len(row) > file:
-            yield Row(row[file], _some(row, classes))
+            yield from (Row(row[file], truth) for truth in said(row))
+
+
+def _is_image(cell: str) -> bool:
+    return cell.strip().lower().endswith(tuple(IMAGE_SUFFIXES))
+
+
+def _flags(heading: list[str], first: list[list[str]], file: int) -> dict[int, str]:
+    """The columns that say whether a class applies, and which; none if the first row has others."""
+    cells = [cell for row in first[:1] for column, cell in enumerate(row) if column != file]
+    if len(cells) != len(heading) - 1 or any(_flag(cell) is None for cell in cells):
+        return {}
+    return {column: name for column, name in enumerate(heading) if column != file}
+
+
+def _flag(cell: str) -> bool | None:
+    return _FLAGS.get(_WHOLE.sub(r"\1", cell.strip().lower()))
+
+
+def _flagged(flags: Mapping[int, str], row: list[str]) -> list[tuple[str, ...]]:
+    """The classes that apply by a row; `NO_CLASS` if none does, nothing without such columns."""
+    named = [(name,) for column, name in flags.items() if column < len(row) and _flag(row[column])]
+    return [*named] or [NO_CLASS if flags else ()]
+
+
+def _one(columns: Iterable[int], row: list[str]) -> list[tuple[str, ...]]:
+    """What may name the class of a row."""
+    return [_some(row, columns)]
 
 
 def _some(row: list[str], columns: Iterable[int]) -> tuple[str, ...]:

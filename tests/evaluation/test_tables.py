@@ -48,6 +48,56 @@ def test_empty_label() -> None:
     assert grouped(rows) == {"1.jpg": [NO_CLASS], "2.jpg": [()], "3.jpg": [("cat",)], "4.jpg": [NO_CLASS]}
 
 
+@pytest.mark.parametrize(
+    ("table", "rows"),
+    [
+        # Roboflow's _classes.csv, HAM10000's ground truth, CelebA's list of attributes.
+        (
+            "filename, cat, dog\n1.jpg, 1, 0\n2.jpg, 1, 1\n3.jpg, 0, 0\n",
+            [("1.jpg", "cat"), ("2.jpg", "cat"), ("2.jpg", "dog"), ("3.jpg", "")],
+        ),
+        ("image,MEL,NV\nISIC_1,0.0,1.0\nISIC_2,1.0,0.0\n", [("ISIC_1", "NV"), ("ISIC_2", "MEL")]),
+        (
+            "image_id,Bald,Smiling\n1.jpg,-1,1\n2.jpg,1\n3.jpg,1,\n",
+            [("1.jpg", "Smiling"), ("2.jpg", "Bald"), ("3.jpg", "Bald")],
+        ),
+        ("path,a,b\n1.jpg,True,FALSE\n", [("1.jpg", "a")]),
+    ],
+)  # fmt: skip
+def test_column_for_each_class(table: str, rows: list[tuple[str, str]]) -> None:
+    """A column for each class says whether that applies."""
+    (found,) = all_of({"a.csv": table.encode()}).values()
+
+    assert found == [Row(image, (label,)) for image, label in rows]
+
+
+@pytest.mark.parametrize("row", ["1.jpg,2,1", "1.jpg,,1", "1.jpg,640,480", "1.jpg,1"])
+def test_columns_of_other_things(row: str) -> None:
+    """Numbers that are not all 0 or 1 in the first row say nothing of classes."""
+    (found,) = all_of({"a.csv": f"file,width,height\n{row}\n2.jpg,0,1\n".encode()}).values()
+
+    assert found == [Row("1.jpg", ()), Row("2.jpg", ())]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "image_id,diagnosis\n1.jpg,cat\n",
+        "Image Index,Finding Labels,Patient Age\n1.jpg,cat,58\n",
+        "lesion_id,image_id,dx,age\nHAM_1,1.jpg,cat,80\n",
+        "label,img-path\ncat,1.jpg\n",
+        "number,label,where\n7,cat,1.jpg\n",
+        "TRAIN,gs://bucket/1.jpg,cat\n",
+        "cat,1.jpg\n",
+    ],
+)
+def test_names_of_columns(table: str) -> None:
+    """Columns are known by the names that data sets give them, or the image's by the endings of its cells."""
+    (found,) = all_of({"a.csv": table.encode()}).values()
+
+    assert (found[-1].image.removeprefix("gs://bucket/"), found[-1].truth) == ("1.jpg", ("cat",))
+
+
 def test_none() -> None:
     """A table without rows says nothing."""
     assert all_of({"a.csv": b"", "b.csv": b"\n\n", "c.csv": HEADING}) == {
