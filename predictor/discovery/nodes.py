@@ -23,8 +23,6 @@ STEPS = 64
 """Nodes after which a walk along the graph ends."""
 
 _TINY = 64
-# Numbers of an image of 1024 x 1024 pixels.
-_IMAGE = 3 << 20
 
 
 @dataclass
@@ -37,38 +35,15 @@ class Nodes:
 
     def constant(self, name: str) -> Array | None:
         """The values of a small constant; None if the tensor is no constant, is large, or cannot be read."""
-        try:
-            values = self._values(name, _TINY)
-            return None if values is None else np.asarray(values, np.float64)
-        except (ValueError, TypeError):
-            return None
-
-    def channel_means(self, name: str) -> Array | None:
-        """The mean of each channel of a constant of the size of an image, its other axes being of length 1.
-
-        None if it has no such size, or cannot be read.
-        """
-        values = self._values(name, _IMAGE)
-        if values is None or values.dtype.kind != "f" or values.ndim not in (3, 4):
-            return None
-        places = [place for place in (-3, -1) if values.shape[place] in (1, 3)]
-        if len(places) != 1 or values.shape[:-3] not in ((), (1,)):
-            return None
-        others = tuple({-3, -2, -1} - {*places})
-        return np.asarray(values.mean(axis=others, keepdims=True, dtype=np.float64))
-
-    def _values(self, name: str, most: int) -> npt.NDArray[Any] | None:
-        """A constant of at most so many numbers."""
         tensor = self.tensors.get(name)
         if tensor is None or tensor.data_location == onnx.TensorProto.EXTERNAL:
             return None
-        if len(tensor.dims) > 8 or not 0 < math.prod(tensor.dims) <= most:
+        if len(tensor.dims) > 8 or not 0 < math.prod(tensor.dims) <= _TINY:
             return None
         try:
-            values: npt.NDArray[Any] | None = numpy_helper.to_array(tensor)
+            return np.asarray(numpy_helper.to_array(tensor), np.float64)
         except (ValueError, TypeError, KeyError):
-            values = None
-        return values
+            return None
 
     def source(self, name: str) -> str:
         """What a tensor is a copy of; itself if it is none."""
@@ -78,11 +53,6 @@ class Nodes:
                 break
             name = str(writer.input[0])
         return name
-
-    def next(self, name: str) -> Any | None:
-        """The one node that reads a value of a tensor, not only its shape."""
-        readers = [node for node in self.readers.get(name, ()) if node.op_type != "Shape"]
-        return readers[0] if len(readers) == 1 and readers[0].domain in ONNX else None
 
 
 def nodes_of(graph: Any) -> Nodes:

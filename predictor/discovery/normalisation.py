@@ -12,6 +12,8 @@ _Numbers = tuple[float, ...]
 _LARGEST = 5.0
 # An image's darkest and brightest values are this far apart at least.
 _SMALLEST = 0.5
+# Black and white of pixels from 0 to 1 are so far apart, or black is so far below 0.
+_SPREAD, _BELOW = 2.0, 0.25
 # Means of pixels from 0 to 255 are above this; those of pixels from 0 to 1 never are.
 _PIXEL_MEAN = 20.0
 # Part of the distance from black to white by which two normalisations may differ and be the same.
@@ -114,9 +116,16 @@ def _expected(structure: Structure) -> tuple[float, str] | None:
     for scale, brightest, what in _PIXELS:
         ends = _ends(structure.factor, structure.offset, brightest)
         apart = min(abs(black - white) for black, white in ends)
+        if brightest == 1.0 and apart < _SPREAD and max(black for black, _ in ends) > -_BELOW:
+            # Pixels of 0 to 1 end up around 0. This line only corrects what was normalised before.
+            continue
         if apart >= _SMALLEST and max(abs(end) for pair in ends for end in pair) <= _LARGEST:
             return scale, what
-    return (1.0, "0 to 255") if min(map(abs, structure.offset)) > _PIXEL_MEAN else None
+    # Only a mean was subtracted: the range is that in which black and white stay as far apart as pixels.
+    if min(map(abs, structure.offset)) > _PIXEL_MEAN:
+        scale, _, what = _PIXELS[min(map(abs, structure.factor)) > _PIXEL_MEAN]
+        return scale, what
+    return None
 
 
 def _by_default(layout: InputLayout, *, keras: bool) -> Normalisation:

@@ -1,7 +1,7 @@
 """What was said about a model's images, what its graph shows, and stated defaults -> `Preprocessing`."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from predictor.discovery.configs.declared import EMPTY, DeclaredPreprocessing
@@ -52,7 +52,7 @@ def resolve(declared: DeclaredPreprocessing, layout: InputLayout, structure: Str
     with as_invalid_model(what):
         _form(draft, declared, layout)
         _size(draft, declared, layout)
-        _normalise(draft, declared, normalisation(declared, layout, structure))
+        _normalise(draft, declared, _in_order(draft, declared, layout, structure))
         _resize(draft, keras=layout.layout == "NHWC" or structure.tensorflow)
         try:
             preprocessing = Preprocessing(**draft.values)
@@ -91,6 +91,22 @@ def _form(draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout) -
 def _depth(channels: object, unknown: int) -> int:
     """How many channels these are; `channels` may be anything that JSON can hold."""
     return DEPTHS[channels] if isinstance(channels, str) and channels in DEPTHS else unknown
+
+
+def _in_order(
+    draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout, structure: Structure
+) -> Normalisation:
+    """The normalisation, in the order of the input; a graph that reverses the channels itself gets red first.
+
+    Other tools give their numbers in the order in which the network gets the channels.
+    """
+    if declared.exact or draft.values["channels"] != "BGR" or not structure.backwards:
+        return normalisation(declared, layout, structure)
+    factor, offset = (numbers and numbers[::-1] for numbers in (structure.factor, structure.offset))
+    found = normalisation(declared, layout, replace(structure, factor=factor, offset=offset))
+    draft.values["channels"] = "RGB"
+    draft.reasons["channels"] = f"The graph itself makes BGR of RGB, as {declared.source} asks."
+    return replace(found, mean=found.mean[::-1], std=found.std[::-1])
 
 
 def _size(draft: _Draft, declared: DeclaredPreprocessing, layout: InputLayout) -> None:

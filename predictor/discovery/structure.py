@@ -1,18 +1,17 @@
 """What the nodes of a graph show of its images and its scores. Uses onnx, so workers do not import it.
 
-From the image's input it follows the one path of operators that change no pixel's place: types, axes,
-scales and shifts. From each output it goes back through operators that change no value; those that quantisers
-and optimisers put in their place, in the runtime's own domain, count as well. It trusts nothing: what it does
-not know ends the prefix, and constants are read only if they are tiny.
+From each output it goes back through operators that change no value; those that quantisers and optimisers put
+in their place, in the runtime's own domain, count as well. It trusts nothing: constants are read only if they
+are tiny.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
+from onnx import checker, inliner
 
-from predictor.discovery.graph_prefix import PrefixTransform, follow_prefix
 from predictor.discovery.nodes import ONNX, RUNTIME, STEPS, Nodes, attribute, nodes_of
+from predictor.discovery.prefix_transform import PrefixTransform, measure_prefix
 from predictor.model.spec import Last, Structure
 
 # The converters of TensorFlow and Keras, by the names that they write into a file.
@@ -64,34 +63,56 @@ _MEANS = {
 _CHOOSING = {"ArgMax", "TopK", "QuantizeLinear"}
 # Where the two tensors of an addition stand among its inputs.
 _ADDITIONS = {"Add": (0, 1), "QLinearAdd": (0, 3)}
+# Operators that a sentence names.
+_SHOWN = 4
 # Which input of them says whether they drop numbers.
 _DROPOUTS = {("", "Dropout"): 2, (RUNTIME, "BitmaskDropout"): 2, (RUNTIME, "BiasDropout"): 4}
 
 
 def examine(model: Any) -> Structure:
     """What the nodes of an `onnx.ModelProto` show."""
+    warnings = _training(model)
+    model = _without_functions(model)
     graph = model.graph
     nodes = nodes_of(graph)
-    images = [one.name for one in graph.input if one.name not in nodes.tensors]
-    prefix = follow_prefix(nodes, images[0]) if len(images) == 1 else PrefixTransform()
-    layouts: dict[int | None, Literal["NCHW", "NHWC"]] = {1: "NCHW", 3: "NHWC"}
-    finite = prefix.seen and bool(np.isfinite(prefix.factor).all() and np.isfinite(prefix.offset).all())
+    images = [one for one in graph.input if one.name not in nodes.tensors]
+    prefix = measure_prefix(model, nodes, images[0]) if len(images) == 1 else PrefixTransform()
     endings = {one.name: _ending(nodes, one.name) for one in graph.output}
     chosen = {one.name: _chosen(nodes, one.name) for one in graph.output}
     return Structure(
-        layout=layouts.get(prefix.channel_axis),
+        layout=prefix.layout,
         tensorflow=model.producer_name in _TENSORFLOW,
         channels=prefix.channels,
-        factor=tuple(prefix.factor.tolist()) if finite else None,
-        offset=tuple(prefix.offset.tolist()) if finite else None,
+        factor=prefix.factor,
+        offset=prefix.offset,
+        backwards=prefix.backwards,
         last={name: ending for name, ending in endings.items() if ending is not None},
         chosen={name: scores for name, scores in chosen.items() if scores is not None},
-        warnings=_training(model, nodes),
+        warnings=(*warnings, *_unknown(prefix)),
     )
 
 
-def _training(model: Any, nodes: Nodes) -> tuple[str, ...]:
+def _without_functions(model: Any) -> Any:
+    """A model with the nodes of its functions in their place; the same if they cannot stand there."""
+    try:
+        return inliner.inline_local_functions(model) if model.functions else model
+    except (checker.ValidationError, RuntimeError, ValueError):
+        return model
+
+
+def _unknown(prefix: PrefixTransform) -> Iterator[str]:
+    """A warning if the graph computes with its images in a way that is not known."""
+    if prefix.unknown:
+        yield (
+            f"The graph computes with its images ({', '.join(prefix.unknown[:_SHOWN])}) in a way that is not "
+            "recognised. If it normalises them, say so in the preprocessing: "
+            '{"scale": 1, "mean": [0, 0, 0], "std": [1, 1, 1]} for pixels from 0 to 255.'
+        )
+
+
+def _training(model: Any) -> tuple[str, ...]:
     """A warning if operators are in training mode, with how to export the model otherwise."""
+    nodes = nodes_of(model.graph)
     found = sorted({node.op_type for node in _every_node(model) if _is_training(node, nodes)})
     if not found:
         return ()

@@ -74,6 +74,7 @@ class Structure:
         channels: how many channels the image's input has.
         factor: what the graph multiplies each channel of its input with before the first layer that learns.
         offset: what it adds to each channel then.
+        backwards: whether the first layer that learns gets the channels of the input in reverse.
         last: for each output, the kind of the operator that makes it: `softmax`, `sigmoid` or `linear`.
         chosen: for each output that tells no scores but the best classes (`ArgMax`, `TopK`) or integers that
             stand for scores, the tensor with the scores that it was made of.
@@ -85,6 +86,7 @@ class Structure:
     channels: int | None = None
     factor: tuple[float, ...] | None = None
     offset: tuple[float, ...] | None = None
+    backwards: bool = False
     last: Mapping[str, Last] = field(default_factory=dict)
     chosen: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
