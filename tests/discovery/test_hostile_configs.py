@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
-from predictor.discovery.configs import frameworks, huggingface, metadata, native, roles
+from predictor.discovery.configs import frameworks, huggingface, metadata, native, presets, roles
 from predictor.discovery.discover import discover
 from predictor.errors import InvalidModel
 from predictor.image.preprocess import to_tensor
@@ -32,7 +32,7 @@ FIELDS = sorted(
         *huggingface._USED,
         *frameworks._OF_KERAS,
         *frameworks._OF_TIMM,
-        *frameworks._OF_PRESET,
+        *presets._OF_PRESET,
         "pretrained_cfg",
         "image_processor",
         "height",

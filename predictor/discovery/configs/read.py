@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from predictor.discovery.configs import apps, compose, frameworks, huggingface, native, pipelines
+from predictor.discovery.configs import apps, compose, frameworks, huggingface, native, pipelines, presets
 from predictor.discovery.configs.apps import read_silent, silent_file
 from predictor.discovery.configs.declared import EMPTY, DeclaredPreprocessing
 from predictor.discovery.configs.metadata import read_openvino, read_ultralytics, read_windows
@@ -53,11 +53,11 @@ def from_text(text: str, wanted: Size, source: str = BESIDE) -> DeclaredPreproce
     Raises:
         ValueError: the form is not known, or a field is unknown or wrong; the sentence names it.
     """
-    if (declared := from_words(text)) is not None:
+    if (declared := from_words(text, wanted)) is not None:
         return declared
     value = parsed(text)
     if isinstance(value, str):
-        return _from_name(value)
+        return _from_name(value, wanted)
     if not isinstance(value, dict):
         raise ValueError("A JSON object is expected.")  # noqa: TRY004 - one error for every bad form
     output, value = value.get("output"), inner(value)
@@ -80,11 +80,13 @@ def _of_tool(read: _Read, value: Mapping[str, Any], wanted: Size, output: Any) -
     return replace(read({key: one for key, one in value.items() if key != "output"}, wanted), output=output)
 
 
-def from_words(text: str) -> DeclaredPreprocessing | None:
-    """What a Keras mode, a name of torchvision's weights or printed transforms say; None for any other."""
-    return (
-        frameworks.keras_from_text(text) or frameworks.torchvision_from_text(text) or compose.from_text(text)
-    )
+def from_words(text: str, wanted: Size = (None, None)) -> DeclaredPreprocessing | None:
+    """What a Keras mode, a name of torchvision's weights or printed transforms say; None for any other.
+
+    Raises:
+        ValueError: it is one of these, but cannot be used.
+    """
+    return frameworks.keras_from_text(text) or presets.from_text(text, wanted) or compose.from_text(text)
 
 
 def parsed(text: str) -> Any:
@@ -123,8 +125,8 @@ def _neither(text: str) -> str:
     return f"{what} is neither JSON nor YAML, nor torchvision's transforms as they are printed. {_NAMED}"
 
 
-def _from_name(name: str) -> DeclaredPreprocessing:
-    if (declared := from_words(name)) is not None:
+def _from_name(name: str, wanted: Size) -> DeclaredPreprocessing:
+    if (declared := from_words(name, wanted)) is not None:
         return declared
     raise ValueError(f"{strict_text.shown(name)} is not supported. {_NAMED}")
 
@@ -150,7 +152,7 @@ _TOOLS: tuple[tuple[Callable[[Mapping[str, Any]], bool], _Read], ...] = (
     (frameworks.is_timm, frameworks.read_timm),
     (huggingface.is_preprocessor, _of(huggingface.read)),
     (frameworks.is_keras, _of(frameworks.read_keras)),
-    (frameworks.is_preset, _of(frameworks.read_torchvision)),
+    (presets.is_preset, _of(presets.read)),
     (pipelines.is_paddle, _of(pipelines.read_paddle)),
     (pipelines.is_mmdeploy, _of(pipelines.read_mmdeploy)),
     (apps.is_lobe, _of(apps.read_lobe)),
