@@ -14,6 +14,9 @@ from predictor.model.strict_text import shown, some
 LONGEST = 200
 """Characters of a name that are kept."""
 
+NAMES = ("name", "label", "display_name", "class_name")
+"""Fields of an object that hold what people read, the surest first."""
+
 AMBIGUOUS = -1
 """In the place of the index of a class: several classes have that name."""
 
@@ -25,7 +28,6 @@ _REPEATED = (
     "The same label is given to several classes: {}. An evaluation cannot tell these classes apart by that "
     "label. If they are not the same, give them different labels, or an id each."
 )
-_NAMES = ("name", "label", "display_name", "class_name")
 _MAX_CHARACTERS = 10_000
 # Between digits, and before one, it may be a sign.
 _HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
@@ -127,7 +129,7 @@ def read_entry(index: int, entry: object) -> Label:
         return Label(_name(index, entry))
     if isinstance(entry, list):
         return _from_list(index, entry)
-    name = next((entry[key] for key in _NAMES if key in entry), None) if isinstance(entry, dict) else None
+    name = next((entry[key] for key in NAMES if key in entry), None) if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or not isinstance(name, str):
         raise InvalidModel(f"Label {index} must be a string, or an object with a name.")
     identifier, synonyms = entry.get("id"), entry.get("synonyms", [])

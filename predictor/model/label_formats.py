@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from predictor.model import label_lines, label_texts, strict_text
-from predictor.model.label_table import Entries, complete
+from predictor.model.label import NAMES
+from predictor.model.label_table import NUMBER_NAMES, Entries, complete
 
 # Fields of larger files that hold the names, the surest first.
 _INSIDE = (
@@ -200,20 +201,36 @@ def _from_list(value: list[Any]) -> Entries:
         return list(map(str, value))
     if not value or not all(isinstance(entry, dict) for entry in value):
         return value
-    for name in ("index", "id"):
-        if all(type(entry.get(name)) is int for entry in value):
-            numbers = [entry[name] for entry in value]
-            if len(set(numbers)) < len(numbers):
-                raise ValueError(f"Two labels have the same {name}.")
-            return {entry[name]: _without(entry, name) for entry in value}
-    return value
+    if (numbers := _complete_numbers(value)) is None:
+        numbers = next(
+            (name for name in NUMBER_NAMES if all(type(one.get(name)) is int for one in value)), None
+        )
+    if numbers is None:
+        return value
+    found = {int(entry[numbers]): _without(entry, numbers) for entry in value}
+    if len(found) < len(value):
+        raise ValueError(f"Two labels have the same {numbers}.")
+    return found
+
+
+def _complete_numbers(entries: list[dict[str, Any]]) -> str | None:
+    """The field of objects that has the number of each class, whatever its name; None if there is none."""
+    named = next((name for name in NAMES if name in entries[0]), None)
+    for field in (*NUMBER_NAMES, *entries[0]):
+        if not all(field in entry for entry in entries):
+            continue
+        values = [entry[field] for entry in entries]
+        # Digits may be names.
+        if are_numbers(values) and (field != named or type(values[0]) is int):
+            return field
+    return None
 
 
 def _numbered(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry of a YAML list, where numbers are texts as well, with its own number as one."""
-    counts = ("index", "id")
     return {
-        key: int(one) if key in counts and _INDEX.fullmatch(str(one)) else one for key, one in entry.items()
+        key: int(one) if key in NUMBER_NAMES and _INDEX.fullmatch(str(one)) else one
+        for key, one in entry.items()
     }
 
 

@@ -10,7 +10,9 @@ MAX_COLUMNS = 100
 INDEX = re.compile(r"\d{1,9}")
 """The number of a class."""
 
-_INDEX_COLUMNS = ("index", "id", "idx", "class_id", "class_index", "label_id", "class_idx", "")
+NUMBER_NAMES = ("index", "id", "idx", "class_id", "class_index", "label_id", "class_idx")
+"""What people call the number of a class, in a table and in objects."""
+_INDEX_COLUMNS = (*NUMBER_NAMES, "")
 NAME_COLUMNS = (
     *("label", "name", "class", "class_name", "display_name", "label_name", "labels", "names", "category"),
 )
@@ -55,8 +57,8 @@ def _with_header(rows: list[list[str]], header: list[str], name: int) -> Entries
     )
     if index is None and (texts := _texts_beside(rows, name)) is not None:
         index, name = name, texts
-    if index is None and rows and (numbers := _index_column(rows, (0,))) is not None and numbers != name:
-        index = numbers
+    if index is None and rows:
+        index = _index_column(rows, name)
     identifier = _column(header, _ID_COLUMNS)
     found = [_entry(row[name], None if identifier is None else row[identifier]) for row in rows]
     if index is None:
@@ -69,7 +71,7 @@ def _texts_beside(rows: list[list[str]], numbers: int) -> int | None:
 
     pandas users call encoded classes `label`, and the names otherwise, such as `breed`.
     """
-    if len(rows) < 2 or _index_column([[row[numbers]] for row in rows], (0, 1)) is None:
+    if len(rows) < 2 or _index_column([[row[numbers]] for row in rows]) is None:
         return None
     others = [place for place in range(len(rows[0])) if place != numbers]
     texts = [place for place in others if not all(INDEX.fullmatch(row[place].strip()) for row in rows)]
@@ -77,8 +79,8 @@ def _texts_beside(rows: list[list[str]], numbers: int) -> int | None:
 
 
 def _without_header(rows: list[list[str]]) -> Entries | None:
-    index = _index_column(rows, (0, 1))
-    if index is None and len(rows) > 2 and len(rows[0]) == 2 and _index_column(rows[1:], (0, 1)) is not None:
+    index = _index_column(rows)
+    if index is None and len(rows) > 2 and len(rows[0]) == 2 and _index_column(rows[1:]) is not None:
         # A heading of other words.
         return _without_header(rows[1:])
     digits = len(rows) == 1 and all(INDEX.fullmatch(cell.strip()) for cell in rows[0])
@@ -94,11 +96,11 @@ def _without_header(rows: list[list[str]]) -> Entries | None:
     return _by_index([row[index] for row in rows], found, first_line=1)
 
 
-def _index_column(rows: list[list[str]], firsts: tuple[int, ...]) -> int | None:
-    """The column that has each of the numbers from one of these on once; None if there is none."""
+def _index_column(rows: list[list[str]], names: int | None = None) -> int | None:
+    """The column beside that of the names that has the number of each class; None if there is none."""
     for place in range(len(rows[0])):
         cells = [row[place].strip() for row in rows]
-        if all(map(INDEX.fullmatch, cells)) and complete(list(map(int, cells)), firsts):
+        if place != names and all(map(INDEX.fullmatch, cells)) and complete(list(map(int, cells))):
             return place
     return None
 
@@ -118,6 +120,6 @@ def _by_index(cells: list[str], found: list[Any], first_line: int) -> dict[int, 
     return numbered
 
 
-def complete(numbers: Collection[int], firsts: tuple[int, ...] = (0, 1)) -> bool:
+def complete(numbers: Collection[int]) -> bool:
     """Whether these are 0, 1, 2 and so on, or 1, 2, 3 and so on, each once, in any order."""
-    return any(set(numbers) == set(range(first, first + len(numbers))) for first in firsts)
+    return any(set(numbers) == set(range(first, first + len(numbers))) for first in (0, 1))

@@ -13,6 +13,7 @@ from predictor.model.labels import BESIDE, IN_METADATA, NONE, Label, find, numbe
 CONFIGS = Path(__file__).parents[1] / "data" / "configs"
 NAMES = ("tench", "lady's slipper", "kite, glede")
 LABELS = tuple(map(Label, NAMES))
+NUMBERS = ("idx", "class_id", "class_index", "category_id", "value", "id", "number")
 SYNSETS = ("n01440764", "n12057211", "n01608432")
 IDENTIFIED = tuple(map(Label, NAMES, SYNSETS))
 
@@ -41,6 +42,14 @@ def test_objects() -> None:
         '{"labels": ["tench", "lady\'s slipper", "kite, glede"]}',
         json.dumps([{"id": index, "name": NAMES[index]} for index in (2, 0, 1)]),
         json.dumps([{"index": index, "label": name} for index, name in enumerate(NAMES)]),
+        *(json.dumps([{number: index, "name": NAMES[index]} for index in (2, 0, 1)]) for number in NUMBERS),
+        *(
+            json.dumps([{number: str(index), "name": NAMES[index]} for index in (2, 0, 1)])
+            for number in NUMBERS
+        ),
+        json.dumps({"classes": [{"class_name": NAMES[index], "class_id": index + 1} for index in (2, 0, 1)]}),
+        json.dumps([{"name": NAMES[index], "label": index, "photos": index * 7} for index in (2, 0, 1)]),
+        *(f'name,{number}\n"kite, glede",3\ntench,1\nlady\'s slipper,2\n' for number in NUMBERS),
         "{0: 'tench', 1: \"lady's slipper\", 2: 'kite, glede'}",
         "{0: 'tench',\n 1: 'lady\\'s slipper',\n 2: 'kite, glede',}\n",
         "tench\nlady's slipper\nkite, glede\n",
@@ -221,10 +230,22 @@ def test_numbers_as_names() -> None:
     """Digits may be names."""
     assert parse('{"0": "7", "1": "8"}') == (Label("7"), Label("8"))
     assert parse('{"0": 0, "1": 1}') == (Label("0"), Label("1"))
+    assert parse('[{"name": "1", "id": "x"}, {"name": "0", "id": "y"}]') == (Label("1", "x"), Label("0", "y"))
+    assert parse('[{"name": "1", "idx": 1}, {"name": "2", "idx": 0}]') == (Label("2"), Label("1"))
+    assert parse("name,number\n1,2\n2,1\n") == (Label("2"), Label("1"))
     assert parse("7\n8\n9\n") == parse("[7, 8, 9]") == (Label("7"), Label("8"), Label("9"))
     assert parse("0,1,2,3") == parse("0\n1\n2\n3\n")
     digits = "\n".join(map(str, range(10)))
     assert [label.name for label in parse(digits)] == digits.split()
+
+
+def test_numbers_of_other_things() -> None:
+    """Numbers in objects that are not those of all classes are no class numbers; as `id` they identify."""
+    assert parse('[{"name": "a", "value": 40}, {"name": "b", "value": 7}]') == (Label("a"), Label("b"))
+    assert parse('[{"name": "a", "id": "40"}, {"name": "b", "id": "7"}]') == (
+        Label("a", "40"),
+        Label("b", "7"),
+    )
 
 
 def test_identifiers_by_number() -> None:
@@ -297,6 +318,8 @@ def test_files(file: str, labels: tuple[str, ...]) -> None:
         ('{"id2label": {"0": "a", "2": "b"}}', "Label 1 is missing"),
         ('[{"id": 0, "name": "a"}, {"id": 0, "name": "b"}]', "same id"),
         ('[{"id": 1, "name": "a"}, {"id": 3, "name": "b"}]', "Label 0 is missing"),
+        ('[{"class_id": 1, "name": "a"}, {"class_id": 3, "name": "b"}]', "Label 0 is missing"),
+        ('[{"class_id": 1, "name": "a"}, {"class_id": 1, "name": "b"}]', "same class_id"),
         ('{"pipeline": {"tasks": []}}', "no list of class names"),
         ('{"a": {}}', "no list of class names"),
         ("PostProcess:\n  Topk:\n    class_id_map_file: labels.txt\n", "no list of class names"),
