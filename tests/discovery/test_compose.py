@@ -55,6 +55,19 @@ PROGRAM = """transform = transforms.Compose([
     transforms.ToTensor(),
     transforms.Normalize([0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
 ])"""
+COMMENTED = """# validation (as in the paper
+transform = transforms.Compose([
+    transforms.Resize(256),  # short side
+    # transforms.RandomCrop(224),
+    transforms.CenterCrop((224, 224)),
+    transforms.ToTensor(),
+    transforms.Normalize([0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),  # ImageNet's
+])"""
+# As CLIP and open_clip print theirs.
+CLIP = CROP.replace("    ToTensor", "    <function _convert_image_to_rgb at 0x7f0f0f0f0f0f>\n    ToTensor")
+OPEN_CLIP = PROGRAM.replace(
+    "    transforms.ToTensor(),\n", "    _convert_to_rgb,\n    transforms.ToTensor(),\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +100,7 @@ def cropped(image: Image.Image, short: int, resampling: Image.Resampling) -> Pix
     [
         (CROP, 256, Image.Resampling.BILINEAR),
         (CROP_V2, 256, Image.Resampling.BILINEAR),
-        (PROGRAM, 256, Image.Resampling.BILINEAR),
+        *((text, 256, Image.Resampling.BILINEAR) for text in (PROGRAM, COMMENTED, CLIP, OPEN_CLIP)),
         (CROP.replace("bilinear", "InterpolationMode.BICUBIC"), 256, BICUBIC),
         (TIMM, 235, BICUBIC),
     ],
@@ -158,6 +171,17 @@ def test_beside_the_model() -> None:
     [
         (CROP.replace("CenterCrop(", "RandomCrop("), "RandomCrop, which is for training"),
         (CROP.replace("ToTensor()", "Lambda()"), "Lambda, which is not supported"),
+        (CLIP.replace("_convert_image_to_rgb", "sharpen"), "the function sharpen, which is not supported"),
+        (CLIP.replace("_convert_image_to_rgb", "rgb_to_lab"), "the function rgb_to_lab, which is not"),
+        (CLIP.replace("_convert_image_to_rgb", "f.<locals>.<lambda>"), "the function lambda, which is not"),
+        (
+            CLIP.replace(
+                "function _convert_image_to_rgb at 0x7f0f0f0f0f0f", "bound method A.b of <A object>"
+            ),
+            "the function b, which is not",
+        ),
+        (CLIP.replace("function _convert_image_to_rgb", "A object"), "Compose cannot be read"),
+        (OPEN_CLIP.replace("_convert_to_rgb", "models.sharpen"), "the function sharpen, which is not"),
         (CROP.replace("max_size=None", "max_size=300"), "Resize.max_size is not supported"),
         (CROP.replace("antialias=True", "antialias=False"), "Resize.antialias must be True"),
         (CROP.replace("=bilinear", "=nearest-exact"), "Resize.interpolation must be one of"),
@@ -171,7 +195,7 @@ def test_beside_the_model() -> None:
         (CROP.replace("ToTensor()", "CenterCrop(9)"), "once, after Resize"),
         (CROP.replace("ToTensor()", "Resize(9)"), "resizes images twice"),
         (CROP.replace("ToTensor()", "Normalize(0, 1)"), "normalises images twice"),
-        (GREY.replace("channels=1", "channels=3"), "Grayscale.num_output_channels must be 1"),
+        (GREY.replace("channels=1", "channels=3"), "must be 1. If all images are grey, leave this"),
         (CROP + "and more", "Compose cannot be read"),
         (
             "Compose([\n  Resize(p=1.0, height=224, width=224),\n], p=1.0)",

@@ -14,6 +14,16 @@ from predictor.model import strict_text
 
 _START = re.compile(r"\s*(?:\w{1,100}\s*=\s*)?(?=(?:\w{1,100}\.){0,5}Compose\s*\()")
 _CALL = re.compile(r"[\s,]*(?:\w{1,100}\.){0,5}(\w{1,100})\s*\(")
+# A function or a method as Python prints it, or the name of one.
+_FUNCTION = re.compile(
+    r"[\s,]*(?:<(?:bound method|(?:built-in )?function) (?:[\w<>]{1,100}\.){0,9}<?(\w{1,100})>?"
+    r"(?: (?:at|of) [^\n,]{1,300})?>|(?:\w{1,100}\.){0,5}(\w{1,100}))[ \t\r]*(?=[,\n]|$)"
+)
+# Images are converted to RGB anyway.
+_TO_RGB = re.compile(
+    r"(?:convert|to|2|ensure|maybe|as|image|img|pil|rgba|_)*rgb(?:image|img|_)*", re.IGNORECASE
+)
+_COMMENT = re.compile(r"#[^\n]*")
 _KEYWORD = re.compile(r"\s*([A-Za-z_]\w*)\s*=(.*)", re.DOTALL)
 _TENSOR = re.compile(r"(?:torch\.)?tensor\((.*)\)", re.DOTALL)
 _RANDOM = re.compile(r"Random\w*|ColorJitter|AutoAugment|RandAugment|TrivialAugment\w*|AugMix")
@@ -32,6 +42,10 @@ _NO_CROP = "Compose has no CenterCrop: the middle is cut out of images that are 
 _UNREADABLE = (
     "Compose cannot be read as torchvision's. Send what print(transform) shows there; transforms of other "
     "libraries, such as albumentations, need JSON in their place."
+)
+_MUST_BE_GREY = (
+    "must be 1. If all images are grey, leave this step out: their red, green and blue are equal then. Else "
+    "export the model with a first layer that makes its images grey"
 )
 
 
@@ -56,14 +70,19 @@ def from_text(text: str) -> DeclaredPreprocessing | None:
     Raises:
         ValueError: a step or an argument is unknown, wrong, or asks for what this service does not do.
     """
-    start = _START.match(text)
+    code = _COMMENT.sub("", text[: _LONGEST + 1])
+    start = _START.match(code)
     if start is None:
         return None
-    calls = [*_calls(text[start.end() :])] if len(text) <= _LONGEST else []
+    calls = [*_calls(code[start.end() :])] if len(text) <= _LONGEST else []
     if len(calls) != 1:
         raise ValueError(_UNREADABLE)
     draft = _Draft()
-    for name, arguments in _calls(_unwrapped(calls[0][1])):
+    for name, arguments in _calls(_unwrapped(calls[0][1] or "")):
+        if arguments is None:
+            if not _TO_RGB.fullmatch(name):
+                raise ValueError(f"Compose has the function {name}, which is not supported.")
+            continue
         if name not in _STEPS:
             raise ValueError(f"Compose has {name}, which {_why_not(name)}.")
         known, take = _STEPS[name]
@@ -120,7 +139,7 @@ def _crop(draft: _Draft, record: Record) -> None:
 
 def _grey(draft: _Draft, record: Record) -> None:
     if record.get("num_output_channels", 1) != 1:
-        raise record.wrong("num_output_channels", "must be 1")
+        raise record.wrong("num_output_channels", _MUST_BE_GREY)
     draft.values["channels"] = "L"
 
 
@@ -159,11 +178,17 @@ _STEPS: dict[str, _Step] = {
 }
 
 
-def _calls(text: str) -> Iterator[tuple[str, str]]:
-    """The calls in a text, one after the other: the name of each, and what stands in its brackets."""
+def _calls(text: str) -> Iterator[tuple[str, str | None]]:
+    """The calls in a text, one after the other: the name of each, and what stands in its brackets.
+
+    A function that is not called has None in place of that.
+    """
     place = 0
-    while call := _CALL.match(text, place):
+    while call := _CALL.match(text, place) or _FUNCTION.match(text, place):
         place, depth = call.end(), 1
+        if call.re is _FUNCTION:
+            yield call[call.lastindex or 0], None
+            continue
         while depth and place < len(text):
             depth += _BRACKETS.get(text[place], 0)
             place += 1
