@@ -4,7 +4,7 @@ import csv
 import re
 
 from predictor.model import strict_text
-from predictor.model.label_table import INDEX, MAX_COLUMNS, Entries, complete, table
+from predictor.model.label_table import INDEX, Entries, complete, table
 
 MAX_CLASSES = 100_000
 """Classes that a model may have."""
@@ -116,7 +116,7 @@ def _in_one_line(lines: list[str]) -> Entries | None:
     except csv.Error:
         return None
     names = [cell.strip() for cell in cells]
-    return unquoted(names) if 1 < len(names) <= MAX_COLUMNS and all(names) else None
+    return unquoted(names) if 1 < len(names) <= MAX_CLASSES and all(names) else None
 
 
 def unquoted(names: list[str]) -> list[str]:

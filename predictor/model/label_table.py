@@ -5,11 +5,10 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-MAX_COLUMNS = 100
-"""Columns that a table may have, and names in one line."""
 INDEX = re.compile(r"\d{1,9}")
 """The number of a class."""
 
+_MAX_COLUMNS = 100
 NUMBER_NAMES = ("index", "id", "idx", "class_id", "class_index", "label_id", "class_idx")
 """What people call the number of a class, in a table and in objects."""
 _INDEX_COLUMNS = (*NUMBER_NAMES, "")
@@ -31,7 +30,7 @@ def table(lines: list[str]) -> Entries | None:
         rows = list(csv.reader((line for line in lines if line), delimiter=delimiter, strict=True))
     except csv.Error:
         return None
-    if len(rows[0]) > MAX_COLUMNS:
+    if len(rows[0]) > _MAX_COLUMNS:
         return None
     header = [cell.strip().lower() for cell in rows[0]]
     if len({len(row) for row in rows}) > 1:

@@ -384,6 +384,15 @@ def test_many() -> None:
     )
 
 
+@pytest.mark.parametrize("delimiter", [",", ", ", ";", "\t"])
+@pytest.mark.parametrize("count", [2, 100, 101, 1000, 100_000])
+def test_one_line(delimiter: str, count: int) -> None:
+    """As many labels as are allowed may stand in one line."""
+    names = [f"class{index}" for index in range(count)]
+
+    assert [label.name for label in parse(delimiter.join(names))] == names
+
+
 def test_numbered() -> None:
     """A model without labels shows its classes' numbers."""
     assert numbered(2) == (Label("class 0"), Label("class 1"))
