@@ -14,8 +14,7 @@ from predictor.model import label_lines, label_texts, strict_text
 from predictor.model.label import NAMES
 from predictor.model.label_table import NUMBER_NAMES, Entries, complete
 
-# Fields of larger files that hold the names, the surest first.
-_INSIDE = (
+INSIDE = (
     "id2label",
     "labels",
     "label_names",
@@ -30,11 +29,12 @@ _INSIDE = (
     "class_indices",
     "idx_to_class",
 )
+"""Fields of larger files, and keys of metadata, that hold the names, the surest first."""
 _INDEX = re.compile(r"\d{1,9}")
 _COMMENTS = re.compile(r"(?:\s*(?:#|//)[^\n]*+\n)*+")
 # How a YAML file begins that is more than a list of lines: a field, or an entry that has fields.
 _YAML_START = re.compile(r"(?:---|%YAML|[A-Za-z_][\w.-]*\s*:(?:\s|$)|- )")
-_YAML_NAMES = re.compile(rf"^(?:{'|'.join(_INSIDE)})\s*:\s*(?:[\[{{#&*!|>].*)?$", re.MULTILINE)
+_YAML_NAMES = re.compile(rf"^(?:{'|'.join(INSIDE)})\s*:\s*(?:[\[{{#&*!|>].*)?$", re.MULTILINE)
 _NO_NAMES = "The file has no list of class names, such as names, labels or id2label."
 _PBTXT_START = re.compile(r"item\s*:?\s*\{")
 
@@ -72,7 +72,7 @@ def inside(value: Mapping[str, Any]) -> list[Any] | dict[str, Any] | None:
     It may be one level deeper, but not in the configuration of another network, such as `text_config`. Lobe
     has it in `classes.Label`, PaddleX in `PostProcess`, by the name of the step.
     """
-    candidates = (one for where in _places(value) for name in _INSIDE for one in _of(where, name))
+    candidates = (one for where in _places(value) for name in INSIDE for one in _of(where, name))
     found = next((one for one in candidates if isinstance(one, list | dict) and one), None)
     if isinstance(found, dict) and isinstance(found.get("Label"), list):
         return list(found["Label"])

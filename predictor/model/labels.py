@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Mapping, Sized
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import dataclass, replace
 
 from predictor.errors import InvalidModel
@@ -48,20 +48,11 @@ _MOVED = (
     "{} there, and {} here."
 )
 
+_BRACKETS = ("[", "{")
 _OPENVINO, _OPENVINO_INFO = "model_info labels", "model_info label_info"
-# Other keys in use; their values count only if they are JSON or a dict that Python printed.
-_KEYS = (
-    GRAPH,
-    "id2label",
-    "label_names",
-    "class_names",
-    "labels",
-    "names",
-    "classes",
-    "config.json",
-    "pretrained_cfg",
-    _OPENVINO_INFO,
-)
+# Other keys in use, in any case. Values that are neither JSON nor a dict that Python printed count only if
+# they have as many labels as there are classes.
+_KEYS = (GRAPH, "config.json", "pretrained_cfg", _OPENVINO_INFO, *label_formats.INSIDE)
 
 
 @dataclass(frozen=True)
@@ -73,12 +64,14 @@ class Found:
         reason: one sentence saying where they came from.
         warnings: sentences for the uploader.
         foreign: whether another tool wrote them into the model, so that nobody asked for them to be used.
+        perhaps: others, one of which is meant if it has as many labels as there are classes.
     """
 
     labels: tuple[Label, ...]
     reason: str
     warnings: tuple[str, ...] = ()
     foreign: bool = False
+    perhaps: tuple["Found", ...] = ()
 
 
 def find(text: str | None, metadata: Mapping[str, str], scores: int | None) -> Found:
@@ -122,6 +115,8 @@ def fit(found: Found, scores: int | None) -> Found:
     """
     if scores is not None and scores > MAX_CLASSES:
         raise InvalidModel(f"A model may have at most {MAX_CLASSES} classes.")
+    classes = 2 if scores == 1 else scores
+    found = next((one for one in found.perhaps if len(one.labels) == classes), found)
     if scores == 1:
         return _fit_one(found)
     labels = _without_heading(found.labels, scores) or numbered(scores or 0)
@@ -223,12 +218,27 @@ def _in_metadata(metadata: Mapping[str, str]) -> Found:
             warnings.append(f"The {what} are passed over. {error.detail}")
         else:
             return replace(found, warnings=(*warnings, *found.warnings), foreign=True)
-    return Found((), NONE, (*warnings, NONE))
+    perhaps = (replace(one, warnings=(*warnings, *one.warnings)) for one in _perhaps(metadata))
+    return Found((), NONE, (*warnings, NONE), perhaps=tuple(perhaps))
+
+
+def _perhaps(metadata: Mapping[str, str]) -> Iterator[Found]:
+    """What the other values of keys for labels are, read as plain text."""
+    for key, text in _of_keys(metadata).items():
+        if key in label_formats.INSIDE and text.lstrip()[:1] not in _BRACKETS:
+            with contextlib.suppress(InvalidModel):
+                yield replace(_found(text, IN_METADATA), foreign=True)
+
+
+def _of_keys(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The values of the keys that are in use, in that order."""
+    lower = {key.lower(): text for key, text in metadata.items()} | dict(metadata)
+    return {key: lower[key] for key in _KEYS if key in lower}
 
 
 def _candidates(metadata: Mapping[str, str]) -> dict[str, str]:
     """What looks like labels in the metadata, by their keys, the surest first."""
-    bracketed = {key: metadata[key] for key in _KEYS if metadata.get(key, "").lstrip()[:1] in ("[", "{")}
+    bracketed = {key: one for key, one in _of_keys(metadata).items() if one.lstrip()[:1] in _BRACKETS}
     for key in ("config.json", "pretrained_cfg"):
         if not any(f'"{name}"' in bracketed.get(key, "") for name in ("id2label", "label_names")):
             bracketed.pop(key, None)

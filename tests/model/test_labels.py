@@ -431,6 +431,18 @@ def test_other_order_than_the_graph(text: str, count: int) -> None:
         {"classes": json.dumps(NAMES), "names": "of no interest"},
         {"config.json": json.dumps({"architectures": ["A"], "id2label": dict(enumerate(NAMES))})},
         {"model_info labels": "tench lady's_slipper kite,_glede"},
+        {"class_to_idx": json.dumps({name: index for index, name in enumerate(NAMES)})},
+        {"label2id": str({name: index for index, name in enumerate(NAMES)})},
+        {"idx_to_class": str(dict(enumerate(NAMES)))},
+        {"label_map": json.dumps(dict(enumerate(NAMES, 1)))},
+        {"categories": json.dumps(NAMES)},
+        {"CLASSES": json.dumps(NAMES)},
+        {"classes": str(NAMES)},
+        {"Labels": "tench;lady's slipper;kite, glede"},
+        {"classes": 'tench,lady\'s slipper,"kite, glede"'},
+        {"class_names": "tench\nlady's slipper\nkite, glede\n"},
+        {"label_map": "0: tench\n1: lady's slipper\n2: kite, glede"},
+        {"names": "the classes of birds, fish", "labels": "tench;lady's slipper;kite, glede"},
         {"model_info labels": "a b c", "model_info label_info": json.dumps({"label_names": NAMES})},
     ],
 )
@@ -447,10 +459,22 @@ def test_find_tools(file: str) -> None:
     assert [label.name for label in find(None, metadata, 3).labels] == ["tench", "lady's slipper", "kite"]
 
 
-@pytest.mark.parametrize("metadata", [{"classes": "3"}, {"names": "of no interest"}, {"config.json": "{}"}])
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"classes": "3"},
+        {"names": "of no interest"},
+        {"config.json": "{}"},
+        {"labels": "made by a, b, c, d"},
+        {"categories": "vision"},
+    ],
+)
 def test_find_unrelated(metadata: dict[str, str]) -> None:
     """Metadata of the same name that hold something else are left alone."""
-    assert find(None, metadata, 3).reason == NONE
+    found = find(None, metadata, 3)
+
+    assert (found.labels, found.reason, found.warnings) == (numbered(3), NONE, (NONE,))
+    assert find(None, metadata, 1).labels == numbered(2)
 
 
 @pytest.mark.parametrize(
