@@ -331,6 +331,10 @@ def test_timm_refused(change: dict[str, Any], named: str, nested: bool) -> None:
         ("ImageClassification(\n    crop_size=[224]\n    resize_size=many\n)", "resize_size must be"),
         ("ImageClassification(\n    crop_size=[224]\n    colour=1\n)", "colour is unknown"),
         ('{"id2label": {"0": "cat"}, "model_type": "vit"}', "preprocessor_config.json"),
+        (
+            '{"module": "keras_hub", "class_name": "P", "config": {"image_size": [64, 64]}}',
+            "preprocessor.json of KerasHub, is not supported. Give our own JSON",
+        ),
         ('{"pretrained_cfg": 5}', "pretrained_cfg must be an object"),
     ],
 )

@@ -15,6 +15,11 @@ Size = tuple[int | None, int | None]
 # A network in Keras's `Sequential` in another; only a second one of a session has a number.
 _TEACHABLE_INPUT = re.compile(r"sequential_\d+_input(:0)?")
 _CUSTOM_VISION = "CustomVision."
+_OF_KERAS = (
+    "An object of Keras, as in preprocessor.json of KerasHub, is not supported. Give our own JSON in its "
+    'place, with the numbers of its image converter: {"size": image_size, "scale": 1, '
+    '"mean": -offset / scale, "std": 1 / scale}.'
+)
 _SILENT = "{} does not say how images are prepared: it is not used for that."
 
 
@@ -151,6 +156,15 @@ def read_yaml_of_ultralytics(value: Mapping[str, Any]) -> DeclaredPreprocessing:
     if declared is None:
         raise ValueError("task and imgsz are missing.")
     return DeclaredPreprocessing("metadata.yaml of Ultralytics", declared.values, declared.names)
+
+
+def refusal(value: Mapping[str, Any]) -> str | None:
+    """Why a file of a known tool cannot say how images are prepared; None if this is none of them."""
+    if "id2label" in value or "model_type" in value:
+        return "A model's config.json holds no preprocessing; give preprocessor_config.json instead."
+    if "class_name" in value and isinstance(value.get("config"), dict):
+        return _OF_KERAS
+    return None
 
 
 def silent_file(value: Mapping[str, Any]) -> str | None:

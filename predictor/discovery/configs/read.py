@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from predictor.discovery.configs import apps, compose, frameworks, huggingface, native, pipelines, presets
-from predictor.discovery.configs.apps import read_silent, silent_file
+from predictor.discovery.configs.apps import read_silent, refusal, silent_file
 from predictor.discovery.configs.declared import EMPTY, DeclaredPreprocessing
 from predictor.discovery.configs.metadata import read_openvino, read_ultralytics, read_windows
 from predictor.errors import InvalidModel
@@ -64,10 +64,8 @@ def from_text(text: str, wanted: Size, source: str = BESIDE) -> DeclaredPreproce
     for looks, read in _TOOLS:
         if looks(value):
             return _of_tool(read, value, wanted, output)
-    if "id2label" in value or "model_type" in value:
-        raise ValueError(
-            "A model's config.json holds no preprocessing; give preprocessor_config.json instead."
-        )
+    if (why := refusal(value)) is not None:
+        raise ValueError(why)
     if silent_file(value) is not None:
         return read_silent(value)
     return native.read(value, source)
