@@ -17,8 +17,8 @@ _TEACHABLE_INPUT = re.compile(r"sequential_\d+_input(:0)?")
 _CUSTOM_VISION = "CustomVision."
 _OF_KERAS = (
     "An object of Keras, as in preprocessor.json of KerasHub, is not supported. Give our own JSON in its "
-    'place, with the numbers of its image converter: {"size": image_size, "scale": 1, '
-    '"mean": -offset / scale, "std": 1 / scale}.'
+    'place, with the numbers of its image converter: {"size": image_size, "resize_to": image_size, '
+    '"interpolation": "linear", "scale": 1, "mean": -offset / scale, "std": 1 / scale}.'
 )
 _SILENT = "{} does not say how images are prepared: it is not used for that."
 
