@@ -113,7 +113,8 @@ def settle(spec: ModelSpec, outputs: Sequence[_Array], last: Last | None = None)
         reason = (
             "The scores of the test images are between 0 and 1 but do not sum to 1: they are independent."
         )
-        return _with(spec, "none", multi_label=True, reason=reason)
+        found = _with(spec, "none", multi_label=True, reason=reason)
+        return dataclasses.replace(found, warnings=(*found.warnings, _INDEPENDENT))
     if spec.evidence == "assumed":
         return _with(spec, "softmax", multi_label=False, reason="The scores of the test images are logits.")
     return spec
@@ -146,6 +147,10 @@ _MEASUREMENT = (
     "such as an age, its predictions are meaningless."
 )
 _ASSUMED = "Whether the one score is a confidence or a logit is not declared: test images decided."
+_INDEPENDENT = (
+    "Whether the scores are independent confidences or logits is not declared: test images decided. If only "
+    'one class applies to an image, give {"activation": "softmax"} in the preprocessing.'
+)
 _NO_SOFTMAX = "The declared activation softmax is always 1 for one score: softmax is not applied, and {}."
 _SIGMOID_TWICE = (
     "The activation sigmoid is declared, but the graph already ends in one: it is not applied again."

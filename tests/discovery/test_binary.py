@@ -161,3 +161,11 @@ def test_rank(score: float, activation: Activation, expected: list[tuple[int, fl
 def test_rank_of_one() -> None:
     """Who asks for one class gets the better one."""
     assert rank(np.array([0.25]), "none", 1) == [(0, 0.75)]
+
+
+def test_independent_by_chance() -> None:
+    """That several scores of the test images lie between 0 and 1 is a guess, which is warned of."""
+    spec = settled(np.array([[0.2, 0.9, 0.4], [0.1, 0.3, 0.8]]), names=("cats", "dogs", "birds"))
+
+    assert (spec.activation, spec.multi_label) == ("none", True)
+    assert spec.warnings[-1].startswith("Whether the scores are independent confidences or logits")
