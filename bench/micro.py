@@ -30,12 +30,11 @@ from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.inference.admission import Deadline
 from predictor.inference.prediction import EncodedImage, Options, Outcome, Question
-from predictor.metrics import FOLDER_VARIABLE
 from predictor.model.device import Device
 from predictor.model.scores import Ranked, rank
 from predictor.model.session import load
 from predictor.runtime.worker import Worker
-from predictor.shared import SLOT_VARIABLE
+from predictor.shared import METRICS_VARIABLE, SLOT_VARIABLE
 from predictor.web import middleware, serializers
 from predictor.web.flask_app import ServiceFlask
 
@@ -212,7 +211,7 @@ def set_up() -> Iterator[tuple[Flask, Worker]]:
     with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("wb") as log:
         metrics = Path(folder, "metrics")
         metrics.mkdir()
-        os.environ |= {FOLDER_VARIABLE: str(metrics), SLOT_VARIABLE: "0"}
+        os.environ |= {METRICS_VARIABLE: str(metrics), SLOT_VARIABLE: "0"}
         kept = os.dup(1)
         os.dup2(log.fileno(), 1)
         app = create_app(Settings(data=Path(folder, "data"), device="cpu"))

@@ -22,10 +22,9 @@ from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
 from prometheus_flask_exporter.multiprocess import GunicornInternalPrometheusMetrics
 
-from predictor.shared import SLOT_VARIABLE
+from predictor.shared import METRICS_VARIABLE, SLOT_VARIABLE
 from predictor.statistics import ModelMetrics
 
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LONG_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -168,7 +167,7 @@ def exporter(
         more: other metrics that are read when asked.
     """
     moment = _AtThisMoment(versions, waiting, more)
-    if FOLDER_VARIABLE in os.environ and _claim_files():
+    if METRICS_VARIABLE in os.environ and _claim_files():
         made = _exporting(GunicornInternalPrometheusMetrics, refresh, moment)
         return made.for_app_factory(export_defaults=False)
     registry = CollectorRegistry()
@@ -181,7 +180,7 @@ def exporter(
 def collected(owner: PrometheusMetrics) -> Iterable[Any]:
     """All that is counted, added up over all workers where the server set a folder for their files."""
     shared = isinstance(owner, GunicornInternalPrometheusMetrics)
-    source = _AllWorkers(Path(os.environ[FOLDER_VARIABLE])) if shared else owner.registry
+    source = _AllWorkers(Path(os.environ[METRICS_VARIABLE])) if shared else owner.registry
     yield from source.collect()
 
 
@@ -196,7 +195,7 @@ def _exporting(
             registry = self.registry
             if issubclass(base, GunicornInternalPrometheusMetrics):
                 registry = CollectorRegistry()
-                registry.register(_AllWorkers(Path(os.environ[FOLDER_VARIABLE])))
+                registry.register(_AllWorkers(Path(os.environ[METRICS_VARIABLE])))
                 registry.register(moment)
             # The library fails on a version in the header that is no number.
             kind = "application/openmetrics-text" if "openmetrics" in (accept_header or "") else ""
@@ -220,7 +219,7 @@ def _claim_files() -> bool:
     slot = os.environ.get(SLOT_VARIABLE, str(os.getpid()))
     try:
         for kind in _FILES:
-            _reserve(Path(os.environ[FOLDER_VARIABLE], f"{kind}_{slot}.db"))
+            _reserve(Path(os.environ[METRICS_VARIABLE], f"{kind}_{slot}.db"))
     except OSError as error:
         log.error("Metrics are those of one worker only: %s", error.strerror)
         prometheus_client.values.ValueClass = prometheus_client.values.MutexValue

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 SLOT_VARIABLE = "WORKER_SLOT"
 """The environment variable that tells a worker its index."""
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable by which prometheus_client finds the folder of this server's metrics."""
 DUE_VARIABLE = "WORKER_DUE"
 """The environment variable that tells a worker when to load the application, by the monotonic clock."""
 _MAX_WORKERS = 1024

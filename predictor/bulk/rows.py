@@ -85,13 +85,14 @@ class Form:
 def _text(row: Row) -> Iterator[str]:
     """The name, and below it a line for each class."""
     said = "" if row.problem is None else f": {row.problem.detail}"
-    yield _printable(row.name) + (": no class reaches the threshold" if row.abstained else said)
+    yield printable(row.name) + (": no class reaches the threshold" if row.abstained else said)
     for one in row.predictions:
-        yield f"  {one['confidence']:6.1%}  {_printable(one['label'])}"
+        yield f"  {one['confidence']:6.1%}  {printable(one['label'])}"
 
 
-def _printable(text: str) -> str:
-    """A text that cannot move the cursor of a terminal."""
+def printable(value: object) -> str:
+    """A text that can neither move the cursor of a terminal nor end a line."""
+    text = str(value)
     return text if text.isprintable() else ascii(text)
 
 

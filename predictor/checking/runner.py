@@ -65,7 +65,7 @@ _TOO_LONG: _Words = ("time", "The check of the model did not end in time; the mo
 _TOO_MUCH_MEMORY: _Words = ("memory", "The model needs more memory than a check may use.")
 _CRASHED: _Words = ("crashed", "The model crashed the runtime during its check.")
 _NO_ANSWER: _Words = ("no_answer", "The check of the model ended without a result.")
-_BY_SIGNAL: dict[int, tuple[Reason, str]] = {
+_BY_SIGNAL: dict[int, _Words] = {
     signal.SIGXCPU: _TOO_LONG,
     signal.SIGALRM: _TOO_LONG,
     signal.SIGKILL: _TOO_MUCH_MEMORY,
@@ -165,8 +165,6 @@ def _finite(text: str) -> float:
 # Where the libraries of CUDA are, and kernels that the driver has compiled for a GPU newer than they.
 _PASSED_ON = ("LD_LIBRARY_PATH", "CUDA_CACHE_PATH")
 _HEADING = f"{BEGUN}\n".encode()
-
-log = logging.getLogger(__name__)
 
 
 def try_on(

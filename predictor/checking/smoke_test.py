@@ -23,8 +23,14 @@ Run = Callable[[_Array], _Array]
 _SEED = 20_240_229
 # Runs of images together; the first finds memory for the second.
 _BATCH_RUNS = 2
-# Kernels may sum in another order for another batch, in half precision most of all.
-_TOLERANCE = 0.02
+TOLERANCE = 0.02
+"""How much two scores may differ, as a share of the spread of the image's scores.
+
+Kernels may sum in another order for another batch or device, in half precision most of all.
+"""
+_CLASSES = 5
+# Of a model that gives the same score for every class.
+_LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -154,16 +160,8 @@ def _warnings(alone: _Array, together: list[_Array]) -> list[str]:
 
 def _close(one: _Array, other: _Array) -> bool:
     one, other = one.astype(np.float64), other.astype(np.float64)
-    spread = max(float(np.ptp(one)), 1e-6)
-    return bool(np.abs(one - other).max() <= _TOLERANCE * spread)
-
-
-TOLERANCE = 0.02
-"""How much two scores may differ, as a share of the spread of the image's scores."""
-
-_CLASSES = 5
-# Of a model that gives the same score for every class.
-_LEAST_SPREAD = 1e-6
+    spread = max(float(np.ptp(one)), _LEAST_SPREAD)
+    return bool(np.abs(one - other).max() <= TOLERANCE * spread)
 
 
 def best(scores: npt.NDArray[Any]) -> tuple[Best, ...]:

@@ -37,7 +37,6 @@ class Membership:
         transactions: changes of this machine; from now on they are made on all machines.
         registry: where metrics are registered.
         prepare: called with each version that was downloaded, before workers load it.
-        standing: what the workers of this machine share.
 
     Attributes:
         name: of this machine.
@@ -49,7 +48,6 @@ class Membership:
         transactions: ModelTransactions,
         registry: CollectorRegistry,
         prepare: Callable[[ModelVersion], None],
-        standing: Standing | None = None,
     ) -> None:
         errors = Counter(
             "predictor_store_errors", "Requests to the store that failed, by operation.",
@@ -57,7 +55,7 @@ class Membership:
         )  # fmt: skip
         self._data = settings.data
         self._unready = settings.store_lag == "unready"
-        self._standing = standing or Standing()
+        self._standing = Standing()
         self.name = machine_name(settings.data, settings.machine)
         bucket = Bucket.open(settings.store or "", lambda operation: errors.labels(operation).inc())
         changes = ChangeLog(bucket)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from predictor.bulk.rows import printable
 from predictor.commands.options import FILE, MODEL, URL, beside_model, reached, together, token, told
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import ConfigError
@@ -50,10 +51,10 @@ def upload(model: Path, files: tuple[Path, ...], name: str, file: str | None, **
 def uploaded(answer: Mapping[str, Any]) -> Iterator[str]:
     """What came of an upload, a line each."""
     known = " already; these are its files" if answer.get("unchanged") else ""
-    yield f"Version {answer['version']} of {_plain(answer['name'])} is live{known}."
+    yield f"Version {answer['version']} of {printable(answer['name'])} is live{known}."
     report = answer.get("report") or {}
-    yield from (f"Adapted: {_plain(said)}" for said in report.get("adapted") or ())
-    yield from (f"Warning: {_plain(said)}" for said in report.get("warnings") or ())
+    yield from (f"Adapted: {printable(said)}" for said in report.get("adapted") or ())
+    yield from (f"Warning: {printable(said)}" for said in report.get("warnings") or ())
 
 
 @click.command()
@@ -94,7 +95,7 @@ def _state(version: Mapping[str, Any]) -> str:
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     """Columns on a terminal; in a pipe, cells with tabs between them, for `cut` and `awk`."""
-    cells = [tuple(map(_plain, row)) for row in (_HEADING, *rows)]
+    cells = [tuple(map(printable, row)) for row in (_HEADING, *rows)]
     if not sys.stdout.isatty():
         yield from map("\t".join, cells)
         return
@@ -148,12 +149,6 @@ def say(answer: Mapping[str, Any], as_json: bool, lines: Callable[[], Iterator[s
     """Print an answer as JSON, or its lines for people."""
     for line in [json.dumps(answer, indent=1)] if as_json else lines():
         click.echo(line)
-
-
-def _plain(text: object) -> str:
-    """A text of the service that cannot move the cursor of a terminal, nor end a cell."""
-    shown = str(text)
-    return shown if shown.isprintable() else ascii(shown)
 
 
 @click.group()

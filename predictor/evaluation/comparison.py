@@ -132,17 +132,6 @@ def expected_calibration_error(
     return calibration(confidence, correct, bins)[0]
 
 
-def agreement(first: Sequence[int], second: Sequence[int]) -> Share:
-    """The share of images for which two models give the same class.
-
-    Args:
-        first: the class of each image by one model; at least one.
-        second: the same by the other, in the same order.
-    """
-    pairs = list(zip(first, second, strict=True))
-    return Share(sum(a == b for a, b in pairs), len(pairs))
-
-
 def _correlation(both: int, only_a: int, only_b: int, neither: int) -> float:
     """The correlation of the two answers, corrected for continuity where it is positive."""
     n = both + only_a + only_b + neither

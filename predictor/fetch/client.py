@@ -148,9 +148,6 @@ class Fetcher:
             request = self._redirected(target, headers)
         raise FetchFailed(LOST)
 
-    def close(self) -> None:
-        """Nothing is held between downloads; an owner may close this like its other resources."""
-
     def _prepared(self, url: str, headers: Mapping[str, str] | None) -> requests.PreparedRequest:
         try:
             request = requests.Request("GET", url, headers={**self._headers, **(headers or {})}).prepare()

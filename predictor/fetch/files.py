@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 
 from predictor.config import MEGA, Settings
@@ -15,6 +14,7 @@ from predictor.errors import FetchError, FetchFailed, InvalidRequest, ModelTooLa
 from predictor.fetch import content
 from predictor.fetch.client import CHUNK_BYTES, Fetcher
 from predictor.fetch.dial import Deadline
+from predictor.fetch.transport import check_status
 
 MAX_TEXT_BYTES = 8 * MEGA
 """Bytes of an answer that is read into memory, such as a list of files."""
@@ -27,7 +27,6 @@ TOO_LONG = (
 TOO_MANY = "The source needs too many requests; give it as one ZIP file."
 OTHER_BYTES = "The server of the source sent a file with another digest than its list says; try again."
 
-_STATUS = "The server of the source answered with status {}{}"
 _HINTS = {
     401: ": it wants credentials, or refuses those of the service's environment.",
     403: ": the credentials of the service's environment may not read this, or the URL has expired.",
@@ -55,7 +54,7 @@ class Answer:
         Raises:
             FetchFailed: it is another one.
         """
-        _check_status(self.status)
+        check_status(self.status, "source", _HINTS)
         return self
 
 
@@ -129,7 +128,7 @@ class Downloads:
         """
         known = hashlib.sha256()
         with path.open("wb") as file, self._asked(url, headers) as reply:
-            _check_status(reply.status)
+            check_status(reply.status, "source", _HINTS)
             self.check_room(reply.expected)
             for piece in reply.pieces:
                 self.check_room(len(piece))
@@ -182,12 +181,6 @@ class _Reply:
     headers: Mapping[str, str]
     expected: int
     pieces: Iterator[bytes]
-
-
-def _check_status(status: int) -> None:
-    if status != 200:
-        phrase = f" ({HTTPStatus(status).phrase})" if status in {*HTTPStatus} else ""
-        raise FetchFailed(_STATUS.format(status, phrase) + _HINTS.get(status, "."))
 
 
 @contextlib.contextmanager

@@ -37,7 +37,6 @@ UNTRUSTED = (
 BROKEN = "The server of the image URL closed the connection early or sent an invalid HTTP response."
 RESET = "The server of the image URL reset the connection before its answer was complete."
 
-_STATUS = "The server of the image URL answered with status {}{}"
 _HINTS = {
     204: ": it has no image.",
     206: ": it sent a part only.",
@@ -115,15 +114,21 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
-def check_status(status: int) -> None:
+def check_status(status: int, what: str = "image URL", hints: Mapping[int, str] = _HINTS) -> None:
     """Go on with the body of an answer.
+
+    Args:
+        status: of HTTP.
+        what: was asked for, in a sentence.
+        hints: how a sentence ends, by the status.
 
     Raises:
         FetchFailed: its status is not 200.
     """
     if status != 200:
         phrase = f" ({HTTPStatus(status).phrase})" if status in {*HTTPStatus} else ""
-        raise FetchFailed(_STATUS.format(status, phrase) + _HINTS.get(status, "."))
+        end = hints.get(status, ".")
+        raise FetchFailed(f"The server of the {what} answered with status {status}{phrase}{end}")
 
 
 def translation(error: Exception, *, late: bool) -> FetchError:

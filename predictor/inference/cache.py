@@ -54,7 +54,6 @@ class Cache:
         self._breaker = CircuitBreaker(self._probe, self._failures, place=_place(settings))
         self._warned = False
         self._flights: dict[str, Future[Any]] = {}
-        self._computing: dict[str, Future[Any]] = {}
         self._recent: dict[str, Any] = {}
         self._lock = threading.Lock()
 

@@ -164,68 +164,60 @@ def _emptiest(candidates: Sequence[Gpu | None], nvml: Nvml) -> tuple[Gpu, str]:
 class PyNvml:
     """NVML through the bindings of nvidia-ml-py, whose errors become NoGpu here."""
 
-    def __init__(self, bindings: Any = pynvml) -> None:
-        self._nvml = bindings
-
     def start(self) -> None:
         """Load and initialise the driver's library, which counts its users."""
         with _translated():
-            self._nvml.nvmlInit()
+            pynvml.nvmlInit()
 
     def stop(self) -> None:
         """Give the library back."""
         with _translated():
-            self._nvml.nvmlShutdown()
+            pynvml.nvmlShutdown()
 
     def gpus(self) -> list[Gpu | None]:
         """Every GPU in PCI order, None for one that does not answer."""
         with _translated():
-            count = self._nvml.nvmlDeviceGetCount()
+            count = pynvml.nvmlDeviceGetCount()
         return [self._gpu(index) for index in range(count)]
 
     def memory(self, uuid: str) -> Memory:
         """The memory of a GPU or MIG instance."""
         with _translated():
-            report = self._nvml.nvmlDeviceGetMemoryInfo(self._nvml.nvmlDeviceGetHandleByUUID(uuid.encode()))
+            report = pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByUUID(uuid.encode()))
         return Memory(int(report.free), int(report.used), int(report.total))
 
     def _gpu(self, index: int) -> Gpu | None:
         with suppress(pynvml.NVMLError):
-            handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
-            uuid = _text(self._nvml.nvmlDeviceGetUUID(handle))
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            uuid: str = pynvml.nvmlDeviceGetUUID(handle)
             return Gpu(uuid, self._name(handle), instances=self._instances(handle, uuid))
         return None
 
     def _name(self, handle: Any) -> str:
         with suppress(pynvml.NVMLError):
-            return _text(self._nvml.nvmlDeviceGetName(handle))
+            return str(pynvml.nvmlDeviceGetName(handle))
         return Gpu.name
 
     def _instances(self, handle: Any, parent: str) -> tuple[Gpu, ...] | None:
         # Most GPUs, and drivers older than MIG, answer these questions with an error.
         with suppress(pynvml.NVMLError):
-            if self._nvml.nvmlDeviceGetMigMode(handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE:
-                slots = range(self._nvml.nvmlDeviceGetMaxMigDeviceCount(handle))
+            if pynvml.nvmlDeviceGetMigMode(handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE:
+                slots = range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle))
                 return tuple(gpu for slot in slots if (gpu := self._instance(handle, slot, parent)))
         return None
 
     def _instance(self, handle: Any, slot: int, parent: str) -> Gpu | None:
         with suppress(pynvml.NVMLError):
-            instance = self._nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, slot)
-            uuid = _text(self._nvml.nvmlDeviceGetUUID(instance))
+            instance = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, slot)
+            uuid: str = pynvml.nvmlDeviceGetUUID(instance)
             return Gpu(uuid, self._name(instance), self._alias(instance, parent))
         return None
 
     def _alias(self, instance: Any, parent: str) -> str | None:
         with suppress(pynvml.NVMLError):
-            gpu_instance = self._nvml.nvmlDeviceGetGpuInstanceId(instance)
-            return f"MIG-{parent}/{gpu_instance}/{self._nvml.nvmlDeviceGetComputeInstanceId(instance)}"
+            gpu_instance = pynvml.nvmlDeviceGetGpuInstanceId(instance)
+            return f"MIG-{parent}/{gpu_instance}/{pynvml.nvmlDeviceGetComputeInstanceId(instance)}"
         return None
-
-
-def _text(value: str | bytes) -> str:
-    """Bindings of some versions return C strings as bytes."""
-    return value.decode() if isinstance(value, bytes) else value
 
 
 _CLAUSES = {

@@ -5,7 +5,7 @@ what goes in (M. Nagel, M. van Baalen, T. Blankevoort, M. Welling, 2019, Data-Fr
 Weight Equalization and Bias Correction, section 4.2). The bias takes it back, at no cost at run time.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from predictor.optimising.quantisers import LEARNED, outputs
+from predictor.optimising.quantisers import LEARNED, Outputs
 
 _Array = npt.NDArray[Any]
 
@@ -55,9 +55,10 @@ def observe(model: ModelProto, names: tuple[str, str], batches: Iterable[_Array]
     inferred = onnx.shape_inference.infer_shapes(model)
     watched = _floats(inferred)
     read = {node.input[0] for node in inferred.graph.node if node.op_type in LEARNED}
-    augmented = _with_outputs(inferred, watched)
     found, image = Observed(), names[0]
-    for batch, values in _runs(augmented, [*watched, names[1]], image, batches):
+    session = Outputs(_with_outputs(inferred, watched), [*watched, names[1]])
+    for batch in batches:
+        values = session.run({image: batch})
         tensors = dict(zip(watched, values, strict=False))
         if batch.dtype == np.float32:
             tensors[image] = batch
@@ -67,18 +68,6 @@ def observe(model: ModelProto, names: tuple[str, str], batches: Iterable[_Array]
         found.scores.append(values[-1])
         found.images += len(batch)
     return found
-
-
-def _runs(
-    model: ModelProto, names: list[str], image: str, batches: Iterable[_Array]
-) -> Iterator[tuple[_Array, list[_Array]]]:
-    session = None
-    for batch in batches:
-        if session is None:
-            session = outputs(model, names, {image: batch})
-            yield batch, session.first
-        else:
-            yield batch, session.run({image: batch})
 
 
 def _floats(model: ModelProto) -> list[str]:

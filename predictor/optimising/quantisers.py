@@ -16,8 +16,6 @@ from onnx import ModelProto, TensorProto, helper
 from onnxruntime import quantization
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, TensorsData
 
-from predictor.model.session import RUNTIME
-
 _Array = npt.NDArray[Any]
 _CPU = ["CPUExecutionProvider"]
 _ERRORS_ONLY = 3
@@ -69,24 +67,24 @@ def rewritten(source: Path, target: Path, level: str, *, quantised: bool = True)
     onnxruntime.InferenceSession(str(source), chosen, providers=_CPU)
 
 
-def outputs(model: ModelProto, names: Sequence[str], feeds: Mapping[str, _Array]) -> "_Outputs":
-    """What the tensors of a graph hold when it runs; the session stays for the next images.
+class Outputs:
+    """What the tensors of a graph hold when it runs.
 
     Args:
         model: a graph that has these tensors among its outputs.
         names: of the tensors.
-        feeds: what goes in at first.
     """
-    return _Outputs(model, names, feeds)
 
-
-class _Outputs:
-    def __init__(self, model: ModelProto, names: Sequence[str], feeds: Mapping[str, _Array]) -> None:
+    def __init__(self, model: ModelProto, names: Sequence[str]) -> None:
         self._session = onnxruntime.InferenceSession(model.SerializeToString(), options(), providers=_CPU)
         self._names = list(names)
-        self.first = self.run(feeds)
 
     def run(self, feeds: Mapping[str, _Array]) -> list[_Array]:
+        """The tensors, in the order of their names.
+
+        Args:
+            feeds: the graph's inputs by their names.
+        """
         return [np.asarray(one) for one in self._session.run(self._names, dict(feeds))]
 
 
@@ -187,9 +185,5 @@ def saturates() -> bool:
         [right],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _ENOUGH_OPSET)], ir_version=8)
-    (product,) = outputs(model, ["c"], {"a": left}).first
+    (product,) = Outputs(model, ["c"]).run({"a": left})
     return bool((product != size * 255 * 127).any())
-
-
-TOOLS = f"{RUNTIME}, onnx {onnx.__version__}"
-"""What makes candidates, and the releases."""

@@ -101,13 +101,6 @@ def build_info() -> InfoMetricFamily:
     return InfoMetricFamily("predictor_build", "Versions of what serves.", value=versions)
 
 
-def condition(settings: Settings, cache: Cache, stamp: Stamp, cluster: "Membership | None") -> Condition:
-    """The parts of a worker that it can do without for a while."""
-    return Condition(
-        settings.data, cache, stamp, store=(lambda: None) if cluster is None else cluster.degraded
-    )
-
-
 def at_this_moment(watched: Condition, cluster: "Membership | None") -> Iterable[Any]:
     """The metrics that are read when asked.
 

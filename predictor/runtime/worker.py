@@ -30,7 +30,7 @@ from predictor.model.session import Stop, load
 from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.golden import Gate
 from predictor.runtime.optimisations import Optimisations, warn, warned
-from predictor.runtime.parts import at_this_moment, condition, fetcher, make_folders, membership
+from predictor.runtime.parts import Condition, at_this_moment, fetcher, make_folders, membership
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
@@ -93,7 +93,8 @@ class Worker:
         self.cluster = membership(settings, self.transactions, self.exporter.registry, self._share)
         self.live = ActiveModels(self.transactions.stamp)
         self.cache = Cache(settings, self.metrics.count_cache)
-        self.condition = condition(settings, self.cache, self.transactions.stamp, self.cluster)
+        store = (lambda: None) if self.cluster is None else self.cluster.degraded
+        self.condition = Condition(settings.data, self.cache, self.transactions.stamp, store=store)
         self.device: Device | None = None
         self._record: WorkerRecord | None = None
         self._watchdog: Watchdog | None = None

@@ -11,14 +11,14 @@ import importlib
 import logging
 import mmap
 import os
-from pathlib import Path
+import shutil
 from typing import Any
 
 from predictor.config import SHORT_TOKEN, Settings
 from predictor.cores import cores
 from predictor.server import memory_files, start
 from predictor.server.lifetime import Starts, leave
-from predictor.shared import DUE_VARIABLE, SLOT_VARIABLE, release
+from predictor.shared import DUE_VARIABLE, METRICS_VARIABLE, SLOT_VARIABLE, release
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -80,9 +80,9 @@ class Hooks:
         # A look-up of a name that nobody waits for any more ends soon after; an operator's choice goes first.
         os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:3")
         # A folder that was inherited belongs to another server.
-        os.environ.pop(memory_files.FOLDER_VARIABLE, None)
+        os.environ.pop(METRICS_VARIABLE, None)
         if folder := memory_files.make_metrics(self._settings.data, self._workers):
-            os.environ[memory_files.FOLDER_VARIABLE] = str(folder)
+            os.environ[METRICS_VARIABLE] = str(folder)
         else:
             server.log.error(
                 "Metrics are those of one worker only: the folder for shared metrics cannot be created"
@@ -131,7 +131,7 @@ class Hooks:
         self._starts.ended(worker)
         _taken.discard(worker.slot)
         release(worker.slot)
-        if memory_files.FOLDER_VARIABLE in os.environ:
+        if METRICS_VARIABLE in os.environ:
             from prometheus_client.multiprocess import mark_process_dead
 
             # What is raised here would stop the master.
@@ -140,8 +140,8 @@ class Hooks:
 
     def on_exit(self, _server: Any) -> None:
         """Remove this server's metrics, and tell other machines that this one is gone."""
-        if folder := os.environ.get(memory_files.FOLDER_VARIABLE):
-            memory_files.remove_metrics(Path(folder))
+        if folder := os.environ.get(METRICS_VARIABLE):
+            shutil.rmtree(folder, ignore_errors=True)
         if self._settings.store:
             start.leave_store()
 

@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable by which prometheus_client finds the folder."""
-
 _MEMORY = Path("/dev/shm")  # noqa: S108 (the folder in it is private)
 # Four files of a megabyte for each worker, twice as many while workers are replaced.
 _BYTES_PER_WORKER = 8 << 20
@@ -57,11 +54,6 @@ def make_metrics(data: Path, workers: int, memory: Path = _MEMORY) -> Path | Non
         except OSError:
             continue
     return None
-
-
-def remove_metrics(folder: Path) -> None:
-    """Remove the folder of a server's metrics."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _left_behind(parent: Path) -> Iterator[Path]:

@@ -4,9 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from predictor.errors import (
-    PredictorError,
-)
+from predictor.errors import PredictorError
 from predictor.inference.prediction import Options, Outcome
 from predictor.runtime.worker import Worker
 from predictor.web import inputs, middleware, schemas, serializers

@@ -10,9 +10,7 @@ from typing import Annotated, Any
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
-from predictor.errors import (
-    InvalidRequest,
-)
+from predictor.errors import InvalidRequest
 from predictor.evaluation.tune import sample
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step

@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal
 from flask import Blueprint, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from predictor.errors import (
-    InvalidRequest,
-)
+from predictor.errors import InvalidRequest
 from predictor.evaluation.tables import Classes
 from predictor.explaining import explanation
 from predictor.inference.prediction import Outcome

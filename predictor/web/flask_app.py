@@ -153,11 +153,11 @@ log = logging.getLogger(__name__)
 
 Page = Callable[[dict[str, Any]], str]
 _PAGES = "problem_pages"
-# Refusals of the HTTP layer itself, where the contract has no code: the standard's words.
 # Where clients read errors as an object with the field `error`: Open Inference Protocol, Hugging Face.
 _PLAIN = re.compile(r"/(?:v2|hf)(?:/|$)")
 # The protocol knows no statuses between "the request is wrong" and "there is no such thing".
 _PROTOCOL_STATUS = {409: 400, 415: 400, 422: 400}
+# Refusals of the HTTP layer itself, where the contract has no code: the standard's words.
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_image"}
 
 

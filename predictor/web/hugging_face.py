@@ -7,9 +7,7 @@ from flask import Blueprint, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from predictor.config import Settings
-from predictor.errors import (
-    PredictorError,
-)
+from predictor.errors import PredictorError
 from predictor.image.decode import sniff
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import EncodedImage, ImageSource, Options, Prediction

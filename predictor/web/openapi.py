@@ -97,12 +97,6 @@ def operation(**parts: Any) -> Callable[[View], View]:
     return describe
 
 
-def describe_foreign(view: Callable[..., Any], docstring: str, **parts: Any) -> None:
-    """Describe a view that a library made."""
-    view.__doc__ = docstring
-    operation(**parts)(view)
-
-
 def operation_of(view: object) -> Operation | None:
     """What `operation` says of a view; None if nothing."""
     found: Operation | None = getattr(view, _ATTRIBUTE, None)

@@ -10,7 +10,7 @@ from predictor.model.device import Device
 from predictor.runtime.worker import Worker
 from predictor.store.registry import DEFAULT
 from predictor.web import schemas
-from predictor.web.openapi import TEXT, describe_foreign, operation
+from predictor.web.openapi import TEXT, operation
 from predictor.web.schemas import ModelRef
 
 
@@ -103,10 +103,6 @@ def check_ready(worker: Worker) -> Device:
 def describe_metrics(app: Flask) -> None:
     """Put the exporter's route into the OpenAPI document."""
     (endpoint,) = (rule.endpoint for rule in app.url_map.iter_rules() if rule.rule == "/metrics")
-    describe_foreign(
-        app.view_functions[endpoint],
-        "Return the metrics of all workers, past and present, in the text format of Prometheus.",
-        name="get_metrics",
-        tag="Operating",
-        answers={"text/plain": TEXT},
-    )
+    view = app.view_functions[endpoint]
+    view.__doc__ = "Return the metrics of all workers, past and present, in the text format of Prometheus."
+    operation(name="get_metrics", tag="Operating", answers={"text/plain": TEXT})(view)

@@ -11,7 +11,6 @@ from hypothesis import strategies as some
 
 from predictor.evaluation.comparison import (
     Pairs,
-    agreement,
     expected_calibration_error,
     mcnemar,
     paired_interval,
@@ -106,8 +105,3 @@ def test_calibration_error() -> None:
     assert expected_calibration_error([0.9, 0.9, 0.6], [True, False, True]) == pytest.approx(
         (2 * 0.4 + 0.4) / 3
     )
-
-
-def test_agreement() -> None:
-    """Two models agree on an image if both give the same class."""
-    assert agreement([1, 2, 3], [1, 2, 4]).value == pytest.approx(2 / 3)

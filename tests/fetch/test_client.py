@@ -164,7 +164,6 @@ def test_many_threads(serve: Serve) -> None:
     with ThreadPoolExecutor(16) as pool:
         bodies = list(pool.map(lambda path: shared.fetch(f"http://127.0.0.1:{server.port}{path}"), paths))
     assert bodies == [path.encode() * 1000 for path in paths]
-    shared.close()
 
 
 def test_no_traces(serve: Serve) -> None:

@@ -79,20 +79,6 @@ def test_driver_older_than_mig(driver: Callable[..., dict[str, str]]) -> None:
     assert run(CHOOSE % "auto", **driver("-DBEFORE_MIG")) == [C, 0]
 
 
-def test_bindings_that_return_bytes(driver: Callable[..., dict[str, str]]) -> None:
-    """Bindings that return C strings as bytes give the same text."""
-    code = """
-import json, types, pynvml
-from predictor.model.device import PyNvml, choose
-old = types.SimpleNamespace(**vars(pynvml))
-old.nvmlDeviceGetUUID = lambda handle: pynvml.nvmlDeviceGetUUID(handle).encode()
-old.nvmlDeviceGetName = lambda handle: pynvml.nvmlDeviceGetName(handle).encode()
-device = choose("cuda:1", nvml=PyNvml(old))
-print(json.dumps([device.uuid, device.name]))
-"""
-    assert run(code, **driver()) == B[:2]
-
-
 def test_machine_without_driver(tmp_path: Path) -> None:
     """Where no driver library loads, importing is silent, `auto` is the CPU and `cuda` is a clear error."""
     (tmp_path / "libnvidia-ml.so.1").write_text("not a library")

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from predictor.optimising.calibration import corrected
-from predictor.optimising.quantisers import outputs
+from predictor.optimising.quantisers import Outputs
 
 STEP = 0.25
 _Array = npt.NDArray[Any]
@@ -55,7 +55,7 @@ def test_mean(kind: str, weight: tuple[int, ...], shape: tuple[int, ...], biased
     better, count = corrected(plain, rounded, {"x": x.mean(axis=axes)})
 
     own = numpy_helper.to_array(next(one for one in better.graph.initializer if one.name.startswith("y_")))
-    (wanted,), (found,) = (outputs(model, ["y"], {"x": x}).first for model in (plain, rounded))
+    (wanted,), (found,) = (Outputs(model, ["y"]).run({"x": x}) for model in (plain, rounded))
     moved = own if bias is None else own - bias
     assert count == 1
     assert found.mean(axis=axes) + moved == pytest.approx(wanted.mean(axis=axes), abs=1e-4)
