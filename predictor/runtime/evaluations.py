@@ -1,13 +1,11 @@
 """Evaluations of the models that this worker serves, one at a time on a machine."""
 
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from predictor.config import Settings
-from predictor.errors import ModelConflict, Overloaded, PredictorError
+from predictor.errors import Overloaded, PredictorError
 from predictor.evaluation.comparer import Comparer, Side
 from predictor.evaluation.evaluator import Evaluator
 from predictor.evaluation.images import LabelledImage
@@ -19,8 +17,11 @@ from predictor.image.decode import Limits
 from predictor.inference.engine import Engine
 from predictor.inference.loader import LoadedModel
 from predictor.inference.prediction import EncodedImage, Options, Outcome
-from predictor.store.files import locked, storage_errors
+from predictor.store.files import alone, storage_errors
 
+LOCK = "evaluation.lock"
+"""The file in the data folder that is locked while an evaluation or an optimisation is under way."""
+BUSY = "Another optimisation or evaluation is running; try again when it has ended."
 _TRIES = 100
 _PAUSE_SECONDS = 0.2
 
@@ -36,15 +37,14 @@ class Evaluations:
     Args:
         settings: limits.
         engine: predicts.
-        lock: the file that is locked while one is under way.
 
     Attributes:
         threads: images that are worked on at a time.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, lock: Path) -> None:
+    def __init__(self, settings: Settings, engine: Engine) -> None:
         self._engine = engine
-        self._lock = lock
+        self._lock = settings.data / LOCK
         # One more than can be computed at a time, so that the next image is read and decoded meanwhile.
         self.threads = settings.concurrency + 1
         self._limits = Limits.of(settings)
@@ -66,10 +66,10 @@ class Evaluations:
             precision: the wished one, if thresholds are to be suggested.
 
         Raises:
-            ModelConflict: another evaluation is under way.
+            ModelConflict: another evaluation or optimisation is under way.
             InvalidRequest: no image has both a known class and an answer.
         """
-        with self._alone():
+        with storage_errors(), alone(self._lock, BUSY):
             yield from Evaluator(
                 Classes(model.spec.labels, independent=model.spec.independent),
                 self.classify(model),
@@ -98,10 +98,10 @@ class Evaluations:
             thumbnails: whether the report is to have small copies of images on which they differ.
 
         Raises:
-            ModelConflict: another evaluation is under way.
+            ModelConflict: another evaluation or optimisation is under way.
             InvalidRequest: no image has a class that both know, and two answers.
         """
-        with self._alone():
+        with storage_errors(), alone(self._lock, BUSY):
             one, other = (
                 Side(
                     Classes(model.spec.labels, name, independent=model.spec.independent),
@@ -116,10 +116,10 @@ class Evaluations:
         """Try plausible preprocessings of a model on images.
 
         Raises:
-            ModelConflict: another evaluation is under way.
+            ModelConflict: another evaluation or optimisation is under way.
             InvalidRequest: no image can be used.
         """
-        with self._alone():
+        with storage_errors(), alone(self._lock, BUSY):
             tuner = Tuner(model.spec, model.scores, self._limits, self.threads)
             yield from tuner.tune(images)
 
@@ -147,11 +147,3 @@ class Evaluations:
             except Overloaded:
                 time.sleep(_PAUSE_SECONDS)
         return self._engine.predict([EncodedImage(data)], options, model=model)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        try:
-            with storage_errors(), locked(self._lock, 0):
-                yield
-        except TimeoutError as error:
-            raise ModelConflict("Another evaluation is running; try again when it has ended.") from error

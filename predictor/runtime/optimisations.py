@@ -3,8 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,12 @@ from predictor.model.device import Device
 from predictor.model_files import CALIBRATION, LABELS, MODEL, PREPROCESSING
 from predictor.optimising.optimiser import PACE_SECONDS, Optimiser, Source, Step
 from predictor.optimising.processes import Processes
+from predictor.runtime.evaluations import BUSY, LOCK
 from predictor.runtime.received import OPTIMISED as KEY
 from predictor.runtime.received import VOID, Received
 from predictor.runtime.uploads import Uploads
 from predictor.store import manifest
-from predictor.store.files import locked, move_folder, storage_errors
+from predictor.store.files import alone, move_folder, storage_errors
 from predictor.store.publish import Published
 from predictor.store.registry import ModelVersion
 
@@ -65,7 +65,7 @@ class Optimisations:
         self._folder = folder
         self._known = report
         # Evaluations lock the same file: either would spoil the other's times.
-        self._lock = settings.data / "evaluation.lock"
+        self._lock = settings.data / LOCK
 
     def optimise(
         self, model: LoadedModel, images: Sequence[LabelledImage], max_loss: float, device: Device
@@ -83,7 +83,7 @@ class Optimisations:
             InvalidRequest: the images are too few.
             InvalidModel: the model cannot be made faster.
         """
-        with self._alone(), self._uploads.staging.new_folder() as folder:
+        with storage_errors(), alone(self._lock, BUSY), self._uploads.staging.new_folder() as folder:
             processes = Processes(folder, device)
             source = Source(model.version.path, model.spec, device)
             optimiser = Optimiser(source, folder, processes, max_loss, self.pace_seconds)
@@ -161,16 +161,6 @@ class Optimisations:
         if known["activation"] != "none":
             said["activation"] = known["activation"]
         return native.continued(json.dumps(said), version.companion(PREPROCESSING))
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        try:
-            with storage_errors(), locked(self._lock, 0):
-                yield
-        except TimeoutError as error:
-            raise ModelConflict(
-                "Another optimisation or evaluation is running; try again when it has ended."
-            ) from error
 
 
 def _stem(version: ModelVersion) -> str:

@@ -13,12 +13,12 @@ from prometheus_client import Counter
 from predictor.checking.report import Limits, Refused, Report, Request
 from predictor.checking.runner import try_model
 from predictor.config import Settings
-from predictor.errors import InvalidModel, ModelConflict, PredictorError, StorageFull
+from predictor.errors import InvalidModel, PredictorError, StorageFull
 from predictor.metrics import Metrics
 from predictor.model_files import CALIBRATION, LABELS, MODEL, PREPROCESSING
 from predictor.runtime.received import Received, Revision, calibration, kept, revised
 from predictor.store.commit import ModelTransactions
-from predictor.store.files import locked, storage_errors
+from predictor.store.files import alone, storage_errors
 from predictor.store.lookup import not_served
 from predictor.store.manifest import Manifest, described
 from predictor.store.publish import Published, Publisher, now
@@ -187,7 +187,8 @@ class Uploads:
 
     def _checked(self, folder: Path, received: Received) -> Report:
         """What the check found."""
-        with _counting(self._metrics.checks), self._alone(), self._timed("check"):
+        held = alone(self._lock, "Another upload is being checked; try again.", _CHECK_LOCK_SECONDS)
+        with _counting(self._metrics.checks), storage_errors(), held, self._timed("check"):
             try:
                 return self.try_model(folder, self._request(received))
             except Refused as refused:
@@ -207,14 +208,6 @@ class Uploads:
             limits=self._limits,
             allow_control_flow=self._allow_loops,
         )
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        try:
-            with storage_errors(), locked(self._lock, _CHECK_LOCK_SECONDS):
-                yield
-        except TimeoutError as error:
-            raise ModelConflict("Another upload is being checked; try again.") from error
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:

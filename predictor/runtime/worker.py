@@ -102,7 +102,7 @@ class Worker:
         self._loader: Loader | None = None
         self.engine = self._engine()
         self.explainer = Explainer(settings, self.engine, FeatureMaps(self._folder, self._watch))
-        self.evaluations = Evaluations(settings, self.engine, settings.data / "evaluation.lock")
+        self.evaluations = Evaluations(settings, self.engine)
         self.gate = Gate(GoldenSets(self.registry, self.transactions), self.evaluations, self.load)
         self.uploads.judge = self.gate.judge
         self.optimisations = Optimisations(settings, self.uploads, self._folder, self.report)

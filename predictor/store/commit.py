@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
-from predictor.store.files import Staging, locked, storage_errors
+from predictor.store.files import Staging, alone, locked, storage_errors
 from predictor.store.members import WorkerRegistry
 from predictor.store.registry import ModelVersion, Registry
 from predictor.store.stamp import Decide, Elsewhere, Stamp, here
@@ -31,6 +31,7 @@ LOCK_SECONDS = 10.0
 # locks and doubts and 120 s until all machines serve, it is less than nginx gives an upload.
 _READY_SECONDS = 240.0
 _POLL_SECONDS = 0.005
+_BUSY = "Another change of the models is in progress; try again."
 # A worker that began to serve while other machines decided may take this long to load what was decided.
 _LATE_SECONDS = 30.0
 
@@ -100,12 +101,7 @@ class ModelTransactions:
         """
         if not self.stamp.shared:
             raise StorageFull("The service cannot write to the folder PREDICTOR_DATA; nothing was changed.")
-        with contextlib.ExitStack() as held:
-            try:
-                with storage_errors():
-                    held.enter_context(locked(self._publish_lock_path, seconds))
-            except TimeoutError as error:
-                raise ModelConflict("Another change of the models is in progress; try again.") from error
+        with alone(self._publish_lock_path, _BUSY, seconds):
             yield self._recovered()
 
     @contextmanager

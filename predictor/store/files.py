@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from predictor.errors import StorageFull
+from predictor.errors import ModelConflict, StorageFull
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -107,6 +107,28 @@ def locked(path: Path, seconds: float | None = None) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def alone(path: Path, busy: str, seconds: float = 0) -> Iterator[None]:
+    """Hold the lock of a file in the data folder for what a request may ask for once at a time.
+
+    Args:
+        path: the lock's file.
+        busy: what the caller is told while somebody else holds it.
+        seconds: how long to wait for the lock.
+
+    Raises:
+        ModelConflict: somebody else held the lock all the time.
+        StorageFull: the data folder cannot be used.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            with storage_errors():
+                held.enter_context(locked(path, seconds))
+        except TimeoutError as error:
+            raise ModelConflict(busy) from error
+        yield
 
 
 def hold(path: Path) -> int | None:
