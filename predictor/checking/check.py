@@ -89,6 +89,7 @@ def check(request: Request) -> Report:
     check_tensors(session.graph)
     found = described(session.graph, structure, request)
     result = _smoke_test(session, found.spec, model.path, request)
+    ends = model.final_layers.get(found.spec.scores.name)
     return Report(
         spec=_settled(found.spec, result, structure).to_json(),
         nodes=model.nodes,
@@ -105,6 +106,7 @@ def check(request: Request) -> Report:
         unused=found.unused,
         best=best(result.scores),
         gpu_bytes=_rise(used, _gpu_memory(request)),
+        final_layers=None if ends is None else ends.to_json(),
     )
 
 

@@ -1,6 +1,7 @@
 """From the files of an upload to the graph that is served: judged, joined and adapted. Uses onnx."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,14 @@ from predictor.checking.described import text
 from predictor.checking.report import SERVED, Refused, Request
 from predictor.discovery.configs.declared import EMPTY
 from predictor.discovery.configs.read import from_metadata, from_text
+from predictor.discovery.pooling import final_layers
 from predictor.discovery.structure import examine
 from predictor.errors import InvalidModel
 from predictor.importing import external
 from predictor.importing.adapt import adapt
 from predictor.importing.external import Weights
 from predictor.importing.inputs import Wanted
+from predictor.model.final_layers import FinalLayers
 from predictor.model.spec import Structure
 
 # Whatever height and width the graph asks for.
@@ -25,13 +28,23 @@ _ANY = None, None
 
 @dataclass(frozen=True)
 class Imported:
-    """The model that is to be served: its file, what its nodes show, and what was done to have it."""
+    """The model that is to be served: its file, what its nodes show, and what was done to have it.
+
+    Attributes:
+        path: its file.
+        nodes: its operators.
+        structure: what they show.
+        adapted: sentences about what was changed.
+        weights: the files that hold its weights.
+        final_layers: for each output how the network ends before it, where a class activation map needs that.
+    """
 
     path: Path
     nodes: int
     structure: Structure
     adapted: tuple[str, ...]
     weights: Weights
+    final_layers: Mapping[str, FinalLayers | None]
 
 
 def imported(request: Request) -> Imported:
@@ -57,7 +70,8 @@ def imported(request: Request) -> Imported:
         if adapted or weights.used:
             path = _write(model, request.served)
         os.close(request.served)
-    return Imported(path, nodes, structure, adapted, weights)
+    ends = {one.name: final_layers(model, one.name) for one in model.graph.output}
+    return Imported(path, nodes, structure, adapted, weights, ends)
 
 
 def _joined(model: Any, request: Request) -> Weights:

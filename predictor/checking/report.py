@@ -189,6 +189,7 @@ class Report:
         unused: names on the disk of labels and preprocessing that were passed over.
         best: the best classes of each trial image.
         gpu_bytes: memory of the GPU, if this check used one; as in `OnGpu`.
+        final_layers: how a network with a class activation map ends, as `FinalLayers` writes it.
         cuda: what a second check on a GPU showed.
     """
 
@@ -207,6 +208,7 @@ class Report:
     unused: tuple[str, ...] = ()
     best: tuple[Best, ...] = ()
     gpu_bytes: int | None = None
+    final_layers: dict[str, Any] | None = None
     cuda: OnGpu | None = None
 
     @property

@@ -91,6 +91,15 @@ class _Best(pydantic.BaseModel, extra="forbid"):
     spread: pydantic.NonNegativeFloat
 
 
+class _FinalLayers(pydantic.BaseModel, extra="forbid"):
+    features: str
+    last: bool
+    logits: str
+    weights: str | None
+    by_channel: bool
+    missing: list[str]
+
+
 class CheckPassed(pydantic.BaseModel, extra="forbid"):
     """What a check answers of a model that passed: a `Report`."""
 
@@ -110,6 +119,7 @@ class CheckPassed(pydantic.BaseModel, extra="forbid"):
     unused: list[Literal["labels", "preprocessing"]] = []
     best: list[_Best] = []
     gpu_bytes: pydantic.NonNegativeInt | None = None
+    final_layers: _FinalLayers | None = None
 
 
 _STDOUT: pydantic.TypeAdapter[CheckPassed | CheckFailed] = pydantic.TypeAdapter(

@@ -1,15 +1,9 @@
 """Find out whether a graph ends in an average over all places and a linear layer. Uses onnx.
 
-`python -m predictor.discovery.pooling` is the disposable process that does it for a worker, which must not
-import onnx: it reads one JSON object from standard input and writes one, or `null`, to standard output. What
-it finds is how the graph is written; whether the scores are then what they should be is tried on numbers by
-who uses it.
+What is found is how the graph is written; whether the scores are then what they should be is tried on numbers
+by who uses it.
 """
 
-import json
-import os
-import signal
-import sys
 from typing import Any
 
 import onnx
@@ -128,19 +122,3 @@ def _is_constant(nodes: Nodes, name: str, depth: int = _DEPTH) -> bool:
     if node is None or depth == 0 or node.op_type not in _OF_CONSTANTS:
         return False
     return all(_is_constant(nodes, one, depth - 1) for one in node.input if one)
-
-
-def main() -> None:
-    """Answer the one question on standard input."""
-    asked = json.load(sys.stdin)
-    # The process ends itself even if its parent's end passed unseen.
-    signal.setitimer(signal.ITIMER_REAL, asked["seconds"])
-    model = onnx.load(asked["model"], load_external_data=False)
-    found = final_layers(model, asked["scores"])
-    print(json.dumps(found and found.to_json()), flush=True)  # noqa: T201 (the answer)
-
-
-if __name__ == "__main__":
-    main()
-    # To take the libraries down in order would only take time.
-    os._exit(0)

@@ -101,7 +101,7 @@ class Worker:
         self._follower: Follower | None = None
         self._loader: Loader | None = None
         self.engine = self._engine()
-        self.explainer = Explainer(settings, self.engine, FeatureMaps(self._folder, self._watch))
+        self.explainer = Explainer(settings, self.engine, FeatureMaps(self._watch))
         self.evaluations = Evaluations(settings, self.engine)
         self.gate = Gate(GoldenSets(self.registry, self.transactions), self.evaluations, self.load)
         self.uploads.judge = self.gate.judge

@@ -74,6 +74,9 @@ class Report(BaseModel):
     signed: bool | None = Field(
         None, description="Whether the files have a valid signature; only where one is demanded."
     )
+    final_layers: dict[str, Any] | None = Field(
+        None, description="The tensors at the end of a network that has a class activation map."
+    )
     run_seconds: float | None = Field(None, description="Seconds of a run with one image on the CPU.")
     cuda: OnGpu | None = Field(None, description="The same figures on the GPU, if the workers use one.")
 

@@ -1,15 +1,11 @@
 """The end of a graph is recognised where it is an average over all places and a linear layer."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import onnx
 import pytest
 
 from predictor.config import BUNDLED_MODEL
 from predictor.discovery.pooling import final_layers
+from predictor.explaining.feature_maps import BUNDLED
 from predictor.model.final_layers import FinalLayers
 from tests.explaining.networks import LINEAR, OTHER, POOLED, network
 
@@ -78,13 +74,8 @@ def test_largest() -> None:
     assert found(OTHER["largest"]) is None
 
 
-def test_process(tmp_path: Path) -> None:
-    """The process answers for a file with what can be read back."""
-    asked = {"model": str(BUNDLED_MODEL), "scores": "probabilities", "seconds": 60}
-    command = [sys.executable, "-m", "predictor.discovery.pooling"]
-    ended = subprocess.run(command, input=json.dumps(asked).encode(), stdout=subprocess.PIPE, check=True)
+def test_bundled() -> None:
+    """How the network ends that ships with the service is known without a look at it."""
+    model = onnx.load(BUNDLED_MODEL, load_external_data=False)
 
-    layers = FinalLayers.from_json(json.loads(ended.stdout))
-
-    assert (layers.features, layers.weights) == ("head.relu6", "classifier.weight")
-    assert "probabilities" not in layers.missing
+    assert final_layers(model, "probabilities") == BUNDLED

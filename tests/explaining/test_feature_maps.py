@@ -2,13 +2,11 @@
 
 import gc
 import io
-import json
-import sys
 import threading
 import weakref
-from collections.abc import Callable
-from contextlib import nullcontext
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,8 +27,6 @@ from tests.live.models import eventually
 from tests.patience import PATIENCE
 
 Make = Callable[..., FeatureMaps]
-LOOK = "import runpy\nrunpy.run_module('predictor.discovery.pooling', run_name='__main__')"
-"""What looks at a graph."""
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +45,11 @@ def upload(client: FlaskClient, name: str, model: bytes) -> None:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """Build what loads models, with a folder of its own."""
+def make() -> Make:
+    """Build what loads models."""
 
     def made(**options: object) -> FeatureMaps:
-        return FeatureMaps(lambda _: tmp_path, lambda *_: nullcontext(), **options)  # type: ignore[arg-type]
+        return FeatureMaps(lambda *_: nullcontext(), **options)  # type: ignore[arg-type]
 
     return made
 
@@ -63,21 +59,6 @@ def test_kept(small: LoadedModel, make: Make) -> None:
     maps = make()
 
     assert maps.of(small) is maps.of(small) is not None
-
-
-def test_no_thread(small: LoadedModel, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no thread can be started to look at the graph nobody waits for it, and later it is looked at."""
-    maps = make()
-
-    def refused(_: threading.Thread) -> None:
-        raise RuntimeError
-
-    with monkeypatch.context() as limited:
-        limited.setattr(threading.Thread, "start", refused)
-        with pytest.raises(NotReady):
-            maps.of(small)
-
-    assert maps.of(small, Deadline(PATIENCE)) is not None
 
 
 def test_dropped(small: LoadedModel, make: Make) -> None:
@@ -100,79 +81,56 @@ def test_one_at_a_time(app: Flask, small: LoadedModel, make: Make) -> None:
     assert features() is None
 
 
-def test_file(small: LoadedModel, make: Make, tmp_path: Path) -> None:
-    """How the network ends is found once for all workers, and again where the file is damaged."""
-    assert make().of(small) is not None
-    found = tmp_path / "final-layers.json"
-    assert json.loads(found.read_text())["features"] == "features"
-    no_process = [sys.executable, "-c", "raise SystemExit(1)"]
-
-    assert make(command=no_process).of(small) is not None
-    found.write_text("{}")
-    assert make().of(small) is not None
+def ending(model: LoadedModel, layers: dict[str, object] | None) -> LoadedModel:
+    """The same model with another report on how its network ends."""
+    manifest = model.version.manifest
+    assert manifest is not None
+    report = {**manifest.report, "final_layers": layers}
+    return replace(model, version=replace(model.version, manifest=replace(manifest, report=report)))
 
 
-@pytest.mark.parametrize("end", ["exit(1)", "print('nothing')", "print('{}')", "import os; os.abort()"])
-def test_failed_process(small: LoadedModel, make: Make, end: str) -> None:
-    """A process that fails says nothing of the model; it is not started again for a while."""
-    maps = make(command=[sys.executable, "-c", end])
-
-    for _ in range(2):
-        with pytest.raises(NotReady, match="Try again"):
-            maps.of(small)
+def layers_of(model: LoadedModel) -> dict[str, object]:
+    """How its network ends, as its check found."""
+    assert model.version.manifest is not None
+    return dict(model.version.manifest.report["final_layers"])
 
 
 def test_no_map(small: LoadedModel, make: Make) -> None:
-    """That a network has no map is an answer, and kept."""
-    maps = make(command=[sys.executable, "-c", "print('null')"])
-
-    assert maps.of(small) is maps.of(small) is None
+    """A network whose check found no such end has no map, nor has one that a check did not look at."""
+    assert make().of(ending(small, None)) is None
 
 
-def test_passing_failure(small: LoadedModel, make: Make, tmp_path: Path) -> None:
-    """What failed is tried again after a while, without a new worker."""
-    failed = tmp_path / "failed"
-    begin = f"import pathlib\nmark = pathlib.Path({str(failed)!r})\n"
-    once = f"{begin}if not mark.exists():\n    mark.touch()\n    exit(1)\n{LOOK}"
-    maps = make(command=[sys.executable, "-c", once], pause=0.05)
-    with pytest.raises(NotReady):
-        maps.of(small)
+def test_deadline(small: LoadedModel) -> None:
+    """Nobody waits past the deadline for the load of another model."""
+    loading, go_on = threading.Event(), threading.Event()
 
-    def found() -> bool:
-        try:
-            return maps.of(small) is not None
-        except NotReady:
-            return False
+    @contextmanager
+    def slow(*_: object) -> Iterator[None]:
+        loading.set()
+        go_on.wait(PATIENCE)
+        yield
 
-    eventually(found)
-    assert failed.exists()
-
-
-def test_deadline(small: LoadedModel, make: Make, tmp_path: Path) -> None:
-    """Nobody waits for the process longer than the deadline; what it finds is there for who asks later."""
-    go_on = tmp_path / "go on"
-    slow = (
-        "import pathlib, time\n"
-        f"for _ in range(3000): pathlib.Path({str(go_on)!r}).exists() or time.sleep(0.02)\n{LOOK}"
-    )
-    maps = make(command=[sys.executable, "-c", slow])
+    maps = FeatureMaps(slow)
+    first = threading.Thread(target=maps.of, args=(small,))
+    first.start()
+    assert loading.wait(PATIENCE)
 
     with pytest.raises(Overloaded, match="deadline"):
-        maps.of(small, Deadline(0.2))
+        maps.of(small, Deadline(0.1))
 
-    go_on.touch()
+    go_on.set()
+    first.join(PATIENCE)
     assert maps.of(small, Deadline(PATIENCE)) is not None
 
 
 def test_methods(app: Flask, small: LoadedModel, make: Make) -> None:
     """Where a map cannot be had now, masks stand in for it, unless only the map was wanted."""
-    maps = make(command=[sys.executable, "-c", "raise SystemExit(1)"])
-    explainer = Explainer(Settings(device="cpu"), app.extensions["predictor"].engine, maps)
-    image = EncodedImage(noise())
+    explainer = Explainer(Settings(device="cpu"), app.extensions["predictor"].engine, make())
+    image, foreign = EncodedImage(noise()), ending(small, layers_of(small) | {"missing": ["nowhere"]})
 
-    assert explainer.explain(small, image, Wanted()).method == "masks"
+    assert explainer.explain(foreign, image, Wanted()).method == "masks"
     with pytest.raises(NotReady):
-        explainer.explain(small, image, Wanted(method="cam"))
+        explainer.explain(foreign, image, Wanted(method="cam"))
 
 
 def noise() -> bytes:
@@ -182,30 +140,8 @@ def noise() -> bytes:
     return out.getvalue()
 
 
-def test_numbers_decide(small: LoadedModel, make: Make, tmp_path: Path) -> None:
+def test_numbers_decide(small: LoadedModel, make: Make) -> None:
     """What the graph seems to be is not believed if the numbers contradict it."""
-    wrong = {
-        "features": "features",
-        "last": False,
-        "logits": "logits",
-        "weights": "weight",
-        "by_channel": True,
-    }
-    (tmp_path / "final-layers.json").write_text(
-        json.dumps(wrong | {"missing": ["features", "logits", "weight"]})
-    )
+    maps, wrong = make(), ending(small, layers_of(small) | {"by_channel": True})
 
-    assert make().of(small) is None
-
-
-def test_foreign_file(small: LoadedModel, make: Make, tmp_path: Path) -> None:
-    """A file that is not about the graph is made anew."""
-    foreign = {"features": "features", "last": False, "logits": "logits", "weights": "weight"}
-    (tmp_path / "final-layers.json").write_text(
-        json.dumps(foreign | {"by_channel": False, "missing": ["nowhere"]})
-    )
-
-    with pytest.raises(NotReady):
-        make().of(small)
-
-    assert make().of(small) is not None
+    assert maps.of(wrong) is maps.of(wrong) is None
