@@ -1,8 +1,7 @@
 """Comparisons over HTTP: two versions, or a version and a candidate, on the same labelled images."""
 
-import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -129,18 +128,15 @@ def blueprint(worker: Worker) -> Blueprint:
         as an upload is. With `Accept: application/x-ndjson` the answer reports the progress.
         """
         require_admin(request, worker.settings)
-        held = ExitStack()
-        try:
+        with ExitStack() as held:
             begun = _begun(worker, held)
             return steps.answer(begun, held, lambda report: evaluations.render(worker, report=report))
-        finally:
-            held.close()
 
     return room
 
 
 def _begun(worker: Worker, held: ExitStack) -> Iterator[Step]:
-    """Receive the images and begin, so that what forbids all of it is said by the answer's status."""
+    """Receive the images and begin."""
     folder = held.enter_context(worker.transactions.staging.new_folder())
     sent = labelled_images.receive(worker.settings, folder, CompareRequest, (CANDIDATE, *_COMPANIONS))
     asked: CompareRequest = sent.fields
@@ -154,9 +150,7 @@ def _begun(worker: Worker, held: ExitStack) -> Iterator[Step]:
         "other": other,
         "memory": [_memory(worker, model) for model in (first, second)],
     }
-    told = steps.waited_for(held.enter_context(closing(work)))
-    found = ({**about, **step} if isinstance(step, dict) else step for step in told)
-    return itertools.chain([next(found)], found)
+    return steps.begun(work, held, about)
 
 
 def _named(worker: Worker, version: ModelVersion) -> str:

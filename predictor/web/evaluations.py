@@ -1,8 +1,7 @@
 """Evaluations over HTTP: the page, and what it and scripts send images to."""
 
-import itertools
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import Any
 
 from flask import Blueprint, Response, render_template, request
@@ -14,8 +13,7 @@ from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step
 from predictor.runtime.worker import Worker
 from predictor.store.state import Name
-from predictor.web import labelled_images, report_schemas, schemas
-from predictor.web import steps as steps_
+from predictor.web import labelled_images, report_schemas, schemas, steps
 from predictor.web.access import require_admin
 from predictor.web.openapi import OF_LABELLED_IMAGES, TEXT, operation
 from predictor.web.steps import CSV, LINES
@@ -70,7 +68,7 @@ def _evaluate(room: Blueprint, worker: Worker) -> None:
         model: LoadedModel, images: Sequence[LabelledImage], asked: report_schemas.EvaluationRequest
     ) -> Generator[Step, None, None]:
         return worker.evaluations.evaluate(
-            model, images, thumbnails=steps_.wants_thumbnails(), precision=asked.precision
+            model, images, thumbnails=steps.wants_thumbnails(), precision=asked.precision
         )
 
 
@@ -118,26 +116,18 @@ def _choice(known: Name) -> dict[str, Any]:
     return {"live": known.live, "versions": [one for one in reversed(known.versions) if known.good(one)]}
 
 
-def _answer(worker: Worker, work: Work, limit: int | None = None, csv: steps_.Page | None = None) -> Response:
+def _answer(worker: Worker, work: Work, limit: int | None = None, csv: steps.Page | None = None) -> Response:
     require_admin(request, worker.settings)
-    held = ExitStack()
-    try:
-        steps = _begun(worker, work, limit, held)
-        return steps_.answer(steps, held, lambda report: render(worker, report=report), csv=csv)
-    finally:
-        held.close()
+    with ExitStack() as held:
+        begun = _begun(worker, work, limit, held)
+        return steps.answer(begun, held, lambda report: render(worker, report=report), csv=csv)
 
 
 def _begun(worker: Worker, work: Work, limit: int | None, held: ExitStack) -> Iterator[Step]:
-    """Receive the images and begin, so that what forbids all of it is said by the answer's status."""
+    """Receive the images and begin."""
     folder = held.enter_context(worker.transactions.staging.new_folder())
     received = labelled_images.receive(worker.settings, folder, report_schemas.EvaluationRequest)
     asked = received.fields
     model = worker.engine.model(asked.model, asked.version)
     images = sample(received.images, asked.limit or limit or len(received.images))
-    steps = held.enter_context(closing(work(model, images, asked)))
-    about = schemas.model_json(model.version)
-    named = (
-        {"model": about, **step} if isinstance(step, dict) else step for step in steps_.waited_for(steps)
-    )
-    return itertools.chain([next(named)], named)
+    return steps.begun(work(model, images, asked), held, {"model": schemas.model_json(model.version)})

@@ -3,6 +3,7 @@
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
+from pydantic import BaseModel
 
 from predictor.errors import (
     FetchBlocked,
@@ -112,7 +113,7 @@ def _change(models: Blueprint, worker: Worker) -> None:
     def activate(name: str) -> Response:
         """Activate another version."""
         require_admin(request, worker.settings)
-        wanted = _requested()
+        wanted: model_schemas.ActivateRequest = small_body(model_schemas.ActivateRequest)
         version = worker.uploads.activate(model_name(name), wanted.version, force=bool(wanted.force))
         return _changed(worker, version)
 
@@ -209,15 +210,21 @@ def model_name(name: str) -> str:
     return path.name
 
 
-def _requested() -> model_schemas.ActivateRequest:
-    """The version to activate: the page's form, or JSON, which `curl -d` declares to be a form, too."""
-    found: model_schemas.ActivateRequest
+def small_body(schema: type[BaseModel], empty: bytes = b"") -> Any:
+    """A page's form, or JSON, which `curl -d` declares to be a form, too.
+
+    Args:
+        schema: of its fields.
+        empty: the JSON that an empty body stands for.
+
+    Raises:
+        InvalidRequest: it is neither; the message names the first field that is wrong.
+    """
     request.max_content_length = _MAX_BODY_BYTES
-    if schemas.is_form(request):
-        found = schemas.check(model_schemas.ActivateRequest, field_faults.texts(request.form), strict=False)
-    else:
-        found = schemas.parse(request.get_data(cache=False), model_schemas.ActivateRequest)
-    return found
+    data = request.get_data().strip() or empty
+    if data != empty and schemas.is_form(request):
+        return schemas.check(schema, field_faults.texts(request.form), strict=False)
+    return schemas.parse(data, schema)
 
 
 def published_answer(worker: Worker, published: Published) -> Response:

@@ -1,9 +1,7 @@
 """Faster forms of models over HTTP: the page, the optimisation, and the publication of what it recommends."""
 
-import itertools
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
-from functools import partial
+from contextlib import ExitStack
 from typing import Any
 
 from flask import Blueprint, Response, render_template, request
@@ -20,7 +18,6 @@ from predictor.runtime.worker import Worker
 from predictor.store.lookup import not_served
 from predictor.store.registry import ModelVersion
 from predictor.web import (
-    field_faults,
     labelled_images,
     model_schemas,
     optimisation_schemas,
@@ -29,7 +26,7 @@ from predictor.web import (
     steps,
 )
 from predictor.web.access import require_admin
-from predictor.web.models import model_name, published_answer
+from predictor.web.models import model_name, published_answer, small_body
 from predictor.web.openapi import OF_LABELLED_IMAGES, TEXT, operation
 
 NAME = "optimisations"
@@ -38,7 +35,6 @@ NAME = "optimisations"
 FIELD = "images"
 """The field of the images."""
 _SHEET = "optimise_sheet.html"
-_MAX_BODY_BYTES = 100_000
 
 
 def blueprint(worker: Worker) -> Blueprint:
@@ -80,13 +76,11 @@ def _optimise(room: Blueprint, worker: Worker) -> None:
         answer reports the progress.
         """
         require_admin(request, worker.settings)
-        known, held = model_name(name), ExitStack()
+        known = model_name(name)
         worker.registry.name(known)  # before any image is received
-        try:
+        with ExitStack() as held:
             begun = _begun(worker, known, held)
-            return steps.answer(begun, held, partial(_page, worker, known), _SHEET)
-        finally:
-            held.close()
+            return steps.answer(begun, held, lambda report: render(worker, name=known, report=report), _SHEET)
 
 
 def _publish(room: Blueprint, worker: Worker) -> None:
@@ -108,7 +102,10 @@ def _publish(room: Blueprint, worker: Worker) -> None:
         It is checked like any upload; its report holds the proof. A rollback brings the original back.
         """
         require_admin(request, worker.settings)
-        asked, sender = _requested(), request.remote_addr
+        sender = request.remote_addr
+        asked: optimisation_schemas.PublishRequest = small_body(
+            optimisation_schemas.PublishRequest, empty=b"{}"
+        )
         version = _version(worker, model_name(name), asked.version)
         published = worker.optimisations.publish(
             version, sender, digest=asked.digest, force=bool(asked.force)
@@ -134,12 +131,8 @@ def render(worker: Worker, **shown: Any) -> str:
     )
 
 
-def _page(worker: Worker, name: str, report: dict[str, Any]) -> str:
-    return render(worker, name=name, report=report)
-
-
 def _begun(worker: Worker, name: str, held: ExitStack) -> Iterator[Step]:
-    """Receive the images and begin, so that what forbids all of it is said by the answer's status."""
+    """Receive the images and begin."""
     folder = held.enter_context(worker.transactions.staging.new_folder())
     sent = labelled_images.receive(worker.settings, folder, optimisation_schemas.OptimiseRequest, field=FIELD)
     images = sample(sent.images, sent.fields.limit or len(sent.images))
@@ -148,23 +141,7 @@ def _begun(worker: Worker, name: str, held: ExitStack) -> Iterator[Step]:
     if worker.device is None:
         raise NotReady("The service is still starting; try again.")
     work = worker.optimisations.optimise(model, images, sent.fields.max_loss / 100, worker.device)
-    begun = steps.waited_for(held.enter_context(closing(work)))
-    about = schemas.model_json(model.version)
-    named = ({"model": about, **step} if isinstance(step, dict) else step for step in begun)
-    return itertools.chain([next(named)], named)
-
-
-def _requested() -> optimisation_schemas.PublishRequest:
-    found: optimisation_schemas.PublishRequest
-    request.max_content_length = _MAX_BODY_BYTES
-    if not request.get_data().strip():
-        return optimisation_schemas.PublishRequest()
-    if schemas.is_form(request):
-        texts = field_faults.texts(request.form)
-        found = schemas.check(optimisation_schemas.PublishRequest, texts, strict=False)
-    else:
-        found = schemas.parse(request.get_data(), optimisation_schemas.PublishRequest)
-    return found
+    return steps.begun(work, held, {"model": schemas.model_json(model.version)})
 
 
 def _version(worker: Worker, name: str, version: int | None) -> ModelVersion:

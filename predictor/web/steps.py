@@ -1,10 +1,11 @@
 """Work that tells its progress -> an answer: a line for each step, the report as JSON or CSV, or a page."""
 
+import itertools
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing
 from typing import Any
 
 from flask import Response, jsonify, render_template, request, stream_with_context
@@ -60,11 +61,25 @@ def wants_thumbnails() -> bool:
     return "text/html" in request.accept_mimetypes.values()
 
 
-def waited_for(steps: Iterator[Step]) -> Iterator[Step]:
-    """The same, as long as the sender of the request waits for them."""
+def begun(work: Generator[Step, None, None], held: ExitStack, about: Mapping[str, Any]) -> Iterator[Step]:
+    """Begin work, so that what forbids all of it is said by the answer's status.
+
+    Args:
+        work: tells its steps.
+        held: closes the work, unless it came to its end.
+        about: what the report says first.
+
+    Returns:
+        The steps, as long as the sender of the request waits for them.
+    """
+    steps = _waited_for(held.enter_context(closing(work)), about)
+    return itertools.chain([next(steps)], steps)
+
+
+def _waited_for(steps: Iterator[Step], about: Mapping[str, Any]) -> Iterator[Step]:
     for step in steps:
         middleware.check_connected(request)
-        yield step
+        yield {**about, **step} if isinstance(step, dict) else step
 
 
 def _prefers(kind: str) -> bool:
