@@ -186,10 +186,6 @@ def show_on(app: Flask, blueprint: str, page: Page) -> None:
     app.extensions.setdefault(_PAGES, {})[blueprint] = page
 
 
-def _error_page(problem: dict[str, Any]) -> str:
-    return render_template("error.html", problem=problem)
-
-
 def _handle(error: Exception) -> Response:
     error = unless_left(error)
     if isinstance(error, RequestEntityTooLarge):
@@ -227,13 +223,14 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _respond(problem: dict[str, Any], headers: dict[str, str]) -> Response:
-    rendered = current_app.extensions.get(_PAGES, {}).get(request.blueprint, _error_page)
+    own_page = current_app.extensions.get(_PAGES, {}).get(request.blueprint)
     status = problem["status"]
     if _PLAIN.match(request.path):
         response = jsonify(error=problem["detail"])
         status = _PROTOCOL_STATUS.get(status, status) if request.path.startswith("/v2") else status
     elif wants_page():
-        response = Response(rendered(problem), mimetype="text/html")
+        page = own_page(problem) if own_page else render_template("error.html", problem=problem)
+        response = Response(page, mimetype="text/html")
     else:
         response = jsonify(problem)
         response.mimetype = "application/problem+json"
@@ -243,6 +240,9 @@ def _respond(problem: dict[str, Any], headers: dict[str, str]) -> Response:
 
 
 def wants_page() -> bool:
-    """Whether a page is wanted rather than JSON: whoever names no preference gets JSON."""
+    """Whether a page is wanted, not JSON: by browsers (they name XHTML), or by who names HTML, not `*/*`."""
+    # Java's default is text/html, then *; q=.2, */*; q=.2, and Werkzeug passes over numbers of this form.
+    named = request.headers.get("Accept", "").lower()
     best = request.accept_mimetypes.best_match(["application/json", "application/problem+json", "text/html"])
-    return best == "text/html" and request.headers.get("Accept", "*/*") != "*/*"
+    html = best == "text/html" and best in named
+    return html and ("application/xhtml+xml" in named or "*/*" not in named)

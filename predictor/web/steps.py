@@ -58,7 +58,7 @@ def answer(
 
 def wants_thumbnails() -> bool:
     """Whether the answer is to be looked at, so that it has small copies of images."""
-    return "text/html" in request.accept_mimetypes.values()
+    return wants_page() or (_prefers(LINES) and "text/html" in request.accept_mimetypes.values())
 
 
 def begun(work: Generator[Step, None, None], held: ExitStack, about: Mapping[str, Any]) -> Iterator[Step]:

@@ -27,6 +27,38 @@ def test_page(client: FlaskClient) -> None:
     assert "not_found" in answer.text
 
 
+JAVA = "text/html, image/gif, image/jpeg, */*; q=0.2"
+OLD_JAVA = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [JAVA, OLD_JAVA, "text/html, */*", "text/*", "text/*, */*;q=0.1", "text/html;q=0.5, application/json"],
+)
+@pytest.mark.parametrize("path", ["/predict", "/upload", "/evaluate", "/models/default/rollback"])
+def test_libraries(client: FlaskClient, path: str, accept: str) -> None:
+    """A library that names HTML by default, as Java's HttpURLConnection does, gets JSON."""
+    answer = client.post(path, data=b"{}", headers={"Accept": accept})
+
+    assert answer.status_code >= 400
+    assert answer.mimetype == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/html",
+        "text/html, text/plain;q=0.5",
+        "text/html, application/json;q=0.5",
+        "text/html, application/xhtml+xml, */*",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    ],
+)
+def test_who_gets_a_page(client: FlaskClient, accept: str) -> None:
+    """A browser gets a page, and so does who names HTML and not anything."""
+    assert client.post("/upload", data=b"{}", headers={"Accept": accept}).mimetype == "text/html"
+
+
 def test_chooser(make_app: Callable[..., Flask]) -> None:
     """The page lets choose the media types of the formats that are set."""
     page = make_app(formats=("JPEG", "TIFF", "HEIF")).test_client().get("/").text
