@@ -157,7 +157,8 @@ def refusal(cause: BaseException, request_id: str) -> tuple[HTTPStatus, bytes]:
         ((status, text) for kind, status, text in _REASONS if isinstance(cause, kind)), _FAILED
     )
     error = Internal if status == HTTPStatus.INTERNAL_SERVER_ERROR else InvalidRequest
-    body = to_json(document(error.code, error.title, status, detail, request_id))
+    # The path may not be known, and clients of /v2 and /hf read the member `error`.
+    body = to_json(document(error.code, error.title, status, detail, request_id) | {"error": detail})
     headers = [
         ("Connection", "close"),
         ("Content-Type", "application/problem+json"),

@@ -154,6 +154,8 @@ def test_refusal(cause: Exception, status: int, code: str) -> None:
     assert problem["code"] == code
     assert problem["type"] == f"/docs#{code}"
     assert "secret" not in str(problem)
+    # What clients of the Open Inference Protocol and of Hugging Face read.
+    assert problem["error"] == problem["detail"]
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.headers["X-Request-ID"] == problem["request_id"] == "an-id"
     assert response.headers["Connection"] == "close"
