@@ -216,9 +216,9 @@ def parse(data: bytes, schema: type[BaseModel]) -> Any:
 
 
 def _number(text: str) -> float | int:
-    """A number of JSON; 3.0 is a whole number there (JSON Schema 2020-12, section 6.1.1)."""
+    """A number of JSON; 3.0 is whole there (JSON Schema 2020-12, section 6.1.1), and -0.0 keeps its sign."""
     number = float(text)
-    return int(number) if number.is_integer() else number
+    return int(number) if number.is_integer() and (number or text[0] != "-") else number
 
 
 def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:

@@ -1,5 +1,6 @@
 """A field that is wrong is named, in words of our own."""
 
+import math
 from typing import Any
 
 import pytest
@@ -107,6 +108,15 @@ def test_tensor_of_another_protocol() -> None:
     body = b'{"instances": [%s5]}' % (b"5," * 100_001)
     with pytest.raises(InvalidRequest, match="images"):
         schemas.parse(body, schemas.PredictRequest)
+
+
+def test_sign_of_zero() -> None:
+    """A zero with a sign keeps it; one without is whole."""
+    tensor = b'{"inputs": [{"name": "a", "datatype": "FP32", "shape": [1.0, 3], "data": [-0.0, -0e5, 0.0]}]}'
+    body = schemas.parse(tensor, inference_schemas.InferRequest)
+
+    assert [math.copysign(1, number) for number in body.inputs[0].data] == [-1, -1, 1]
+    assert body.inputs[0].shape == [1, 3]
 
 
 WRONG = {"name": "image", "datatype": "FP32", "shape": [-1, -1]}
