@@ -39,17 +39,22 @@ def is_image(data: bytes) -> bool:
         return False
 
 
-def of_text(text: str) -> ImageSource:
-    """The image of a text, or the error of that one image."""
+def of_text(text: str, wrong: str = "") -> ImageSource:
+    """The image of a text, or the error of that one image.
+
+    Args:
+        text: base64, or a data: URL.
+        wrong: the sentence on any other text, where a request has other fields than those of predictions.
+    """
     if is_data_url(text):
         header, comma, text = text.partition(",")
         if not comma or not header.rstrip().lower().endswith(";base64"):
-            return _not_base64("")
+            return InvalidRequest(wrong) if wrong else _not_base64("")
         text = unquote(text) if "%" in text else text
     try:
         return EncodedImage(_decoded(_with_plus(text)))
     except ValueError:
-        return _not_base64(text)
+        return InvalidRequest(wrong) if wrong else _not_base64(text)
 
 
 def is_data_url(text: str) -> bool:

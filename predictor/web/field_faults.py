@@ -67,11 +67,12 @@ _WRONG = {
     "list_type": "must be a list",
     "literal_error": "must be {expected}",
     "too_short": "must have at least {min_length} entry",
+    "too_long": "must have at most {max_length} entries",
     "string_pattern_mismatch": (
         "must be 1 to 64 letters, digits, dots, hyphens or underscores, the first a letter or digit"
     ),
 }
-_BOUNDS = ("ge", "le", "min_length", "expected")
+_BOUNDS = ("ge", "le", "min_length", "max_length", "expected")
 
 
 def sentence(error: ValidationError, fields: Collection[str]) -> str:

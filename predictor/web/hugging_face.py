@@ -7,13 +7,13 @@ from flask import Blueprint, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from predictor.config import Settings
-from predictor.errors import PredictorError
+from predictor.errors import InvalidRequest, PredictorError
 from predictor.image.decode import sniff
 from predictor.inference.loader import LoadedModel
-from predictor.inference.prediction import EncodedImage, ImageSource, Options, Prediction
+from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl, Options, Prediction
 from predictor.model.scores import rank
 from predictor.runtime.worker import Worker
-from predictor.web import inputs, middleware, schemas
+from predictor.web import base64_images, inputs, middleware, schemas
 from predictor.web.access import require_token
 from predictor.web.flask_app import JsonResponse
 from predictor.web.inference_schemas import ProtocolError
@@ -21,7 +21,12 @@ from predictor.web.middleware import current_context, current_request
 from predictor.web.openapi import BINARY, OF_PREDICTIONS, Failures, operation
 from predictor.web.schemas import absent
 
-_JSON = re.compile(rb"\s*\{")
+_WRONG = (
+    "inputs must be an http or https URL, base64, or a data: URL in base64; or send the image itself as the "
+    "body."
+)
+_FORM = "Send the image itself as the body, not in a form, or JSON with its URL as inputs."
+_URL = re.compile(rb"\s*[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
 _EXAMPLE: dict[str, Any] = {"inputs": "https://example.com/cat.jpg", "parameters": {"top_k": 3}}
 
 
@@ -101,10 +106,19 @@ def _read(request: Request, settings: Settings) -> tuple[ImageSource, Classifica
     """The image of a request, and what was chosen."""
     request.max_content_length = settings.max_body_bytes
     data = inputs.read_body(request)
-    if sniff(data) or not _JSON.match(data):
+    if not sniff(data) and (request.mimetype.startswith("multipart/") or _URL.match(data)):
+        raise InvalidRequest(_FORM)
+    if sniff(data) or not inputs.JSON.match(data):
         return EncodedImage(data), ClassificationParameters()
     sent: ClassificationRequest = schemas.parse(data, ClassificationRequest)
-    return inputs.image_of(sent.inputs), sent.parameters or ClassificationParameters()
+    return _image(sent.inputs), sent.parameters or ClassificationParameters()
+
+
+def _image(text: str) -> ImageSource:
+    """The image of a text that may be a URL, a data: URL or base64."""
+    text = text.strip()
+    is_url = text[:8].lower().startswith(("http://", "https://"))
+    return ImageUrl(text) if is_url else base64_images.of_text(text, _WRONG)
 
 
 def _classes(

@@ -27,6 +27,10 @@ JSON_LENGTH = "Inference-Header-Content-Length"
 _MAX_CLASSES = 1_000_000
 _MAX_MICROSECONDS = 2**63
 _CODINGS = ("gzip", "x-gzip", "deflate")
+_NOT_BASE64 = (
+    "data must hold each image in base64, or as a data: URL in base64; URLs are not downloaded, and names of "
+    "files are not read."
+)
 # Either format, as its first bytes say.
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 
@@ -185,7 +189,7 @@ def _files(sent: InferInput, tail: bytes) -> list[ImageSource]:
     texts = tensors.texts(sent.data)
     if len(texts) != count:
         raise InvalidRequest(f"data has {len(texts)} values, but shape wants {count}.")
-    return [base64_images.of_text(text) for text in texts]
+    return [base64_images.of_text(text, _NOT_BASE64) for text in texts]
 
 
 def _prepared(sent: InferInput, tail: bytes, spec: ModelSpec) -> list[ImageSource]:

@@ -6,12 +6,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from predictor.web.schemas import absent
 
-_MOST_PARAMETERS = 100
+# Parameters, inputs, outputs, axes: millions of them, each checked, would fill the memory.
+_MOST = 100
 
 
 def _few(value: Any) -> Any:
     """Refuse very many parameters at once, for each that is wrong has four errors."""
-    if isinstance(value, dict) and len(value) > _MOST_PARAMETERS:
+    if isinstance(value, dict) and len(value) > _MOST:
         raise ValueError
     return value
 
@@ -78,7 +79,7 @@ class InferInput(BaseModel):
     """The input: `N` images as BYTES of shape `[N]`, or the model's own tensor."""
 
     name: str = Field(description="The name of the model's input, see its metadata.")
-    shape: list[Annotated[int, Field(ge=0)]] = Field(fail_fast=True)
+    shape: list[Annotated[int, Field(ge=0)]] = Field(fail_fast=True, max_length=_MOST)
     datatype: str = Field(description="BYTES for encoded images, or the datatype of the model's own tensor.")
     parameters: Parameters | None = absent(
         "`binary_data_size`: the bytes that follow the JSON, in the place of `data`."
@@ -118,9 +119,9 @@ class InferRequest(BaseModel):
         "`top_k`: the number of classes wanted; `timeout`: the deadline in microseconds; "
         "`binary_data_output`: true for bytes after the JSON."
     )
-    inputs: list[InferInput] = Field(fail_fast=True)
+    inputs: list[InferInput] = Field(fail_fast=True, max_length=_MOST)
     outputs: list[RequestedOutput] | None = absent(
-        "The outputs that are wanted; by default all.", fail_fast=True
+        "The outputs that are wanted; by default all.", fail_fast=True, max_length=_MOST
     )
 
 

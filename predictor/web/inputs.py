@@ -21,8 +21,8 @@ from predictor.web.body import NO_BOUNDARY, check_whole
 _URLENCODED = "application/x-www-form-urlencoded"
 # Types under which bytes of an unknown format may still be an image; S3 and SageMaker have their own.
 _IMAGE_TYPES = {"application/octet-stream", "binary/octet-stream", "application/x-image"}
-# In UTF-8 or UTF-16, perhaps in the single quotes that the command line of Windows does not remove.
-_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*'?(?:\{|\[\s*[\[\]{\"\d-])|\xff\xfe\{\0|\xfe\xff\0\{")
+JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*'?(?:\{|\[\s*[\[\]{\"\d-])|\xff\xfe\{\0|\xfe\xff\0\{")
+"""What JSON begins with, in UTF-8 or UTF-16, perhaps in the single quotes that Windows does not remove."""
 _FORM = re.compile(rb"([\w.\-]{1,64})(?:\[\d*\]|%5B\d*%5D)?=")
 _MULTIPART = re.compile(rb"(?:\r?\n)?--[^\r\n]{1,200}\r?\nContent-", re.IGNORECASE)
 _OURS = b'"image'
@@ -87,13 +87,17 @@ def read(request: Request, settings: Settings, fields: Fields = PREDICTION) -> P
     """
     request.max_content_length = settings.max_body_bytes
     multipart = request.mimetype == forms.MULTIPART and "boundary" in request.mimetype_params
-    found = _from_multipart(request, fields) if multipart else _from_body(request, fields)
-    if len(found.images) > settings.max_batch:
-        raise InvalidRequest(f"At most {settings.max_batch} images may come in one request.")
+    found = _from_multipart(request, fields) if multipart else _from_body(request, settings, fields)
+    _check_count(len(found.images), settings)
     return found
 
 
-def _from_body(request: Request, fields: Fields) -> PredictInput:
+def _check_count(count: int, settings: Settings) -> None:
+    if count > settings.max_batch:
+        raise InvalidRequest(f"At most {settings.max_batch} images may come in one request.")
+
+
+def _from_body(request: Request, settings: Settings, fields: Fields) -> PredictInput:
     data = read_body(request)
     if request.mimetype == _URLENCODED:
         check_whole(data)
@@ -103,13 +107,13 @@ def _from_body(request: Request, fields: Fields) -> PredictInput:
     if not data and not declared:
         _chosen(request, fields)
         raise InvalidRequest(f"The body is empty. {_FORMS_TAKEN}")
-    if _MULTIPART.match(data) or (request.mimetype == forms.MULTIPART and not _JSON.match(data)):
+    if _MULTIPART.match(data) or (request.mimetype == forms.MULTIPART and not JSON.match(data)):
         raise InvalidRequest(NO_BOUNDARY)
     if _is_form(request, data, fields):
         return _from_form(request, fields, _fields(data), [])
     # JSON that is declared to be an image is an error of another server that was saved as one.
-    if request.is_json or (_JSON.match(data) and (_OURS in data[:_LOOKED_AT] or not declared)):
-        return _from_json(request, data, fields)
+    if request.is_json or (JSON.match(data) and (_OURS in data[:_LOOKED_AT] or not declared)):
+        return _from_json(request, data, settings, fields)
     if declared or base64_images.is_image(data) or not is_text(data):
         return _image(request, data, fields)
     raise UnsupportedImage(f"{explain(data)} {_FORMS_TAKEN}")
@@ -139,21 +143,24 @@ def _input(
     return PredictInput(images, many, Options(**chosen), names or [], more)
 
 
-def _from_json(request: Request, data: bytes, fields: Fields) -> PredictInput:
+def _from_json(request: Request, data: bytes, settings: Settings, fields: Fields) -> PredictInput:
     body: BaseModel = schemas.parse(data, fields.json)
-    images, many = _named_images(body)
+    images, many = _named_images(body, settings)
     return _input(images, _chosen(request, fields, body), fields, many=many)
 
 
-def _named_images(body: BaseModel) -> tuple[list[ImageSource], bool]:
+def _named_images(body: BaseModel, settings: Settings) -> tuple[list[ImageSource], bool]:
     ways = [way for way in schemas.WAYS if way in type(body).model_fields]
     given = [way for way in ways if getattr(body, way) is not None]
     if len(given) != 1:
         raise InvalidRequest(f"Give exactly one of {', '.join(ways)}.")
     value = getattr(body, given[0])
     many = isinstance(value, list)
+    texts = value if many else [value]
+    # An image takes a kilobyte, and a body has room for millions of empty texts.
+    _check_count(len(texts), settings)
     read = _from_url if given[0].startswith("image_url") else base64_images.of_text
-    return [read(text) for text in (value if many else [value])], many
+    return [read(text) for text in texts], many
 
 
 def _from_multipart(request: Request, fields: Fields) -> PredictInput:
@@ -239,12 +246,3 @@ def asks_anew(request: Request) -> bool:
 def _from_url(text: str) -> ImageSource:
     """The image of a URL; data: URLs come here, too, since other services take them so."""
     return base64_images.of_text(text) if base64_images.is_data_url(text) else ImageUrl(text)
-
-
-def image_of(text: str) -> ImageSource:
-    """The image of a text that may be a URL, a data: URL or base64."""
-    return (
-        ImageUrl(text)
-        if text[:8].lower().startswith(("http://", "https://"))
-        else base64_images.of_text(text)
-    )

@@ -1,6 +1,8 @@
 """Hugging Face's form: bytes or base64 with parameters in, labels with scores out."""
 
 import base64
+import io
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +84,54 @@ def test_errors(client: FlaskClient, sent: dict[str, Any], status: int) -> None:
     assert answer.status_code == status
     assert answer.get_json().keys() == {"error"}
     assert answer.mimetype == "application/json"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_encodings(client: FlaskClient, cat: Path, encoding: str) -> None:
+    """JSON with a byte order mark is JSON, as for `/predict`."""
+    body = json.dumps({"inputs": base64.b64encode(cat.read_bytes()).decode(), "parameters": {"top_k": 1}})
+
+    answer = client.post(URL, data=body.encode(encoding))
+
+    assert (answer.status_code, len(answer.get_json())) == (200, 1)
+
+
+@pytest.mark.parametrize("text", ["ftp://a/b.jpg", "cat.jpg", "@cat.jpg", "data:image/png,a", "?"])
+def test_no_image_in_json(client: FlaskClient, text: str) -> None:
+    """What is no image is told what this request's own field must hold."""
+    answer = client.post(URL, json={"inputs": text})
+
+    assert answer.status_code == 400
+    assert answer.get_json()["error"] == (
+        "inputs must be an http or https URL, base64, or a data: URL in base64; or send the image itself as "
+        "the body."
+    )
+
+
+def test_space_before_url(client: FlaskClient) -> None:
+    """White space around a URL is passed over."""
+    answer = client.post(URL, json={"inputs": " http://127.0.0.1/cat.jpg\n"})
+
+    # The URL was looked at; its host may not be reached.
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"data": {"image": (io.BytesIO(b"GIF89a"), "cat.gif")}},
+        {"data": {"inputs": "https://a/b.jpg"}, "content_type": "multipart/form-data"},
+        {"data": b"https://a/b.jpg"},
+    ],
+)
+def test_other_forms(client: FlaskClient, sent: dict[str, Any]) -> None:
+    """A form, or a URL alone, is told what to send."""
+    answer = client.post(URL, **sent)
+
+    assert (answer.status_code, answer.get_json()["error"]) == (
+        400,
+        "Send the image itself as the body, not in a form, or JSON with its URL as inputs.",
+    )
 
 
 def test_unknown_model(client: FlaskClient, cat: Path) -> None:

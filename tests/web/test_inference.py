@@ -397,6 +397,33 @@ def test_what_is_wrong(ask: Asking, changed: dict[str, Any], wrong: str) -> None
     assert wrong in answer.get_json()["error"]
 
 
+@pytest.mark.parametrize("text", ["https://a/b.jpg", "cat.jpg", "data:image/png,a", "no base64!"])
+def test_no_base64(ask: Asking, text: str) -> None:
+    """What is no image in JSON is told what the protocol's field must hold."""
+    answer = ask.json(ask.images(text))
+
+    assert answer.status_code == 400
+    assert answer.get_json()["error"] == (
+        "data must hold each image in base64, or as a data: URL in base64; URLs are not downloaded, and "
+        "names of files are not read."
+    )
+
+
+@pytest.mark.parametrize("field", ["inputs", "outputs", "shape"])
+def test_too_many(ask: Asking, encoded: str, field: str) -> None:
+    """More entries than anybody needs are refused before each is looked at."""
+    image = ask.images(encoded)
+    changed = {
+        "inputs": {"inputs": [image] * 101},
+        "outputs": {"inputs": [image], "outputs": [{"name": ask.output}] * 101},
+        "shape": {"inputs": [image | {"shape": [1] * 101}]},
+    }
+    answer = ask.client.post(f"{MODEL}/infer", json=changed[field])
+
+    assert answer.status_code == 400
+    assert answer.get_json()["error"].endswith(f"{field} must have at most 100 entries.")
+
+
 @pytest.mark.parametrize("part", ["datatype", "shape"])
 def test_only_what_is_wrong(ask: Asking, part: str) -> None:
     """A tensor of the right datatype is blamed for its shape alone, and the reverse."""

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -359,6 +360,19 @@ class TestOtherContents:
         answer = client.post("/predict", data=body, content_type=kind)
 
         assert detail(answer) == (400, "The body must be a JSON object.")
+
+
+@pytest.mark.parametrize("field", ["images", "image_urls"])
+def test_too_many_images(client: FlaskClient, field: str) -> None:
+    """Far too many images are counted, and none of them is made."""
+    body = json.dumps({field: [""] * 300_000}).encode()
+    tracemalloc.start()
+    answer = client.post("/predict", data=body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert detail(answer) == (400, "At most 32 images may come in one request.")
+    assert peak < 15_000_000
 
 
 class TestNames:
