@@ -65,6 +65,8 @@ _WRONG = {
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "scalar_type": "must be a string, number or boolean",
     "literal_error": "must be {expected}",
     "too_short": "must have at least {min_length} entry",
     "too_long": "must have at most {max_length} entries",
@@ -75,19 +77,22 @@ _WRONG = {
 _BOUNDS = ("ge", "le", "min_length", "max_length", "expected")
 
 
-def sentence(error: ValidationError, fields: Collection[str]) -> str:
+def sentence(error: ValidationError, fields: Collection[str], *, texts: bool) -> str:
     """The sentence on the first field that is wrong.
 
     Args:
         error: what validation found.
         fields: the names of all fields.
+        texts: whether the values are those of a query or form, where a list stands for several.
     """
-    errors = error.errors(include_url=False, include_input=False)
+    errors = error.errors(include_url=False, include_input=texts)
     first = errors[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         strangers = [str(one["loc"][0]) for one in errors[:_LOOKED_AT] if one["type"] == first["type"]]
         return next((text for name in strangers if (text := _advice(name, fields))), _refused(name) + ".")
+    if texts and isinstance(first["input"], list):
+        return f"{shown(name)} is given more than once."
     bounds = {
         name: bound if isinstance(bound, str) else f"{bound:.12g}"
         for name, bound in first.get("ctx", {}).items()

@@ -175,15 +175,16 @@ def _from_form(
     contents = [(file.filename, file.read()) for file in files]
     # A browser sends an empty file without a name for a field in which nothing was chosen.
     contents = [(name, data) for name, data in contents if name or data]
-    body: Any = schemas.check(fields.form, field_faults.texts(texts), strict=False)
-    images = [base64_images.of_bytes(data) for _, data in contents]
-    others = [_from_url(body.image_url)] if body.image_url else []
-    others += [base64_images.of_text(body.image)] if body.image else []
-    if bool(images) + len(others) != 1:
+    given = field_faults.texts(texts)
+    encoded = [text for text in texts.getlist(forms.IMAGE) if text]
+    body: Any = schemas.check(fields.form, given | {forms.IMAGE: None}, strict=False)
+    files_sent = [base64_images.of_bytes(data) for _, data in contents]
+    images = files_sent + [base64_images.of_text(text) for text in encoded]
+    if [bool(files_sent), bool(encoded), bool(body.image_url)].count(True) != 1:
         raise InvalidRequest("Give either files in the field image or an image_url.")
+    images = images or [_from_url(body.image_url)]
     names = [name or None for name, _ in contents]
-    many = len(images) > 1
-    return _input(images + others, _chosen(request, fields, body), fields, many=many, names=names)
+    return _input(images, _chosen(request, fields, body), fields, many=len(images) > 1, names=names)
 
 
 def _fields(data: bytes) -> MultiDict[str, str]:

@@ -236,7 +236,7 @@ def check(schema: type[BaseModel], values: object, *, strict: bool) -> Any:
         return schema.model_validate(values, strict=strict)
     except ValidationError as error:
         names = [field.alias or name for name, field in schema.model_fields.items()]
-        raise InvalidRequest(field_faults.sentence(error, names)) from error
+        raise InvalidRequest(field_faults.sentence(error, names, texts=not strict)) from error
 
 
 def model_json(version: ModelVersion) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -360,6 +361,45 @@ class TestOtherContents:
         answer = client.post("/predict", data=body, content_type=kind)
 
         assert detail(answer) == (400, "The body must be a JSON object.")
+
+
+class TestRepeatedFields:
+    """A field that is given twice is several images, or is named."""
+
+    @pytest.mark.parametrize("kind", [URLENCODED, "multipart/form-data"])
+    def test_images(self, client: FlaskClient, picture: bytes, kind: str) -> None:
+        """Several images in base64 are answered in their order, an empty one between them is none."""
+        texts = [base64.b64encode(picture).decode(), "", "?", base64.b64encode(picture).decode()]
+
+        answer = client.post("/predict", data={"image": texts, "top_k": "1"}, content_type=kind)
+
+        found = answer.get_json()["results"]
+        assert [next(iter(one)) for one in found] == ["predicted_label", "error", "predicted_label"]
+
+    @pytest.mark.parametrize(
+        ("path", "fields", "kind"),
+        [
+            ("/predict?top_k=1&top_k=2", {"image": "aGk="}, URLENCODED),
+            ("/predict", {"image": "aGk=", "top_k": ["1", "2"]}, URLENCODED),
+            ("/predict", {"image": "aGk=", "top_k": ["1", "2"]}, "multipart/form-data"),
+            ("/predict", {"image_url": ["http://a/b.jpg", "http://a/b.jpg"]}, URLENCODED),
+            ("/predict", {"image": "aGk=", "model": ["a", ""]}, URLENCODED),
+            ("/upload", {"name": ["a", "b"]}, "multipart/form-data"),
+            ("/models/default/activate", {"version": ["1", "2"]}, URLENCODED),
+        ],
+    )
+    def test_others(self, client: FlaskClient, path: str, fields: dict[str, Any], kind: str) -> None:
+        """Of several values of another field none is chosen."""
+        repeated = next((name for name, value in fields.items() if isinstance(value, list)), "top_k")
+        answer = client.post(path, data=fields, content_type=kind)
+
+        assert detail(answer) == (400, f"{repeated} is given more than once.")
+
+    def test_file_and_text(self, client: FlaskClient, picture: bytes) -> None:
+        """Files and texts together have no order, so they are refused."""
+        sent = [(io.BytesIO(picture), "cat.jpg"), base64.b64encode(picture).decode()]
+
+        assert detail(client.post("/predict", data={"image": sent}))[0] == 400
 
 
 @pytest.mark.parametrize("field", ["images", "image_urls"])
