@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from predictor.web.schemas import absent
 
@@ -10,15 +11,25 @@ from predictor.web.schemas import absent
 _MOST = 100
 
 
-def _few(value: Any) -> Any:
-    """Refuse very many parameters at once, for each that is wrong has four errors."""
-    if isinstance(value, dict) and len(value) > _MOST:
-        raise ValueError
+def _given(value: Any) -> Any:
+    """Parameters without those that are null; very many are refused at once, each with its errors."""
+    if not isinstance(value, dict):
+        return value
+    if len(value) > _MOST:
+        raise PydanticCustomError("too_long", "too many", {"max_length": _MOST})
+    return {name: one for name, one in value.items() if one is not None}
+
+
+def _scalar(value: Any) -> Any:
+    """Refuse a list or object with one error, where each type that it might be would have its own."""
+    if isinstance(value, list | dict):
+        raise PydanticCustomError("scalar_type", "no scalar")
     return value
 
 
-Parameters = Annotated[dict[str, str | bool | int | float], BeforeValidator(_few)]
-"""A flat object of free values; what is not known here is ignored."""
+_Scalar = Annotated[str | bool | int | float, BeforeValidator(_scalar)]
+Parameters = Annotated[dict[str, _Scalar], BeforeValidator(_given)]
+"""A flat object of free values; what is not known here is ignored, and null means that it is not given."""
 
 
 class ServerLive(BaseModel):

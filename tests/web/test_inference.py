@@ -424,6 +424,34 @@ def test_too_many(ask: Asking, encoded: str, field: str) -> None:
     assert answer.get_json()["error"].endswith(f"{field} must have at most 100 entries.")
 
 
+@pytest.mark.parametrize("value", [[], {}, [1], {"a": 1}])
+def test_nested_parameters(ask: Asking, encoded: str, value: Any) -> None:
+    """A parameter that is no single value is named."""
+    image = ask.images(encoded)
+    answers = [
+        ask.json(image, parameters={"priority": 1, "timeout": value}),
+        ask.json(image | {"parameters": {"timeout": value}}),
+        ask.json(image, outputs=[{"name": ask.output, "parameters": {"timeout": value}}]),
+    ]
+
+    assert [(answer.status_code, answer.get_json()["error"]) for answer in answers] == [
+        (400, f"{path}parameters.timeout must be a string, number or boolean.")
+        for path in ("", "inputs.0.", "outputs.0.")
+    ]
+
+
+@pytest.mark.parametrize(
+    "nothing", [None, dict.fromkeys(["top_k", "timeout", "binary_data_output", "other"])]
+)
+def test_null_parameters(ask: Asking, encoded: str, nothing: Any) -> None:
+    """Null means that a parameter is not given, or that none is."""
+    output = {"name": ask.output, "parameters": nothing and {"classification": None, "binary_data": None}}
+    image = ask.images(encoded) | {"parameters": nothing and {"binary_data_size": None}}
+    answer = ask.json(image, parameters=nothing, outputs=[output])
+
+    assert scores(answer).shape == (1, 1000)
+
+
 @pytest.mark.parametrize("part", ["datatype", "shape"])
 def test_only_what_is_wrong(ask: Asking, part: str) -> None:
     """A tensor of the right datatype is blamed for its shape alone, and the reverse."""
