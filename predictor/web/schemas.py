@@ -205,8 +205,12 @@ def parse(data: bytes, schema: type[BaseModel]) -> Any:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise InvalidRequest(f"The body is not valid JSON: the fault is at {where}.") from error
-    except (ValueError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise InvalidRequest("The body is not valid JSON in UTF-8.") from error
+    except ValueError as error:
+        raise InvalidRequest("The JSON has a number with too many digits.") from error
+    except RecursionError as error:
+        raise InvalidRequest("The JSON is nested too deeply.") from error
     if not isinstance(values, dict):
         raise InvalidRequest("The body must be a JSON object.")
     # Each that is not known takes a kilobyte and more until one of them is named.

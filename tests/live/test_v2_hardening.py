@@ -70,12 +70,14 @@ CASES: dict[str, tuple[Body, dict[str, str], int, str]] = {
     "negative size": (lambda m: one(m, shape=[-1]), {}, 400, "shape.0 must be at least 0"),
     "huge negative size": (lambda m: one(m, shape=[-(2**63)]), {}, 400, "shape.0 must be at least 0"),
     "thousands of axes": (
-        lambda m: one(m, shape=[1] * 100_000), {}, 400, "shape of images as BYTES must be their number"
+        lambda m: one(m, shape=[1] * 100_000), {}, 400, "inputs.0.shape must have at most 100 entries"
     ),
-    "a size of 5000 digits": (b'{"inputs": [{"shape": [' + b"9" * 5_000 + b"]}]}", {}, 400, "not valid JSON"),
+    "a size of 5000 digits": (
+        b'{"inputs": [{"shape": [' + b"9" * 5_000 + b"]}]}", {}, 400, "a number with too many digits"
+    ),
     "no size but a float": (lambda m: one(m, shape=[1.5]), {}, 400, "shape.0 must be a whole number"),
-    "deep JSON": (DEEP.encode(), {}, 400, "not valid JSON"),
-    "deep data": (f'{{"inputs": [{{"data": {DEEP}}}]}}'.encode(), {}, 400, "not valid JSON"),
+    "deep JSON": (DEEP.encode(), {}, 400, "nested too deeply"),
+    "deep data": (f'{{"inputs": [{{"data": {DEEP}}}]}}'.encode(), {}, 400, "nested too deeply"),
     "data of depth 150": (
         lambda m: one(m, data=json.loads("[" * 150 + "]" * 150)), {}, 400, "0 values, but shape wants 1"
     ),

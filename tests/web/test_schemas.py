@@ -96,6 +96,21 @@ def test_latin_1() -> None:
         schemas.parse('{"image_url": "http://a/ä"}'.encode("latin-1"), schemas.PredictRequest)
 
 
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (b"[" * 200_000, "The JSON is nested too deeply."),
+        (b"9" * 5_000, "The JSON has a number with too many digits."),
+    ],
+)
+def test_limits_of_json(value: bytes, sentence: str) -> None:
+    """JSON beyond the limits of its reader is not called wrong."""
+    with pytest.raises(InvalidRequest) as caught:
+        schemas.parse(b'{"image": %s}' % value, schemas.PredictRequest)
+
+    assert caught.value.detail == sentence
+
+
 def test_too_many_fields() -> None:
     """A flood of fields is refused before each of them is looked at."""
     body = b"{%s}" % b",".join(b'"a%d":1' % number for number in range(101))
