@@ -4,7 +4,7 @@ import re
 from typing import Any, Literal
 
 from flask import Blueprint, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from predictor.config import Settings
 from predictor.errors import InvalidRequest, PredictorError
@@ -38,6 +38,16 @@ class ModelPath(BaseModel):
 
 class ClassificationParameters(BaseModel):
     """What may be chosen."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_other_tasks(cls, values: Any) -> Any:
+        """Zero-shot classification would get other classes than those that it names."""
+        if isinstance(values, dict) and values.get("candidate_labels") is not None:
+            raise InvalidRequest(
+                "candidate_labels cannot be given: the model has its own; ask for image classification."
+            )
+        return values
 
     top_k: int | None = absent("Maximum number of classes in the answer; by default 5.", ge=1, le=1_000_000)
     function_to_apply: Literal["softmax", "sigmoid", "none"] | None = absent(

@@ -108,6 +108,16 @@ def test_no_image_in_json(client: FlaskClient, text: str) -> None:
     )
 
 
+def test_zero_shot(client: FlaskClient, cat: Path) -> None:
+    """A task with classes of the client's own is refused, not answered with the model's."""
+    body = {"inputs": base64.b64encode(cat.read_bytes()).decode()}
+    asked = client.post(URL, json=body | {"parameters": {"candidate_labels": ["cat", "dog"]}})
+
+    assert (asked.status_code, asked.get_json().keys()) == (400, {"error"})
+    assert asked.get_json()["error"].startswith("candidate_labels cannot be given")
+    assert client.post(URL, json=body | {"parameters": {"candidate_labels": None}}).status_code == 200
+
+
 def test_space_before_url(client: FlaskClient) -> None:
     """White space around a URL is passed over."""
     answer = client.post(URL, json={"inputs": " http://127.0.0.1/cat.jpg\n"})
