@@ -3,10 +3,17 @@
 `FormSource` is the body of a multipart form for its parser, and says what is wrong where that stops.
 """
 
+import zlib
 from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING
 
-from predictor.errors import ClientClosedRequest, IncompleteBody, InvalidRequest, RequestTimeout
+from predictor.errors import (
+    ClientClosedRequest,
+    ImageTooLarge,
+    IncompleteBody,
+    InvalidRequest,
+    RequestTimeout,
+)
 from predictor.image.kinds import is_text
 
 if TYPE_CHECKING:
@@ -18,6 +25,8 @@ NO_BOUNDARY = (
     "The multipart form has no boundary in its Content-Type: let the HTTP client set this header itself."
 )
 """The sentence on a form whose Content-Type was set by hand."""
+NO_FORM_DATA = "A form in several parts must have the Content-Type multipart/form-data."
+"""The sentence on a body in parts of another type, such as multipart/mixed."""
 _DAMAGED = "The multipart form is damaged or incomplete"
 _LINE_FEEDS = f"{_DAMAGED}: its lines end with line feeds alone, not with CRLF."
 _CUT = f"{_DAMAGED}: it ends before its closing boundary."
@@ -27,6 +36,8 @@ _NO_PART = (
 )
 _MALFORMED = f"{_DAMAGED}: the header of a part, or the line of a boundary, is not valid."
 _LOOKED_AT = 1024
+# Either format, as its first bytes say.
+_ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 
 
 class RequestBody:
@@ -113,6 +124,32 @@ class FormSource:
         if not (self._ended or cut):
             return InvalidRequest(_MALFORMED)
         return InvalidRequest(_CUT if b"--" + self.boundary.encode() in self._begin else _NO_PART)
+
+
+def decompressed(data: bytes, limit: int, *, raw: bool) -> bytes:
+    """A body as it was before its compression by gzip or deflate.
+
+    Args:
+        data: the body.
+        limit: most bytes that may come of it.
+        raw: whether it may be without a header, as .NET's `DeflateStream` makes it (RFC 9110, 8.4.1.2).
+
+    Raises:
+        InvalidRequest: it is damaged or incomplete.
+        ImageTooLarge: more bytes come of it.
+    """
+    # What a header begins with cannot begin deflate's own blocks.
+    headed = data[:1] == b"\x1f" or (data[:1] != b"" and data[0] % 16 == zlib.DEFLATED)
+    stream = zlib.decompressobj(-zlib.MAX_WBITS if raw and not headed else _ZLIB_OR_GZIP)
+    try:
+        plain = stream.decompress(data, limit + 1)
+    except zlib.error as error:
+        raise InvalidRequest("The compressed body is damaged.") from error
+    if len(plain) > limit:
+        raise ImageTooLarge("The request is larger than allowed.")
+    if not stream.eof or stream.unused_data:
+        raise InvalidRequest("The compressed body is incomplete, or something follows it.")
+    return plain
 
 
 # What curl drops of a file that it sends by -d; longer files that are no text have some of it.

@@ -4,14 +4,13 @@ Whether bytes follow the JSON is said by the header `Inference-Header-Content-Le
 protocol send no Content-Type, or one that says nothing.
 """
 
-import zlib
 from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Request
 
 from predictor.config import Settings
-from predictor.errors import ImageTooLarge, InvalidRequest
+from predictor.errors import InvalidRequest
 from predictor.image.decode import sniff
 from predictor.inference.admission import Deadline
 from predictor.inference.loader import LoadedModel
@@ -19,6 +18,7 @@ from predictor.inference.prediction import EncodedImage, ImageSource, PreparedIm
 from predictor.model import strict_text
 from predictor.model.spec import ModelSpec
 from predictor.web import base64_images, inputs, middleware, schemas, tensors
+from predictor.web.body import decompressed
 from predictor.web.inference_schemas import InferInput, InferRequest, Parameters, RequestedOutput
 
 JSON_LENGTH = "Inference-Header-Content-Length"
@@ -31,8 +31,6 @@ _NOT_BASE64 = (
     "data must hold each image in base64, or as a data: URL in base64; URLs are not downloaded, and names of "
     "files are not read."
 )
-# Either format, as its first bytes say.
-_ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 
 
 @dataclass(frozen=True)
@@ -110,25 +108,12 @@ def body(request: Request, limit: int) -> bytes:
     """
     request.max_content_length = limit
     data = inputs.read_body(request)
-    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding == "identity":
+    codings = middleware.compressions(request.headers.get("Content-Encoding", ""))
+    if not codings:
         return data
-    if coding not in _CODINGS:
+    if len(codings) > 1 or codings[0] not in _CODINGS:
         raise InvalidRequest("The Content-Encoding must be gzip or deflate.")
-    return _decompressed(data, limit)
-
-
-def _decompressed(data: bytes, limit: int) -> bytes:
-    stream = zlib.decompressobj(_ZLIB_OR_GZIP)
-    try:
-        plain = stream.decompress(data, limit + 1)
-    except zlib.error as error:
-        raise InvalidRequest("The compressed body is damaged.") from error
-    if len(plain) > limit:
-        raise ImageTooLarge("The request is larger than allowed.")
-    if not stream.eof or stream.unused_data:
-        raise InvalidRequest("The compressed body is incomplete, or something follows it.")
-    return plain
+    return decompressed(data, limit, raw=codings == ["deflate"])
 
 
 def split(data: bytes, length: str | None) -> tuple[bytes, bytes]:
@@ -205,9 +190,7 @@ def _prepared(sent: InferInput, tail: bytes, spec: ModelSpec) -> list[ImageSourc
 
 def _outputs(sent: InferRequest, name: str) -> list[WantedOutput]:
     parameters = sent.parameters or {}
-    classes = _whole(parameters, "top_k", _MAX_CLASSES)
-    if classes == 0:
-        raise InvalidRequest(f"top_k must be a whole number from 1 to {_MAX_CLASSES}.")
+    classes = _whole(parameters, "top_k", _MAX_CLASSES, least=1)
     default = WantedOutput(name, _flag(parameters, "binary_data_output", default=False), classes or 0)
     wanted = sent.outputs or []
     if any(one.name != name for one in wanted) or len(wanted) > 1:
@@ -232,11 +215,11 @@ def _refuse_shared_memory(sent: InferRequest) -> None:
             raise InvalidRequest("Shared memory is not supported; send tensors with the request.")
 
 
-def _whole(parameters: Parameters, name: str, most: int) -> int | None:
+def _whole(parameters: Parameters, name: str, most: int, *, least: int = 0) -> int | None:
     """A parameter that is a number; None if it is not given."""
     value: Any = parameters.get(name)
-    if value is not None and not (type(value) is int and 0 <= value <= most):
-        raise InvalidRequest(f"{name} must be a whole number from 0 to {most}.")
+    if value is not None and not (type(value) is int and least <= value <= most):
+        raise InvalidRequest(f"{name} must be a whole number from {least} to {most}.")
     found: int | None = value
     return found
 

@@ -16,7 +16,7 @@ from predictor.image.decode import sniff
 from predictor.image.kinds import describe, explain, is_text
 from predictor.inference.prediction import ImageSource, ImageUrl, Options
 from predictor.web import base64_images, field_faults, forms, schemas
-from predictor.web.body import NO_BOUNDARY, check_whole
+from predictor.web.body import NO_BOUNDARY, NO_FORM_DATA, check_whole
 
 _URLENCODED = "application/x-www-form-urlencoded"
 # Types under which bytes of an unknown format may still be an image; S3 and SageMaker have their own.
@@ -108,7 +108,7 @@ def _from_body(request: Request, settings: Settings, fields: Fields) -> PredictI
         _chosen(request, fields)
         raise InvalidRequest(f"The body is empty. {_FORMS_TAKEN}")
     if _MULTIPART.match(data) or (request.mimetype == forms.MULTIPART and not JSON.match(data)):
-        raise InvalidRequest(NO_BOUNDARY)
+        raise InvalidRequest(NO_FORM_DATA if "boundary" in request.mimetype_params else NO_BOUNDARY)
     if _is_form(request, data, fields):
         return _from_form(request, fields, _fields(data), [])
     # JSON that is declared to be an image is an error of another server that was saved as one.

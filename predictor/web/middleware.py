@@ -111,8 +111,13 @@ def _drop_impossible_dates(environment: dict[str, Any]) -> None:
 
 
 def _check_coding(codings: str) -> None:
-    if any(coding.strip().lower() in _COMPRESSED for coding in codings.split(",")):
+    if compressions(codings):
         raise CompressedRequest("The body is compressed: send it without Content-Encoding.")
+
+
+def compressions(codings: str) -> list[str]:
+    """Those of a Content-Encoding that compress, in lower case."""
+    return [name for coding in codings.split(",") if (name := coding.strip().lower()) in _COMPRESSED]
 
 
 def is_probe(asked: Request) -> bool:

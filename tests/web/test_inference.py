@@ -336,6 +336,28 @@ def test_bad_compression(client: FlaskClient, data: bytes, coding: str, status: 
     assert (answer.status_code, answer.get_json().keys()) == (status, {"error"})
 
 
+def test_deflate_without_header(ask: Asking) -> None:
+    """Deflate may come without zlib's header, as .NET's DeflateStream makes it."""
+    array = ask.noise()
+    text = json.dumps({"inputs": [ask.tensor(array)]}).encode()
+    sent = [zlib.compress(text, level, wbits=-15) for level in (0, 1, 9)]
+    answers = [
+        ask.client.post(f"{MODEL}/infer", data=data, headers={"Content-Encoding": "deflate"}) for data in sent
+    ]
+
+    assert len({scores(answer).tobytes() for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("coding", ["identity", "", "utf-8", "aws-chunked", "none", "aws-chunked, gzip"])
+def test_no_compression(ask: Asking, encoded: str, coding: str) -> None:
+    """A name that stands for no compression changes nothing, as for `/predict`."""
+    text = json.dumps({"inputs": [ask.images(encoded)]}).encode()
+    data = gzip.compress(text) if "gzip" in coding else text
+    answer = ask.client.post(f"{MODEL}/infer", data=data, headers={"Content-Encoding": coding})
+
+    assert scores(answer).shape == (1, 1000)
+
+
 INPUT: dict[str, Any] = {"shape": [1], "datatype": "BYTES", "data": ["aGk="]}
 
 
@@ -422,6 +444,14 @@ def test_too_many(ask: Asking, encoded: str, field: str) -> None:
 
     assert answer.status_code == 400
     assert answer.get_json()["error"].endswith(f"{field} must have at most 100 entries.")
+
+
+@pytest.mark.parametrize("top_k", [-1, 0])
+def test_least_top_k(ask: Asking, encoded: str, top_k: int) -> None:
+    """Each number that is too small is told the same bounds."""
+    answer = ask.json(ask.images(encoded), parameters={"top_k": top_k})
+
+    assert answer.get_json()["error"] == "top_k must be a whole number from 1 to 1000000."
 
 
 @pytest.mark.parametrize("value", [[], {}, [1], {"a": 1}])

@@ -104,6 +104,18 @@ class TestClients:
         assert status == 400
         assert "has no boundary in its Content-Type: let the HTTP client set" in sentence
 
+    @pytest.mark.parametrize("kind", ["multipart/mixed", "multipart/related"])
+    def test_other_parts(self, client: FlaskClient, picture: bytes, kind: str) -> None:
+        """Parts of another type with a boundary are told the type of a form."""
+        answer = client.post(
+            "/predict", data=part(PARTS["curl"][0], picture), content_type=f"{kind}; boundary=b"
+        )
+
+        assert detail(answer) == (
+            400,
+            "A form in several parts must have the Content-Type multipart/form-data.",
+        )
+
     @pytest.mark.parametrize("kind", [URLENCODED, "application/json", "text/plain", None])
     def test_fields_of_another_type(self, client: FlaskClient, kind: str | None) -> None:
         """An urlencoded form is known by its first field."""
