@@ -9,7 +9,7 @@ from predictor.cluster.bucket import Bucket
 from predictor.cluster.golden import indexes, of_index
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import Change, ChangeLog
-from predictor.cluster.machines import Machines, machine_name
+from predictor.cluster.machines import Machines, known_name
 from predictor.cluster.standing import Standing
 from predictor.config import Settings
 from predictor.errors import ConfigError, ModelConflict, PredictorError
@@ -37,26 +37,29 @@ class Adopted:
 class Inspection:
     """A store and this machine's models; every method raises `Unavailable` where the store does not answer.
 
+    Nothing is made in the data folder: a command may run as another user than the service, which could not
+    use it then.
+
     Args:
         settings: with a store.
         bundled: the model that ships with the service.
     """
 
     def __init__(self, settings: Settings, bundled: Path) -> None:
-        settings.data.mkdir(parents=True, exist_ok=True)
         self._data = settings.data
         self._bucket = Bucket.open(settings.store or "")
         self._log = ChangeLog(self._bucket)
         self._registry = Registry(settings.data, bundled)
         transactions = ModelTransactions(
             self._registry,
-            Stamp(settings.data / "stamp"),
+            Stamp(None),
             WorkerRegistry(settings.data / "workers"),
             observe=lambda *_: None,
         )
         self._blobs = Blobs(self._bucket)
         self._models = LocalModels(transactions, self._blobs)
-        self._name = machine_name(settings.data, settings.machine)
+        # Where the service has not started yet, the machine has no name.
+        self._name = known_name(settings.data, settings.machine) or "not started yet"
         self._machines = Machines(self._bucket, self._name, Standing(), settings.store_seconds)
 
     def fault(self) -> str | None:

@@ -61,8 +61,19 @@ class _Pace:
 
 def machine_name(data: Path, given: str | None) -> str:
     """The name of this machine: the given one, or the host's with a random part, kept in the data folder."""
+    return given or _kept(data, _made())
+
+
+def known_name(data: Path, given: str | None) -> str | None:
+    """The name of this machine, if it has one yet; nothing is written."""
+    with suppress(OSError):
+        return given or (data / _NAME_FILE).read_text().strip()
+    return None
+
+
+def _made() -> str:
     host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname()).strip("-")[:40]
-    return given or _kept(data, f"{host or 'machine'}-{secrets.token_hex(4)}")
+    return f"{host or 'machine'}-{secrets.token_hex(4)}"
 
 
 def _kept(data: Path, name: str) -> str:

@@ -33,14 +33,14 @@ class Stamp:
     """The two numbers; a write to one of them is a single store of a machine word.
 
     Args:
-        path: the file behind the memory. Without room for it the numbers are this process's own, and no
-            other process can change them.
+        path: the file behind the memory. Without room for it, or for None, the numbers are this process's
+            own, and no other process can change them.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         try:
-            memory = _shared(path)
-            self.shared = True
+            memory = mmap.mmap(-1, _BYTES) if path is None else _shared(path)
+            self.shared = path is not None
         except OSError as error:
             log.error(
                 "No model can be changed: the store's version counter cannot be opened: %s", error.strerror

@@ -37,6 +37,36 @@ def test_fresh(run: Run) -> None:
     assert (found.exit_code, "No change was made yet." in found.output) == (0, True)
 
 
+def test_makes_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first start of the service nothing is made in its data folder, nor the folder itself."""
+    monkeypatch.delenv("PREDICTOR_MACHINE")
+    assert "This machine, not started yet, with" in run("check").output
+    assert not (tmp_path / "a").exists()
+
+    (tmp_path / "a").mkdir()
+
+    assert run("check").exit_code == 0
+    assert run("adopt", "--yes").exit_code == 1
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_leaves_a_data_folder_as_it_is(
+    run: Run, machine: Callable[[str], Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name that the data folder keeps is shown, and neither command writes there."""
+    a = machine("a")
+    a.store.upload(b"one")
+    a.follower.stop()
+    monkeypatch.delenv("PREDICTOR_MACHINE")
+    (tmp_path / "a" / "machine").write_text("kept-1")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").rglob("*")}
+
+    assert "This machine, kept-1, with" in run("check").output
+    assert run("adopt", "--yes").exit_code == 0
+
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "a").rglob("*")} == before
+
+
 def test_missing_file(run: Run, machine: Callable[[str], Machine], tmp_path: Path) -> None:
     """A file that the last change needs and the store lacks is named."""
     a = machine("a")
