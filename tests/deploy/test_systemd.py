@@ -10,6 +10,7 @@ from predictor.errors import ConfigError
 from tests.deploy.programs import ROOT, program, run
 
 FILE = ROOT / "deploy" / "image-prediction-api.service"
+GUIDE = (ROOT / "docs" / "operate.md").read_text()
 # Of 100, by `systemd-analyze security`: what a service without any of these options has is 96.
 MOST_EXPOSED = 25
 
@@ -34,6 +35,24 @@ def test_socket() -> None:
 
     (folder,) = re.findall(r"unix:/run/([\w-]+)/socket", str(raised.value))
     assert f"\nRuntimeDirectory={folder}\n" in FILE.read_text()
+
+
+def test_command_beside_the_service(tmp_path: Path) -> None:
+    """Systemd, not a shell, reads the settings for a command of the guide, with the folders of the unit."""
+    options = dict(re.findall(r"^(\w+)=-?(.+)$", FILE.read_text(), re.MULTILINE))
+    (command,) = re.findall(r"^sudo systemd-run (.*?[^\\])$", GUIDE, re.MULTILINE | re.DOTALL)
+    given = re.findall(r"-p (\S+)", command)
+
+    assert given == [
+        f"EnvironmentFile={options['EnvironmentFile']}",
+        f"WorkingDirectory={options['WorkingDirectory']}",
+        f"Environment=PREDICTOR_DATA=/var/lib/{options['StateDirectory']}",
+    ]
+    assert command.split()[-5] == options["ExecStart"].replace("gunicorn", "python")
+    assert not re.search(rf"(\.|source) {options['EnvironmentFile']}", GUIDE)
+    unit = tmp_path / "check.service"
+    unit.write_text("[Service]\nExecStart=/bin/true\n" + "\n".join(given))
+    assert unit.stem not in run(program("systemd-analyze"), "verify", "--man=no", unit)
 
 
 def test_end_of_a_process() -> None:
