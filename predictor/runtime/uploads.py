@@ -4,18 +4,17 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-
-from prometheus_client import Counter
 
 from predictor.checking.report import Limits, Refused, Report, Request
 from predictor.checking.runner import try_model
 from predictor.config import Settings
-from predictor.errors import InvalidModel, PredictorError, StorageFull
+from predictor.errors import InvalidModel, StorageFull
 from predictor.metrics import Metrics
 from predictor.model_files import CALIBRATION, LABELS, MODEL, PREPROCESSING
+from predictor.runtime.outcomes import attempt, counting
 from predictor.runtime.received import Received, Revision, calibration, kept, revised
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import alone, storage_errors
@@ -87,16 +86,8 @@ class Uploads:
             StorageFull: there is no room.
             NotReady: the machine is too busy to try it, or a worker could not load it in time.
         """
-        with self._transactions.staging.new_folder() as folder:
-            with self._timed("receive"), storage_errors():
-                received = receive(folder)
-            uploaded = _described(folder, received, received.files)
-            # What is joined or adapted is compared once it is what would be served.
-            if not received.data and (live := self._publisher.unchanged(received.name, uploaded)):
-                return Published(live, unchanged=True)
-            candidate = self._checked_version(folder, received)
-            self._prepare(candidate)
-            return self.change(lambda: self._published(folder, candidate, received))
+        with self.attempt() as begin:
+            return self._taken(receive, begin)
 
     def candidate(self, folder: Path, received: Received) -> ModelVersion:
         """Check a model as an upload is, without publishing it; its files stay in the folder.
@@ -134,18 +125,19 @@ class Uploads:
             InvalidModel: its files are damaged, or the new one does not fit them.
         """
         registry = self._transactions.registry
-        number = version or (known := registry.name(name)).live
-        if number is None:
-            raise not_served(name, known)
-        base = self._transactions.supplied(name, number)
-        revision = Revision(file, text, by, force)
-        try:
-            base.verify()
-            return self.take(lambda folder: revised(base, revision, folder))
-        except (InvalidModel, StorageFull):
-            # Where it was deleted meanwhile, that is the reason.
-            registry.version(name, number)
-            raise
+        with self.attempt() as begin:
+            number = version or (known := registry.name(name)).live
+            if number is None:
+                raise not_served(name, known)
+            base = self._transactions.supplied(name, number)
+            revision = Revision(file, text, by, force)
+            try:
+                base.verify()
+                return self._taken(lambda folder: revised(base, revision, folder), begin)
+            except (InvalidModel, StorageFull):
+                # Where it was deleted meanwhile, that is the reason.
+                registry.version(name, number)
+                raise
 
     def activate(self, name: str, version: int, *, force: bool = False) -> ModelVersion:
         """Have another version of a name served, if it may be published.
@@ -155,17 +147,35 @@ class Uploads:
             ModelConflict: it is quarantined.
             InvalidModel: a worker cannot serve it, or it may not be published.
         """
-        registry, verdict = self._transactions.registry, None
-        known = registry.name(name)
-        if known.good(version) and version != known.live:
-            verdict = self.judge(self._transactions.supplied(name, version), force)
-        forced = bool(verdict and verdict["forced"])
-        return self.change(lambda: self._publisher.activate(name, version, forced=forced))
+        with self.attempt() as begin:
+            known, verdict = self._transactions.registry.name(name), None
+            if known.good(version) and version != known.live:
+                verdict = self.judge(self._transactions.supplied(name, version), force)
+            forced = bool(verdict and verdict["forced"])
+            begin()
+            return self._publisher.activate(name, version, forced=forced)
 
     def change(self, change: Callable[[], _T]) -> _T:
         """Make a change of a live version, and count what comes of it."""
-        with _counting(self._metrics.swaps):
+        with counting(self._metrics.swaps):
             return change()
+
+    def attempt(self) -> AbstractContextManager[Callable[[], None]]:
+        """Count a change as `outcomes.attempt` does; one that never begins is none of a live version."""
+        return attempt(self._metrics.swaps)
+
+    def _taken(self, receive: Callable[[Path], Received], begin: Callable[[], None]) -> Published:
+        with self._transactions.staging.new_folder() as folder:
+            with self._timed("receive"), storage_errors():
+                received = receive(folder)
+            uploaded = _described(folder, received, received.files)
+            # What is joined or adapted is compared once it is what would be served.
+            if not received.data and (live := self._publisher.unchanged(received.name, uploaded)):
+                return Published(live, unchanged=True)
+            candidate = self._checked_version(folder, received)
+            self._prepare(candidate)
+            begin()
+            return self._published(folder, candidate, received)
 
     def _checked_version(self, folder: Path, received: Received) -> ModelVersion:
         """What could be published of an upload's files, with the report of their check."""
@@ -188,7 +198,7 @@ class Uploads:
     def _checked(self, folder: Path, received: Received) -> Report:
         """What the check found."""
         held = alone(self._lock, "Another upload is being checked; try again.", _CHECK_LOCK_SECONDS)
-        with _counting(self._metrics.checks), storage_errors(), held, self._timed("check"):
+        with counting(self._metrics.checks), storage_errors(), held, self._timed("check"):
             try:
                 return self.try_model(folder, self._request(received))
             except Refused as refused:
@@ -218,20 +228,6 @@ class Uploads:
 
 def _described(folder: Path, received: Received, files: Mapping[str, str]) -> Manifest:
     return described(folder, files, by=received.by, created=now())
-
-
-@contextmanager
-def _counting(counter: Counter) -> Iterator[None]:
-    """Count how a block ends: ok, why a model was refused, or the code of the error."""
-    outcome = "internal"
-    try:
-        yield
-        outcome = "ok"
-    except PredictorError as error:
-        outcome = error.reason if isinstance(error, Refused) else error.code
-        raise
-    finally:
-        counter.labels(outcome).inc()
 
 
 def report_json(report: Report) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING
 
+from gunicorn.http.errors import ParseException
+
 from predictor.errors import (
     ClientClosedRequest,
     ImageTooLarge,
@@ -59,6 +61,7 @@ class RequestBody:
             ClientClosedRequest: the client has reset the connection.
             IncompleteBody: the client has closed it.
             RequestTimeout: the client is too slow.
+            InvalidRequest: it is malformed: the server reads it while the application does.
         """
         try:
             data = self._source.read(size)
@@ -68,6 +71,8 @@ class RequestBody:
             raise ClientClosedRequest("The client closed the connection within the body.") from error
         except OSError as error:
             raise IncompleteBody("The body of the request ends too early.") from error
+        except ParseException as error:
+            raise InvalidRequest("The request's body is malformed or incomplete.") from error
         if self._left is not None:
             self._left -= len(data)
             if self._left and (size < 0 or len(data) < size):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Request, Response, current_app, jsonify, render_template, request
 from flask.json.provider import DefaultJSONProvider
 from flask.sessions import SessionInterface, SessionMixin
-from gunicorn.http.errors import ParseException
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
@@ -192,9 +191,6 @@ def _handle(error: Exception) -> Response:
         error = ImageTooLarge("The request is larger than allowed.")
     if isinstance(error, HTTPException):
         return _http_error(error)
-    if isinstance(error, ParseException):
-        # The server reads a body while the application does, so it finds there what is wrong with it.
-        error = InvalidRequest("The request's body is malformed or incomplete.")
     if isinstance(error, ClientClosedRequest | IncompleteBody):
         current_context().disconnected = True
     if not isinstance(error, PredictorError):

@@ -175,7 +175,8 @@ def _delete(models: Blueprint, worker: Worker) -> None:
         require_admin(request, worker.settings)
         values = {"name": name, "version": version}
         wanted: model_schemas.VersionPath = schemas.check(model_schemas.VersionPath, values, strict=False)
-        worker.publisher.delete(wanted.name, wanted.version)
+        with worker.uploads.attempt():
+            worker.publisher.delete(wanted.name, wanted.version)
         answer = {"status": "success", "name": wanted.name, "version": wanted.version}
         return _answer(worker, answer, message=f"Version {wanted.version} of {wanted.name} is deleted.")
 

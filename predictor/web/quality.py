@@ -171,7 +171,7 @@ def _change_golden(room: Blueprint, worker: Worker) -> None:
         """
         require_admin(request, worker.settings)
         model = worker.engine.model(model_name(name))
-        with worker.transactions.staging.new_folder() as folder:
+        with worker.uploads.attempt(), worker.transactions.staging.new_folder() as folder:
             sent = labelled_images.receive(worker.settings, folder, GoldenRequest)
             kept = worker.gate.keep(model, sent.images, sent.fields.least, request.remote_addr)
         return _changed(worker, kept)
@@ -188,7 +188,8 @@ def _change_golden(room: Blueprint, worker: Worker) -> None:
         """Delete the golden images of a model, so that every version may serve."""
         require_admin(request, worker.settings)
         known = model_name(name)
-        worker.gate.remove(known)
+        with worker.uploads.attempt():
+            worker.gate.remove(known)
         return _changed(worker, worker.gate.show(known))
 
 

@@ -5,13 +5,21 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import prometheus_client
 import pytest
 
 from predictor.checking.report import SERVED, Best, OnGpu, Refused, Report, Request
 from predictor.config import BUNDLED_MODEL, Settings
-from predictor.errors import InvalidRequest, ModelConflict, ModelNotFound, PredictorError, StorageFull
+from predictor.errors import (
+    InvalidRequest,
+    ModelConflict,
+    ModelNotFound,
+    NotReady,
+    PredictorError,
+    StorageFull,
+)
 from predictor.metrics import Metrics
 from predictor.model_files import LABELS, MODEL, ORIGINAL
 from predictor.runtime import uploads as module
@@ -431,3 +439,61 @@ def test_counted(
 
     assert [count("checks", outcome) for outcome in ("ok", "not_finite")] == [1, 1]
     assert [count("swaps", outcome) for outcome in ("ok", "model_not_found")] == [1, 1]
+
+
+def fails(error: Exception) -> Callable[..., Any]:
+    """Something that raises, whatever it is called with."""
+
+    def fail(*_: object) -> Any:
+        raise error
+
+    return fail
+
+
+FAULTS = pytest.mark.parametrize(
+    ("error", "counts"),
+    [
+        (StorageFull("The disk is full."), {"storage_full": 1}),
+        (NotReady("Busy."), {"not_ready": 1}),
+        (RuntimeError("bug"), {"internal": 1}),
+        (InvalidRequest("Cut."), {}),
+    ],
+)
+
+
+@FAULTS
+@pytest.mark.parametrize("step", ["receive", "check", "prepare"])
+def test_faults_before_a_change(
+    transactions: ModelTransactions, publisher: Publisher, step: str, error: Exception, counts: dict[str, int]
+) -> None:
+    """A fault of the service that ends an upload is counted once, at any step; a refusal is no change."""
+    registry, fail = prometheus_client.CollectorRegistry(), fails(error)
+    settings = Settings(data=transactions.registry.data)
+    tries = fail if step == "check" else Trials()
+    prepare = fail if step == "prepare" else lambda _: None
+    uploads = Uploads(settings, transactions, publisher, Metrics(registry), tries, prepare)
+
+    with pytest.raises(type(error)):
+        uploads.take(fail if step == "receive" else receiver())
+
+    assert swaps(registry) == counts
+
+
+@FAULTS
+def test_faults_of_a_judgement(
+    uploads: Uploads, counted: prometheus_client.CollectorRegistry, error: Exception, counts: dict[str, int]
+) -> None:
+    """So is one that keeps a version from being judged before its activation."""
+    uploads.take(receiver())
+    uploads.judge = fails(error)
+
+    with pytest.raises(type(error)):
+        uploads.activate("default", 1)
+
+    assert swaps(counted) == counts | {"ok": 1}
+
+
+def swaps(registry: prometheus_client.CollectorRegistry) -> dict[str, float]:
+    """How many changes ended with each outcome."""
+    samples = [one for metric in registry.collect() for one in metric.samples if one.value]
+    return {one.labels["outcome"]: one.value for one in samples if one.name == "predictor_model_swaps_total"}

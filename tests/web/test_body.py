@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from gunicorn.http.errors import InvalidChunkSize
 
-from predictor.errors import ClientClosedRequest, IncompleteBody, RequestTimeout
+from predictor.errors import ClientClosedRequest, IncompleteBody, InvalidRequest, RequestTimeout
 from predictor.web.body import RequestBody
 
 BOUNDARY = "multipart/form-data; boundary=b"
@@ -33,7 +34,7 @@ SLOW = TimeoutError(errno.ECONNRESET, "The client is too slow.")
 class Failing(io.BytesIO):
     """A body that begins well and then raises."""
 
-    def __init__(self, data: bytes, error: OSError) -> None:
+    def __init__(self, data: bytes, error: Exception) -> None:
         super().__init__(data)
         self._error = error
 
@@ -96,9 +97,14 @@ def test_slow(app: Flask, client: FlaskClient, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("error", "raised"),
-    [(RESET, ClientClosedRequest), (SLOW, RequestTimeout), (OSError("No more data"), IncompleteBody)],
+    [
+        (RESET, ClientClosedRequest),
+        (SLOW, RequestTimeout),
+        (OSError("No more data"), IncompleteBody),
+        (InvalidChunkSize(b"x"), InvalidRequest),
+    ],
 )
-def test_translated(error: OSError, raised: type[Exception]) -> None:
+def test_translated(error: Exception, raised: type[Exception]) -> None:
     """What the connection raises is an error of the request, also where the length is not known."""
     with pytest.raises(raised):
         RequestBody(Failing(b"abc", error), None).read(10)

@@ -419,6 +419,31 @@ def test_unknown_version(client: FlaskClient, version: str) -> None:
     assert client.delete(f"/models/default/versions/{version}").status_code in {400, 404}
 
 
+def test_changes_without_a_disk(client: FlaskClient, cat: Path, dogs: bytes) -> None:
+    """Whatever change of a model the data folder does not take, it is counted once, for the alert."""
+    upload(client, dogs)
+    worker: Worker = client.application.extensions["predictor"]
+    for name in ("gate.lock", "publish.lock"):
+        (worker.settings.data / name).unlink(missing_ok=True)
+        (worker.settings.data / name).mkdir()
+
+    answers = [
+        upload(client, dogs),
+        client.post("/models/default/activate", json={"version": 1}),
+        client.post("/models/default/rollback"),
+        client.post("/models/default/preprocessing", json={"size": [224, 224], "resize": "stretch"}),
+        client.post("/models/default/calibration", json={"method": "temperature", "temperature": 2}),
+        client.post("/models/default/golden", data={"pictures": (cat.open("rb"), "tiger cat/1.jpg")}),
+        client.delete("/models/default/golden"),
+        client.delete("/models/default/versions/1"),
+    ]
+
+    assert [code(one) for one in answers] == [(507, "storage_full")] * 8
+    text = client.get("/metrics").get_data(as_text=True)
+    assert 'predictor_model_swaps_total{outcome="storage_full"} 8.0' in text
+    assert 'predictor_model_swaps_total{outcome="internal"} 0.0' in text
+
+
 def test_metrics(client: FlaskClient, dogs: bytes) -> None:
     """Checks and changes are counted by what came of them, and only the live version is shown as live."""
     upload(client, dogs)
