@@ -21,7 +21,9 @@ from predictor.sources.signature import check_key
 
 # Files that a worker has open in any case, and most that each thread has: of the cache, of a download.
 _FILES, _FILES_OF_THREAD = 60, 4
-_CONNECTIONS = 1000
+# What a worker takes at least, where there are files; and what it takes besides one for each thread, since
+# gunicorn keeps so many open between requests.
+_CONNECTIONS, _KEPT = 1000, 500
 _SHOWN = 5
 # The kernel's bound for the path of a Unix socket (unix(7)), without the zero at its end.
 _LONGEST_SOCKET = 107
@@ -83,10 +85,14 @@ def raise_file_limit(threads: int) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if most == resource.RLIM_INFINITY:
-        return _CONNECTIONS
+        return _wanted(threads)
     left = max(0, most - _FILES)
     for_all = left - threads * _FILES_OF_THREAD
-    return min(_CONNECTIONS, for_all if for_all > threads else max(1, left // (1 + _FILES_OF_THREAD)))
+    return min(_wanted(threads), for_all if for_all > threads else max(1, left // (1 + _FILES_OF_THREAD)))
+
+
+def _wanted(threads: int) -> int:
+    return max(_CONNECTIONS, threads + _KEPT)
 
 
 def report_surroundings(log: Any, connections: int, threads: int) -> None:
@@ -102,13 +108,14 @@ def report_surroundings(log: Any, connections: int, threads: int) -> None:
             "Variables that Kubernetes set for Services are not settings and are ignored: %s",
             ", ".join(injected[:_SHOWN]) + (", ..." if len(injected) > _SHOWN else ""),
         )
-    if connections < _CONNECTIONS:
+    if connections < _wanted(threads):
         log.warning(
-            "Each process may open %d files only, so a worker takes at most %d connections at a time; raise "
-            "the limit (ulimit -n, LimitNOFILE) to %d or more",
+            "Each process may open %d files only, so a worker takes at most %d connections at a time%s; "
+            "raise the limit (ulimit -n, LimitNOFILE) to %d or more, or lower PREDICTOR_MAX_QUEUE",
             resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             connections,
-            _FILES + threads * _FILES_OF_THREAD + _CONNECTIONS,
+            "" if connections > threads else ", and keeps none of them open for another request",
+            _FILES + threads * _FILES_OF_THREAD + _wanted(threads),
         )
 
 

@@ -1,6 +1,8 @@
 """What cannot work ends the start in one sentence; what can is reported."""
 
+import logging
 import os
+import re
 import resource
 import socket
 from collections.abc import Iterator
@@ -8,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from predictor.server.start import raise_file_limit, read_settings
+from predictor.config import Settings
+from predictor.server.clients import SLOW_CLIENTS
+from predictor.server.start import raise_file_limit, read_settings, report_surroundings
 
 
 @pytest.fixture(autouse=True)
@@ -118,11 +122,11 @@ def test_script_name(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_file_limit() -> None:
     """The limit of open files is raised as far as it may be."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most != resource.RLIM_INFINITY and most < 1380:
+    if most != resource.RLIM_INFINITY and most < 2084:
         pytest.skip("few files may be opened here")
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, most), most))
 
-    connections = raise_file_limit(80)
+    connections = raise_file_limit(256)
 
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == most
     assert connections == 1000
@@ -132,6 +136,9 @@ def test_file_limit() -> None:
 @pytest.mark.parametrize(
     ("files", "threads", "connections"),
     [
+        (4096, 500, 1000),
+        (8192, 1200, 1700),
+        (5000, 1200, 988),
         (1380, 80, 1000),
         (1024, 80, 644),
         (500, 80, 120),
@@ -152,3 +159,27 @@ def test_few_files(files: int, threads: int, connections: int) -> None:
             os._exit(code)
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_files_of_the_guide(caplog: pytest.LogCaptureFixture) -> None:
+    """The guide says how many files are needed with the settings as they are by default."""
+    guide = (Path(__file__).parents[2] / "docs" / "operate.md").read_text()
+    settings = Settings()
+
+    report_surroundings(logging.getLogger(), 1, settings.threads + settings.max_queue + SLOW_CLIENTS)
+
+    (files,) = re.findall(r"LimitNOFILE\) to (\d+)", caplog.text)
+    assert f"under {files} (by default" in guide
+
+
+@pytest.mark.parametrize(("connections", "kept"), [(1700, None), (1300, True), (1200, False)])
+def test_connections_that_are_not_kept(
+    caplog: pytest.LogCaptureFixture, connections: int, kept: bool | None
+) -> None:
+    """Where files are too few, one line says what to raise, and whether connections are not kept at all."""
+    report_surroundings(logging.getLogger(), connections, 1200)
+
+    said = [line for line in caplog.messages if "files only" in line]
+    assert len(said) == (kept is not None)
+    assert all(("keeps none of them open" in line) is not kept for line in said)
+    assert all(line.endswith("to 6560 or more, or lower PREDICTOR_MAX_QUEUE") for line in said)
