@@ -1,5 +1,7 @@
 """How gunicorn runs the service; every figure comes from the settings."""
 
+import math
+
 from predictor import logs
 from predictor.server import clients, hooks, lifetime, memory_files, start
 
@@ -17,8 +19,9 @@ threads = _settings.threads + _settings.max_queue + clients.SLOW_CLIENTS
 # The kernel would wait for a client that does not read, without a limit.
 sendfile = False
 
-# A worker that is told to stop finishes what it has begun: a download and a run may take this long.
-graceful_timeout = int(_settings.fetch_seconds + _settings.run_seconds)
+# A worker that is told to stop finishes what it has begun: a download and a run may take this long, and what
+# lies around them, or a client that is slow to read, a few seconds.
+graceful_timeout = max(5, math.ceil(_settings.fetch_seconds + _settings.run_seconds))
 timeout = 60
 # Longer than nginx keeps its idle connections to us (60 s), so that it never writes to a closed one.
 keepalive = 75
