@@ -72,6 +72,7 @@ class Hooks:
 
     def on_starting(self, server: Any) -> None:
         """Say what an operator should know, and make the folder of this server's metrics."""
+        start.refuse_tls(bool(server.cfg.certfile or server.cfg.keyfile))
         for name in self._settings.weak:
             server.log.warning(
                 "%s has fewer than %d characters and can be guessed; set a longer one", name, SHORT_TOKEN
@@ -111,7 +112,7 @@ class Hooks:
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
         if worker.wsgi.extensions["predictor"].live.problem is None:
-            announcement.ready(worker.slot, worker.cfg.workers, worker.cfg.bind[0])
+            announcement.ready(worker.slot, worker.cfg.workers, bound(worker.cfg.bind[0], worker.sockets[0]))
 
     def worker_abort(self, worker: Any) -> None:
         """Note that the master ends a worker that did not answer it."""
@@ -201,6 +202,12 @@ class Announcement:
         self._ready[slot % _SLOTS] = 1
         if sum(self._ready) >= workers and os.read(self._token, 1):
             log.info("Ready: open %s", url(bind) or bind)
+
+
+def bound(bind: str, listener: Any) -> str:
+    """Where a server listens, as its settings say, with the port that the kernel chose where it was to."""
+    host, _, port = bind.rpartition(":")
+    return f"{host}:{listener.getsockname()[1]}" if port == "0" else bind
 
 
 def url(bind: str) -> str | None:

@@ -17,6 +17,7 @@ from predictor.config import Settings
 from predictor.errors import ConfigError
 from predictor.fetch.addresses import AllowList, authorities
 from predictor.mounts import unfit
+from predictor.readers import READERS
 from predictor.sources.signature import check_key
 
 # Files that a worker has open in any case, and most that each thread has: of the cache, of a download.
@@ -39,9 +40,7 @@ _CLONE = Path(__file__).parents[2]
 
 def read_settings() -> Settings:
     """The settings; one that cannot be used ends the process in one sentence."""
-    # Gunicorn would take its value off every path, and fail on those without it.
-    if script_name := os.environ.pop(_SCRIPT_NAME, ""):
-        os.environ.setdefault("PREDICTOR_PREFIX", script_name)
+    _take_script_name()
     try:
         settings = Settings.from_environment()
         AllowList.parse(settings.fetch_allow)
@@ -58,6 +57,18 @@ def read_settings() -> Settings:
     return settings
 
 
+def _take_script_name() -> None:
+    # Gunicorn would take its value off every path, and fail on those without it.
+    script_name = os.environ.pop(_SCRIPT_NAME, "")
+    if not script_name or "PREDICTOR_PREFIX" in os.environ:
+        return
+    try:
+        READERS["prefix"](script_name)
+    except ValueError as error:
+        _stop(f"{_SCRIPT_NAME}={script_name!r} cannot be used as PREDICTOR_PREFIX: it must be {error}.")
+    os.environ["PREDICTOR_PREFIX"] = script_name
+
+
 @functools.cache
 def settings_of_server() -> Settings:
     """What `read_settings` gave when this server started: a reload has the same environment.
@@ -65,6 +76,15 @@ def settings_of_server() -> Settings:
     What is missing by then, such as a file or an address, must not end a server whose workers do without it.
     """
     return read_settings()
+
+
+def refuse_tls(configured: bool) -> None:
+    """End the start of a server that is to speak TLS: slow clients are told apart on plain sockets only."""
+    if configured:
+        _stop(
+            "gunicorn's options certfile and keyfile cannot be used: TLS belongs to the proxy in front; see "
+            "docs/operate.md."
+        )
 
 
 def leave_store() -> None:
@@ -177,6 +197,11 @@ def _check_socket(path: Path) -> None:
         _stop(
             f"PREDICTOR_BIND=unix:{path} cannot be used: its folder cannot be written, or the path has more "
             f"than {_LONGEST_SOCKET} bytes."
+        )
+    if (path.exists() or path.is_symlink()) and not path.is_socket():
+        _stop(
+            f"PREDICTOR_BIND=unix:{path} cannot be used: a file or folder that is no socket has this path; "
+            "choose another path."
         )
 
 

@@ -3,13 +3,14 @@
 import logging
 import os
 import re
+import socket
 from types import SimpleNamespace
 
 import pytest
 
 from predictor import shared
 from predictor.config import Settings
-from predictor.server.hooks import Announcement, Hooks, url
+from predictor.server.hooks import Announcement, Hooks, bound, url
 from predictor.server.start import read_settings
 
 
@@ -59,6 +60,16 @@ def test_workers_share_it(caplog: pytest.LogCaptureFixture) -> None:
 def test_url(bind: str, shown: str | None) -> None:
     """A service on every address is opened by loopback; one on a Unix socket has no URL."""
     assert url(bind) == shown
+
+
+def test_port_that_was_chosen() -> None:
+    """With port 0 the service is opened at the port that the kernel chose."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        assert url(bound("127.0.0.1:0", listener)) == f"http://127.0.0.1:{port}/"
+        assert bound("0.0.0.0:8080", listener) == "0.0.0.0:8080"
+        assert bound("unix:/run/socket", listener) == "unix:/run/socket"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from predictor.config import Settings
 from predictor.server.clients import SLOW_CLIENTS
-from predictor.server.start import raise_file_limit, read_settings, report_surroundings
+from predictor.server.start import raise_file_limit, read_settings, refuse_tls, report_surroundings
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +95,33 @@ def test_no_address(bind: str, why: str) -> None:
     assert why in said
 
 
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_no_socket(tmp_path: Path, kind: str) -> None:
+    """A path that something else has is refused, and what has it stays."""
+    path = tmp_path / "socket"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "file":
+        path.write_text("kept")
+    else:
+        path.symlink_to(tmp_path / "nothing")
+    os.environ["PREDICTOR_BIND"] = f"unix:{path}"
+
+    assert stopped().startswith(
+        f"Configuration: PREDICTOR_BIND=unix:{path} cannot be used: a file or folder that is no socket"
+    )
+    assert path.is_symlink() or path.exists()
+
+
+def test_socket_that_was_left(tmp_path: Path) -> None:
+    """A socket that a former server left is taken by the next one."""
+    with socket.socket(socket.AF_UNIX) as former:
+        former.bind(str(tmp_path / "socket"))
+    os.environ["PREDICTOR_BIND"] = f"unix:{tmp_path}/socket"
+
+    assert read_settings().bind == os.environ["PREDICTOR_BIND"]
+
+
 def test_address_in_use() -> None:
     """An address that another process uses is left to gunicorn, which waits for a former server to go."""
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -116,6 +143,21 @@ def test_script_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCRIPT_NAME", "/other")
     monkeypatch.setenv("PREDICTOR_PREFIX", "/own")
     assert read_settings().prefix == "/own"
+
+
+def test_script_name_that_is_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong with SCRIPT_NAME is said of it, not of a setting that nobody made."""
+    monkeypatch.setenv("SCRIPT_NAME", "ml")
+
+    assert stopped().startswith("Configuration: SCRIPT_NAME='ml' cannot be used as PREDICTOR_PREFIX: ")
+
+
+def test_tls() -> None:
+    """A server that is to speak TLS ends in one sentence, which says where TLS belongs."""
+    refuse_tls(configured=False)
+
+    with pytest.raises(SystemExit, match=r"^Configuration: .*TLS belongs to the proxy in front; [^\n]*$"):
+        refuse_tls(configured=True)
 
 
 @pytest.mark.usefixtures("file_limit")
