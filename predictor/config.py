@@ -15,8 +15,9 @@ from predictor import environment as variables
 from predictor.cores import cores
 from predictor.environment import PREFIX
 from predictor.errors import ConfigError
+from predictor.host_readers import names
 from predictor.image_formats import FORMATS
-from predictor.readers import READERS, names
+from predictor.readers import READERS
 
 MEGA = 1_000_000
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "efficientnet-lite0.onnx"
@@ -194,10 +195,17 @@ def variable(name: str) -> str:
 
 def _read(name: str, reader: Callable[[str], Any], text: str) -> Any:
     try:
-        return reader(text.strip())
+        return reader(_bare(text.strip()))
     except ValueError as error:
         shown = name if name in _SECRET else f"{name}={text[:_SHOWN]!r}"
         raise ConfigError(f"{shown} cannot be used: it must be {error}.") from error
+
+
+def _bare(text: str) -> str:
+    # A shell and systemd take quotation marks off; the files of Docker keep them.
+    if len(text) > 1 and text[0] in "'\"" and text[0] == text[-1]:
+        raise ValueError("written without quotation marks, such as NAME=value")
+    return text
 
 
 _SHOWN = 200

@@ -1,7 +1,6 @@
 """The text of an environment variable -> the value of a setting; a `ValueError` says what it must be."""
 
 import importlib.util
-import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from predictor import image_formats
+from predictor.host_readers import bind, hosts, names, origins
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
-_TOKENS = "one token, or several separated by commas, without quotation marks, such as Jq3vT8-example_f0xW2m"
-_NUMERIC = re.compile(r"[\d.]+")
-_HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
-# As the Fetch standard serialises an origin: lower case, no path; a page of no origin (`null`) has no host.
-_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_TOKENS = (
+    "one token of ASCII characters, or several separated by commas, without quotation marks, such as "
+    "Jq3vT8-example_f0xW2m"
+)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _URL = (
@@ -24,11 +22,6 @@ _URL = (
     "az://container/prefix or file:///srv/models; credentials come from the variables of each cloud, such as "
     "AWS_ACCESS_KEY_ID"
 )
-
-
-def names(text: str) -> tuple[str, ...]:
-    """The parts of a list that commas separate."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 OWN_PATHS = frozenset(
@@ -67,49 +60,33 @@ def _choice(accepted: Callable[[str], bool], wanted: str) -> Callable[[str], str
 
 def _tokens(text: str) -> str | None:
     # Nothing but separators would leave open what its author meant to close. Quotation marks that a file of
-    # variables keeps would become a part of the token, and a control character cannot be sent in a header.
+    # variables keeps would become a part of the token; a control character cannot be sent in a header, and
+    # what is not ASCII is sent in other bytes by each client, or not at all.
     if text and not names(text):
         raise ValueError(_TOKENS)
-    if not text.isprintable() or any(token[0] in "'\"" and token[-1] in "'\"" for token in names(text)):
+    if not (text.isascii() and text.isprintable()) or any(
+        token[0] in "'\"" and token[-1] in "'\"" for token in names(text)
+    ):
         raise ValueError(_TOKENS)
     return text or None
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    hosts = names(text.lower())
-    if not all(_HOST.fullmatch(host) for host in hosts):
-        raise ValueError(
-            "host names without ports, separated by commas, such as api.example.com,.example.org"
-        )
-    return hosts
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = names(text.lower())
-    if origins != ("*",) and not all(map(_is_origin, origins)):
-        raise ValueError(
-            "* alone, or origins with scheme and host, without a path, a slash at the end, a wildcard or a "
-            "default port, separated by commas, such as https://app.example,http://localhost:3000"
-        )
-    return origins
-
-
-def _is_origin(text: str) -> bool:
-    found = _ORIGIN.fullmatch(text)
-    if found is None:
-        return False
-    scheme, port = found[1], found[4] or ":0"
-    return port != _DEFAULT_PORTS.get(scheme) and int(port[1:]) < 65536
 
 
 def _folder(text: str) -> Path:
     if not text:
         raise ValueError("a folder, such as /var/lib/image-prediction-api")
-    return Path(text)
+    return _path(text)
 
 
 def _file(text: str) -> Path | None:
-    return Path(text) if text else None
+    return _path(text) if text else None
+
+
+def _path(text: str) -> Path:
+    if text.startswith("~"):
+        raise ValueError(
+            "a path without ~, which only a shell replaces, such as /var/lib/image-prediction-api"
+        )
+    return Path(text)
 
 
 def _agent(text: str) -> str | None:
@@ -136,31 +113,6 @@ def _level(text: str) -> str:
 def _is_device(text: str) -> bool:
     kind, colon, index = text.partition(":")
     return text in {"auto", "cpu", "cuda"} or (kind == "cuda" and bool(colon) and index.isdecimal())
-
-
-def _bind(text: str) -> str:
-    if not (text.startswith("unix:/") or _is_address(text)):
-        raise ValueError(
-            "one address, host:port or unix:/path, such as 127.0.0.1:8080, [::1]:8080, 0.0.0.0:8080 for every"
-            " address of this machine, or unix:/run/image-prediction-api/socket"
-        )
-    return text
-
-
-def _is_address(text: str) -> bool:
-    host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdecimal() and int(port[:6]) < 65536):
-        return False
-    if host.startswith("[") and host.endswith("]"):
-        return _is_ip(host[1:-1], 6)
-    return _is_ip(host, 4) if _NUMERIC.fullmatch(host) else bool(_HOST.fullmatch(host))
-
-
-def _is_ip(text: str, version: int) -> bool:
-    try:
-        return ipaddress.ip_address(text).version == version
-    except ValueError:
-        return False
 
 
 def _cache(text: str) -> str:
@@ -190,7 +142,10 @@ def _store_url(text: str) -> str | None:
         parts = urlsplit(text)
     except ValueError:
         raise ValueError(_URL) from None
-    local = parts.scheme == "file" and not parts.netloc and parts.path.strip("/")
+    # Without a slash at its beginning a path would have to be relative to a folder, and nothing says which.
+    local = (
+        parts.scheme == "file" and not parts.netloc and parts.path.startswith("/") and parts.path.strip("/")
+    )
     remote = parts.scheme in {"s3", "gs", "az"} and _BUCKET.fullmatch(parts.netloc)
     if not (local or remote) or parts.query or parts.fragment or not text.isprintable():
         raise ValueError(_URL)
@@ -211,7 +166,7 @@ def _machine(text: str) -> str | None:
 
 
 READERS: dict[str, Callable[[str], Any]] = {
-    "bind": _bind,
+    "bind": bind,
     "prefix": _prefix,
     "workers": _number(int, 1, 512, 4),
     "threads": _number(int, 1, 1000, 16),
@@ -219,8 +174,8 @@ READERS: dict[str, Callable[[str], Any]] = {
     "device": _choice(_is_device, "auto, cpu, cuda or one GPU, such as cuda:1"),
     "admin_token": _tokens,
     "predict_token": _tokens,
-    "trusted_hosts": _hosts,
-    "allowed_origins": _origins,
+    "trusted_hosts": hosts,
+    "allowed_origins": origins,
     "fetch_allow": names,
     "fetch_ca": _file,
     "fetch_agent": _agent,

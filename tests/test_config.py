@@ -93,6 +93,14 @@ def test_reading() -> None:
         ("PREDICTOR_CACHE", "cache.internal:6379"),
         ("PREDICTOR_ADMIN_TOKEN", '"quoted-by-an-env-file"'),
         ("PREDICTOR_PREDICT_TOKEN", "one-token\nanother-token"),
+        ("PREDICTOR_ADMIN_TOKEN", "geheim-äöü-0123456789"),
+        ("PREDICTOR_PREDICT_TOKEN", "0123456789abcdef,秘密"),
+        ("PREDICTOR_TRUSTED_HOSTS", f"{'a' * 64}.example"),
+        ("PREDICTOR_TRUSTED_HOSTS", f"ü{'a' * 60}.example"),
+        ("PREDICTOR_TRUSTED_HOSTS", ".".join(["a" * 50] * 6)),
+        ("PREDICTOR_TRUSTED_HOSTS", "image_api"),
+        ("PREDICTOR_TRUSTED_HOSTS", "a..example"),
+        ("PREDICTOR_TRUSTED_HOSTS", "."),
         ("PREDICTOR_TRUSTED_HOSTS", "example.com/path"),
         ("PREDICTOR_TRUSTED_HOSTS", "one.example two.example"),
         ("PREDICTOR_CACHE", "yes"),
@@ -166,14 +174,14 @@ def test_tokens() -> None:
     """Tokens are separated by commas, do not show when settings are printed, and weak ones are named."""
     settings = Settings.from_environment(
         {
-            "PREDICTOR_ADMIN_TOKEN": "0123456789abcdef, geheim ä,",
+            "PREDICTOR_ADMIN_TOKEN": "0123456789abcdef, geheim a,",
             "PREDICTOR_PREDICT_TOKEN": "0123456789abcdef",
         }
     )
 
-    assert settings.admin_tokens == ("0123456789abcdef", "geheim ä")
-    assert settings.predict_tokens == ("0123456789abcdef", "0123456789abcdef", "geheim ä")
-    assert Settings(admin_token="geheim ä").predict_tokens == ()
+    assert settings.admin_tokens == ("0123456789abcdef", "geheim a")
+    assert settings.predict_tokens == ("0123456789abcdef", "0123456789abcdef", "geheim a")
+    assert Settings(admin_token="geheim a").predict_tokens == ()
     assert settings.weak == ("PREDICTOR_ADMIN_TOKEN",)
     assert "geheim" not in repr(settings)
     assert "0123456789abcdef" not in repr(settings)
@@ -185,6 +193,41 @@ def test_trusted_hosts() -> None:
     settings = Settings.from_environment({"PREDICTOR_TRUSTED_HOSTS": "API.Example.com, .example.org"})
 
     assert settings.trusted_hosts == ("api.example.com", ".example.org")
+
+
+def test_trusted_hosts_in_other_letters() -> None:
+    """A name in other letters is compared in the form in which browsers send it."""
+    settings = Settings.from_environment({"PREDICTOR_TRUSTED_HOSTS": "Bücher.example,.bücher.example"})
+
+    assert settings.trusted_hosts == ("xn--bcher-kva.example", ".xn--bcher-kva.example")
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("DATA", "/data"),
+        ("SIGNING_KEY", "/keys/model.pem"),
+        ("FETCH_CA", "/etc/ssl/own.pem"),
+        ("FETCH_AGENT", "my-service/1.0"),
+        ("FETCH_ALLOW", "cdn.internal"),
+        ("STORE", "file:///srv/models"),
+        ("ADMIN_TOKEN", "0123456789abcdef"),
+        ("PREFIX", "/ml"),
+    ],
+)
+def test_quotation_marks(quote: str, name: str, text: str) -> None:
+    """Quotation marks that a file of variables keeps are no part of a value, and one sentence says so."""
+    with pytest.raises(ConfigError, match=f"^PREDICTOR_{name}.* without quotation marks"):
+        Settings.from_environment({f"PREDICTOR_{name}": f"{quote}{text}{quote}"})
+
+
+@pytest.mark.parametrize("name", ["DATA", "SIGNING_KEY", "FETCH_CA"])
+@pytest.mark.parametrize("text", ["~", "~/models", "~user/models"])
+def test_home(name: str, text: str) -> None:
+    """A path that only a shell understands is no folder of that name in this one."""
+    with pytest.raises(ConfigError, match=f"^PREDICTOR_{name}=.*without ~"):
+        Settings.from_environment({f"PREDICTOR_{name}": text})
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ def test_accepted(url: str) -> None:
         "memory:///",
         "file://models",
         "file:///",
+        "file:store",
+        "file:./store",
         "s3://buck et",
         "s3://[bucket",
     ],

@@ -16,7 +16,7 @@ from predictor.client_types import ServiceError, Unreachable
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import PredictorError
 from predictor.evaluation.predictors import Checked, LocalModel, checked
-from predictor.readers import names
+from predictor.host_readers import names
 
 
 class _Model(click.Path):

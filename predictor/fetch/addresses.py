@@ -171,9 +171,10 @@ def _opening(entry: str) -> Opening:
             return Opening(network=network, port=port)
         if match["host"] and _is_opened(match["host"]):
             return Opening(host=_bare(match["host"]), port=port)
+    hint = f"; {text} lies in the network {meant}" if (meant := _network(text, strict=False)) else ""
     raise ConfigError(
         f"PREDICTOR_FETCH_ALLOW has the invalid entry {entry!r}: an entry must be a host, a suffix of "
-        "hosts such as .internal, host:port, address, address:port, [IPv6 address]:port or network."
+        f"hosts such as .internal, host:port, address, address:port, [IPv6 address]:port or network{hint}."
     )
 
 
@@ -187,9 +188,10 @@ def _is_numeric(host: str) -> bool:
     return bool(_NUMERIC_LABEL.fullmatch(_bare(host).rpartition(".")[2]))
 
 
-def _network(text: str) -> Network | None:
+def _network(text: str, *, strict: bool = True) -> Network | None:
+    """The network that a text is, or an address as one; where it is not strict, the one that it lies in."""
     try:
-        return None if "%" in text else ip_network(text)
+        return None if "%" in text else ip_network(text, strict)
     except ValueError:
         return None
 

@@ -154,8 +154,8 @@ def check_hosts(app: Flask, trusted: tuple[str, ...]) -> None:
         if "HTTP_HOST" not in asked.environ and asked.environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
             raise InvalidRequest("The request has no Host header.")
         host = asked.host.lower()
-        # Werkzeug lets pass what only looks like an address, and then fails on it.
-        if host.startswith("[") and not _is_address(host):
+        # Werkzeug lets pass what only looks like an address or a name, and then fails on it.
+        if (host.startswith("[") and not _is_address(host)) or not _is_decodable(host):
             raise InvalidRequest("Invalid Host header.")
         if trusted and not host_is_trusted(host, trusted) and not _probe(host):
             raise InvalidRequest("This host name is not allowed; see PREDICTOR_TRUSTED_HOSTS.")
@@ -168,6 +168,15 @@ def _probe(host: str) -> bool:
     here.
     """
     return is_probe(current_request()) and _is_address(host)
+
+
+def _is_decodable(host: str) -> bool:
+    """Whether a host can be shown in a URL: its labels in the form of RFC 3490 mean something."""
+    try:
+        (_hostname(host) or "").encode("ascii").decode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_address(host: str) -> bool:

@@ -345,3 +345,12 @@ def test_unreadable(place: str, tmp_path: Path) -> None:
     """A file that is missing, or a folder, is named with the reason."""
     with pytest.raises(ConfigError, match=r"^PREDICTOR_FETCH_CA=.* cannot be read: "):
         authorities(tmp_path / place)
+
+
+@pytest.mark.parametrize(
+    ("entry", "network"), [("10.1.2.3/16", "10.1.0.0/16"), ("fd00:1:2::3/32", "fd00:1::/32")]
+)
+def test_address_for_a_network(entry: str, network: str) -> None:
+    """An address that was given with the size of its network is refused, and the network is named."""
+    with pytest.raises(ConfigError, match=f"{entry} lies in the network {network}\\.$"):
+        AllowList.parse([entry])

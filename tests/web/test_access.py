@@ -470,10 +470,22 @@ def test_page(named: Flask) -> None:
     assert "attacker" not in answer.text
 
 
-@pytest.mark.parametrize("host", ["[:::::]", "[1:2]", "[::1.2.3.4.5]:80"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "[:::::]",
+        "[1:2]",
+        "[::1.2.3.4.5]:80",
+        "xn--",
+        "XN--:80",
+        f"{'a' * 64}.example",
+        "a..example",
+        ".example",
+    ],
+)
 @pytest.mark.parametrize("path", PATHS)
 def test_no_host(app: Flask, named: Flask, host: str, path: str) -> None:
-    """What only looks like an address is refused whether names are set or not; it is never our failure."""
+    """What only looks like an address or a name is refused, names set or not; it is never our failure."""
     for one in (app, named):
         _, status, headers = run_wsgi_app(one, create_environ(path) | {"HTTP_HOST": host})
         assert (status, headers["Content-Type"]) == ("400 BAD REQUEST", "application/problem+json")
