@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from predictor.archives import shown
 from predictor.errors import InvalidRequest
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.comparison import Pairs, expected_calibration_error
 from predictor.evaluation.evaluator import unknown_labels
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.measures import Share, milliseconds
 from predictor.evaluation.results import Answer, ImageResult
 from predictor.evaluation.runner import Classify, Notice, Progress, Thumbnails, classified, parallel_map
-from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.model.label import Label, plain
 
@@ -84,8 +85,9 @@ class Comparer:
         Raises:
             InvalidRequest: no image has a class that both know, and two answers.
         """
-        for side in (self.first, self.second):
-            if notice := unknown_labels(images, side.classes):
+        named = [self._by_name(image) for image in images]
+        for sent, classes in ((images, self.first.classes), (named, self._second_classes)):
+            if notice := unknown_labels(sent, classes):
                 yield Notice(notice)
         thumbnails, found = Thumbnails(self.limits), list[_Both]()
         for one in parallel_map(lambda image: self._both(image, thumbnails), images, self.threads):
@@ -93,12 +95,26 @@ class Comparer:
             yield Progress(len(found), len(images))
         yield self._report(found)
 
+    @cached_property
+    def _second_classes(self) -> Classes:
+        """The second model's classes; an index in a label is the first model's."""
+        own = self.second.classes
+        return Classes(own.labels, own.model, independent=own.independent, indices=False)
+
+    def _by_name(self, image: LabelledImage) -> LabelledImage:
+        """An image as the second model reads its label."""
+        classes = self.first.classes
+        said = classes.by_name(image.said)
+        label = ", ".join(classes.labels[index].name for index in classes.all_of(image.said))
+        return replace(image, truth=said[0] if said else (), also=said[1:], label=label or image.called)
+
     def _both(self, image: LabelledImage, thumbnails: Thumbnails) -> _Both:
         first, data = classified(image, self.first.classes, self.first.classify)
         if first.answer is None and not first.unknown:
             return _Both(first, first)
-        again = image if first.unknown else replace(image, read=lambda: data)
-        second, _ = classified(again, self.second.classes, self.second.classify)
+        again = self._by_name(image)
+        again = again if first.unknown else replace(again, read=lambda: data)
+        second, _ = classified(again, self._second_classes, self.second.classify)
         # Of many images they would take more memory than all else.
         both = _Both(first.without_logits(), second.without_logits())
         return replace(both, thumbnail=thumbnails.of(data)) if self._differ(both) else both

@@ -12,11 +12,11 @@ from predictor.archives import shown
 from predictor.errors import InvalidRequest
 from predictor.evaluation import calibration as fitting
 from predictor.evaluation import tables
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.images import FILES, FOLDERS, LabelledImage
 from predictor.evaluation.report import evaluation
 from predictor.evaluation.results import ImageResult
 from predictor.evaluation.runner import Classify, Notice, Progress, classify_all
-from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.model.calibration import Calibration
 from predictor.model.label import meant
@@ -104,7 +104,7 @@ def unknown_labels(sent: Sequence[LabelledImage], classes: Classes) -> str | Non
     unlabelled = sum(not image.said for image in images)
     if unlabelled == len(images):
         raise InvalidRequest(_NO_LABELS)
-    strange = Counter(one.truth[0] for one in images if one.said and not classes.all_of(one.said))
+    strange = Counter(one.called for one in images if one.said and not classes.all_of(one.said))
     if not strange:
         return None
     listed = some([f"{shown(name)} ({count})" for name, count in strange.most_common()], _SHOWN_LABELS)

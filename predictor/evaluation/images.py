@@ -37,6 +37,7 @@ class LabelledImage:
         also: the same as `truth` for each other class that applies to it.
         classless: whether a table has it with an empty label: of independent classes none applies to it.
         named_by: what its labels were taken from, such as "the names of the folders"; empty if not known.
+        label: what a sentence calls its class; empty for the first of `truth`.
     """
 
     name: str
@@ -46,6 +47,12 @@ class LabelledImage:
     also: tuple[tuple[str, ...], ...] = ()
     classless: bool = False
     named_by: str = ""
+    label: str = ""
+
+    @property
+    def called(self) -> str:
+        """What a sentence calls its class; empty if nothing names one."""
+        return self.label or "".join(self.truth[:1])
 
     @property
     def said(self) -> tuple[tuple[str, ...], ...]:

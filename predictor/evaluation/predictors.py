@@ -17,10 +17,10 @@ from predictor.checking.report import SERVED, Report
 from predictor.config import Settings
 from predictor.discovery.discover import recalled
 from predictor.errors import InvalidRequest
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.local_files import files_of, refuse_others, tried, without_archives
 from predictor.evaluation.results import Answer
-from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor
 from predictor.importing.bundle import Bundle, recognise

@@ -7,9 +7,9 @@ from typing import Any
 from predictor.client import Client
 from predictor.client_types import ImageError, ServiceError
 from predictor.errors import InvalidImage, InvalidRequest, NotReady
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import TOP, UNSURE, Answer
-from predictor.evaluation.tables import Classes
 from predictor.model.labels import Label
 from predictor.model.scores import Ranked
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from predictor.archives import shown
 from predictor.errors import InvalidRequest
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.measures import (
     ClassCounts,
     Share,
@@ -19,7 +20,6 @@ from predictor.evaluation.measures import (
     milliseconds,
 )
 from predictor.evaluation.results import TOP, Answer, ImageResult
-from predictor.evaluation.tables import Classes
 
 PLOTTED = 50
 """Most classes of a confusion matrix that is plotted."""

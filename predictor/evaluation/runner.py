@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from predictor.errors import PredictorError
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import Answer, ImageResult
-from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.image.preview import thumbnail
 
@@ -139,4 +139,4 @@ def no_class(image: LabelledImage, model: str = "the model") -> str:
     """Why the class of an image is not known; `model` is what the sentence calls the model."""
     if not image.truth:
         return "Nothing says its class."
-    return f"{image.truth[0][:100]} is not a class of {model}."
+    return f"{image.called[:100]} is not a class of {model}."

@@ -4,14 +4,13 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
 from predictor.archives import shown
 from predictor.errors import ImageError, InvalidRequest
 from predictor.evaluation.image_files import SUFFIXES as IMAGE_SUFFIXES
-from predictor.model.label import AMBIGUOUS, Label, named, plain
 
 SUFFIXES = (".csv", ".tsv")
 """What the names of tables end in, in lower case."""
@@ -194,52 +193,3 @@ def grouped(rows: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, list[tuple
 
 def _named(said: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return [one for one in said if any(one)]
-
-
-_SEPARATORS = re.compile(r"\s*[|;]\s*")
-
-
-class Classes:
-    """The classes of a model by everything that may name them.
-
-    An identifier is surer than a name, a name surer than a synonym, and a number is an index unless a class
-    is called so. Case, underlines and spaces make no difference. What names two classes names none.
-
-    Args:
-        labels: in order of their index.
-        model: what a sentence calls their model.
-        independent: whether any number of them may apply to an image, or none.
-    """
-
-    def __init__(
-        self, labels: Sequence[Label], model: str = "the model", *, independent: bool = False
-    ) -> None:
-        self.labels = tuple(labels)
-        self.model = model
-        self.independent = independent
-        self._index = {str(index): index for index in range(len(self.labels))} | named(self.labels)
-
-    def find(self, names: Iterable[str]) -> int | None:
-        """The index of the first of these names that is a class's; None if none of them is."""
-        found = (self._index.get(plain(name), AMBIGUOUS) for name in names)
-        return next((index for index in found if index != AMBIGUOUS), None)
-
-    def all_of(self, said: Iterable[Sequence[str]]) -> tuple[int, ...]:
-        """The indices of all classes that apply to an image; none if one of them is unknown.
-
-        Args:
-            said: for each class what may name it. A name that is no class may be several, with `|` or `;`
-                between them.
-        """
-        found: list[int] = []
-        for names in said:
-            one = self.find(names)
-            several = [self._several(name) for name in names] if one is None else [[one]]
-            found += next(filter(None, several), [AMBIGUOUS])
-        return () if AMBIGUOUS in found else tuple(dict.fromkeys(found))
-
-    def _several(self, name: str) -> list[int]:
-        """The classes that a text names, with separators between them; none if one is unknown."""
-        parts = [part for part in _SEPARATORS.split(name) if part]
-        found = [self.find((part,)) for part in parts]
-        return [] if None in found or len(parts) < 2 else [one for one in found if one is not None]

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from predictor.archives import shown
 from predictor.errors import InvalidRequest, PredictorError
 from predictor.evaluation.candidates import Candidate, geometries, values
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.comparison import Pairs
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.measures import Share
 from predictor.evaluation.results import TOP
 from predictor.evaluation.runner import Progress, no_class, parallel_map
-from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import Preprocessing, to_tensor
 from predictor.model.scores import rank

@@ -13,9 +13,9 @@ import numpy as np
 
 from predictor.cores import cores
 from predictor.errors import InvalidModel
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.runner import Notice, Progress
-from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.model.device import Device
 from predictor.model.hardware import this_machine

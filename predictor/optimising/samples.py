@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from predictor.archives import shown
 from predictor.errors import InvalidImage, InvalidRequest, PredictorError
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.evaluator import unknown_labels
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.runner import Progress, no_class
-from predictor.evaluation.tables import Classes
 from predictor.evaluation.tune import sample
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import to_tensor

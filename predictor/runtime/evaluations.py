@@ -6,12 +6,12 @@ from typing import Any
 
 from predictor.config import Settings
 from predictor.errors import Overloaded, PredictorError
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.comparer import Comparer, Side
 from predictor.evaluation.evaluator import Evaluator
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import Classify, Notice, Progress
-from predictor.evaluation.tables import Classes
 from predictor.evaluation.tune import Tuner
 from predictor.image.decode import Limits
 from predictor.inference.engine import Engine

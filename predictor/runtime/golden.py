@@ -9,10 +9,10 @@ from typing import Any
 from predictor.archives import shown
 from predictor.config import MEGA
 from predictor.errors import InvalidRequest, PredictorError
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.evaluator import unknown_labels
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.runner import classify_all
-from predictor.evaluation.tables import Classes
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.golden_verdict import GoldenRefused, Verdict, class_names
@@ -90,17 +90,23 @@ class Gate:
         name, classes = model.version.name, _classes(model)
         contents = _contents(sent, classes)
         images = tuple(
-            GoldenImage(one.name, digest(data), one.said, class_names(classes.all_of(one.said), classes))
+            GoldenImage(
+                one.name,
+                digest(data),
+                classes.by_name(one.said),
+                class_names(classes.all_of(one.said), classes),
+            )
             for one, data in zip(sent, contents, strict=True)
         )
         read = zip(sent, contents, strict=True)
-        verdict = self._verdict([replace(one, read=partial(bytes, data)) for one, data in read], model, 0)
+        images_read = [replace(one, read=partial(bytes, data)) for one, data in read]
+        verdict = self._verdict(images_read, model, classes, 0)
         if broken := next((one for one in verdict.wrong if "predicted" not in one), None):
             raise InvalidRequest(f"{broken['file']}: {broken['problem']}")
         wanted = verdict.right if least is None else least
         if not 0 <= wanted <= len(images):
             raise InvalidRequest(f"least: must be at most {len(images)}, the number of images.")
-        self._sets.write(name, GoldenSet(images, wanted, now(), by), contents)
+        self._sets.write(name, GoldenSet(images, wanted, now(), by, by_name=True), contents)
         live = {"version": model.version.version, "right": verdict.right, "wrong": verdict.wrong}
         return self.show(name) | {"live": live}
 
@@ -128,19 +134,22 @@ class Gate:
                 partial(self._sets.data_of, name, one),
                 also=one.said[1:],
                 classless=not one.said,
+                label=one.label,
             )
             for one in golden.images
         ]
-        return self._verdict(images, model, golden.least)
+        return self._verdict(images, model, _classes(model, indices=not golden.by_name), golden.least)
 
-    def _verdict(self, images: Sequence[LabelledImage], model: LoadedModel, least: int) -> Verdict:
+    def _verdict(
+        self, images: Sequence[LabelledImage], model: LoadedModel, classes: Classes, least: int
+    ) -> Verdict:
         classify, threads = self._evaluations.classify(model), self._evaluations.threads
-        found = list(classify_all(images, _classes(model), classify, threads))
+        found = list(classify_all(images, classes, classify, threads))
         return Verdict.of_results(found, images, model.spec, least)
 
 
-def _classes(model: LoadedModel) -> Classes:
-    return Classes(model.spec.labels, independent=model.spec.independent)
+def _classes(model: LoadedModel, *, indices: bool = True) -> Classes:
+    return Classes(model.spec.labels, independent=model.spec.independent, indices=indices)
 
 
 def _contents(images: Sequence[LabelledImage], classes: Classes) -> list[bytes]:

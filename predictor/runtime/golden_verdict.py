@@ -6,9 +6,9 @@ from typing import Any, Self
 
 from predictor.archives import shown
 from predictor.errors import InvalidModel
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import ImageResult
-from predictor.evaluation.tables import Classes
 from predictor.model.spec import ModelSpec
 
 _LISTED = 50
@@ -95,7 +95,7 @@ def _wrong(result: ImageResult, image: LabelledImage, spec: ModelSpec) -> dict[s
     """An image that a version does not get right, as JSON."""
     classes = Classes(spec.labels)
     known = bool(result.truths) or image.classless
-    truth = class_names(result.truths, classes) if known else image.truth[0]
+    truth = class_names(result.truths, classes) if known else image.called
     found: dict[str, Any] = {"file": shown(image.name), "truth": truth}
     if result.answer is None:
         return found | {"problem": result.problem}

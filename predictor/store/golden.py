@@ -51,12 +51,15 @@ class GoldenSet:
         least: how many of them a version must get right.
         created: when they were sent, by RFC 3339.
         by: the address that they came from.
+        by_name: whether no label is an index, whose class another version may have at another place. A set
+            of a former release may have indices.
     """
 
     images: tuple[GoldenImage, ...]
     least: int
     created: str
     by: str | None
+    by_name: bool = False
 
     def to_bytes(self) -> bytes:
         """The form that `from_bytes` reads back: the index of the set."""
@@ -78,7 +81,8 @@ class GoldenSet:
         )
         if not all(DIGEST.fullmatch(one.digest) for one in images):
             raise ValueError("A digest would lead elsewhere.")
-        return cls(images, int(value["least"]), str(value["created"]), value["by"])
+        by_name = value.get("by_name") is True
+        return cls(images, int(value["least"]), str(value["created"]), value["by"], by_name)
 
 
 class GoldenFiles:

@@ -7,7 +7,7 @@ from flask import Blueprint, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from predictor.errors import InvalidRequest
-from predictor.evaluation.tables import Classes
+from predictor.evaluation.classes import Classes
 from predictor.explaining import explanation
 from predictor.inference.prediction import Outcome
 from predictor.model.label import Label, meant, plain

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from predictor.errors import InvalidImage, InvalidRequest
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.comparer import Comparer, Side
 from predictor.evaluation.comparison import mcnemar
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import Notice, Progress
-from predictor.evaluation.tables import Classes
 from predictor.model.labels import Label
 
 
@@ -69,6 +69,30 @@ def test_other_order_of_classes() -> None:
     *_, report = compared(side("cat", "dog", answers="01"), side("Dog", "CAT", answers="10"), "cat", "dog")
 
     assert (report["both_right"], report["images"]) == (2, [])
+
+
+def test_index_as_label() -> None:
+    """An index that is given as a label means the class that has it in the first model, in both."""
+    first, second = side("cat", "dog", answers="0100"), side("dog", "cat", answers="1011")
+
+    *notices, report = compared(first, second, "0", "1", "0", "1")
+
+    assert [one["hits"] for one in report["top1"]] == [3, 3]
+    assert (report["agreement"]["hits"], report["lacking"]) == (4, None)
+    assert not any(isinstance(one, Notice) for one in notices)
+
+
+def test_index_of_a_class_that_one_lacks() -> None:
+    """Where the second model has no such class, that is said by the name, and the index means none there."""
+    first, second = side("cat", "dog", answers="01"), side("cat", "fox", answers="01")
+
+    *steps, report = compared(first, second, "0", "1")
+
+    assert [one.sentence for one in steps if isinstance(one, Notice)] == [
+        "The label of 1 image is not a class of the model: dog (1). The classes of the model: cat and fox."
+    ]
+    assert (report["pictures"], report["lacking"]["pictures"]) == (1, [0, 1])
+    assert report["problems"] == [{"file": "1.png", "problem": "dog is not a class of the model."}]
 
 
 def test_classes_called_by_numbers() -> None:

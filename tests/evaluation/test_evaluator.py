@@ -8,11 +8,11 @@ import pytest
 
 from predictor.errors import InvalidRequest
 from predictor.evaluation import evaluator as module
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.evaluator import Evaluator, unknown_labels
 from predictor.evaluation.images import LabelledImage, labelled
 from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import Notice, Progress
-from predictor.evaluation.tables import Classes
 from predictor.model.calibration import Calibration
 from predictor.model.label import Label, meant
 from tests.model.test_calibration import spec_of

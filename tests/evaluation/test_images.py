@@ -10,9 +10,9 @@ import pytest
 
 from predictor.errors import ImageTooLarge, InvalidImage, InvalidRequest
 from predictor.evaluation import images as module
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.image_files import files_of
 from predictor.evaluation.images import LabelledImage, labelled, on_disk
-from predictor.evaluation.tables import Classes
 from predictor.model.label import Label
 
 Tree = Callable[[dict[str, str]], Path]

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from predictor.errors import InvalidRequest
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.report import evaluation
 from predictor.evaluation.results import Answer, ImageResult
-from predictor.evaluation.tables import Classes
 from predictor.model.labels import numbered
 
 CLASSES = Classes(numbered(7))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from predictor.config import Settings
 from predictor.errors import InvalidImage
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import classify_all, parallel_map
-from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.model.labels import Label
 from tests.patience import PATIENCE

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from predictor.errors import InvalidRequest
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.images import LabelledImage
-from predictor.evaluation.tables import Classes
 from predictor.image.decode import Limits
 from predictor.optimising.job import CALIBRATION, JUDGED
 from predictor.optimising.samples import Halves, half, noticed, prepared

@@ -1,5 +1,7 @@
 """Golden images lie whole in a folder of their own, and damage is noticed."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,16 @@ def test_kept(tmp_path: Path) -> None:
     assert [files.data_of("pets", index, image) for image in found.images] == [b"one", b"two"]
     assert (files.find("pets", None), files.find("cats", None)) == (None, None)
     assert (files.lacks("pets", index), files.lacks("cats", index)) == (False, True)
+
+
+def test_set_of_a_former_release() -> None:
+    """A set that does not say whether its labels are names may have indices; else it says it."""
+    new = replace(golden_set(b"one"), by_name=True)
+    former = json.loads(new.to_bytes())
+    del former["by_name"]
+
+    assert GoldenSet.from_bytes(new.to_bytes()) == new
+    assert GoldenSet.from_bytes(json.dumps(former).encode()) == replace(new, by_name=False)
 
 
 @pytest.mark.parametrize(

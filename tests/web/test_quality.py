@@ -373,6 +373,29 @@ def test_gate_of_activations(client: FlaskClient) -> None:
     client.delete("/models/colours/golden")
 
 
+def test_golden_by_index(client: FlaskClient) -> None:
+    """An index as a label means the class of the version that was live, wherever a new version has it."""
+    rows = "".join(f"{name},{index}\n" for index, name in enumerate(PURE))
+    files = {**PURE, "labels.csv": f"file,index\n{rows}".encode()}
+    upload(client, colours(), "indexed")
+    kept = client.post("/models/indexed/golden", data={"pictures": archive(files)}).get_json()
+
+    def reversed_labels(model: bytes) -> Any:
+        labels = (io.BytesIO(b'["blue", "green", "red"]'), "labels.json")
+        sent = {"model": (io.BytesIO(model), "m.onnx"), "labels": labels, "name": "indexed"}
+        return client.post("/upload", data=sent)
+
+    assert [one["label"] for one in kept["images"]] == ["red", "green", "blue"]
+    right, wrong = reversed_labels(colours(8.0, (2, 1, 0))), reversed_labels(colours(7.0))
+    assert right.status_code == 200, right.get_json()
+    assert right.get_json()["report"]["golden"]["right"] == 3
+    assert (wrong.status_code, len(wrong.get_json()["wrong"])) == (422, 2)
+    lacking = (io.BytesIO(b'["cyan", "green", "red"]'), "labels.json")
+    sent = {"model": (io.BytesIO(colours(9.0, (2, 1, 0))), "m.onnx"), "labels": lacking, "name": "indexed"}
+    [unknown] = client.post("/upload", data=sent).get_json()["wrong"]
+    assert unknown == {"file": "blue/1.png", "truth": "blue", "problem": "blue is not a class of the model."}
+
+
 def test_forced_without_a_verdict(app: Flask, client: FlaskClient, golden: dict[str, Any]) -> None:
     """Where golden images cannot judge a version, force makes it live, and what was wrong is recorded."""
     del golden
