@@ -38,8 +38,9 @@ class Score:
     """One image with one candidate.
 
     Attributes:
-        place: the place of the right class among all, from 0; None if it is not known.
-        truth: its confidence; None if it is not known.
+        place: the place of the right class among all, from 0, or of the most confident of several right ones;
+            None if none is known.
+        truth: its confidence; None if none is known.
         top: the confidence of the most confident class.
     """
 
@@ -96,13 +97,13 @@ class Tuner:
         Raises:
             InvalidRequest: none of the images can be used.
         """
-        classes = Classes(self.spec.labels)
-        truths = [classes.find(image.truth) for image in images]
-        labelled = any(truth is not None for truth in truths)
+        classes = Classes(self.spec.labels, independent=self.spec.independent)
+        truths = [classes.all_of(image.said) for image in images]
+        labelled = any(truths)
         chosen, problems = [], dict[str, str]()
         for image, truth in zip(images, truths, strict=True):
-            if image.left_out or (labelled and truth is None):
-                problems[image.name] = image.left_out or no_class(image)
+            if image.left_out or (labelled and not truth):
+                problems[image.name] = image.left_out or _not_ranked(image, classes)
             else:
                 chosen.append((image, truth))
         first = values(self.spec.preprocessing)
@@ -118,7 +119,7 @@ class Tuner:
     def _try(
         self,
         candidates: list[Candidate],
-        images: list[tuple[LabelledImage, int | None]],
+        images: list[tuple[LabelledImage, tuple[int, ...]]],
         problems: dict[str, str],
         progress: Progress,
     ) -> Generator[Progress, None, list[_Tried]]:
@@ -141,21 +142,26 @@ class Tuner:
         return tried
 
     def _scores(
-        self, labelled: LabelledImage, truth: int | None, forms: list[Preprocessing]
+        self, labelled: LabelledImage, truths: tuple[int, ...], forms: list[Preprocessing]
     ) -> list[Score] | PredictorError:
         """One image with each candidate; it is decoded once."""
         try:
             image = decode_scaled(labelled.read(), self.limits, mode=forms[0].mode)
-            return [self._score(self.run(to_tensor(image, form, exact=True)), truth) for form in forms]
+            return [self._score(self.run(to_tensor(image, form, exact=True)), truths) for form in forms]
         except PredictorError as error:
             return error
 
-    def _score(self, scores: npt.NDArray[Any], truth: int | None) -> Score:
+    def _score(self, scores: npt.NDArray[Any], truths: tuple[int, ...]) -> Score:
         ranked = rank(scores, self.spec.activation, len(self.spec.labels))
-        if truth is None:
+        if not truths:
             return Score(None, None, ranked[0][1])
-        place = next(place for place, (index, _) in enumerate(ranked) if index == truth)
+        place = next(place for place, (index, _) in enumerate(ranked) if index in truths)
         return Score(place, ranked[place][1], ranked[0][1])
+
+
+def _not_ranked(image: LabelledImage, classes: Classes) -> str:
+    """Why an image that can be opened says nothing about the ranking."""
+    return "No class applies to it." if image.classless and classes.independent else no_class(image)
 
 
 def sample(sent: Sequence[LabelledImage], most: int) -> list[LabelledImage]:

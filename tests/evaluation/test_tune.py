@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,9 +51,11 @@ def picture(label: str, *, truth: bool = True, seed: int = 0) -> LabelledImage:
     return LabelledImage(f"{label}/{seed}.png", (label,) if truth else (), out.getvalue)
 
 
-def ranking(pictures: Sequence[LabelledImage]) -> tuple[list[Progress], dict[str, Any]]:
+def ranking(
+    pictures: Sequence[LabelledImage], spec: ModelSpec = SPEC
+) -> tuple[list[Progress], dict[str, Any]]:
     """The progress and the ranking."""
-    *steps, report = Tuner(SPEC, nearest, Limits(), threads=2).tune(pictures)
+    *steps, report = Tuner(spec, nearest, Limits(), threads=2).tune(pictures)
     assert isinstance(report, dict)
     return [step for step in steps if isinstance(step, Progress)], report
 
@@ -92,6 +95,27 @@ def test_unlabelled_among_labelled() -> None:
 
     assert (report["pictures"], report["labelled"], report["left_out"]) == (1, True, 2)
     assert [one["problem"] for one in report["problems"]] == ["Nothing says its class.", "Not an image."]
+
+
+def test_several_labels() -> None:
+    """An image with several labels is right if the most confident class is any of them."""
+    both = replace(picture("red"), name="both.png", truth=("grey",), also=(("red",),))
+    joined = replace(picture("blue"), name="joined.png", truth=("white | blue",))
+
+    _, report = ranking([both, joined])
+
+    best = report["candidates"][0]
+    assert (best["top1"]["hits"], best["top1"]["of"]) == (2, 2)
+    assert (best["top5"]["hits"], report["left_out"]) == (2, 0)
+
+
+def test_no_class_applies() -> None:
+    """An image to which none of the independent classes applies is left out with that reason."""
+    bare = LabelledImage("bare.png", (), picture("grey").read, classless=True)
+
+    _, report = ranking([picture("red"), bare], replace(SPEC, activation="sigmoid"))
+
+    assert report["problems"] == [{"file": "bare.png", "problem": "No class applies to it."}]
 
 
 def test_sample_keeps_what_is_left_out() -> None:
