@@ -127,6 +127,29 @@ def unknown_labels(sent: Sequence[LabelledImage], classes: Classes) -> str | Non
     return f"{which} of {classes.model}: {listed}.{hint} {_known(classes)}"
 
 
+def noticed(images: Sequence[LabelledImage], classes: Classes, *, strict: bool) -> str | None:
+    """A sentence about labels that are no classes, where labels are optional; None if there are none.
+
+    Names of files may only look like labels, so that images of which none is a class are used without.
+
+    Args:
+        images: all of them.
+        classes: those of the model.
+        strict: whether one of the labels that tables or names of folders say must be a class.
+
+    Raises:
+        InvalidRequest: none of these is.
+    """
+    if not any(one.said for one in images if not one.left_out):
+        return None
+    try:
+        return unknown_labels(images, classes)
+    except InvalidRequest as error:
+        if strict and labels_from(images) != FILES:
+            raise
+        return f"The images are used without classes: labels are optional. {error.detail}"
+
+
 def _whence(sent: Sequence[LabelledImage]) -> str:
     """A sentence that says where the labels came from, and what to do if that was not meant."""
     whence = labels_from(sent)

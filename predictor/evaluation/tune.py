@@ -13,10 +13,11 @@ from predictor.errors import InvalidRequest, PredictorError
 from predictor.evaluation.candidates import Candidate, geometries, values
 from predictor.evaluation.classes import Classes
 from predictor.evaluation.comparison import Pairs
+from predictor.evaluation.evaluator import noticed
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.measures import Share
 from predictor.evaluation.results import TOP
-from predictor.evaluation.runner import Progress, no_class, parallel_map
+from predictor.evaluation.runner import Notice, Progress, no_class, parallel_map
 from predictor.image.decode import Limits, decode_scaled
 from predictor.image.preprocess import Preprocessing, to_tensor
 from predictor.model.scores import rank
@@ -88,16 +89,18 @@ class Tuner:
     limits: Limits
     threads: int
 
-    def tune(self, images: Sequence[LabelledImage]) -> Iterator[Progress | dict[str, Any]]:
+    def tune(self, images: Sequence[LabelledImage]) -> Iterator[Notice | Progress | dict[str, Any]]:
         """Try what the values of the tensor may be, then with the best of these how an image gets its size.
 
         Yields:
-            The progress, and at last the ranking as JSON.
+            What is noticed of the labels before anything runs, the progress, and at last the ranking as JSON.
 
         Raises:
-            InvalidRequest: none of the images can be used.
+            InvalidRequest: none of the images can be used, or there are labels and none is a class.
         """
         classes = Classes(self.spec.labels, independent=self.spec.independent)
+        if notice := noticed(images, classes, strict=True):
+            yield Notice(notice)
         truths = [classes.all_of(image.said) for image in images]
         labelled = any(truths)
         chosen, problems = [], dict[str, str]()
@@ -114,7 +117,8 @@ class Tuner:
         second = geometries(best)
         done = Progress(len(chosen) * len(first), total)
         tried += yield from self._try(second, chosen, problems, done)
-        yield _ranking(_ranked(tried, labelled=labelled), labelled=labelled, problems=problems)
+        report = _ranking(_ranked(tried, labelled=labelled), labelled=labelled, problems=problems)
+        yield report | ({"notice": notice} if notice else {})
 
     def _try(
         self,

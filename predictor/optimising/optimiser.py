@@ -14,6 +14,7 @@ import numpy as np
 from predictor.cores import cores
 from predictor.errors import InvalidModel
 from predictor.evaluation.classes import Classes
+from predictor.evaluation.evaluator import noticed
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.runner import Notice, Progress
 from predictor.image.decode import Limits
@@ -88,7 +89,7 @@ class Optimiser:
             StorageFull: the disk is.
             OSError: the folder cannot be written.
         """
-        if notice := samples.noticed(images, Classes(self.source.spec.labels)):
+        if notice := noticed(images, Classes(self.source.spec.labels), strict=False):
             yield Notice(notice)
         later = _MAKING_STEPS + 6 * _JUDGING_STEPS
         halves = yield from samples.prepared(images, self.source.spec, limits, self.folder, later)

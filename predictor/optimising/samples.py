@@ -13,7 +13,6 @@ import numpy.typing as npt
 from predictor.archives import shown
 from predictor.errors import InvalidImage, InvalidRequest, PredictorError
 from predictor.evaluation.classes import Classes
-from predictor.evaluation.evaluator import unknown_labels
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.runner import Progress, no_class
 from predictor.evaluation.tune import sample
@@ -68,19 +67,6 @@ class Halves:
 
 def _listed(problems: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"file": name, "problem": problem} for name, problem in problems.items()][:_MAX_PROBLEMS]
-
-
-def noticed(images: Sequence[LabelledImage], classes: Classes) -> str | None:
-    """A sentence about labels that are no classes of the model; None if there are none.
-
-    File names may look like labels, so that images of which none is a class are used without.
-    """
-    if not any(one.said for one in images if not one.left_out):
-        return None
-    try:
-        return unknown_labels(images, classes)
-    except InvalidRequest as error:
-        return f"The images are used without classes: labels are optional. {error.detail}"
 
 
 def prepared(

@@ -225,4 +225,5 @@ class Ranking(PicturesReport):
         description="Whether labels decide the ranking; else the mean confidence, which is weaker evidence."
     )
     basis: str
+    notice: str | None = Field(None, description="What was noticed of the labels before anything ran.")
     candidates: list[dict[str, Any]]

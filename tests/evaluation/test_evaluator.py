@@ -9,8 +9,8 @@ import pytest
 from predictor.errors import InvalidRequest
 from predictor.evaluation import evaluator as module
 from predictor.evaluation.classes import Classes
-from predictor.evaluation.evaluator import Evaluator, unknown_labels
-from predictor.evaluation.images import LabelledImage, labelled
+from predictor.evaluation.evaluator import Evaluator, noticed, unknown_labels
+from predictor.evaluation.images import FILES, FOLDERS, LabelledImage, labelled
 from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import Notice, Progress
 from predictor.model.calibration import Calibration
@@ -55,6 +55,38 @@ def test_named_model() -> None:
         "The label of 1 image is not a class of the candidate: lion (1). "
         "The classes of the candidate: cat and dog."
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (["cat"] * 3, None),
+        ([""] * 3, None),
+        (["cat", "lion", "lion"], "The labels of 2 images are not classes of the model: lion (2)."),
+        (
+            ["lion"] * 3,
+            "The images are used without classes: labels are optional. lion is not a class of the model.",
+        ),
+    ],
+)
+def test_optional_labels(labels: list[str], sentence: str | None) -> None:
+    """Where labels are optional, those that are no classes are said before any work, and forbid nothing."""
+    sent = [replace(one, named_by=FOLDERS) for one in pictures(*labels)]
+
+    found = noticed(sent, CLASSES, strict=False)
+
+    assert found is None if sentence is None else str(found).startswith(sentence)
+
+
+def test_optional_labels_that_are_given() -> None:
+    """Where given labels must be classes, names of files forbid nothing, for they may say something else."""
+    [photo] = pictures("IMG")
+
+    with pytest.raises(InvalidRequest, match="IMG is not a class"):
+        noticed([replace(photo, named_by="the table labels.csv")], CLASSES, strict=True)
+    with pytest.raises(InvalidRequest, match="IMG is not a class"):
+        noticed([replace(photo, named_by=FOLDERS)], CLASSES, strict=True)
+    assert "used without classes" in str(noticed([replace(photo, named_by=FILES)], CLASSES, strict=True))
 
 
 def test_misspelt_label() -> None:

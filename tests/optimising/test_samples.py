@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from predictor.errors import InvalidRequest
-from predictor.evaluation.classes import Classes
 from predictor.evaluation.images import LabelledImage
 from predictor.image.decode import Limits
 from predictor.optimising.job import CALIBRATION, JUDGED
-from predictor.optimising.samples import Halves, half, noticed, prepared
+from predictor.optimising.samples import Halves, half, prepared
 from tests.optimising.networks import CLASSES, SIDE, images, spec, tensors
 
 LIMITS = Limits(("PNG",), 1_000_000, 1_000_000)
@@ -103,30 +102,6 @@ def test_several_classes(tmp_path: Path) -> None:
 
     assert list(found.truths) == [(0, 2)] * 3
     assert found.problems == {}
-
-
-@pytest.mark.parametrize(
-    ("labels", "sentence"),
-    [
-        (["class 0"] * 3, None),
-        ([""] * 3, None),
-        (["class 0", "cat", "cat"], "The labels of 2 images are not classes of the model: cat (2)."),
-        (
-            ["cat"] * 3,
-            "The images are used without classes: labels are optional. cat is not a class of the model.",
-        ),
-    ],
-)
-def test_noticed(labels: list[str], sentence: str | None) -> None:
-    """Labels that are no classes are said before any work, and forbid nothing."""
-    pictures = [
-        LabelledImage(one.name, (label,) if label else (), one.read, named_by="folder")
-        for one, label in zip(images(3), labels, strict=True)
-    ]
-
-    found = noticed(pictures, Classes(spec().labels))
-
-    assert found is None if sentence is None else str(found).startswith(sentence)
 
 
 @pytest.mark.parametrize("name", [CALIBRATION, JUDGED])

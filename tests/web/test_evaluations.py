@@ -291,11 +291,12 @@ def test_refused_in_lines(client: FlaskClient) -> None:
     assert left(client) == []
 
 
-def test_unknown_labels(client: FlaskClient) -> None:
+@pytest.mark.parametrize("path", ["/evaluate", "/tune"])
+def test_unknown_labels(client: FlaskClient, path: str) -> None:
     """Labels that the model does not have are noticed before anything runs, and its classes are named."""
     strange = {f"sea/{number}.png": picture((1, 2, 3)) for number in range(2)}
 
-    with send(client, "/evaluate", archive(strange), LINES) as response:
+    with send(client, path, archive(strange), LINES) as response:
         lines = [json.loads(line) for line in response.get_data(as_text=True).splitlines()]
 
     assert lines[0] == {
@@ -306,7 +307,7 @@ def test_unknown_labels(client: FlaskClient) -> None:
     assert (lines[-1]["report"]["pictures"], lines[-1]["report"]["left_out"]) == (3, 2)
 
 
-@pytest.mark.parametrize("path", ["/evaluate", "/compare"])
+@pytest.mark.parametrize("path", ["/evaluate", "/tune", "/compare"])
 def test_no_known_label(client: FlaskClient, path: str) -> None:
     """If the model has none of the labels, nothing runs, and the answer names the classes that it has."""
     strange = [(io.BytesIO(picture((1, 2, 3))), f"a/{name}/1.png") for name in ("sky", "sea")]
