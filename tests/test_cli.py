@@ -82,7 +82,7 @@ def test_evaluate_file(model: Path, pictures: Path, tmp_path: Path) -> None:
     assert "top-1                33.3%  2 of 6" in result.output
     assert "2 x blue predicted as red" in result.output
     assert "4 images are wrong and 0 unsure" in result.output
-    assert "A calibration needs at least 40 different labelled images." in result.output
+    assert "A calibration needs at least 40 different images with one label each." in result.output
     assert len(files[2].read_text().splitlines()) == 7
     report = json.loads(files[0].read_text())
     assert (report["top1"]["hits"], report["top5"]["hits"], report["model"]["name"]) == (2, 6, "m.onnx")

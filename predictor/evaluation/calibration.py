@@ -44,6 +44,17 @@ class Labelled:
     applies: npt.NDArray[np.bool_]
     independent: bool
 
+    def of_one_class(self) -> "Labelled":
+        """The images that determine a temperature: of a model whose classes exclude each other those of one.
+
+        Which of several classes the model should be sure of is not known, and to be right by any of them is
+        likelier than its confidence says.
+        """
+        if self.independent:
+            return self
+        alone = self.applies.sum(axis=1) == 1
+        return Labelled(self.logits[alone], self.applies[alone], self.independent)
+
     def half(self, first: bool) -> "Labelled":
         """One of two halves, which have as many images of each class as can be, and are always the same."""
         order = np.random.default_rng(0).permutation(len(self.logits))
@@ -66,7 +77,7 @@ class Labelled:
 
 
 def fit(labelled: Labelled) -> Calibration | None:
-    """The temperatures of a set of images; None if they do not determine one.
+    """The temperatures of a set of images, as `of_one_class` gives it; None if they do not determine one.
 
     Classes that are independent have a temperature each where there are enough images, and share one else.
     """
@@ -109,7 +120,7 @@ def report(labelled: Labelled, present: Calibration, precision: float | None) ->
     """Fit on half of the images, and test on the other half.
 
     Args:
-        labelled: all of them.
+        labelled: all of them; those that `of_one_class` leaves out have no part in it.
         present: what the version has now.
         precision: the wished one, if thresholds are to be suggested.
 
@@ -117,12 +128,12 @@ def report(labelled: Labelled, present: Calibration, precision: float | None) ->
         JSON: either `problem`, or the calibration error `before` and `after`, both with their bins, and
         `calibration` as `POST /models/<name>/calibration` takes it.
     """
+    labelled = labelled.of_one_class()
     first, second = labelled.half(True), labelled.half(False)
     counts = {"fitted_on": len(first.logits), "tested_on": len(second.logits)}
     if min(counts.values()) < LEAST_IMAGES:
-        return counts | {
-            "problem": f"A calibration needs at least {2 * LEAST_IMAGES} different labelled images."
-        }
+        which = "labelled images" if labelled.independent else "images with one label each"
+        return counts | {"problem": f"A calibration needs at least {2 * LEAST_IMAGES} different {which}."}
     if (found := fit(first)) is None:
         return counts | {"problem": _UNDETERMINED}
     tested = {"before": _error(second, present), "after": _error(second, found)}

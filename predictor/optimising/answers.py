@@ -72,10 +72,11 @@ class Answers:
         One number makes a model that is too sure, or not sure enough, as sure as it may be (C. Guo,
         G. Pleiss, Y. Sun, K. Q. Weinberger, 2017, On Calibration of Modern Neural Networks, section 4.2).
         """
-        if self.independent or not self.shares or len(self.known) < LEAST_LABELS:
+        if self.independent or not self.shares:
             return self.confidences
         logits = np.log(np.maximum(self.confidences, _LEAST))
-        found = fit(Labelled(logits[self.known], self._applies(), independent=False))
+        labelled = Labelled(logits[self.known], self._applies(), independent=False).of_one_class()
+        found = fit(labelled) if len(labelled.logits) >= LEAST_LABELS else None
         if found is None:
             return self.confidences
         return Labelled(logits, self.named, independent=False).confidences(found)

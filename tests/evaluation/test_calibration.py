@@ -66,6 +66,19 @@ def test_error_falls(reference: dict[str, Any]) -> None:
         assert (found["fitted_on"], found["tested_on"]) == (1000, 1000)
 
 
+def test_images_of_several_classes() -> None:
+    """Images of several classes that exclude each other change nothing, as it is not known which is meant."""
+    images = labelled(*network(2.5, 0))
+    both = images.applies | np.roll(images.applies, 1, axis=1)
+    more = Labelled(
+        np.concatenate([images.logits, images.logits]), np.concatenate([images.applies, both]), False
+    )
+
+    assert report(more, Calibration(), 0.9) == report(images, Calibration(), 0.9)
+    several = Labelled(images.logits, both, independent=False)
+    assert "40 different images with one label each" in report(several, Calibration(), None)["problem"]
+
+
 def test_error_of_independent_classes_falls() -> None:
     """The same of classes with a temperature each."""
     scores, applies = independent((3.0, 0.5, 2.0), 3)

@@ -86,6 +86,15 @@ def test_few_labels_say_nothing() -> None:
     assert cost(2, images=20) == pytest.approx(0.01)
 
 
+def test_images_of_several_classes_say_nothing() -> None:
+    """Nor do labels say how sure the original should be where several classes of an image apply."""
+    sure, truths = [[0.6, 0.4]] * 100, [[0]] * 90 + [[1]] * 10
+    both = answers([*sure, *sure], [*truths, *[[0, 1]] * 100])
+
+    assert both.calibrated()[:100] == pytest.approx(answers(sure, truths).calibrated())
+    assert (answers(sure, [[0, 1]] * 100).calibrated() == sure).all()
+
+
 def test_independent_classes() -> None:
     """Independent classes agree by the named set, and are right where exactly those that apply are named."""
     truths = [[0, 1], [], [0], [1, 2]]
