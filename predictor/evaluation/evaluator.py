@@ -25,7 +25,7 @@ from predictor.model.strict_text import some
 
 _SHOWN_CLASSES = 20
 _SHOWN_LABELS = 10
-# Numbers of logits that are kept for the fit of a calibration, 16 MB.
+# Numbers of logits that are kept for the fit of a calibration, 32 MB.
 _MAX_LOGITS = 4_000_000
 # By how much the sum of a softmax in half precision may differ from 1.
 _SHARES = 0.02

@@ -15,6 +15,8 @@ SPANS = 20
 """Spans of the histogram of times."""
 # The two-sided 95 % point of the normal distribution.
 _Z = 1.959963984540054
+# How far a threshold lies below the lowest confidence that is to reach it, at most.
+_BELOW = 1e-6
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,8 @@ def threshold_for(
         right: whether each is right.
 
     Returns:
-        One of the confidences; None if no threshold has that precision.
+        Slightly less than one of the confidences, which rounding may lower where the answer is given again,
+        and more than all lower ones; None if no threshold has that precision.
     """
     order = np.argsort(-confidences, kind="stable")
     falling, hits = confidences[order], np.cumsum(right[order])
@@ -198,4 +201,7 @@ def threshold_for(
     # Equal confidences are above a threshold together.
     last = np.append(falling[1:] < falling[:-1], True)
     good = np.flatnonzero(last & (shares >= precision) & (hits > 0))
-    return float(falling[good[-1]]) if len(good) else None
+    if not len(good):
+        return None
+    lowest, lower = np.append(falling, 0.0)[good[-1] :][:2]
+    return float(max(lowest - _BELOW, (lowest + lower) / 2))

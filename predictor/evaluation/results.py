@@ -31,7 +31,7 @@ class Answer:
 
     ranked: Ranked
     seconds: float
-    logits: npt.NDArray[np.float32] | None = None
+    logits: npt.NDArray[np.float64] | None = None
     named: frozenset[int] | None = None
     threshold: float = UNSURE
 
@@ -51,7 +51,7 @@ class Answer:
             least = np.array(limits or UNSURE)
             named = frozenset(np.flatnonzero(activated(scaled, independent=True) >= least).tolist())
         threshold = own.threshold(ranked[0][0]) if own is not None and limits else UNSURE
-        return cls(ranked, seconds, values.astype(np.float32), named, threshold)
+        return cls(ranked, seconds, values, named, threshold)
 
 
 @dataclass(frozen=True)

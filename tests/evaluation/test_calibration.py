@@ -187,10 +187,22 @@ def test_threshold() -> None:
     confidences = np.array([0.9, 0.8, 0.8, 0.7, 0.6])
     right = np.array([True, True, False, True, False])
 
-    assert threshold_for(1.0, confidences, right) == 0.9
-    assert threshold_for(0.75, confidences, right) == 0.7
-    assert threshold_for(0.5, confidences, right) == 0.6
+    for precision, lowest in ((1.0, 0.9), (0.75, 0.7), (0.5, 0.6)):
+        found = threshold_for(precision, confidences, right)
+        assert found is not None
+        assert found < lowest == pytest.approx(found, abs=1e-5)
     assert threshold_for(0.9, confidences, np.array([False, *right[1:]])) is None
+
+
+def test_threshold_between_close_confidences() -> None:
+    """However close to each other confidences are, a threshold parts the right ones from those below."""
+    confidences = np.array([1 - 1e-9, 1 - 2e-9])
+
+    found = threshold_for(1.0, confidences, np.array([True, False]))
+
+    assert found is not None
+    assert confidences[1] < found < confidences[0]
+    assert threshold_for(1.0, np.array([1e-9]), np.array([True])) == 5e-10
 
 
 def test_precision_on_other_images() -> None:

@@ -15,7 +15,7 @@ from predictor.evaluation.results import Answer
 from predictor.evaluation.runner import Notice, Progress
 from predictor.model.calibration import Calibration
 from predictor.model.label import Label, meant
-from tests.model.test_calibration import spec_of
+from tests.model.test_calibration import spec_of, with_calibration
 from tools.make_statistics import network
 
 LABELS = tuple(map(Label, ("cat", "dog", "fox")))
@@ -249,3 +249,29 @@ def test_notice() -> None:
     assert isinstance(report, dict)
     assert report["notice"] == first.sentence
     assert (report["pictures"], report["left_out"], "fit" in report["calibration"]) == (2, 1, False)
+
+
+@pytest.mark.parametrize("middle", [1.9, 2.0, 2.1, 2.2])
+def test_threshold_keeps_its_images(middle: float) -> None:
+    """The images that a threshold was computed from reach it once the version has it."""
+    generator, spec = np.random.default_rng(5), spec_of("none")
+    levels = generator.choice([1.0, middle, 4.0], 200)
+    logits = np.eye(3)[generator.integers(3, size=200)] * levels[:, np.newaxis]
+    scores = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
+    right = generator.random(200) < np.select([levels == 1, levels == middle], [0.6, 0.85], 0.97)
+    truths = np.where(right, scores.argmax(axis=1), scores.argmin(axis=1))
+    images = [
+        LabelledImage(f"{row}.png", (LABELS[truth].name,), lambda row=row: bytes([row]))  # type: ignore[misc]
+        for row, truth in enumerate(truths)
+    ]
+
+    def classify(data: bytes) -> Answer:
+        return Answer.of(scores[data[0]], spec, 0.01)
+
+    *_, report = Evaluator(CLASSES, classify, 1, spec, precision=0.8).evaluate(images)
+
+    assert isinstance(report, dict)
+    suggested = with_calibration(spec, **report["calibration"]["fit"]["calibration"])
+    answers = [Answer.of(one, suggested, 0.01) for one in scores]
+    reached = [one.ranked[0][1] >= one.threshold for one in answers]
+    assert reached == (levels >= middle).tolist()
