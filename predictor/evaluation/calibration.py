@@ -167,7 +167,7 @@ def _precision(
         named = confidences >= np.array([1.0 if one is None else one for one in limits])
     else:
         least = math.inf if limits[0] is None else limits[0]
-        best = confidences == confidences.max(axis=1, keepdims=True)
+        best = np.arange(confidences.shape[1]) == confidences.argmax(axis=1)[:, np.newaxis]
         named = best & (confidences >= least)
     count, of = int(named.sum()), int(second.applies.sum())
     right = int((named & second.applies).sum())

@@ -213,6 +213,16 @@ def test_precision_on_other_images() -> None:
     assert found["calibration"]["threshold"] == found["precision"]["thresholds"][0]
 
 
+def test_precision_of_ties() -> None:
+    """Of classes that are equally likely one is the answer, so no image counts more than once."""
+    scores, truth = network(2.0, 1)
+    tied = np.repeat(scores, 2, axis=1)
+
+    found = report(labelled(tied, [2 * one for one in truth]), Calibration(), 0.1)
+
+    assert found["precision"]["named"] == found["tested_on"] == len(scores) // 2
+
+
 def test_precision_out_of_reach() -> None:
     """A precision that no threshold has is said to be out of reach, and no threshold is suggested."""
     scores, truth = network(2.0, 1)
