@@ -141,7 +141,7 @@ def report(labelled: Labelled, present: Calibration, precision: float | None) ->
     if precision is not None:
         limits = thresholds(precision, first, found)
         suggested = {"precision": _precision(precision, limits, second, found)}
-        if any(limit is not None for limit in limits):
+        if first.independent or limits != (None,):
             # A class that does not reach the precision is not named unless it is certain.
             found = Calibration(found.temperatures, tuple(1.0 if one is None else one for one in limits))
     return counts | tested | suggested | {"calibration": found.to_json()}

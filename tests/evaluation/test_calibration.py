@@ -235,3 +235,15 @@ def test_precision_out_of_reach() -> None:
     assert found["precision"]["thresholds"] == [None]
     assert (found["precision"]["reached"], found["precision"]["named"]) == (None, 0)
     assert "threshold" not in found["calibration"]
+
+
+def test_precision_out_of_reach_of_each_class() -> None:
+    """Independent classes of which none has a precision get the threshold 1 each, so that none is named."""
+    scores, applies = independent((3.0, 0.5, 2.0), 3)
+    for index in range(3):
+        applies[np.argsort(-scores[:, index])[:20], index] = False
+
+    found = report(Labelled(scores, applies, independent=True), Calibration(), 1.0)
+
+    assert found["precision"]["thresholds"] == [None] * 3
+    assert found["calibration"]["thresholds"] == [1.0] * 3
