@@ -77,11 +77,13 @@ def evaluate_command(images: Path, url: str, name: str, **given: Any) -> None:
     """
     _check_source(given)
     with told():
-        chosen = _images_of(images, given["limit"])
+        found = _images_of(images)
         here = None if given["model"] is None else loaded(given)
         source = here or RemoteModel(reached(url, given["token"]), name, f"{name} of {url}")
+        classes = source.classes(found)
+        chosen = sample(found, given["limit"], classes)
         evaluator = Evaluator(
-            source.classes(chosen),
+            classes,
             source.classify,
             given["threads"],
             spec=None if here is None else here.spec,
@@ -117,8 +119,8 @@ def tune_command(images: Path, out: Path | None, **given: Any) -> None:
     IMAGES is the same as for evaluate.
     """
     with told():
-        chosen = _images_of(images, given["limit"])
-        here = loaded(given)
+        sent, here = _images_of(images), loaded(given)
+        chosen = sample(sent, given["limit"], here.classes(sent))
         tuner = Tuner(here.spec, here.run, Limits.of(Settings()), given["threads"])
         report = {"model": here.about} | _followed(tuner.tune(chosen))
     _say(reports.ranking_lines(report), report)
@@ -153,13 +155,11 @@ def compare_command(images: Path, candidate: Path | None, url: str, name: str, *
     _write(report, f"{name} of {url} on {images.name}", given)
 
 
-def _images_of(path: Path, limit: int | None) -> list[LabelledImage]:
+def _images_of(path: Path) -> list[LabelledImage]:
     most = Limits.of(Settings()).max_bytes
     if path.suffix.lower() == ".zip":
-        found = labelled([*image_files.files_of(path, most).items()])
-    else:
-        found = on_disk(path, most)
-    return sample(found, limit or len(found))
+        return labelled([*image_files.files_of(path, most).items()])
+    return on_disk(path, most)
 
 
 def _followed(steps: Iterator[Step]) -> dict[str, Any]:
@@ -230,11 +230,12 @@ def optimise_command(images: Path, out: Path | None, **given: Any) -> None:
     the other half judges. With --out and nothing to recommend, no file is written and the exit code is 1.
     """
     with told(), tempfile.TemporaryDirectory() as name:
-        chosen, folder, device = _images_of(images, given["limit"]), Path(name), Device("cpu")
+        sent, folder, device = _images_of(images), Path(name), Device("cpu")
         with local(given, Settings.from_environment()) as found:
-            source = Source(found.path, found.load().spec, device)
-            processes, max_loss = Processes(folder, device), given["max_loss"] / 100
-            optimiser = Optimiser(source, folder, processes, max_loss, given["seconds"])
+            model, processes = found.load(), Processes(folder, device)
+            chosen = sample(sent, given["limit"], model.classes(sent))
+            source = Source(found.path, model.spec, device)
+            optimiser = Optimiser(source, folder, processes, given["max_loss"] / 100, given["seconds"])
             report = _followed(optimiser.steps(chosen, found.limits))
         if out is not None and report["recommended"] is not None:
             shutil.copyfile(optimiser.file(report["recommended"]), out)

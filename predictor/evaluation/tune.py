@@ -168,15 +168,21 @@ def _not_ranked(image: LabelledImage, classes: Classes) -> str:
     return "No class applies to it." if image.classless and classes.independent else no_class(image)
 
 
-def sample(sent: Sequence[LabelledImage], most: int) -> list[LabelledImage]:
-    """At most so many of the images, as many of each class as can be, always the same; and the left out."""
+def sample(sent: Sequence[LabelledImage], most: int | None, classes: Classes) -> list[LabelledImage]:
+    """At most so many of the images, as many of each class as can be, always the same; and the left out.
+
+    Args:
+        sent: all of them.
+        most: how many; None for all.
+        classes: those of the model, whatever labels call them.
+    """
     images = [image for image in sent if not image.left_out]
     others = [image for image in sent if image.left_out]
-    if len(images) <= most:
+    if most is None or len(images) <= most:
         return [*images, *others]
-    groups: dict[tuple[str, ...], list[int]] = {}
+    groups: dict[tuple[int, ...], list[int]] = {}
     for place in np.random.default_rng(0).permutation(len(images)).tolist():
-        groups.setdefault(images[place].truth[:1], []).append(place)
+        groups.setdefault(classes.all_of(images[place].said)[:1], []).append(place)
     turns = sorted((turn, place) for group in groups.values() for turn, place in enumerate(group))
     return [*(images[place] for place in sorted(place for _, place in turns[:most])), *others]
 

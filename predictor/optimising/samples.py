@@ -86,7 +86,7 @@ def prepared(
     """
     form, classes = spec.preprocessing, Classes(spec.labels)
     bytes_each = int(np.prod(form.shape)) * np.dtype(form.dtype).itemsize
-    chosen = sample(sent, min(MOST_IMAGES, max(2, _MOST_BYTES // bytes_each)))
+    chosen = sample(sent, min(MOST_IMAGES, max(2, _MOST_BYTES // bytes_each)), classes)
     problems = {one.name: one.left_out for one in chosen if one.left_out}
     images = [one for one in chosen if not one.left_out]
     truths = [classes.all_of(one.said) for one in images]

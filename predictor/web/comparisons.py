@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from predictor.errors import InvalidRequest
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.tune import sample
 from predictor.inference.loader import LoadedModel
 from predictor.runtime.evaluations import Step
@@ -142,7 +143,7 @@ def _begun(worker: Worker, held: ExitStack) -> Iterator[Step]:
     asked: CompareRequest = sent.fields
     first = worker.engine.model(asked.model, asked.version)
     second, other = _second(worker, asked, first, sent.others, folder / CANDIDATE)
-    images = sample(sent.images, asked.limit or len(sent.images))
+    images = sample(sent.images, asked.limit, Classes(first.spec.labels))
     names = _named(worker, first.version), _named(worker, second.version)
     work = worker.evaluations.compare(first, second, images, names=names, thumbnails=steps.wants_thumbnails())
     about = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request
 
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.images import LabelledImage
 from predictor.evaluation.presentation import csv_text
 from predictor.evaluation.tune import sample
@@ -129,5 +130,5 @@ def _begun(worker: Worker, work: Work, limit: int | None, held: ExitStack) -> It
     received = labelled_images.receive(worker.settings, folder, report_schemas.EvaluationRequest)
     asked = received.fields
     model = worker.engine.model(asked.model, asked.version)
-    images = sample(received.images, asked.limit or limit or len(received.images))
+    images = sample(received.images, asked.limit or limit, Classes(model.spec.labels))
     return steps.begun(work(model, images, asked), held, {"model": schemas.model_json(model.version)})

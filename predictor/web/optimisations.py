@@ -11,6 +11,7 @@ from predictor.errors import (
     ModelNotFound,
     NotReady,
 )
+from predictor.evaluation.classes import Classes
 from predictor.evaluation.tune import sample
 from predictor.runtime.evaluations import Step
 from predictor.runtime.optimisations import check_source
@@ -135,8 +136,8 @@ def _begun(worker: Worker, name: str, held: ExitStack) -> Iterator[Step]:
     """Receive the images and begin."""
     folder = held.enter_context(worker.transactions.staging.new_folder())
     sent = labelled_images.receive(worker.settings, folder, optimisation_schemas.OptimiseRequest, field=FIELD)
-    images = sample(sent.images, sent.fields.limit or len(sent.images))
     model = worker.engine.model(name, sent.fields.version)
+    images = sample(sent.images, sent.fields.limit, Classes(model.spec.labels))
     check_source(worker.report(model.version))
     if worker.device is None:
         raise NotReady("The service is still starting; try again.")

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from predictor.errors import InvalidRequest
-from predictor.evaluation.images import LabelledImage
+from predictor.evaluation.classes import Classes
+from predictor.evaluation.images import LabelledImage, labelled
 from predictor.evaluation.runner import Progress
 from predictor.evaluation.tune import Tuner, sample
 from predictor.image.decode import Limits
@@ -33,6 +34,8 @@ SPEC = ModelSpec(
     activation="softmax",
     labels=tuple(map(Label, COLOURS)),
 )
+
+CLASSES = Classes(SPEC.labels)
 
 
 def nearest(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -122,7 +125,7 @@ def test_sample_keeps_what_is_left_out() -> None:
     """Files that are left out take no image's place, and are still counted."""
     others = [LabelledImage(f"{n}.mp4", (), bytes, "Not an image.") for n in range(5)]
 
-    chosen = sample([picture("red"), *others, picture("blue"), picture("red")], 2)
+    chosen = sample([picture("red"), *others, picture("blue"), picture("red")], 2, CLASSES)
 
     assert [one.left_out is None for one in chosen] == [True] * 2 + [False] * 5
 
@@ -148,12 +151,21 @@ def test_sample() -> None:
     """A sample has as many of each class as can be, and is always the same."""
     pictures = [picture("red", seed=n) for n in range(50)] + [picture("blue", seed=n) for n in range(3)]
 
-    chosen = sample(pictures, 10)
+    chosen = sample(pictures, 10, CLASSES)
 
     assert [one.truth for one in chosen].count(("blue",)) == 3
-    assert [one.name for one in chosen] == [one.name for one in sample(pictures, 10)]
+    assert [one.name for one in chosen] == [one.name for one in sample(pictures, 10, CLASSES)]
     assert len(chosen) == 10
-    assert sample(pictures, 100) == pictures
+    assert sample(pictures, 100, CLASSES) == pictures
+
+
+def test_sample_by_names_of_files() -> None:
+    """What counts is the class that a label means, whatever else the name of a file says."""
+    names = [f"red_{number}.png" for number in range(95)] + [f"Blue-{number}.png" for number in range(5)]
+
+    chosen = sample(labelled([(name, bytes) for name in names]), 10, CLASSES)
+
+    assert sum(one.name.startswith("Blue") for one in chosen) == 5
 
 
 def test_large_jpeg(photograph: bytes) -> None:
