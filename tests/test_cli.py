@@ -138,6 +138,62 @@ def test_evaluate_service(url: str, tmp_path: Path, cat: Path) -> None:
     assert "bad.jpg: The JPEG image ends before its first scan." in result.output
 
 
+@pytest.mark.parametrize("source", ["--model", "--url"])
+def test_files_that_are_left_out(source: str, url: str, model: Path, pictures: Path, tmp_path: Path) -> None:
+    """Files that cannot be images are left out, here as with a service, however many come first."""
+    for number in range(8):
+        (pictures / "blue" / f".{number}.png").touch()
+        (pictures / "blue" / f"-{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (pictures / "blue" / "--large.png").write_bytes(bytes(20_000_001))
+    (pictures / "blue" / "--empty.png").touch()
+    assert run("upload", model, "--name", "set", "--url", url).exit_code == 0
+    words = {"--model": ("--model", model), "--url": ("--url", url, "--name", "set")}
+
+    result = run("evaluate", pictures, *words[source], "--json", tmp_path / "r.json")
+
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "r.json").read_text())
+    problems = {one["file"]: one["problem"] for one in report["problems"]}
+    assert (report["pictures"], report["left_out"]) == (6, 10)
+    assert problems["blue/--large.png"] == "The file has more than 20 MB."
+    assert problems["blue/--empty.png"].startswith("The image is empty")
+
+
+def test_no_file_is_an_image(url: str, tmp_path: Path) -> None:
+    """If a service can classify none of the files, the sentence names the first."""
+    (tmp_path / "tiger_cat").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "tiger_cat" / name).write_bytes(b"\xff\xd8\xff")
+
+    result = run("evaluate", tmp_path, "--url", url)
+
+    assert result.exit_code == 1
+    said = " ".join(result.output.replace("│", "").split())
+    assert "can classify none of the 2 images. The first is tiger_cat/a.png: The JPEG image ends" in said
+
+
+def test_unsure_by_the_threshold_of_the_version(url: str, tmp_path: Path) -> None:
+    """What a service's version does not name is unsure, and nothing else is."""
+    model, images = tmp_path / "m.onnx", tmp_path / "set"
+    model.write_bytes(colours(8.0))
+    (images / "red").mkdir(parents=True)
+    for name, colour in {"sure": (250, 20, 20), "likely": (170, 120, 120)}.items():
+        (images / "red" / f"{name}.png").write_bytes(picture(colour))
+    assert run("upload", model, "--name", "unsure", "--url", url).exit_code == 0
+
+    def outcomes() -> dict[str, str]:
+        words = ("--url", url, "--name", "unsure", "--json", tmp_path / "r.json")
+        assert run("evaluate", images, *words).exit_code == 0
+        report = json.loads((tmp_path / "r.json").read_text())
+        return {one["file"]: one["outcome"] for one in report["images"]}
+
+    before = outcomes()
+    Client(url).calibrate({"temperature": 1, "threshold": 0.9}, "unsure")
+
+    assert before == {"red/sure.png": "right", "red/likely.png": "right"}
+    assert outcomes() == {"red/sure.png": "right", "red/likely.png": "unsure"}
+
+
 @pytest.mark.parametrize("where", ["file", "service", "thresholds"])
 def test_evaluate_independent(url: str, tmp_path: Path, where: str) -> None:
     """Of independent classes all that are named count, here as on a service, by its thresholds."""

@@ -1,9 +1,12 @@
 """A model of a running service, asked over HTTP."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from predictor import errors
+from predictor.archives import shown
 from predictor.client import Client
 from predictor.client_types import ImageError, ServiceError
 from predictor.errors import InvalidImage, InvalidRequest, NotReady
@@ -14,7 +17,6 @@ from predictor.model.labels import Label
 from predictor.model.scores import Ranked
 
 _ALL = 1_000_000
-_TRIES = 5
 
 
 class RemoteModel:
@@ -41,21 +43,21 @@ class RemoteModel:
         """The model's classes, from an answer for one of the images that names all of them.
 
         Raises:
-            InvalidRequest: none of the first images can be classified.
+            InvalidRequest: none of the images can be classified.
             NotReady: the service does not answer.
         """
-        problem = "There is no image."
-        for image in images[:_TRIES]:
+        problem = ""
+        for image in (one for one in images if not one.left_out):
             try:
                 answer = self._ask(image.read(), _ALL)
-            except InvalidImage as error:
-                problem = error.detail
+            except errors.ImageError as error:
+                problem = problem or f" The first is {shown(image.name)}: {error.detail}"
                 continue
             self._independent = bool(answer.get("multi_label"))
             ranked = sorted(answer["predictions"], key=lambda one: int(one["index"]))
             labels = [Label(one["label"], one.get("id"), tuple(one.get("synonyms", ()))) for one in ranked]
             return Classes(labels, independent=self._independent)
-        raise InvalidRequest(f"The service can classify none of the first images: {problem}")
+        raise InvalidRequest(f"The service can classify none of the {len(images)} images.{problem}")
 
     def classify(self, data: bytes) -> Answer:
         """Classify an image, its JPEG decoded whole; the time is that from the request to the answer.
@@ -68,7 +70,13 @@ class RemoteModel:
         answer = self._ask(data, _ALL if self._independent else TOP)
         seconds = time.perf_counter() - start
         ranked = [(one["index"], one["confidence"]) for one in answer["predictions"]]
-        return Answer(ranked, seconds, named=self._named(data, ranked) if self._independent else None)
+        named, (best, confidence) = self._named(data, ranked), ranked[0]
+        if self._independent:
+            return Answer(ranked, seconds, named=named)
+        if self._least is None:
+            return Answer(ranked, seconds)
+        # The version's own threshold is between 0 and 1, and may be that of each class.
+        return Answer(ranked, seconds, threshold=confidence if best in named else math.inf)
 
     def _named(self, data: bytes, ranked: Ranked) -> frozenset[int]:
         """The classes that reach their threshold; those of the version, where it has some, only it knows."""
@@ -85,6 +93,8 @@ class RemoteModel:
         return answer
 
     def _sent(self, data: bytes, top_k: int, threshold: float | None) -> Mapping[str, Any]:
+        if not data:  # a request without a body is refused as a whole
+            raise InvalidImage("The image is empty.")
         options: dict[str, Any] = {
             "top_k": top_k,
             "model": self._name,
