@@ -29,13 +29,13 @@ class Answers:
 
     Attributes:
         confidences: of each class, as the version answers, shape [images, classes].
-        truths: the classes that apply to each image; none where they are not known.
+        truths: the classes that apply to each image; None where they are not known.
         independent: whether any number of classes may apply to an image.
         thresholds: as those of a calibration.
     """
 
     confidences: _Array
-    truths: Sequence[Sequence[int]]
+    truths: Sequence[Sequence[int] | None]
     independent: bool = False
     thresholds: tuple[float, ...] = ()
 
@@ -58,7 +58,7 @@ class Answers:
     @property
     def known(self) -> list[int]:
         """The places of the images whose classes are known."""
-        return [place for place, truth in enumerate(self.truths) if truth]
+        return [place for place, truth in enumerate(self.truths) if truth is not None]
 
     def hits(self) -> list[bool]:
         """Of these images, whether the answer is right: the class applies, or exactly the named ones do."""
@@ -103,7 +103,7 @@ class Answers:
         """Which classes apply to the images whose classes are known, shape [known, classes]."""
         found = np.zeros((len(self.known), self.confidences.shape[1]), bool)
         for row, place in zip(found, self.known, strict=True):
-            row[list(self.truths[place])] = True
+            row[list(self.truths[place] or ())] = True
         return found
 
 

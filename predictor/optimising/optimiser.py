@@ -204,7 +204,7 @@ class Optimiser:
         }
 
 
-def _answers(scores: Iterable[Any], spec: ModelSpec, truths: Sequence[Sequence[int]]) -> Answers:
+def _answers(scores: Iterable[Any], spec: ModelSpec, truths: Sequence[Sequence[int] | None]) -> Answers:
     """What a version with these scores answers."""
     confidences = np.stack([calibrated(one, spec) for one in scores])
     thresholds = () if spec.calibration is None else spec.calibration.thresholds

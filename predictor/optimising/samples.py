@@ -33,7 +33,7 @@ class Halves:
 
     Attributes:
         calibration: how many show the ranges.
-        truths: the classes of each image that judges; none where they are not known.
+        truths: the classes of each image that judges; None where they are not known.
         problems: why images were left out, by their names.
         without_class: why images are used without their classes, by their names.
         left_out: how many cannot be used.
@@ -41,7 +41,7 @@ class Halves:
     """
 
     calibration: int
-    truths: Sequence[tuple[int, ...]]
+    truths: Sequence[tuple[int, ...] | None]
     problems: dict[str, str]
     without_class: dict[str, str]
     left_out: int
@@ -58,7 +58,7 @@ class Halves:
             "images": self.images,
             "calibration_images": self.calibration,
             "judged_images": len(self.truths),
-            "labelled": any(self.truths),
+            "labelled": any(truth is not None for truth in self.truths),
             "left_out": self.left_out,
             "problems": _listed(self.problems),
             "without_class": _listed(self.without_class),
@@ -84,15 +84,15 @@ def prepared(
     Raises:
         InvalidRequest: fewer than two images can be used.
     """
-    form, classes = spec.preprocessing, Classes(spec.labels)
+    form, classes = spec.preprocessing, Classes(spec.labels, independent=spec.independent)
     bytes_each = int(np.prod(form.shape)) * np.dtype(form.dtype).itemsize
     chosen = sample(sent, min(MOST_IMAGES, max(2, _MOST_BYTES // bytes_each)), classes)
     problems = {one.name: one.left_out for one in chosen if one.left_out}
     images = [one for one in chosen if not one.left_out]
-    truths = [classes.all_of(one.said) for one in images]
+    truths = [_truths(one, classes) for one in images]
     first = set(half([truth[0] if truth else None for truth in truths]))
     files = [_File(folder / name, spec) for name in (CALIBRATION, JUDGED)]
-    kept, seen, without_class = list[tuple[int, ...]](), dict[str, str](), dict[str, str]()
+    kept, seen, without_class = list[tuple[int, ...] | None](), dict[str, str](), dict[str, str]()
     for place, (image, truth) in enumerate(zip(images, truths, strict=True)):
         yield Progress(place, len(images) + steps)
         try:
@@ -110,6 +110,12 @@ def prepared(
         file.close()
     left_out = len(chosen) - sum(file.rows for file in files)
     return Halves(files[0].rows, kept, problems, without_class, left_out, len(images))
+
+
+def _truths(image: LabelledImage, classes: Classes) -> tuple[int, ...] | None:
+    """The classes that apply to an image; None if they are not known."""
+    found = classes.all_of(image.said)
+    return found if found or (image.classless and classes.independent) else None
 
 
 def half(truths: Sequence[int | None]) -> list[int]:

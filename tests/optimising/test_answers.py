@@ -10,12 +10,12 @@ from predictor.optimising.answers import Answers, changes
 Confidences = Sequence[Sequence[float]]
 
 
-def answers(confidences: Confidences, truths: Sequence[Sequence[int]] = ()) -> Answers:
+def answers(confidences: Confidences, truths: Sequence[Sequence[int] | None] = ()) -> Answers:
     """What a model says of images, without labels unless there are some."""
-    return Answers(np.array(confidences, np.float64), truths or [()] * len(confidences))
+    return Answers(np.array(confidences, np.float64), truths or [None] * len(confidences))
 
 
-def named(confidences: Confidences, truths: Sequence[Sequence[int]], *thresholds: float) -> Answers:
+def named(confidences: Confidences, truths: Sequence[Sequence[int] | None], *thresholds: float) -> Answers:
     """What a model whose classes are independent says of images."""
     return Answers(np.array(confidences, np.float64), truths, independent=True, thresholds=thresholds)
 
@@ -64,7 +64,7 @@ def test_several_classes_apply() -> None:
 
 def cost(right: int, images: int = 100) -> float:
     """The expected loss of five answers that change from 0.6 to 0.4, by so many right ones."""
-    truths = [[0]] * right + [[1]] * (images - right) + [[]] * (100 - images)
+    truths = [[0]] * right + [[1]] * (images - right) + [None] * (100 - images)
     moved = [[0.4, 0.6]] * 5 + [[0.6, 0.4]] * 95
     found: float = changes(answers([[0.6, 0.4]] * 100, truths), answers(moved, truths))["expected_loss"][
         "value"
@@ -97,7 +97,7 @@ def test_images_of_several_classes_say_nothing() -> None:
 
 def test_independent_classes() -> None:
     """Independent classes agree by the named set, and are right where exactly those that apply are named."""
-    truths = [[0, 1], [], [0], [1, 2]]
+    truths = [[0, 1], None, [0], [1, 2]]
     original = named([[0.9, 0.8, 0.1], [0.2, 0.1, 0.9], [0.7, 0.4, 0.1], [0.1, 0.6, 0.7]], truths)
     candidate = named([[0.8, 0.4, 0.1], [0.2, 0.1, 0.8], [0.7, 0.4, 0.1], [0.1, 0.6, 0.7]], truths)
 
@@ -111,6 +111,14 @@ def test_independent_classes() -> None:
     assert found["labels"]["only_original_right"] == 1
     # That the class was named is right with 0.8, and that it is not with 0.2.
     assert found["expected_loss"]["value"] == pytest.approx((0.8 - 0.2) / 4)
+
+
+def test_no_class_applies() -> None:
+    """An image to which no independent class applies is right where none is named."""
+    found = named([[0.2, 0.1], [0.9, 0.1], [0.2, 0.1]], [[], [], None])
+
+    assert found.hits() == [True, False]
+    assert (found.figures()["exact"]["hits"], found.figures()["exact"]["of"]) == (1, 2)
 
 
 def test_thresholds() -> None:

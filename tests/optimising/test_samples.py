@@ -2,6 +2,7 @@
 
 import errno
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from predictor.errors import InvalidRequest
 from predictor.evaluation.images import LabelledImage
 from predictor.image.decode import Limits
+from predictor.model.spec import ModelSpec
 from predictor.optimising.job import CALIBRATION, JUDGED
 from predictor.optimising.samples import Halves, half, prepared
 from tests.optimising.networks import CLASSES, SIDE, images, spec, tensors
@@ -17,9 +19,9 @@ from tests.optimising.networks import CLASSES, SIDE, images, spec, tensors
 LIMITS = Limits(("PNG",), 1_000_000, 1_000_000)
 
 
-def halves(pictures: list[LabelledImage], folder: Path) -> Halves:
+def halves(pictures: list[LabelledImage], folder: Path, model: ModelSpec | None = None) -> Halves:
     """Prepare images, and read over the progress."""
-    steps = prepared(pictures, spec(), LIMITS, folder, 0)
+    steps = prepared(pictures, model or spec(), LIMITS, folder, 0)
     while True:
         try:
             next(steps)
@@ -61,7 +63,18 @@ def test_files(tmp_path: Path) -> None:
     assert rows.shape == (9, 3, SIDE, SIDE)
     assert {one.tobytes() for one in rows} == {one.tobytes() for one in tensors(9)}
     assert (found.images, found.calibration, len(found.truths)) == (9, 5, 4)
-    assert all(len(truth) == 1 for truth in found.truths)
+    assert all(truth is not None and len(truth) == 1 for truth in found.truths)
+
+
+def test_no_class_applies(tmp_path: Path) -> None:
+    """An empty label says that no class applies where classes are independent, and else nothing."""
+    pictures = [LabelledImage(one.name, (), one.read, classless=True) for one in images(8)]
+    independent = replace(spec(), activation="sigmoid")
+
+    several = halves(pictures, tmp_path, independent)
+
+    assert (list(several.truths), several.to_json()["labelled"]) == ([()] * 4, True)
+    assert halves(pictures, tmp_path).to_json()["labelled"] is False
 
 
 def test_left_out(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def answers(path: Path) -> Answers:
     """What a model says of the half of the images that judges."""
     session = load(path, Device("cpu"))
     scores = np.concatenate([session.run(one[np.newaxis]) for one in tensors(IMAGES)[1::2]])
-    return Answers(scores.astype(np.float64), [()] * len(scores))
+    return Answers(scores.astype(np.float64), [None] * len(scores))
 
 
 def judged(original: Answers, candidate: Answers, speed: dict[str, Any] = FAST) -> tuple[float, list[str]]:
@@ -218,7 +218,7 @@ def summed(activations: npt.NDArray[Any], weights: npt.NDArray[Any], *, saturati
     pairs = products.reshape(len(activations), -1, 2, weights.shape[1]).sum(axis=2)
     logits = (np.clip(pairs, -(2**15), 2**15 - 1) if saturating else pairs).sum(axis=1) / 20_000
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return Answers(powers / powers.sum(axis=1, keepdims=True), [()] * len(logits))
+    return Answers(powers / powers.sum(axis=1, keepdims=True), [None] * len(logits))
 
 
 def test_saturation() -> None:

@@ -13,9 +13,9 @@ IMAGES = 150
 BOUND = 0.005
 
 
-def answers(confidences: Sequence[Sequence[float]], truths: Sequence[Sequence[int]] = ()) -> Answers:
+def answers(confidences: Sequence[Sequence[float]], truths: Sequence[Sequence[int] | None] = ()) -> Answers:
     """What a model says of images, without labels unless there are some."""
-    return Answers(np.array(confidences, np.float64), truths or [()] * len(confidences))
+    return Answers(np.array(confidences, np.float64), truths or [None] * len(confidences))
 
 
 def changed(
@@ -27,8 +27,8 @@ def changed(
     moved = [unsure[::-1]] * count + [sure] * (images - count)
     # Nine of ten are right where the confidence is 0.9, so that the original is as sure as it may be.
     others = [(int(place % 10 == 0),) for place in range(images - count)]
-    known = [()] * images if truth is None else [(truth,)] * count + others
-    truths = [one if place < labels else () for place, one in enumerate(known)]
+    known = [None] * images if truth is None else [(truth,)] * count + others
+    truths = [one if place < labels else None for place, one in enumerate(known)]
     return changes(answers(rows, truths), answers(moved, truths)) | {"key": "int8", "speed": speed(1.6)}
 
 
@@ -122,7 +122,7 @@ def test_labels_of_another_order(right: int, doubtful: bool) -> None:
 
 def test_few_labels_are_no_doubt() -> None:
     """A few wrong labels, independent classes, and scores that are no confidences say nothing."""
-    few = answers([[0.95, 0.05]] * IMAGES, [(1,)] * 19 + [()] * (IMAGES - 19))
+    few = answers([[0.95, 0.05]] * IMAGES, [(1,)] * 19 + [None] * (IMAGES - 19))
     several = Answers(np.array([[0.95, 0.05]] * IMAGES), [(0, 1)] * IMAGES, independent=True)
 
     scores = answers([[7.0, 3.0]] * IMAGES, [(1,)] * IMAGES)
@@ -156,7 +156,7 @@ def test_basis() -> None:
     """The report says what a recommendation rests on; with too few labels agreement stands in."""
 
     def said(images: int, labels: int) -> str:
-        truths = [(0,)] * labels + [()] * (images - labels)
+        truths = [(0,)] * labels + [None] * (images - labels)
         return basis(answers([[0.9, 0.1]] * images, truths), BOUND)
 
     assert "49 judged images are too few" in said(49, 49)
