@@ -6,10 +6,12 @@ client = Client("http://127.0.0.1:8080")
 print(client.predict("cat.jpg").label)
 """
 
+import base64
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from numbers import Integral
 from pathlib import Path
 from typing import Any, cast
 
@@ -95,10 +97,15 @@ class Client(QualityCalls):
         Args:
             image: as in `predict`.
             timeout: seconds for this call.
-            options: those of `POST /explain`: method, overlay, model, version, exact; `class_` for `class`.
+            options: those of `POST /explain`: method, overlay, model, version, exact; `class_` for `class`: a
+                label, or an index as an int.
         """
         named = {name.rstrip("_"): value for name, value in options.items()}
-        return cast("Explanation", self._ask("/explain", image, timeout, named))
+        body = {}
+        if isinstance(named.get("class"), Integral):
+            # As text it would mean a class that is called so.
+            body["class"] = int(named.pop("class"))
+        return cast("Explanation", self._ask("/explain", image, timeout, named, **body))
 
     def predict_many(
         self, images: Iterable[Image], *, concurrency: int = 8, **options: Any
@@ -204,12 +211,14 @@ class Client(QualityCalls):
         return True
 
     def _ask(
-        self, path: str, image: Image, timeout: float | None, options: Mapping[str, Any]
+        self, path: str, image: Image, timeout: float | None, options: Mapping[str, Any], **body: int
     ) -> dict[str, Any]:
         given = {name: _text(value) for name, value in options.items() if value is not None}
         seconds = self._timeout if timeout is None else timeout
         if isinstance(image, str) and image.lower().startswith(("http://", "https://", "data:")):
-            sent: dict[str, Any] = {"json": {"image_url": image}}
+            sent: dict[str, Any] = {"json": {"image_url": image, **body}}
+        elif body:
+            sent = {"json": {"image": base64.b64encode(encoded(image)).decode(), **body}}
         else:
             sent = {"data": encoded(image), "headers": {"Content-Type": "application/octet-stream"}}
         return self._transport.call("POST", path, seconds, again=True, params=given, **sent)

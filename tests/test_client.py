@@ -196,6 +196,20 @@ def test_options(fake: Fake, client: Client) -> None:
     assert 0 < int(fake.asked[0].headers["X-Request-Deadline-Ms"]) <= 1000 * PATIENCE
 
 
+@pytest.mark.parametrize("image", [b"bytes", "https://example.com/a.jpg"])
+def test_class_by_index(fake: Fake, client: Client, image: bytes | str) -> None:
+    """An int is the index of the class that is explained, and a text its label, even if that is a number."""
+    fake.replies = [(200, {}, {})] * 3
+
+    client.explain(image, class_=1, method="cam")
+    client.explain(image, class_=np.int64(2))
+    client.explain(image, class_="1")
+
+    sent = {"image": "Ynl0ZXM="} if isinstance(image, bytes) else {"image_url": image}
+    assert [json.loads(one.body) for one in fake.asked[:2]] == [{**sent, "class": 1}, {**sent, "class": 2}]
+    assert [one.query for one in fake.asked] == [{"method": ["cam"]}, {}, {"class": ["1"]}]
+
+
 def test_token(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The token is sent, whatever a file `.netrc` says of the host."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login other password other\n")
