@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 _HELD = ("1", "L", "LA", "I;16", "I;16B", "P", "RGB", "RGBA")
 """The modes of Pillow that PNG holds."""
 _WITH_ALPHA = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
+    7: "TRANSVERSE", 8: "ROTATE_90",
+}  # fmt: skip
+"""What turns the top of an image up, by its EXIF orientation."""
 _TYPES = (
     "An image is a path, a URL, bytes, a PIL.Image.Image, or a numpy array of uint8 of the shape "
     "(height, width), (height, width, 3) or (height, width, 4)."
@@ -58,8 +64,20 @@ def size_of(path: Path) -> int:
     return found.st_size
 
 
+def _upright(image: "Image") -> "Image":
+    """The image as its file is seen, for PNG is written without EXIF.
+
+    `ImageOps.exif_transpose` writes the other entries again, and fails where one of them is damaged.
+    """
+    from PIL.Image import Transpose
+
+    turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    return image if turn is None else image.transpose(Transpose[turn])
+
+
 def _png(image: "Image") -> bytes:
     out = io.BytesIO()
+    image = _upright(image)
     if image.mode in _HELD:
         image.save(out, "PNG", compress_level=1)
     else:

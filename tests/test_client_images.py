@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from predictor.client_images import encoded
+from predictor.image.decode import Limits, decode
 from predictor.image.rgb import to_rgb
 
 RGBA = Image.fromarray(np.random.default_rng(1).integers(0, 256, (9, 7, 4), np.uint8), "RGBA")
@@ -77,3 +78,28 @@ def test_other_arrays(image: Any) -> None:
     """An array that is no image is refused with the types and shapes that are taken."""
     with pytest.raises(TypeError, match=r"numpy array of uint8 of the shape \(height, width\)"):
         encoded(image)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_orientation(orientation: int) -> None:
+    """An image of a camera arrives upright, as its file does."""
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    RGB.save(file, "JPEG", exif=exif)
+    image = Image.open(file)
+
+    sent = encoded(image)
+
+    limits = Limits(("JPEG", "PNG"), 1_000_000, 1_000_000)
+    assert (pixels(decode(sent, limits)) == pixels(decode(file.getvalue(), limits))).all()
+    assert image.getexif()[0x0112] == orientation
+
+
+def test_damaged_exif() -> None:
+    """Where EXIF is damaged, the image arrives as it is."""
+    file = io.BytesIO()
+    RGB.save(file, "JPEG", exif=b"Exif\0\0lost")
+
+    sent = Image.open(io.BytesIO(encoded(Image.open(file))))
+
+    assert sent.size == RGB.size
