@@ -105,9 +105,9 @@ def _below(folder: str) -> Iterator[str]:
 
 def _may_be_file(entry: "os.DirEntry[str]") -> bool:
     try:
-        return entry.is_file()
+        # A link that leads nowhere has a row with its error.
+        return entry.is_file() or not Path(entry.path).exists()
     except OSError:
-        # A link to itself, for example, has a row with its error.
         return True
 
 

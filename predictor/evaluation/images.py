@@ -71,7 +71,8 @@ def on_disk(path: Path, max_bytes: int = Limits().max_bytes) -> list[LabelledIma
         InvalidRequest: there are none, or the table cannot be read.
     """
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.is_file())
+        # A link that leads nowhere is left out with its reason.
+        found = sorted(file for file in path.rglob("*") if file.is_file() or not file.exists())
         return labelled(
             [(file.relative_to(path).as_posix(), partial(read_file, file, max_bytes)) for file in found]
         )

@@ -35,13 +35,13 @@ def test_folder(tmp_path: Path) -> None:
 
 
 def test_links(tmp_path: Path) -> None:
-    """A link to a file is an image, and one to a folder is not followed, for it may lead in a circle."""
+    """A link to a file is an image, also where that is gone; one to a folder may lead in a circle."""
     put(tmp_path, "deep/1.jpg")
     (tmp_path / "deep" / "2.jpg").symlink_to(tmp_path / "deep" / "1.jpg")
     (tmp_path / "deep" / "circle").symlink_to(tmp_path)
     (tmp_path / "deep" / "gone.jpg").symlink_to(tmp_path / "nothing")
 
-    assert [Path(name).name for name in names([str(tmp_path)])] == ["1.jpg", "2.jpg"]
+    assert [Path(name).name for name in names([str(tmp_path)])] == ["1.jpg", "2.jpg", "gone.jpg"]
 
 
 def test_no_images(tmp_path: Path) -> None:

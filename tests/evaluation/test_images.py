@@ -441,3 +441,16 @@ def test_large_file(tmp_path: Path) -> None:
 
     with pytest.raises(ImageTooLarge):
         large.read()
+
+
+def test_broken_link(tmp_path: Path) -> None:
+    """A link whose file is gone is an image that cannot be read."""
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "gone.jpg").symlink_to(tmp_path / "nothing")
+    (tmp_path / "cat" / "circle").symlink_to(tmp_path)
+
+    [image] = on_disk(tmp_path)
+
+    assert (image.name, image.truth[0]) == ("cat/gone.jpg", "gone")
+    with pytest.raises(InvalidImage, match="There is no file gone"):
+        image.read()
