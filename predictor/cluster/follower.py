@@ -131,7 +131,6 @@ class Follower:
         if isinstance(found, int):
             self._go_no_further(found)
             return None
-        self._models.keep_own(found, position)
         self._apply(found, position)
         return found
 
@@ -150,6 +149,7 @@ class Follower:
         # Other changes of this machine need not wait meanwhile; what has come stays if the rest fails.
         self._models.fetch(outcome)
         with self._models.unmoved(position):
+            self._models.keep_own(outcome, self._log.had)
             self._models.bring(outcome)
             self._together.settle(outcome)
         self._heartbeat.behind = False

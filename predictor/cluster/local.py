@@ -9,7 +9,7 @@ from predictor.cluster.arrivals import Arrivals, digest_of
 from predictor.cluster.blobs import Blobs
 from predictor.cluster.golden import SharedGolden
 from predictor.cluster.log import Change
-from predictor.cluster.replaced import keep_replaced
+from predictor.cluster.replaced import keep, named
 from predictor.cluster.wanted import Wanted
 from predictor.errors import ModelConflict, NotReady
 from predictor.store.commit import ModelTransactions
@@ -83,17 +83,27 @@ class LocalModels:
         found = {f"{name}/{one}": digest_of(self._registry.folder(name, one)) for name, one in versions}
         return Change(0, self.shared_names(state), {key: known for key, known in found.items() if known})
 
-    def keep_own(self, found: Change, position: Change | None) -> None:
-        """Keep models of this machine alone, whose place a change takes (`replaced.keep_replaced`).
+    def keep_own(self, found: Change, had: Callable[[Change], bool]) -> None:
+        """Keep models of this machine alone, whose place a change takes; the caller holds `unmoved`.
+
+        Args:
+            found: the change.
+            had: whether its log has had another change (`ChangeLog.had`).
 
         Raises:
+            Unavailable: the store does not answer.
             StorageFull: there is no room.
         """
-        own = self.own()
+        own, position = self.own(), self.position()
         if position is not None:
             # Golden images of a former release are not replaced: all machines get them (`news`).
             own = dataclasses.replace(own, names=self._registry.read().names)
-        keep_replaced(self._registry, self._transactions.staging, own, found, position)
+        if named(own, found):
+            return
+        # What is of another log, or of no log yet, no machine has besides this one.
+        if position is not None and named(own, found, position) and had(position):
+            return
+        keep(self._registry, self._transactions.staging, own)
 
     def shared_names(self, state: State) -> Mapping[str, Name]:
         """What other machines are to know of a state: all but the deaths of workers."""

@@ -162,6 +162,14 @@ class ChangeLog:
         """Whether a decision is there."""
         return self._bucket.find(_key(_CHANGES, serial)) is not None
 
+    def had(self, change: Change) -> bool:
+        """Whether a change was decided in this log, and not in another; one too old to be kept counts."""
+        if change.serial == 0:
+            return False
+        if (found := self.outcome(change.serial)) is not None:
+            return found.token == change.token
+        return self.latest(change.serial) > change.serial + KEPT
+
     def acknowledge(self, serial: int, machine: str, kind: str, error: PredictorError | None = None) -> None:
         """Say that a machine is ready for a change, refuses it, or serves it."""
         reason = {} if error is None else {"code": error.code, "detail": error.detail}

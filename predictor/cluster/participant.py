@@ -81,6 +81,7 @@ class Participant:
         # A worker that led before this one may have been ready.
         self._log.withdraw(pending.serial, self._machines.name)
         try:
+            self._models.keep_own(pending, self._log.had)
             self._models.bring(position)
             self._models.bring(pending, lambda: self._wait_for_decision(pending, position))
             self._together.settle(pending)

@@ -19,23 +19,24 @@ _SHOWN = 12
 log = logging.getLogger(__name__)
 
 
-def keep_replaced(registry: Registry, staging: Staging, own: Change, *known: Change | None) -> None:
-    """Keep the models of this machine, if there is one that no change of all machines names.
+def named(own: Change, *changes: Change) -> bool:
+    """Whether changes of all machines name all models and golden images of a machine's own state."""
+    versions = {digest for change in changes for digest in change.manifests.values()}
+    golden = {None} | {name.golden for change in changes for name in change.names.values()}
+    return {*own.manifests.values()} <= versions and {name.golden for name in own.names.values()} <= golden
+
+
+def keep(registry: Registry, staging: Staging, own: Change) -> None:
+    """Keep the models of this machine, before those of the store take their place.
 
     Args:
         registry: the models.
         staging: where they are put together.
         own: the state of this machine.
-        known: the change that takes their place, and the one that this machine has served, if any.
 
     Raises:
         StorageFull: there is no room.
     """
-    changes = [change for change in known if change is not None]
-    versions = {digest for change in changes for digest in change.manifests.values()}
-    golden = {None} | {name.golden for change in changes for name in change.names.values()}
-    if {*own.manifests.values()} <= versions and {name.golden for name in own.names.values()} <= golden:
-        return
     # The same models have the same place, however often the attempt to replace them fails.
     mark = hashlib.sha256(json.dumps(own.manifests, sort_keys=True).encode()).hexdigest()[:_SHOWN]
     target = registry.data / BEFORE / mark

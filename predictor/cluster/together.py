@@ -26,6 +26,7 @@ _SILENT_SECONDS, _DOUBT_SECONDS = 10.0, 30.0
 _ASK_SECONDS = 0.1
 _BUSY = "Another machine is changing the models; try again."
 _UNSETTLED = "The store was silent until a moment ago, and not every machine was heard since; try again."
+_REPLACED = "Another store has taken the place of the one that this machine follows; try again in a minute."
 _ABORTED = "Another machine aborted the change; nothing was changed. Try again."
 
 log = logging.getLogger(__name__)
@@ -66,12 +67,15 @@ class Together:
     def current(self, state: State) -> State:  # noqa: ARG002 (read again: bringing it up to date may change it)
         """The state of this machine, once it is that of the last change of all machines."""
         position = self._position()
-        if position.serial and not self._log.decided(position.serial):
+        found = self._log.outcome(position.serial) if position.serial else position
+        if found is None:
             raise StorageFull(
                 f"Change {position.serial} is missing in the store of PREDICTOR_STORE: it was restored or "
                 "emptied. Nothing was changed; run image-prediction store adopt on the machine whose models "
                 "are right."
             )
+        if found.token != position.token:
+            raise ModelConflict(_REPLACED)
         if self._log.pending(position.serial + 1) is not None:
             raise ModelConflict(_BUSY)
         return self._models.bring(position)
