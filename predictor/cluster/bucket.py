@@ -20,7 +20,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
-from predictor.cluster.connection import Unusable, client_options, trouble
+from predictor.cluster.connection import Unusable, client_options, refused, trouble
 from predictor.errors import ConfigError, StorageFull
 
 _CONNECT_SECONDS, _REQUEST_SECONDS, _PART_SECONDS = 1.0, 5.0, 20.0
@@ -227,7 +227,8 @@ class Bucket:
                 f"The store of PREDICTOR_STORE does not answer or refuses ({reason}); "
                 "nothing was changed. Try again."
             )
-            unavailable.refused, unavailable.reason = isinstance(error, _REFUSALS), reason
+            unavailable.refused = isinstance(error, _REFUSALS) or refused(error)
+            unavailable.reason = reason
             raise unavailable from error
 
 

@@ -57,6 +57,7 @@ def client_options(
 # The word of S3, Google and Azure for what is wrong, and signs of other causes in the text of obstore. The
 # whole text may hold addresses and credentials.
 _WORD = re.compile(r"<Code>(\w{1,60})</Code>")
+_STATUS = re.compile(r"\bstatus(?: code)?: (\d{3})\b")
 _SIGNS = {
     '"dns error"': "its name cannot be resolved",
     "kind: ConnectionRefused": "the connection is refused",
@@ -66,9 +67,31 @@ _SIGNS = {
 }
 
 
+OF_ALL_OBJECTS = {
+    *("ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"),
+    *("AuthenticationFailed", "NoSuchBucket", "ContainerNotFound"),
+}
+"""What S3, Google and Azure answer whatever object is asked for."""
+_REFUSED = {"401", "403", "404"}
+
+
 def trouble(error: Exception) -> str:
     """What is wrong with a store, in a few words: its own, or what the text of an error has, or the kind."""
     text = str(error)
     if word := _WORD.search(text):
         return word[1]
-    return next((said for sign, said in _SIGNS.items() if sign in text), type(error).__name__)
+    if sign := next((said for sign, said in _SIGNS.items() if sign in text), None):
+        return sign
+    # A proxy, or the answer to HEAD, has no word.
+    return f"HTTP status {found[1]}" if (found := _STATUS.search(text)) else type(error).__name__
+
+
+def refused(error: Exception) -> bool:
+    """Whether a store answered that credentials, rights or the name of the bucket are wrong.
+
+    Args:
+        error: not over a single object that is missing. For a listing its kind is the same, whatever the
+            answer was.
+    """
+    status = _STATUS.search(str(error))
+    return trouble(error) in OF_ALL_OBJECTS or (status is not None and status[1] in _REFUSED)

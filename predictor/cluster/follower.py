@@ -201,7 +201,8 @@ class Follower:
     def _silent(self, error: Unavailable) -> None:
         """Serve what this machine has, if it ever had what the store says."""
         self._heartbeat.unsure = True
-        self._tell(f"Models cannot be changed, predictions go on: {error.detail}")
+        goes_on = "predictions go on" if self._standing.caught_up else "this machine does not serve yet"
+        self._tell(f"Models cannot be changed, {goes_on}: {error.detail}")
         late = time.monotonic() > self._started + _JOIN_SECONDS
         if late and not self._standing.caught_up and self._models.position() is not None:
             log.warning("The store is silent: this machine serves the models that it has")

@@ -12,17 +12,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from predictor.archives import shown
-from predictor.cluster.connection import client_options, trouble
+from predictor.cluster.connection import OF_ALL_OBJECTS, client_options, trouble
 from predictor.errors import FetchFailed, ImageTooLarge, InvalidRequest, NotReady
 
 SCHEMES = ("s3://", "gs://", "az://")
 """What the URLs of objects and prefixes begin with."""
 _SECONDS = 30.0
-# What S3, Google and Azure answer whatever object is asked for.
-_OF_ALL_OBJECTS = {
-    *("ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"),
-    *("AuthenticationFailed", "NoSuchBucket", "ContainerNotFound"),
-}
 
 
 def listed(url: str) -> Iterator[str]:
@@ -65,7 +60,7 @@ def read(url: str, most: int) -> bytes:
             raise ImageTooLarge(f"The object has more than {most / 1e6:g} MB.")
         return bytes(answer.bytes())
     except _failures() as error:
-        if (why := trouble(error)) in _OF_ALL_OBJECTS:
+        if (why := trouble(error)) in OF_ALL_OBJECTS:
             raise NotReady(
                 f"The store refuses every request ({why}): check its name, the credentials and the clock."
             ) from error

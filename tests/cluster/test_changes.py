@@ -491,6 +491,21 @@ def test_store_that_was_silent_at_the_start(machine: Make) -> None:
     assert not a.standing.caught_up
 
 
+def test_silent_before_it_served(machine: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A machine that never served what the others do does not say that its predictions go on."""
+    a = machine("a")
+    a.bucket.silent = True
+
+    a.follower.start()
+
+    until(lambda: "this machine does not serve yet" in caplog.text)
+    assert "predictions go on" not in caplog.text
+    a.bucket.silent = False
+    until(lambda: a.standing.caught_up)
+    a.bucket.silent = True
+    until(lambda: "predictions go on" in caplog.text)
+
+
 def test_two_machines_of_one_name(machine: Make, tmp_path: Path, memory: Any) -> None:
     """Machines that were given one name notice it, and change nothing: each would be taken for the other."""
     a = machine("a").start()

@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import trustme
@@ -25,28 +26,50 @@ ANSWERS = {
 
 
 class _Server(http.server.ThreadingHTTPServer):
-    """Refuses everything for the reason `code`."""
+    """Refuses everything for the reason `code`, or with a status alone; or writes, and refuses the rest."""
 
-    code = ""
+    code, status, writes = "", 0, False
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Server
+    written: ClassVar = set[str]()
+
     def do_PUT(self) -> None:
-        """Refuse, as S3 does."""
-        assert isinstance(self.server, _Server)
+        """Refuse, as S3 does, or write what is not there."""
         self.rfile.read(int(self.headers["Content-Length"]))
-        text = (
-            f"<Error><Code>{self.server.code}</Code><AWSAccessKeyId>known</AWSAccessKeyId></Error>".encode()
-        )
-        self.send_response(ANSWERS[self.server.code])
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+        if self.server.writes and self.path not in self.written:
+            self.written.add(self.path)
+            self._answer(200, "")
+        elif self.server.writes:
+            self._answer(412, "<Error><Code>PreconditionFailed</Code></Error>")
+        else:
+            self._refuse()
 
     def do_GET(self) -> None:
-        """Refuse a read, too."""
-        self.headers["Content-Length"] = "0"
-        self.do_PUT()
+        """Refuse a read, too, but for what was written."""
+        if self.server.writes and "list-type" not in self.path:
+            self._answer(200, "first")
+        else:
+            self._refuse()
+
+    def do_HEAD(self) -> None:
+        """Refuse this, too."""
+        self.do_GET()
+
+    def _refuse(self) -> None:
+        code = self.server.code
+        word = f"<Error><Code>{code}</Code><AWSAccessKeyId>known</AWSAccessKeyId></Error>" if code else "none"
+        self._answer(self.server.status or ANSWERS[code], word)
+
+    def _answer(self, status: int, text: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.send_header("Last-Modified", "Wed, 01 Jan 2025 00:00:00 GMT")
+        self.send_header("ETag", '"x"')
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text.encode())
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the base class's name)
         """Say nothing."""
@@ -77,6 +100,27 @@ def reason(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
         return caught.value.reason
 
     return ask
+
+
+@pytest.fixture
+def first_start(
+    server: _Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[[], str]:
+    """What a first start says that the store does not let pass."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ACCESS_KEY_ID": "known",
+        "AWS_SECRET_ACCESS_KEY": "known",
+        "PREDICTOR_STORE": "s3://bucket/prefix",
+        "PREDICTOR_DATA": str(tmp_path),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    def start() -> str:
+        assert proof.main() == proof.BROKEN
+        return capsys.readouterr().out
+
+    return start
 
 
 @pytest.mark.parametrize("code", ["RequestTimeTooSkewed", "ExpiredToken", "SlowDown"])
@@ -113,24 +157,44 @@ def test_unknown_authority(server: _Server, reason: Callable[[str], str]) -> Non
     assert "certificate" in reason(f"https://localhost:{server.server_port}")
 
 
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_status_alone(server: _Server, reason: Callable[[str], str], status: int) -> None:
+    """A proxy in front of a store has a status, but no word."""
+    server.status = status
+
+    assert reason(f"http://127.0.0.1:{server.server_port}") == f"HTTP status {status}"
+
+
+def test_denied_head(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to HEAD has no word either."""
+    server.code = "AccessDenied"
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{name}", "known")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+
+    with pytest.raises(Unavailable, match=r"\(HTTP status 403\)"):
+        Bucket.open("s3://bucket/prefix").find("a")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "writes"),
+    [
+        ("RequestTimeTooSkewed", 403, False),
+        ("ExpiredToken", 400, False),
+        ("NoSuchBucket", 404, False),
+        ("AccessDenied", 403, True),
+        ("", 403, True),
+    ],
+)
 def test_at_the_start(
-    server: _Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: _Server, first_start: Callable[[], str], code: str, status: int, writes: bool
 ) -> None:
-    """A first start that is refused ends with the word of the store and what to look at."""
-    server.code = "RequestTimeTooSkewed"
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
-        "AWS_ACCESS_KEY_ID": "known",
-        "AWS_SECRET_ACCESS_KEY": "known",
-        "PREDICTOR_STORE": "s3://bucket/prefix",
-        "PREDICTOR_DATA": str(tmp_path),
-    }.items():
-        monkeypatch.setenv(name, value)
+    """A first start that is refused ends with the word of the store, also where only listing is refused."""
+    server.code, server.status, server.writes = code, status, writes
 
-    assert proof.main() == proof.BROKEN
+    said = first_start()
 
-    said = capsys.readouterr().out
-    assert "(RequestTimeTooSkewed)" in said
+    assert f"({code or 'HTTP status 403'})" in said
     assert "clock" in said
 
 
