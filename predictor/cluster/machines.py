@@ -171,13 +171,17 @@ class Machines:
 
     def settled(self) -> bool:
         """Whether all who live have had time for a heartbeat since the store, or this machine, was silent."""
-        if self._standing.store_time is None:
+        if not self.heard():
             return False
         others = [one for one in self._bucket.entries(_PREFIX) if _name(one) != self.name]
         unheard = [self._pace(one) for one in others if self._age(one) >= self._fresh_seconds]
         pause = max((pace.beat for pace in unheard), default=0.0)
         waited = self._standing.since_silence > pause + _SPARE_SECONDS
-        return self.alive(self.name) and (waited or not unheard)
+        return waited or not unheard
+
+    def heard(self) -> bool:
+        """Whether the store has a fresh heartbeat of this machine, given since its service was started."""
+        return self._standing.store_time is not None and self.alive(self.name)
 
     def known(self) -> list[str]:
         """The machines that gave a heartbeat, however long ago."""

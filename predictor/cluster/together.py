@@ -26,6 +26,10 @@ _SILENT_SECONDS, _DOUBT_SECONDS = 10.0, 30.0
 _ASK_SECONDS = 0.1
 _BUSY = "Another machine is changing the models; try again."
 _UNSETTLED = "The store was silent until a moment ago, and not every machine was heard since; try again."
+_UNHEARD = (
+    "The store of PREDICTOR_STORE takes no heartbeat of this machine; nothing was changed. Check that it may "
+    "write there; the log has the reason."
+)
 _REPLACED = "Another store has taken the place of the one that this machine follows; try again in a minute."
 _ABORTED = "Another machine aborted the change; nothing was changed. Try again."
 
@@ -51,7 +55,13 @@ class Together:
         self._standing = standing
 
     def turn(self, seconds: float) -> None:
-        """Wait until no other machine makes a change, and this one has caught up with all of them."""
+        """Wait until no other machine makes a change, and this one has caught up with all of them.
+
+        Raises:
+            ModelConflict: that takes too long.
+            StorageFull: this machine serves no change of the store, or the store takes no heartbeat of it.
+            Unavailable: the store does not answer.
+        """
         deadline = time.monotonic() + seconds
         while True:
             position = self._position()
@@ -61,6 +71,8 @@ class Together:
             if pending is not None:
                 self.end_for_dead(pending, position)
             if time.monotonic() > deadline:
+                if not self._machines.heard():
+                    raise StorageFull(_UNHEARD)
                 raise ModelConflict(_UNSETTLED if pending is None else _BUSY)
             time.sleep(_ASK_SECONDS)
 

@@ -120,6 +120,11 @@ def test_two_authors(three: list[Machine]) -> None:
     assert three[0].live() == 1 + outcomes.count("made")
 
 
+def refuse(key: str, data: bytes) -> str | None:
+    """Take nothing."""
+    raise Unavailable("The store refuses to write.")
+
+
 class _Killed(BaseException):
     """The end of an author in the middle of a change."""
 
@@ -489,6 +494,25 @@ def test_store_that_was_silent_at_the_start(machine: Make) -> None:
     with pytest.raises(StorageFull, match="overwrites"):
         a.store.upload(b"no")
     assert not a.standing.caught_up
+
+
+@pytest.mark.promise("C3")
+@pytest.mark.parametrize("started_again", [False, True])
+def test_store_that_may_only_be_read(machine: Make, started_again: bool) -> None:
+    """Where a machine cannot write its heartbeat, changes are refused as with a store that is full."""
+    a = machine("a").start()
+    a.store.upload(b"one")
+    if started_again:
+        a.follower.stop()
+        a = machine("a")
+    a.bucket.put = refuse  # type: ignore[method-assign]
+    if started_again:
+        a.follower.start()
+    until(lambda: not a.machines.heard())
+
+    with pytest.raises(StorageFull, match="takes no heartbeat of this machine"):
+        a.together.turn(0.0)
+    assert a.content() == b"one"
 
 
 def test_silent_before_it_served(machine: Make, caplog: pytest.LogCaptureFixture) -> None:
