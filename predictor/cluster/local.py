@@ -142,7 +142,12 @@ class LocalModels:
         return found
 
     def sweep(self, change: Change, present: float) -> None:
-        """Remove files from the bucket that a change does not name; `present` is the store's time."""
+        """Remove files from the bucket that a change does not name; `present` is the store's time.
+
+        A machine that lacks a version removes nothing: it cannot know which files that version names.
+        """
+        if self.absent(change) or not self.serves(change):
+            return
         folders = [
             self._registry.folder(name, version) for name, version in self._wanted.versions(change.names)
         ]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -452,6 +453,26 @@ def test_survey(memory: Any, tmp_path: Path) -> None:
 
     assert heartbeat.due
     assert all(later - earlier > 0.005 for earlier, later in itertools.pairwise(contacts))
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_nothing_is_swept_without_a_version(machine: Make, live: bool) -> None:
+    """A machine that lacks a version removes nothing from the bucket, and goes on once it has the version."""
+    a, b = machine("a").start(), machine("b").start()
+    a.store.upload(b"one")
+    a.store.upload(b"two")
+    a.bucket.put("blobs/sha256:00", b"of nobody")
+    a.follower.stop()
+    position = a.models.position()
+    assert position is not None
+    present, version = (a.standing.store_time or 0.0) + 100_000, 3 if live else 2
+    shutil.rmtree(a.store.registry.folder("default", version))
+
+    a.models.sweep(position, present)
+    assert len(b.bucket.entries("blobs/")) == 5
+    b.models.sweep(position, present)
+
+    assert len(b.bucket.entries("blobs/")) == 4
 
 
 @pytest.mark.promise("C6")
