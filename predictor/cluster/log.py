@@ -27,7 +27,8 @@ from predictor.store.state import Name, State
 KEPT = 100
 """Changes that the log keeps."""
 READY, REFUSED, SERVING = "ready", "refused", "serving"
-_PENDING, _CHANGES, _ACKS = "pending/", "changes/", "acks/"
+_PENDING, _CHANGES, _ACKS, _PROOF = "pending/", "changes/", "acks/", "proof/"
+_PROOF_SECONDS = 86_400.0
 _DIGITS = 12
 # Names, and digests of golden images, become paths on each machine.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -150,7 +151,7 @@ class ChangeLog:
 
     def present(self) -> float:
         """The time by the store's clock, in seconds since 1970."""
-        key = f"proof/{secrets.token_hex(16)}"
+        key = f"{_PROOF}{secrets.token_hex(16)}"
         self._bucket.put(key, b"")
         found = self._bucket.find(key)
         self._bucket.remove([key])
@@ -194,8 +195,16 @@ class ChangeLog:
         kind = InvalidModel if reason.get("code") == InvalidModel.code else NotReady
         return kind(f"The machine {machine} cannot serve it: {reason.get('detail', 'no reason is known')}")
 
-    def trim(self, serial: int) -> None:
-        """Remove what is older than the last changes, and acknowledgements of all but the last ones."""
+    def trim(self, serial: int, present: float) -> None:
+        """Remove what is older than the last changes, and acknowledgements of all but the last ones.
+
+        Args:
+            serial: of the last change.
+            present: the time by the store's clock.
+        """
+        # What a process left that was killed while it wrote and read.
+        proofs = self._bucket.entries(_PROOF)
+        self._bucket.remove(entry.key for entry in proofs if entry.time < present - _PROOF_SECONDS)
         for prefix, oldest in ((_PENDING, serial - KEPT), (_CHANGES, serial - KEPT), (_ACKS, serial - 1)):
             found = self._bucket.entries(prefix)
             self._bucket.remove(entry.key for entry in found if _number(entry.key) < oldest)

@@ -107,7 +107,7 @@ class Upkeep:
         if position.serial == self._tidied or (present := self._standing.store_time) is None:
             return
         self._tidied = position.serial
-        self._log.trim(position.serial)
+        self._log.trim(position.serial, present)
         self._models.sweep(position, present)
 
     def _propose(self, name: str) -> None:

@@ -1,6 +1,7 @@
 """The log of changes: each number is announced once and decided once, whoever writes at the same time."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
@@ -158,7 +159,7 @@ def test_acknowledgements(shared: Any) -> None:
 
 
 def test_trimmed(shared: Any) -> None:
-    """The log keeps the last changes, and the acknowledgements of the last two."""
+    """The log keeps the last changes, the acknowledgements of the last two, and no proofs of former days."""
     bucket = Bucket(shared)
     log, last = ChangeLog(bucket), KEPT + 20
     for serial in range(1, last + 1):
@@ -166,8 +167,13 @@ def test_trimmed(shared: Any) -> None:
         log.decide(change(serial))
         log.acknowledge(serial, "a", SERVING)
 
-    log.trim(last)
+    bucket.put("proof/00", b"left by a process that was killed")
+
+    log.trim(last, time.time() + 3600)
+    assert len(bucket.entries("proof/")) == 1
+    log.trim(last, time.time() + 100_000)
 
     assert len(bucket.entries("changes/")) == len(bucket.entries("pending/")) == KEPT + 1
     assert len(bucket.entries("acks/")) == 2
+    assert bucket.entries("proof/") == []
     assert log.latest() == last

@@ -147,7 +147,7 @@ def test_away_for_long(machine: Make) -> None:
         a.log.decide(position.followed(position.names, position.manifests, "a", "default"))
         position = a.log.outcome(serial)
         assert position is not None
-    a.log.trim(later[-1])
+    a.log.trim(later[-1], 0.0)
 
     again = machine("b").start()
 
