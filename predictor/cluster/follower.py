@@ -16,7 +16,7 @@ from predictor.cluster.local import LocalModels
 from predictor.cluster.log import Change, ChangeLog
 from predictor.cluster.machines import Machines
 from predictor.cluster.participant import Participant
-from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, Standing, Trouble
+from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, SHARED_DATA, Standing, Trouble
 from predictor.cluster.survey import Survey
 from predictor.cluster.together import Together
 from predictor.cluster.upkeep import Upkeep
@@ -27,6 +27,8 @@ from predictor.store.files import hold
 LOCK = "cluster.lock"
 """The file in the data folder whose lock the worker holds that follows."""
 _LEAD_SECONDS, _JOIN_SECONDS = 0.5, 10.0
+# A service that is being replaced ends within this time, unless predictions take longer.
+_LEFT_OUT_SECONDS = 30.0
 # What fails is tried again after twice the time: each attempt may download the version and optimise it.
 _AGAIN_SECONDS, _MOST_AGAIN_SECONDS = 1.0, 60.0
 
@@ -92,7 +94,9 @@ class Follower:
         if self._lock is None:
             with suppress(OSError):
                 self._lock_path.touch()
-            self._lock = hold(self._lock_path)
+            if (lock := hold(self._lock_path)) is not None:
+                self._standing.lead()
+                self._lock = lock
         return self._lock is not None
 
     def step(self) -> None:
@@ -173,8 +177,18 @@ class Follower:
         for pause in self._machines.pauses(self._machines.poll_seconds):
             if self.leads():
                 self._round()
+            else:
+                self._left_out()
             if self._stopped.wait(_LEAD_SECONDS if self._lock is None else pause):
                 break
+
+    def _left_out(self) -> None:
+        """Say why this server does not follow, if no worker of it ever did, so that another server's does."""
+        late = time.monotonic() > self._started + _LEFT_OUT_SECONDS and self._lock_path.exists()
+        known = self._standing.led or self._standing.fault is not None
+        if late and not known:
+            self._standing.set_fault(SHARED_DATA)
+            self._tell(self._standing.fault or "")
 
     def _round(self) -> None:
         try:

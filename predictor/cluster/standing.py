@@ -8,7 +8,7 @@ import time
 
 from predictor import shared
 
-FINE, OLDER_STORE, BEHIND, UNFIT_STORE, NAMESAKE = range(5)
+FINE, OLDER_STORE, BEHIND, UNFIT_STORE, NAMESAKE, SHARED_DATA = range(6)
 _FAULTS = {
     OLDER_STORE: "The store of PREDICTOR_STORE has fewer changes than its machines have made: it was "
     "restored or emptied. Run image-prediction store adopt on the machine whose models are right. Or this "
@@ -17,9 +17,11 @@ _FAULTS = {
     "cannot be changed. Choose another store, and restart the service.",
     NAMESAKE: "Another machine has the name of this one: models cannot be changed. Give each its own "
     "PREDICTOR_MACHINE, and a data folder that is no copy of another's.",
+    SHARED_DATA: "Another service uses this PREDICTOR_DATA and follows the store with it. Stop that "
+    "service, or give this one a PREDICTOR_DATA of its own.",
     BEHIND: "This machine cannot serve the models that the others serve; the log has the reason.",
 }
-_CONTACT, _CLOCK, _SERIAL, _LIVING, _SERVING, _CAUGHT_UP, _FAULT, _SILENCE = range(8)
+_CONTACT, _CLOCK, _SERIAL, _LIVING, _SERVING, _CAUGHT_UP, _FAULT, _SILENCE, _LED = range(9)
 _MILLION = 1_000_000
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,11 @@ class Standing:
         return bool(self._numbers[_CAUGHT_UP])
 
     @property
+    def led(self) -> bool:
+        """Whether a worker of this server has followed the log since it was started."""
+        return bool(self._numbers[_LED])
+
+    @property
     def fault(self) -> str | None:
         """Why models cannot be changed here although the store answers."""
         return _FAULTS.get(self._numbers[_FAULT])
@@ -79,6 +86,12 @@ class Standing:
     def after_silence(self) -> None:
         """Note that others may have looked dead until this moment, as this machine did."""
         self._numbers[_SILENCE] = int(time.monotonic() * _MILLION)
+
+    def lead(self) -> None:
+        """Note that a worker of this server follows the log."""
+        self._numbers[_LED] = 1
+        if self._numbers[_FAULT] == SHARED_DATA:
+            self.set_fault(FINE)
 
     def join(self) -> None:
         """Note that this machine may be sent requests."""

@@ -54,7 +54,7 @@ class Machine:
     ) -> None:
         self.name = name
         self.store = Store(folder)
-        self.standing = Standing(memoryview(bytearray(64)).cast("q"))
+        self.standing = Standing(memoryview(bytearray(72)).cast("q"))
         self.bucket = Interrupted(shared)
         self.log = ChangeLog(self.bucket)
         self.machines = Machines(self.bucket, name, self.standing, POLL_SECONDS, chance)

@@ -14,6 +14,7 @@ import pytest
 
 from predictor.cluster.blobs import Blobs
 from predictor.cluster.bucket import Bucket, Entry, Unavailable
+from predictor.cluster.follower import Follower
 from predictor.cluster.heartbeat import Heartbeat
 from predictor.cluster.log import ChangeLog
 from predictor.cluster.machines import Machines
@@ -437,7 +438,7 @@ def test_file_of_nobody_is_needed_again(machine: Make, monkeypatch: pytest.Monke
 
 def test_survey(memory: Any, tmp_path: Path) -> None:
     """A machine that is due to look through the log stays in step, however long its models keep it busy."""
-    numbers = memoryview(bytearray(64)).cast("q")
+    numbers = memoryview(bytearray(72)).cast("q")
     bucket, standing = Bucket(memory), Standing(numbers)
     heartbeat = Heartbeat(
         ChangeLog(bucket), Machines(bucket, "a", standing, POLL_SECONDS), standing, tmp_path
@@ -564,6 +565,27 @@ def test_two_machines_of_one_name(machine: Make, tmp_path: Path, memory: Any) ->
 
     until(lambda: a.standing.fault is None)
     a.store.upload(b"yes")
+
+
+def test_two_services_of_one_folder(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service whose data folder another one uses says so, and follows the store once that one has ended."""
+    monkeypatch.setattr("predictor.cluster.follower._LEFT_OUT_SECONDS", 0.0)
+    a = machine("a").start()
+    worker = Follower(a.log, a.machines, a.models, a.together, a.store.transactions, a.standing)
+    worker.start()
+    again = machine("a")
+    again.follower.start()
+
+    until(lambda: again.standing.fault)
+    with pytest.raises(StorageFull, match="Another service uses this PREDICTOR_DATA"):
+        again.store.upload(b"no")
+    worker.stop()
+    assert not again.standing.caught_up
+    assert a.standing.fault is None
+    a.follower.stop()
+
+    until(lambda: again.standing.caught_up and again.standing.fault is None)
+    again.store.upload(b"yes")
 
 
 def test_aborted_while_the_author_waits(three: list[Machine]) -> None:

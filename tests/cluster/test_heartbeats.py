@@ -14,7 +14,7 @@ BEAT_SECONDS, DEAD_SECONDS = 0.2, 0.8
 
 def machines(memory: Any, name: str, pace: float = 1) -> Machines:
     """The machines of a bucket as one of them sees them, which was just started, with longer pauses."""
-    found = Machines(Bucket(memory), name, Standing(memoryview(bytearray(64)).cast("q")), POLL_SECONDS)
+    found = Machines(Bucket(memory), name, Standing(memoryview(bytearray(72)).cast("q")), POLL_SECONDS)
     found.beat_seconds, found.dead_seconds = pace * BEAT_SECONDS, pace * DEAD_SECONDS
     return found
 

@@ -25,7 +25,7 @@ Make = Callable[..., Flask]
 @pytest.fixture
 def standing(monkeypatch: pytest.MonkeyPatch) -> Standing:
     """Numbers of this test's own, which the application shares."""
-    numbers = memoryview(bytearray(64)).cast("q")
+    numbers = memoryview(bytearray(72)).cast("q")
     monkeypatch.setattr("predictor.cluster.membership.Standing", lambda: Standing(numbers))
     return Standing(numbers)
 
