@@ -109,6 +109,28 @@ def test_adopted_without_a_lost_version(machine: Make, adopt: Adopt) -> None:
     assert again.content() == b"new"
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_lost_file_of_a_version_that_serves(machine: Make, adopt: Adopt, damaged: bool) -> None:
+    """A file of a serving version that the store lost, or has damaged, comes back with an adoption."""
+    a = machine("a").start()
+    a.store.upload(b"one")
+    (key,) = [entry.key for entry in a.bucket.entries("blobs/") if a.bucket.get(entry.key) == b"one"]
+    a.bucket.remove([key])
+    if damaged:
+        a.bucket.put(key, b"something else")
+    new = machine("new")
+    new.follower.start()
+    until(lambda: new.standing.fault)
+    assert not new.standing.caught_up
+    assert a.standing.fault is None
+
+    assert adopt("a") == Adopted(2, [])
+
+    until(lambda: new.standing.caught_up)
+    assert (a.content(), new.content()) == (b"one", b"one")
+    assert new.standing.fault is None
+
+
 def test_served_version_is_lost(machine: Make, adopt: Adopt) -> None:
     """Models of which one that serves is nowhere are not adopted."""
     a = machine("a").start()
