@@ -240,12 +240,11 @@ class Worker:
         """Name, number and digest of the versions that serve at this moment."""
         with suppress(PredictorError):
             self.live.models()
-        versions = [model.version for model in self.live.serving.values()]
-        return [(version.name, version.version, version.digest) for version in versions]
+        served = self.live.serving.values()
+        return [(one.version.name, one.version.version, one.version.digest) for one in served]
 
     def _refresh(self) -> None:
         """Read what is measured only when asked."""
-        if self.device is None or (figures := memory(self.device)) is None:
-            return
-        for kind, value in zip(("used", "total"), figures, strict=True):
-            self.metrics.device_memory.labels(self.device.label, kind).set(value)
+        if self.device is not None and (figures := memory(self.device)) is not None:
+            for kind, value in zip(("used", "total"), figures, strict=True):
+                self.metrics.device_memory.labels(self.device.label, kind).set(value)
