@@ -204,6 +204,8 @@ class Together:
     def abort(self, change: Change, before: Change) -> None:
         """Abort a change, unless it was decided; with a store that is silent it stays open."""
         with suppress(PredictorError):
+            if before.serial and not self._log.had(before):
+                return  # The state before is that of another store; this machine will notice soon.
             outcome = self._log.decide(change.abort(self._machines.name, before))
             if outcome.aborted:
                 log.warning("Change %d of %s was aborted", change.serial, change.name)

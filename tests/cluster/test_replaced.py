@@ -114,6 +114,27 @@ def test_author_in_another_store(machine: Make, elsewhere: Elsewhere) -> None:
         a.together.current(state)
 
 
+def test_abort_in_another_store(machine: Make, elsewhere: Elsewhere) -> None:
+    """A machine that still serves a change of its former store ends no change of another with that state."""
+    a, other = machine("a").start(), elsewhere(1)
+    a.store.upload(b"mine")
+    a.follower.stop()
+    position, theirs = a.models.position(), other.models.position()
+    assert position is not None
+    assert theirs is not None
+    replace_store(a, other)
+    pending = theirs.followed(theirs.names, theirs.manifests, "gone", "default")
+    a.log.announce(pending)
+
+    assert a.together.end_for_dead(pending, position)
+    assert a.log.outcome(2) is None
+    a.together.end_for_dead(pending, theirs)
+
+    ended = a.log.outcome(2)
+    assert ended is not None
+    assert (ended.aborted, ended.manifests) == ("a", theirs.manifests)
+
+
 def test_change_while_the_log_is_looked_through(machine: Make) -> None:
     """An upload between two requests of a look through the log leaves no copy of the models."""
     a = machine("a").start()
