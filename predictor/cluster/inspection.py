@@ -33,6 +33,8 @@ class Adopted:
     serial: int
     lost: Sequence[tuple[str, int]]
 
+_HEALED = "Run image-prediction store adopt on a machine that serves it."
+
 
 class Inspection:
     """A store and this machine's models; every method raises `Unavailable` where the store does not answer.
@@ -93,7 +95,7 @@ class Inspection:
         for key, wanted, first, named in firsts:
             try:
                 for name in self._blobs.missing(wanted, first, named):
-                    yield f"The store lacks a file of {key}: {name}."
+                    yield f"The store lacks a file of {key}: {name}. {_HEALED}"
             except PredictorError as error:
                 yield f"{key}: {error.detail}"
 
