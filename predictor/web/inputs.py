@@ -83,7 +83,6 @@ def read(request: Request, settings: Settings, fields: Fields = PREDICTION) -> P
 
     Raises:
         InvalidRequest: the request is of no documented form.
-        UnsupportedImage: the body is neither an image nor declared as one.
     """
     request.max_content_length = settings.max_body_bytes
     multipart = request.mimetype == forms.MULTIPART and "boundary" in request.mimetype_params
@@ -116,7 +115,9 @@ def _from_body(request: Request, settings: Settings, fields: Fields) -> PredictI
         return _from_json(request, data, settings, fields)
     if declared or base64_images.is_image(data) or not is_text(data):
         return _image(request, data, fields)
-    raise UnsupportedImage(f"{explain(data)} {_FORMS_TAKEN}")
+    # As an image it is counted as one that was refused.
+    error = UnsupportedImage(f"{explain(data)} {_FORMS_TAKEN}")
+    return _input([error], _chosen(request, fields), fields)
 
 
 def _is_form(request: Request, data: bytes, fields: Fields) -> bool:

@@ -65,6 +65,7 @@ def test_metrics(make_app: Callable[..., Flask], cat: Path) -> None:
     for _ in range(2):
         client.post("/predict", data=cat.read_bytes(), content_type="image/jpeg")
     client.post("/predict", data=b"text", content_type="image/jpeg")
+    client.post("/predict", data=b"text")
     client.open("/nothing/at/all", method="BREW")
 
     text = client.get("/metrics").text
@@ -72,7 +73,7 @@ def test_metrics(make_app: Callable[..., Flask], cat: Path) -> None:
     assert 'http_requests_total{endpoint="api.predict",method="POST",status="200"} 2.0' in text
     assert 'http_requests_total{endpoint="none",method="other",status="404"} 1.0' in text
     assert 'predictor_images_total{model="default",outcome="ok",version="1"} 2.0' in text
-    assert 'predictor_images_total{model="default",outcome="unsupported_image",version="1"} 1.0' in text
+    assert 'predictor_images_total{model="default",outcome="unsupported_image",version="1"} 2.0' in text
     assert 'predictor_cache_requests_total{result="hit"} 1.0' in text
     assert 'predictor_phase_seconds_count{model="default",phase="infer"} 1.0' in text
     assert f'predictor_build_info{{python="{platform.python_version()}",runtime="ONNX Runtime ' in text
