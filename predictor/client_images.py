@@ -41,9 +41,9 @@ def encoded(image: Any) -> bytes:
     if hasattr(image, "__array_interface__") and not isinstance(image, Pillow.Image):
         try:
             image = Pillow.fromarray(image)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise TypeError(_TYPES) from error
-    if not isinstance(image, Pillow.Image):
+    if not isinstance(image, Pillow.Image) or not all(image.size):
         raise TypeError(_TYPES)
     return _png(image)
 

@@ -184,8 +184,9 @@ def test_pillow_and_numpy(fake: Fake, client: Client) -> None:
 
 def test_no_image(client: Client) -> None:
     """What is no image is said so, before anything is sent."""
-    with pytest.raises(TypeError, match=r"PIL\.Image"):
-        client.predict(12)
+    for wrong in (12, np.zeros((0, 0, 3), np.uint8), np.zeros((3, 0), np.uint8), Image.new("L", (0, 5))):
+        with pytest.raises(TypeError, match=r"PIL\.Image"):
+            client.predict(wrong)
 
 
 def test_options(fake: Fake, client: Client) -> None:
