@@ -10,7 +10,7 @@ from predictor.archives import is_hidden, shown
 from predictor.bulk import parquet
 from predictor.cluster import listing
 from predictor.config import Settings
-from predictor.errors import FetchBlocked, InvalidRequest
+from predictor.errors import FetchBlocked, InvalidImage, InvalidRequest
 from predictor.evaluation.image_files import SUFFIXES, read_file
 from predictor.evaluation.tables import SUFFIXES as _TEXT_TABLES
 from predictor.fetch.client import Fetcher
@@ -186,6 +186,8 @@ class Reader:
             ImageTooLarge: it has too many bytes.
             FetchError, ImageError, InvalidRequest: the URL cannot be downloaded, or the object not be read.
         """
+        if not name:
+            raise InvalidImage("The row names no file.")
         if name.lower().startswith(listing.SCHEMES):
             return listing.read(name, self._most)
         if name.lower().startswith(_SCHEMES):

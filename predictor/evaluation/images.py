@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from predictor import archives
 from predictor.archives import is_hidden
-from predictor.errors import InvalidRequest
+from predictor.errors import InvalidImage, InvalidRequest
 from predictor.evaluation import names, tables
 from predictor.evaluation.image_files import SUFFIXES, Read, read_file
 from predictor.image.decode import Limits
@@ -82,12 +82,12 @@ def on_disk(path: Path, max_bytes: int = Limits().max_bytes) -> list[LabelledIma
         )
     [(_, rows)] = tables.rows_of({path.name: partial(read_file, path, tables.MAX_BYTES)})
     named = tables.grouped((row.image, row.truth) for row in rows)
-    return _some(
-        [
-            _of_rows(name, said, partial(read_file, _beside(path, name), max_bytes), _whose([path.name]))
-            for name, said in named.items()
-        ]
-    )
+    reads = {name: partial(read_file, _beside(path, name), max_bytes) if name else _no_file for name in named}
+    return _some([_of_rows(name, said, reads[name], _whose([path.name])) for name, said in named.items()])
+
+
+def _no_file() -> bytes:
+    raise InvalidImage("The row names no file.")
 
 
 def _beside(table: Path, name: str) -> Path:

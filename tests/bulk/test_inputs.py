@@ -164,6 +164,12 @@ def test_tables(name: str, text: str, column: str | None, expected: list[str], t
     assert list(named(put_list(tmp_path / name, text), column)) == expected
 
 
+def test_row_without_a_name() -> None:
+    """An empty name is an image that cannot be read, as its row names none."""
+    with pytest.raises(InvalidImage, match="The row names no file"):
+        Reader(Settings()).read("")
+
+
 @pytest.mark.parametrize(
     ("name", "data", "column", "sentence"),
     [

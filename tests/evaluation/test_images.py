@@ -454,3 +454,13 @@ def test_broken_link(tmp_path: Path) -> None:
     assert (image.name, image.truth[0]) == ("cat/gone.jpg", "gone")
     with pytest.raises(InvalidImage, match="There is no file gone"):
         image.read()
+
+
+def test_row_without_a_file(tmp_path: Path) -> None:
+    """A row whose file is empty says so in place of a file that cannot be read."""
+    (tmp_path / "labels.csv").write_text("file,label\n,cat\n")
+
+    [image] = on_disk(tmp_path / "labels.csv")
+
+    with pytest.raises(InvalidImage, match="The row names no file"):
+        image.read()
