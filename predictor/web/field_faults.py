@@ -62,6 +62,7 @@ _WRONG = {
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "finite_number": "must be a number",
+    "greater_than": "must be above {gt}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "list_type": "must be a list",
@@ -74,7 +75,7 @@ _WRONG = {
         "must be 1 to 64 letters, digits, dots, hyphens or underscores, the first a letter or digit"
     ),
 }
-_BOUNDS = ("ge", "le", "min_length", "max_length", "expected")
+_BOUNDS = ("gt", "ge", "le", "min_length", "max_length", "expected")
 
 
 def sentence(error: ValidationError, fields: Collection[str], *, texts: bool) -> str:
@@ -87,7 +88,11 @@ def sentence(error: ValidationError, fields: Collection[str], *, texts: bool) ->
     """
     errors = error.errors(include_url=False, include_input=texts)
     first = errors[0]
-    name = ".".join(str(part) for part in first["loc"])
+    # The first of the types that a field may have, of which the error names one.
+    either = len(first["loc"]) > 1 and first["loc"][-1] == "int" and first["type"].startswith("int_")
+    name = ".".join(str(part) for part in (first["loc"][:-1] if either else first["loc"]))
+    if either:
+        return f"{shown(name)} must be a whole number or a string."
     if first["type"] == "extra_forbidden":
         strangers = [str(one["loc"][0]) for one in errors[:_LOOKED_AT] if one["type"] == first["type"]]
         return next((text for name in strangers if (text := _advice(name, fields))), _refused(name) + ".")

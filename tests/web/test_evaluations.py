@@ -254,6 +254,7 @@ def test_bundled_model(client: FlaskClient, cat: Path) -> None:
         ("archive", {"model": "nothing"}, 404, "No model"),
         ("archive", {"version": "99"}, 404, "no such version"),
         ("archive", {"limit": "0"}, 400, "limit must be at least 1"),
+        ("archive", {"precision": "0"}, 400, "precision must be above 0"),
         ("archive", {"colour": "red"}, 400, "colour is not a field"),
         ("archive", {"labels": (io.BytesIO(b"sky"), "l.txt")}, 400, "name each file field pictures"),
         ("strange", {}, 400, "sea is not a class"),

@@ -255,6 +255,14 @@ class TestRequests:
         assert np.shape(answer["grid"]) == (7, 7)
         assert (answer["runs"], answer["fidelity"]) == (1, None)
 
+    @pytest.mark.parametrize("given", [True, 1.5, [1], {}])
+    def test_class_of_another_type(self, client: FlaskClient, given: object) -> None:
+        """A class that is neither an index nor a label is refused by its name in the request."""
+        answer = client.post("/explain", json={"image": "AAAA", "class": given})
+
+        assert answer.status_code == 400
+        assert answer.get_json()["detail"] == "class must be a whole number or a string."
+
     @pytest.mark.parametrize("given", ["tiger cat", "Tiger_Cat", "n02123159", "282"])
     def test_class(self, client: FlaskClient, cat: Path, given: str) -> None:
         """A class is named by its label, its id or its index."""
