@@ -33,6 +33,7 @@ class Adopted:
     serial: int
     lost: Sequence[tuple[str, int]]
 
+
 _HEALED = "Run image-prediction store adopt on a machine that serves it."
 
 
