@@ -91,13 +91,13 @@ def sentence(error: ValidationError, fields: Collection[str], *, texts: bool) ->
     # The first of the types that a field may have, of which the error names one.
     either = len(first["loc"]) > 1 and first["loc"][-1] == "int" and first["type"].startswith("int_")
     name = ".".join(str(part) for part in (first["loc"][:-1] if either else first["loc"]))
-    if either:
-        return f"{shown(name)} must be a whole number or a string."
     if first["type"] == "extra_forbidden":
         strangers = [str(one["loc"][0]) for one in errors[:_LOOKED_AT] if one["type"] == first["type"]]
         return next((text for name in strangers if (text := _advice(name, fields))), _refused(name) + ".")
     if texts and isinstance(first["input"], list):
         return f"{shown(name)} is given more than once."
+    if either:
+        return f"{shown(name)} must be a whole number or a string."
     bounds = {
         name: bound if isinstance(bound, str) else f"{bound:.12g}"
         for name, bound in first.get("ctx", {}).items()

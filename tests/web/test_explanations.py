@@ -262,6 +262,8 @@ class TestRequests:
 
         assert answer.status_code == 400
         assert answer.get_json()["detail"] == "class must be a whole number or a string."
+        twice = client.post("/explain?class=a&class=b", data=noise(0)).get_json()
+        assert twice["detail"] == "class is given more than once."
 
     @pytest.mark.parametrize("given", ["tiger cat", "Tiger_Cat", "n02123159", "282"])
     def test_class(self, client: FlaskClient, cat: Path, given: str) -> None:
