@@ -93,7 +93,8 @@ class _Bearer(AuthBase):
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
+        # As text the library would send it in Latin-1, or fail.
+        request.headers["Authorization"] = f"Bearer {self._token}".encode()  # type: ignore[assignment]
         return request
 
 

@@ -11,10 +11,7 @@ from predictor import image_formats
 from predictor.host_readers import bind, hosts, names, origins
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
-_TOKENS = (
-    "one token of ASCII characters, or several separated by commas, without quotation marks, such as "
-    "Jq3vT8-example_f0xW2m"
-)
+_TOKENS = "one token, or several separated by commas, without quotation marks, such as Jq3vT8-example_f0xW2m"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _URL = (
@@ -60,13 +57,10 @@ def _choice(accepted: Callable[[str], bool], wanted: str) -> Callable[[str], str
 
 def _tokens(text: str) -> str | None:
     # Nothing but separators would leave open what its author meant to close. Quotation marks that a file of
-    # variables keeps would become a part of the token; a control character cannot be sent in a header, and
-    # what is not ASCII is sent in other bytes by each client, or not at all.
+    # variables keeps would become a part of the token, and a control character cannot be sent in a header.
     if text and not names(text):
         raise ValueError(_TOKENS)
-    if not (text.isascii() and text.isprintable()) or any(
-        token[0] in "'\"" and token[-1] in "'\"" for token in names(text)
-    ):
+    if not text.isprintable() or any(token[0] in "'\"" and token[-1] in "'\"" for token in names(text)):
         raise ValueError(_TOKENS)
     return text or None
 

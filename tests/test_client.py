@@ -211,15 +211,17 @@ def test_class_by_index(fake: Fake, client: Client, image: bytes | str) -> None:
     assert [one.query for one in fake.asked] == [{"method": ["cam"]}, {}, {"class": ["1"]}]
 
 
-def test_token(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The token is sent, whatever a file `.netrc` says of the host."""
+@pytest.mark.parametrize("token", ["secret", "geheim-ä-€"])
+def test_token(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    """The token is sent, in UTF-8, whatever a file `.netrc` says of the host."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login other password other\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
 
-    with Client(fake.url, token="secret") as client:
+    with Client(fake.url, token=token) as client:
         client.predict(b"x")
 
-    assert fake.asked[0].headers["Authorization"] == "Bearer secret"
+    # The server reads headers in Latin-1.
+    assert fake.asked[0].headers["Authorization"].encode("latin-1").decode() == f"Bearer {token}"
 
 
 def test_waits_as_it_is_told(fake: Fake, client: Client) -> None:

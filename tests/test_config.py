@@ -93,8 +93,6 @@ def test_reading() -> None:
         ("PREDICTOR_CACHE", "cache.internal:6379"),
         ("PREDICTOR_ADMIN_TOKEN", '"quoted-by-an-env-file"'),
         ("PREDICTOR_PREDICT_TOKEN", "one-token\nanother-token"),
-        ("PREDICTOR_ADMIN_TOKEN", "geheim-äöü-0123456789"),
-        ("PREDICTOR_PREDICT_TOKEN", "0123456789abcdef,秘密"),
         ("PREDICTOR_TRUSTED_HOSTS", f"{'a' * 64}.example"),
         ("PREDICTOR_TRUSTED_HOSTS", f"ü{'a' * 60}.example"),
         ("PREDICTOR_TRUSTED_HOSTS", ".".join(["a" * 50] * 6)),
