@@ -172,6 +172,8 @@ def _probe(host: str) -> bool:
 
 def _is_decodable(host: str) -> bool:
     """Whether a host can be shown in a URL: its labels in the form of RFC 3490 mean something."""
+    if host.isascii() and "xn--" not in host:
+        return True
     try:
         (_hostname(host) or "").encode("ascii").decode("idna")
     except UnicodeError:
