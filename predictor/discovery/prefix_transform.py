@@ -5,6 +5,7 @@ out says by which line each channel is scaled and shifted, whatever operators do
 quantisation, a reversal or a copy of the channels, constants of any form.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from predictor.model.part import Numbers, Runner
 
 _FREE_SIDE = 64
 _MOST_PIXELS = 2048 * 2048
+_MOST_NUMBERS = 1_000_000
 _TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64, 10: np.float16, 11: np.float64}
 _BYTES = (np.uint8, np.int8)
 # Greys of pixels from 0 to 255 and from 0 to 1. Quantised graphs cut off what their calibration never saw.
@@ -112,12 +114,20 @@ def _forms(shape: Sequence[int | None]) -> Iterator[tuple[Layout, int]]:
 def _measured(prefix: Prefix, run: Runner, images: _Images) -> PrefixTransform | None:
     """What becomes of images of a form; None if the graph does not take that."""
 
+    def numbers(level: float, channel: int | None = None) -> Array:
+        found = run(images.of(level, channel))
+        if prefix.depth is not None and found.ndim == 4:
+            # Of large images, every so many rows and columns say the same in less memory.
+            step = math.isqrt(found.size // _MOST_NUMBERS) + 1
+            found = found[:, :, ::step, ::step]
+        return found.astype(np.float64)
+
     def response(level: float, channel: int | None = None) -> Array:
         """What each number rises by for one more in the image, between black and a level."""
-        return (run(images.of(level, channel)).astype(np.float64) - black) / level
+        return (numbers(level, channel) - black) / level
 
     try:
-        black = run(images.of(0)).astype(np.float64)
+        black = numbers(0)
         if prefix.depth is not None and (black.ndim != 4 or black.shape[1] != prefix.depth):
             return None
         seen = PrefixTransform(images.layout, prefix.depth)
@@ -128,7 +138,7 @@ def _measured(prefix: Prefix, run: Runner, images: _Images) -> PrefixTransform |
             return replace(seen, unknown=prefix.computing)
         channels = [response(level, channel) for channel in range(images.channels)]
         return _with_line(seen, black, response(level), np.abs(channels))
-    except PredictorError:
+    except (PredictorError, MemoryError):
         return None
 
 

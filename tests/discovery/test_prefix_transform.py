@@ -83,6 +83,11 @@ def test_normalisation(body: str) -> None:
     assert (found.layout, found.channels, found.backwards) == ("NCHW", 3, False)
 
 
+def test_large_images() -> None:
+    """Of large images a part of the numbers is enough."""
+    assert line(seen(normalised("x"), "N,3,1500,1200")) == (FACTOR, OFFSET)
+
+
 @pytest.mark.parametrize(
     "reversal",
     [
