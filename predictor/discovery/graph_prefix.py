@@ -70,7 +70,7 @@ def cut_prefix(model: Any, nodes: Nodes, image: Any) -> Prefix | None:
 
 
 def _depth(nodes: Nodes, node: Any) -> int | None:
-    """How many channels a convolution reads; None if the node is none."""
+    """How many channels a convolution reads. Returns None for any other node."""
     place = _CONVOLUTIONS.get(node.op_type, len(node.input))
     weights, group = node.input[place] if place < len(node.input) else "", attribute(node, "group")
     for _ in range(4):

@@ -18,6 +18,8 @@ from predictor.errors import PredictorError
 from predictor.image.preprocess import Layout
 from predictor.model.part import Numbers, Runner
 
+# Which axis has the channels.
+_PLACES: dict[Layout, int] = {"NCHW": 1, "NHWC": 3}
 _FREE_SIDE = 64
 _MOST_PIXELS = 2048 * 2048
 _MOST_NUMBERS = 1_000_000
@@ -27,7 +29,7 @@ _BYTES = (np.uint8, np.int8)
 _LEVELS = ((96.0, 192.0), (0.375, 0.75))
 # Two slopes are the same if they differ by less than this part: integers in between round.
 _ROUNDED = 0.05
-# A smaller scale or shift is none, for the same reason.
+# The graph counts as leaving its images alone if scale and shift differ by less, for the same reason.
 _NONE = 0.02
 # Parts of the largest response below which a number does not depend on the image, or on another channel.
 _RESPONDS, _MIXED = 1e-3, 0.01
@@ -66,7 +68,7 @@ class _Images:
 
     def of(self, level: float, channel: int | None = None) -> Numbers:
         """Images of one level, perhaps in one channel only."""
-        place = 1 if self.layout == "NCHW" else 3
+        place = _PLACES[self.layout]
         lengths = [length or _FREE_SIDE for length in self.shape]
         lengths[0], lengths[place] = self.shape[0] or 1, self.channels
         images = np.zeros(lengths, self.dtype)
@@ -99,16 +101,18 @@ def measure_prefix(model: Any, nodes: Nodes, image: Any) -> PrefixTransform:
         images = _Images(shape, layout, channels, dtype)
         if layout not in found and (one := _measured(prefix, prefix.run, images)) is not None:
             found[layout] = one
-    return found.popitem()[1] if len(found) == 1 else PrefixTransform(unknown=prefix.computing)
+    # A free side may be taken for channels; an axis that says how many it has is the surer one.
+    said = [layout for layout in found if shape[_PLACES[layout]] is not None]
+    fitting = said or [*found]
+    return found[fitting[0]] if len(fitting) == 1 else PrefixTransform(unknown=prefix.computing)
 
 
 def _forms(shape: Sequence[int | None]) -> Iterator[tuple[Layout, int]]:
     """The layouts that an input may have, with its channels, the likeliest first."""
-    layouts: tuple[tuple[Layout, int | None], ...] = (("NCHW", shape[1]), ("NHWC", shape[3]))
     if any(side is not None and side * side > _MOST_PIXELS for side in shape[1:]):
         return
     for channels in (3, 1, 4):
-        yield from ((layout, channels) for layout, given in layouts if given in (None, channels))
+        yield from ((one, channels) for one in _PLACES if shape[_PLACES[one]] in (None, channels))
 
 
 def _measured(prefix: Prefix, run: Runner, images: _Images) -> PrefixTransform | None:

@@ -128,7 +128,7 @@ def unknown_labels(sent: Sequence[LabelledImage], classes: Classes) -> str | Non
 
 
 def noticed(images: Sequence[LabelledImage], classes: Classes, *, strict: bool) -> str | None:
-    """A sentence about labels that are no classes, where labels are optional; None if there are none.
+    """Say which labels do not name a class, where labels are optional. Returns None if all name one.
 
     Names of files may only look like labels, so that images of which none is a class are used without.
 

@@ -214,7 +214,7 @@ def _from_list(value: list[Any]) -> Entries:
 
 
 def _complete_numbers(entries: list[dict[str, Any]]) -> str | None:
-    """The field of objects that has the number of each class, whatever its name; None if there is none."""
+    """The field with the number of each class, whatever its name. Returns None if no field has that."""
     named = next((name for name in NAMES if name in entries[0]), None)
     for field in (*NUMBER_NAMES, *entries[0]):
         if not all(field in entry for entry in entries):

@@ -83,6 +83,15 @@ def test_normalisation(body: str) -> None:
     assert (found.layout, found.channels, found.backwards) == ("NCHW", 3, False)
 
 
+@pytest.mark.parametrize("shape", ["N,3,H,W", "1,3,H,W", "N,3,32,W", "N,C,H,W"])
+def test_free_sides(shape: str) -> None:
+    """Free sides leave no doubt where an axis has three channels, or the first layer reads three."""
+    found = seen(normalised("x"), shape)
+
+    assert line(found) == (FACTOR, OFFSET)
+    assert found.layout == "NCHW"
+
+
 def test_large_images() -> None:
     """Of large images a part of the numbers is enough."""
     assert line(seen(normalised("x"), "N,3,1500,1200")) == (FACTOR, OFFSET)

@@ -159,7 +159,7 @@ def read_yaml_of_ultralytics(value: Mapping[str, Any]) -> DeclaredPreprocessing:
 
 
 def refusal(value: Mapping[str, Any]) -> str | None:
-    """Why a file of a known tool cannot say how images are prepared; None if this is none of them."""
+    """Why a file of a known tool does not say how to prepare images. Returns None for any other file."""
     if "id2label" in value or "model_type" in value:
         return "A model's config.json holds no preprocessing; give preprocessor_config.json instead."
     if "class_name" in value and isinstance(value.get("config"), dict):

@@ -124,7 +124,7 @@ def from_text(text: str, wanted: Size = (None, None)) -> DeclaredPreprocessing |
 
 
 def _of_weights(owner: str, entry: str, wanted: Size) -> DeclaredPreprocessing | None:
-    """What the name of weights, and perhaps of the architecture, stands for; None if it is none."""
+    """The preset that a name of weights stands for. Returns None if the text does not name weights."""
     name = strict_text.shown(f"{owner}.{entry}" if owner else entry.upper())
     source = f"the name {name} of torchvision's weights"
     architecture, entry = owner.lower().removesuffix("_weights"), entry.lower()
