@@ -60,7 +60,11 @@ def stalled(port: int, request: bytes, count: int, *, whole: bool = False) -> It
     """
     with ExitStack() as opened, selectors.DefaultSelector() as answers:
         for _ in range(count):
-            client = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
+            client = opened.enter_context(socket.socket())
+            # What nobody reads fills this buffer: a small one, as to fill hundreds is work and no stall.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(PATIENCE)
+            client.connect(("127.0.0.1", port))
             client.setblocking(False)
             client.send(request) if request else None
             answers.register(client, selectors.EVENT_READ)
