@@ -127,7 +127,8 @@ class Answers:
         """Answer for a URL, once for all who ask the same at the same time."""
         if not asked.cacheable:
             return self._encoded(asked, self._fetched(asked, url).data)
-        url_key = f"url:{_sha256(url.encode())}"
+        # What is no Unicode text is no URL either, which the download says.
+        url_key = f"url:{_sha256(url.encode(errors='surrogatepass'))}"
         while True:
             try:
                 answer = partial(self._known_or_fetched, asked, url, url_key)

@@ -618,11 +618,14 @@ class TestErrors:
             ("file:///etc/passwd", "send the image itself"),
             ("https://user:secret@example.com/cat.jpg", "user name"),
             ("https://example.com/\nsecret", "line break"),
+            ("https://example.com/\ud800secret", "control character"),
+            ("\ud800", "must begin with https://"),
         ],
     )
     def test_bad_url(self, client: FlaskClient, url: str, sentence: str) -> None:
         """A text that is no URL to download is the caller's mistake, and none of it is repeated."""
-        answer = client.post("/predict", json={"image_url": url})
+        body = json.dumps({"image_url": url})
+        answer = client.post("/predict", data=body, content_type="application/json")
 
         assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
         assert sentence in answer.get_json()["detail"]
