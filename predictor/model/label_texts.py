@@ -6,8 +6,9 @@ import re
 from predictor.model.label_lines import unquoted
 from predictor.model.label_table import INDEX, Entries
 
+# Nothing is tried twice: the time would grow with the square of the white space behind a word.
 _ITEMS = re.compile(
-    r"""[\s,;]*(?:\#[^\n]*|(?P<open>\w+\s*:?\s*\{)|(?P<close>\})|(?P<field>\w+)\s*:\s*(?P<value>"""
+    r"""[\s,;]*+(?:\#[^\n]*|(?P<open>\w++\s*+:?\s*+\{)|(?P<close>\})|(?P<field>\w++)\s*+:\s*+(?P<value>"""
     r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|[^\s,;{}'"]+))"""
 )
 

@@ -366,6 +366,21 @@ def test_wide_table() -> None:
     assert seconds(1_500_000) < 40 * usual
 
 
+@pytest.mark.parametrize("begin", ["item { name", "item { name: 'a' } item"])
+def test_blanks_in_a_label_map(begin: str) -> None:
+    """A damaged label map with many blanks is told so in the time that its length takes."""
+
+    def seconds(blanks: int) -> float:
+        start = time.process_time()
+        with pytest.raises(InvalidModel, match="damaged or incomplete"):
+            parse(begin + " " * blanks + "!")
+        return time.process_time() - start
+
+    usual = max(seconds(1_000) for _ in range(3))
+    # What grows with the square takes a hundred times as long as what does not.
+    assert seconds(100_000) < max(1.0, 1_000 * usual)
+
+
 def test_long_names() -> None:
     """A long name is cut, with a mark that it was."""
     (label,) = parse(json.dumps(["x" * 300]))
