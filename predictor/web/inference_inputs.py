@@ -4,6 +4,7 @@ Whether bytes follow the JSON is said by the header `Inference-Header-Content-Le
 protocol send no Content-Type, or one that says nothing.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from predictor.inference.prediction import EncodedImage, ImageSource, PreparedIm
 from predictor.model import strict_text
 from predictor.model.spec import ModelSpec
 from predictor.web import base64_images, inputs, middleware, schemas, tensors
-from predictor.web.body import decompressed
+from predictor.web.body import MOST_VALUES, decompressed
 from predictor.web.inference_schemas import InferInput, InferRequest, Parameters, RequestedOutput
 
 JSON_LENGTH = "Inference-Header-Content-Length"
@@ -81,7 +82,9 @@ def read(request: Request, model: LoadedModel, settings: Settings) -> InferenceI
     deadline, spec = middleware.deadline_of(request, settings), model.spec
     if not head and JSON_LENGTH in request.headers:
         return InferenceInput([_alone(tail, spec)], [WantedOutput(spec.scores.name, binary=True)], deadline)
-    sent: InferRequest = schemas.parse(head, InferRequest)
+    # Each number may stand in a list of its own, with a comma behind it.
+    most = 3 * settings.max_batch * math.prod(spec.preprocessing.shape)
+    sent: InferRequest = schemas.parse(head, InferRequest, max(most, MOST_VALUES))
     _check_id(sent.id)
     _refuse_shared_memory(sent)
     parameters = sent.parameters or {}

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 from predictor.errors import InvalidRequest
 from predictor.store.registry import DEFAULT, ModelVersion
 from predictor.web import field_faults
+from predictor.web.body import MOST_VALUES, check_values
 
 ModelName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The model's name.")
@@ -192,14 +193,15 @@ def is_form(request: Request) -> bool:
     return declared and not request.get_data().lstrip().startswith(b"{")
 
 
-def parse(data: bytes, schema: type[BaseModel]) -> Any:
-    """Validate a JSON document.
+def parse(data: bytes, schema: type[BaseModel], most_values: int = MOST_VALUES) -> Any:
+    """Validate a JSON document of at most so many values.
 
     Raises:
         InvalidRequest: it is no JSON, or the message names the first field that is wrong.
     """
     if not data.strip():
         raise InvalidRequest("The body is empty; send a JSON object.")
+    check_values(data, most_values)
     try:
         values = json.loads(data, parse_float=_number)
     except json.JSONDecodeError as error:

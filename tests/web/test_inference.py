@@ -482,6 +482,15 @@ def test_null_parameters(ask: Asking, encoded: str, nothing: Any) -> None:
     assert scores(answer).shape == (1, 1000)
 
 
+def test_most_numbers_of_json(ask: Asking) -> None:
+    """As many images as a request may hold fit into its JSON as well, each number in a list of its own."""
+    shape = [32, *ask.shape[1:]]
+    data = np.full((*shape, 1), 7).tolist()
+    answer = ask.json({"name": ask.input, "shape": shape, "datatype": ask.datatype, "data": data})
+
+    assert scores(answer).shape == (32, 1000)
+
+
 @pytest.mark.parametrize("part", ["datatype", "shape"])
 def test_only_what_is_wrong(ask: Asking, part: str) -> None:
     """A tensor of the right datatype is blamed for its shape alone, and the reverse."""

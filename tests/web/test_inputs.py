@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.web import encoded
 
 FORM = "multipart/form-data; boundary=b"
 URLENCODED = "application/x-www-form-urlencoded"
+INFER = "/v2/models/default/infer"
 
 
 @pytest.fixture(scope="module")
@@ -425,6 +427,23 @@ def test_too_many_images(client: FlaskClient, field: str) -> None:
 
     assert detail(answer) == (400, "At most 32 images may come in one request.")
     assert peak < 15_000_000
+
+
+@pytest.mark.parametrize(
+    ("path", "count"),
+    [("/predict", 1_400_000), ("/explain", 1_400_000), ("/hf/default", 1_400_000), (INFER, 7_500_000)],
+)
+def test_too_many_values(client: FlaskClient, path: str, count: int) -> None:
+    """JSON with more values than a request can need is refused before any of them takes memory."""
+    body = b'{"inputs": [' + b"[]," * count + b"0]}"
+    tracemalloc.start()
+    answer = client.post(path, data=body, content_type="application/json")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert answer.status_code == 400
+    assert re.search(r"The JSON has more than [0-9]+ values\.", answer.get_data(as_text=True))
+    assert peak < 2 * len(body)
 
 
 class TestNames:
