@@ -62,6 +62,9 @@ class JsonResponse(ReadyResponse):
         super().__init__(to_json(value), content_type="application/json")
 
 
+_SLASHES = re.compile("//+")
+
+
 class NoSessions(SessionInterface):
     """Requests carry no state."""
 
@@ -83,6 +86,8 @@ class ServiceRequest(Request):
     form_data_parser_class = FormParser
 
     def __init__(self, environ: "WSGIEnvironment", *args: Any, **options: Any) -> None:
+        # A redirect would name the host that the request names, and lose what a proxy removed.
+        environ["PATH_INFO"] = _SLASHES.sub("/", environ["PATH_INFO"])
         body.watch(environ)
         super().__init__(environ, *args, **options)
 

@@ -150,6 +150,26 @@ def test_slash(client: FlaskClient, cat: Path) -> None:
     assert len(answers[0].get_json()["predictions"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/predict", 200),
+        ("//predict", 200),
+        ("///predict//", 200),
+        ("/v2//health//live", 200),
+        ("/a//b", 404),
+    ],
+)
+def test_several_slashes(client: FlaskClient, cat: Path, path: str, status: int) -> None:
+    """Several slashes in a row are one, as clients join them; no answer leads to the host of the request."""
+    method = "GET" if "live" in path else "POST"
+
+    answer = client.open(method=method, data=cat.read_bytes(), environ_overrides={"PATH_INFO": path})
+
+    assert answer.status_code == status
+    assert "Location" not in answer.headers
+
+
 def test_slash_of_metrics(client: FlaskClient) -> None:
     """The path of the metrics stays the only one, as proxies close it to others by its name."""
     assert client.get("/metrics/").status_code == 404
