@@ -10,7 +10,11 @@ if command -v npm >/dev/null 2>&1 && [ ! -d "$node/node_modules/axe-core" ]; the
         echo "Not installed: $packages. The tests that need them will be skipped." >&2
 fi
 missing=""
-command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+browser=""
+for name in chromium-headless-shell chromium chromium-browser google-chrome; do
+    command -v "$name" >/dev/null 2>&1 && browser="$name"
+done
+[ -n "$browser" ] || missing="$missing chromium-headless-shell"
 command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
 command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
 command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"

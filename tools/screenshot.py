@@ -4,7 +4,6 @@ python -m tools.screenshot
 """
 
 import io
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Collection
@@ -16,7 +15,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, sync_playwright
 
-from tests.live.conftest import CHROMIUM_FLAGS
+from tests.live.conftest import CHROMIUM_FLAGS, chromium_path
 from tests.live.service import ROOT, Service
 from tools.sample_models import classifier
 
@@ -181,7 +180,7 @@ if __name__ == "__main__":
         Service(Path(folder) / "data", cache="off") as running,
         sync_playwright() as playwright,
     ):
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS)
+        chromium = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
         for one in SHOTS:
             take(chromium, running.url, one)
         _more_models(running)
