@@ -48,7 +48,11 @@ MAY_IMPORT = {
 }
 SOLE_USERS = {
     "requests": {"predictor.fetch.client", "predictor.client_http"},
-    "onnxruntime": {"predictor.model.session", "predictor.model.part", "predictor.optimising.quantisers"},
+    "onnxruntime": {
+        "predictor.model.onnx_runtime",
+        "predictor.model.session",
+        "predictor.optimising.quantisers",
+    },
     "pynvml": {"predictor.model.device"},
     "flask_caching": {"predictor.inference.cache", "predictor.inference.cache_sqlite"},
     "obstore": {"predictor.cluster.bucket", "predictor.cluster.listing", "predictor.cluster.objects"},

@@ -23,7 +23,7 @@ from predictor.checking.places import (
     untyped,
 )
 from predictor.discovery.nodes import ONNX
-from predictor.model import session
+from predictor.model.onnx_runtime import release
 
 # The runtime's words for what went wrong, by which they begin.
 _KINDS = {
@@ -64,7 +64,7 @@ def _unknown(message: str) -> str:
     kind = _KINDS.get(code[1], "the graph is faulty") if code else "the reason is not known"
     if "Exception during initialization" in message:
         kind = _KINDS["RUNTIME_EXCEPTION"]
-    return f"{session.RUNTIME} could not load the model: {kind}. {AGAIN} {CHECK}"
+    return f"{release()} could not load the model: {kind}. {AGAIN} {CHECK}"
 
 
 def _no_format(_model: Any, _words: Words) -> str:
@@ -225,7 +225,7 @@ def _counted(images: int) -> str:
 
 def _export(images: int) -> str:
     return (
-        f"Run it with {session.RUNTIME} and {_counted(images)} where it was made, and export it again with "
+        f"Run it with {release()} and {_counted(images)} where it was made, and export it again with "
         "another opset or a newer exporter."
     )
 

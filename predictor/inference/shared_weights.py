@@ -29,7 +29,8 @@ from predictor.errors import InvalidModel, PredictorError
 from predictor.image.preprocess import Preprocessing
 from predictor.inference.job import Array
 from predictor.model.device import Device
-from predictor.model.session import RUNTIME, WEIGHTS, Session, load, load_optimised
+from predictor.model.onnx_runtime import release
+from predictor.model.session import WEIGHTS, Session, load, load_optimised
 from predictor.model.spec import Tensor
 from predictor.store.files import remove, sync
 from predictor.store.manifest import digest
@@ -185,7 +186,7 @@ def _kind() -> str:
     except OSError:
         first = platform.machine()
     facts = [line for line in first.splitlines() if line.partition(":")[0].strip() in _CPU_FACTS]
-    return hashlib.sha256("\n".join([RUNTIME, *facts]).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join([release(), *facts]).encode()).hexdigest()[:16]
 
 
 def main() -> None:

@@ -7,11 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from predictor.errors import Internal, InvalidModel
-
-# First, as it says what the runtime may do at its import.
-from predictor.model import session  # noqa: F401
-
-import onnxruntime  # isort: skip
+from predictor.model.onnx_runtime import runtime
 
 Numbers = npt.NDArray[Any]
 """A tensor."""
@@ -27,12 +23,12 @@ def part_of(model: bytes) -> Runner:
     Raises:
         InvalidModel: the runtime cannot load it.
     """
-    options = onnxruntime.SessionOptions()
+    options = runtime().SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        part = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        part = runtime().InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise InvalidModel("The runtime could not load a part of the model.") from error
 

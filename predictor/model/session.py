@@ -1,4 +1,4 @@
-"""Build a session on a device; run a batch. The only user of onnxruntime.
+"""Build a session on a device; run a batch.
 
 A session is created in a worker, after the fork, and never before: neither CUDA nor the
 runtime's thread pools survive a fork.
@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,11 @@ import numpy.typing as npt
 from predictor.errors import Internal, InvalidModel, NotReady, Stopped
 from predictor.model.device import Device, visible_environment
 from predictor.model.final_layers import with_outputs
+from predictor.model.onnx_runtime import runtime
 from predictor.model.spec import Graph, Tensor
 
-# Read by the runtime at its import: its Linux builds send usage data otherwise.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import onnxruntime
+if TYPE_CHECKING:
+    import onnxruntime
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _ERRORS_ONLY = 3
@@ -34,8 +34,6 @@ _DTYPES = {
     **{f"tensor({name})": name for name in _SAME_NAMES},
 }
 
-RUNTIME = f"ONNX Runtime {onnxruntime.__version__}"
-"""What runs the models, and its release."""
 WEIGHTS = ".weights"
 """How the name of the file ends that has the weights of an optimised graph."""
 Names = tuple[str, str]
@@ -57,7 +55,7 @@ class Session:
         bind: as above.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, *, bind: bool | None = None) -> None:
+    def __init__(self, session: "onnxruntime.InferenceSession", *, bind: bool | None = None) -> None:
         self._session = session
         self.provider: str = session.get_providers()[0]
         self.bind = self.provider == _CUDA if bind is None else bind
@@ -132,7 +130,7 @@ class _Binding:
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        session: "onnxruntime.InferenceSession",
         image: tuple[str, npt.NDArray[Any]],
         scores: tuple[str, npt.NDArray[Any]],
     ) -> None:
@@ -143,7 +141,7 @@ class _Binding:
         where = self._scores.ctypes.data
         self._bound.bind_output(output, "cpu", 0, self._scores.dtype, self._scores.shape, where)
 
-    def run(self, options: onnxruntime.RunOptions | None) -> npt.NDArray[Any]:
+    def run(self, options: "onnxruntime.RunOptions | None") -> npt.NDArray[Any]:
         """Run, and give the scores when they are there."""
         self._bound.synchronize_inputs()
         self._session.run_with_iobinding(self._bound, options)
@@ -155,7 +153,7 @@ class Stop:
     """Ends one run between two of its operators; a single long operator ignores it."""
 
     def __init__(self) -> None:
-        self.options = onnxruntime.RunOptions()
+        self.options = runtime().RunOptions()
 
     def __call__(self) -> None:
         """End the run."""
@@ -203,7 +201,7 @@ def load_optimised(path: Path) -> Session:
     """
     options = _options()
     # Whatever changed a weight would make it this session's own.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
     return _loaded(path, options, [_CPU])
 
 
@@ -215,10 +213,10 @@ def load_with(path: Path, outputs: Sequence[str]) -> Session:
     return _loaded(with_outputs(path.read_bytes(), outputs), options, [_CPU])
 
 
-def _loaded(model: Path | bytes, options: onnxruntime.SessionOptions, providers: list[Any]) -> Session:
+def _loaded(model: Path | bytes, options: "onnxruntime.SessionOptions", providers: list[Any]) -> Session:
     try:
         source = model if isinstance(model, bytes) else str(model)
-        session = onnxruntime.InferenceSession(source, options, providers=providers)
+        session = runtime().InferenceSession(source, options, providers=providers)
     except Exception as error:
         log.exception("The runtime could not load a model")
         raise InvalidModel("The runtime could not load the model; the service's log says why.") from error
@@ -227,8 +225,8 @@ def _loaded(model: Path | bytes, options: onnxruntime.SessionOptions, providers:
     return Session(session)
 
 
-def _options() -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
+def _options() -> "onnxruntime.SessionOptions":
+    options = runtime().SessionOptions()
     # One thread a run, several runs at once: more images a second than one run on all cores.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -240,7 +238,7 @@ def _providers(device: Device, gpu_bytes: int | None) -> list[Any]:
     if device.kind == "cpu":
         return [_CPU]
     # CUDA and cuDNN may come as wheels, which the dynamic linker does not know.
-    onnxruntime.preload_dlls()
+    runtime().preload_dlls()
     limit = {} if gpu_bytes is None else {"gpu_mem_limit": gpu_bytes}
     return [(_CUDA, {"device_id": 0, "arena_extend_strategy": "kSameAsRequested", **limit}), _CPU]
 

@@ -20,8 +20,8 @@ from predictor.evaluation.runner import Notice, Progress
 from predictor.image.decode import Limits
 from predictor.model.device import Device
 from predictor.model.hardware import this_machine
+from predictor.model.onnx_runtime import release
 from predictor.model.scores import calibrated
-from predictor.model.session import RUNTIME
 from predictor.model.spec import ModelSpec
 from predictor.optimising import answers, samples, verdict
 from predictor.optimising.answers import Answers
@@ -194,7 +194,7 @@ class Optimiser:
             "max_loss": self.max_loss,
             "basis": basis,
             "processor": this_machine().to_json(),
-            "runtime": RUNTIME,
+            "runtime": release(),
             "device": self.source.device.name,
             "saturates": making.saturates,
             "original": original,

@@ -21,7 +21,7 @@ from predictor.config import Settings
 from predictor.errors import ConfigError
 from predictor.fetch.client import Fetcher
 from predictor.inference.cache import Cache, cache_folder
-from predictor.model.session import RUNTIME
+from predictor.model.onnx_runtime import release
 from predictor.store.commit import ModelTransactions
 from predictor.store.registry import ModelVersion
 from predictor.store.stamp import Stamp
@@ -97,7 +97,7 @@ class Condition:
 
 def build_info() -> InfoMetricFamily:
     """The versions of what serves, as a metric."""
-    versions = {"version": __version__, "python": python_version(), "runtime": RUNTIME}
+    versions = {"version": __version__, "python": python_version(), "runtime": release()}
     return InfoMetricFamily("predictor_build", "Versions of what serves.", value=versions)
 
 

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, load_from_string, parser
 
 from predictor.checking.failures import explain_load, explain_run
-from predictor.model.session import RUNTIME
+from predictor.model.onnx_runtime import release
 
 HEAD = (
     '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1, "ai.onnx.ml" : 3]> '
@@ -127,7 +127,7 @@ def test_unknown(message: str) -> None:
     """Words that say nothing about this file are not repeated: the runtime's release is said."""
     sentence = explain_load(model(f"{FLAT} y = Softmax(f)"), message)
 
-    assert sentence.startswith(f"{RUNTIME} could not load the model: the reason is not known. Export")
+    assert sentence.startswith(f"{release()} could not load the model: the reason is not known. Export")
     assert "onnx.checker.check_model" in sentence
 
 
@@ -137,7 +137,7 @@ def test_kind_of_failure() -> None:
         model(f"{FLAT} y = Softmax(f)"), "[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : Secret /etc/passwd"
     )
 
-    assert said.startswith(f"{RUNTIME} could not load the model: an operator is not implemented. Export")
+    assert said.startswith(f"{release()} could not load the model: an operator is not implemented. Export")
     assert "passwd" not in said
 
 

@@ -253,7 +253,7 @@ def test_other_processor(
     """After a change of the runtime or the processor it is written anew, and the old one goes."""
     make().write(version)
     before = written(version)
-    monkeypatch.setattr(shared_weights, "RUNTIME", "another release")
+    monkeypatch.setattr(shared_weights, "release", lambda: "another release")
 
     make().write(version)
 

@@ -1,0 +1,20 @@
+"""The package onnxruntime, which each process loads when it needs it: gunicorn's master never does."""
+
+import functools
+import os
+from typing import Any
+
+
+@functools.cache
+def runtime() -> Any:
+    """The package."""
+    # Read at its import: its Linux builds send usage data otherwise, from a thread of their own.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    return onnxruntime
+
+
+def release() -> str:
+    """What runs the models, and its release."""
+    return f"ONNX Runtime {runtime().__version__}"
