@@ -12,6 +12,9 @@ import struct
 
 from predictor.errors import InvalidImage
 
+OTHER_PIXELS = "The BMP image has pixels of a kind that is not supported; save it with 24 bits, or as PNG."
+"""What is wrong if its header is whole, but no decoder knows what it describes."""
+
 _PIXELS_AT, _INFO_AT, _SIZE_AT, _BITS_AT, _COLOURS_AT = 10, 14, 18, 28, 46
 _SHORTEST_INFO = 40
 _COLOUR = 4

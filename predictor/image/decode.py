@@ -122,7 +122,8 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0, *, mode: str =
         A loaded image of mode RGB or RGBA, upright by its EXIF orientation.
 
     Raises:
-        UnsupportedImage: the bytes are of no format, or not of an accepted one.
+        UnsupportedImage: the bytes are of no format, or not of an accepted one, or their pixels are of a
+            kind that no decoder here knows.
         ImageTooLarge: too many bytes, or by its header too many pixels.
         InvalidImage: empty, truncated or damaged.
     """
@@ -187,6 +188,11 @@ def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> ImageFile.Im
             raise _unsupported(data, limits) from error
         if formats == ("TIFF",):
             raise UnsupportedImage(tiff.OTHER_PIXELS) from error
+        raise
+    except OSError as error:
+        # Where the file ends early, Pillow raises the same class with another text.
+        if formats == ("BMP",) and str(error).startswith("Unsupported"):
+            raise UnsupportedImage(bmp.OTHER_PIXELS) from error
         raise
     if image.width * image.height > limits.max_pixels or max(image.size) > MAX_SIDE:
         raise ImageTooLarge(

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from predictor.errors import InvalidImage
+from predictor.errors import InvalidImage, UnsupportedImage
 
 MAX_SCANS = 100
 _MAX_SEGMENTS = 4096
@@ -21,6 +21,15 @@ _METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
 _EXIF = b"Exif\0\0"
 # FF 00 is a stuffed byte, FF FF is padding, FF D0 to FF D7 restart a scan: no segment begins there.
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
+# Frames of a kind that no decoder here knows: hierarchical, lossless with arithmetic coding, and JPEG-LS.
+_OTHER_FRAMES = frozenset((0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7))
+_FRAMES = _OTHER_FRAMES | {0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA}
+# The bits a colour, 10 to 16, that medical images and scanners have; any other number is damage.
+_OTHER_BITS = frozenset((b"\x0a", b"\x0c", b"\x0e", b"\x10"))
+_OTHER_PIXELS = (
+    "The JPEG image has pixels of a kind that is not supported, such as 12 bits a colour or JPEG-LS; "
+    "save it as JPEG with 8 bits, or as PNG."
+)
 
 
 def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:
@@ -28,6 +37,7 @@ def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:
 
     Raises:
         InvalidImage: the segments are damaged or too many, or the image has more than 100 scans.
+        UnsupportedImage: no decoder knows its kind of pixels.
     """
     kept = [b"\xff\xd8"]
     exif = b""
@@ -38,12 +48,19 @@ def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:
             _check_scans(data, start)
             return _rest_behind(b"".join(kept), data, start), exif
         segment = data[start:end]
+        if marker in _FRAMES:
+            _check_frame(marker, segment)
         if marker not in _METADATA:
             kept.append(segment)
         elif marker == _APP1 and not exif and segment.startswith(_EXIF, 4):
             exif = segment[4:]
         position = end
     raise InvalidImage(_TOO_MANY)
+
+
+def _check_frame(marker: int, segment: bytes) -> None:
+    if marker in _OTHER_FRAMES or segment[4:5] in _OTHER_BITS:
+        raise UnsupportedImage(_OTHER_PIXELS)
 
 
 def _rest_behind(head: bytes, data: bytes, start: int) -> bytes:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from predictor.errors import ImageTooLarge, InvalidImage
+from predictor.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from predictor.image.decode import Limits, decode
 
 LIMITS = Limits()
@@ -72,6 +72,16 @@ def test_mask_that_pillow_writes() -> None:
     mask.save(file, "BMP")
 
     assert np.array_equal(np.asarray(decode(file.getvalue(), LIMITS)), _shown(BLACK_AND_WHITE))
+
+
+@pytest.mark.parametrize(("bits", "compression"), [(2, 0), (24, 4), (16, 6), (0, 5)])
+def test_pixels_of_another_kind(bits: int, compression: int) -> None:
+    """A BMP with pixels that no decoder here knows is refused as such, not as damaged."""
+    data = bytearray(_bmp(8, BLACK_AND_WHITE))
+    struct.pack_into("<HL", data, 28, bits, compression)
+
+    with pytest.raises(UnsupportedImage, match="24 bits"):
+        decode(bytes(data), LIMITS)
 
 
 def test_cut() -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from predictor.errors import InvalidImage
+from predictor.errors import InvalidImage, UnsupportedImage
 from predictor.image.decode import Limits, decode
 from predictor.image.formats import MAX_SCANS, strip_gif, strip_jpeg
 
@@ -56,6 +56,17 @@ def test_scan_marks_inside_segments(progressive: bytes, marker: int) -> None:
     data = progressive[:2] + decoy + progressive[2:second] + decoy + progressive[second:]
 
     assert decode(data, Limits()).tobytes() == decode(progressive, Limits()).tobytes()
+
+
+@pytest.mark.parametrize(("frame", "bits"), [(0xC1, 12), (0xC2, 12), (0xC3, 16), (0xC5, 8), (0xF7, 8)])
+def test_pixels_of_another_kind(frame: int, bits: int, progressive: bytes) -> None:
+    """A JPEG of 12 bits, or of a kind that no decoder here knows, is refused as such, not as damaged."""
+    begin = progressive.index(b"\xff\xc2")
+    data = bytearray(progressive)
+    data[begin + 1], data[begin + 4] = frame, bits
+
+    with pytest.raises(UnsupportedImage, match="8 bits, or as PNG"):
+        decode(bytes(data), Limits())
 
 
 def test_strip_drops_metadata(progressive: bytes) -> None:
