@@ -130,7 +130,7 @@ def decode_scaled(data: bytes, limits: Limits, shortest: int = 0, *, mode: str =
     _check_bytes(data, limits)
     name = sniff(data)
     formats = _openable(name, data, limits)
-    with _translated():
+    with _translated(data):
         if name == "BMP":
             # What is compressed is read as a whole, so its size is checked first.
             _open(data, formats, limits)
@@ -217,10 +217,11 @@ def _exif(image: Image.Image) -> bytes:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translated(data: bytes) -> Iterator[None]:
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLarge("The image has too many pixels.") from error
     except _DAMAGED as error:
-        raise InvalidImage("The image is damaged or incomplete.") from error
+        decoded = kinds.was_decoded(data)
+        raise InvalidImage(kinds.DECODED if decoded else "The image is damaged or incomplete.") from error

@@ -6,6 +6,11 @@ No sentence repeats any of the bytes.
 import codecs
 import re
 
+DECODED = (
+    "These bytes were decoded as text on their way, which no image survives; read and send the file as bytes."
+)
+"""The sentence on bytes for which `was_decoded` holds."""
+
 _LOOKED_AT = 1024
 _CONVERT = "convert it"
 _EXPORT = "export it from the program that made it"
@@ -27,6 +32,7 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\0MRM", f"an MRW file, {_DEVELOP}"),
     (0, b"\xff\xd8\xff", "a JPEG image"),
     (0, b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (0, b"\x89PNG", "a PNG image whose line ends were changed on its way; copy and send it in binary mode"),
     (0, b"GIF87a", "a GIF image"),
     (0, b"GIF89a", "a GIF image"),
     (0, b"II*\0", f"a TIFF image; {_CONVERT}"),
@@ -148,18 +154,30 @@ def explain(data: bytes) -> str:
         return f"This is {what}."
     if is_text(begin):
         return "This is text, not an image."
+    if was_decoded(begin):
+        return DECODED
     return "The bytes are not an image of a known format."
 
 
 def is_text(data: bytes) -> bool:
     """Whether the first bytes are text in UTF-8."""
     begin = data[:_LOOKED_AT]
+    return bool(begin) and not _BINARY.search(begin) and _is_utf8(begin)
+
+
+def _is_utf8(begin: bytes) -> bool:
     try:
         # A letter of several bytes may be cut at the end.
         codecs.getincrementaldecoder("utf-8")().decode(begin)
     except UnicodeDecodeError:
         return False
-    return bool(begin) and not _BINARY.search(begin)
+    return True
+
+
+def was_decoded(data: bytes) -> bool:
+    """Whether bytes that are no text were made one: letters or marks stand where bytes over 127 were."""
+    begin = data[:_LOOKED_AT]
+    return _is_utf8(begin) and (begin[:1] == b"?" or not begin.isascii())
 
 
 def _begin(data: bytes) -> bytes:

@@ -82,6 +82,10 @@ def _with_plus(text: str) -> str:
 def _not_base64(text: str) -> PredictorError:
     if _URL.match(text):
         return InvalidRequest("image must be base64 or a data: URL; send an http or https URL as image_url.")
+    if text.startswith(("b'", 'b"')):
+        return InvalidRequest(
+            "image is the text that Python shows of bytes; call decode() on the base64 first."
+        )
     if _FILE_NAME.fullmatch(text.strip()):
         return InvalidRequest(
             "image must be the image itself, not the name of its file; curl sends the file by -F image=@FILE."

@@ -4,12 +4,19 @@ import gzip
 import io
 import tarfile
 import zipfile
+from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from predictor.errors import InvalidImage, UnsupportedImage
 from predictor.image.decode import Limits, decode
 from predictor.image.kinds import describe, explain, is_text
+
+Encode = Callable[..., bytes]
+Pixels = npt.NDArray[np.uint8]
 
 
 def _zip() -> bytes:
@@ -71,6 +78,31 @@ def test_named(name: str) -> None:
 
     assert name in caught.value.detail
     assert "JPEG, PNG" in caught.value.detail
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(("encoding", "errors"), [("utf-8", "replace"), ("latin-1", "strict")])
+def test_decoded_as_text(kind: str, encoding: str, errors: str, smooth: Pixels, encode: Encode) -> None:
+    """An image whose bytes a program took for text and sent in UTF-8 is called that."""
+    data = encode(Image.fromarray(smooth), kind).decode(encoding, errors).encode()
+
+    with pytest.raises((InvalidImage, UnsupportedImage), match="decoded as text on their way"):
+        decode(data, Limits())
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_question_marks(kind: str, smooth: Pixels, encode: Encode) -> None:
+    """So is one with question marks for all that is not ASCII, as PowerShell writes it."""
+    data = encode(Image.fromarray(smooth), kind).decode("latin-1").encode("ascii", "replace")
+
+    assert "decoded as text" in explain(data)
+
+
+def test_line_ends(smooth: Pixels, encode: Encode) -> None:
+    """A PNG whose line ends a transfer in text mode changed is called that."""
+    data = encode(Image.fromarray(smooth), "PNG").replace(b"\r\n", b"\n")
+
+    assert "PNG image whose line ends were changed" in explain(data)
 
 
 def test_not_accepted() -> None:

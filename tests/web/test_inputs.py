@@ -265,6 +265,12 @@ class TestText:
         assert "not the name of its file" in sentence
         assert text not in sentence
 
+    def test_text_form_of_bytes(self, client: FlaskClient, picture: bytes) -> None:
+        """Base64 as Python shows it, with a b and quotes, is told what is missing."""
+        text = str(base64.b64encode(picture))
+
+        assert "decode()" in detail(client.post("/predict", json={"image": text}))[1]
+
     @pytest.mark.parametrize("text", ["https://a/b.jpg", "s3://bucket/b.jpg", "file:///b.jpg"])
     def test_url(self, client: FlaskClient, text: str) -> None:
         """A URL there is told its field."""
