@@ -43,6 +43,9 @@ def encoded(image: Any) -> bytes:
             image = Pillow.fromarray(image)
         except (TypeError, ValueError) as error:
             raise TypeError(_TYPES) from error
+        # Signed numbers: nothing says whether they are 0 to 255 or 0 to 65535.
+        if image.mode == "I":
+            raise TypeError(_TYPES)
     if not isinstance(image, Pillow.Image) or not all(image.size):
         raise TypeError(_TYPES)
     return _png(image)

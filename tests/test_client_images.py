@@ -52,6 +52,13 @@ def test_modes(mode: str) -> None:
     assert (pixels(sent) == pixels(image)).all()
 
 
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.int64])
+def test_signed_numbers(kind: Any) -> None:
+    """An array of signed numbers, for which nothing says what is white, is refused."""
+    with pytest.raises(TypeError, match="uint8"):
+        encoded(np.full((9, 7), 200, kind))
+
+
 @pytest.mark.parametrize("values", [REAL, REAL * 300])
 def test_floating_point(values: Any) -> None:
     """Grey of floating-point numbers arrives to a level, whether it is 0 to 1 or 0 to 255."""
