@@ -122,7 +122,8 @@ class Transport:
             self._session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=connections))
         if token is not None:
             # As an argument it would give way to a line for this host in a file .netrc.
-            self._session.auth = _Bearer(token)
+            # A token that was read from a file may end with a line break, which no header holds.
+            self._session.auth = _Bearer(token.strip())
 
     def close(self) -> None:
         """Close the connections."""
@@ -159,7 +160,9 @@ class Transport:
             try:
                 return self._answer(method, path, until, form, sent)
             except (Unavailable, Unreachable) as error:
-                wait = error.retry_after if isinstance(error, Unavailable) else pause if again else None
+                # With a URL that is none, no later try is better.
+                once = not again or isinstance(error.__cause__, ValueError)
+                wait = error.retry_after if isinstance(error, Unavailable) else None if once else pause
                 if wait is None:
                     raise
                 if time.monotonic() + wait >= until:
@@ -183,6 +186,8 @@ class Transport:
             # Within a body, requests calls it a broken connection.
             if deadline.missed or isinstance(error, requests.Timeout):
                 raise DeadlineExceeded("The service did not answer in time.") from error
+            if isinstance(error, ValueError):
+                raise Unreachable("The URL of the service must begin with http:// or https://.") from error
             raise Unreachable(
                 "The service cannot be reached, or the connection broke; check its URL."
             ) from error

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -211,7 +212,7 @@ def test_class_by_index(fake: Fake, client: Client, image: bytes | str) -> None:
     assert [one.query for one in fake.asked] == [{"method": ["cam"]}, {}, {"class": ["1"]}]
 
 
-@pytest.mark.parametrize("token", ["secret", "geheim-ä-€"])
+@pytest.mark.parametrize("token", ["secret", "geheim-ä-€", "read-from-a-file\n"])
 def test_token(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     """The token is sent, in UTF-8, whatever a file `.netrc` says of the host."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login other password other\n")
@@ -221,7 +222,7 @@ def test_token(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toke
         client.predict(b"x")
 
     # The server reads headers in Latin-1.
-    assert fake.asked[0].headers["Authorization"].encode("latin-1").decode() == f"Bearer {token}"
+    assert fake.asked[0].headers["Authorization"].encode("latin-1").decode() == f"Bearer {token.strip()}"
 
 
 def test_waits_as_it_is_told(fake: Fake, client: Client) -> None:
@@ -274,6 +275,16 @@ def test_nobody_there() -> None:
         pytest.raises(Unreachable, match="check its URL"),
     ):
         client.predict(b"x")
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "localhost:8080", "", "ftp://127.0.0.1"])
+def test_no_url_of_a_service(url: str) -> None:
+    """A URL that no later try can reach is said so at once."""
+    begun = time.monotonic()
+    with Client(url, timeout=9) as client, pytest.raises(Unreachable, match="http:// or https://"):
+        client.predict(b"x")
+
+    assert time.monotonic() - begun < 3
 
 
 def test_slow_service(fake: Fake) -> None:
