@@ -188,6 +188,8 @@ def _open(data: bytes, formats: tuple[str, ...], limits: Limits) -> ImageFile.Im
             raise _unsupported(data, limits) from error
         if formats == ("TIFF",):
             raise UnsupportedImage(tiff.OTHER_PIXELS) from error
+        if formats == ("AVIF",):
+            isobmff.check_size(data, limits.max_pixels)
         raise
     except OSError as error:
         # Where the file ends early, Pillow raises the same class with another text.

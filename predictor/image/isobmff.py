@@ -3,6 +3,7 @@
 Boxes: ISO/IEC 14496-12. Items: ISO/IEC 23008-12.
 """
 
+import re
 from collections.abc import Iterator
 
 from predictor.errors import ImageTooLarge, InvalidImage
@@ -19,6 +20,7 @@ _MAX_PIECES = 10_000
 # Colour, alpha, a preview and a gain map, each as large as the image.
 _MAX_WORK = 4
 _TRUNCATED = "The AVIF image is truncated."
+_SIZE = re.compile(rb"ispe\0{4}(.{4})(.{4})", re.DOTALL)
 
 
 def format_of(data: bytes) -> str | None:
@@ -33,6 +35,20 @@ def strip_avif(data: bytes) -> tuple[bytes, bytes]:
     if data[8:12] in _IN_FRONT:
         return data, b""
     return b"".join((data[:8], _IN_FRONT[0], memoryview(data)[12:])), b""
+
+
+def check_size(data: bytes, max_pixels: int) -> None:
+    """Refuse an AVIF by the sizes in its boxes; its decoder does not open a large one, nor say why.
+
+    Raises:
+        ImageTooLarge: an image in it has more than `max_pixels`.
+    """
+    for found in _SIZE.finditer(data):
+        width, height = (int.from_bytes(side) for side in found.groups())
+        if width * height > max_pixels:
+            raise ImageTooLarge(
+                f"The image has {width} x {height} pixels; at most {max_pixels} pixels are accepted."
+            )
 
 
 def check_frames(data: bytes, max_pixels: int) -> None:

@@ -53,6 +53,13 @@ def test_brands_of_avif(brands: bytes, still: bytes) -> None:
     assert decode(data, Limits()).tobytes() == decode(still, Limits()).tobytes()
 
 
+@pytest.mark.parametrize("size", [(17_000, 17_000), (40_000, 2_000)])
+def test_larger_than_the_decoder_opens(size: tuple[int, int], still: bytes) -> None:
+    """An AVIF with more pixels than its decoder opens is too large, not damaged."""
+    with pytest.raises(ImageTooLarge, match=f"{size[0]} x {size[1]} pixels"):
+        decode(avif(stream_of(still), size), Limits())
+
+
 @pytest.mark.parametrize("codec", [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"])
 @pytest.mark.parametrize("front", [b"", b"mif1", b"msf1", b"miaf"])
 def test_brands_of_heic(codec: bytes, front: bytes) -> None:
