@@ -109,6 +109,8 @@ def sentence(error: ValidationError, fields: Collection[str], *, texts: bool) ->
 
 def shown(name: str) -> str:
     """A field's name as an error may repeat it; what does not look like a name may be anything."""
+    if not name:
+        return "A field without a name"
     return name if _NAME.fullmatch(name) else "A name in the request"
 
 

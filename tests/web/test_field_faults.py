@@ -65,7 +65,6 @@ def test_other_requests() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "",
         " ",
         "a b",
         "<html>",
@@ -83,7 +82,7 @@ def test_other_requests() -> None:
 def test_hidden(name: str) -> None:
     """A name that is none is not repeated."""
     assert field_faults.shown(name) == "A name in the request"
-    assert refusal(name).startswith("A name in the request ") or not name
+    assert refusal(name).startswith("A name in the request ")
 
 
 @pytest.mark.parametrize("name", ["top_k", "images.1", "image[0]", "_id", "a" * 40])

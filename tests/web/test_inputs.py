@@ -106,6 +106,16 @@ class TestClients:
         assert status == 400
         assert "has no boundary in its Content-Type: let the HTTP client set" in sentence
 
+    @pytest.mark.parametrize("headers", ['; filename="cat.jpg"', '; name=""; filename="cat.jpg"', ""])
+    def test_part_without_a_name(self, client: FlaskClient, picture: bytes, headers: str) -> None:
+        """A part that names no field is told that the name is missing."""
+        data = part(f"Content-Disposition: form-data{headers}", picture)
+
+        status, sentence = detail(client.post("/predict", data=data, content_type=FORM))
+
+        assert status == 400
+        assert sentence.startswith("A field without a name")
+
     @pytest.mark.parametrize("kind", ["multipart/mixed", "multipart/related"])
     def test_other_parts(self, client: FlaskClient, picture: bytes, kind: str) -> None:
         """Parts of another type with a boundary are told the type of a form."""
