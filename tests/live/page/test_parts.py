@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import FilePayload, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.live.page.conftest import watch
 from tests.live.page.test_many import COUNTED, ROWS, STAGE, image, images, names, posts
@@ -94,11 +94,13 @@ def test_proxy_with_a_limit(page: Page) -> None:
     expect(page.locator(STAGE)).to_have_text("33 of 33 images predicted.")
 
 
-def test_too_large(page: Page) -> None:
+def test_too_large(page: Page, tmp_path: Path) -> None:
     """An image past the limit has its error at once, and the others are sent without it."""
     sent = posts(page)
-    large: FilePayload = {"name": "large.png", "mimeType": "image/png", "buffer": bytes(21_000_000)}
-    page.set_input_files("#image", [large, image("small.png")])
+    large, small = tmp_path / "large.png", tmp_path / "small.png"
+    large.write_bytes(bytes(21_000_000))
+    small.write_bytes(image("small.png")["buffer"])
+    page.set_input_files("#image", [large, small])
 
     expect(page.locator(STAGE)).to_have_text("1 of 2 images predicted, 1 with a problem.")
     expect(page.locator(f"{ROWS} .failed")).to_contain_text(
