@@ -110,6 +110,25 @@ export function dataOf(file) {
   });
 }
 
+/** Whether the browser can read a file: not one that was changed, moved or deleted after it was chosen. */
+async function readable(file) {
+  // A slice of a file that is gone would be empty, without an error.
+  const reader = file.stream().getReader();
+  const read = await reader.read().then(() => true, () => false);
+  reader.cancel().catch(() => {});
+  return read;
+}
+
+/** The problem with the first of the files that cannot be read; null if there is none. */
+export async function unreadable(files) {
+  for (const file of files) {
+    if (await readable(file)) continue;
+    const detail = `The file ${file.name} was changed, moved or deleted after it was chosen. Choose it again.`;
+    return { title: "Unreadable file", detail, code: "unreadable" };
+  }
+  return null;
+}
+
 /** How long work will still take, in words; empty while nothing can be said. */
 export function timeLeft(done, of, since) {
   const seconds = (performance.now() - since) / 1000;

@@ -1,6 +1,7 @@
 // Sends many images in parts, a few requests at a time, and again what the service has no room for.
 
 import { problemOf } from "./answers.js";
+import { unreadable } from "./app.js";
 
 const AT_ONCE = 3;
 const PART = 8;
@@ -8,7 +9,6 @@ const TRIES = 12;
 const LOST = 6;
 const LONGEST_PAUSE = 30;
 const BUSY = new Set(["overloaded", "not_ready", "too_many_requests"]);
-const UNREADABLE = { title: "Unreadable file", detail: "The browser could not read this file.", code: "unreadable" };
 
 /** Waits, at most until the work is cancelled. */
 function pause(milliseconds, signal) {
@@ -128,8 +128,7 @@ export class Batch {
 
   /** A request fails without an answer if a file cannot be read, or if the service cannot be reached. */
   async #unanswered(part) {
-    const readable = await Promise.all(part.map(({ file }) => file.slice(0, 1).arrayBuffer().then(() => true, () => false)));
-    part.forEach((row, index) => { if (!readable[index]) row.error = UNREADABLE; });
+    for (const row of part) row.error = await unreadable([row.file]);
     const rest = part.filter((row) => !row.error);
     if (rest.length < part.length) return this.waiting.unshift(...rest);
     this.lost += 1;

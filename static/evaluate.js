@@ -2,7 +2,7 @@
 // With it, a folder can be chosen, the progress is shown, and the report can be saved.
 
 import { csvOf } from "./answers.js";
-import { byId, timeLeft, Token } from "./app.js";
+import { byId, timeLeft, Token, unreadable } from "./app.js";
 import { openable } from "./opened.js";
 import { LOST, publishable } from "./publish.js";
 import { sortable } from "./sorting.js";
@@ -152,6 +152,11 @@ function filled(source) {
   return body;
 }
 
+/** Why a request has no answer. */
+async function lost(body) {
+  return (await unreadable([...body.values()].filter((value) => value instanceof File))) ?? LOST;
+}
+
 function send(source, address) {
   const body = filled(source);
   const files = body.getAll(FIELD);
@@ -178,9 +183,10 @@ function send(source, address) {
   request.addEventListener("progress", () => request.status === 200 && read(request.responseText));
   request.addEventListener("load", () => finish(request));
   request.addEventListener("abort", () => busy(false));
-  request.addEventListener("error", () => {
+  request.addEventListener("error", async () => {
+    const problem = await lost(body);
     busy(false);
-    fail(LOST);
+    fail(problem);
   });
   busy(true);
   bar.value = 0;
@@ -203,7 +209,7 @@ async function keep(remove) {
     const live = said.live ? ` Version ${said.live.version}, which is live, gets ${said.live.right} right.` : "";
     tell("Golden images", said.images.length ? `${said.images.length} are kept for ${said.name}; ${said.least} must be right.${live}` : `None are kept for ${said.name}.`);
   } catch {
-    if (!abort.signal.aborted) fail(LOST);
+    if (!abort.signal.aborted) fail(await lost(body));
   } finally {
     busy(false);
   }

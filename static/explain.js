@@ -1,7 +1,7 @@
 // The buttons "Why?" of the predict page: maps of what speaks for a class, up to two of an image side by side.
 
 import { announce, percent, problemOf } from "./answers.js";
-import { byId, dataOf, Token } from "./app.js";
+import { byId, dataOf, Token, unreadable } from "./app.js";
 
 const SIDE_BY_SIDE = 2;
 const LEAST_FIDELITY = 0.2;
@@ -111,7 +111,7 @@ class Maps {
     this.card.append(this.panel);
     const asked = { image: this.image, answer: this.answer, index, method };
     const unreachable = { title: "No answer", detail: "The service could not be reached. Try again." };
-    const found = await ask(asked).catch(() => ({ problem: unreachable }));
+    const found = await ask(asked).catch(async () => ({ problem: (this.image.file && (await unreadable([this.image.file]))) || unreachable }));
     if (figure.isConnected) fill(figure, found);
   }
 

@@ -1,7 +1,7 @@
 // The page works without this module: its forms are posted, and the answer is the page again.
 // With it, forms are sent in the background, and the parts of the page that change are taken from that answer.
 
-import { byId, dropped, hidden, Token } from "./app.js";
+import { byId, dropped, hidden, Token, unreadable } from "./app.js";
 import { confirmed } from "./confirm.js";
 
 const [form, cancel] = ["upload", "cancel"].map(byId);
@@ -14,6 +14,7 @@ const SHOWN = 20; // models of the list at first, and more each time
 const token = new Token(byId("admin"), byId("admin-token"), byId("admin-refused"), "admin-token");
 let pending = null; // the request under way
 let chosen = []; // the model's files, each with its path
+let origin = null; // the field that they come from
 
 function megabytes(bytes) {
   return bytes < 99950 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
@@ -33,7 +34,7 @@ function show(html, url) {
   return true;
 }
 
-function fail(title, detail) {
+function fail(title, detail, result = "The result is unknown") {
   const outcome = byId("outcome");
   const problem = document.createElement("article");
   problem.className = "problem";
@@ -43,7 +44,7 @@ function fail(title, detail) {
   text.textContent = detail;
   problem.append(heading, text);
   outcome.replaceChildren(outcome.querySelector("h2"), problem);
-  outcome.querySelector("h2").textContent = "The result is unknown";
+  outcome.querySelector("h2").textContent = result;
 }
 
 function finish(request) {
@@ -64,16 +65,23 @@ function busy(sending) {
 function send(method, address, body) {
   if (token.missing) return token.ask("Enter the token, then send again.");
   const request = new XMLHttpRequest();
+  let whole = false; // whether all of the body was sent
   pending = request;
   request.open(method, address);
   for (const [name, value] of Object.entries(token.authorize({ Accept: "text/html" }))) request.setRequestHeader(name, value);
   request.upload.addEventListener("progress", (event) => sent(event.loaded, event.total));
-  request.upload.addEventListener("load", () => waiting(body ?? new FormData()));
+  request.upload.addEventListener("load", () => {
+    whole = true;
+    waiting(body ?? new FormData());
+  });
   request.addEventListener("load", () => finish(request));
   request.addEventListener("abort", () => busy(false));
-  request.addEventListener("error", () => {
+  request.addEventListener("error", async () => {
+    // A request whose body was not sent to its end changes nothing.
+    const problem = whole ? null : await unreadable([...(body?.values() ?? [])].filter((value) => value instanceof File));
     busy(false);
-    fail("No answer", "The connection to the service was lost. The list below may be out of date.");
+    if (problem) fail(problem.title, problem.detail, "Nothing was changed");
+    else fail("No answer", "The connection to the service was lost. The list below may be out of date.");
   });
   bar.value = 0;
   stage.textContent = "";
@@ -133,6 +141,7 @@ function enliven() {
 
 /** Takes the place of what was chosen before: files, a folder or what was dropped. */
 function choose(files, from) {
+  origin = from;
   chosen = files.filter(({ path }) => from === several || !hidden(path));
   for (const input of [several, folder]) if (input !== from) input.value = "";
   if (chosen.length) source.value = "";
@@ -162,10 +171,11 @@ function refusal() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
+  // A file that is chosen again under its name is another one, without a change event.
+  if (origin) chosenIn(origin);
   const refused = refusal();
   if (refused) {
-    fail(...refused);
-    byId("outcome").querySelector("h2").textContent = "Nothing was sent";
+    fail(...refused, "Nothing was sent");
     byId("outcome").focus();
     return;
   }

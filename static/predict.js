@@ -2,7 +2,7 @@
 // With it, images are sent as soon as they are chosen, dropped or pasted, and the answer is shown in place.
 
 import { announce, busy, offer, phasesOf, problemOf, show } from "./answers.js";
-import { byId, Token } from "./app.js";
+import { byId, Token, unreadable } from "./app.js";
 import { Batch } from "./batch.js";
 import { copiesOf, filesIn, formOf, tooLarge, urlIn, withScheme } from "./images.js";
 import { handed } from "./opened.js";
@@ -37,6 +37,11 @@ function post({ body, headers }, signal) {
 
 function fail(problem) {
   show({ results: [{ error: problem }], images: [] });
+}
+
+/** Why a request has no answer. */
+async function noAnswer(images) {
+  return (await unreadable(images.map(({ file }) => file).filter(Boolean))) ?? UNREACHABLE;
 }
 
 /** Says why what was given is not sent. */
@@ -105,7 +110,10 @@ async function send(request, images) {
   if (lacksToken()) return;
   const work = (pending = new AbortController());
   busy(true);
-  const present = await exchange(request, images, work.signal).catch(() => () => fail(UNREACHABLE));
+  const present = await exchange(request, images, work.signal).catch(async () => {
+    const problem = await noAnswer(images);
+    return () => fail(problem);
+  });
   if (work.signal.aborted) return;
   busy(false); // before the words change: a busy region is not read out
   present();

@@ -10,8 +10,8 @@ from playwright.sync_api import FilePayload, Page, expect
 from tests.live.models import eventually
 from tests.patience import PATIENCE
 
-# A refused prediction is noted by Chromium as an error of the console, which it is not.
-EXPECTED = re.compile(r"status of 4\d\d|net::ERR_FAILED")
+# A refused prediction and a request that fails are errors to the console of Chromium, which they are not.
+EXPECTED = re.compile(r"status of 4\d\d|net::ERR_")
 PATIENCE_MS = 1000 * PATIENCE
 expect.set_options(timeout=PATIENCE_MS)
 

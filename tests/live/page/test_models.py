@@ -115,6 +115,41 @@ def test_refused(models: Page, own: Service) -> None:
     assert own.get("/models/default").json()["live"] == 1
 
 
+def test_file_mended(models: Page, tmp_path: Path) -> None:
+    """Labels that were mended after they were chosen are asked for again; chosen again they serve."""
+    labels, chosen = tmp_path / "labels.txt", tmp_path / "bare.onnx"
+    labels.write_text("borzoi\n")
+    chosen.write_bytes(classifier(["a", "b"], metadata=False))
+    models.set_input_files("#model-file", chosen)
+    models.set_input_files("#labels-file", labels)
+    models.click("#upload button[type=submit]")
+    expect(models.locator("#outcome .detail")).to_contain_text("1 label")
+    labels.write_text("borzoi\nsaluki\n")
+    models.click("#upload button[type=submit]")
+    expect(models.locator("#outcome")).to_contain_text("The file labels.txt was changed, moved or deleted")
+    expect(models.locator("#outcome-title")).to_have_text("Nothing was changed")
+
+    models.set_input_files("#labels-file", labels)
+    models.click("#upload button[type=submit]")
+
+    expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
+
+
+def test_model_written_again(models: Page, tmp_path: Path) -> None:
+    """A model that its tool wrote again serves once it is chosen again under its name."""
+    chosen = tmp_path / "mine.onnx"
+    chosen.write_bytes(b"not a model")
+    models.set_input_files("#model-file", chosen)
+    models.click("#upload button[type=submit]")
+    expect(models.locator("#outcome .detail")).to_contain_text("not an ONNX model")
+
+    chosen.write_bytes(classifier(["borzoi", "saluki"]))
+    models.set_input_files("#model-file", chosen)
+    models.click("#upload button[type=submit]")
+
+    expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
+
+
 def test_too_large_is_not_sent(models: Page) -> None:
     """A file that would be refused for its size is not sent first."""
     models.evaluate("document.getElementById('upload').dataset.maxMb = '0.0001'")

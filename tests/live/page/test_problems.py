@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +88,28 @@ def test_unreachable_service(page: Page, cat_file: FilePayload, shows_cat: Calla
     page.get_by_role("button", name="Predict").click()
 
     shows_cat(page)
+
+
+def test_file_gone(
+    page: Page, cat: Path, shows_cat: Callable[[Page], None], service_url: str, tmp_path: Path
+) -> None:
+    """A file that was deleted after it was chosen is told as such, not as a service out of reach."""
+    chosen = Path(shutil.copy(cat, tmp_path / "mine.jpg"))
+    page.set_input_files("#image", chosen)
+    shows_cat(page)
+    chosen.unlink()
+    gone = "The file mine.jpg was changed, moved or deleted after it was chosen."
+    page.get_by_role("button", name="Why").first.click()
+    expect(page.locator("figure.map")).to_contain_text(gone)
+    page.get_by_role("button", name="Predict").click()
+    expect(page.locator("#answers .detail")).to_contain_text(gone)
+
+    page.goto(f"{service_url}/evaluate")
+    page.set_input_files("#archive", shutil.copy(cat, chosen))
+    chosen.unlink()
+    page.get_by_role("button", name="Evaluate", exact=True).click()
+
+    expect(page.locator("#outcome")).to_contain_text(gone)
 
 
 def test_proxy_page(page: Page, cat_file: FilePayload) -> None:
