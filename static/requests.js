@@ -8,6 +8,12 @@ let shown = null; // the answer as text
 /** A text inside quotes that a shell leaves as it is. */
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
+/** A file in a field of curl, which takes commas and semicolons for signs of its own outside double quotes. */
+function sent(name) {
+  if (!/[,;"]/.test(name)) return `image=@${quoted(name)}`;
+  return quoted(`image=@"${name.replaceAll(/[\\"]/g, "\\$&")}"`);
+}
+
 /** The three forms of a request: of a URL, or of files by their names. */
 export function codeOf({ target, url, files, secret }) {
   const token = secret ? { curl: "-H 'Authorization: Bearer TOKEN' ", python: "Authorization", script: ' Authorization: "Bearer TOKEN"' } : null;
@@ -24,7 +30,7 @@ export function codeOf({ target, url, files, secret }) {
       javascript: `const answer = await fetch(${JSON.stringify(target)}, {\n  method: "POST",\n  headers: ${script},\n  body: JSON.stringify(${body}),\n});\n${log}`,
     };
   }
-  const parts = files.map((name) => `-F image=@${quoted(name)}`).join(" ");
+  const parts = files.map((name) => `-F ${sent(name)}`).join(" ");
   const opened = files.map((name) => `("image", open(${JSON.stringify(name)}, "rb"))`).join(", ");
   const script = token ? `\n  headers: {${token.script} },` : "";
   return {

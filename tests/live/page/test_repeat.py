@@ -23,9 +23,11 @@ def made(page: Page, language: str) -> str:
     return code
 
 
-def test_curl(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], None], tmp_path: Path) -> None:
-    """The request as curl gives the same answer, also for a file whose name has quotes and spaces."""
-    name = "it's a cat.jpg"
+@pytest.mark.parametrize("name", ["it's a cat.jpg", "cat, grey; \\1.jpg", '"cat".jpg'])
+def test_curl(
+    page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], None], tmp_path: Path, name: str
+) -> None:
+    """The request as curl gives the same answer, also for names with signs of the shell or of curl."""
     (tmp_path / name).write_bytes(cat_file["buffer"])
     page.set_input_files("#image", {**cat_file, "name": name})
     shows_cat(page)
