@@ -75,7 +75,11 @@ function send(method, address, body) {
     waiting(body ?? new FormData());
   });
   request.addEventListener("load", () => finish(request));
-  request.addEventListener("abort", () => busy(false));
+  request.addEventListener("abort", () => {
+    busy(false);
+    if (whole) fail("Cancelled", "The service had received all of it and may still make the change. Reload the page later to see whether it did.");
+    else fail("Cancelled", "The service did not receive all of it.", "Nothing was changed");
+  });
   request.addEventListener("error", async () => {
     // A request whose body was not sent to its end changes nothing.
     const problem = whole ? null : await unreadable([...(body?.values() ?? [])].filter((value) => value instanceof File));

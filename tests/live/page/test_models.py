@@ -150,6 +150,23 @@ def test_model_written_again(models: Page, tmp_path: Path) -> None:
     expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
 
 
+def test_cancel(models: Page) -> None:
+    """What is cancelled while it is sent changes nothing; once all was sent the page promises nothing."""
+    models.fill("#name", "cancelled")
+    models.route("**/upload", lambda _: None)
+    send(models, model("borzoi"))
+    models.get_by_role("button", name="Cancel").click()
+    expect(models.locator("#outcome-title")).to_have_text("Nothing was changed")
+    models.unroute("**/upload")
+
+    models.click("#upload button[type=submit]")
+    expect(models.locator("#stage")).to_contain_text("Checking the model")
+    models.get_by_role("button", name="Cancel").click()
+
+    expect(models.locator("#outcome-title")).to_have_text("The result is unknown")
+    expect(models.locator("#outcome")).to_contain_text("may still make the change")
+
+
 def test_too_large_is_not_sent(models: Page) -> None:
     """A file that would be refused for its size is not sent first."""
     models.evaluate("document.getElementById('upload').dataset.maxMb = '0.0001'")
