@@ -170,7 +170,7 @@ function takeList(list) {
 function takeAddress(text) {
   const url = withScheme(text);
   address.value = url;
-  const images = [{ name: url, url: true, source: /^https?:/i.test(url) ? url : "" }];
+  const images = [{ name: url, url: true, source: /^(https?|data):/i.test(url) ? url : "" }];
   showPreview(images);
   return send({ body: JSON.stringify({ image_url: url }), headers: { "Content-Type": "application/json" } }, images);
 }

@@ -91,6 +91,23 @@ def test_address(page: Page, picture_url: str, shows_cat: Callable[[Page], None]
     holds(page, "document.getElementById('preview').naturalWidth > 0")
 
 
+def test_data_url(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], None]) -> None:
+    """A data: URL shows its image, and its letters nowhere, also if a browser cannot show the image."""
+    url = f"data:image/jpeg;base64,{base64.b64encode(cat_file['buffer']).decode()}"
+    page.fill("#image_url", url)
+    page.press("#image_url", "Enter")
+    shows_cat(page)
+    expect(page.locator("#preview")).to_be_visible()
+    expect(page.locator("#recent img")).to_be_visible()
+
+    page.fill("#image_url", f"data:image/jpeg;base64,{'A' * 40000}")
+    page.press("#image_url", "Enter")
+
+    expect(page.locator("#answers .problem")).to_be_visible()
+    expect(page.locator("#preview")).to_be_hidden()
+    assert page.evaluate("document.getElementById('drop').offsetHeight < innerHeight")
+
+
 def test_several_files(
     page: Page, cat_file: FilePayload, text_file: FilePayload, shows_cat: Callable[[Page], None]
 ) -> None:
