@@ -8,9 +8,12 @@ const COPIES = 160;
 // What may be a URL although it has no scheme: a host with a dot, and a path.
 const ADDRESS = /^(https?:\/\/\S+|([\w-]+\.)+[a-z]{2,}(:\d+)?\/\S+)$/i;
 
+// What is no URL without its scheme: a data: URL, and a path of Linux or Windows, of which the service says that it is one.
+const COMPLETE = /:\/\/|^(data:|[a-z]:(?!\/\/|\d)|~?\/(?!\/)|\.{1,2}\/|\\)/i;
+
 /** A URL as people type it: without a scheme it is an https URL. */
 export function withScheme(text) {
-  return text.includes("://") || /^data:/i.test(text) ? text : `https://${text.replace(/^\/+/, "")}`;
+  return COMPLETE.test(text) ? text : `https://${text.replace(/^\/+/, "")}`;
 }
 
 /** The URL that was dropped or pasted; null if there is none. */

@@ -37,6 +37,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _WEB = re.compile(r"https?://(?P<authority>[^/?#]*)", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?:\[[^\[\]]*\]|[^\[\]:]*)(?::(?P<port>.*))?", re.DOTALL)
+_PATH = re.compile(r"[a-z]:(?!//|\d)|~?/(?!/)|\.{1,2}/|\\", re.IGNORECASE)
 _PORT = re.compile(r"[0-9]{0,5}")
 _SENTENCES = (
     dict.fromkeys(
@@ -64,6 +65,11 @@ def read(text: str) -> str:
         raise InvalidRequest(NO_HOST)
     _check_authority(web["authority"])
     return url
+
+
+def is_path(text: str) -> bool:
+    """Whether a text is a path of Linux or Windows rather than a URL without its scheme."""
+    return _PATH.match(text) is not None
 
 
 def joined(base: str, location: str) -> str:
@@ -100,12 +106,12 @@ def _check_scheme(url: str) -> None:
         raise InvalidRequest(EMPTY)
     if url.startswith(("{", "[")):
         raise InvalidRequest(JSON)
+    if is_path(url):
+        raise InvalidRequest(FILE)
     found = _SCHEME.match(url)
     if found is None or _is_host_and_port(found["scheme"], found["rest"]):
         raise InvalidRequest(NO_SCHEME)
     scheme = found["scheme"].lower()
-    if len(scheme) == 1:  # a drive of Windows
-        raise InvalidRequest(FILE)
     if scheme not in {"http", "https"}:
         raise InvalidRequest(_SENTENCES.get(scheme, OTHER_SCHEME))
 

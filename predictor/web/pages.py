@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app, jsonify, render_template, re
 
 from predictor import __version__
 from predictor.errors import ClientClosedRequest, IncompleteBody, PredictorError
+from predictor.fetch import urls
 from predictor.importing.unpacking import MAX_FILES
 from predictor.inference.prediction import EncodedImage, ImageSource, ImageUrl
 from predictor.runtime.worker import Worker
@@ -178,7 +179,7 @@ def _image_url() -> str:
 
 def _with_scheme(url: str) -> str:
     """A URL as people type it: without a scheme it is an https URL."""
-    if "://" in url or url[:5].lower() == "data:":
+    if "://" in url or url[:5].lower() == "data:" or urls.is_path(url):
         return url
     return f"https://{url.lstrip('/')}"
 

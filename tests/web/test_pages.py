@@ -132,12 +132,14 @@ def test_memory_before_the_token(guarded: Flask, name: str) -> None:
         ("example.com/cat.jpg", "https://example.com/cat.jpg"),
         (" //example.com/cat.jpg ", "https://example.com/cat.jpg"),
         ("ftp://example.com/cat.jpg", "ftp://example.com/cat.jpg"),
+        ("/home/me/cat.jpg", "/home/me/cat.jpg"),
+        ("C:\\me\\cat.jpg", "C:\\me\\cat.jpg"),
         ("javascript:alert(1)", "https://javascript:alert(1)"),
         ('"><b>', "https://&#34;&gt;&lt;b&gt;"),
     ],
 )
 def test_link(client: FlaskClient, given: str, shown: str) -> None:
-    """A link fills the URL's field, as text; without a scheme it is an https URL."""
+    """A link fills the URL's field, as text; without a scheme it is an https URL, except a path."""
     page = client.get("/", query_string={"image_url": given})
 
     assert page.status_code == 200

@@ -189,7 +189,7 @@ def test_plain_link(
 
 
 def test_no_scheme(page: Page) -> None:
-    """A URL without a scheme is an https URL, typed or pasted."""
+    """A URL without a scheme is an https URL, typed or pasted; a path stays what it is."""
     asked: list[str] = []
     pasted = "example.com/pasted.jpg"
 
@@ -206,6 +206,8 @@ def test_no_scheme(page: Page) -> None:
         "example.com/cat.jpg",
         "//example.com/cat.jpg",
         "http://example.com/cat.jpg",
+        "/home/me/cat.jpg",
+        "C:\\me\\cat.jpg",
         "example.com:8443/a b",
     ):
         page.fill("#image_url", typed)
@@ -219,6 +221,8 @@ def test_no_scheme(page: Page) -> None:
         "https://example.com/cat.jpg",
         "https://example.com/cat.jpg",
         "http://example.com/cat.jpg",
+        "/home/me/cat.jpg",
+        "C:\\me\\cat.jpg",
         "https://example.com:8443/a b",
         "https://example.com/pasted.jpg",
     ]
