@@ -50,6 +50,25 @@ def test_two_classes(page: Page, cat_file: FilePayload, shows_cat: Callable[[Pag
     expect(page.locator("#answers .legend")).to_have_count(0)
 
 
+def test_written_from_right_to_left(page: Page, cat_file: FilePayload) -> None:
+    """The confidence stands as one piece behind a label that is written from right to left."""
+    label, model = "\u05d7\u05ea\u05d5\u05dc", {"name": "default", "version": 1, "digest": "sha256:00"}
+    best = {"label": label, "index": 0, "confidence": 0.882}
+    answer = {"predicted_label": label, "confidence": 0.882, "predictions": [best], "model": model}
+    found = {"class": best, "confidence": 0.882, "method": "masks", "runs": 256, "fidelity": 0.9}
+    page.route("**/predict", lambda route: route.fulfill(json={**answer, "cached": False}))
+    page.route("**/explain?*", lambda route: route.fulfill(json={**found, "overlay": "data:,"}))
+    page.set_input_files("#image", cat_file)
+    why(page, 0)
+
+    share = page.locator(f"{MAP} .share")
+    expect(share).to_have_text("88.2\u00a0%")
+    rects = "(one) => [...one.getClientRects()].map(({ left, right }) => [left, right])"
+    [[_, end]] = page.locator(f"{MAP} .label").evaluate(rects)
+    [[begin, _]] = share.evaluate(rects)
+    assert end <= begin
+
+
 def test_masks(page: Page, cat_file: FilePayload, shows_cat: Callable[[Page], None]) -> None:
     """The map of a class is checked with masks, which says how far to trust it."""
     page.set_input_files("#image", cat_file)
