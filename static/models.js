@@ -143,6 +143,13 @@ function enliven() {
   }
 }
 
+/** A page that the browser kept for Back may have the models as they were before a change. */
+async function refresh() {
+  // Until the page is loaded, a fetch of its own would be answered by what was kept, too.
+  const answer = await fetch(location, { cache: "no-cache", headers: { Accept: "text/html" } }).catch(() => null);
+  if (answer?.ok && !pending) show(await answer.text(), answer.url);
+}
+
 /** Takes the place of what was chosen before: files, a folder or what was dropped. */
 function choose(files, from) {
   origin = from;
@@ -207,3 +214,4 @@ document.addEventListener("drop", (event) => {
   );
 });
 enliven();
+if (performance.getEntriesByType("navigation")[0]?.type === "back_forward") refresh();

@@ -12,7 +12,7 @@ import requests
 from onnx import helper
 from playwright.sync_api import FilePayload, Page, expect
 
-from tests.live.models import JPEG
+from tests.live.models import JPEG, upload_as
 from tests.live.page.conftest import watch
 from tests.live.service import Service
 from tests.sources.hub import Files, serving
@@ -94,6 +94,21 @@ def test_upload_predict_roll_back(models: Page, own: Service, cat_file: FilePayl
     expect(models.locator("#outcome-title")).to_have_text("What happens")
     expect(models.locator(".version:has(.badge)")).to_contain_text("Version 1")
     assert first_label(models, own, cat_file) == "tiger cat"
+
+
+def test_back(models: Page, own: Service) -> None:
+    """After a change and a look at another page, Back shows which version is live now."""
+    upload_as(own, classifier(["borzoi", "other"]), "default").raise_for_status()
+    models.reload()
+    article = models.get_by_role("article", name="default")
+    article.get_by_role("button", name="Roll back").click()
+    models.locator("dialog").get_by_role("button", name="Roll back").click()
+    expect(article.locator("#note")).to_contain_text("is live.")
+    live = own.get("/models/default").json()["live"]
+    models.goto(own.url)
+    models.go_back()
+
+    expect(article).to_contain_text(f"version {live} is live")
 
 
 def test_warnings_stand_out(models: Page) -> None:
