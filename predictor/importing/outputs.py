@@ -57,7 +57,7 @@ def cut(model: Any, wanted: Wanted) -> tuple[str, ...]:
     kept = _distinct(nodes, kept, wanted.output)
     if len(kept) == len(graph.output):
         return ()
-    scores = _chosen(nodes, kept, list(behind.values()), wanted.output)
+    scores = _chosen(nodes, kept, _fullest(graph.output, behind), wanted.output)
     if not scores:
         return ()
     dropped = [one.name for one in graph.output if one.name not in scores]
@@ -88,15 +88,29 @@ def _distinct(nodes: Nodes, outputs: list[Any], wanted: str | None) -> list[Any]
     return [one for one in outputs if found[nodes.source(one.name)] is one]
 
 
+def _fullest(outputs: Iterable[Any], behind: dict[str, Scores]) -> list[Scores]:
+    """The scores behind maps, which name each class; without maps, those behind all outputs."""
+    maps = [one.name for one in outputs if one.type.WhichOneof("value") == "sequence_type"]
+    return [behind[name] for name in maps if name in behind] or list(behind.values())
+
+
 def _chosen(nodes: Nodes, kept: list[Any], behind: list[Scores], wanted: str | None) -> list[str]:
     """The names of the outputs that are to be: those that are there, or the scores behind the others."""
-    found = list(dict.fromkeys(one.name for one in behind))
+    found = list({nodes.source(one.name): one.name for one in behind}.values())
     names = [one.name for one in kept]
     if len(found) != 1 or wanted in names:
         return names or found
-    # Confidences are as good as the logits that they are made of; anything else beside them is no answer.
-    of_scores = [name for name in names if found[0] in _sources(nodes, name)]
+    # Confidences are as good as the logits that they are made of, and so is a score for each class of a
+    # classifier whose own scores tell two of them apart each; anything else beside them is no answer.
+    classes = class_names.count(nodes.writers[found[0]]) if found[0] in nodes.writers else 0
+    of_scores = [one.name for one in kept if found[0] in _sources(nodes, one.name) or _has(one, classes)]
     return of_scores or found
+
+
+def _has(output: Any, classes: int) -> bool:
+    """Whether an output declares a score for each of so many classes."""
+    shape = output.type.tensor_type.shape.dim
+    return len(shape) == 2 and classes == shape[1].dim_value != 0
 
 
 def _sources(nodes: Nodes, name: str) -> Iterator[str]:
@@ -167,8 +181,7 @@ def _decision(nodes: Nodes, node: Any) -> str | None:
 
 def _is_half(cast: Any) -> bool:
     """Whether a cast makes the half of a float32 that is not served."""
-    to = attribute(cast, "to")
-    return to is not None and bool(to.i == onnx.TensorProto.BFLOAT16)
+    return (to := attribute(cast, "to")) is not None and bool(to.i == onnx.TensorProto.BFLOAT16)
 
 
 def _next(nodes: Nodes, node: Any) -> str | None:
@@ -176,9 +189,7 @@ def _next(nodes: Nodes, node: Any) -> str | None:
     if node.op_type in _PASSING | _ACTIVATIONS:
         return str(node.input[0])
     looked_up = node.op_type in ("ArrayFeatureExtractor", "Gather") and len(node.input) == 2
-    if looked_up and node.input[0] in nodes.tensors:
-        return str(node.input[1])
-    return None
+    return str(node.input[1]) if looked_up and node.input[0] in nodes.tensors else None
 
 
 def _names_of(nodes: Nodes, scores: Iterable[str]) -> tuple[str, ...]:
@@ -219,9 +230,10 @@ def _prune(graph: Any) -> None:
 
 
 def _described(graph: Any, name: str) -> Any:
-    """A tensor as an output; of what a classifier gives the runtime does not find the shape itself."""
+    """A tensor as an output; the runtime may not find the shape of what a classifier gives or a map is of."""
     for node in graph.node:
-        if name in node.output and node.op_type in _CLASSIFIERS:
+        of_map = node.op_type == "ZipMap" and name in node.input
+        if of_map or (name in node.output and node.op_type in _CLASSIFIERS):
             shape = [None, class_names.count(node) or None]
             return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
     return onnx.ValueInfoProto(name=name)

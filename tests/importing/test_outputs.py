@@ -364,18 +364,16 @@ def test_what_is_not_needed_goes() -> None:
     assert np.array_equal(run(made, pixels())[0], expected)
 
 
+def judge() -> Any:
+    """A classifier of another tool: the name of the best class, then its scores."""
+    weights = {"coefficients": [0.1] * (3 * CLASSES), "intercepts": [0.0] * CLASSES}
+    names = {"domain": "ai.onnx.ml", "classlabels_strings": NAMES}
+    return helper.make_node("LinearClassifier", ["features"], ["name", "judged"], **names, **weights)
+
+
 def test_classifier() -> None:
     """The scores of a classifier of another tool have the shape that the runtime does not find itself."""
-    weights = {"coefficients": [0.1] * (3 * CLASSES), "intercepts": [0.0] * CLASSES}
-    judge = helper.make_node(
-        "LinearClassifier",
-        ["features"],
-        ["name", "judged"],
-        domain="ai.onnx.ml",
-        classlabels_strings=NAMES,
-        **weights,
-    )
-    made = model([*layers()[:2], judge], [image()], [output("name", STRINGS, "N")])
+    made = model([*layers()[:2], judge()], [image()], [output("name", STRINGS, "N")])
 
     assert len(cut(made, NOTHING)) == 2
 
@@ -383,3 +381,37 @@ def test_classifier() -> None:
     assert [dim.dim_value for dim in scores_.type.tensor_type.shape.dim] == [0, CLASSES]
     assert run(made, pixels())[0].shape == (2, CLASSES)
     assert json.loads(made.metadata_props[0].value) == NAMES
+
+
+def test_map_of_a_copy() -> None:
+    """LightGBM's converter makes the map of a copy of the scores: they are one output all the same."""
+    copy = helper.make_node("Identity", ["judged"], ["probabilities"])
+    nodes = [*layers()[:2], judge(), copy, zipmap(classlabels_strings=NAMES)]
+    made = model(nodes, [image()], [output("name", STRINGS, "N"), maps()])
+
+    cut(made, NOTHING)
+
+    (scores_,) = made.graph.output
+    assert [dim.dim_value for dim in scores_.type.tensor_type.shape.dim] == [0, CLASSES]
+    assert json.loads(made.metadata_props[0].value) == NAMES
+
+
+def test_shape_of_a_map() -> None:
+    """The scores of a map have a column for each of its names, also where the runtime would not find that."""
+    made = model([*layers(), zipmap(classlabels_strings=NAMES)], [image()], [maps()])
+
+    cut(made, NOTHING)
+
+    (scores_,) = made.graph.output
+    assert [dim.dim_value for dim in scores_.type.tensor_type.shape.dim] == [0, CLASSES]
+
+
+@pytest.mark.parametrize("kept", [maps(), scores()], ids=["map", "tensor"])
+def test_scores_beside_the_name_of_a_classifier(kept: Any) -> None:
+    """A score for each class is served, not what a classifier compares pairs of classes by, as SVC's does."""
+    nodes = [*layers(), judge(), *([zipmap(classlabels_strings=NAMES)] if kept.name == "loss" else [])]
+    made = model(nodes, [image()], [output("name", STRINGS, "N"), kept])
+
+    cut(made, NOTHING)
+
+    assert [one.name for one in made.graph.output] == ["probabilities"]
