@@ -49,7 +49,7 @@ def read(path: Path, limits: Limits) -> Any:
     """Read a file, which takes twice its size of memory, half of it for good.
 
     Returns:
-        An `onnx.ModelProto` with at least one operator.
+        An `onnx.ModelProto` with at least one operator, in which axes of a negative length are free.
 
     Raises:
         Refused: the file is no ONNX model, or too large; the sentence says why.
@@ -68,7 +68,16 @@ def read(path: Path, limits: Limits) -> Any:
         raise Refused("not_onnx", _not_onnx(path)) from error
     if not model.graph.node:
         raise Refused("not_onnx", "The file holds no ONNX graph with an operator. Export the model again.")
+    _free(model.graph)
     return model
+
+
+def _free(graph: Any) -> None:
+    """Let axes of a negative length be free, as the runtime does: some tools write -1 for any length."""
+    for one in (*graph.input, *graph.output):
+        for axis in one.type.tensor_type.shape.dim:
+            if axis.dim_value < 0:
+                axis.ClearField("dim_value")
 
 
 def _not_onnx(path: Path) -> str:

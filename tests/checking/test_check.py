@@ -96,6 +96,18 @@ def test_fixed_batch(check: Check) -> None:
     assert report.batch_seconds == report.run_seconds
 
 
+def test_negative_lengths(check: Check) -> None:
+    """Axes of the length -1, as some tools write free ones, are free as they are for the runtime."""
+    model: Any = load_from_string(sample_models.classifier(COLOURS, size=8))
+    for one in (*model.graph.input, *model.graph.output):
+        one.type.tensor_type.shape.dim[0].dim_value = -1
+
+    report = check(model.SerializeToString())
+
+    assert report.spec["inputs"][0]["shape"] == [-1, 3, 8, 8]
+    assert report.batch > 1
+
+
 def test_large(check: Check) -> None:
     """A file's size is added to the memory that a check may use, and all of it is loaded."""
     report = check(
