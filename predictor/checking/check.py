@@ -158,7 +158,9 @@ def _smoke_test(session: Session, spec: ModelSpec, path: Path, request: Request)
     except Internal as error:
         _refuse_for_memory(error)
         model = onnx_rules.read(path, request.limits)
-        sentence = explain_run(model, str(error.__cause__), *reversed(batches[-2:]))
+        why = spec.reasons.get("size", "")
+        assumed = why if why in spec.warnings else ""
+        sentence = explain_run(model, str(error.__cause__), *reversed(batches[-2:]), assumed=assumed)
         raise Refused("run_failed", sentence) from error
 
 

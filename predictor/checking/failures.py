@@ -187,9 +187,12 @@ _OF_THE_FILE: tuple[tuple[str, Callable[[Any, Words], str | None]], ...] = (
     ),
 )
 """What to say by what the runtime's words are like; the first that fits the file counts."""
+_SIZE = 'If it was made for another, give that one in the preprocessing, such as {"size": 160}.'
 
 
-def explain_run(model: Any, message: str, images: int, before: int | None = None) -> str:
+def explain_run(
+    model: Any, message: str, images: int, before: int | None = None, *, assumed: str = ""
+) -> str:
     """Which operator failed with which shapes, and what to do.
 
     Args:
@@ -197,11 +200,14 @@ def explain_run(model: Any, message: str, images: int, before: int | None = None
         message: what the runtime said.
         images: how many images went in.
         before: how many it was run with before, and answered; None if it never did.
+        assumed: a sentence about the size of the images, where nothing said that.
     """
     where = next(_places(model, message), "")
-    return f"The model loads, but fails when it is run with {_counted(images)}{where}{_shapes(message)}. " + (
-        _export(images) if before is None or before == images else _free(before)
-    )
+    advice = f"{assumed} {_SIZE}" if assumed else _export(images)
+    if before is not None and before != images:
+        advice = _free(before)
+    with_ = f"{_counted(images)}{where}{_shapes(message)}"
+    return f"The model loads, but fails when it is run with {with_}. {advice}"
 
 
 def _places(model: Any, message: str) -> Iterator[str]:

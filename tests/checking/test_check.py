@@ -108,6 +108,23 @@ def test_negative_lengths(check: Check) -> None:
     assert report.batch > 1
 
 
+def test_size_that_nothing_says(check: Check) -> None:
+    """A refusal after a run with an assumed size says which one that was, and how to give another."""
+    head = '<ir_version: 8, opset_import: ["" : 17]> g (float[N,3,H,W] x) => (float[N,3] y)'
+    weights = "w = ConstantOfShape <value = float[1] {1}> (s)"
+    body = f"f = Flatten(x) s = Constant<value = int64[2] {{192, 3}}>() {weights} y = MatMul(f, w)"
+    model = parser.parse_model(f"{head} {{ {body} }}").SerializeToString()
+
+    refused = refusal(check, model)
+
+    assert refused.reason == "run_failed"
+    assert refused.detail.endswith(
+        "The model takes any size: 224 x 224 is assumed. If it was made for another, give that one in the "
+        'preprocessing, such as {"size": 160}.'
+    )
+    assert check(model, preprocessing='{"size": 8}').spec["preprocessing"]["size"] == [8, 8]
+
+
 def test_large(check: Check) -> None:
     """A file's size is added to the memory that a check may use, and all of it is loaded."""
     report = check(
