@@ -13,7 +13,10 @@ _PICKLE = (
 )
 _COREML = "of Core ML", "Export the network that it was converted from."
 _OPENVINO = "of OpenVINO", "Upload the ONNX file that it was converted from."
+_TENSORRT = "of TensorRT", "Upload the ONNX file that it was built from."
 _ARCHIVE = "that is an archive", "Send what it holds."
+_LFS = "that is a Git LFS pointer", "Run git lfs pull, then send the file itself."
+_PAGE = "that is an HTML page", "Download the model again; a login may be missing."
 
 _ENDS: dict[str, Format] = {
     **dict.fromkeys(("data.pkl", ".pt", ".pth", ".ckpt", ".safetensors", "pytorch_model.bin"), _TORCH),
@@ -22,7 +25,8 @@ _ENDS: dict[str, Format] = {
     **dict.fromkeys((".pdmodel", ".pdiparams"), _PADDLE),
     **dict.fromkeys((".pkl", ".pickle", ".joblib"), _PICKLE),
     **dict.fromkeys((".mlmodel", ".mlpackage"), _COREML),
-    **dict.fromkeys((".zip", ".tar", ".gz", ".7z"), _ARCHIVE),
+    **dict.fromkeys((".engine", ".plan", ".trt"), _TENSORRT),
+    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), _ARCHIVE),
 }
 # What files of these formats have at a place of their first bytes.
 _MARKS: tuple[tuple[int, bytes, Format], ...] = (
@@ -31,10 +35,15 @@ _MARKS: tuple[tuple[int, bytes, Format], ...] = (
     (8, b'{"', _TORCH),  # safetensors, after the length of its header
     (0, b"\x80", _PICKLE),
     (0, b"<?xml", _OPENVINO),
-    (0, b"\x1f\x8b", _ARCHIVE),
-    (0, b"PK\x03\x04", _ARCHIVE),
+    *(
+        (0, mark, _ARCHIVE)
+        for mark in (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"\xfd7zXZ", b"BZh")
+    ),
+    (257, b"ustar", _ARCHIVE),  # tar, after the name of the first file
+    (0, b"version https://git-lfs", _LFS),
+    *((0, mark, _PAGE) for mark in (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML")),
 )
-MARK_BYTES = 16
+MARK_BYTES = 262
 """First bytes by which a format is recognised."""
 
 

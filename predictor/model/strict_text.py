@@ -25,8 +25,7 @@ _NUMBER = re.compile(
 )
 _WORDS = {"true": True, "True": True, "false": False, "False": False}
 _NOTHING = ("", "~", "null", "Null", "NULL")
-
-
+_POINTER = b"version https://git-lfs"
 # The mark of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -34,7 +33,6 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-
 _MAX_DIGITS = 100
 _CUTOFF = 0.7
 _SHOWN = re.compile(r"[\w .,:/()+-]{1,64}")
@@ -129,8 +127,10 @@ def decoded(data: bytes) -> str:
     """The text of a file, without its byte order mark: UTF-16 or UTF-32 if the mark says so, else UTF-8.
 
     Raises:
-        ValueError: the bytes are not in that encoding.
+        ValueError: the bytes are not in that encoding, or those that Git LFS keeps in place of a file.
     """
+    if data.startswith(_POINTER):
+        raise ValueError("It is a Git LFS pointer: run git lfs pull, then send the file itself.")
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8-sig")
     try:
         return data.decode(encoding)

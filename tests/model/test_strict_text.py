@@ -30,6 +30,12 @@ def test_other_bytes(data: bytes) -> None:
         decoded(data)
 
 
+def test_git_lfs_pointer() -> None:
+    """What Git LFS keeps in place of a file that was not fetched is no list of names."""
+    with pytest.raises(ValueError, match="run git lfs pull"):
+        decoded(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n")
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
