@@ -17,8 +17,10 @@ from predictor.model.strict_text import shown
 NEWEST_IR = 13
 """The newest version of ONNX's file format that the runtime reads."""
 
-_BY_NUMBER = {"Identity", "Cast", "Dropout", "Sigmoid", "HardSigmoid", "Log", "Neg", "Clip"}
+_BY_NUMBER = {"Identity", "Cast", "Dropout", "Relu", "Sigmoid", "HardSigmoid", "Log", "Neg", "Clip"}
 _BY_CLASS = {"Softmax", "LogSoftmax"}
+# Layers that take one row of numbers for each image.
+_DENSE = {"MatMul", "Gemm"}
 _ONE = "The scores have no batch axis: one image runs at a time."
 _KEPT = (
     "The scores keep their axes of length 1: of one image, a Squeeze without axes removes that of the batch."
@@ -97,7 +99,8 @@ def _replace(nodes: Nodes, squeeze: Any, outputs: dict[str, Any], inside: set[st
         return False
     ends = [outputs[name] for node in (squeeze, *following) for name in node.output if name in outputs]
     by_class = [node for node in following if node.op_type in _BY_CLASS]
-    known = all(map(_has_shape, ends))
+    dense = any(node.op_type in _DENSE for node in following)
+    known = dense or all(map(_has_shape, ends))
     if (
         not ends
         or inside.intersection(name for node in (squeeze, *following) for name in node.output)
@@ -124,13 +127,16 @@ def _following(nodes: Nodes, node: Any) -> list[Any] | None:
         readers = nodes.readers.get(pending.pop(), [])
         found += readers
         pending += [name for one in readers for name in one.output]
-        if len(found) > STEPS or not all(_keeps_scores(one) for one in readers):
+        if len(found) > STEPS or not all(_keeps_scores(nodes, one) for one in readers):
             return None
     return found
 
 
-def _keeps_scores(node: Any) -> bool:
-    return node.op_type in _BY_NUMBER | _BY_CLASS and node.domain in ONNX
+def _keeps_scores(nodes: Nodes, node: Any) -> bool:
+    """Whether a node changes scores one by one, or makes them of features with constant weights."""
+    computed = [place for place, name in enumerate(node.input) if name not in nodes.tensors]
+    layer = (node.op_type in _DENSE and computed == [0]) or (node.op_type == "Add" and len(computed) == 1)
+    return (layer or node.op_type in _BY_NUMBER | _BY_CLASS) and node.domain in ONNX
 
 
 def _add(model: Any) -> tuple[str, ...]:

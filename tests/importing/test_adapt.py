@@ -187,6 +187,23 @@ def test_one_score_squeezed(shape: Any, declared: Any, after: str | None) -> Non
     assert np.array_equal(found.ravel(), expected.ravel())
 
 
+@pytest.mark.parametrize("declared", [(CLASSES,), ("N", CLASSES), None])
+@pytest.mark.parametrize("axis", [None, -1])
+def test_features_squeezed(declared: Any, axis: int | None) -> None:
+    """PyTorch's `squeeze()` between the pooling and the last layer leaves each image its row."""
+    squeeze = helper.make_node("Squeeze", ["mean"], ["features"])
+    last = [] if axis is None else [helper.make_node("Softmax", ["logits"], ["end"], axis=axis)]
+    nodes = [layers()[0], squeeze, layers()[2], *last]
+    made = model(nodes, [image()], [scores("logits" if axis is None else "end", declared)])
+    expected = [
+        run(wanted(None if axis is None else "Softmax", axis=1), pixels(count))[0] for count in (1, 3)
+    ]
+
+    assert len(give_batch_axis(made)) == 1
+
+    assert all(np.array_equal(run(made, pixels(len(one)))[0], one) for one in expected)
+
+
 @pytest.mark.parametrize(("declared", "shape"), [(("N", 3), (2, 3)), (None, (2, 3, 1, 1))])
 def test_more_axes(declared: Any, shape: tuple[int, ...]) -> None:
     """Scores that are declared to have two axes have two, and otherwise all that they had."""
