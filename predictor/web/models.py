@@ -142,6 +142,7 @@ def _revise(models: Blueprint, worker: Worker) -> None:
         bodies={
             "application/json": {"type": "object", "x-examples": [{"size": [224, 224], "resize": "stretch"}]},
             "application/x-www-form-urlencoded": model_schemas.RevisionForm,
+            "multipart/form-data": model_schemas.RevisionForm,
         },
         answers={"application/json": model_schemas.Uploaded},
         errors=(*_CHANGE, ModelTooLarge),

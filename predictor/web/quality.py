@@ -111,6 +111,7 @@ def _calibrate(room: Blueprint, worker: Worker) -> None:
         bodies={
             "application/json": CalibrationBody,
             "application/x-www-form-urlencoded": CalibrationForm,
+            "multipart/form-data": CalibrationForm,
         },
         answers={"application/json": model_schemas.Uploaded},
         errors=_CHANGE,

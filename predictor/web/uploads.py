@@ -122,13 +122,19 @@ def revision(
     request.max_content_length = COMPANION_BYTES
     asked = field_faults.texts(request.args)
     # curl declares any text as a form.
-    if schemas.is_form(request) and request.form.keys() & form.model_fields.keys():
+    parts = request.mimetype == "multipart/form-data"
+    if parts or (schemas.is_form(request) and request.form.keys() & form.model_fields.keys()):
         asked |= {name: text for name, text in field_faults.texts(request.form).items() if text}
+        asked |= {name: _utf8(file.read()) for name, file in request.files.items()}
         sent: model_schemas.RevisionOptions = schemas.check(form, asked, strict=False)
         return sent, str(getattr(sent, field))
     query: model_schemas.RevisionOptions = schemas.check(model_schemas.RevisionOptions, asked, strict=False)
+    return query, _utf8(request.get_data(cache=False))
+
+
+def _utf8(data: bytes) -> str:
     try:
-        return query, request.get_data(cache=False).decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidRequest("The body must be UTF-8 text.") from error
 

@@ -200,6 +200,20 @@ def test_revision_unchanged(client: FlaskClient, dogs: bytes) -> None:
     assert [(one["version"], one["unchanged"]) for one in answers] == [(3, False), (3, True)]
 
 
+def test_preprocessing_as_a_field(client: FlaskClient, dogs: bytes) -> None:
+    """`curl -F` sends a preprocessing as the field of a form, here as in an upload."""
+    upload(client, dogs)
+    known = client.get("/models/default").get_json()["versions"][0]["preprocessing"]
+    text = json.dumps(known | {"resize": "stretch"})
+
+    for sent in ((io.BytesIO(text.encode()), "p.json"), text):
+        data = {"preprocessing": sent, "version": "2"}
+        answer = client.post("/models/default/preprocessing", data=data, content_type="multipart/form-data")
+        assert answer.get_json()["version"] == 3
+    missing = client.post("/models/default/preprocessing", data={"file": (io.BytesIO(b"{}"), "p.json")})
+    assert missing.get_json()["detail"] == "preprocessing is missing."
+
+
 def test_json_declared_as_a_form(client: FlaskClient, dogs: bytes) -> None:
     """`curl -d` sends JSON as an urlencoded form; the bytes decide."""
     upload(client, dogs)
