@@ -201,6 +201,8 @@ def test_beside_the_model() -> None:
             "Compose([\n  Resize(p=1.0, height=224, width=224),\n], p=1.0)",
             "such as albumentations, need JSON",
         ),
+        ("A.Compose([A.Resize(224, 224), A.Normalize(), ToTensorV2()])", "such as albumentations, need JSON"),
+        ('{"__version__": "2.0.8", "transform": {}}', 'give the service\'s own in its place. {"size": 224'),
         (CROP.rstrip(")\n"), "Compose cannot be read"),
         ("Compose([Resize(256, size=256)])", "Compose cannot be read"),
         ("Compose(" + "(" * 20_000, "Compose cannot be read"),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from predictor.discovery.configs.declared import SCALE, DeclaredPreprocessing, Record
+from predictor.discovery.configs.declared import OWN, SCALE, DeclaredPreprocessing, Record
 from predictor.discovery.configs.metadata import read_ultralytics, read_windows
 
 Size = tuple[int | None, int | None]
@@ -164,6 +164,8 @@ def refusal(value: Mapping[str, Any]) -> str | None:
         return "A model's config.json holds no preprocessing; give preprocessor_config.json instead."
     if "class_name" in value and isinstance(value.get("config"), dict):
         return _OF_KERAS
+    if "transform" in value and "__version__" in value:
+        return f"This is the JSON of albumentations; give the service's own in its place. {OWN}."
     return None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from predictor.discovery.configs.declared import SCALE, DeclaredPreprocessing, Record
+from predictor.discovery.configs.declared import OWN, SCALE, DeclaredPreprocessing, Record
 from predictor.model import strict_text
 
 _START = re.compile(r"\s*(?:\w{1,100}\s*=\s*)?(?=(?:\w{1,100}\.){0,5}Compose\s*\()")
@@ -41,8 +41,9 @@ _NO_RESIZE = "Compose has no Resize: images are stretched to the size of the mod
 _NO_CROP = "Compose has no CenterCrop: the middle is cut out of images that are not square."
 _UNREADABLE = (
     "Compose cannot be read as torchvision's. Send what print(transform) shows there; transforms of other "
-    "libraries, such as albumentations, need JSON in their place."
+    f"libraries, such as albumentations, need JSON in their place. {OWN}."
 )
+_OF_ALBUMENTATIONS = re.compile(r"\bToTensorV2\b|\bA\.[A-Z]")
 _MUST_BE_GREY = (
     "must be 1. If all images are grey, leave this step out: their red, green and blue are equal then. Else "
     "export the model with a first layer that makes its images grey"
@@ -75,7 +76,7 @@ def from_text(text: str) -> DeclaredPreprocessing | None:
     if start is None:
         return None
     calls = [*_calls(code[start.end() :])] if len(text) <= _LONGEST else []
-    if len(calls) != 1:
+    if len(calls) != 1 or _OF_ALBUMENTATIONS.search(code):
         raise ValueError(_UNREADABLE)
     draft = _Draft()
     for name, arguments in _calls(_unwrapped(calls[0][1] or "")):

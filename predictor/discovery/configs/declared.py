@@ -73,6 +73,11 @@ CAFFE_MEAN: Triple = (103.939, 116.779, 123.68)
 
 SCALE = 1 / 255
 """Brings pixels to 0 to 1."""
+OWN = (
+    '{"size": 224, "resize": "stretch", "interpolation": "linear", "scale": 0.00392156862745098, '
+    '"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]} is A.Resize(224, 224), A.Normalize()'
+)
+"""How to say in our own JSON what albumentations do by default, for sentences."""
 
 
 class Record:
