@@ -127,8 +127,7 @@ class Answers:
         """Answer for a URL, once for all who ask the same at the same time."""
         if not asked.cacheable:
             return self._encoded(asked, self._fetched(asked, url).data)
-        # What is no Unicode text is no URL either, which the download says.
-        url_key = f"url:{_sha256(url.encode(errors='surrogatepass'))}"
+        url_key = f"url:{_sha256(url.encode(errors='surrogatepass'))}"  # the download refuses half a letter
         while True:
             try:
                 answer = partial(self._known_or_fetched, asked, url, url_key)

@@ -122,7 +122,7 @@ def answers(file: Path) -> Iterator[Answer]:
 @pytest.mark.promise("A10")
 def test_schemathesis(service: Service, tmp_path: Path) -> None:
     """Whatever is sent, there is no server error and no answer that is not documented."""
-    seen = fuzz(service, tmp_path, fuzzing.examples(40), "--exclude-path-regex", f"{OPTIMISE}|{LOADING}")
+    seen = fuzz(service, tmp_path, fuzzing.examples(15), "--exclude-path-regex", f"{OPTIMISE}|{LOADING}")
 
     # So that no answer was 404 or 503 only because there was no model.
     assert service.get("/readyz").status_code == 200
