@@ -3,6 +3,7 @@
 `FormSource` is the body of a multipart form for its parser, and says what is wrong where that stops.
 """
 
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING
@@ -38,6 +39,8 @@ _NO_PART = (
 )
 _MALFORMED = f"{_DAMAGED}: the header of a part, or the line of a boundary, is not valid."
 _LOOKED_AT = 1024
+# Some clients leave out the quotes that a boundary with an equals sign or a slash needs (RFC 2046, 5.1.1).
+_BARE_BOUNDARY = re.compile(r"""(;\s*boundary=)([^\s";]+)""", re.IGNORECASE)
 # Either format, as its first bytes say.
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 
@@ -81,7 +84,9 @@ class RequestBody:
 
 
 def watch(environ: "WSGIEnvironment") -> None:
-    """Let a request's body be read through `RequestBody`."""
+    """Let a request's body be read through `RequestBody`, and its boundary be what its client meant."""
+    if declared := environ.get("CONTENT_TYPE"):
+        environ["CONTENT_TYPE"] = _BARE_BOUNDARY.sub(r'\1"\2"', declared)
     length = environ.get("CONTENT_LENGTH", "")
     if length or "HTTP_TRANSFER_ENCODING" in environ:
         known = int(length) if length.isdecimal() else None

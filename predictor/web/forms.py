@@ -209,7 +209,8 @@ def _is_text(content: IO[bytes]) -> bool:
 
 
 def _name(segment: MultipartSegment) -> str:
-    return _decoded(segment.name or "")
+    # Many clients name the fields of a list so.
+    return _decoded(segment.name or "").removesuffix("[]")
 
 
 def _filename(segment: MultipartSegment) -> str | None:

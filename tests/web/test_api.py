@@ -293,6 +293,23 @@ class TestParts:
 
         assert "predicted_label" in answer.get_json()
 
+    @pytest.mark.parametrize("boundary", ["----=_Part_1_2.3", "==abc==", "a/b:c", "b"])
+    def test_boundary_without_quotes(self, client: FlaskClient, picture: bytes, boundary: str) -> None:
+        """A boundary that needs quotes is read without them, as some clients write it."""
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+        form = head.encode() + picture + f"\r\n--{boundary}--\r\n".encode()
+        for declared in (boundary, f'"{boundary}"'):
+            kind = f"multipart/form-data; boundary={declared}; charset=utf-8"
+
+            assert client.post("/predict", data=form, content_type=kind).status_code == 200
+
+    def test_name_of_a_list(self, client: FlaskClient, picture: bytes) -> None:
+        """Many clients name the repeated field of a list `image[]`."""
+        parts = [("image[]", (name, picture, "image/jpeg")) for name in ("a.jpg", "b.jpg")]
+        answer = encoded.post(client, "/predict", *parts)
+
+        assert [one["name"] for one in answer.get_json()["results"]] == ["a.jpg", "b.jpg"]
+
     @pytest.mark.parametrize(
         ("body", "kind", "sentence"),
         [
@@ -575,7 +592,7 @@ class TestErrors:
 
         assert [answer.status_code for answer in answers] == [400] * 5
 
-    @pytest.mark.parametrize("field", ["images", "image[]", "file", "files[0]"])
+    @pytest.mark.parametrize("field", ["images", "file", "files[0]"])
     def test_fields_of_other_clients(self, client: FlaskClient, picture: bytes, field: str) -> None:
         """A file in the field of another service's client is told the name of ours."""
         answer = client.post("/predict", data={field: (io.BytesIO(picture), "cat.jpg")})
