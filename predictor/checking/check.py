@@ -31,6 +31,7 @@ from predictor.errors import Internal, InvalidModel, NotReady
 from predictor.model import hardware
 from predictor.model.device import Device, memory
 from predictor.model.hardware import VISIBLE
+from predictor.model.onnx_runtime import runtime
 from predictor.model.session import Session, load
 from predictor.model.spec import Graph, ModelSpec, Structure
 
@@ -50,7 +51,9 @@ def main() -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answer:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         request = Request.from_json(json.load(sys.stdin))
-        hardware.this_machine()  # later the sandbox hides it
+        # Later the sandbox hides what these read.
+        hardware.this_machine()
+        runtime()
         enter_sandbox(request.limits, size(request), request.provider, writes=request.served is not None)
         if abandoned(answer.fileno()):
             return

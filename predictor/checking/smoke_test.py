@@ -131,7 +131,7 @@ def _check_scores(scores: _Array, batch: int, spec: ModelSpec) -> None:
     (count, classes), labels = flat(scores).shape, len(spec.labels)
     if count != batch:
         sentence = (
-            f"The model must give scores for each image: {batch} images went in, scores for {count} came out."
+            f"The model must give a row of scores for each image; images: {batch}, rows of scores: {count}."
         )
         raise Refused("class_scores", sentence)
     if classes > MAX_CLASSES:

@@ -105,8 +105,8 @@ class Preprocessing:
         check_numbers("scale", (self.scale,), 1)
         check_numbers("mean", self.mean, self.depth)
         check_numbers("std", self.std, self.depth)
-        if min(self.std) <= 0:
-            raise ValueError("std must be above 0.")
+        if min(self.std) <= 0 or self.scale == 0:
+            raise ValueError("std must be above 0, and scale must not be 0.")
         check_colour(self.fill)
         if self.dtype in ("uint8", "int8") and not self.plain:
             raise ValueError(f"dtype {self.dtype} holds plain pixels: scale and std must be 1, mean 0.")

@@ -17,6 +17,7 @@ from typing import Any
 from predictor.checking.sandbox import abandoned, enter_sandbox
 from predictor.errors import PredictorError
 from predictor.model.hardware import this_machine
+from predictor.model.onnx_runtime import runtime
 from predictor.optimising.job import Job, Task, is_full
 
 # Requests, and uploads, go first: the weight of a process falls by a tenth with each step.
@@ -32,7 +33,9 @@ def main() -> None:
         job = Job.from_json(json.load(sys.stdin))
         tempfile.tempdir = str(Path.cwd())
         work = _work(job.task)
-        this_machine()  # later the sandbox hides it
+        # Later the sandbox hides what these read.
+        this_machine()
+        runtime()
         enter_sandbox(job.limits, _bytes(job), job.provider, scratch=Path())
         if abandoned(answer.fileno()):
             return

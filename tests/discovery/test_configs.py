@@ -319,6 +319,7 @@ def test_timm_refused(change: dict[str, Any], named: str, nested: bool) -> None:
         ('{"interpolation": ["bilinear"]}', "interpolation must be one of"),
         ('{"mean": [1, 2]}', "mean must have 3"),
         ('{"std": 0}', "std must be above 0"),
+        ('{"scale": 0}', "scale must not be 0"),
         ('{"fill": [0, 0, 256]}', "fill must be"),
         ('{"rounding": "up"}', "rounding must be one of"),
         ('{"activation": "relu"}', "activation must be one of"),
