@@ -28,7 +28,9 @@ def load() -> "Flask":
         # To import all of it may fail as well, where memory is short.
         from predictor.app import create_app
         from predictor.config import Settings
+        from predictor.model.onnx_runtime import runtime
 
+        runtime()
         made = create_app(Settings.from_environment())
     except Exception:
         # A service that never loaded may as well not start.

@@ -165,21 +165,23 @@ def test_model_written_again(models: Page, tmp_path: Path) -> None:
     expect(models.locator("#outcome-title")).to_contain_text("Live: default version")
 
 
-def test_cancel(models: Page) -> None:
+def test_cancel(browser_page: Page, tmp_path: Path) -> None:
     """What is cancelled while it is sent changes nothing; once all was sent the page promises nothing."""
-    models.fill("#name", "cancelled")
-    models.route("**/upload", lambda _: None)
-    send(models, model("borzoi"))
-    models.get_by_role("button", name="Cancel").click()
-    expect(models.locator("#outcome-title")).to_have_text("Nothing was changed")
-    models.unroute("**/upload")
+    outcome = browser_page.locator("#outcome")
+    with Service(tmp_path / "data", workers=1) as running:
+        browser_page.goto(f"{running.url}/upload")
+        browser_page.route("**/upload", lambda _: None)
+        send(browser_page, model("borzoi"))
+        browser_page.get_by_role("button", name="Cancel").click()
+        expect(outcome).to_contain_text("Nothing was changed")
+        browser_page.unroute("**/upload")
 
-    models.click("#upload button[type=submit]")
-    expect(models.locator("#stage")).to_contain_text("Checking the model")
-    models.get_by_role("button", name="Cancel").click()
+        browser_page.click("#upload button[type=submit]")
+        expect(browser_page.locator("#stage")).to_contain_text("Checking the model")
+        browser_page.get_by_role("button", name="Cancel").click()
 
-    expect(models.locator("#outcome-title")).to_have_text("The result is unknown")
-    expect(models.locator("#outcome")).to_contain_text("may still make the change")
+        expect(outcome).to_contain_text("The result is unknown")
+        expect(outcome).to_contain_text("may still make the change")
 
 
 def test_too_large_is_not_sent(models: Page) -> None:
