@@ -178,7 +178,7 @@ class GoldenFiles:
                     path.unlink(missing_ok=True)
 
     def newest(self, name: str) -> str | None:
-        """The digest of the newest set on disk, or None; it counts where the state file was lost."""
+        """The digest of the newest set on disk, or None; it counts where the state does not say."""
         found = sorted((self.root / name).glob(f"*/{INDEX}"), key=lambda path: path.stat().st_mtime)
         return found[-1].parent.name if found else None
 

@@ -121,7 +121,7 @@ class Registry:
         with self._lock:
             signature = self._signature()
             if self._known is None or self._known[0] != signature:
-                self._known = signature, state.read(self.data) or self._rebuilt()
+                self._known = signature, state.read(self.data, self.golden.newest) or self._rebuilt()
             return self._known[1]
 
     def write(self, value: State) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ DEATH_SECONDS = 600.0
 """How long the death of a worker counts against what it ran."""
 CRASHED = "It crashed workers of the service."
 """Why a version that brought workers down is quarantined."""
+
+Golden = Callable[[str], str | None]
+"""The digest of the golden images that lie there for a name, if any."""
 
 log = logging.getLogger(__name__)
 
@@ -170,8 +173,12 @@ class State:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "State":
+    def from_json(cls, value: dict[str, Any], golden: Golden = lambda _: None) -> "State":
         """Read the form that `to_json` writes.
+
+        Args:
+            value: that form, or that of another release.
+            golden: asked where a release wrote it that does not know golden images.
 
         Raises:
             TypeError, KeyError, ValueError, AttributeError: it is of another form.
@@ -180,12 +187,12 @@ class State:
         return cls(
             serial=int(value["serial"]),
             issued=int(value["issued"]),
-            names={name: _name(one) for name, one in value["names"].items()},
+            names={name: _name(name, one, golden) for name, one in value["names"].items()},
             pending=None if pending is None else known_fields(Pending, pending),
         )
 
 
-def _name(value: dict[str, Any]) -> Name:
+def _name(name: str, value: dict[str, Any], golden: Golden) -> Name:
     return Name(
         live=value["live"],
         last=int(value["last"]),
@@ -194,7 +201,7 @@ def _name(value: dict[str, Any]) -> Name:
         quarantined={int(version): str(why) for version, why in value["quarantined"].items()},
         deaths=tuple(known_fields(Death, death) for death in value["deaths"]),
         history=tuple(known_fields(Event, event) for event in value["history"]),
-        golden=value.get("golden"),
+        golden=value["golden"] if "golden" in value else golden(name),
     )
 
 
@@ -217,11 +224,11 @@ def write(folder: Path, state: State) -> None:
         atomic_write(folder / _COPY, data)
 
 
-def read(folder: Path) -> State | None:
-    """The state; None if there is none, or none that can be read."""
+def read(folder: Path, golden: Golden = lambda _: None) -> State | None:
+    """The state; None if there is none, or none that can be read. For `golden` see `State.from_json`."""
     for name in (_POINTER, _COPY):
         try:
-            return _parse((folder / name).read_bytes())
+            return _parse((folder / name).read_bytes(), golden)
         except FileNotFoundError:
             continue
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -234,9 +241,9 @@ def pointer(folder: Path) -> Path:
     return folder / _POINTER
 
 
-def _parse(data: bytes) -> State:
+def _parse(data: bytes, golden: Golden) -> State:
     value = json.loads(data)
     text = value["state"]
     if hashlib.sha256(text.encode()).hexdigest() != value["sha256"]:
         raise ValueError("The checksum is wrong.")
-    return State.from_json(json.loads(text))
+    return State.from_json(json.loads(text), golden)

@@ -1,5 +1,6 @@
 """What lies on the disk is found again, whatever happened to it."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import InvalidModel, ModelNotFound
 from predictor.model_files import LABELS, MODEL
+from predictor.store.golden import INDEX
 from predictor.store.manifest import described
 from predictor.store.registry import DEFAULT, Registry
 
@@ -54,6 +56,25 @@ def test_version_of_a_later_release(store: Any) -> None:
 
     found.verify()
     assert found.path.read_bytes() == b"0123456789"
+
+
+def test_back_from_a_former_release(store: Any) -> None:
+    """Golden images outlast a release that did not know them and wrote the state without them."""
+    kept = store.data / "golden" / DEFAULT / ("0a" * 32)
+    kept.mkdir(parents=True)
+    (kept / INDEX).write_bytes(b"{}")
+    store.upload()
+    written = store.registry.read().to_json()
+    del written["names"][DEFAULT]["golden"]
+    text = json.dumps(written)
+    summed = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "state": text}
+    (store.data / "state.json").write_text(json.dumps(summed))
+
+    registry = Registry(store.data, BUNDLED_MODEL)
+    registry.remove_unknown(registry.read())
+
+    assert registry.read().names[DEFAULT].golden == kept.name
+    assert (kept / INDEX).exists()
 
 
 class TestLostState:

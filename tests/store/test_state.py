@@ -43,14 +43,15 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_former_release() -> None:
-    """A state that knows nothing of golden images is read."""
+    """A state that knows nothing of golden images is read, and those that lie there count."""
     written = FULL.to_json()
-    for name in written["names"].values():
-        del name["golden"]
+    del written["names"]["default"]["golden"]
 
-    found = State.from_json(written).names
+    found = State.from_json(written, golden={"default": "0b" * 32, "dogs": "0c" * 32}.get).names
 
-    assert (found["default"].live, found["default"].golden) == (3, None)
+    assert (found["default"].live, found["default"].golden) == (3, "0b" * 32)
+    assert found["dogs"].golden is None
+    assert State.from_json(written).names["default"].golden is None
 
 
 def test_later_release() -> None:
