@@ -190,12 +190,12 @@ class Follower:
                 self._stopped.wait(_AGAIN_SECONDS)
             else:
                 if told:
-                    log.info("The model store can be read again")
+                    log.info("The models are kept up to date again")
                 told = ""
 
 
 def _tell(error: Exception, told: str) -> str:
-    """Log why the store cannot be read, unless that was the last thing told; what is told now."""
+    """Log why the models are not up to date, unless that was the last thing told; what is told now."""
     match error:
         case PredictorError():
             reason, trace = error.detail, None
@@ -204,5 +204,5 @@ def _tell(error: Exception, told: str) -> str:
         case _:
             reason, trace = type(error).__name__, error
     if reason != told:
-        log.error("The model store cannot be read: %s", reason, exc_info=trace)
+        log.error("The models cannot be kept up to date: %s", reason, exc_info=trace)
     return reason

@@ -255,6 +255,20 @@ def test_changes_are_loaded_in_turns(start: Callable[[], FakeWorker]) -> None:
     assert worker.in_turn == [f"{DEFAULT}/{version}"]
 
 
+def test_what_cannot_be_loaded_is_told_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A live version that cannot be loaded is not logged as a store that cannot be read."""
+    worker = FakeWorker(tmp_path)
+    worker.broken[f"{DEFAULT}/1"] = NotReady("The CUDA libraries could not be loaded.")
+    with pytest.raises(NotReady):
+        worker.follower.start()
+
+    sentence = "The models cannot be kept up to date: The CUDA libraries could not be loaded."
+    wait_until(lambda: sentence in caplog.messages)
+    worker.follower.stop()
+
+    assert sentence in caplog.messages
+
+
 class ClosedStore(Publisher):
     """A store that cannot be used as long as there is a fault.
 
@@ -289,5 +303,5 @@ def test_what_goes_on_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixt
     wait_until(lambda: "again" in caplog.text)
     follower.stop()
 
-    assert told == [("The model store cannot be read: Permission denied", None)]
-    assert caplog.messages[1:] == ["The model store can be read again"]
+    assert told == [("The models cannot be kept up to date: Permission denied", None)]
+    assert caplog.messages[1:] == ["The models are kept up to date again"]
