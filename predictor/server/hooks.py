@@ -76,7 +76,7 @@ class Hooks:
             server.log.error(
                 "Metrics are those of one worker only: the folder for shared metrics cannot be created"
             )
-        _load_code()
+        _load_code(server.log)
 
     def pre_fork(self, _server: Any, worker: Any) -> None:
         """Give the worker its time to start, and the smallest slot that no living worker has."""
@@ -135,15 +135,17 @@ class Hooks:
             start.leave_store()
 
 
-def _load_code() -> None:
+def _load_code(log: Any) -> None:
     """Load the code once for all workers: each starts in half of the time, and has less memory of its own.
 
     It follows the choice of the folder for metrics, which prometheus_client reads when it is imported. What
     has threads, which do not survive a fork, is loaded by those who need it: onnxruntime and obstore.
     """
-    # A worker that cannot load something tries again, and says what is wrong.
-    with contextlib.suppress(Exception):
+    try:
         importlib.import_module("predictor.app")
+    except Exception:
+        # A worker tries again; what is half loaded by then may have it fail at something else.
+        log.exception("The code could not be loaded; each worker tries again")
     # The collector would write to objects, and so copy their memory for each worker.
     gc.freeze()
 

@@ -1,9 +1,12 @@
 """The service says once, when it is ready, where to open it; how workers end, and what they may open."""
 
+import gc
 import logging
 import os
 import re
 import socket
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -104,3 +107,21 @@ def test_end_in_peace(alive: bool, aborted: bool, peace: bool) -> None:
 
     assert (shared.endings.at(5) == 1) is peace
     shared.release(5)
+
+
+def test_code_that_cannot_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The master goes on without code that it cannot load, and says why: a worker may fail elsewhere."""
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setitem(sys.modules, "predictor.app", None)
+    cfg = SimpleNamespace(certfile=None, keyfile=None, worker_connections=10_000, threads=1)
+    hooks = Hooks(Settings(data=tmp_path), 1)
+
+    hooks.on_starting(SimpleNamespace(cfg=cfg, log=logging.getLogger("gunicorn.error")))
+    hooks.on_exit(None)
+    gc.unfreeze()
+
+    [told] = [record for record in caplog.records if record.exc_info]
+    assert told.getMessage() == "The code could not be loaded; each worker tries again"
+    assert "predictor.app" in str(told.exc_info)
