@@ -160,7 +160,7 @@ class Transport:
             try:
                 return self._answer(method, path, until, form, sent)
             except (Unavailable, Unreachable) as error:
-                # With a URL that is none, no later try is better.
+                # A malformed URL fails the same way at each try.
                 once = not again or isinstance(error.__cause__, ValueError)
                 wait = error.retry_after if isinstance(error, Unavailable) else None if once else pause
                 if wait is None:

@@ -119,7 +119,7 @@ async function readable(file) {
   return read;
 }
 
-/** The problem with the first of the files that cannot be read; null if there is none. */
+/** Returns the problem of the first unreadable file, or null if the browser can read all files. */
 export async function unreadable(files) {
   for (const file of files) {
     if (await readable(file)) continue;

@@ -225,7 +225,7 @@ def write(folder: Path, state: State) -> None:
 
 
 def read(folder: Path, golden: Golden = lambda _: None) -> State | None:
-    """The state; None if there is none, or none that can be read. For `golden` see `State.from_json`."""
+    """Read the state; None if its file is missing or damaged. `State.from_json` describes `golden`."""
     for name in (_POINTER, _COPY):
         try:
             return _parse((folder / name).read_bytes(), golden)

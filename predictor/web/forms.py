@@ -209,7 +209,7 @@ def _is_text(content: IO[bytes]) -> bool:
 
 
 def _name(segment: MultipartSegment) -> str:
-    # Many clients name the fields of a list so.
+    """The field's name, without the brackets by which many clients mark a list."""
     return _decoded(segment.name or "").removesuffix("[]")
 
 
@@ -235,8 +235,7 @@ def _text(content: IO[bytes]) -> str:
 
 def _dropped(file: ReceivedFile) -> bool:
     """Remove what a browser sends where nothing was chosen; whether it was that."""
-    nothing = not file.filename and not file.path.stat().st_size
-    if nothing:
+    if nothing := not file.filename and not file.path.stat().st_size:
         file.path.unlink()
     return nothing
 
