@@ -170,15 +170,16 @@ def started(
         _stop(process)
 
 
-def _family(first: int) -> list[int]:
-    """The processes of a session, and all that they started, with sessions of their own or not."""
+def _family(*first: int) -> list[int]:
+    """These processes, those of their sessions, and all that they started, as far as they run."""
     parents, found = dict[int, int](), set[int]()
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it may have ended meanwhile
             process = int(status.parent.name)
             fields = status.read_text().rpartition(")")[2].split()
             parents[process] = int(fields[1])
-            if process == first or int(fields[3]) == first:
+            # One that has ended stands there until its parent has asked for it.
+            if fields[0] not in "ZX" and (process in first or int(fields[3]) in first):
                 found.add(process)
     while more := {process for process, parent in parents.items() if parent in found} - found:
         found |= more
@@ -205,15 +206,15 @@ def _first_answer(process: "subprocess.Popen[bytes]", url: str, form: str, log: 
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    family = _family(process.pid)
+    before = _family(process.pid)
     process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(_STOP_SECONDS)
-    for each in family:
-        with suppress(ProcessLookupError):
-            os.kill(each, signal.SIGKILL)
-    process.wait()
-    # Those that it left behind end a moment after they were killed.
+    # It may have started another one meanwhile. Those that it left behind end a moment after they are killed.
     deadline = time.monotonic() + _STOP_SECONDS
-    while any(Path(f"/proc/{each}").exists() for each in family) and time.monotonic() < deadline:
+    while (family := _family(process.pid, *before)) and time.monotonic() < deadline:
+        for each in family:
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
         time.sleep(0.02)
+    process.wait()

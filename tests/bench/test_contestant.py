@@ -59,6 +59,42 @@ def test_started(tmp_path: Path) -> None:
     assert running.processes() == []
 
 
+LATE = """
+import http.server, json, signal, subprocess, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps({"predictions": [{"index": 282}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+def leave(*_):
+    late = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    open(sys.argv[2], "w").write(str(late.pid))
+    sys.exit()
+
+signal.signal(signal.SIGTERM, leave)
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.live
+def test_late_process(tmp_path: Path) -> None:
+    """A process that was started while its contestant ended is ended, too."""
+    late, code = tmp_path / "late", tmp_path / "late.py"
+    code.write_text(LATE)
+    leaving = Contestant("late", "late", (str(code), "{port}", str(late)))
+
+    with started(leaving, python(leaving), tmp_path) as running:
+        assert running.index == 282
+
+    assert late.read_text()
+    assert running.processes() == []
+
+
 def test_does_not_start(tmp_path: Path) -> None:
     """One that ends instead of answering takes no part, and its last words say why."""
     broken = Contestant("broken", "broken", ("-c", "import sys; print('why'); sys.exit('out of luck')"))
