@@ -45,12 +45,12 @@ class Calibration:
         return found | (_one_or_many("threshold", self.thresholds) if self.thresholds else {})
 
     @classmethod
-    def parse(cls, text: str, classes: int, *, independent: bool) -> "Calibration":
+    def parse(cls, text: str, classes: int | None, *, independent: bool) -> "Calibration":
         """Read the JSON form.
 
         Args:
             text: a JSON object.
-            classes: how many the model has.
+            classes: how many the model has; None if that is not known yet.
             independent: whether its confidences are independent, so that each may have a temperature.
 
         Raises:
@@ -83,16 +83,15 @@ def _one_or_many(name: str, numbers: tuple[float, ...]) -> dict[str, Any]:
 
 
 def _numbers(
-    value: Mapping[str, Any], name: str, classes: int, least: float, most: float
+    value: Mapping[str, Any], name: str, classes: int | None, least: float, most: float
 ) -> tuple[float, ...]:
     """One number, one for each class, or none."""
     one, many = value.get(name), value.get(f"{name}s")
     if one is not None and many is not None:
         raise InvalidModel(f"The calibration: give either {name} or {name}s.")
-    if many is not None and (not isinstance(many, list) or len(many) != classes):
-        raise InvalidModel(
-            f"The calibration: {name}s must be a list of {classes} numbers, one for each class."
-        )
+    if many is not None and (not isinstance(many, list) or len(many) != (classes or len(many))):
+        count = f"{classes} numbers" if classes else "numbers"
+        raise InvalidModel(f"The calibration: {name}s must be a list of {count}, one for each class.")
     found: list[Any] = many or ([] if one is None else [one])
     for number in found:
         if type(number) not in {int, float} or not least <= number <= most:

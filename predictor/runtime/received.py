@@ -153,12 +153,18 @@ def _some(uses: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"name": shown(name), "use": use} for name, use in uses[:_LISTED]] + rest
 
 
-def calibration(folder: Path, report: Mapping[str, Any]) -> Calibration:
-    """The calibration among the files of an upload, which must fit what the check found out.
+def calibration(folder: Path, report: Mapping[str, Any] | None) -> Calibration:
+    """The calibration among the files of an upload.
+
+    Args:
+        folder: of the upload.
+        report: what the check found out, which it must fit; None before the check.
 
     Raises:
         InvalidModel: it cannot be read, or does not fit.
     """
-    independent = not report["binary"] and (report["multi_label"] or report["activation"] == "sigmoid")
     text = (folder / CALIBRATION).read_text(encoding="utf-8")
+    if report is None:
+        return Calibration.parse(text, None, independent=True)
+    independent = not report["binary"] and (report["multi_label"] or report["activation"] == "sigmoid")
     return Calibration.parse(text, int(report["classes"]), independent=independent)

@@ -179,6 +179,9 @@ class Uploads:
 
     def _checked_version(self, folder: Path, received: Received) -> ModelVersion:
         """What could be published of an upload's files, with the report of their check."""
+        if CALIBRATION in received.files:
+            # What nobody can read need not wait for the check.
+            calibration(folder, None)
         report = self._checked(folder, received)
         manifest = _described(folder, received, kept(folder, received, report))
         report = dataclasses.replace(report, warnings=(*received.found.warnings, *report.warnings))

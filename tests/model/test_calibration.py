@@ -72,6 +72,15 @@ def test_refused(text: str, sentence: str) -> None:
         Calibration.parse(text, 3, independent=True)
 
 
+def test_classes_not_known_yet() -> None:
+    """Before the number of classes is known, a list may have any length, and must be a list of numbers."""
+    read = Calibration.parse('{"temperatures": [1, 2]}', None, independent=True)
+
+    assert read.temperatures == (1.0, 2.0)
+    with pytest.raises(InvalidModel, match="a list of numbers, one for each class"):
+        Calibration.parse('{"thresholds": {"cat": 0.5}}', None, independent=True)
+
+
 def test_temperatures_of_classes_that_exclude_each_other() -> None:
     """Classes that exclude each other share a temperature: one for each would change the answers."""
     with pytest.raises(InvalidModel, match="independent"):

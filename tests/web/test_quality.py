@@ -44,6 +44,11 @@ def live(client: FlaskClient) -> int:
     return found
 
 
+def checks(client: FlaskClient) -> list[str]:
+    """How many models were checked, by outcome."""
+    return re.findall(r"^predictor_model_checks_total.*", client.get("/metrics").text, re.MULTILINE)
+
+
 def predict(client: FlaskClient, colour: tuple[int, int, int] = (140, 128, 120), **options: Any) -> Any:
     """What is on an image."""
     query = {"model": "colours", **options}
@@ -145,6 +150,20 @@ def test_bad_calibration(client: FlaskClient, body: str, sentence: str) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (422, "invalid_model")
     assert sentence in answer.get_json()["detail"]
     assert live(client) == before
+
+
+@pytest.mark.parametrize(
+    "body", ["{", "null", "[1]", '{"bias": 1}', '{"temperature": 1, "temperatures": []}']
+)
+def test_unreadable_calibration(client: FlaskClient, body: str) -> None:
+    """What is no calibration of any model is refused before the model is tried, which takes seconds."""
+    before = checks(client)
+
+    answer = client.post("/models/colours/calibration", data=body, content_type="application/json")
+
+    assert answer.status_code == 422
+    assert "The calibration" in answer.get_json()["detail"]
+    assert checks(client) == before
 
 
 def test_new_preprocessing(client: FlaskClient) -> None:
