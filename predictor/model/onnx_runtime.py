@@ -15,6 +15,15 @@ def runtime() -> Any:
     return onnxruntime
 
 
+@functools.cache
+def preload_cuda() -> None:
+    """Load CUDA and cuDNN where they come as wheels, which the dynamic linker does not know.
+
+    The runtime prints what is missing: a worker that tries again each second would repeat it.
+    """
+    runtime().preload_dlls()
+
+
 def release() -> str:
     """What runs the models, and its release."""
     return f"ONNX Runtime {runtime().__version__}"

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from predictor.errors import Internal, InvalidModel, NotReady, Stopped
 from predictor.model.device import Device, visible_environment
 from predictor.model.final_layers import with_outputs
-from predictor.model.onnx_runtime import runtime
+from predictor.model.onnx_runtime import preload_cuda, runtime
 from predictor.model.spec import Graph, Tensor
 
 if TYPE_CHECKING:
@@ -237,8 +237,7 @@ def _options() -> "onnxruntime.SessionOptions":
 def _providers(device: Device, gpu_bytes: int | None) -> list[Any]:
     if device.kind == "cpu":
         return [_CPU]
-    # CUDA and cuDNN may come as wheels, which the dynamic linker does not know.
-    runtime().preload_dlls()
+    preload_cuda()
     limit = {} if gpu_bytes is None else {"gpu_mem_limit": gpu_bytes}
     return [(_CUDA, {"device_id": 0, "arena_extend_strategy": "kSameAsRequested", **limit}), _CPU]
 

@@ -1,5 +1,6 @@
 """A session runs batches, and binding the memory of a run changes none of its answers."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -7,8 +8,9 @@ import onnxruntime
 import pytest
 
 from predictor.config import BUNDLED_MODEL
-from predictor.errors import Internal
-from predictor.model.session import Session, Stop
+from predictor.errors import Internal, NotReady
+from predictor.model.device import Device
+from predictor.model.session import Session, Stop, load
 from tools import bad_models, sample_models
 
 COLOURS = ["red", "green", "blue"]
@@ -75,3 +77,12 @@ def test_bound_failure() -> None:
         failing.run(np.ones((4, 3, 32, 32), np.float32))
     with pytest.raises(Internal):
         bound.run(np.zeros((1, 224, 224, 3), np.uint8), stop=stop)
+
+
+def test_cuda_missing_is_said_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """The list of the CUDA libraries that are missing stands in the log once, not at each new attempt."""
+    for _ in range(3):
+        with contextlib.suppress(NotReady):
+            load(BUNDLED_MODEL, Device("cuda", None, "The GPU"))
+
+    assert "".join(capfd.readouterr()).count("Please follow") <= 1
