@@ -8,6 +8,8 @@ INSTALL = [ -t 1 ] || quiet=--quiet; $(BIN)/python -m pip install $$quiet --requ
 # `make test PARALLEL=` has one process.
 PROCESSES := $(shell n=$$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1 )); echo $$(( n < 4 ? n : 4 )))
 PARALLEL ?= -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+# Each process that a test starts would compile all code anew.
+unexport PYTHONDONTWRITEBYTECODE
 SOURCES := predictor tools bench tests wsgi.py gunicorn.conf.py
 
 .PHONY: help setup run test test-fast test-cluster check format bench ablate fuzz soak image clean

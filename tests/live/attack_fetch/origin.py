@@ -145,7 +145,7 @@ def _answered(*headers: str) -> bytes:
 
 _KILOBYTES_64 = bytes(65536)
 _CHUNK_64 = b"10000\r\n" + _KILOBYTES_64 + b"\r\n"
-_BOMB = gzip.compress(bytes(16 * MEGA), 9) * 16  # members one after the other: 256 MB of zeros
+_BOMB = gzip.compress(bytes(MEGA), 9) * 256  # members one after the other: 256 MB of zeros
 _NESTED = "Content-Encoding: " + ", ".join(["gzip"] * 10)
 _AWAY = b"HTTP/1.1 302 Found\r\nLocation: /cat.jpg\r\n"
 _TO_FLOOD = b"HTTP/1.1 302 Found\r\nLocation: /slow/continue-flood\r\nX: "

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -9,7 +10,13 @@ from tests.live.attack_images import floods
 from tests.live.attack_images.conftest import MB, Target
 
 pytestmark = pytest.mark.live
-_ZEROS = zlib.compress(bytes(60 * MB))
+
+
+@cache
+def _zeros() -> bytes:
+    return zlib.compress(bytes(60 * MB))
+
+
 FRAMES: dict[str, Callable[[int], bytes]] = {
     "gif": floods.gif_frames,
     "png": floods.png_frames,
@@ -18,12 +25,12 @@ FRAMES: dict[str, Callable[[int], bytes]] = {
     "mpo": lambda count: floods.jpeg_frames(min(count, 200)),
 }
 FLOODS: dict[str, tuple[int, Callable[[], bytes]]] = {
-    "png text of 60 MB": (200, lambda: floods.png_chunks((b"zTXt", b"k\0\0" + _ZEROS))),
+    "png text of 60 MB": (200, lambda: floods.png_chunks((b"zTXt", b"k\0\0" + _zeros()))),
     "png text of 60 MB, 16 times": (
         200,
-        lambda: floods.png_chunks((b"iTXt", b"k\0\1\0\0\0" + _ZEROS), times=16),
+        lambda: floods.png_chunks((b"iTXt", b"k\0\1\0\0\0" + _zeros()), times=16),
     ),
-    "png profile of 60 MB": (200, lambda: floods.png_chunks((b"iCCP", b"k\0\0" + _ZEROS))),
+    "png profile of 60 MB": (200, lambda: floods.png_chunks((b"iCCP", b"k\0\0" + _zeros()))),
     "png 99 000 texts": (200, lambda: floods.png_chunks((b"tEXt", b""), times=99_000)),
     "png 1 600 000 texts": (422, lambda: floods.png_chunks((b"tEXt", b""), times=1_600_000)),
     "png exif of terabytes": (200, lambda: floods.png_chunks((b"eXIf", floods.exif_entries()))),
