@@ -75,9 +75,9 @@ def pauses() -> None:
 
 def emptying() -> None:
     """A worker that stops leaves the connections that wait in the kernel's queue."""
-    from predictor.server.lifetime import PatientWorker
+    from predictor.server.lifetime import DrainingWorker
 
-    inherit(PatientWorker, "set_accept_enabled")
+    inherit(DrainingWorker, "set_accept_enabled")
 
 
 def lending() -> None:

@@ -70,7 +70,7 @@ def leave(worker: Any) -> None:
     endings.set(worker.slot, _IN_PEACE)
 
 
-class PatientWorker(ThreadWorker):
+class DrainingWorker(ThreadWorker):
     """A threaded worker that answers all who connected before it ends."""
 
     alive: bool

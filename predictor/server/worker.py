@@ -20,7 +20,7 @@ from pydantic_core import to_json
 from predictor.errors import Internal, InvalidRequest
 from predictor.problem import SAFE_HEADERS, document
 from predictor.server.clients import BYTES_PER_SECOND, ClientTooSlow
-from predictor.server.lobby import LobbyWorker, has_read_ahead
+from predictor.server.idle_connections import IdleConnectionsWorker, has_read_ahead
 from predictor.shared import connections
 
 # How long a thread waits for the next request of its connection before it gives the connection back.
@@ -33,7 +33,7 @@ _LOOK_SECONDS = 0.0005
 _MOVE_SECONDS = 0.1
 
 
-class BalancedThreadWorker(LobbyWorker):
+class BalancedThreadWorker(IdleConnectionsWorker):
     """The worker class of `gunicorn.conf.py`; its `slot` is given before the fork."""
 
     _moves_next = 0.0

@@ -19,7 +19,7 @@ from typing import Any
 
 from predictor.server import clients
 from predictor.server.clients import ClientSocket, ClientTooSlow, Waits, header_is_here, is_over, is_silent
-from predictor.server.lifetime import PatientWorker
+from predictor.server.lifetime import DrainingWorker
 
 # How long a connection stays open for a client that has its last answer and sends more, or does not close.
 _LEAVE_SECONDS = 2.0
@@ -36,14 +36,14 @@ _CLOSED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 
 
 @dataclass(frozen=True)
-class _Guest:
+class _IdleConnection:
     client: socket.socket
     since: float
     ready: Callable[[socket.socket], bool]
     leave: Callable[[bool], None]
 
 
-class Lobby:
+class IdleConnections:
     """Connections that wait for bytes; its `fileno` is readable when some have come.
 
     Args:
@@ -55,12 +55,12 @@ class Lobby:
         self._seconds = seconds
         self._fresh_seconds = fresh
         self._epoll = select.epoll()
-        self._guests = dict[int, _Guest]()
+        self._connections = dict[int, _IdleConnection]()
         self._lock = threading.Lock()
         self._next_look = 0.0
 
     def __len__(self) -> int:
-        return len(self._guests)
+        return len(self._connections)
 
     def fileno(self) -> int:
         """What a selector watches."""
@@ -84,7 +84,7 @@ class Lobby:
             watch: whether bytes are of interest at all; else it stays until its time is over.
         """
         with self._lock:
-            self._guests[client.fileno()] = _Guest(client, time.monotonic(), ready, leave)
+            self._connections[client.fileno()] = _IdleConnection(client, time.monotonic(), ready, leave)
         if watch:
             # An event for each arrival: bytes that do not suffice are left in the kernel.
             self._epoll.register(client, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
@@ -92,8 +92,8 @@ class Lobby:
     def dispatch(self, _watched: object = None) -> None:
         """Let those go that are ready."""
         for number, events in self._epoll.poll(0):
-            guest = self._guests.get(number)
-            if guest is not None and (events & _CLOSED or guest.ready(guest.client)):
+            connection = self._connections.get(number)
+            if connection is not None and (events & _CLOSED or connection.ready(connection.client)):
                 self._release(number, ready=True)
 
     def expire(self, seconds: float | None = None, excess: int = 0) -> None:
@@ -110,21 +110,21 @@ class Lobby:
         latest = now - (self._seconds if seconds is None else seconds)
         settled = max(latest, now - self._fresh_seconds)
         with self._lock:
-            guests = list(self._guests.items())
-        for place, (number, guest) in enumerate(guests):
-            if guest.since > (settled if place < excess else latest):
+            connections = list(self._connections.items())
+        for place, (number, connection) in enumerate(connections):
+            if connection.since > (settled if place < excess else latest):
                 break
             self._release(number, ready=False)
 
     def _release(self, number: int, *, ready: bool) -> None:
         with self._lock:
-            guest = self._guests.pop(number)
+            connection = self._connections.pop(number)
         with suppress(OSError, ValueError):
             self._epoll.unregister(number)
-        guest.leave(ready)
+        connection.leave(ready)
 
 
-class LobbyWorker(PatientWorker):
+class IdleConnectionsWorker(DrainingWorker):
     """A threaded worker in which clients that do nothing hold no thread, and slow ones not the last."""
 
     _relief_next = 0.0
@@ -136,18 +136,18 @@ class LobbyWorker(PatientWorker):
         self._lock = threading.Lock()
 
     @cached_property
-    def _entering(self) -> Lobby:
+    def _entering(self) -> IdleConnections:
         """The connections whose next header is not there."""
-        return self._watched(Lobby(clients.WAIT_SECONDS))
+        return self._watched(IdleConnections(clients.WAIT_SECONDS))
 
     @cached_property
-    def _leaving(self) -> Lobby:
+    def _leaving(self) -> IdleConnections:
         """The connections that have their last answer and were not closed by their clients."""
-        return self._watched(Lobby(_LEAVE_SECONDS, fresh=0.0))
+        return self._watched(IdleConnections(_LEAVE_SECONDS, fresh=0.0))
 
-    def _watched(self, lobby: Lobby) -> Lobby:
-        self.poller.register(lobby, selectors.EVENT_READ, lobby.dispatch)
-        return lobby
+    def _watched(self, idle: IdleConnections) -> IdleConnections:
+        self.poller.register(idle, selectors.EVENT_READ, idle.dispatch)
+        return idle
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait for connections and requests, and end those that have waited too long."""
