@@ -56,8 +56,8 @@ waiting = SharedCounters()
 answers = SharedCounters()
 """Requests that each worker has answered; gunicorn's master reads them when it is dead."""
 
-standing = memoryview(mmap.mmap(-1, 4096)).cast("q")
-"""What the workers of this server know of other machines, as `predictor/cluster/standing` describes it."""
+machine_status = memoryview(mmap.mmap(-1, 4096)).cast("q")
+"""What the workers of this server know of other machines: `predictor/cluster/machine_status` says what."""
 
 deaths = memoryview(mmap.mmap(-1, 4096)).cast("q")
 """First the workers of this server that ended otherwise than they should; gunicorn's master counts them."""

@@ -11,15 +11,23 @@ import time
 from contextlib import suppress
 
 from predictor.cluster.bucket import Unavailable
+from predictor.cluster.coordinator import Coordinator
 from predictor.cluster.heartbeat import Heartbeat
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import Change, ChangeLog
+from predictor.cluster.machine_status import (
+    BEHIND,
+    FINE,
+    NAMESAKE,
+    OLDER_STORE,
+    SHARED_DATA,
+    MachineStatus,
+    Trouble,
+)
 from predictor.cluster.machines import Machines
+from predictor.cluster.maintenance import Maintenance
 from predictor.cluster.participant import Participant
-from predictor.cluster.standing import BEHIND, FINE, NAMESAKE, OLDER_STORE, SHARED_DATA, Standing, Trouble
 from predictor.cluster.survey import Survey
-from predictor.cluster.together import Together
-from predictor.cluster.upkeep import Upkeep
 from predictor.errors import ModelConflict, NotReady, PredictorError
 from predictor.store.commit import ModelTransactions
 from predictor.store.files import hold
@@ -42,9 +50,9 @@ class Follower:
         changes: the log.
         machines: which there are.
         models: those of this machine.
-        together: how this machine makes changes of its own.
+        coordinator: how this machine makes changes of its own.
         transactions: its lock is held while the models of this machine change.
-        standing: where the other workers of this machine read how it stands.
+        status: where the other workers of this machine read how it stands.
     """
 
     def __init__(
@@ -52,26 +60,28 @@ class Follower:
         changes: ChangeLog,
         machines: Machines,
         models: LocalModels,
-        together: Together,
+        coordinator: Coordinator,
         transactions: ModelTransactions,
-        standing: Standing,
+        status: MachineStatus,
     ) -> None:
         self._log = changes
         self._machines = machines
         self._models = models
-        self._together = together
+        self._coordinator = coordinator
         self._transactions = transactions
-        self._standing = standing
-        self._participant = Participant(changes, machines, models, together)
-        self._survey = Survey(changes, machines, models, standing)
-        self._heartbeat = Heartbeat(changes, machines, standing, transactions.registry.data)
+        self._status = status
+        self._participant = Participant(changes, machines, models, coordinator)
+        self._survey = Survey(changes, machines, models, status)
+        self._heartbeat = Heartbeat(changes, machines, status, transactions.registry.data)
         self._lock_path = transactions.registry.data / LOCK
         self._lock: int | None = None
         self._started = time.monotonic()
         self._again_seconds = _AGAIN_SECONDS
         self._tell = Trouble()
         self._stopped = threading.Event()
-        self._upkeep = Upkeep(changes, models, together, transactions, standing, self._stopped.is_set)
+        self._maintenance = Maintenance(
+            changes, models, coordinator, transactions, status, self._stopped.is_set
+        )
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
 
     def start(self) -> None:
@@ -95,7 +105,7 @@ class Follower:
             with suppress(OSError):
                 self._lock_path.touch()
             if (lock := hold(self._lock_path)) is not None:
-                self._standing.lead()
+                self._status.lead()
                 self._lock = lock
         return self._lock is not None
 
@@ -140,12 +150,12 @@ class Follower:
 
     def _go_no_further(self, fault: int) -> None:
         """Serve on what this machine has, and say what is wrong with the store."""
-        self._standing.set_fault(fault)
+        self._status.set_fault(fault)
         self._heartbeat.pause()
         position = self._models.position()
         # One that served no change has nothing that the others serve.
         if position is not None and (position.serial or fault != OLDER_STORE):
-            self._standing.join()
+            self._status.join()
 
     def _apply(self, outcome: Change, position: Change | None) -> None:
         """Serve what was decided."""
@@ -155,23 +165,23 @@ class Follower:
         with self._models.unmoved(position):
             self._models.keep_own(outcome, self._log.had)
             self._models.bring(outcome)
-            self._together.settle(outcome)
+            self._coordinator.settle(outcome)
         self._heartbeat.behind = False
 
     def _rest(self, position: Change) -> None:
         """Nothing is announced: be counted, be sent requests, and then do what is left over."""
         self._heartbeat.behind = False
-        self._standing.set_fault(NAMESAKE if self._machines.doubled else FINE)
+        self._status.set_fault(NAMESAKE if self._machines.doubled else FINE)
         self._machines.in_step()
-        self._standing.set_serial(position.serial)
+        self._status.set_serial(position.serial)
         if not self._heartbeat.counted:
             # From now on authors wait for this machine; the next round sees what was announced before.
             self._heartbeat.begin()
-        elif not self._standing.caught_up:
-            self._standing.join()
+        elif not self._status.caught_up:
+            self._status.join()
             log.info("Machine %s serves change %d of the store", self._machines.name, position.serial)
         else:
-            self._upkeep.step(position, self._machines.name)
+            self._maintenance.step(position, self._machines.name)
 
     def _run(self) -> None:
         for pause in self._machines.pauses(self._machines.poll_seconds):
@@ -185,10 +195,10 @@ class Follower:
     def _left_out(self) -> None:
         """Say why this server does not follow, if no worker of it ever did, so that another server's does."""
         late = time.monotonic() > self._started + _LEFT_OUT_SECONDS and self._lock_path.exists()
-        known = self._standing.led or self._standing.fault is not None
+        known = self._status.led or self._status.fault is not None
         if late and not known:
-            self._standing.set_fault(SHARED_DATA)
-            self._tell(self._standing.fault or "")
+            self._status.set_fault(SHARED_DATA)
+            self._tell(self._status.fault or "")
 
     def _round(self) -> None:
         try:
@@ -200,7 +210,7 @@ class Follower:
         except PredictorError as error:
             self._heartbeat.unsure = True
             if self._heartbeat.behind:
-                self._standing.set_fault(BEHIND)
+                self._status.set_fault(BEHIND)
                 self._heartbeat.pause()
             self._tell(f"This machine cannot do what the store says: {error.detail}")
             self._stopped.wait(self._again_seconds)
@@ -210,14 +220,14 @@ class Follower:
             self._stopped.wait(_AGAIN_SECONDS)
         else:
             self._again_seconds = _AGAIN_SECONDS
-            self._tell(self._standing.fault or "")
+            self._tell(self._status.fault or "")
 
     def _silent(self, error: Unavailable) -> None:
         """Serve what this machine has, if it ever had what the store says."""
         self._heartbeat.unsure = True
-        goes_on = "predictions go on" if self._standing.caught_up else "this machine does not serve yet"
+        goes_on = "predictions go on" if self._status.caught_up else "this machine does not serve yet"
         self._tell(f"Models cannot be changed, {goes_on}: {error.detail}")
         late = time.monotonic() > self._started + _JOIN_SECONDS
-        if late and not self._standing.caught_up and self._models.position() is not None:
+        if late and not self._status.caught_up and self._models.position() is not None:
             log.warning("The store is silent: this machine serves the models that it has")
-            self._standing.join()
+            self._status.join()

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from predictor.cluster.log import SERVING, ChangeLog
+from predictor.cluster.machine_status import MachineStatus
 from predictor.cluster.machines import Machines, Sighting
-from predictor.cluster.standing import Standing
 from predictor.errors import PredictorError
 
 SEEN = "cluster.machines.json"
@@ -25,7 +25,7 @@ class Heartbeat:
     Args:
         changes: the log.
         machines: which there are.
-        standing: where the other workers read how many there are.
+        status: where the other workers read how many there are.
         data: the folder of the service.
 
     Attributes:
@@ -35,10 +35,10 @@ class Heartbeat:
         due: whether it is to be looked through now and then, although nothing is wrong.
     """
 
-    def __init__(self, changes: ChangeLog, machines: Machines, standing: Standing, data: Path) -> None:
+    def __init__(self, changes: ChangeLog, machines: Machines, status: MachineStatus, data: Path) -> None:
         self._log = changes
         self._machines = machines
-        self._standing = standing
+        self._status = status
         self._path = data / SEEN
         self.counted = False
         self.behind = False
@@ -80,10 +80,10 @@ class Heartbeat:
         # To load what is announced takes long; until it is decided, this machine serves what the others do.
         if not (self.behind or self.unsure):
             self._machines.in_step()
-        serial = self._standing.serial
+        serial = self._status.serial
         living = {name for name, one in seen.items() if one.lives}
         serving = self._served(serial, living)
-        self._standing.set_machines(len(living & serving), len(living))
+        self._status.set_machines(len(living & serving), len(living))
         with suppress(OSError):
             self._write(seen, living & serving)
         self._beats += 1

@@ -9,8 +9,8 @@ from predictor.cluster.bucket import Bucket
 from predictor.cluster.golden import indexes, of_index
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import Change, ChangeLog
+from predictor.cluster.machine_status import MachineStatus
 from predictor.cluster.machines import Machines, known_name
-from predictor.cluster.standing import Standing
 from predictor.config import Settings
 from predictor.errors import ConfigError, ModelConflict, PredictorError
 from predictor.store.commit import ModelTransactions
@@ -63,7 +63,7 @@ class Inspection:
         self._models = LocalModels(transactions, self._blobs)
         # Where the service has not started yet, the machine has no name.
         self._name = known_name(settings.data, settings.machine) or "not started yet"
-        self._machines = Machines(self._bucket, self._name, Standing(), settings.store_seconds)
+        self._machines = Machines(self._bucket, self._name, MachineStatus(), settings.store_seconds)
 
     def fault(self) -> str | None:
         """A sentence if the store does not keep its word."""

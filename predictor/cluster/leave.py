@@ -8,8 +8,8 @@ import os
 
 from predictor.cluster.bucket import Bucket
 from predictor.cluster.follower import LOCK
+from predictor.cluster.machine_status import MachineStatus
 from predictor.cluster.machines import Machines, machine_name
-from predictor.cluster.standing import Standing
 from predictor.config import Settings
 from predictor.errors import PredictorError
 from predictor.store.files import hold
@@ -23,7 +23,7 @@ def main() -> None:
             return
         bucket = Bucket.open(settings.store or "")
         name = machine_name(settings.data, settings.machine)
-        Machines(bucket, name, Standing(), settings.store_seconds).leave()
+        Machines(bucket, name, MachineStatus(), settings.store_seconds).leave()
         os.close(lock)
     except PredictorError:
         return  # The heartbeat grows old.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from predictor import __version__
 from predictor.cluster.bucket import Bucket, Entry
-from predictor.cluster.standing import Standing
+from predictor.cluster.machine_status import MachineStatus
 from predictor.errors import StorageFull
 from predictor.store.files import atomic_write, locked
 
@@ -94,7 +94,7 @@ class Machines:
     Args:
         bucket: theirs.
         name: this machine's.
-        standing: what the workers of this machine share.
+        status: what the workers of this machine share.
         poll_seconds: how often the log is looked at.
         chance: a number from 0 to 1, another one at each call.
 
@@ -110,12 +110,12 @@ class Machines:
         self,
         bucket: Bucket,
         name: str,
-        standing: Standing,
+        status: MachineStatus,
         poll_seconds: float,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._bucket = bucket
-        self._standing = standing
+        self._status = status
         self._chance = chance
         self.name = name
         self.poll_seconds = poll_seconds
@@ -142,24 +142,24 @@ class Machines:
         silent = self._beaten is None or time.monotonic() > self._beaten + self._fresh_seconds
         if silent:
             # Before other workers see the heartbeat, and again when it is known to be there.
-            self._standing.after_silence()
+            self._status.after_silence()
         self._bucket.put(key, mark)
         written = time.monotonic()
         if silent:
-            self._standing.after_silence()
+            self._status.after_silence()
         self._beaten = written
         entries = self._bucket.entries(_PREFIX)
         own = next((entry for entry in entries if _name(entry) == self.name), None)
         if own is not None:
-            self._standing.set_clock(own.time + time.monotonic() - written)
+            self._status.set_clock(own.time + time.monotonic() - written)
         seen = {_name(entry): Sighting(self._age(entry), self._lives(entry)) for entry in entries}
         self._bucket.remove(_PREFIX + name for name, one in seen.items() if one.age > _FORGOTTEN_SECONDS)
         return seen
 
     def in_step(self) -> None:
         """Note that this machine serves the last change, as of its last heartbeat: so the others count."""
-        if self._standing.fault is None:
-            self._standing.in_step(time.monotonic() if self._beaten is None else self._beaten)
+        if self._status.fault is None:
+            self._status.in_step(time.monotonic() if self._beaten is None else self._beaten)
 
     def leave(self) -> None:
         """Have the others wait for this machine no more."""
@@ -176,12 +176,12 @@ class Machines:
         others = [one for one in self._bucket.entries(_PREFIX) if _name(one) != self.name]
         unheard = [self._pace(one) for one in others if self._age(one) >= self._fresh_seconds]
         pause = max((pace.beat for pace in unheard), default=0.0)
-        waited = self._standing.since_silence > pause + _SPARE_SECONDS
+        waited = self._status.since_silence > pause + _SPARE_SECONDS
         return waited or not unheard
 
     def heard(self) -> bool:
         """Whether the store has a fresh heartbeat of this machine, given since its service was started."""
-        return self._standing.store_time is not None and self.alive(self.name)
+        return self._status.store_time is not None and self.alive(self.name)
 
     def known(self) -> list[str]:
         """The machines that gave a heartbeat, however long ago."""
@@ -202,7 +202,7 @@ class Machines:
         return age < self.dead_seconds or age < self._pace(entry).dead
 
     def _age(self, entry: Entry) -> float:
-        present = self._standing.store_time
+        present = self._status.store_time
         return 0.0 if present is None else present - entry.time
 
     def _mark(self) -> bytes:

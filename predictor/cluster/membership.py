@@ -8,13 +8,13 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 
 from predictor.cluster.blobs import Blobs
 from predictor.cluster.bucket import Bucket
+from predictor.cluster.coordinator import Coordinator
 from predictor.cluster.follower import Follower
 from predictor.cluster.heartbeat import seen
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import ChangeLog
+from predictor.cluster.machine_status import MachineStatus
 from predictor.cluster.machines import Machines, machine_name
-from predictor.cluster.standing import Standing
-from predictor.cluster.together import Together
 from predictor.config import Settings
 from predictor.errors import NotReady
 from predictor.store.commit import ModelTransactions
@@ -55,15 +55,15 @@ class Membership:
         )  # fmt: skip
         self._data = settings.data
         self._unready = settings.store_lag == "unready"
-        self._standing = Standing()
+        self._status = MachineStatus()
         self.name = machine_name(settings.data, settings.machine)
         bucket = Bucket.open(settings.store or "", lambda operation: errors.labels(operation).inc())
         changes = ChangeLog(bucket)
-        self._machines = Machines(bucket, self.name, self._standing, settings.store_seconds)
+        self._machines = Machines(bucket, self.name, self._status, settings.store_seconds)
         models = LocalModels(transactions, Blobs(bucket), prepare)
-        together = Together(changes, self._machines, models, self._standing)
-        self._follower = Follower(changes, self._machines, models, together, transactions, self._standing)
-        transactions.elsewhere = together
+        coordinator = Coordinator(changes, self._machines, models, self._status)
+        self._follower = Follower(changes, self._machines, models, coordinator, transactions, self._status)
+        transactions.other_machines = coordinator
 
     def start(self) -> None:
         """Follow the store from now on."""
@@ -82,7 +82,7 @@ class Membership:
         self.check_joined()
         if self._unready and self._late:
             late = "This machine does not know whether it serves what the other machines serve."
-            raise NotReady(self._standing.fault or late)
+            raise NotReady(self._status.fault or late)
 
     def check_joined(self) -> None:
         """Check that this machine has served what the others do since it was started.
@@ -90,34 +90,34 @@ class Membership:
         Raises:
             NotReady: it has not yet.
         """
-        if not self._standing.caught_up:
+        if not self._status.caught_up:
             early = "This machine does not serve the models of the other machines yet; try again."
-            raise NotReady(self._standing.fault or early, retry_after=_JOIN_SECONDS, elsewhere=True)
+            raise NotReady(self._status.fault or early, retry_after=_JOIN_SECONDS, elsewhere=True)
 
     def degraded(self) -> str | None:
         """Why models cannot be changed at this moment; None if they can."""
-        if self._standing.fault is None and self._late:
+        if self._status.fault is None and self._late:
             return "The store of PREDICTOR_STORE does not answer: models cannot be changed."
-        return self._standing.fault
+        return self._status.fault
 
     @property
     def machines(self) -> Mapping[str, int]:
         """How many machines serve the last change, and how many there are."""
-        serving, living = self._standing.machines
+        serving, living = self._status.machines
         return {"serving": serving, "of": living}
 
     def described(self) -> Mapping[str, Any]:
         """The number of the change that this machine serves, and the machines by the last heartbeat."""
         machines = [{**one, "this": one["name"] == self.name} for one in seen(self._data)]
-        return {"serial": self._standing.serial, "machines": machines}
+        return {"serial": self._status.serial, "machines": machines}
 
     def families(self) -> Iterable[GaugeMetricFamily]:
         """The gauges at this moment."""
-        values = (self._standing.serial, self._standing.lag, self._standing.machines[1])
+        values = (self._status.serial, self._status.lag, self._status.machines[1])
         for (name, doc), value in zip(METRICS.items(), values, strict=True):
             yield GaugeMetricFamily(name, doc, value=value)
 
     @property
     def _late(self) -> bool:
         """Whether the others may have made a change by now without waiting for this machine."""
-        return self._standing.lag > self._machines.dead_seconds - self._machines.beat_seconds
+        return self._status.lag > self._machines.dead_seconds - self._machines.beat_seconds

@@ -6,10 +6,10 @@ import time
 from contextlib import suppress
 
 from predictor.cluster.bucket import Unavailable
+from predictor.cluster.coordinator import Coordinator
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import READY, REFUSED, Change, ChangeLog
 from predictor.cluster.machines import Machines
-from predictor.cluster.together import Together
 from predictor.errors import NotReady, PredictorError
 
 # Between announcement and decision each moment counts, and there are few of them.
@@ -31,16 +31,16 @@ class Participant:
         changes: the log.
         machines: which there are.
         models: those of this machine.
-        together: ends the changes of machines that are gone.
+        coordinator: ends the changes of machines that are gone.
     """
 
     def __init__(
-        self, changes: ChangeLog, machines: Machines, models: LocalModels, together: Together
+        self, changes: ChangeLog, machines: Machines, models: LocalModels, coordinator: Coordinator
     ) -> None:
         self._log = changes
         self._machines = machines
         self._models = models
-        self._together = together
+        self._coordinator = coordinator
         self._refused = ""
         self._stopped = threading.Event()
 
@@ -68,13 +68,13 @@ class Participant:
             ModelConflict: another worker of this machine changes the models; it is to be tried again.
         """
         if pending.token == self._refused:
-            self._together.end_for_dead(pending, position)
+            self._coordinator.end_for_dead(pending, position)
             return
         with self._models.unmoved(position):
             if pending.author == self._machines.name:
                 # Its author would hold the lock if it lived.
-                self._together.abort(pending, position)
-            elif not self._together.end_for_dead(pending, position):
+                self._coordinator.abort(pending, position)
+            elif not self._coordinator.end_for_dead(pending, position):
                 self._prepare(pending, position)
 
     def _prepare(self, pending: Change, position: Change) -> None:
@@ -84,7 +84,7 @@ class Participant:
             self._models.keep_own(pending, self._log.had)
             self._models.bring(position)
             self._models.bring(pending, lambda: self._wait_for_decision(pending, position))
-            self._together.settle(pending)
+            self._coordinator.settle(pending)
         except Undone:
             log.warning("Change %d of %s was not made", pending.serial, pending.name)
         except Unavailable:
@@ -111,7 +111,7 @@ class Participant:
                 self._machines.in_step()
                 if answered > asked + _AUTHOR_SECONDS:
                     asked = answered
-                    self._together.end_for_dead(pending, position)
+                    self._coordinator.end_for_dead(pending, position)
         else:
             self._log.withdraw(pending.serial, self._machines.name)
             # What was decided until then counted on this machine.

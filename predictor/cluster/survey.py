@@ -3,8 +3,8 @@
 from predictor.cluster.bucket import Unavailable
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import SERVING, Change, ChangeLog
+from predictor.cluster.machine_status import OLDER_STORE, UNFIT_STORE, MachineStatus
 from predictor.cluster.machines import Machines
-from predictor.cluster.standing import OLDER_STORE, UNFIT_STORE, Standing
 
 
 class Survey:
@@ -14,16 +14,16 @@ class Survey:
         changes: the log.
         machines: which there are.
         models: those of this machine.
-        standing: says whether it has joined the others.
+        status: says whether it has joined the others.
     """
 
     def __init__(
-        self, changes: ChangeLog, machines: Machines, models: LocalModels, standing: Standing
+        self, changes: ChangeLog, machines: Machines, models: LocalModels, status: MachineStatus
     ) -> None:
         self._log = changes
         self._machines = machines
         self._models = models
-        self._standing = standing
+        self._status = status
         self._proved = False
 
     def last(self, position: Change | None) -> Change | int:
@@ -48,7 +48,7 @@ class Survey:
             # Whoever adopts models or joins is to know of this change.
             self._log.acknowledge(serial, self._machines.name, SERVING)
         # Those that serve the last change go on, whatever a machine of another store says.
-        lost = latest < served and not (self._standing.caught_up or self._others_serve(latest))
+        lost = latest < served and not (self._status.caught_up or self._others_serve(latest))
         if latest < serial or lost:
             return OLDER_STORE
         found = self._log.outcome(latest) if latest else self._models.own()
@@ -58,7 +58,7 @@ class Survey:
 
     def _others_serve(self, serial: int) -> bool:
         """Whether another machine lives and serves a change, so that the store has lost none after it."""
-        if self._standing.store_time is None:
-            self._standing.set_clock(self._log.present())
+        if self._status.store_time is None:
+            self._status.set_clock(self._log.present())
         others = self._log.acknowledged(serial)[SERVING] - {self._machines.name}
         return any(map(self._machines.alive, others))

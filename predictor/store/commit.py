@@ -22,7 +22,7 @@ from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorErr
 from predictor.store.files import Staging, alone, locked, storage_errors
 from predictor.store.members import WorkerRegistry
 from predictor.store.registry import ModelVersion, Registry
-from predictor.store.stamp import Decide, Elsewhere, Stamp, here
+from predictor.store.stamp import Decide, OtherMachines, Stamp, here
 from predictor.store.state import Name, State
 
 LOCK_SECONDS = 10.0
@@ -51,7 +51,7 @@ class ModelTransactions:
         ready_seconds: how long the workers may take to prepare a change.
 
     Attributes:
-        elsewhere: the other machines; None if there are none.
+        other_machines: the other machines; None if there are none.
         ready_seconds: how long the workers may take to prepare a change.
     """
 
@@ -72,7 +72,7 @@ class ModelTransactions:
         self._publish_lock_path = registry.data / "publish.lock"
         self._commit_lock_path = registry.data / "gate.lock"
         self.staging = Staging(registry.data / "incoming", self._commit_lock_path)
-        self.elsewhere: Elsewhere | None = None
+        self.other_machines: OtherMachines | None = None
 
     @contextmanager
     def commit_lock(self) -> Iterator[None]:
@@ -112,18 +112,18 @@ class ModelTransactions:
             ModelConflict: another change is under way.
             StorageFull: the data folder cannot be used, or the other machines cannot be told.
         """
-        if self.elsewhere is None:
+        if self.other_machines is None:
             with self.exclusive() as state:
                 yield state
             return
-        self.elsewhere.turn(LOCK_SECONDS)
+        self.other_machines.turn(LOCK_SECONDS)
         with self.exclusive() as state:
-            yield self.elsewhere.current(state)
+            yield self.other_machines.current(state)
 
     def supplied(self, name: str, version: int) -> ModelVersion:
         """A version, whose files come from the other machines, if they have them, where they lack here."""
-        if self.elsewhere is not None:
-            self.elsewhere.supply(name, version)
+        if self.other_machines is not None:
+            self.other_machines.supply(name, version)
         return self.registry.version(name, version)
 
     def commit(self, state: State, name: str, after: Name | None, decide: Decide | None = None) -> None:
@@ -168,7 +168,9 @@ class ModelTransactions:
             self.registry.write(state.replaced(name, after))
 
     def _announced(self, state: State, name: str, after: Name | None) -> AbstractContextManager[Decide]:
-        return nullcontext(here) if self.elsewhere is None else self.elsewhere.announced(state, name, after)
+        if self.other_machines is None:
+            return nullcontext(here)
+        return self.other_machines.announced(state, name, after)
 
     @property
     def in_progress(self) -> bool:

@@ -65,7 +65,7 @@ class Publisher:
             known = self._registry.read().names.get(name, Name())
         same = self._same(name, known, manifest)
         # Other machines may have changed it; `upload` compares once that is known.
-        return same if self._transactions.elsewhere is None else None
+        return same if self._transactions.other_machines is None else None
 
     def upload(self, name: str, folder: Path, manifest: Manifest) -> Published:
         """Make the files in a folder the next version of a name, and have it served.

@@ -1,11 +1,11 @@
-"""What a change takes effect by: the stamp on this machine, and `Elsewhere` on others, where there are any.
+"""What a change takes effect by: the stamp on this machine, and `OtherMachines` where there are others.
 
 The stamp is a shared serial: two numbers in memory that all workers of a machine share. `live` is the number
 of the change that serves: each request compares it with what its worker serves, which costs a memory read.
 `preparing` is the number of the change that workers are to prepare; it equals `live` when there is none. The
 durable truth is the store's state; the stamp only says when it takes effect.
 
-`Elsewhere` is what a change of models needs of other machines; `predictor/cluster` provides it.
+`OtherMachines` is what a change of models needs of other machines; `predictor/cluster` provides it.
 """
 
 import logging
@@ -86,7 +86,7 @@ def here() -> None:
     """Decide for this machine alone."""
 
 
-class Elsewhere(Protocol):
+class OtherMachines(Protocol):
     """The other machines, which change together with this one or not at all."""
 
     def turn(self, seconds: float) -> None:

@@ -12,12 +12,12 @@ from obstore.store import LocalStore, MemoryStore
 
 from predictor.cluster.blobs import Blobs
 from predictor.cluster.bucket import Bucket, Unavailable
+from predictor.cluster.coordinator import Coordinator
 from predictor.cluster.follower import Follower
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import ChangeLog
+from predictor.cluster.machine_status import MachineStatus
 from predictor.cluster.machines import Machines
-from predictor.cluster.standing import Standing
-from predictor.cluster.together import Together
 from tests.patience import PATIENCE
 from tests.store.conftest import Store
 
@@ -54,16 +54,16 @@ class Machine:
     ) -> None:
         self.name = name
         self.store = Store(folder)
-        self.standing = Standing(memoryview(bytearray(72)).cast("q"))
+        self.status = MachineStatus(memoryview(bytearray(72)).cast("q"))
         self.bucket = Interrupted(shared)
         self.log = ChangeLog(self.bucket)
-        self.machines = Machines(self.bucket, name, self.standing, POLL_SECONDS, chance)
+        self.machines = Machines(self.bucket, name, self.status, POLL_SECONDS, chance)
         self.machines.beat_seconds, self.machines.dead_seconds = BEAT_SECONDS, DEAD_SECONDS
         self.models = LocalModels(self.store.transactions, Blobs(self.bucket))
-        self.together = Together(self.log, self.machines, self.models, self.standing)
-        self.store.transactions.elsewhere = self.together
+        self.coordinator = Coordinator(self.log, self.machines, self.models, self.status)
+        self.store.transactions.other_machines = self.coordinator
         self.follower = Follower(
-            self.log, self.machines, self.models, self.together, self.store.transactions, self.standing
+            self.log, self.machines, self.models, self.coordinator, self.store.transactions, self.status
         )
 
     def live(self, name: str = "default") -> int | None:
@@ -79,7 +79,7 @@ class Machine:
     def start(self) -> "Machine":
         """Follow the bucket, and wait until that may be relied on."""
         self.follower.start()
-        until(lambda: self.standing.caught_up)
+        until(lambda: self.status.caught_up)
         return self
 
     def die(self) -> None:

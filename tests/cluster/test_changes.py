@@ -17,8 +17,8 @@ from predictor.cluster.bucket import Bucket, Entry, Unavailable
 from predictor.cluster.follower import Follower
 from predictor.cluster.heartbeat import Heartbeat
 from predictor.cluster.log import ChangeLog
+from predictor.cluster.machine_status import MachineStatus
 from predictor.cluster.machines import Machines
-from predictor.cluster.standing import Standing
 from predictor.errors import InvalidModel, ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.store.state import CRASHED, State
 from tests.cluster.conftest import DEAD_SECONDS, POLL_SECONDS, Machine, until
@@ -48,7 +48,7 @@ def test_upload(three: list[Machine]) -> None:
 
         assert [one.content() for one in three] == [b"model %d" % number] * 3
         assert [one.live() for one in three] == [number + 1] * 3
-        assert author.standing.machines == (3, 3)
+        assert author.status.machines == (3, 3)
     assert agree(three, 3)
 
 
@@ -155,7 +155,7 @@ def test_author_dies(three: list[Machine], step: str) -> None:
     others[0].store.upload(b"next")
 
     assert [one.content() for one in others] == [b"next"] * 2
-    assert others[0].standing.machines == (2, 2)
+    assert others[0].status.machines == (2, 2)
 
 
 @pytest.mark.promise("C2")
@@ -169,11 +169,11 @@ def test_author_process_dies(three: list[Machine]) -> None:
             raise _Killed
 
     # An author whose process is killed withdraws nothing.
-    author.together.abort = lambda *_: None  # type: ignore[method-assign]
+    author.coordinator.abort = lambda *_: None  # type: ignore[method-assign]
     author.bucket.before = before
     with pytest.raises(_Killed):
         author.store.upload(b"lost")
-    del author.together.abort
+    del author.coordinator.abort
 
     other.store.upload(b"next")
     assert [one.content() for one in three] == [b"next"] * 3
@@ -214,9 +214,9 @@ def test_first_machine_brings_its_models(machine: Make) -> None:
     """The models of a machine that had some become those of an empty store; a later machine's own do not."""
     a, b = machine("a"), machine("b")
     for one, content in ((a, b"of a"), (b, b"of b")):
-        one.store.transactions.elsewhere = None
+        one.store.transactions.other_machines = None
         one.store.upload(content)
-        one.store.transactions.elsewhere = one.together
+        one.store.transactions.other_machines = one.coordinator
 
     a.start()
     until(lambda: agree([a], 1))
@@ -229,7 +229,7 @@ def test_models_that_the_store_replaces(machine: Make) -> None:
     """Models that a machine alone has when it joins, or joins again, are kept in its data folder."""
     a, b = machine("a").start(), machine("b")
     a.store.upload(b"of all")
-    b.store.transactions.elsewhere = None
+    b.store.transactions.other_machines = None
     b.store.upload(b"of b")
     b.store.set_golden(b"an image")
     b.start()
@@ -366,7 +366,7 @@ def test_older_store(three: list[Machine], memory: Any) -> None:
     for prefix in ("changes/", "pending/", "blobs/"):
         a.bucket.remove([entry.key for entry in a.bucket.entries(prefix)])
 
-    until(lambda: a.standing.fault)
+    until(lambda: a.status.fault)
     with pytest.raises(StorageFull, match="adopt"):
         a.store.upload(b"three")
     assert [one.content() for one in three] == [b"two"] * 3
@@ -389,7 +389,7 @@ def test_files_of_nobody(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None
     a.bucket.put("blobs/sha256:00", b"left by an author that died")
     position = a.models.position()
     assert position is not None
-    present = a.standing.store_time or 0.0
+    present = a.status.store_time or 0.0
 
     a.models.sweep(position, present + 3600)
     assert a.bucket.find("blobs/sha256:00") is not None
@@ -405,7 +405,7 @@ def test_file_that_is_needed_again_while_the_bucket_is_swept(machine: Make) -> N
     position = a.models.position()
     assert position is not None
     a.bucket.put("blobs/sha256:00", b"old")
-    entries, present = a.bucket.entries, a.standing.store_time or 0.0
+    entries, present = a.bucket.entries, a.status.store_time or 0.0
 
     def as_of_yesterday(prefix: str) -> list[Entry]:
         return [dataclasses.replace(entry, time=entry.time - 100_000) for entry in entries(prefix)]
@@ -439,17 +439,15 @@ def test_file_of_nobody_is_needed_again(machine: Make, monkeypatch: pytest.Monke
 def test_survey(memory: Any, tmp_path: Path) -> None:
     """A machine that is due to look through the log stays in step, however long its models keep it busy."""
     numbers = memoryview(bytearray(72)).cast("q")
-    bucket, standing = Bucket(memory), Standing(numbers)
-    heartbeat = Heartbeat(
-        ChangeLog(bucket), Machines(bucket, "a", standing, POLL_SECONDS), standing, tmp_path
-    )
+    bucket, status = Bucket(memory), MachineStatus(numbers)
+    heartbeat = Heartbeat(ChangeLog(bucket), Machines(bucket, "a", status, POLL_SECONDS), status, tmp_path)
     heartbeat.unsure = False
     contacts = list[float]()
 
     for _ in range(30):
         time.sleep(0.01)
         heartbeat.begin()
-        contacts.append(time.monotonic() - standing.lag)
+        contacts.append(time.monotonic() - status.lag)
     heartbeat.stop()
 
     assert heartbeat.due
@@ -466,7 +464,7 @@ def test_nothing_is_swept_without_a_version(machine: Make, live: bool) -> None:
     a.follower.stop()
     position = a.models.position()
     assert position is not None
-    present, version = (a.standing.store_time or 0.0) + 100_000, 3 if live else 2
+    present, version = (a.status.store_time or 0.0) + 100_000, 3 if live else 2
     shutil.rmtree(a.store.registry.folder("default", version))
 
     a.models.sweep(position, present)
@@ -512,10 +510,10 @@ def test_store_that_was_silent_at_the_start(machine: Make) -> None:
 
     a.follower.start()
 
-    until(lambda: a.standing.fault)
+    until(lambda: a.status.fault)
     with pytest.raises(StorageFull, match="overwrites"):
         a.store.upload(b"no")
-    assert not a.standing.caught_up
+    assert not a.status.caught_up
 
 
 @pytest.mark.promise("C3")
@@ -533,7 +531,7 @@ def test_store_that_may_only_be_read(machine: Make, started_again: bool) -> None
     until(lambda: not a.machines.heard())
 
     with pytest.raises(StorageFull, match="takes no heartbeat of this machine"):
-        a.together.turn(0.0)
+        a.coordinator.turn(0.0)
     assert a.content() == b"one"
 
 
@@ -547,7 +545,7 @@ def test_silent_before_it_served(machine: Make, caplog: pytest.LogCaptureFixture
     until(lambda: "this machine does not serve yet" in caplog.text)
     assert "predictions go on" not in caplog.text
     a.bucket.silent = False
-    until(lambda: a.standing.caught_up)
+    until(lambda: a.status.caught_up)
     a.bucket.silent = True
     until(lambda: "predictions go on" in caplog.text)
 
@@ -557,13 +555,13 @@ def test_two_machines_of_one_name(machine: Make, tmp_path: Path, memory: Any) ->
     a = machine("a").start()
     again = Machine(tmp_path / "another", memory, "a").start()
 
-    until(lambda: a.standing.fault and again.standing.fault)
+    until(lambda: a.status.fault and again.status.fault)
     with pytest.raises(StorageFull, match="PREDICTOR_MACHINE"):
         a.store.upload(b"no")
-    until(lambda: a.standing.lag > DEAD_SECONDS)
+    until(lambda: a.status.lag > DEAD_SECONDS)
     again.follower.stop()
 
-    until(lambda: a.standing.fault is None)
+    until(lambda: a.status.fault is None)
     a.store.upload(b"yes")
 
 
@@ -571,20 +569,20 @@ def test_two_services_of_one_folder(machine: Make, monkeypatch: pytest.MonkeyPat
     """A service whose data folder another one uses says so, and follows the store once that one has ended."""
     monkeypatch.setattr("predictor.cluster.follower._LEFT_OUT_SECONDS", 0.0)
     a = machine("a").start()
-    worker = Follower(a.log, a.machines, a.models, a.together, a.store.transactions, a.standing)
+    worker = Follower(a.log, a.machines, a.models, a.coordinator, a.store.transactions, a.status)
     worker.start()
     again = machine("a")
     again.follower.start()
 
-    until(lambda: again.standing.fault)
+    until(lambda: again.status.fault)
     with pytest.raises(StorageFull, match="Another service uses this PREDICTOR_DATA"):
         again.store.upload(b"no")
     worker.stop()
-    assert not again.standing.caught_up
-    assert a.standing.fault is None
+    assert not again.status.caught_up
+    assert a.status.fault is None
     a.follower.stop()
 
-    until(lambda: again.standing.caught_up and again.standing.fault is None)
+    until(lambda: again.status.caught_up and again.status.fault is None)
     again.store.upload(b"yes")
 
 
@@ -618,7 +616,7 @@ class _WaitsForOthers(Worker):
 
 def test_machines_load_at_the_same_time(three: list[Machine], monkeypatch: pytest.MonkeyPatch) -> None:
     """The time that the others have runs from the announcement, not after that of the author's workers."""
-    monkeypatch.setattr("predictor.cluster.together._READY_SECONDS", 0.0)
+    monkeypatch.setattr("predictor.cluster.coordinator._READY_SECONDS", 0.0)
     author, *others = three
     worker = _WaitsForOthers(author, others)
     worker.start()

@@ -45,7 +45,7 @@ def test_all_machines(three: list[Machine]) -> None:
     a, b, c = three
     a.store.set_golden(b"one", b"two")
     assert found(three) == [[b"one", b"two"]] * 3
-    assert a.standing.machines == (3, 3)
+    assert a.status.machines == (3, 3)
 
     c.store.set_golden(b"three")
     assert found(three) == [[b"three"]] * 3
@@ -108,7 +108,7 @@ def test_cold_machine(machine: Make) -> None:
     a.store.set_golden(b"one", b"two", name="dogs")
     position = a.models.position()
     assert position is not None
-    a.models.sweep(position, (a.standing.store_time or 0.0) + 100_000)
+    a.models.sweep(position, (a.status.store_time or 0.0) + 100_000)
 
     assert found([machine("b").start()], "dogs") == [[b"one", b"two"]]
 
@@ -141,7 +141,7 @@ def test_nothing_is_swept_blindly(machine: Make) -> None:
     assert position is not None
     next((a.store.data / "golden").glob("*/*/golden.json")).unlink()
 
-    a.models.sweep(position, (a.standing.store_time or 0.0) + 100_000)
+    a.models.sweep(position, (a.status.store_time or 0.0) + 100_000)
 
     assert len(a.bucket.entries("blobs/")) == before == 2
 
@@ -161,12 +161,12 @@ def test_first_machine_brings_its_images(machine: Make) -> None:
     """The images of the first machine of an empty store become those of all; a later machine's own do not."""
     a, b = machine("a"), machine("b")
     for one in (a, b):
-        one.store.transactions.elsewhere = None
+        one.store.transactions.other_machines = None
         one.store.set_golden(one.name.encode())
-        one.store.transactions.elsewhere = one.together
+        one.store.transactions.other_machines = one.coordinator
 
     a.start()
-    until(lambda: a.standing.serial == 1)
+    until(lambda: a.status.serial == 1)
     b.start()
 
     assert found([a, b]) == [[b"a"]] * 2

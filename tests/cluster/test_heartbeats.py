@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from predictor.cluster.bucket import Bucket, Unavailable
+from predictor.cluster.machine_status import MachineStatus
 from predictor.cluster.machines import Machines
-from predictor.cluster.standing import Standing
 from tests.cluster.conftest import POLL_SECONDS, Machine, until
 
 BEAT_SECONDS, DEAD_SECONDS = 0.2, 0.8
@@ -14,7 +14,7 @@ BEAT_SECONDS, DEAD_SECONDS = 0.2, 0.8
 
 def machines(memory: Any, name: str, pace: float = 1) -> Machines:
     """The machines of a bucket as one of them sees them, which was just started, with longer pauses."""
-    found = Machines(Bucket(memory), name, Standing(memoryview(bytearray(72)).cast("q")), POLL_SECONDS)
+    found = Machines(Bucket(memory), name, MachineStatus(memoryview(bytearray(72)).cast("q")), POLL_SECONDS)
     found.beat_seconds, found.dead_seconds = pace * BEAT_SECONDS, pace * DEAD_SECONDS
     return found
 
@@ -86,14 +86,14 @@ def test_gone(memory: Any) -> None:
 def test_heartbeats_refused(machine: Callable[[str], Machine]) -> None:
     """A machine that reads the log is late where its heartbeats are refused: others change without it."""
     a = machine("a").start()
-    assert a.standing.lag < DEAD_SECONDS
+    assert a.status.lag < DEAD_SECONDS
 
     def refuse(key: str, data: bytes) -> None:
         raise Unavailable("It may only read.")
 
     a.bucket.put = refuse  # type: ignore[method-assign]
 
-    until(lambda: a.standing.lag > DEAD_SECONDS)
+    until(lambda: a.status.lag > DEAD_SECONDS)
 
 
 def test_slower_machine(memory: Any) -> None:

@@ -27,8 +27,8 @@ def test_polls(machine: Any) -> None:
         one.machines.poll_seconds = LONG
         one.follower.start()
 
-    until(lambda: early.standing.caught_up)
-    assert not late.standing.caught_up
+    until(lambda: early.status.caught_up)
+    assert not late.status.caught_up
 
 
 class _Counted(Machines):
@@ -42,8 +42,8 @@ class _Counted(Machines):
 def test_heartbeats(machine: Any, tmp_path: Path) -> None:
     """The second heartbeat comes anywhere in the time between two of them."""
     one: Machine = machine("a")
-    machines = _Counted(one.bucket, "a", one.standing, LONG, chance=lambda: 0.0)
-    heartbeat = Heartbeat(one.log, machines, one.standing, tmp_path)
+    machines = _Counted(one.bucket, "a", one.status, LONG, chance=lambda: 0.0)
+    heartbeat = Heartbeat(one.log, machines, one.status, tmp_path)
 
     heartbeat.begin()
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from predictor.cluster.machine_status import BEHIND, OLDER_STORE, MachineStatus
 from predictor.cluster.machines import machine_name
 from predictor.cluster.membership import METRICS
-from predictor.cluster.standing import BEHIND, OLDER_STORE, Standing
 from tests.cluster.conftest import until
 from tests.patience import PATIENCE
 from tools.sample_models import classifier
@@ -23,15 +23,15 @@ Make = Callable[..., Flask]
 
 
 @pytest.fixture
-def standing(monkeypatch: pytest.MonkeyPatch) -> Standing:
+def status(monkeypatch: pytest.MonkeyPatch) -> MachineStatus:
     """Numbers of this test's own, which the application shares."""
     numbers = memoryview(bytearray(72)).cast("q")
-    monkeypatch.setattr("predictor.cluster.membership.Standing", lambda: Standing(numbers))
-    return Standing(numbers)
+    monkeypatch.setattr("predictor.cluster.membership.MachineStatus", lambda: MachineStatus(numbers))
+    return MachineStatus(numbers)
 
 
 @pytest.fixture
-def joined(make_app: Make, tmp_path: Path, standing: Standing) -> Any:
+def joined(make_app: Make, tmp_path: Path, status: MachineStatus) -> Any:
     """A client of an application with a store in a folder, once it is ready."""
     app = make_app(store=f"file://{tmp_path}/bucket", store_seconds=0.05, machine="web-1")
     client = app.test_client()
@@ -75,7 +75,7 @@ def test_version_that_has_not_come(joined: Any, cat: Path) -> None:
 
 @pytest.mark.promise("C5")
 def test_no_answer_before_the_machine_has_caught_up(
-    make_app: Make, standing: Standing, cat: Path, monkeypatch: pytest.MonkeyPatch
+    make_app: Make, status: MachineStatus, cat: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine that does not know yet what the others serve answers no prediction, on any route."""
     for name, text in (
@@ -93,7 +93,7 @@ def test_no_answer_before_the_machine_has_caught_up(
         assert "X-Accel-Redirect" not in answer.headers
     passed_on = client.post("/predict", data=cat.read_bytes(), headers={"X-Predictor-Elsewhere": "yes"})
     assert passed_on.headers["X-Accel-Redirect"] == "@image_prediction_elsewhere"
-    standing.join()
+    status.join()
     assert client.post("/predict", data=cat.read_bytes(), content_type="image/jpeg").status_code == 200
 
 
@@ -106,17 +106,17 @@ def test_metrics(joined: Any) -> None:
 
 
 @pytest.mark.parametrize("fault", [OLDER_STORE, BEHIND])
-def test_degraded(joined: Any, standing: Standing, fault: int) -> None:
+def test_degraded(joined: Any, status: MachineStatus, fault: int) -> None:
     """A machine that serves on while models cannot be changed says so."""
     joined.application.extensions["predictor"].cluster.stop()
     assert joined.get("/readyz").get_json()["degraded"] == {}
 
-    standing.set_fault(fault)
+    status.set_fault(fault)
 
-    assert joined.get("/readyz").get_json()["degraded"]["store"] == standing.fault
+    assert joined.get("/readyz").get_json()["degraded"]["store"] == status.fault
 
 
-def test_lag(make_app: Make, tmp_path: Path, standing: Standing) -> None:
+def test_lag(make_app: Make, tmp_path: Path, status: MachineStatus) -> None:
     """A machine that does not hear of the store for long wants no more requests, if it is set so."""
     app = make_app(store=f"file://{tmp_path}/bucket", store_seconds=0.05, store_lag="unready")
     client = app.test_client()
@@ -124,12 +124,12 @@ def test_lag(make_app: Make, tmp_path: Path, standing: Standing) -> None:
 
     app.extensions["predictor"].cluster.stop()
 
-    until(lambda: standing.lag > 3)
+    until(lambda: status.lag > 3)
     answer = client.get("/readyz")
     assert (answer.status_code, answer.get_json()["code"]) == (503, "not_ready")
     assert "does not know" in answer.get_json()["detail"]
-    standing.set_fault(OLDER_STORE)
-    assert client.get("/readyz").get_json()["detail"] == standing.fault
+    status.set_fault(OLDER_STORE)
+    assert client.get("/readyz").get_json()["detail"] == status.fault
 
 
 def test_name(tmp_path: Path) -> None:

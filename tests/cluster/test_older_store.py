@@ -53,14 +53,14 @@ def test_adopted_by_one_that_was_behind(machine: Make, adopt: Adopt) -> None:
     a.store.upload(b"two")
     b.store.upload(b"three")
     restore(a, kept)
-    until(lambda: a.standing.fault and b.standing.fault)
+    until(lambda: a.status.fault and b.status.fault)
 
     assert adopt("c") == Adopted(4, [])
 
     again = machine("c").start()
     again.store.upload(b"four")
     until(lambda: [one.content() for one in (a, b, again)] == [b"four"] * 3)
-    assert [a.standing.fault, b.standing.fault] == [None, None]
+    assert [a.status.fault, b.status.fault] == [None, None]
 
 
 def test_nobody_waits_for_those_that_lost_the_store(machine: Make) -> None:
@@ -69,10 +69,10 @@ def test_nobody_waits_for_those_that_lost_the_store(machine: Make) -> None:
     kept = backup(a)
     a.store.upload(b"lost")
     restore(a, kept)
-    until(lambda: a.standing.fault)
+    until(lambda: a.status.fault)
 
     until(lambda: not a.machines.alive("a"))
-    assert a.standing.lag > DEAD_SECONDS
+    assert a.status.lag > DEAD_SECONDS
     with pytest.raises(StorageFull, match="adopt"):
         a.store.upload(b"no")
 
@@ -120,15 +120,15 @@ def test_lost_file_of_a_version_that_serves(machine: Make, adopt: Adopt, damaged
         a.bucket.put(key, b"something else")
     new = machine("new")
     new.follower.start()
-    until(lambda: new.standing.fault)
-    assert not new.standing.caught_up
-    assert a.standing.fault is None
+    until(lambda: new.status.fault)
+    assert not new.status.caught_up
+    assert a.status.fault is None
 
     assert adopt("a") == Adopted(2, [])
 
-    until(lambda: new.standing.caught_up)
+    until(lambda: new.status.caught_up)
     assert (a.content(), new.content()) == (b"one", b"one")
-    assert new.standing.fault is None
+    assert new.status.fault is None
 
 
 def test_served_version_is_lost(machine: Make, adopt: Adopt) -> None:
@@ -149,18 +149,18 @@ def test_new_machine_in_an_emptied_store(machine: Make, adopt: Adopt) -> None:
     a, b = machine("a").start(), machine("b").start()
     a.store.upload(b"of all")
     restore(a, {})
-    until(lambda: a.standing.fault and b.standing.fault)
+    until(lambda: a.status.fault and b.status.fault)
 
     new = machine("new")
     new.follower.start()
-    until(lambda: new.standing.fault)
-    assert not new.standing.caught_up
+    until(lambda: new.status.fault)
+    assert not new.status.caught_up
 
     adopt("a")
-    until(lambda: new.standing.caught_up)
+    until(lambda: new.status.caught_up)
     assert [one.content() for one in (a, b, new)] == [b"of all"] * 3
-    assert new.standing.fault is None
-    until(lambda: not (a.standing.fault or b.standing.fault))
+    assert new.status.fault is None
+    until(lambda: not (a.status.fault or b.status.fault))
 
 
 def test_returned_to_a_store_with_other_models(machine: Make) -> None:
@@ -174,9 +174,9 @@ def test_returned_to_a_store_with_other_models(machine: Make) -> None:
     b.store.upload(b"other")
 
     again = machine("away").start()
-    until(lambda: again.standing.fault)
+    until(lambda: again.status.fault)
 
     b.store.upload(b"another")
     assert (b.content(), again.content()) == (b"another", b"three")
     assert machine("new").start().content() == b"another"
-    assert again.standing.fault
+    assert again.status.fault

@@ -19,7 +19,7 @@ def test_announcement_of_another_release(machine: Make) -> None:
 
     before = a.models.own()
     a.log.decide(Change(1, {}, {}, "newer").abort("newer", before))
-    until(lambda: a.standing.serial == 1)
+    until(lambda: a.status.serial == 1)
     a.store.upload(b"next")
     assert a.content() == b"next"
 
@@ -31,10 +31,10 @@ def test_decision_of_another_release(machine: Make) -> None:
     a.bucket.create(f"pending/{1:012d}", NEWER)
     a.bucket.create(f"changes/{1:012d}", NEWER)
 
-    until(lambda: a.standing.fault)
+    until(lambda: a.status.fault)
     until(lambda: not a.machines.alive("a"))
 
     a.log.decide(Change(2, own.names, own.manifests, "newer"))
-    until(lambda: a.standing.serial == 2)
+    until(lambda: a.status.serial == 2)
     until(lambda: a.machines.alive("a"))
-    assert a.standing.fault is None
+    assert a.status.fault is None

@@ -65,7 +65,7 @@ def test_started_with_another_store(
     a.follower.stop()
 
     again = Machine(tmp_path / "a", another, "a").start()
-    until(lambda: again.standing.serial == changes)
+    until(lambda: again.status.serial == changes)
     again.follower.stop()
 
     assert again.content() == b"theirs %d" % (changes - 1)
@@ -111,7 +111,7 @@ def test_author_in_another_store(machine: Make, elsewhere: Elsewhere) -> None:
     replace_store(a, other)
 
     with a.store.transactions.exclusive() as state, pytest.raises(ModelConflict, match="Another store"):
-        a.together.current(state)
+        a.coordinator.current(state)
 
 
 def test_abort_in_another_store(machine: Make, elsewhere: Elsewhere) -> None:
@@ -126,9 +126,9 @@ def test_abort_in_another_store(machine: Make, elsewhere: Elsewhere) -> None:
     pending = theirs.followed(theirs.names, theirs.manifests, "gone", "default")
     a.log.announce(pending)
 
-    assert a.together.end_for_dead(pending, position)
+    assert a.coordinator.end_for_dead(pending, position)
     assert a.log.outcome(2) is None
-    a.together.end_for_dead(pending, theirs)
+    a.coordinator.end_for_dead(pending, theirs)
 
     ended = a.log.outcome(2)
     assert ended is not None

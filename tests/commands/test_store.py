@@ -104,13 +104,13 @@ def test_adopt(run: Run, machine: Callable[[str], Machine], tmp_path: Path) -> N
     b.store.upload(b"two")
     b.store.set_golden(b"golden")
     empty(tmp_path / "bucket")
-    until(lambda: a.standing.fault and b.standing.fault)
+    until(lambda: a.status.fault and b.status.fault)
     assert "adopt" in run("check").output
 
     assert "Change 4" in run("adopt", "--yes").output
 
-    until(lambda: a.standing.serial == b.standing.serial == 4)
-    until(lambda: not (a.standing.fault or b.standing.fault))
+    until(lambda: a.status.serial == b.status.serial == 4)
+    until(lambda: not (a.status.fault or b.status.fault))
     b.store.upload(b"three")
     assert (a.content(), a.live()) == (b"three", 4)
     c = machine("c")
@@ -190,11 +190,11 @@ def test_restored_bucket_under_machines(run: Run, machine: Callable[[str], Machi
     b.store.upload(b"two")
     empty(tmp_path / "bucket")
     copied(tmp_path / "backup", tmp_path / "bucket")
-    until(lambda: a.standing.fault and b.standing.fault)
+    until(lambda: a.status.fault and b.status.fault)
     assert [one.content() for one in (a, b)] == [b"two"] * 2
 
     assert run("adopt", "--yes").exit_code == 0
-    until(lambda: not (a.standing.fault or b.standing.fault))
+    until(lambda: not (a.status.fault or b.status.fault))
     a.store.upload(b"three")
 
     assert [one.content() for one in (a, b)] == [b"three"] * 2

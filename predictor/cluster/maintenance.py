@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 
 from predictor.cluster.bucket import Unavailable
+from predictor.cluster.coordinator import Coordinator
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import Change, ChangeLog
-from predictor.cluster.standing import Standing
-from predictor.cluster.together import Together
+from predictor.cluster.machine_status import MachineStatus
 from predictor.errors import ModelConflict, NotReady, StorageFull
 from predictor.store.commit import ModelTransactions
 from predictor.store.state import State
@@ -21,15 +21,15 @@ _TIDY = 10
 log = logging.getLogger(__name__)
 
 
-class Upkeep:
+class Maintenance:
     """The things that may wait, of which each round does one.
 
     Args:
         changes: the log of all machines.
         models: those of this machine.
-        together: how this machine makes changes of its own.
+        coordinator: how this machine makes changes of its own.
         transactions: changes of this machine.
-        standing: knows the time by the store's clock.
+        status: knows the time by the store's clock.
         stopped: whether this worker ends.
     """
 
@@ -37,16 +37,16 @@ class Upkeep:
         self,
         changes: ChangeLog,
         models: LocalModels,
-        together: Together,
+        coordinator: Coordinator,
         transactions: ModelTransactions,
-        standing: Standing,
+        status: MachineStatus,
         stopped: Callable[[], bool],
     ) -> None:
         self._log = changes
         self._models = models
-        self._together = together
+        self._coordinator = coordinator
         self._transactions = transactions
-        self._standing = standing
+        self._status = status
         self._stopped = stopped
         self._looked_at: tuple[str, State] | None = None
         self._look_at = self._propose_at = 0.0
@@ -104,7 +104,7 @@ class Upkeep:
 
     def _tidy(self, position: Change) -> None:
         """Remove from the bucket what nobody needs; the author of every tenth change does it."""
-        if position.serial == self._tidied or (present := self._standing.store_time) is None:
+        if position.serial == self._tidied or (present := self._status.store_time) is None:
             return
         self._tidied = position.serial
         self._log.trim(position.serial, present)
@@ -113,6 +113,6 @@ class Upkeep:
     def _propose(self, name: str) -> None:
         """Make what this machine did for itself a change of all machines."""
         with self._transactions.exclusive(0) as found:
-            state = self._together.current(found)
-            with self._together.announced(state, name, state.names.get(name)) as decide:
+            state = self._coordinator.current(found)
+            with self._coordinator.announced(state, name, state.names.get(name)) as decide:
                 decide()

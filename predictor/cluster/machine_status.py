@@ -27,14 +27,14 @@ _MILLION = 1_000_000
 log = logging.getLogger(__name__)
 
 
-class Standing:
-    """The numbers.
+class MachineStatus:
+    """The status of this machine.
 
     Args:
         numbers: the memory behind them; by default what the workers of this server share.
     """
 
-    def __init__(self, numbers: "memoryview[int]" = shared.standing) -> None:
+    def __init__(self, numbers: "memoryview[int]" = shared.machine_status) -> None:
         self._numbers = numbers
         self._made = time.monotonic()
 

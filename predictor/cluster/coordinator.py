@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from predictor.cluster.bucket import Unavailable
 from predictor.cluster.local import LocalModels
 from predictor.cluster.log import READY, REFUSED, SERVING, Change, ChangeLog
+from predictor.cluster.machine_status import FINE, MachineStatus
 from predictor.cluster.machines import Machines
-from predictor.cluster.standing import FINE, Standing
 from predictor.errors import ModelConflict, NotReady, PredictorError, StorageFull
 from predictor.store.stamp import Decide
 from predictor.store.state import Name, State
@@ -36,23 +36,23 @@ _ABORTED = "Another machine aborted the change; nothing was changed. Try again."
 log = logging.getLogger(__name__)
 
 
-class Together:
-    """Changes of all machines that this one makes (`store.stamp.Elsewhere`).
+class Coordinator:
+    """Makes changes of all machines for this one (`store.stamp.OtherMachines`).
 
     Args:
         changes: the log of all machines.
         machines: which there are.
         models: those of this machine.
-        standing: how this machine stands to the others.
+        status: that of this machine.
     """
 
     def __init__(
-        self, changes: ChangeLog, machines: Machines, models: LocalModels, standing: Standing
+        self, changes: ChangeLog, machines: Machines, models: LocalModels, status: MachineStatus
     ) -> None:
         self._log = changes
         self._machines = machines
         self._models = models
-        self._standing = standing
+        self._status = status
 
     def turn(self, seconds: float) -> None:
         """Wait until no other machine makes a change, and this one has caught up with all of them.
@@ -135,8 +135,8 @@ class Together:
             StorageFull: there is no room here, or the store does not answer.
         """
         self._models.move_to(change)
-        self._standing.set_serial(change.serial)
-        self._standing.set_fault(FINE)
+        self._status.set_serial(change.serial)
+        self._status.set_fault(FINE)
         if change.serial:
             self._log.acknowledge(change.serial, self._machines.name, SERVING)
 
@@ -153,7 +153,7 @@ class Together:
         Raises:
             StorageFull: it serves none, or the store has fewer.
         """
-        if fault := self._standing.fault:
+        if fault := self._status.fault:
             raise StorageFull(fault)
         if (position := self._models.position()) is None:
             raise StorageFull("This machine has not yet the models of the store; nothing was changed.")
@@ -220,7 +220,7 @@ class Together:
 
         def served() -> bool:
             living, serving = self._machines.living(), self._log.acknowledged(serial)[SERVING]
-            self._standing.set_machines(len(living & serving), len(living))
+            self._status.set_machines(len(living & serving), len(living))
             return living <= serving | late
 
         if not _until(served, time.monotonic() + _SERVING_SECONDS):
