@@ -19,10 +19,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from predictor import __version__
-from predictor.bulk.crew import Crew, Rows
+from predictor.bulk.actor_pool import ActorPool, Rows
 from predictor.bulk.processes import Local
 from predictor.bulk.rows import Row
-from predictor.bulk.shards import Piece
+from predictor.bulk.shards import Chunk
 from predictor.errors import InvalidModel, InvalidRequest, NotReady
 from predictor.evaluation.runner import parallel_map
 from predictor.model import device
@@ -164,17 +164,17 @@ def _library() -> Any:
     return ray
 
 
-def predicted(ray: Any, cluster: Cluster, local: Local, pieces: Iterator[Piece], probe: str | None) -> Rows:
-    """Predict pieces; each with its rows, as they come.
+def predicted(ray: Any, cluster: Cluster, local: Local, chunks: Iterator[Chunk], probe: str | None) -> Rows:
+    """Predict chunks; each with its rows, as they come.
 
-    A process that dies, or its node, is replaced, and what it had is predicted again. A piece with which
+    A process that dies, or its node, is replaced, and what it had is predicted again. A chunk with which
     processes die is halved until the image is found, which then has a row with an error.
 
     Args:
         ray: what `connected` gave.
         cluster: what of it is used.
         local: the model and the options.
-        pieces: what to predict; they are taken as rows are read.
+        chunks: what to predict; they are taken as rows are read.
         probe: a file that each node must see.
 
     Raises:
@@ -188,7 +188,7 @@ def predicted(ray: Any, cluster: Cluster, local: Local, pieces: Iterator[Piece],
         actor = remote.remote()
         return actor, actor.begin.remote(__version__, packed, probe, gpu=cluster.gpus > 0)
 
-    yield from Crew(ray, make, cluster.processes or _room(ray, cluster.gpus)).run(pieces)
+    yield from ActorPool(ray, make, cluster.processes or _room(ray, cluster.gpus)).run(chunks)
 
 
 def _room(ray: Any, gpus: float) -> int:

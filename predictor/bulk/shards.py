@@ -76,7 +76,7 @@ def _join(form: RowForm, file: BinaryIO, parts: Iterable[Path]) -> None:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Inputs that are predicted together: some of those of a shard, one after the other.
 
     Attributes:
@@ -120,7 +120,7 @@ class Run:
         """How many inputs have their rows in whole shards."""
         return sum(map(self._length, self.errors))
 
-    def pieces(self, most: int) -> Iterator[Piece]:
+    def chunks(self, most: int) -> Iterator[Chunk]:
         """What is left to be predicted, in order; at most so many inputs together."""
         with (self.folder / _INPUTS).open(encoding="ascii") as lines:
             for shard in itertools.count():
@@ -131,24 +131,24 @@ class Run:
                     continue
                 for start in range(0, len(part), most):
                     names = tuple(map(json.loads, part[start : start + most]))
-                    yield Piece(shard, start, names)
+                    yield Chunk(shard, start, names)
 
-    def add(self, piece: Piece, rows: list[Row]) -> None:
-        """Take the rows of a piece; a shard of which all are there is written.
+    def add(self, chunk: Chunk, rows: list[Row]) -> None:
+        """Take the rows of a chunk; a shard of which all are there is written.
 
         Raises:
             OSError: the disk is full, or it cannot be written.
         """
-        held = self._rows.setdefault(piece.shard, {})
-        held[piece.start] = rows
-        if sum(map(len, held.values())) < self._length(piece.shard):
+        held = self._rows.setdefault(chunk.shard, {})
+        held[chunk.start] = rows
+        if sum(map(len, held.values())) < self._length(chunk.shard):
             return
         whole = [row for start in sorted(held) for row in held[start]]
         failed = sum(row.problem is not None for row in whole)
-        with whole_file(self._path(piece.shard, failed)) as file:
+        with whole_file(self._path(chunk.shard, failed)) as file:
             self.form.output.write(file, whole)
-        self.errors[piece.shard] = failed
-        del self._rows[piece.shard]
+        self.errors[chunk.shard] = failed
+        del self._rows[chunk.shard]
 
     def finish(self, path: Path) -> None:
         """Join all shards to the file, and remove them.

@@ -15,15 +15,15 @@ from typing import Any, TextIO
 import click
 
 from predictor.bulk import inputs, on_ray, shards
-from predictor.bulk.crew import Rows
+from predictor.bulk.actor_pool import Rows
 from predictor.bulk.processes import Local
 from predictor.bulk.rows import Row
-from predictor.bulk.shards import Piece, Run
+from predictor.bulk.shards import Chunk, Run
 from predictor.config import BUNDLED_MODEL
 from predictor.errors import InvalidRequest
 from predictor.evaluation.local_files import files_of, refuse_others
 
-PIECE = 32
+CHUNK = 32
 """Images that a process of a cluster gets at a time."""
 
 Predicted = Callable[[Iterator[str]], Iterator[Row]]
@@ -113,8 +113,8 @@ def _predict(run: Run, given: Given, way: _Way, model: _Model) -> None:
             if run.done < run.inputs:
                 here = _on_cluster(run, given, model) if given["cluster"] else _in_order(run, given, way)
                 with here as rows:
-                    for piece, found in rows:
-                        run.add(piece, found)
+                    for chunk, found in rows:
+                        run.add(chunk, found)
                         progress.add(len(found))
             advice = ""
         finally:
@@ -125,12 +125,12 @@ def _predict(run: Run, given: Given, way: _Way, model: _Model) -> None:
 
 @contextmanager
 def _in_order(run: Run, given: Given, way: _Way) -> Iterator[Rows]:
-    taken = deque[Piece]()
+    taken = deque[Chunk]()
 
     def names() -> Iterator[str]:
-        for piece in run.pieces(1):
-            taken.append(piece)
-            yield from piece.names
+        for chunk in run.chunks(1):
+            taken.append(chunk)
+            yield from chunk.names
 
     with way(given) as predicted:
         yield ((taken.popleft(), [row]) for row in predicted(names()))
@@ -140,12 +140,12 @@ def _in_order(run: Run, given: Given, way: _Way) -> Iterator[Rows]:
 def _on_cluster(run: Run, given: Given, model: _Model) -> Iterator[Rows]:
     cluster = on_ray.Cluster(given["cluster"], given["threads"], given["gpus"])
     with on_ray.connected(cluster.address) as ray, model(given) as local:
-        yield on_ray.predicted(ray, cluster, local, run.pieces(PIECE), _probe(run))
+        yield on_ray.predicted(ray, cluster, local, run.chunks(CHUNK), _probe(run))
 
 
 def _probe(run: Run) -> str | None:
     """A file of this machine that each node must see."""
-    first = next(run.pieces(PIECE)).names
+    first = next(run.chunks(CHUNK)).names
     paths = (Path.cwd() / name for name in first if name and not inputs.is_url(name))
     return next((str(path) for path in paths if path.exists()), None)
 

@@ -11,7 +11,7 @@ import pytest
 from predictor.bulk import shards
 from predictor.bulk.file import RowFile
 from predictor.bulk.rows import FORMS, Row
-from predictor.bulk.shards import Piece
+from predictor.bulk.shards import Chunk
 from predictor.errors import InvalidImage, InvalidRequest
 
 NAMES = [f"{number}.jpg" for number in range(23)]
@@ -31,11 +31,11 @@ SHARDS = [
 ]
 
 
-def rows(piece: Piece) -> list[Row]:
+def rows(chunk: Chunk) -> list[Row]:
     """A row for each image; the seventh of each ten is bad."""
     return [
         Row(name, [], InvalidImage("It is bad.")) if name.endswith("7.jpg") else Row(name, [])
-        for name in piece.names
+        for name in chunk.names
     ]
 
 
@@ -52,11 +52,11 @@ def names_in(path: Path) -> list[str]:
 
 
 def some(path: Path, most: int, *, backwards: bool = False) -> None:
-    """Do at most so many pieces of a run, and leave it as a kill would leave it."""
+    """Do at most so many chunks of a run, and leave it as a kill would leave it."""
     with opened(path) as run:
-        left = list(run.pieces(2))
-        for piece in (left[::-1] if backwards else left)[:most]:
-            run.add(piece, rows(piece))
+        left = list(run.chunks(2))
+        for chunk in (left[::-1] if backwards else left)[:most]:
+            run.add(chunk, rows(chunk))
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -69,9 +69,9 @@ def test_stopped_after_any_piece(backwards: bool, tmp_path: Path) -> None:
         some(path, 1, backwards=not backwards)
         with opened(path, iter(())) as run:
             before = run.done
-            assert sum(len(piece.names) for piece in run.pieces(3)) == len(NAMES) - before
-            for piece in run.pieces(3):
-                run.add(piece, rows(piece))
+            assert sum(len(chunk.names) for chunk in run.chunks(3)) == len(NAMES) - before
+            for chunk in run.chunks(3):
+                run.add(chunk, rows(chunk))
             assert (run.done, sum(run.errors.values())) == (len(NAMES), 2)
             run.finish(path)
         assert names_in(path) == NAMES
@@ -85,7 +85,7 @@ def test_half_of_a_file(tmp_path: Path) -> None:
     (shards.parts(path) / ".000001-0.new").write_text("half")
 
     with opened(path) as run:
-        assert [piece.names[0] for piece in run.pieces(5)] == ["5.jpg", "10.jpg", "15.jpg", "20.jpg"]
+        assert [chunk.names[0] for chunk in run.chunks(5)] == ["5.jpg", "10.jpg", "15.jpg", "20.jpg"]
 
 
 def test_list_that_was_not_whole(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_list_that_was_not_whole(tmp_path: Path) -> None:
     (shards.parts(path) / "inputs").write_text('"old.jpg"\n')
     (shards.parts(path) / "000000-0").write_text("old.jpg\n")
     with opened(path) as run:
-        assert next(piece.names for piece in run.pieces(100)) == tuple(NAMES[:5])
+        assert next(chunk.names for chunk in run.chunks(100)) == tuple(NAMES[:5])
         assert run.done == 0
 
 
@@ -115,7 +115,7 @@ def test_inputs_are_listed_once(tmp_path: Path) -> None:
 
     with opened(path, ["other.jpg"]) as run:
         assert run.inputs == len(NAMES)
-        assert "other.jpg" not in [name for piece in run.pieces(4) for name in piece.names]
+        assert "other.jpg" not in [name for chunk in run.chunks(4) for name in chunk.names]
 
 
 def test_names_of_any_letters(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_names_of_any_letters(tmp_path: Path) -> None:
     odd = ["a\nb.jpg", "\udcff.jpg", "é.jpg", ""]
 
     with opened(tmp_path / "rows.jsonl", odd) as run:
-        assert [name for piece in run.pieces(3) for name in piece.names] == odd
+        assert [name for chunk in run.chunks(3) for name in chunk.names] == odd
 
 
 def test_other_options(tmp_path: Path) -> None:

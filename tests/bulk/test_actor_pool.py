@@ -1,4 +1,4 @@
-"""Pieces are handed out to processes that may die, and each image has one row in the end."""
+"""Chunks are handed out to processes that may die, and each image has one row in the end."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from predictor.bulk.crew import Crew
+from predictor.bulk.actor_pool import ActorPool
 from predictor.bulk.rows import Row
-from predictor.bulk.shards import Piece
+from predictor.bulk.shards import Chunk
 from predictor.errors import Internal, NotReady
 
 
@@ -97,18 +97,18 @@ class Ray:
         actor.killed = True
 
 
-def pieces(names: list[str], size: int) -> Iterator[Piece]:
-    """Pieces of one shard."""
+def chunks(names: list[str], size: int) -> Iterator[Chunk]:
+    """Chunks of one shard."""
     for start in range(0, len(names), size):
-        yield Piece(0, start, tuple(names[start : start + size]))
+        yield Chunk(0, start, tuple(names[start : start + size]))
 
 
 def found(ray: Ray, names: list[str], size: int, count: int = 3) -> list[Row]:
-    """The rows of all images, in order; each piece has as many rows as images."""
+    """The rows of all images, in order; each chunk has as many rows as images."""
     rows = dict[int, Row]()
-    for piece, some in Crew(ray, ray.make, count).run(pieces(names, size)):
-        assert len(piece.names) == len(some)
-        for number, row in enumerate(some, piece.start):
+    for chunk, some in ActorPool(ray, ray.make, count).run(chunks(names, size)):
+        assert len(chunk.names) == len(some)
+        for number, row in enumerate(some, chunk.start):
             assert number not in rows
             rows[number] = row
     return [rows[number] for number in sorted(rows)]
@@ -124,7 +124,7 @@ def test_all() -> None:
 
 
 def test_images_that_end_processes() -> None:
-    """An image that ends its process has an error, and all others of its piece have their rows."""
+    """An image that ends its process has an error, and all others of its chunk have their rows."""
     names = ["end" if number in {0, 31, 32, 77} else str(number) for number in range(100)]
 
     rows = found(Ray(), names, 32)
@@ -162,16 +162,16 @@ def test_error_of_all_images() -> None:
 
 
 def test_lazy() -> None:
-    """Pieces are taken as processes need them, so any number of them needs little memory."""
+    """Chunks are taken as processes need them, so any number of them needs little memory."""
     taken = list[int]()
 
-    def endless() -> Iterator[Piece]:
+    def endless() -> Iterator[Chunk]:
         while True:
             taken.append(1)
-            yield Piece(len(taken), 0, ("a",))
+            yield Chunk(len(taken), 0, ("a",))
 
     ray = Ray()
-    rows = Crew(ray, ray.make, 3).run(endless())
+    rows = ActorPool(ray, ray.make, 3).run(endless())
     for _ in range(50):
         next(rows)
 
