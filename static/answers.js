@@ -1,6 +1,6 @@
 // Draws the answers on the predict page: a card for each image, the times, the model, the words for a screen reader.
 
-import { byId, save } from "./app.js";
+import { byId, foreign, save } from "./app.js";
 
 const [panel, answers, facts, announcement] = ["result", "answers", "facts", "announcement"].map(byId);
 const FORMULA = /^\s*[=+\-@\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}]|^[\t\r\n]/u;
@@ -28,8 +28,7 @@ export function phasesOf(response) {
 /** The problem that a refused request was answered with, or one made from the status. */
 export async function problemOf(response) {
   const said = await response.json().catch(() => ({}));
-  const detail = "A proxy between this page and the service refused the request.";
-  return { title: `Answered with status ${response.status}`, status: response.status, detail, request_id: response.headers.get("X-Request-ID"), ...said };
+  return { ...foreign(response.status), status: response.status, request_id: response.headers.get("X-Request-ID"), ...said };
 }
 
 function clone(name) {

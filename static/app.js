@@ -1,4 +1,4 @@
-// What the pages share: the token that is kept for the tab, the files of a drop, a few words, and copying.
+// What the pages share: the token that is kept for the tab, the files of a drop, problems, a few words, and copying.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -127,6 +127,23 @@ export async function unreadable(files) {
     return { title: "Unreadable file", detail, code: "unreadable" };
   }
   return null;
+}
+
+/** The problem of an answer that is not the service's. */
+export function foreign(status) {
+  return { title: `Answered with status ${status}`, detail: "A proxy between this page and the service refused the request." };
+}
+
+/** A problem as an element of the page. */
+export function problemBox({ title, detail }) {
+  const box = Object.assign(document.createElement("article"), { className: "problem" });
+  for (const [tag, textContent] of [["h3", title], ["p", detail]]) box.append(Object.assign(document.createElement(tag), { textContent }));
+  return box;
+}
+
+/** A size in words. */
+export function megabytes(bytes) {
+  return bytes < 99950 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 /** How long work will still take, in words; empty while nothing can be said. */

@@ -2,7 +2,7 @@
 // With it, a folder can be chosen, the progress is shown, and the report can be saved.
 
 import { csvOf } from "./answers.js";
-import { byId, timeLeft, Token, unreadable } from "./app.js";
+import { byId, foreign, megabytes, problemBox, timeLeft, Token, unreadable } from "./app.js";
 import { openable } from "./opened.js";
 import { LOST, publishable } from "./publish.js";
 import { sortable } from "./sorting.js";
@@ -19,10 +19,6 @@ const FIELD = form.dataset.field ?? "pictures";
 let pending = null; // the request under way
 let begun = 0; // when the images began to run
 
-function megabytes(bytes) {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
 function busy(working) {
   progress.hidden = !working;
   cancel.hidden = !working;
@@ -35,14 +31,7 @@ function busy(working) {
 
 /** Shows a problem as the service describes it. */
 function fail(problem) {
-  const article = document.createElement("article");
-  article.className = "problem";
-  for (const [tag, text] of [["h3", problem.title], ["p", problem.detail]]) {
-    const element = document.createElement(tag);
-    element.textContent = text;
-    article.append(element);
-  }
-  outcome.replaceChildren(article);
+  outcome.replaceChildren(problemBox(problem));
   saving.hidden = true;
   reveal();
 }
@@ -94,8 +83,7 @@ function refusal(request) {
   try {
     return JSON.parse(request.responseText);
   } catch {
-    const detail = "A proxy between this page and the service refused the request.";
-    return { title: `Answered with status ${request.status}`, detail };
+    return foreign(request.status);
   }
 }
 

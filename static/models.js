@@ -1,7 +1,7 @@
 // The page works without this module: its forms are posted, and the answer is the page again.
 // With it, forms are sent in the background, and the parts of the page that change are taken from that answer.
 
-import { byId, dropped, hidden, Token, unreadable } from "./app.js";
+import { byId, dropped, foreign, hidden, megabytes, problemBox, Token, unreadable } from "./app.js";
 import { confirmed } from "./confirm.js";
 
 const [form, cancel] = ["upload", "cancel"].map(byId);
@@ -15,10 +15,6 @@ const token = new Token(byId("admin"), byId("admin-token"), byId("admin-refused"
 let pending = null; // the request under way
 let chosen = []; // the model's files, each with its path
 let origin = null; // the field that they come from
-
-function megabytes(bytes) {
-  return bytes < 99950 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
-}
 
 /** Puts the parts that change into the page; says whether the answer was this page. */
 function show(html, url) {
@@ -34,24 +30,15 @@ function show(html, url) {
   return true;
 }
 
-function fail(title, detail, result = "The result is unknown") {
+function fail(problem, result = "The result is unknown") {
   const outcome = byId("outcome");
-  const problem = document.createElement("article");
-  problem.className = "problem";
-  const heading = document.createElement("h3");
-  const text = document.createElement("p");
-  heading.textContent = title;
-  text.textContent = detail;
-  problem.append(heading, text);
-  outcome.replaceChildren(outcome.querySelector("h2"), problem);
+  outcome.replaceChildren(outcome.querySelector("h2"), problemBox(problem));
   outcome.querySelector("h2").textContent = result;
 }
 
 function finish(request) {
   busy(false);
-  if (!show(request.responseText, request.responseURL)) {
-    fail(`Answered with status ${request.status}`, "A proxy between this page and the service refused the request.");
-  }
+  if (!show(request.responseText, request.responseURL)) fail(foreign(request.status));
   if (!token.refusedBy(request.status)) (byId("note") ?? byId("outcome")).focus();
 }
 
@@ -77,15 +64,15 @@ function send(method, address, body) {
   request.addEventListener("load", () => finish(request));
   request.addEventListener("abort", () => {
     busy(false);
-    if (whole) fail("Cancelled", "The service had received all of it and may still make the change. Reload the page later to see whether it did.");
-    else fail("Cancelled", "The service did not receive all of it.", "Nothing was changed");
+    if (whole) fail({ title: "Cancelled", detail: "The service had received all of it and may still make the change. Reload the page later to see whether it did." });
+    else fail({ title: "Cancelled", detail: "The service did not receive all of it." }, "Nothing was changed");
   });
   request.addEventListener("error", async () => {
     // A request whose body was not sent to its end changes nothing.
     const problem = whole ? null : await unreadable([...(body?.values() ?? [])].filter((value) => value instanceof File));
     busy(false);
-    if (problem) fail(problem.title, problem.detail, "Nothing was changed");
-    else fail("No answer", "The connection to the service was lost. The list below may be out of date.");
+    if (problem) fail(problem, "Nothing was changed");
+    else fail({ title: "No answer", detail: "The connection to the service was lost. The list below may be out of date." });
   });
   bar.value = 0;
   stage.textContent = "";
@@ -172,11 +159,11 @@ function chosenIn(input) {
 /** Why what was chosen is not sent. */
 function refusal() {
   const named = source.value.trim();
-  if (named && chosen.length) return ["Two models", "Choose files or name a source, not both."];
-  if (!named && !chosen.length) return ["No model", "Choose an .onnx file, a ZIP file or a folder, or name a source."];
-  if (chosen.length > Number(form.dataset.maxFiles)) return ["Too many files", `A model may have at most ${form.dataset.maxFiles} files.`];
+  if (named && chosen.length) return { title: "Two models", detail: "Choose files or name a source, not both." };
+  if (!named && !chosen.length) return { title: "No model", detail: "Choose an .onnx file, a ZIP file or a folder, or name a source." };
+  if (chosen.length > Number(form.dataset.maxFiles)) return { title: "Too many files", detail: `A model may have at most ${form.dataset.maxFiles} files.` };
   const total = chosen.reduce((sum, { file }) => sum + file.size, 0);
-  if (total > 1e6 * Number(form.dataset.maxMb)) return ["Model too large", `The model may have at most ${form.dataset.maxMb} MB.`];
+  if (total > 1e6 * Number(form.dataset.maxMb)) return { title: "Model too large", detail: `The model may have at most ${form.dataset.maxMb} MB.` };
   return null;
 }
 
@@ -186,7 +173,7 @@ form.addEventListener("submit", (event) => {
   if (origin) chosenIn(origin);
   const refused = refusal();
   if (refused) {
-    fail(...refused, "Nothing was sent");
+    fail(refused, "Nothing was sent");
     byId("outcome").focus();
     return;
   }
@@ -210,7 +197,7 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   dropped(event.dataTransfer, Number(form.dataset.maxFiles)).then(
     (files) => choose(files, null),
-    () => fail("Not readable", "The browser could not read what was dropped."),
+    () => fail({ title: "Not readable", detail: "The browser could not read what was dropped." }),
   );
 });
 enliven();

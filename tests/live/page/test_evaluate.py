@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,6 +161,22 @@ def test_gate_and_comparison(evaluate: Page, own: Service) -> None:
 
     evaluate.get_by_role("button", name="Delete those kept").click()
     expect(evaluate.locator("#outcome")).to_contain_text("None are kept for colours.")
+
+
+def test_small_archive(evaluate: Page) -> None:
+    """The progress of an archive of some kilobytes says so, instead of 0.0 MB."""
+    evaluate.evaluate(
+        "window.said = []; new MutationObserver(() => said.push(stage.textContent)).observe(stage, "
+        "{ childList: true }); null"
+    )
+    evaluate.set_input_files("#archive", archive())
+    evaluate.get_by_role("button", name="Evaluate", exact=True).click()
+    expect(evaluate.locator("#outcome svg").first).to_be_visible(timeout=PATIENCE_MS)
+
+    sent = [text for text in evaluate.evaluate("window.said") if text.startswith("Sending")]
+
+    assert sent
+    assert all(re.fullmatch(r"Sending \d+\.\d kB of \d+\.\d kB", text) for text in sent)
 
 
 def test_refusals(evaluate: Page) -> None:
