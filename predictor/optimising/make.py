@@ -16,7 +16,7 @@ from predictor.optimising import quantisers
 from predictor.optimising.calibration import observe
 from predictor.optimising.job import CALIBRATION, Job, is_full
 from predictor.optimising.measure import batches
-from predictor.optimising.recipes import PREPARED, RANGES, Ground, Recipe, recipes
+from predictor.optimising.recipes import PREPARED, RANGES, Recipe, RecipeContext, recipes
 
 _Array = npt.NDArray[Any]
 _ALREADY = ("QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QGemm", "QAttention")
@@ -42,9 +42,9 @@ def make(job: Job) -> dict[str, Any]:
     observed = observe(model, job.names, batches(tensors, job.batch))
     quantisers.save_ranges(observed.ranges, RANGES)
     overflow = quantisers.saturates()
-    ground = Ground(job, model, observed, len(tensors), overflow)
+    context = RecipeContext(job, model, observed, len(tensors), overflow)
     made, skipped = list[dict[str, Any]](), list[str]()
-    for key, recipe in recipes(ground):
+    for key, recipe in recipes(context):
         path = Path(f"{key}.onnx")
         what = _followed(recipe, path)
         if isinstance(what, str):

@@ -66,14 +66,14 @@ def pace(job: Job) -> dict[str, Any]:
         for _ in range(_WARM_RUNS):
             run(next(waiting))
     longest = max(_seconds(run, next(waiting)) for run in runs)
-    lanes = [_Lane(run, size) for run in runs]
+    models = [_TimedModel(run, size) for run in runs]
     worked = time.process_time if job.provider == "cpu" else time.perf_counter
-    _take_turns(lanes, waiting, max(_TURN_SECONDS, _TURN_RUNS * longest), job.seconds, worked)
-    return {"models": [lane.to_json() for lane in lanes]}
+    _take_turns(models, waiting, max(_TURN_SECONDS, _TURN_RUNS * longest), job.seconds, worked)
+    return {"models": [model.to_json() for model in models]}
 
 
 @dataclass
-class _Lane:
+class _TimedModel:
     """A model, and the times of its runs."""
 
     run: _Run
@@ -93,7 +93,7 @@ class _Lane:
 
 
 def _take_turns(
-    lanes: Sequence[_Lane],
+    models: Sequence[_TimedModel],
     waiting: Iterator[_Array],
     turn: float,
     seconds: float,
@@ -101,17 +101,17 @@ def _take_turns(
 ) -> None:
     """Until the time is up and each has had its turn."""
     before, end = -1, time.monotonic() + seconds
-    while time.monotonic() < end or not all(lane.turns for lane in lanes):
+    while time.monotonic() < end or not all(model.turns for model in models):
         number = int(time.monotonic() / turn)
-        lane = lanes[number % len(lanes)]
+        model = models[number % len(models)]
         if number != before:
-            lane.turns.append([])
+            model.turns.append([])
             before = number
         batch, started, used = next(waiting), time.perf_counter(), worked()
-        lane.run(batch)
+        model.run(batch)
         # A clock that ticks slowly may show nothing for a short run.
-        lane.turns[-1].append(max(worked() - used, _TICK_SECONDS) / lane.size)
-        lane.clock.append(time.perf_counter() - started)
+        model.turns[-1].append(max(worked() - used, _TICK_SECONDS) / model.size)
+        model.clock.append(time.perf_counter() - started)
 
 
 def _runner(session: Session, job: Job) -> _Run:

@@ -41,8 +41,8 @@ _Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What all candidates are made of.
+class RecipeContext:
+    """What the recipes work with.
 
     Attributes:
         job: what is asked.
@@ -69,20 +69,20 @@ Recipe = Callable[[Path], list[str] | None]
 """Writes a form to a file, and says in sentences how; None if it would be the same as another form."""
 
 
-def recipes(ground: Ground) -> Iterator[tuple[str, Recipe]]:
+def recipes(context: RecipeContext) -> Iterator[tuple[str, Recipe]]:
     """The forms that a graph may have, by their keys, in the order in which they are to be made."""
-    if ground.job.gpu:
+    if context.job.gpu:
         yield "float16", _half
         return
     yield "graph", _graph
-    products = _share_of_products(ground.model) >= _MOSTLY
+    products = _share_of_products(context.model) >= _MOSTLY
     if products:
-        yield "dynamic", lambda target: _dynamic(target, ground)
-        yield "dynamic_careful", lambda target: _careful(target, ground)
-    if not products or _convolutions(ground.model) >= _SEVERAL:
-        yield "int8", lambda target: _static(target, ground)
-        yield "int8_corrected", lambda target: _corrected(target, ground)
-        yield "int8_edges", lambda target: _edges(target, ground)
+        yield "dynamic", lambda target: _dynamic(target, context)
+        yield "dynamic_careful", lambda target: _careful(target, context)
+    if not products or _convolutions(context.model) >= _SEVERAL:
+        yield "int8", lambda target: _static(target, context)
+        yield "int8_corrected", lambda target: _corrected(target, context)
+        yield "int8_edges", lambda target: _edges(target, context)
 
 
 def _share_of_products(model: ModelProto) -> float:
@@ -109,23 +109,23 @@ def _graph(target: Path) -> list[str]:
     return ["Operators are merged by onnxruntime; numbers stay as they are."]
 
 
-def _dynamic(target: Path, ground: Ground, exclude: Sequence[str] = ()) -> list[str]:
-    quantisers.dynamic(PREPARED, target, reduce_range=ground.reduce_range, exclude=exclude)
+def _dynamic(target: Path, context: RecipeContext, exclude: Sequence[str] = ()) -> list[str]:
+    quantisers.dynamic(PREPARED, target, reduce_range=context.reduce_range, exclude=exclude)
     return [
         "Matrix products are computed in integers; the range of what goes in is measured in each run.",
-        ground.bits,
+        context.bits,
     ]
 
 
-def _careful(target: Path, ground: Ground) -> list[str] | None:
+def _careful(target: Path, context: RecipeContext) -> list[str] | None:
     """Products with weights of one shape, such as the second layer of each block, are tried together."""
-    groups = _groups(ground.model)
+    groups = _groups(context.model)
     everything = sum(size for _, size in groups)
-    _dynamic(_TRIED, ground)
-    with_all, tried = _error(_TRIED, ground), list[tuple[float, list[str], int]]()
+    _dynamic(_TRIED, context)
+    with_all, tried = _error(_TRIED, context), list[tuple[float, list[str], int]]()
     for names, size in groups:
-        _dynamic(_TRIED, ground, names)
-        tried.append((_error(_TRIED, ground), names, size))
+        _dynamic(_TRIED, context, names)
+        tried.append((_error(_TRIED, context), names, size))
     kept, bytes_kept = list[str](), 0
     for error, names, size in sorted(tried):
         if error < (1 - _WORTH) * with_all and bytes_kept + size <= _MOSTLY * everything:
@@ -133,7 +133,7 @@ def _careful(target: Path, ground: Ground) -> list[str] | None:
     if not kept:
         return None
     return [
-        *_dynamic(target, ground, kept),
+        *_dynamic(target, context, kept),
         f"{len(kept)} products stay in single precision: they caused most of the error of the scores.",
     ]
 
@@ -148,55 +148,57 @@ def _groups(model: ModelProto) -> list[tuple[list[str], int]]:
     return [(names, len(names) * int(np.prod(shape))) for shape, names in found.items()]
 
 
-def _static(target: Path, ground: Ground, source: Path = PREPARED, exclude: Sequence[str] = ()) -> list[str]:
-    kept = [*exclude, *_last_activation(ground)]
-    quantisers.static(source, target, RANGES, reduce_range=ground.reduce_range, exclude=kept)
+def _static(
+    target: Path, context: RecipeContext, source: Path = PREPARED, exclude: Sequence[str] = ()
+) -> list[str]:
+    kept = [*exclude, *_last_activation(context)]
+    quantisers.static(source, target, RANGES, reduce_range=context.reduce_range, exclude=kept)
     return [
         "Weights and activations are integers, with a scale for each channel of a weight.",
-        f"{ground.images} images showed the ranges.",
-        ground.bits,
+        f"{context.images} images showed the ranges.",
+        context.bits,
     ]
 
 
-def _last_activation(ground: Ground) -> list[str]:
+def _last_activation(context: RecipeContext) -> list[str]:
     """The operator that makes the scores, unless it has weights: 8 bits would round confidences."""
-    scores = ground.job.names[1]
+    scores = context.job.names[1]
     return [
         node.name
-        for node in ground.model.graph.node
+        for node in context.model.graph.node
         if scores in node.output and node.op_type not in quantisers.LEARNED
     ]
 
 
-def _corrected(target: Path, ground: Ground) -> list[str] | None:
+def _corrected(target: Path, context: RecipeContext) -> list[str] | None:
     quantised = Path("int8.onnx")
     if not quantised.exists():
-        _static(quantised, ground)
-    model, count = corrected(ground.model, onnx.load(quantised), ground.observed.means)
+        _static(quantised, context)
+    model, count = corrected(context.model, onnx.load(quantised), context.observed.means)
     if not count:
         return None
     onnx.save(model, _CORRECTED)
     return [
-        *_static(target, ground, _CORRECTED),
+        *_static(target, context, _CORRECTED),
         f"The biases of {count} operators take back the mean error of their rounded weights.",
     ]
 
 
-def _edges(target: Path, ground: Ground) -> list[str] | None:
+def _edges(target: Path, context: RecipeContext) -> list[str] | None:
     """The corrected form with the first or last layer in single precision, where these cost most."""
     source = _CORRECTED if _CORRECTED.exists() else PREPARED
-    learned = [node.name for node in ground.model.graph.node if _learned(node, ground.model)]
-    _static(_TRIED, ground, source)
-    with_all, kept = _error(_TRIED, ground), list[str]()
+    learned = [node.name for node in context.model.graph.node if _learned(node, context.model)]
+    _static(_TRIED, context, source)
+    with_all, kept = _error(_TRIED, context), list[str]()
     for name in dict.fromkeys((learned[0], learned[-1])):
-        _static(_TRIED, ground, source, [name])
-        if _error(_TRIED, ground) < (1 - _WORTH) * with_all:
+        _static(_TRIED, context, source, [name])
+        if _error(_TRIED, context) < (1 - _WORTH) * with_all:
             kept.append(name)
     if not kept:
         return None
     which = " and ".join(["first", "last"][name != learned[0]] for name in kept)
     return [
-        *_static(target, ground, source, kept),
+        *_static(target, context, source, kept),
         f"The {which} layer stays in single precision: it caused at least {_WORTH:.0%} of the scores' error.",
     ]
 
@@ -206,10 +208,10 @@ def _learned(node: Any, model: ModelProto) -> bool:
     return node.op_type in quantisers.LEARNED and node.input[1] in constants
 
 
-def _error(path: Path, ground: Ground) -> float:
+def _error(path: Path, context: RecipeContext) -> float:
     """The mean square of what the scores of some images differ by from those in single precision."""
-    session, job = load(path, Device("cpu")), ground.job
+    session, job = load(path, Device("cpu")), context.job
     tensors: _Array = np.load(CALIBRATION, mmap_mode="r")[:_SENSITIVE_IMAGES]
     found = [flat(session.run(batch, job.names)) for batch in batches(tensors, job.batch)]
-    wanted = [flat(one) for one in ground.observed.scores[: len(found)]]
+    wanted = [flat(one) for one in context.observed.scores[: len(found)]]
     return float(np.square(np.concatenate(found) - np.concatenate(wanted)).mean())
