@@ -45,12 +45,12 @@ def create_app(settings: Settings) -> Flask:
     worker.exporter.init_app(app)
     # A slash at the end of a path changes nothing; a redirect would lose the body of many clients.
     app.url_map.strict_slashes = False
-    rooms = (
+    modules = (
         pages, api, explanations, models, quality, optimisations, evaluations, comparisons, inference,
         repository, hugging_face, ops,
     )  # fmt: skip
-    for room in rooms:
-        app.register_blueprint(room.blueprint(worker))
+    for module in modules:
+        app.register_blueprint(module.blueprint(worker))
     for name in (models.NAME, quality.NAME):
         flask_app.show_on(app, name, lambda problem: pages.render_models(worker, problem=problem))
     for name in (evaluations.NAME, comparisons.NAME):

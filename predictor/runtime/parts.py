@@ -1,6 +1,6 @@
 """Parts of a worker that depend on what the machine has; none of them keeps the worker from starting.
 
-`Condition` says which of them do not work although predictions succeed; `/readyz` names them.
+`Health` says which of them do not work although predictions succeed; `/readyz` names them.
 """
 
 import logging
@@ -42,7 +42,7 @@ _RESTART = (
 )
 
 
-class Condition:
+class Health:
     """The parts that a worker can do without for a while.
 
     Args:
@@ -101,7 +101,7 @@ def build_info() -> InfoMetricFamily:
     return InfoMetricFamily("predictor_build", "Versions of what serves.", value=versions)
 
 
-def at_this_moment(watched: Condition, cluster: "Membership | None") -> Iterable[Any]:
+def at_this_moment(watched: Health, cluster: "Membership | None") -> Iterable[Any]:
     """The metrics that are read when asked.
 
     Args:

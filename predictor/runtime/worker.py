@@ -30,7 +30,7 @@ from predictor.model.session import Stop, load
 from predictor.runtime.evaluations import Evaluations
 from predictor.runtime.golden import Gate
 from predictor.runtime.optimisations import Optimisations, warn, warned
-from predictor.runtime.parts import Condition, at_this_moment, fetcher, make_folders, membership
+from predictor.runtime.parts import Health, at_this_moment, fetcher, make_folders, membership
 from predictor.runtime.reload import Follower
 from predictor.runtime.uploads import Uploads
 from predictor.store.commit import ModelTransactions
@@ -51,7 +51,7 @@ class Worker:
         settings: what it was built from.
         engine: predicts.
         cache: answers already computed.
-        condition: what does not work although predictions succeed.
+        health: what does not work although predictions succeed.
         metrics: counters and histograms.
         exporter: the owner of `/metrics`.
         registry: the models on disk.
@@ -76,7 +76,7 @@ class Worker:
             self._refresh,
             self._live_versions,
             lambda: self.engine.admission.waiting,
-            lambda: at_this_moment(self.condition, self.cluster),
+            lambda: at_this_moment(self.health, self.cluster),
         )
         self.metrics = Metrics(self.exporter.registry)
         self.transactions = ModelTransactions(
@@ -94,7 +94,7 @@ class Worker:
         self.live = ActiveModels(self.transactions.stamp)
         self.cache = Cache(settings, self.metrics.count_cache)
         store = (lambda: None) if self.cluster is None else self.cluster.degraded
-        self.condition = Condition(settings.data, self.cache, self.transactions.stamp, store=store)
+        self.health = Health(settings.data, self.cache, self.transactions.stamp, store=store)
         self.device: Device | None = None
         self._record: WorkerRecord | None = None
         self._watchdog: Watchdog | None = None

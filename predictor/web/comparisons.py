@@ -112,9 +112,9 @@ class Comparison(PicturesReport):
 
 def blueprint(worker: Worker) -> Blueprint:
     """The route of comparisons."""
-    room = Blueprint(NAME, __name__)
+    routes = Blueprint(NAME, __name__)
 
-    @room.post("/compare")
+    @routes.post("/compare")
     @operation(
         name="compare",
         tag="Evaluation",
@@ -133,7 +133,7 @@ def blueprint(worker: Worker) -> Blueprint:
             begun = _begun(worker, held)
             return steps.answer(begun, held, lambda report: evaluations.render(worker, report=report))
 
-    return room
+    return routes
 
 
 def _begun(worker: Worker, held: ExitStack) -> Iterator[Step]:

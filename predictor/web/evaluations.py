@@ -32,23 +32,23 @@ Work = Callable[[LoadedModel, Sequence[LabelledImage], Any], Generator[Step, Non
 
 def blueprint(worker: Worker) -> Blueprint:
     """Routes of the evaluations."""
-    room = Blueprint(NAME, __name__)
-    _page(room, worker)
-    _evaluate(room, worker)
-    _tune(room, worker)
-    return room
+    routes = Blueprint(NAME, __name__)
+    _page(routes, worker)
+    _evaluate(routes, worker)
+    _tune(routes, worker)
+    return routes
 
 
-def _page(room: Blueprint, worker: Worker) -> None:
-    @room.get("/evaluate")
+def _page(routes: Blueprint, worker: Worker) -> None:
+    @routes.get("/evaluate")
     @operation(name="show_evaluate_page", tag="Evaluation", answers={"text/html": TEXT})
     def show() -> str:
         """Show the evaluate page."""
         return render(worker)
 
 
-def _evaluate(room: Blueprint, worker: Worker) -> None:
-    @room.post("/evaluate")
+def _evaluate(routes: Blueprint, worker: Worker) -> None:
+    @routes.post("/evaluate")
     @operation(
         name="evaluate",
         tag="Evaluation",
@@ -73,8 +73,8 @@ def _evaluate(room: Blueprint, worker: Worker) -> None:
         )
 
 
-def _tune(room: Blueprint, worker: Worker) -> None:
-    @room.post("/tune")
+def _tune(routes: Blueprint, worker: Worker) -> None:
+    @routes.post("/tune")
     @operation(
         name="tune",
         tag="Evaluation",

@@ -134,9 +134,9 @@ _FIELDS = inputs.Fields(
 
 def blueprint(worker: Worker) -> Blueprint:
     """Routes of the explanations."""
-    room = Blueprint("explanations", __name__)
+    routes = Blueprint("explanations", __name__)
 
-    @room.post("/explain")
+    @routes.post("/explain")
     @operation(
         name="explain", tag="Prediction",
         query=ExplainOptions,
@@ -162,7 +162,7 @@ def blueprint(worker: Worker) -> Blueprint:
         current_context().outcome = Outcome(found.model, (), found.phases, (found.phases,))
         return _response(worker, asked, sent, found)
 
-    return room
+    return routes
 
 
 def _explained(worker: Worker, asked: Request, sent: inputs.PredictInput) -> explanation.Explanation:

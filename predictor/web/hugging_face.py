@@ -73,9 +73,9 @@ class Classification(BaseModel):
 
 def blueprint(worker: Worker) -> Blueprint:
     """The route."""
-    room = Blueprint("hugging_face", __name__)
+    routes = Blueprint("hugging_face", __name__)
 
-    @room.post("/hf/<name>")
+    @routes.post("/hf/<name>")
     @operation(
         name="classify_for_hugging_face",
         tag="Hugging Face",
@@ -109,7 +109,7 @@ def blueprint(worker: Worker) -> Blueprint:
         current_context().outcome = outcome
         return JsonResponse(_classes(outcome.results[0], outcome.model, chosen))
 
-    return room
+    return routes
 
 
 def _read(request: Request, settings: Settings) -> tuple[ImageSource, ClassificationParameters]:

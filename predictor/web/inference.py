@@ -58,12 +58,12 @@ class InferHeaders(middleware.Headers):
 
 def blueprint(worker: Worker) -> Blueprint:
     """Routes of the protocol."""
-    room = Blueprint("v2", __name__, url_prefix="/v2")
-    _server(room, worker)
-    _models(room, worker)
-    _details(room, worker)
-    _infer(room, worker)
-    return room
+    routes = Blueprint("v2", __name__, url_prefix="/v2")
+    _server(routes, worker)
+    _models(routes, worker)
+    _details(routes, worker)
+    _infer(routes, worker)
+    return routes
 
 
 def described(**parts: Any) -> Callable[[View], View]:
@@ -71,41 +71,41 @@ def described(**parts: Any) -> Callable[[View], View]:
     return operation(tag=TAG, failures=FAILURES, **parts)
 
 
-def _both(room: Blueprint, suffix: str, view: Callable[..., Response], method: str = "GET") -> None:
+def _both(routes: Blueprint, suffix: str, view: Callable[..., Response], method: str = "GET") -> None:
     """Add a view of a model under its path with and without a version."""
     name = view.__name__
     for path, endpoint in (("", name), ("/versions/<version>", f"{name}_of_version")):
-        room.add_url_rule(f"/models/<name>{path}{suffix}", endpoint, view, methods=[method])
+        routes.add_url_rule(f"/models/<name>{path}{suffix}", endpoint, view, methods=[method])
 
 
-def _server(room: Blueprint, worker: Worker) -> None:
-    @room.get("", strict_slashes=False)
+def _server(routes: Blueprint, worker: Worker) -> None:
+    @routes.get("", strict_slashes=False)
     @described(answers={"application/json": inference_schemas.ServerMetadata})
     def server() -> Response:
         """Describe the server and its extensions."""
         return jsonify(name="image-prediction-api", version=__version__, extensions=EXTENSIONS)
 
-    @room.get("/health/live")
+    @routes.get("/health/live")
     @described(answers={"application/json": inference_schemas.ServerLive})
     def live() -> Response:
         """Check that the process answers."""
         return jsonify(live=True)
 
-    @room.get("/health/ready")
+    @routes.get("/health/ready")
     @described(answers={"application/json": inference_schemas.ServerReady}, errors=(NotReady, Overloaded))
     def ready() -> Response:
         """Check whether the loaded models can infer."""
         ops.check_ready(worker)
         return jsonify(live=True, ready=True)
 
-    @room.get("/models")
+    @routes.get("/models")
     @described(answers={"application/json": inference_schemas.ModelNames})
     def names() -> Response:
         """List the names of the loaded models."""
         return jsonify(models=sorted(worker.registry.read().live()))
 
 
-def _models(room: Blueprint, worker: Worker) -> None:
+def _models(routes: Blueprint, worker: Worker) -> None:
     @described(path=ModelPath, answers={"application/json": inference_schemas.ModelMetadata}, errors=_UNKNOWN)
     def metadata(name: str, version: str | None = None) -> Response:
         """Describe a model.
@@ -128,11 +128,11 @@ def _models(room: Blueprint, worker: Worker) -> None:
         worker.live.models()
         return jsonify(name=name, ready=True)
 
-    _both(room, "", metadata)
-    _both(room, "/ready", model_ready)
+    _both(routes, "", metadata)
+    _both(routes, "/ready", model_ready)
 
 
-def _details(room: Blueprint, worker: Worker) -> None:
+def _details(routes: Blueprint, worker: Worker) -> None:
     @described(path=ModelPath, answers={"application/json": {"type": "object"}}, errors=_UNKNOWN)
     def config(name: str, version: str | None = None) -> Response:
         """Return the configuration of a model, in Triton's form."""
@@ -143,7 +143,7 @@ def _details(room: Blueprint, worker: Worker) -> None:
         """Return the statistics of a model, added up over all workers."""
         return jsonify(statistics_json(worker, name, version))
 
-    @room.get("/models/stats")
+    @routes.get("/models/stats")
     @described(answers={"application/json": inference_schemas.Statistics})
     def all_stats() -> Response:
         """Return the statistics of all models.
@@ -155,11 +155,11 @@ def _details(room: Blueprint, worker: Worker) -> None:
             statistics |= metadata_json(worker, "stats", None)
         return jsonify(statistics)
 
-    _both(room, "/config", config)
-    _both(room, "/stats", stats)
+    _both(routes, "/config", config)
+    _both(routes, "/stats", stats)
 
 
-def _infer(room: Blueprint, worker: Worker) -> None:
+def _infer(routes: Blueprint, worker: Worker) -> None:
     settings = worker.settings
 
     @described(
@@ -184,4 +184,4 @@ def _infer(room: Blueprint, worker: Worker) -> None:
         current_context().outcome = outcome
         return inference_outputs.answer(asked, sent, outcome)
 
-    _both(room, "/infer", infer, "POST")
+    _both(routes, "/infer", infer, "POST")

@@ -74,7 +74,7 @@ def blueprint(worker: Worker) -> Blueprint:
                 "provider": model.provider,
                 "reason": device.reason,
             },
-            degraded=worker.condition.degraded(),
+            degraded=worker.health.degraded(),
         )
 
     return ops

@@ -40,14 +40,14 @@ _SHEET = "optimise_sheet.html"
 
 def blueprint(worker: Worker) -> Blueprint:
     """Routes of the optimisations."""
-    room = Blueprint(NAME, __name__)
-    _optimise(room, worker)
-    _publish(room, worker)
-    return room
+    routes = Blueprint(NAME, __name__)
+    _optimise(routes, worker)
+    _publish(routes, worker)
+    return routes
 
 
-def _optimise(room: Blueprint, worker: Worker) -> None:
-    @room.get("/models/<name>/optimise")
+def _optimise(routes: Blueprint, worker: Worker) -> None:
+    @routes.get("/models/<name>/optimise")
     @operation(
         name="show_optimise_page",
         tag="Models",
@@ -60,7 +60,7 @@ def _optimise(room: Blueprint, worker: Worker) -> None:
         worker.registry.name(model_name(name))
         return render(worker, name=name)
 
-    @room.post("/models/<name>/optimise")
+    @routes.post("/models/<name>/optimise")
     @operation(
         name="optimise_model",
         tag="Models",
@@ -84,8 +84,8 @@ def _optimise(room: Blueprint, worker: Worker) -> None:
             return steps.answer(begun, held, lambda report: render(worker, name=known, report=report), _SHEET)
 
 
-def _publish(room: Blueprint, worker: Worker) -> None:
-    @room.post("/models/<name>/optimise/publish")
+def _publish(routes: Blueprint, worker: Worker) -> None:
+    @routes.post("/models/<name>/optimise/publish")
     @operation(
         name="publish_optimised",
         tag="Models",

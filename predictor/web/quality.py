@@ -94,15 +94,15 @@ class Golden(BaseModel):
 
 def blueprint(worker: Worker) -> Blueprint:
     """Routes of calibrations and golden images."""
-    room = Blueprint(NAME, __name__)
-    _calibrate(room, worker)
-    _show_golden(room, worker)
-    _change_golden(room, worker)
-    return room
+    routes = Blueprint(NAME, __name__)
+    _calibrate(routes, worker)
+    _show_golden(routes, worker)
+    _change_golden(routes, worker)
+    return routes
 
 
-def _calibrate(room: Blueprint, worker: Worker) -> None:
-    @room.post("/models/<name>/calibration")
+def _calibrate(routes: Blueprint, worker: Worker) -> None:
+    @routes.post("/models/<name>/calibration")
     @operation(
         name="set_calibration",
         tag="Models",
@@ -136,8 +136,8 @@ def _calibrate(room: Blueprint, worker: Worker) -> None:
         return published_answer(worker, revised)
 
 
-def _show_golden(room: Blueprint, worker: Worker) -> None:
-    @room.get("/models/<name>/golden")
+def _show_golden(routes: Blueprint, worker: Worker) -> None:
+    @routes.get("/models/<name>/golden")
     @operation(
         name="get_golden_images",
         tag="Models",
@@ -153,8 +153,8 @@ def _show_golden(room: Blueprint, worker: Worker) -> None:
         return jsonify(worker.gate.show(known))
 
 
-def _change_golden(room: Blueprint, worker: Worker) -> None:
-    @room.post("/models/<name>/golden")
+def _change_golden(routes: Blueprint, worker: Worker) -> None:
+    @routes.post("/models/<name>/golden")
     @operation(
         name="set_golden_images",
         tag="Models",
@@ -177,7 +177,7 @@ def _change_golden(room: Blueprint, worker: Worker) -> None:
             kept = worker.gate.keep(model, sent.images, sent.fields.least, request.remote_addr)
         return _changed(worker, kept)
 
-    @room.delete("/models/<name>/golden")
+    @routes.delete("/models/<name>/golden")
     @operation(
         name="delete_golden_images",
         tag="Models",

@@ -34,9 +34,9 @@ _INDEX = {"type": "array", "items": inference_schemas.IndexEntry}
 
 def blueprint(worker: Worker) -> Blueprint:
     """Routes of the repository."""
-    room = Blueprint("repository", __name__, url_prefix="/v2/repository")
+    routes = Blueprint("repository", __name__, url_prefix="/v2/repository")
 
-    @room.post("/index")
+    @routes.post("/index")
     @described(
         bodies={"application/json": inference_schemas.IndexRequest},
         answers={"application/json": _INDEX},
@@ -48,12 +48,12 @@ def blueprint(worker: Worker) -> Blueprint:
         found = [_entry(name, known) for name, known in sorted(worker.registry.read().names.items())]
         return jsonify([one for one in found if not wanted.ready or one["state"] == "READY"])
 
-    _add_changes(room, worker)
-    return room
+    _add_changes(routes, worker)
+    return routes
 
 
-def _add_changes(room: Blueprint, worker: Worker) -> None:
-    @room.post("/models/<name>/load")
+def _add_changes(routes: Blueprint, worker: Worker) -> None:
+    @routes.post("/models/<name>/load")
     @described(path=ModelPath, bodies=_BODIES, answers={}, errors=_CHANGE)
     def load(name: str) -> Response:
         """Have a model served again.
@@ -66,7 +66,7 @@ def _add_changes(room: Blueprint, worker: Worker) -> None:
         worker.uploads.change(lambda: worker.loading.load(name))
         return Response()
 
-    @room.post("/models/<name>/unload")
+    @routes.post("/models/<name>/unload")
     @described(path=ModelPath, bodies=_BODIES, answers={}, errors=_CHANGE)
     def unload(name: str) -> Response:
         """Have a model no longer served, until it is loaded again; its files stay.

@@ -7,7 +7,7 @@ import pytest
 
 from predictor.config import Settings
 from predictor.inference.cache import Cache
-from predictor.runtime.parts import Condition
+from predictor.runtime.parts import Health
 from predictor.store.stamp import Stamp
 
 
@@ -22,15 +22,15 @@ class Clock:
         return self.now
 
 
-def condition(data: Path, clock: Clock, stamp: Stamp | None = None) -> Condition:
-    """The condition of a worker without a cache."""
+def health(data: Path, clock: Clock, stamp: Stamp | None = None) -> Health:
+    """The health of a worker without a cache."""
     cache = Cache(Settings(cache="off"), lambda _: None)
-    return Condition(data, cache, stamp or Stamp(data / "stamp"), clock)
+    return Health(data, cache, stamp or Stamp(data / "stamp"), clock)
 
 
 def test_all_well(tmp_path: Path) -> None:
     """Nothing is named, and nothing stays in the data folder."""
-    assert condition(tmp_path, Clock()).degraded() == {}
+    assert health(tmp_path, Clock()).degraded() == {}
     assert [path.name for path in tmp_path.iterdir()] == ["stamp"]
 
 
@@ -38,7 +38,7 @@ def test_data_folder(tmp_path: Path) -> None:
     """A folder that cannot be written is named with the reason until it can; it is tried now and then."""
     data, clock = tmp_path / "data", Clock()
     data.mkdir()
-    watched = condition(data, clock)
+    watched = health(data, clock)
     assert watched.degraded() == {}
     data.rename(tmp_path / "away")
 
@@ -58,14 +58,14 @@ def test_too_late(tmp_path: Path) -> None:
     """Where the folder could not be written at the start, a restart is needed, and that is said."""
     stamp = Stamp(tmp_path / "missing" / "stamp")
 
-    assert "Restart" in condition(tmp_path, Clock(), stamp).degraded()["data"]
+    assert "Restart" in health(tmp_path, Clock(), stamp).degraded()["data"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_full_disk(tmp_path: Path) -> None:
     """A full disk is named as such."""
     clock = Clock()
-    watched = condition(tmp_path, clock)
+    watched = health(tmp_path, clock)
     (tmp_path / f".{os.getpid()}.probe").symlink_to("/dev/full")
 
     assert "No space left" in watched.degraded()["data"]
