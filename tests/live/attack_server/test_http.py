@@ -123,7 +123,7 @@ LINES = {
     "scheme": line(b"GET / HTTP/1.1", b"X-Forwarded-Proto: https", b"X-Forwarded-Ssl: off"),
     "proxy line": b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n" + line(b"GET / HTTP/1.1"),
     "connection names the host": line(b"GET / HTTP/1.1", b"Connection: Host, close"),
-    "many ranges": line(b"GET /static/page.css HTTP/1.1", b"Range: bytes=" + b"0-," * 1000),
+    "many ranges": line(b"GET /static/app.css HTTP/1.1", b"Range: bytes=" + b"0-," * 1000),
     "noise": bytes(range(256)) * 4,
     "TLS": bytes.fromhex("16030100510100004d0303") + bytes(70),
 }  # fmt: skip
