@@ -53,7 +53,7 @@ function doubtOf({ fidelity }) {
 
 /** Shows what came of a request in its figure. */
 function fill(figure, found) {
-  const [picture, waiting, way, doubt] = ["img", ".waiting", ".way", ".doubt"].map((name) => figure.querySelector(name));
+  const [image, waiting, way, doubt] = ["img", ".waiting", ".way", ".doubt"].map((name) => figure.querySelector(name));
   figure.setAttribute("aria-busy", "false");
   if (found.problem) {
     waiting.textContent = `${found.problem.title}. ${found.problem.detail}`;
@@ -61,7 +61,7 @@ function fill(figure, found) {
   }
   const { label } = found.class;
   waiting.hidden = true;
-  Object.assign(picture, { src: found.overlay, hidden: false, alt: `The image with what speaks for ${label} in orange and what speaks against it in blue` });
+  Object.assign(image, { src: found.overlay, hidden: false, alt: `The image with what speaks for ${label} in orange and what speaks against it in blue` });
   figure.querySelector(".label").textContent = label;
   figure.querySelector(".share").textContent = percent(found.confidence);
   way.textContent = wayOf(found);

@@ -2,7 +2,7 @@
 
 import { byId, dataOf, stored } from "./app.js";
 
-const [dialog, title, picture, facts, hint, action] = ["open", "open-title", "open-image", "open-facts", "open-hint", "open-try"].map(byId);
+const [dialog, title, image, facts, hint, action] = ["open", "open-title", "open-image", "open-facts", "open-hint", "open-try"].map(byId);
 const KEY = "opened";
 
 /** Returns the chosen file whose sent name a row shows. */
@@ -37,8 +37,8 @@ function show(row, headings, file, address) {
   const cells = [...row.cells].map((cell) => cell.textContent);
   const small = row.querySelector(".small-copy");
   title.textContent = row.querySelector(".filename").textContent;
-  if (file) picture.src = URL.createObjectURL(file);
-  else picture.src = small.src;
+  if (file) image.src = URL.createObjectURL(file);
+  else image.src = small.src;
   facts.replaceChildren(...headings.flatMap((heading, place) => (place < 2 ? [] : [
     Object.assign(document.createElement("dt"), { textContent: heading }),
     Object.assign(document.createElement("dd"), { textContent: cells[place] }),
@@ -48,8 +48,8 @@ function show(row, headings, file, address) {
   action.hidden = !file || !address;
   action.onclick = () => hand(file, address);
   dialog.onclose = () => {
-    if (file) URL.revokeObjectURL(picture.src);
-    picture.removeAttribute("src");
+    if (file) URL.revokeObjectURL(image.src);
+    image.removeAttribute("src");
   };
   dialog.showModal();
 }
