@@ -209,7 +209,10 @@ def _said_by(
     if not meant:
         return {}, f"It names none of the images; the first that it names is {archives.shown(first.image)}."
     if not any(truth for _, truth in meant):
-        return {}, "It has no column with labels, such as label, class or index."
+        return {}, (
+            "It has no column with labels, such as label, class or index. Those beside the columns rank and "
+            "confidence are predictions."
+        )
     return tables.grouped(meant), None
 
 

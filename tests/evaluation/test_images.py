@@ -134,13 +134,16 @@ def test_empty_label(tree: Tree) -> None:
 
 
 def test_foreign_table(tree: Tree) -> None:
-    """A table that names none of the images, or has no labels, is left out with the reason."""
+    """A table that names none of the images, or has predictions but no labels, is left out, with why."""
+    no_labels = (
+        "It has no column with labels, such as label, class or index. Those beside the columns rank and "
+        "confidence are predictions."
+    )
     for rows, reason in (
         ("file,label\nx.jpg,y\n", "It names none of the images; the first that it names is x.jpg."),
-        (
-            "file,width,height\ncat/a.jpg,1,2\n",
-            "It has no column with labels, such as label, class or index.",
-        ),
+        ("file,width,height\ncat/a.jpg,1,2\n", no_labels),
+        # What `predict --csv` wrote beside the images.
+        ("name,rank,label,index,confidence,error\nset/cat/a.jpg,1,dog,1,0.9,\n", no_labels),
     ):
         *found, table = on_disk(tree({"cat/a.jpg": "", "dog/b.jpg": "", "notes.csv": rows}))
 
