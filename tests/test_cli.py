@@ -320,6 +320,33 @@ def test_predict_usage(cat: Path, model: Path) -> None:
     assert "--url cannot be combined with --model" in result.output
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_file_that_is_read_is_not_overwritten(command: str, model: Path, cat: Path, tmp_path: Path) -> None:
+    """A command refuses to write its rows into the table of its images, by another path as well."""
+    table, link = tmp_path / "table.csv", tmp_path / "link.csv"
+    table.write_text(f"file,label\n{cat},red\n")
+    link.symlink_to(table)
+
+    for output in (table, link):
+        result = run(command, "--csv", output, table, "--model", model)
+
+        assert result.exit_code == 2
+        assert f"{output} is read by this command" in result.output
+    assert table.read_text() == f"file,label\n{cat},red\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "said"), [("-", "Give the name of a file"), ("gone/r.json", "There is no folder gone.")]
+)
+def test_file_that_cannot_be_written(output: str, said: str, model: Path, pictures: Path) -> None:
+    """A file that cannot be written in the end is refused before the images are judged."""
+    result = run("evaluate", pictures, "--model", model, "--json", output)
+
+    assert result.exit_code == 2
+    assert said in result.output
+    assert "top-1" not in result.output
+
+
 def test_wrong_name_costs_no_file(tmp_path: Path, cat: Path, url: str) -> None:
     """A model that the service does not have is said before the file of an earlier run is replaced."""
     kept = tmp_path / "rows.csv"
@@ -412,7 +439,7 @@ def test_tune(model: Path, pictures: Path, tmp_path: Path) -> None:
         (("predict", "SET", "--model", "SET/red/0.png"), "not an ONNX"),
         (("evaluate", "EMPTY", "--model", "MODEL"), "There are no images in the upload."),
         (("tune", "SET", "--model", "SET/red/0.png"), "not an ONNX"),
-        (("evaluate", "SET", "--model", "MODEL", "--json", "EMPTY/no/r.json"), "cannot be written"),
+        (("evaluate", "SET", "--model", "MODEL", "--json", "/dev/full"), "cannot be written"),
     ],
 )
 def test_sentences(

@@ -15,6 +15,7 @@ from predictor.commands.options import (
     MODEL,
     OUT,
     URL,
+    Writing,
     beside_model,
     given_by_user,
     loaded,
@@ -61,7 +62,7 @@ _of_evaluation = together(
 )
 
 
-@click.command(name="evaluate")
+@click.command(name="evaluate", cls=Writing)
 @_of_report
 @click.option("--model", type=MODEL, help=".onnx file, ZIP file or folder that runs here, without a service.")
 @beside_model
@@ -107,7 +108,7 @@ def _check_source(given: Mapping[str, Any]) -> None:
         raise click.UsageError("--precision needs --model; for a service, POST /evaluate takes precision.")
 
 
-@click.command(name="tune")
+@click.command(name="tune", cls=Writing)
 @_of_report
 @click.option("--model", type=MODEL, required=True, help="The .onnx file, ZIP file or folder.")
 @beside_model
@@ -129,7 +130,7 @@ def tune_command(images: Path, out: Path | None, **given: Any) -> None:
         _save(out, json.dumps(report["candidates"][0]["preprocessing"], indent=1) + "\n")
 
 
-@click.command(name="compare")
+@click.command(name="compare", cls=Writing)
 @click.argument("images", type=FILE)
 @click.option("--candidate", type=FILE, help="ONNX or ZIP file that is not uploaded, as the second model.")
 @click.option(
@@ -164,10 +165,8 @@ def _images_of(path: Path) -> list[LabelledImage]:
 
 def _followed(steps: Iterator[Step]) -> dict[str, Any]:
     """Show what is noticed, and a progress bar where somebody looks on; the report."""
-    first = next(steps)
-    while isinstance(first, Notice):
+    while isinstance(first := next(steps), Notice):
         click.echo(first.sentence, err=True)
-        first = next(steps)
     if not isinstance(first, Progress):
         return first
     report, silent = dict[str, Any](), not sys.stderr.isatty()
@@ -204,7 +203,7 @@ def _save(path: Path, text: str) -> None:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error
 
 
-@click.command(name="optimise")
+@click.command(name="optimise", cls=Writing)
 @click.argument("model", type=MODEL)
 @click.argument("images", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", type=OUT, help="Write the recommended form to this file, for an upload.")

@@ -34,10 +34,44 @@ class _Model(click.Path):
             raise
 
 
+class _Out(click.Path):
+    """The path of a file that is written in the end; what would fail then is refused before the work."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check that its folder exists."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if path == Path("-"):
+            self.fail("Give the name of a file; - is none.", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"There is no folder {written(str(path.parent))}.", param, ctx)
+        return path
+
+
+class Writing(click.Command):
+    """A command that refuses to write a file over one that it reads."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Compare the files, then run."""
+        read = [path for param in self.params if param.type is not OUT for path in _paths(param, ctx)]
+        for param in self.params:
+            for path in _paths(param, ctx) if param.type is OUT else ():
+                # A terminal may be read and written.
+                if path.is_file() and any(one.is_file() and one.samefile(path) for one in read):
+                    said = f"{written(str(path))} is read by this command; give another file."
+                    raise click.BadParameter(said, ctx, param)
+        return super().invoke(ctx)
+
+
+def _paths(param: click.Parameter, ctx: click.Context) -> list[Path]:
+    """What was given for a parameter of paths."""
+    value = ctx.params.get(param.name or "") if isinstance(param.type, click.Path) else None
+    return [Path(one) for one in (value if isinstance(value, tuple) else (value,)) if one is not None]
+
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MODEL = _Model(exists=True, path_type=Path)
 """An .onnx file, a ZIP file or a folder."""
-OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
+OUT = _Out(dir_okay=False, writable=True, path_type=Path)
 URL = "http://127.0.0.1:8080"
 _SECONDS = 120.0
 

@@ -18,6 +18,7 @@ from predictor.commands.bulk import Predicted, predict_to_file, row_options
 from predictor.commands.options import (
     MODEL,
     OUT,
+    Writing,
     beside_model,
     given_by_user,
     local,
@@ -36,7 +37,7 @@ Target = tuple[str, Path | None]
 """The name of a form, and the file to write; None for the standard output."""
 
 
-@click.command()
+@click.command(cls=Writing)
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @click.option("--model", type=MODEL, help=".onnx file, ZIP file or folder; by default the bundled model.")
 @beside_model
