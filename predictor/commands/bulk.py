@@ -6,7 +6,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -220,15 +220,13 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Say a sentence, in the place of the line that stands there on a terminal."""
-        self._say(text)
-        if self._out.isatty():
-            self._out.write("\n")
-            self._out.flush()
+        self._say(text, "\n")
 
-    def _say(self, text: str) -> None:
-        # A terminal keeps one line, which the next one replaces.
-        self._out.write(f"\r\x1b[K{text}" if self._out.isatty() else f"{text}\n")
-        self._out.flush()
+    def _say(self, text: str, end: str = "") -> None:
+        # A terminal keeps one line, which the next one replaces. Who listened may be gone; the run goes on.
+        with suppress(OSError):
+            self._out.write(f"\r\x1b[K{text}{end}" if self._out.isatty() else f"{text}\n")
+            self._out.flush()
 
     def _line(self, now: float) -> str:
         self._seen = [(then, done) for then, done in self._seen if now - then < _LATELY] or self._seen[-1:]

@@ -235,6 +235,23 @@ def test_stands_still() -> None:
     assert out.getvalue() == "It hangs.\n"
 
 
+class Closed(io.StringIO):
+    """A standard error that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        """Fail as a closed pipe does."""
+        raise BrokenPipeError(text)
+
+
+def test_nobody_listens() -> None:
+    """A run whose standard error is closed goes on, and still ends where it stands still."""
+    ended = Event()
+
+    with Progress(10, 0, 0.05, "It hangs.", out=Closed(), end=ended.set) as run:
+        run.say("It begins.")
+        assert ended.wait(PATIENCE)
+
+
 def test_times() -> None:
     """Long times are hours and minutes, short ones minutes and seconds."""
     assert [bulk.in_words(seconds) for seconds in (5.4, 65, 3600, 90_061)] == [
