@@ -128,10 +128,21 @@ def named(path: Path, column: str | None) -> Iterator[str]:
             heading = parquet.heading(path)
             yield from parquet.column(path, heading[_number(path, heading, column)])
             return
-        with path.open(encoding="utf-8-sig", newline="" if suffix in _TEXT_TABLES else None) as file:
-            yield from _lines(file) if suffix in _LISTS else _cells(path, file, column)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        newline = "" if suffix in _TEXT_TABLES else None
+        # Names of files may hold bytes that are no UTF-8.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline=newline) as file:
+            yield from (
+                _lines(_text(path, file)) if suffix in _LISTS else _cells(path, _text(path, file), column)
+            )
+    except (OSError, csv.Error) as error:
         raise InvalidRequest(f"{shown(path.name)} cannot be read as a list or table of images.") from error
+
+
+def _text(path: Path, file: Iterator[str]) -> Iterator[str]:
+    for line in file:
+        if "\0" in line:
+            raise InvalidRequest(f"{shown(path.name)} is no UTF-8 text; UTF-16 is not read.")
+        yield line
 
 
 def _lines(file: Iterator[str]) -> Iterator[str]:
@@ -142,6 +153,8 @@ def _lines(file: Iterator[str]) -> Iterator[str]:
 
 def _cells(path: Path, file: Iterator[str], column: str | None) -> Iterator[str]:
     first = next(file, "")
+    if not first.strip():
+        return
     separator = max(",;\t", key=first.count)
     number = _number(path, next(csv.reader([first], delimiter=separator), []), column)
     for row in csv.reader(file, delimiter=separator):

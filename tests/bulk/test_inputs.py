@@ -170,6 +170,25 @@ def test_row_without_a_name() -> None:
         Reader(Settings()).read("")
 
 
+@pytest.mark.parametrize(("name", "heading"), [("x.txt", b""), ("x.csv", b"file\n")])
+def test_names_that_are_no_text(name: str, heading: bytes, tmp_path: Path) -> None:
+    """A list says names with bytes that are no UTF-8 as `find` writes them, and has other names beside."""
+    (tmp_path / name).write_bytes(heading + b"a\xff.jpg\nb.jpg\n")
+
+    assert list(names([str(tmp_path / name)])) == [
+        os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.jpg"),
+        str(tmp_path / "b.jpg"),
+    ]
+
+
+def test_empty_table(tmp_path: Path) -> None:
+    """A table without a heading has no images."""
+    (tmp_path / "x.csv").write_text("")
+
+    with pytest.raises(InvalidRequest, match=r"There are no images in x\.csv\."):
+        names([str(tmp_path / "x.csv")])
+
+
 @pytest.mark.parametrize(
     ("name", "data", "column", "sentence"),
     [
@@ -180,9 +199,9 @@ def test_row_without_a_name() -> None:
             "None of the usual columns is one of x.csv; give --column one of: n, m",
         ),
         ("x.csv", "url\n1\n", "link", "link is not a column of x.csv; give --column one of: url"),
-        ("x.csv", b"url\n\xff\n", None, "x.csv cannot be read as a list or table"),
+        ("x.csv", "url\na.jpg\n".encode("utf-16"), None, "x.csv is no UTF-8 text; UTF-16 is not read."),
         ("x.csv", "url\n" + "a" * 200_000, None, "x.csv cannot be read as a list or table"),
-        ("x.txt", b"\xff\n", None, "x.txt cannot be read as a list or table"),
+        ("x.txt", "a.jpg\n".encode("utf-16"), None, "x.txt is no UTF-8 text; UTF-16 is not read."),
     ],
 )
 def test_not_readable(name: str, data: Any, column: str | None, sentence: str, tmp_path: Path) -> None:
