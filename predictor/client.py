@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from predictor.client_answers import Changed, Deleted, Explanation, Model, Uploaded
-from predictor.client_http import Form, Part, Transport
+from predictor.client_http import Form, Part, Transport, of_model, text_of
 from predictor.client_images import encoded
 from predictor.client_quality import QualityCalls
 from predictor.client_types import (
@@ -182,20 +182,20 @@ class Client(QualityCalls):
 
     def model(self, name: str = "default") -> Model:
         """One model with its versions, as `GET /models/<name>` gives it."""
-        return cast("Model", self._read(f"/models/{name}"))
+        return cast("Model", self._read(of_model(name)))
 
     def activate(self, version: int, name: str = "default", *, force: bool = False) -> Changed:
         """Have every worker serve a version; `force` although it gets too few golden images right."""
         sent = {"version": version} | ({"force": True} if force else {})
-        return cast("Changed", self._change("POST", f"/models/{name}/activate", json=sent))
+        return cast("Changed", self._change("POST", f"{of_model(name)}/activate", json=sent))
 
     def rollback(self, name: str = "default") -> Changed:
         """Have every worker serve the version that was live before."""
-        return cast("Changed", self._change("POST", f"/models/{name}/rollback"))
+        return cast("Changed", self._change("POST", f"{of_model(name)}/rollback"))
 
     def delete(self, name: str, version: int | None = None) -> Deleted:
         """Delete a version that is not live; without a version, the name with all its versions."""
-        path = f"/models/{name}" + ("" if version is None else f"/versions/{version}")
+        path = of_model(name) + ("" if version is None else f"/versions/{version}")
         return cast("Deleted", self._change("DELETE", path))
 
     def check(self) -> None:
@@ -243,4 +243,4 @@ def _outcome(future: Future[Result]) -> Result | ServiceError:
 
 
 def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else text_of(str(value))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -20,6 +21,17 @@ from predictor.client_types import BY_CODE, DeadlineExceeded, ServiceError, Unav
 _PAUSE, _MOST_PAUSE = 0.2, 5.0
 _BLOCK = 1 << 20
 _ESCAPED = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
+
+
+def text_of(value: str) -> str:
+    """A text with a question mark for each byte of a file's name or an argument that is no UTF-8."""
+    return value.encode(errors="replace").decode()
+
+
+def of_model(name: str) -> str:
+    """The path of a model in the service's URL, whatever its name is."""
+    # Without a name it would be the path of all models.
+    return f"/models/{quote(text_of(name), safe='') or '%20'}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ class Form:
 
     def __init__(self, fields: Mapping[str, str], parts: Sequence[Part]) -> None:
         self._boundary = secrets.token_hex(16)
-        heads = [(self._head(name) + value.encode(), None) for name, value in fields.items()]
+        heads = [(self._head(name) + text_of(value).encode(), None) for name, value in fields.items()]
         self._parts: list[tuple[bytes, Path | None]] = [
             *heads,
             *((self._head(part.field, part.name), part.path) for part in parts),
@@ -71,7 +83,7 @@ class Form:
         file = "" if name is None else f'; filename="{name.translate(_ESCAPED)}"'
         kind = "" if name is None else "Content-Type: application/octet-stream\r\n"
         disposition = f'Content-Disposition: form-data; name="{field}"{file}'
-        return f"--{self._boundary}\r\n{disposition}\r\n{kind}\r\n".encode()
+        return text_of(f"--{self._boundary}\r\n{disposition}\r\n{kind}\r\n").encode()
 
     def __len__(self) -> int:
         return self._length

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from predictor.client_answers import Comparison, Evaluation, Golden, Uploaded
-from predictor.client_http import Form, Part, Transport
+from predictor.client_http import Form, Part, Transport, of_model
 
 
 class QualityCalls:
@@ -58,7 +58,7 @@ class QualityCalls:
             name: of the model.
             options: `version`, whose files are used; `force`.
         """
-        path = f"/models/{name}/calibration"
+        path = f"{of_model(name)}/calibration"
         seconds, sent = self._long_timeout, dict(calibration)
         answer = self._transport.call("POST", path, seconds, json=sent, params=dict(options))
         return cast("Uploaded", answer)
@@ -66,15 +66,15 @@ class QualityCalls:
     def set_golden(self, pictures: str | Path, name: str = "default", *, least: int | None = None) -> Golden:
         """Keep labelled images of which every new version of a model must get `least` right."""
         fields = {} if least is None else {"least": least}
-        return cast("Golden", self._send(f"/models/{name}/golden", pictures, fields))
+        return cast("Golden", self._send(f"{of_model(name)}/golden", pictures, fields))
 
     def golden(self, name: str = "default") -> Golden:
         """The golden images of a model, without their bytes."""
-        return cast("Golden", self._read(f"/models/{name}/golden"))
+        return cast("Golden", self._read(f"{of_model(name)}/golden"))
 
     def delete_golden(self, name: str = "default") -> Golden:
         """Delete the golden images of a model."""
-        return cast("Golden", self._change("DELETE", f"/models/{name}/golden"))
+        return cast("Golden", self._change("DELETE", f"{of_model(name)}/golden"))
 
     def _send(
         self,

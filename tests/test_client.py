@@ -468,6 +468,33 @@ def test_upload_of_a_folder(fake: Fake, client: Client, tmp_path: Path) -> None:
     assert b'name="files"; filename="config.json"\r\n' in body
 
 
+def test_names_that_are_no_text(fake: Fake, client: Client, tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are sent as question marks, in names of files and in arguments."""
+    model = tmp_path / os.fsdecode(b"my\xff.onnx")
+    model.write_bytes(b"model")
+    fake.reply = lambda _: (200, {}, ANSWER)
+
+    client.upload(model, name="a\udcff")
+    client.predict(b"image", model="a\udcff")
+    client.model("a\udcff")
+
+    assert b'name="model"; filename="my?.onnx"\r\n' in fake.asked[0].body
+    assert b'name="name"\r\n\r\na?\r\n' in fake.asked[0].body
+    assert fake.asked[1].query == {"model": ["a?"]}
+    assert fake.asked[2].path == "/models/a%3F"
+
+
+def test_names_that_are_no_part_of_a_path(fake: Fake, client: Client) -> None:
+    """A name never leads to another URL than that of a model, also one that is empty."""
+    fake.reply = lambda _: (200, {}, {})
+
+    for name in ("", "pets?x", "pets/versions/1", "pets#"):
+        client.model(name)
+
+    paths = ["/models/%20", "/models/pets%3Fx", "/models/pets%2Fversions%2F1", "/models/pets%23"]
+    assert [one.path for one in fake.asked] == paths
+
+
 def test_refused_upload(fake: Fake, client: Client, tmp_path: Path) -> None:
     """A model that cannot be served raises the sentence that says why."""
     (tmp_path / "my.onnx").write_bytes(b"model")

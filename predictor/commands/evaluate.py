@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from predictor.archives import written
 from predictor.commands.options import (
     FILE,
     MODEL,
@@ -198,7 +199,7 @@ def _write(report: Mapping[str, Any], about: str, given: Mapping[str, Any]) -> N
 
 def _save(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(written(text), encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from predictor import archives
-from predictor.archives import is_hidden
+from predictor.archives import is_hidden, written
 from predictor.errors import InvalidImage, InvalidRequest
 from predictor.evaluation import names, tables
 from predictor.evaluation.image_files import SUFFIXES, Read, read_file
@@ -74,7 +74,10 @@ def on_disk(path: Path, max_bytes: int = Limits().max_bytes) -> list[LabelledIma
         # A link that leads nowhere is left out with its reason.
         found = sorted(file for file in path.rglob("*") if file.is_file() or not file.exists())
         return labelled(
-            [(file.relative_to(path).as_posix(), partial(read_file, file, max_bytes)) for file in found]
+            [
+                (written(file.relative_to(path).as_posix()), partial(read_file, file, max_bytes))
+                for file in found
+            ]
         )
     if path.suffix.lower() not in tables.SUFFIXES:
         raise InvalidRequest(

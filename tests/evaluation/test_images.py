@@ -459,6 +459,17 @@ def test_broken_link(tmp_path: Path) -> None:
         image.read()
 
 
+def test_name_that_is_no_text(tmp_path: Path) -> None:
+    """Bytes of a file's name that are no UTF-8 are numbers in its name, so that a report can be written."""
+    file = tmp_path / "cat" / os.fsdecode(b"a\xff.jpg")
+    file.parent.mkdir()
+    file.write_bytes(b"A")
+
+    [image] = on_disk(tmp_path)
+
+    assert (image.name, image.read()) == ("cat/a\\udcff.jpg", b"A")
+
+
 def test_row_without_a_file(tmp_path: Path) -> None:
     """A row whose file is empty says so in place of a file that cannot be read."""
     (tmp_path / "labels.csv").write_text("file,label\n,cat\n")
