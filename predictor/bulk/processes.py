@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,8 +87,7 @@ def _pooled(local: Local, names: Iterator[str], processes: int, asked: deque[str
 
         def submit(name: str) -> Future[Row]:
             asked.append(name)
-            with _without_interrupts():
-                return pool.submit(_row, name)
+            return _submitted(pool, name)
 
         try:
             for row in in_order(submit, names, _AHEAD * processes):
@@ -113,7 +112,15 @@ def _one_by_one(local: Local, names: list[str]) -> list[Row]:
     Raises:
         NotReady: none of several can be predicted, so it is not the image.
     """
-    rows = [_alone(local, name) for name in names]
+    rows = list[Row]()
+    while waiting := names[len(rows) :]:
+        with _pool(local, 1) as pool, suppress(BrokenProcessPool):
+            for name in waiting:
+                rows.append(_submitted(pool, name).result())
+        if len(rows) + len(waiting) == len(names):
+            # It was the first of a new process.
+            killed = Internal("The process that predicted the image was killed twice.")
+            rows.append(Row(written(waiting[0]), [], killed))
     if len(rows) > 1 and all(isinstance(row.problem, Internal) for row in rows):
         raise NotReady(
             "The processes that predict are killed; the machine may be out of memory. Fewer processes "
@@ -122,14 +129,9 @@ def _one_by_one(local: Local, names: list[str]) -> list[Row]:
     return rows
 
 
-def _alone(local: Local, name: str) -> Row:
-    with _pool(local, 1) as pool:
-        try:
-            with _without_interrupts():
-                found = pool.submit(_row, name)
-            return found.result()
-        except BrokenProcessPool:
-            return Row(written(name), [], Internal("The process that predicted the image was killed twice."))
+def _submitted(pool: ProcessPoolExecutor, name: str) -> Future[Row]:
+    with _without_interrupts():
+        return pool.submit(_row, name)
 
 
 @contextmanager
