@@ -40,11 +40,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def at_rest() -> str:
+def at_rest(sizes: Sequence[int]) -> str:
     """What polls and heartbeats cost when nothing changes."""
     heads = ("machines", "poll s", "heartbeat s", "reads/s", "writes/s", "USD a month", "for each machine")
     rows = list[Sequence[object]]()
-    for size in SIZES:
+    for size in sizes:
         for poll, beat in PAUSES:
             plan = replace(BASE, machines=size, poll=poll, beat=beat)
             reads, writes = per_second(plan)
@@ -63,38 +63,42 @@ def figures(found: Outcome, longest: float) -> Sequence[str]:
 _HEADS = ("all fetched s", "all ready s", "all serve s", "mixed s", "reads/s", "writes/s")
 
 
-def change() -> str:
+def change(sizes: Sequence[int]) -> str:
     """How long a model takes to be served by all, from stores of different bandwidth."""
     rows = [
         (size, name, *figures(*several(replace(BASE, machines=size, store_mb=store_mb))))
-        for size in SIZES
+        for size in sizes
         for name, store_mb in STORES.items()
     ]
     return table(("machines", "the store gives", *_HEADS), rows)
 
 
-def decisions() -> str:
+def decisions(sizes: Sequence[int]) -> str:
     """What it costs that machines that are ready ask more or less often."""
     rows = [
         (size, f"{pause:g}", *figures(*several(replace(BASE, machines=size, decision=pause))))
-        for size in SIZES[1:]
+        for size in sizes[1:]
         for pause in DECISIONS
     ]
     return table(("machines", "pause s", *_HEADS), rows)
 
 
-def herd() -> str:
+def herd(sizes: Sequence[int]) -> str:
     """What becomes of machines that all start in the same moment, with and without jitter."""
     rows = [
         (size, name, *figures(*several(replace(BASE, machines=size, jitter=jitter))))
-        for size in SIZES[1:]
+        for size in sizes[1:]
         for name, jitter in (("in step", 0.0), ("varied", 0.1))
     ]
     return table(("machines", "pauses", *_HEADS), rows)
 
 
-def report() -> str:
-    """The whole text."""
+def report(sizes: Sequence[int] = SIZES) -> str:
+    """The whole text.
+
+    Args:
+        sizes: of clusters; the first one has no rows where many machines are the matter.
+    """
     latency = BASE.latency
     return TEMPLATE.read_text().format(
         median=1000 * latency.median,
@@ -107,10 +111,10 @@ def report() -> str:
         decision=BASE.decision,
         jitter=BASE.jitter,
         seeds=SEEDS,
-        rest=at_rest(),
-        change=change(),
-        decisions=decisions(),
-        herd=herd(),
+        rest=at_rest(sizes),
+        change=change(sizes),
+        decisions=decisions(sizes),
+        herd=herd(sizes),
     )
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,7 @@ MODULES = {
 }
 
 
+@cache
 def imports(module: str) -> set[str]:
     """The modules that a module imports, wherever the statement stands."""
     found = set[str]()
@@ -117,6 +119,7 @@ def test_nobody_reaches_up(folder: str) -> None:
     assert {pair for pair in found if not room(pair[1]) and pair[1] not in ground()} == set()
 
 
+@cache
 def ground() -> set[str]:
     """The files outside of folders that import no folder."""
     flat = {module for module in MODULES if not room(module)}

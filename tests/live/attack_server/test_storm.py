@@ -188,7 +188,13 @@ def test_damaged_store(store: Path, tmp_path: Path, damage: str) -> None:
 def test_damaged_while_it_runs(tmp_path: Path, cat: Path) -> None:
     """A store that vanishes under a running service, and workers that die then, do not stop it."""
     with Service(tmp_path / "data", cache="off") as service:
-        shutil.rmtree(service.data)
+
+        def gone() -> bool:
+            # The service may write to it meanwhile.
+            shutil.rmtree(service.data, ignore_errors=True)
+            return not service.data.exists()
+
+        eventually(gone)
         service.data.write_bytes(b"no folder")
         for _ in range(2):
             os.kill(service.workers()[0], signal.SIGKILL)
