@@ -105,8 +105,9 @@ class _Bearer(AuthBase):
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        # As text the library would send it in Latin-1, or fail.
-        request.headers["Authorization"] = f"Bearer {self._token}".encode()  # type: ignore[assignment]
+        # As text the library would send it in Latin-1, or fail. Arguments may hold bytes that are no UTF-8.
+        value = f"Bearer {self._token}".encode(errors="surrogateescape")
+        request.headers["Authorization"] = value  # type: ignore[assignment]
         return request
 
 

@@ -212,7 +212,7 @@ def test_class_by_index(fake: Fake, client: Client, image: bytes | str) -> None:
     assert [one.query for one in fake.asked] == [{"method": ["cam"]}, {}, {"class": ["1"]}]
 
 
-@pytest.mark.parametrize("token", ["secret", "geheim-ä-€", "read-from-a-file\n"])
+@pytest.mark.parametrize("token", ["secret", "geheim-ä-€", "read-from-a-file\n", "no-utf-8-\udcff"])
 def test_token(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     """The token is sent, in UTF-8, whatever a file `.netrc` says of the host."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login other password other\n")
@@ -222,7 +222,7 @@ def test_token(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toke
         client.predict(b"x")
 
     # The server reads headers in Latin-1.
-    assert fake.asked[0].headers["Authorization"].encode("latin-1").decode() == f"Bearer {token.strip()}"
+    assert fake.asked[0].headers["Authorization"].encode("latin-1") == b"Bearer " + os.fsencode(token.strip())
 
 
 def test_waits_as_it_is_told(fake: Fake, client: Client) -> None:

@@ -116,7 +116,7 @@ class RowFile:
     """
 
     def __init__(self, path: Path, form: Form, kept: Done | None = None) -> None:
-        self._form = form
+        self._form, self._path = form, path
         size = kept.size if kept else 0
         self._file = path.open("r+b" if size else "wb")
         if size:
@@ -142,8 +142,20 @@ class RowFile:
         self._put("".join(f"{line}\n" for line in self._form.lines(row)))
 
     def _put(self, text: str) -> None:
-        self._file.write(text.encode())
-        self._file.flush()
+        with _named(self._path):
+            self._file.write(text.encode())
+            self._file.flush()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in an error of writing to it, which knows only a number for it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager
@@ -151,7 +163,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file that has its name when all of it is on the disk."""
     fresh = path.with_name(f".{path.name}{_NEW}")
     try:
-        with fresh.open("wb") as file:
+        with _named(path), fresh.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -234,11 +234,11 @@ def test_usage(words: tuple[str, ...], sentence: str, folder: Path, tmp_path: Pa
 
 
 def test_full_disk(folder: Path) -> None:
-    """A file that cannot be written is a sentence."""
+    """A file that cannot be written is a sentence that names it."""
     result = run("predict", folder / "0" / "000.png", "--csv", "/dev/full")
 
     assert result.exit_code == 1
-    assert "No space left on device" in result.output
+    assert "/dev/full: No space left on device." in result.output
     assert "Traceback" not in result.output
 
 
