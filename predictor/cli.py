@@ -28,8 +28,11 @@ class _Terminated(KeyboardInterrupt):
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
     """Let SIGTERM end the block as an exception does, so that temporary folders are removed."""
+    came = False
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the form of a handler)
+        nonlocal came
+        came = True
         # What is removed meanwhile is removed whole.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise _Terminated
@@ -44,6 +47,9 @@ def _ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+    if came:
+        # Code that Python calls to delete an object, for one, loses exceptions.
+        raise _Terminated
 
 
 class _Commands(click.Group):

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -455,3 +457,30 @@ def test_sentences(
     assert result.output.startswith("Error: ") or "\nError: " in result.output
     assert sentence in result.output
     assert "Traceback" not in result.output
+
+
+LOSES_IT = """
+import os, signal
+from predictor.cli import main
+
+class Deleted:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass
+
+@main.command()
+def work():
+    Deleted()
+    print("went on")
+
+main(["work"])
+"""
+
+
+def test_lost_end() -> None:
+    """SIGTERM ends a command with 143 also where its exception came while an object was deleted."""
+    found = subprocess.run([sys.executable, "-c", LOSES_IT], check=False, capture_output=True, text=True)
+
+    assert (found.returncode, found.stdout) == (143, "went on\n")
+    assert found.stderr.endswith("Stopped.\n")

@@ -75,8 +75,7 @@ def test_terminated(folder: Path) -> None:
     process.terminate()
     said = process.communicate(timeout=PATIENCE)[1]
 
-    assert process.returncode == 143
-    assert said.endswith(b"Stopped.\n")
+    assert (process.returncode, said[-10:]) == (143, b"\nStopped.\n"), said
     assert [*temporary.iterdir()] == []
 
 
