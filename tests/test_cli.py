@@ -338,7 +338,8 @@ def test_file_that_is_read_is_not_overwritten(command: str, model: Path, cat: Pa
 
 
 @pytest.mark.parametrize(
-    ("output", "said"), [("-", "Give the name of a file"), ("gone/r.json", "There is no folder gone.")]
+    ("output", "said"),
+    [("-", "Give the name of an output file"), ("gone/r.json", "There is no folder gone.")],
 )
 def test_file_that_cannot_be_written(output: str, said: str, model: Path, pictures: Path) -> None:
     """A file that cannot be written in the end is refused before the images are judged."""

@@ -41,7 +41,7 @@ class _Out(click.Path):
         """Check that its folder exists."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if path == Path("-"):
-            self.fail("Give the name of a file; - is none.", param, ctx)
+            self.fail("Give the name of an output file in place of -, the standard output.", param, ctx)
         if not path.parent.is_dir():
             self.fail(f"There is no folder {written(str(path.parent))}.", param, ctx)
         return path

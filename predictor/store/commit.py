@@ -51,7 +51,7 @@ class ModelTransactions:
         ready_seconds: how long the workers may take to prepare a change.
 
     Attributes:
-        other_machines: the other machines; None if there are none.
+        other_machines: announces changes to the machines of the store; None without a store.
         ready_seconds: how long the workers may take to prepare a change.
     """
 
