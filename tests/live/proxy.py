@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -16,6 +17,8 @@ from tests.live.service import ROOT, free_port
 from tests.patience import PATIENCE
 
 FILE = ROOT / "deploy" / "nginx.conf"
+# The state of an open connection in /proc/net/tcp.
+_ESTABLISHED = "01"
 # What Debian's nginx.conf says around the file, with all paths in a folder of the test's own.
 _AROUND = """
 daemon off;
@@ -59,6 +62,7 @@ class Proxy:
         self.tls_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
+        self._upstream = upstream
         folder.mkdir(parents=True, exist_ok=True)
         text = self._site(FILE.read_text() if site is None else site, upstream, certificate)
         (folder / "site.conf").write_text(_slower(text, slowly))
@@ -88,6 +92,24 @@ class Proxy:
         """What nginx complained of so far."""
         files = (self.folder / name for name in ("output.log", "error.log"))
         return "".join(file.read_text() for file in files if file.exists())
+
+    def connections(self) -> list[str]:
+        """Its open connections to the service, by their own ends; nobody else's are among them."""
+        assert self._process
+        master = self._process.pid
+        (worker,) = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        sockets = set[str]()
+        for file in Path(f"/proc/{worker}/fd").iterdir():
+            # It may close one meanwhile.
+            with suppress(FileNotFoundError):
+                sockets.add(str(file.readlink()).removeprefix("socket:[").removesuffix("]"))
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        service = f":{self._upstream:04X}"
+        return [
+            own
+            for _, own, other, state, *_, inode in (line[:10] for line in lines)
+            if other.endswith(service) and state == _ESTABLISHED and inode in sockets
+        ]
 
     def stop(self) -> None:
         """Stop it, with its workers."""

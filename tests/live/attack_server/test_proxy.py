@@ -294,7 +294,7 @@ def test_in_flight(hasty: Proxy, cat: Path) -> None:
 
 
 @pytest.mark.promise("G6")
-def test_slow_clients(hasty: Proxy, service: Service) -> None:
+def test_slow_clients(hasty: Proxy) -> None:
     """Clients that drip their headers or bodies hold nothing that others need."""
     head = b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: image/jpeg\r\n"
     drippers = [socket.create_connection(("127.0.0.1", hasty.port)) for _ in range(40)]
@@ -308,7 +308,7 @@ def test_slow_clients(hasty: Proxy, service: Service) -> None:
             assert call(hasty.port, "GET", "/healthz")[0] == 200
             time.sleep(0.05)
         # Nothing of theirs has reached the service: its connections are nginx's few.
-        busy = connections(service.port)
+        busy = len(hasty.connections())
     finally:
         for dripper in drippers:
             dripper.close()
@@ -316,23 +316,15 @@ def test_slow_clients(hasty: Proxy, service: Service) -> None:
     assert busy < 20
 
 
-def connections(port: int) -> int:
-    """Connections to a port of loopback that are open."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(line[1].endswith(f":{port:04X}") and line[3] == "01" for line in lines)
-
-
-def test_connections_are_kept(hasty: Proxy, service: Service) -> None:
+def test_connections_are_kept(hasty: Proxy) -> None:
     """The proxy keeps its connections to the service instead of opening one for each request."""
-    for _ in range(5):
+    kept = set[str]()
+    for _ in range(25):
         call(hasty.port, "GET", "/healthz")
-    before = connections(service.port)
-    for _ in range(20):
-        call(hasty.port, "GET", "/healthz")
-    after = connections(service.port)
+        kept.update(hasty.connections())
 
-    assert before >= 1
-    assert after <= before + 2
+    # Now and then the service lets one go, to a worker that has fewer.
+    assert 1 <= len(kept) <= 8, kept
 
 
 def test_tls(service: Service, tmp_path: Path) -> None:
