@@ -4,7 +4,7 @@ A session made from a model's own file has its weights for itself, converted and
 wants them. Written to a file in that form they are mapped into the memory of every worker, all from the one
 copy that the system has of the file, and a load takes a part of its time. They are written when a version
 is published, or at the start of a worker after a change of the runtime or the processor, which the folder's
-name tells apart. The folder may be removed at any time.
+name tells apart, or of the model that ships with the service. The folder may be removed at any time.
 """
 
 import hashlib
@@ -43,6 +43,8 @@ COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.inference.shared_weights
 MODEL = "model.onnx"
 """The optimised graph, beside which its weights lie."""
 _DIGESTS = "digests.json"
+# Beside those of the files: of the version they were made from. The next release may bundle another model.
+_VERSION = "version"
 # Through it the runtime makes sure which file of weights it has opened.
 _OPEN_FILES = Path("/proc/self/fd")
 # Half precision doubles; the rest is for whoever else writes to the disk.
@@ -81,7 +83,7 @@ class SharedWeights:
             InvalidModel: the runtime cannot load it.
         """
         try:
-            if _is_intact(folder := self._folder(version) / self._name):
+            if _is_intact(folder := self._folder(version) / self._name, version.digest):
                 return load_optimised(folder / MODEL)
         except PredictorError as error:
             log.warning("The optimised graph of %s cannot be used: %s", version.key, error.detail)
@@ -98,7 +100,7 @@ class SharedWeights:
         try:
             if version.bytes >= self._min_bytes:
                 target = self._folder(version) / self._name
-                if not _is_intact(target):
+                if not _is_intact(target, version.digest):
                     self._write(version, target)
         except (OSError, PredictorError, subprocess.SubprocessError) as error:
             log.warning("The workers do not share the weights of %s: %s", version.key, type(error).__name__)
@@ -126,19 +128,21 @@ class SharedWeights:
         asked = {
             "model": str(version.path.resolve()),
             "folder": str(folder.resolve()),
+            "version": version.digest,
             "report": None if version.manifest is None else dict(version.manifest.report),
             "room": room,
             "seconds": math.ceil(seconds),
         }
         ended = background.run(self._command, background.ENVIRONMENT, seconds, json.dumps(asked).encode())
-        return ended.returncode == 0 and _is_intact(folder)
+        return ended.returncode == 0 and _is_intact(folder, version.digest)
 
 
-def fill(model: Path, folder: Path, report: Mapping[str, Any] | None, room: int) -> None:
+def fill(model: Path, version: str, folder: Path, report: Mapping[str, Any] | None, room: int) -> None:
     """Write the optimised graph of a model, and its weights, into a folder; for the process that writes.
 
     Args:
         model: the ONNX file.
+        version: the digest of the version.
         folder: an empty folder.
         report: what the check of the model found; None for the model that ships with the service.
         room: the most bytes.
@@ -155,7 +159,8 @@ def fill(model: Path, folder: Path, report: Mapping[str, Any] | None, room: int)
     expected, found = (_answer(session, report) for session in (own, load_optimised(written)))
     if not np.array_equal(expected, found, equal_nan=True):
         raise InvalidModel("The optimised graph gives different scores.")
-    (folder / _DIGESTS).write_text(json.dumps({path.name: digest(path) for path in files}))
+    digests = {path.name: digest(path) for path in files}
+    (folder / _DIGESTS).write_text(json.dumps({_VERSION: version, **digests}))
     for path in (*folder.iterdir(), folder):
         sync(path)
 
@@ -170,10 +175,12 @@ def _answer(session: Session, report: Mapping[str, Any] | None) -> Array:
     return session.run(noise, (image.name, scores.name))
 
 
-def _is_intact(folder: Path) -> bool:
-    """Whether all files are there as they were written."""
+def _is_intact(folder: Path, version: str) -> bool:
+    """Whether all files are there as they were written for a version."""
     try:
-        known = json.loads((folder / _DIGESTS).read_bytes())
+        known = dict(json.loads((folder / _DIGESTS).read_bytes()))
+        if known.pop(_VERSION, None) != version:
+            return False
         return bool(known) and all(digest(folder / name) == known[name] for name in known)
     except (OSError, ValueError, TypeError, PredictorError):
         return False
@@ -194,7 +201,7 @@ def main() -> None:
     asked = json.load(sys.stdin)
     # The process ends itself even if its parent's end passed unseen.
     signal.setitimer(signal.ITIMER_REAL, asked["seconds"])
-    fill(Path(asked["model"]), Path(asked["folder"]), asked["report"], asked["room"])
+    fill(Path(asked["model"]), asked["version"], Path(asked["folder"]), asked["report"], asked["room"])
 
 
 if __name__ == "__main__":

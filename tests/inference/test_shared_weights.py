@@ -118,7 +118,13 @@ def test_damaged(version: ModelVersion, make: Callable[..., SharedWeights], name
     assert mapped(os.getpid(), written(version) / "model.weights")[0] > 0
 
 
-@pytest.mark.parametrize("digests", [b"{", b"[]", b"{}", b"7", b'["model.onnx"]', b'{"model.onnx": 1}'])
+@pytest.mark.parametrize(
+    "digests",
+    [
+        b"{", b"[]", b"{}", b"7", b'["model.onnx"]', b'{"model.onnx": 1}',
+        b'{"version": "sha256:0", "model.onnx": 1}',
+    ],
+)  # fmt: skip
 def test_written_anew(version: ModelVersion, make: Callable[..., SharedWeights], digests: bytes) -> None:
     """Where the digests are damaged it is written anew, and who has the old one mapped keeps it."""
     make().write(version)
@@ -135,6 +141,22 @@ def test_written_anew(version: ModelVersion, make: Callable[..., SharedWeights],
     held.close()
     assert np.array_equal(first.run(PICTURE), expected)
     assert np.array_equal(make().session(version).run(PICTURE), expected)
+
+
+def test_next_release(version: ModelVersion, make: Callable[..., SharedWeights], tmp_path: Path) -> None:
+    """Where a release brings another model under the same number, what the last one wrote is not used."""
+    make().write(version)
+    other = ModelVersion("default", 2, tmp_path / "other.onnx", "sha256:1")
+    other.path.write_bytes(sample_models.classifier(["cat", "dog"], size=224, layout="NHWC", dtype="uint8"))
+    expected = own_answers(other)
+
+    assert np.array_equal(make().session(other).run(PICTURE), expected)
+
+    make(min_bytes=0).write(other)
+    session = make().session(other)
+
+    assert (written(other) / "model.onnx").stat().st_size < 10 * other.bytes
+    assert np.array_equal(session.run(PICTURE), expected)
 
 
 def test_written_once(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
@@ -211,7 +233,7 @@ def test_other_answers(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(shared_weights, "load_optimised", lambda _: other)
 
     with pytest.raises(InvalidModel, match="different scores"):
-        fill(version.path, folder, None, 10**9)
+        fill(version.path, version.digest, folder, None, 10**9)
 
     assert not (folder / "digests.json").exists()
 
@@ -222,7 +244,7 @@ def test_too_large(version: ModelVersion) -> None:
     folder.mkdir()
 
     with pytest.raises(InvalidModel, match="too large"):
-        fill(version.path, folder, None, 1_000_000)
+        fill(version.path, version.digest, folder, None, 1_000_000)
 
 
 def test_unwritable(version: ModelVersion, make: Callable[..., SharedWeights]) -> None:
