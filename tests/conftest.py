@@ -17,6 +17,7 @@ from bench.photograph import photograph as photograph_of
 from predictor.app import create_app
 from predictor.config import Settings
 from tests import fuzzing
+from tests.data_folders import served_before
 from tools import quantised_models
 from tools.make_reference import crop_of, synthetic_pictures
 
@@ -84,6 +85,8 @@ def make_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
     with ExitStack() as made:
 
         def make(**settings: object) -> Flask:
+            if "data" not in settings:
+                served_before(tmp_path)
             app = create_app(Settings(**{"data": tmp_path, "device": "cpu", **settings}))  # type: ignore[arg-type]
             made.callback(app.extensions["predictor"].close)
             return app
@@ -94,7 +97,8 @@ def make_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application with default settings, one for a file of tests: loading the model takes a moment."""
-    app = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", threads=4))
+    data = served_before(tmp_path_factory.mktemp("data"))
+    app = create_app(Settings(data=data, device="cpu", threads=4))
     yield app
     app.extensions["predictor"].close()
 

@@ -19,6 +19,7 @@ from werkzeug.serving import make_server
 
 from predictor.app import create_app
 from predictor.config import Settings
+from tests.data_folders import served_before
 from tests.live.memory import resident
 from tests.patience import PATIENCE
 from tools.sample_models import classifier
@@ -30,6 +31,7 @@ PROGRAM = """
 import os, signal, sys
 from predictor.bulk.file import RowFile
 from predictor.cli import main
+from tests.data_folders import served_before
 
 write, left = RowFile.write, int(sys.argv[1])
 
@@ -68,7 +70,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """A service whose model is the small one."""
-    made = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", cache="off", workers=1))
+    made = create_app(
+        Settings(data=served_before(tmp_path_factory.mktemp("data")), device="cpu", cache="off", workers=1)
+    )
     with model.open("rb") as file:
         assert made.test_client().post("/upload", data={"model": (file, "m.onnx")}).status_code == 200
     yield made

@@ -15,6 +15,7 @@ from typing import Any
 
 import requests
 
+from tests.data_folders import served_before
 from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
@@ -47,6 +48,7 @@ class Service:
         command: what starts it, gunicorn unless it is changed before the start.
         folder: where it is started, the clone unless it is changed.
         environment: more variables, such as those of a container.
+        first: whether it is the first that serves the bundled model from its folder, which takes longer.
     """
 
     def __init__(self, data: Path, *, ready: bool = True, **settings: object) -> None:
@@ -54,6 +56,7 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self.data = data
         self._ready = ready
+        self.first = False
         self.command: Sequence[str] = (sys.executable, "-m", "gunicorn")
         self.folder = ROOT
         self.environment: Mapping[str, str] = {}
@@ -67,6 +70,8 @@ class Service:
         given = {name: value for name, value in self._settings.items() if value is not None}
         environment |= {f"PREDICTOR_{name.upper()}": str(value) for name, value in given.items()}
         environment |= self.environment
+        if not self.first:
+            served_before(self.data)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 self.command, cwd=self.folder, env=environment, stdout=log, stderr=log

@@ -15,6 +15,7 @@ from predictor.config import Settings
 from predictor.errors import Forbidden, Unauthorized
 from predictor.web import access
 from predictor.web.access import require_admin, require_token
+from tests.data_folders import served_before
 
 ADMIN, NEXT_ADMIN = "admin-token-of-today", "admin-token-of-tomorrow"
 PREDICT, NEXT_PREDICT = "predict-token-of-today", "predict-token-of-tomorrow"
@@ -83,7 +84,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application with two live tokens of each kind."""
     app = create_app(
         Settings(
-            data=tmp_path_factory.mktemp("guarded"),
+            data=served_before(tmp_path_factory.mktemp("guarded")),
             device="cpu",
             workers=1,
             admin_token=f"{ADMIN}, {NEXT_ADMIN}",
@@ -394,7 +395,7 @@ PATHS = ("/", "/docs", "/models", "/metrics", "/static/app.css", "/nothing", "/h
 @pytest.fixture(scope="module")
 def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application that has a name, and a domain."""
-    data = tmp_path_factory.mktemp("named")
+    data = served_before(tmp_path_factory.mktemp("named"))
     app = create_app(Settings(data=data, device="cpu", trusted_hosts=("api.example.com", ".example.org")))
     yield app
     app.extensions["predictor"].close()

@@ -13,13 +13,14 @@ from predictor.app import create_app
 from predictor.config import Settings
 from predictor.evaluation.comparison import mcnemar
 from predictor.runtime.worker import Worker
+from tests.data_folders import served_before
 from tests.web.colours import archive, colours, noisy, upload
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application with two versions of a classifier, the live one with two classes exchanged."""
-    app = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", workers=1))
+    app = create_app(Settings(data=served_before(tmp_path_factory.mktemp("data")), device="cpu", workers=1))
     assert upload(app.test_client(), colours()).status_code == 200
     assert upload(app.test_client(), colours(8.0, (0, 2, 1))).status_code == 200
     yield app

@@ -17,6 +17,7 @@ from PIL import Image
 from predictor.image_formats import FORMATS
 from predictor.runtime.worker import Worker
 from predictor.store.files import locked
+from tests.data_folders import served_before
 from tools.sample_models import classifier
 
 COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
@@ -33,7 +34,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from predictor.config import Settings
 
     formats = tuple(name for name in FORMATS if name != "HEIF")
-    settings = Settings(data=tmp_path_factory.mktemp("data"), device="cpu", workers=1, formats=formats)
+    settings = Settings(
+        data=served_before(tmp_path_factory.mktemp("data")), device="cpu", workers=1, formats=formats
+    )
     app = create_app(settings)
     model = classifier(list(COLOURS), winner=0, metadata=False)
     labels = "\n".join(COLOURS).encode()

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from predictor.app import create_app
 from predictor.config import Settings
+from tests.data_folders import served_before
 
 TOKEN = "a-token-for-changing-models"
 FROM_HERE = {"'none'", "'self'"}
@@ -22,7 +23,7 @@ PREVIEWS = {"data:", "blob:", "http:", "https:"}
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application with a token and small limits, and a route that fails."""
-    data = tmp_path_factory.mktemp("headers")
+    data = served_before(tmp_path_factory.mktemp("headers"))
     app = create_app(
         Settings(data=data, device="cpu", admin_token=TOKEN, max_image_mb=0.5, trusted_hosts=("localhost",))
     )

@@ -19,6 +19,7 @@ from predictor.app import create_app
 from predictor.config import Settings
 from predictor.image_formats import FORMATS
 from predictor.web import base64_images
+from tests.data_folders import served_before
 from tests.web import encoded
 
 FORM = "multipart/form-data; boundary=b"
@@ -30,7 +31,7 @@ INFER = "/v2/models/default/infer"
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application that opens no HEIC, as where the package for it is not installed."""
     formats = tuple(name for name in FORMATS if name != "HEIF")
-    data = tmp_path_factory.mktemp("data")
+    data = served_before(tmp_path_factory.mktemp("data"))
     app = create_app(Settings(data=data, device="cpu", threads=4, formats=formats))
     yield app
     app.extensions["predictor"].close()

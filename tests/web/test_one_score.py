@@ -13,6 +13,7 @@ from PIL import Image
 
 from predictor.app import create_app
 from predictor.config import Settings
+from tests.data_folders import served_before
 from tools import endings
 from tools.sample_models import preprocessing
 
@@ -29,7 +30,7 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application with models that end in a sigmoid and in a logit, also without an axis of its own."""
-    app = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", workers=1))
+    app = create_app(Settings(data=served_before(tmp_path_factory.mktemp("data")), device="cpu", workers=1))
     for name, model in MODELS.items():
         response = upload(
             app.test_client(), model, name=name, labels=(io.BytesIO(LABELS), "class_indices.json")

@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from predictor.runtime.worker import Worker
+from tests.data_folders import served_before
 from tests.optimising.networks import images
 from tests.web.colours import colours
 from tools.sample_models import classifier
@@ -24,7 +25,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from predictor.app import create_app
     from predictor.config import Settings
 
-    app = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", workers=1))
+    app = create_app(Settings(data=served_before(tmp_path_factory.mktemp("data")), device="cpu", workers=1))
     fields = {"model": (io.BytesIO(classifier(LABELS)), "m.onnx"), "name": "colours"}
     assert app.test_client().post("/upload", data=fields).status_code == 200
     worker: Worker = app.extensions["predictor"]

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from predictor.app import create_app
 from predictor.config import BUNDLED_MODEL, Settings, shipped
+from tests.data_folders import served_before
 
 TOKEN = "predict-token-äöü"
 HTML = {"Accept": "text/html"}
@@ -22,7 +23,8 @@ HTML = {"Accept": "text/html"}
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application that needs tokens, the same ones for predictions and for changes."""
     tokens = {"predict_token": f"{TOKEN},another", "admin_token": TOKEN}
-    app = create_app(Settings(data=tmp_path_factory.mktemp("guarded"), device="cpu", workers=1, **tokens))  # type: ignore[arg-type]
+    data = served_before(tmp_path_factory.mktemp("guarded"))
+    app = create_app(Settings(data=data, device="cpu", workers=1, **tokens))  # type: ignore[arg-type]
     yield app
     app.extensions["predictor"].close()
 

@@ -12,6 +12,7 @@ from predictor.app import create_app
 from predictor.config import Settings
 from predictor.errors import ConfigError
 from predictor.readers import OWN_PATHS
+from tests.data_folders import served_before
 
 PAGE = {"Accept": "text/html"}
 LINK = re.compile(r'(?:href|src|action|formaction|data-address)="([^"#]+)"')
@@ -20,7 +21,9 @@ LINK = re.compile(r'(?:href|src|action|formaction|data-address)="([^"#]+)"')
 @pytest.fixture(scope="module")
 def prefixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     """A client of a service whose proxy passes the prefix /team/ml on."""
-    app = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", prefix="/team/ml"))
+    app = create_app(
+        Settings(data=served_before(tmp_path_factory.mktemp("data")), device="cpu", prefix="/team/ml")
+    )
     yield app.test_client()
     app.extensions["predictor"].close()
 

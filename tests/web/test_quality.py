@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from predictor.app import create_app
 from predictor.config import Settings
 from predictor.store.registry import ModelVersion
+from tests.data_folders import served_before
 from tests.web.colours import archive, colours, noisy, picture, upload
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 220, 20), "blue": (20, 20, 220)}
@@ -23,7 +24,7 @@ PURE = {f"{label}/1.png": picture(colour) for label, colour in COLOURS.items()}
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application with a classifier of colours that is too sure."""
-    app = create_app(Settings(data=tmp_path_factory.mktemp("data"), device="cpu", workers=1))
+    app = create_app(Settings(data=served_before(tmp_path_factory.mktemp("data")), device="cpu", workers=1))
     assert upload(app.test_client(), colours(40.0)).status_code == 200
     yield app
     app.extensions["predictor"].close()

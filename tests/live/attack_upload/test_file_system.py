@@ -63,6 +63,7 @@ def test_does_not_start(foreign: Path, tmp_path: Path) -> None:
     """One sentence names the setting and the type of the file system; nothing was tried on it."""
     (tmp_path / "data").symlink_to(foreign)
     service = Service(tmp_path / "data")
+    service.first = True
 
     with pytest.raises(AssertionError, match=r"PREDICTOR_DATA=.* type fuse\.nowhere"), service:
         pass

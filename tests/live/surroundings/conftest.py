@@ -93,6 +93,7 @@ def _contained(data: Path, surroundings: str) -> Service:
     )
     service = Service(data, workers=None, log_level="debug")
     service.command = ("unshare", "--mount", "sh", "-c", script)
+    service.first = True
     return service
 
 

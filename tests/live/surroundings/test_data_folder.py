@@ -70,7 +70,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_disk_that_is_full_later(small_disk: Path, cat: Path) -> None:
     """On a full disk predictions go on, the largest form too; `/readyz` says it, until there is room."""
-    with Service(small_disk / "data", workers=1) as service:
+    service = Service(small_disk / "data", workers=1)
+    service.first = True
+    with service:
         filler = small_disk / "filler"
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
             while file.write(bytes(4096)):
