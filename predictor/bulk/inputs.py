@@ -21,7 +21,8 @@ _HERE = (
     "decide, and not those of a service."
 )
 # What a shell names for what another command writes: who gives these waits for it.
-_OWN_STREAMS = ("/dev/stdin", "/dev/fd/")
+_STANDARD_INPUT = "/dev/stdin"
+_OWN_STREAMS = (_STANDARD_INPUT, "/dev/fd/")
 
 _LISTS = (".txt", ".lst")
 _LISTED = (*_LISTS, *_TEXT_TABLES, *parquet.SUFFIXES)
@@ -37,13 +38,15 @@ def names(words: Sequence[str], column: str | None = None) -> Iterator[str]:
 
     Args:
         words: paths of files, URLs, folders, which stand for all images below them in the order of their
-            paths, prefixes of buckets, which do so in the order of the store, and lists and tables. All of
-            them are read as names are taken, so any number of images needs little memory.
+            paths, prefixes of buckets, which do so in the order of the store, lists and tables, and `-` for
+            an image on the standard input. All are read as names are taken, so any number of images needs
+            little memory.
         column: of tables, as `named` has it.
 
     Raises:
         InvalidRequest: there is no image in a folder, a prefix, a list or a table, or it cannot be read.
     """
+    words = [_STANDARD_INPUT if word == "-" else word for word in words]
     found = [(word, _source(word, column)) for word in words]
     for word, one in found:
         if one is not None and next(one(), None) is None:

@@ -80,10 +80,11 @@ def predict(images: tuple[str, ...], **given: Any) -> None:
     """Predict the classes of images.
 
     IMAGES are files, folders, http or https URLs, prefixes of buckets (s3://, gs://, az://), lists (.txt, a
-    name a line) and tables (.csv, .parquet). A folder stands for all images below it. This machine, or the
-    cluster, downloads the URLs, as the settings PREDICTOR_FETCH_* say. Rows come in the order of the images,
-    the files of a folder sorted by their paths. With --resume, images that have a row in the file keep it;
-    another model, service, --top-k, --threshold or --exact than that of the run that was stopped is refused.
+    name a line), tables (.csv, .parquet) and - for an image on the standard input. A folder stands for all
+    images below it. This machine, or the cluster, downloads the URLs, as the settings PREDICTOR_FETCH_* say.
+    Rows come in the order of the images, the files of a folder sorted by their paths. With --resume, images
+    that have a row in the file keep it; another model, service, --top-k, --threshold or --exact than that of
+    the run that was stopped is refused.
 
     Exit codes: 0 each image has a prediction; 1 no image was tried, and the error is printed; 2 wrong
     usage; 3 at least one image has no prediction, and its row has the error; 130 stopped by Ctrl-C; 143

@@ -175,9 +175,10 @@ def test_pipe_in_a_list(cat: Path, tmp_path: Path, count: int) -> None:
     assert {row["predicted_label"] for row in rows[1::2]} == {"tiger cat"}
 
 
-def test_standard_input(cat: Path) -> None:
-    """An image that another command writes is read as /dev/stdin."""
-    command = [sys.executable, "-m", "predictor", "predict", "/dev/stdin", "--format", "jsonl"]
+@pytest.mark.parametrize("word", ["/dev/stdin", "-"])
+def test_standard_input(cat: Path, word: str) -> None:
+    """An image that another command writes is read as /dev/stdin, or -."""
+    command = [sys.executable, "-m", "predictor", "predict", word, "--format", "jsonl"]
     ended = subprocess.run(command, cwd=ROOT, input=cat.read_bytes(), capture_output=True, check=True)
 
     assert json.loads(ended.stdout)["predicted_label"] == "tiger cat"
