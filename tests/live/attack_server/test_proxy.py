@@ -316,15 +316,16 @@ def test_slow_clients(hasty: Proxy) -> None:
     assert busy < 20
 
 
-def test_connections_are_kept(hasty: Proxy) -> None:
+def test_connections_are_kept(tmp_path: Path) -> None:
     """The proxy keeps its connections to the service instead of opening one for each request."""
     kept = set[str]()
-    for _ in range(25):
-        call(hasty.port, "GET", "/healthz")
-        kept.update(hasty.connections())
+    # One of several workers would let a connection go to another one now and then.
+    with Service(tmp_path / "data", workers=1) as alone, Proxy(tmp_path / "nginx", alone.port) as proxy:
+        for _ in range(25):
+            call(proxy.port, "GET", "/healthz")
+            kept.update(proxy.connections())
 
-    # Now and then the service lets one go, to a worker that has fewer.
-    assert 1 <= len(kept) <= 8, kept
+    assert 1 <= len(kept) <= 2, kept
 
 
 def test_tls(service: Service, tmp_path: Path) -> None:
