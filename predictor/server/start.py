@@ -4,6 +4,7 @@ import errno
 import functools
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -75,6 +76,9 @@ def settings_of_server() -> Settings:
 
     What is missing by then, such as a file or an address, must not end a server whose workers do without it.
     """
+    # Until gunicorn has its own handler, Ctrl-C would show where in its imports the start was.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     return read_settings()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -83,6 +84,26 @@ def test_script_name(tmp_path: Path) -> None:
 
     assert statuses == [200, 200, 200, 200]
     assert "Traceback" not in service.log
+
+
+def test_ends_at_once(tmp_path: Path) -> None:
+    """Ctrl-C while the service starts ends it, and shows no traceback."""
+    given = {"PREDICTOR_DATA": str(tmp_path / "data"), "PREDICTOR_BIND": f"127.0.0.1:{free_port()}"}
+    command = (sys.executable, "-m", "gunicorn")
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as starting:
+        assert starting.stdout
+        try:
+            # The first line, a second before it listens.
+            said = starting.stdout.readline()
+            starting.send_signal(signal.SIGINT)
+            said += starting.communicate(timeout=PATIENCE)[0]
+        finally:
+            starting.kill()
+
+    assert b"Starting gunicorn" in said
+    assert b"Traceback" not in said
 
 
 def test_quiet_probes(tmp_path: Path, cat: Path) -> None:
