@@ -174,7 +174,10 @@ _ADVICE = (
     "Put the images into a folder for each class, add a CSV file with the columns file and label, or begin "
     "each file name with the class."
 )
-_NO_LABELS = f"The images have no labels. {_ADVICE} A number alone, as in 1.jpg, does not say a class."
+_NO_LABELS = (
+    f"The images have no labels. {_ADVICE} A number alone, as in 1.jpg, does not say a class, and labels "
+    "beside the columns rank and confidence are predictions."
+)
 
 
 def _known(classes: Classes) -> str:

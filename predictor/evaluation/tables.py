@@ -38,6 +38,8 @@ _CLASS_COLUMNS = (
 )  # fmt: skip
 # Columns of tables of predictions, such as the rows of `predict --csv`: their labels are a model's own.
 _OF_PREDICTIONS = {"rank", "confidence"}
+# What is never a prediction; the labels beside it may be.
+_TRUTHS = {"truth", "ground_truth"}
 # A cell of a column for one class: whether that applies.
 _FLAGS = {"0": False, "1": True, "-1": False, "false": False, "true": True}
 
@@ -136,8 +138,9 @@ def _columns(rows: Iterator[list[str]]) -> Iterator[Row]:
         # The first row may be a heading all the same: it names no image then.
         file = next((row.index(cell) for row in first for cell in row if _is_image(cell)), 0)
     classes = [names.index(name) for name in _CLASS_COLUMNS if name in names and names.index(name) != file]
-    if set(names) >= _OF_PREDICTIONS:
-        classes = []
+    truths = [column for column in classes if names[column] in _TRUTHS]
+    if truths or set(names) >= _OF_PREDICTIONS:
+        classes = truths
     if not classes and headed and len(names) > 2:
         said = partial(_flagged, _flags(heading, first, file))
     else:

@@ -133,6 +133,17 @@ def test_empty_label(tree: Tree) -> None:
     assert found == {"a.jpg": ((), True), "b.jpg": (("cat",), False), "c.jpg": ((), False)}
 
 
+def test_truth_beside_predictions(tree: Tree) -> None:
+    """In a table of predictions a column of the truth has the labels, and no column of predictions."""
+    for rows in (
+        "name,rank,label,index,confidence,error,truth\na.jpg,1,dog,1,0.9,,cat\na.jpg,2,cow,2,0.1,,cat\n",
+        "file,label,Ground Truth\na.jpg,dog,cat\n",
+    ):
+        folder = tree({"a.jpg": "", "rows.csv": rows})
+
+        assert said(on_disk(folder)) == {"a.jpg": ("cat",)}
+
+
 def test_foreign_table(tree: Tree) -> None:
     """A table that names none of the images, or has predictions but no labels, is left out, with why."""
     no_labels = (
