@@ -155,12 +155,13 @@ def _lines(file: Iterator[str]) -> Iterator[str]:
 
 
 def _cells(path: Path, file: Iterator[str], column: str | None) -> Iterator[str]:
-    first = next(file, "")
-    if not first.strip():
+    first = next(filter(str.strip, file), None)
+    if first is None:
         return
     separator = max(",;\t", key=first.count)
-    number = _number(path, next(csv.reader([first], delimiter=separator), []), column)
-    for row in csv.reader(file, delimiter=separator):
+    rows = csv.reader(itertools.chain([first], file), delimiter=separator)
+    number = _number(path, next(rows), column)
+    for row in rows:
         if row:
             yield row[number].strip() if number < len(row) else ""
 

@@ -157,6 +157,8 @@ def test_list(tmp_path: Path) -> None:
         ("x.tsv", 'image\tn\n"a\tb\nc.jpg"\t1\n', None, ["a\tb\nc.jpg"]),
         ("x.csv", "n,file\n1,a.jpg\n\n2\n3,\n", None, ["a.jpg", "", ""]),
         ("x.csv", "url\n", None, []),
+        ("x.csv", "\n \nfile\na.jpg\n", None, ["a.jpg"]),
+        ("x.csv", '"two\nlines",file\n1,a.jpg\n', None, ["a.jpg"]),
     ],
 )
 def test_tables(name: str, text: str, column: str | None, expected: list[str], tmp_path: Path) -> None:
