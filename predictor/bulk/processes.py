@@ -110,7 +110,7 @@ def _one_by_one(local: Local, names: list[str]) -> list[Row]:
     """The rows of images that were under way when a process was killed, perhaps by one of them.
 
     Raises:
-        NotReady: none of several can be predicted, so it is not the image.
+        NotReady: none of many can be predicted, so it is not the image.
     """
     rows = list[Row]()
     while waiting := names[len(rows) :]:
@@ -121,7 +121,8 @@ def _one_by_one(local: Local, names: list[str]) -> list[Row]:
             # It was the first of a new process.
             killed = Internal("The process that predicted the image was killed twice.")
             rows.append(Row(written(waiting[0]), [], killed))
-    if len(rows) > 1 and all(isinstance(row.problem, Internal) for row in rows):
+    # Of several processes more images than this are under way, but for the last ones of a run.
+    if len(rows) > _AHEAD and all(isinstance(row.problem, Internal) for row in rows):
         raise NotReady(
             "The processes that predict are killed; the machine may be out of memory. Fewer processes "
             "(--threads) need less."

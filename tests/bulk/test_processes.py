@@ -71,17 +71,18 @@ def fragile(model: Checked, tmp_path: Path) -> Local:
     return Local(Fragile(**kept), Settings(), 1, None)
 
 
-def test_image_that_ends_its_process(fragile: Local, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ends", [{"9", "20"}, {"28", "29"}])
+def test_image_that_ends_its_process(ends: set[str], fragile: Local, tmp_path: Path) -> None:
     """An image that ends its process has a row with an error, and each other image has its own row."""
     files = [tmp_path / str(number) for number in range(30)]
     for file in files:
-        file.write_text("end" if file.name in {"9", "20"} else file.name)
+        file.write_text("end" if file.name in ends else file.name)
 
     rows = list(predicted(fragile, iter(map(str, files)), 2))
 
     assert [row.name for row in rows] == list(map(str, files))
     assert ["gone" if isinstance(row.problem, Internal) else row.predictions[0]["label"] for row in rows] == [
-        "gone" if file.name in {"9", "20"} else file.name for file in files
+        "gone" if file.name in ends else file.name for file in files
     ]
 
 
