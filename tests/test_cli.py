@@ -337,12 +337,56 @@ def test_file_that_is_read_is_not_overwritten(command: str, model: Path, cat: Pa
     assert table.read_text() == f"file,label\n{cat},red\n"
 
 
+def test_standard_input_is_not_overwritten(cat: Path, tmp_path: Path) -> None:
+    """A file that the shell gives as the standard input is read as well."""
+    image = tmp_path / "a.jpg"
+    image.write_bytes(cat.read_bytes())
+    with image.open("rb") as file:
+        command = [sys.executable, "-m", "predictor", "predict", "-", "--csv", str(image)]
+        found = subprocess.run(command, stdin=file, capture_output=True, check=False, text=True)
+
+    assert found.returncode == 2
+    assert "is read by this command" in found.stderr
+    assert image.read_bytes() == cat.read_bytes()
+
+
+def test_url_that_is_too_long_for_a_path(model: Path, tmp_path: Path) -> None:
+    """A long URL, as stores sign them, is predicted into a file that exists."""
+    out = tmp_path / "out.jsonl"
+    out.write_text("")
+    result = run("predict", f"http://127.0.0.1:1/a.jpg?{'x' * 5000}", "--model", model, "--jsonl", out)
+
+    assert result.exit_code == 3
+    assert json.loads(out.read_text())["error"]["code"] == "fetch_blocked"
+
+
+def test_two_outputs_in_one_file(model: Path, pictures: Path, tmp_path: Path) -> None:
+    """A command refuses to write one output over another, which a device may take."""
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    refused = run(
+        "evaluate", pictures, "--model", model, "--json", tmp_path / "out", "--csv", tmp_path / "link"
+    )
+    taken = run("evaluate", pictures, "--model", model, "--json", "/dev/null", "--csv", "/dev/null")
+
+    assert (refused.exit_code, taken.exit_code) == (2, 0)
+    assert "is written by this command" in refused.output
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("output", "said"),
-    [("-", "Give the name of an output file"), ("gone/r.json", "There is no folder gone.")],
+    [
+        ("-", "Give the name of an output file"),
+        ("", "Give the name of an output file"),
+        ("gone/r.json", "There is no folder gone."),
+        ("SET/link.json", "There is no folder "),
+        ("/proc/sys/r.json", "No file can be made in /proc/sys."),
+    ],
 )
 def test_file_that_cannot_be_written(output: str, said: str, model: Path, pictures: Path) -> None:
     """A file that cannot be written in the end is refused before the images are judged."""
+    (pictures / "link.json").symlink_to(pictures / "gone" / "r.json")
+    output = output.replace("SET", str(pictures))
     result = run("evaluate", pictures, "--model", model, "--json", output)
 
     assert result.exit_code == 2

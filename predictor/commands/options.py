@@ -40,32 +40,52 @@ class _Out(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check that its folder exists."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if path == Path("-"):
-            self.fail("Give the name of an output file in place of -, the standard output.", param, ctx)
-        if not path.parent.is_dir():
-            self.fail(f"There is no folder {written(str(path.parent))}.", param, ctx)
+        if path in (Path("-"), Path()):
+            self.fail(f"Give the name of an output file in place of {value or 'nothing'}.", param, ctx)
+        # A link may lead to another folder.
+        folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
+        if not folder.is_dir():
+            self.fail(f"There is no folder {written(str(folder))}.", param, ctx)
+        if not path.exists() and not os.access(folder, os.W_OK):
+            self.fail(f"No file can be made in {written(str(folder))}.", param, ctx)
         return path
 
 
 class Writing(click.Command):
-    """A command that refuses to write a file over one that it reads."""
+    """A command that refuses to write a file over one that it reads or writes."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Compare the files, then run."""
         read = [path for param in self.params if param.type is not OUT for path in _paths(param, ctx)]
+        wrote = list[Path]()
         for param in self.params:
             for path in _paths(param, ctx) if param.type is OUT else ():
-                # A terminal may be read and written.
-                if path.is_file() and any(one.is_file() and one.samefile(path) for one in read):
-                    said = f"{written(str(path))} is read by this command; give another file."
-                    raise click.BadParameter(said, ctx, param)
+                for others, done in ((read, "read"), (wrote, "written")):
+                    if any(_same_file(path, one) for one in others):
+                        said = f"{written(str(path))} is {done} by this command; give another file."
+                        raise click.BadParameter(said, ctx, param)
+                wrote.append(path)
         return super().invoke(ctx)
 
 
 def _paths(param: click.Parameter, ctx: click.Context) -> list[Path]:
     """What was given for a parameter of paths."""
     value = ctx.params.get(param.name or "") if isinstance(param.type, click.Path) else None
-    return [Path(one) for one in (value if isinstance(value, tuple) else (value,)) if one is not None]
+    found = value if isinstance(value, tuple) else (value,)
+    # As an input - is the standard input, which may be a file.
+    return [Path("/dev/stdin" if one == "-" else one) for one in found if one is not None]
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Whether two paths are those of one regular file, which may not exist yet."""
+    try:
+        if one.exists() and other.exists():
+            # A terminal may be read and written.
+            return one.is_file() and one.samefile(other)
+    except OSError:
+        # A URL may be too long for a path.
+        return False
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

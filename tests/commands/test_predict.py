@@ -219,7 +219,7 @@ def test_nothing_left(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--csv", "OUT", "--jsonl", "OUT"), "Only one of --csv, --jsonl and --format"),
+        (("--csv", "OUT", "--jsonl", "OUT2"), "Only one of --csv, --jsonl and --format"),
         (("--csv", "OUT", "--format", "csv"), "Only one of --csv, --jsonl and --format"),
         (("--resume",), "--resume needs the file"),
         (("--threshold", "1.5"), "--threshold"),
