@@ -46,7 +46,7 @@ def done(path: Path, form: Form, top_k: int) -> Done:
     """Read how far a run came that may have been killed at any byte.
 
     Args:
-        path: its file; it may be missing.
+        path: its file; it may be missing, and what is no regular file, such as a pipe, has no rows.
         form: how the file is written.
         top_k: the classes that a row has unless the model has fewer. A last row of fewer is not relied on.
 
@@ -54,7 +54,7 @@ def done(path: Path, form: Form, top_k: int) -> Done:
         InvalidRequest: the file was not written by such a run.
         OSError: it cannot be read.
     """
-    if not path.exists():
+    if not path.is_file():
         return Done()
     with path.open("rb") as file:
         heading = form.heading.encode()
@@ -131,7 +131,9 @@ class RowFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        # What a full disk did not take is tried again.
+        with _named(self._path):
+            self._file.close()
 
     def write(self, row: Row) -> None:
         """Write a row, so that it outlives this process.

@@ -184,6 +184,14 @@ def test_standard_input(cat: Path, word: str) -> None:
     assert json.loads(ended.stdout)["predicted_label"] == "tiger cat"
 
 
+def test_pipe_is_not_resumed(cat: Path) -> None:
+    """With --resume a pipe, whose rows nobody can read again, gets all rows."""
+    command = [sys.executable, "-m", "predictor", "predict", str(cat), "--jsonl", "/dev/stdout", "--resume"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=PATIENCE)
+
+    assert json.loads(ended.stdout)["predicted_label"] == "tiger cat"
+
+
 def test_process_is_killed(folder: Path, tmp_path: Path) -> None:
     """If a process that predicts is killed, its images are predicted again."""
     out = tmp_path / "out.jsonl"
@@ -234,9 +242,10 @@ def test_usage(words: tuple[str, ...], sentence: str, folder: Path, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_full_disk(folder: Path) -> None:
-    """A file that cannot be written is a sentence that names it."""
-    result = run("predict", folder / "0" / "000.png", "--csv", "/dev/full")
+@pytest.mark.parametrize("form", ["--csv", "--jsonl"])
+def test_full_disk(form: str, folder: Path) -> None:
+    """A file that cannot be written, from its heading or from a row on, is a sentence that names it."""
+    result = run("predict", folder / "0" / "000.png", form, "/dev/full")
 
     assert result.exit_code == 1
     assert "/dev/full: No space left on device." in result.output
