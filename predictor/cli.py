@@ -15,6 +15,7 @@ from click.shell_completion import get_completion_class
 
 from predictor import __version__
 from predictor.commands import evaluate, models, predict, pull
+from predictor.commands.options import told
 from predictor.config import defaults, documented, shipped
 
 # 128 and the number of the signal, as shells have it.
@@ -59,7 +60,7 @@ class _Commands(click.Group):
         """Run a command, which prints what is for people and has no log."""
         logging.getLogger("predictor").addHandler(logging.NullHandler())
         try:
-            with _ended_by_sigterm():
+            with _ended_by_sigterm(), told():
                 return super().invoke(ctx)
         except KeyboardInterrupt as error:
             click.echo("\nStopped.", err=True)

@@ -373,6 +373,20 @@ def test_two_outputs_in_one_file(model: Path, pictures: Path, tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
+def test_report_of_which_nobody_reads_the_lines(model: Path, pictures: Path, tmp_path: Path) -> None:
+    """A report is in its file also where its lines cannot be printed, which is a sentence."""
+    out = tmp_path / "r.json"
+    words = ("evaluate", str(pictures), "--model", str(model), "--json", str(out))
+    command = [sys.executable, "-m", "predictor", *words]
+    with Path("/dev/full").open("wb") as full:
+        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+
+    assert found.returncode == 1
+    assert found.stderr.endswith("No space left on device.\n")
+    assert "Traceback" not in found.stderr
+    assert json.loads(out.read_text())["accuracy"]["hits"] == 2
+
+
 @pytest.mark.parametrize(
     ("output", "said"),
     [

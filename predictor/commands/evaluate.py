@@ -5,12 +5,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from predictor.archives import written
 from predictor.commands.options import (
     FILE,
     MODEL,
@@ -23,6 +23,7 @@ from predictor.commands.options import (
     local,
     of_service,
     reached,
+    save,
     together,
     token,
     told,
@@ -93,8 +94,8 @@ def evaluate_command(images: Path, url: str, name: str, **given: Any) -> None:
             precision=given["precision"],
         )
         report = {"model": source.about} | _followed(evaluator.evaluate(chosen))
-    _say(reports.evaluation_lines(report), report)
-    _write(report, f"{source.title} on {images.name}", given)
+    with _said(reports.evaluation_lines(report), report):
+        _write(report, f"{source.title} on {images.name}", given)
 
 
 def _check_source(given: Mapping[str, Any]) -> None:
@@ -125,10 +126,10 @@ def tune_command(images: Path, out: Path | None, **given: Any) -> None:
         chosen = sample(sent, given["limit"], here.classes(sent))
         tuner = Tuner(here.spec, here.run, Limits.of(Settings()), given["threads"])
         report = {"model": here.about} | _followed(tuner.tune(chosen))
-    _say(reports.ranking_lines(report), report)
-    _write(report, f"{here.title} on {images.name}", given)
-    if out is not None:
-        _save(out, json.dumps(report["candidates"][0]["preprocessing"], indent=1) + "\n")
+    with _said(reports.ranking_lines(report), report):
+        _write(report, f"{here.title} on {images.name}", given)
+        if out is not None:
+            save(out, json.dumps(report["candidates"][0]["preprocessing"], indent=1) + "\n")
 
 
 @click.command(name="compare", cls=Writing)
@@ -153,8 +154,8 @@ def compare_command(images: Path, candidate: Path | None, url: str, name: str, *
     fields = {"model": name} | {field: value for field, value in chosen.items() if value is not None}
     with told():
         report = reached(url, given["token"]).compare(images, candidate, **fields)
-    _say(reports.comparison_lines(report), report)
-    _write(report, f"{name} of {url} on {images.name}", given)
+    with _said(reports.comparison_lines(report), report):
+        _write(report, f"{name} of {url} on {images.name}", given)
 
 
 def _images_of(path: Path) -> list[LabelledImage]:
@@ -181,27 +182,25 @@ def _followed(steps: Iterator[Step]) -> dict[str, Any]:
     return report
 
 
-def _say(lines: Iterator[str], report: Mapping[str, Any]) -> None:
-    for line in lines:
-        click.echo(line)
-    for line in reports.problem_lines(report):
-        click.echo(line, err=True)
+@contextmanager
+def _said(lines: Iterator[str], report: Mapping[str, Any]) -> Iterator[None]:
+    """Print a report after its files are written, as who reads it may stop; also if they cannot be."""
+    try:
+        yield
+    finally:
+        for line in lines:
+            click.echo(line)
+        for line in reports.problem_lines(report):
+            click.echo(line, err=True)
 
 
 def _write(report: Mapping[str, Any], about: str, given: Mapping[str, Any]) -> None:
     if given["json_path"] is not None:
-        _save(given["json_path"], json.dumps(report, indent=1) + "\n")
+        save(given["json_path"], json.dumps(report, indent=1) + "\n")
     if given.get("csv_path") is not None:
-        _save(given["csv_path"], reports.csv_text(report["images"]))
-    if given["html_path"] is not None:
-        _save(given["html_path"], reports.html_page(report, about=about))
-
-
-def _save(path: Path, text: str) -> None:
-    try:
-        path.write_text(written(text), encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error
+        save(given["csv_path"], reports.csv_text(report["images"]))
+    if given.get("html_path") is not None:
+        save(given["html_path"], reports.html_page(report, about=about))
 
 
 @click.command(name="optimise", cls=Writing)
@@ -239,9 +238,8 @@ def optimise_command(images: Path, out: Path | None, **given: Any) -> None:
             report = _followed(optimiser.steps(chosen, found.limits))
         if out is not None and report["recommended"] is not None:
             shutil.copyfile(optimiser.file(report["recommended"]), out)
-    _say(verdict.lines(report), report)
-    if given["json_path"] is not None:
-        _save(given["json_path"], json.dumps(report, indent=1) + "\n")
+    with _said(verdict.lines(report), report):
+        _write(report, f"{model.title} on {images.name}", given)
     if out is not None and report["recommended"] is None:
         raise click.ClickException(f"{out} was not written.")
 

@@ -203,3 +203,15 @@ def reached(url: str, given: str | None) -> Client:
     except ServiceError:
         pass  # It may be busy; a prediction waits until it is not.
     return found
+
+
+def save(path: Path, text: str) -> None:
+    """Write a text to a file.
+
+    Raises:
+        ClickException: it cannot be written.
+    """
+    try:
+        path.write_text(written(text), encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error
