@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -53,12 +54,25 @@ def _ended_by_sigterm() -> Iterator[None]:
         raise _Terminated
 
 
+def _open_closed_streams() -> None:
+    """Let what nobody can read go nowhere; Python has None in the place of a closed stream.
+
+    The next file would get its number, and what libraries print to that.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open("w" if number else "r", encoding="utf-8")  # noqa: SIM115 (kept)
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+
+
 class _Commands(click.Group):
     """Commands that Ctrl-C and SIGTERM end with the exit codes that shells expect."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, which prints what is for people and has no log."""
         logging.getLogger("predictor").addHandler(logging.NullHandler())
+        _open_closed_streams()
         try:
             with _ended_by_sigterm(), told():
                 return super().invoke(ctx)

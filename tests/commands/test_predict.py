@@ -192,6 +192,17 @@ def test_pipe_is_not_resumed(cat: Path) -> None:
     assert json.loads(ended.stdout)["predicted_label"] == "tiger cat"
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(closed: str, cat: Path, tmp_path: Path) -> None:
+    """A file gets its rows also where the standard streams are closed."""
+    out = tmp_path / "out.jsonl"
+    command = [sys.executable, "-m", "predictor", "predict", str(cat), "--jsonl", str(out)]
+    ended = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *command], cwd=ROOT, check=False)
+
+    assert ended.returncode == 0
+    assert json.loads(out.read_text())["predicted_label"] == "tiger cat"
+
+
 def test_process_is_killed(folder: Path, tmp_path: Path) -> None:
     """If a process that predicts is killed, its images are predicted again."""
     out = tmp_path / "out.jsonl"
