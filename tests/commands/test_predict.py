@@ -128,6 +128,25 @@ def test_interrupted(folder: Path, tmp_path: Path) -> None:
     assert all(json.loads(line)["name"] for line in out.read_text().splitlines())
 
 
+def test_interrupted_twice(folder: Path, tmp_path: Path) -> None:
+    """Ctrl-C after the command said that it stopped ends it at once, without a stack."""
+    out = tmp_path / "out.jsonl"
+    process = started(folder, "--jsonl", out, "--threads", 2)
+    wait(begun(out, 2))
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stderr is not None
+    while process.stderr.readline() != "Stopped.\n":
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        said = process.communicate(timeout=PATIENCE)[1]
+    finally:
+        process.kill()
+
+    assert process.returncode in {130, -signal.SIGINT}
+    assert "Traceback" not in said
+
+
 def children(process: subprocess.Popen[str]) -> list[Path]:
     """The processes that predict, as folders of /proc."""
     found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
