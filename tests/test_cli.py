@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -335,6 +336,30 @@ def test_file_that_is_read_is_not_overwritten(command: str, model: Path, cat: Pa
         assert result.exit_code == 2
         assert f"{output} is read by this command" in result.output
     assert table.read_text() == f"file,label\n{cat},red\n"
+
+
+def test_file_in_a_folder_that_is_read_is_not_overwritten(model: Path, pictures: Path) -> None:
+    """So it does for a table or an image in the folder of the images, and for the model in its folder."""
+    table, folder = pictures / "labels.csv", pictures.parent / "my-model"
+    image = next(pictures.rglob("*.png"))
+    table.write_text(f"file,label\n{image.name},red\n")
+    folder.mkdir()
+    shutil.copy(model, folder / "m.onnx")
+    kept = {path: path.read_bytes() for path in (table, image, folder / "m.onnx")}
+    commands = [
+        ("evaluate", pictures, "--model", model, "--csv", table),
+        ("predict", pictures, "--model", model, "--csv", image),
+        ("optimise", folder, pictures, "--out", folder / "m.onnx"),
+    ]
+
+    for words in commands:
+        result = run(*words)
+
+        assert result.exit_code == 2, result.output
+        assert "is read by this command" in result.output
+    assert {path: path.read_bytes() for path in kept} == kept
+    # The rows of predict are no input of it, wherever they lie.
+    assert run("predict", pictures, "--model", model, "--csv", table).exit_code == 0
 
 
 def test_standard_input_is_not_overwritten(cat: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +15,10 @@ from predictor.client import Client
 from predictor.client_types import ServiceError, Unreachable
 from predictor.config import BUNDLED_MODEL, Settings
 from predictor.errors import PredictorError
+from predictor.evaluation.image_files import SUFFIXES as IMAGES
+from predictor.evaluation.local_files import files_of
 from predictor.evaluation.predictors import Checked, LocalModel, checked
+from predictor.evaluation.tables import SUFFIXES as TABLES
 from predictor.host_readers import names
 
 
@@ -56,16 +59,31 @@ class Writing(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Compare the files, then run."""
-        read = [path for param in self.params if param.type is not OUT for path in _paths(param, ctx)]
+        given = [param for param in self.params if param.type is not OUT]
         wrote = list[Path]()
         for param in self.params:
             for path in _paths(param, ctx) if param.type is OUT else ():
-                for others, done in ((read, "read"), (wrote, "written")):
-                    if any(_same_file(path, one) for one in others):
-                        said = f"{written(str(path))} is {done} by this command; give another file."
-                        raise click.BadParameter(said, ctx, param)
+                read = any(_reads(one, found, path) for one in given for found in _paths(one, ctx))
+                if read or any(_same_file(path, one) for one in wrote):
+                    done = "read" if read else "written"
+                    said = f"{written(str(path))} is {done} by this command; give another file."
+                    raise click.BadParameter(said, ctx, param)
                 wrote.append(path)
         return super().invoke(ctx)
+
+
+def _reads(param: click.Parameter, found: Path, path: Path) -> bool:
+    """Whether a file is what was given for a parameter, or one that is read in a folder that was given."""
+    if _same_file(path, found):
+        return True
+    # What cannot be read, or which file of a folder is the model, the command says.
+    with suppress(PredictorError, OSError):
+        if path.is_file() and found.is_dir() and path.resolve().is_relative_to(found.resolve()):
+            if param.type is MODEL:
+                return any(_same_file(path, one) for one in files_of(found).values())
+            # The tables in a folder have the labels of its images; predict, of several folders, needs none.
+            return path.suffix.lower() in {*IMAGES, *(TABLES if param.nargs > 0 else ())}
+    return False
 
 
 def _paths(param: click.Parameter, ctx: click.Context) -> list[Path]:
