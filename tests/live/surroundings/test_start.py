@@ -89,7 +89,8 @@ def test_script_name(tmp_path: Path) -> None:
 def test_ends_at_once(tmp_path: Path) -> None:
     """Ctrl-C while the service starts ends it, and shows no traceback."""
     given = {"PREDICTOR_DATA": str(tmp_path / "data"), "PREDICTOR_BIND": f"127.0.0.1:{free_port()}"}
-    command = (sys.executable, "-m", "gunicorn")
+    # What starts the tests in the background may have them ignore Ctrl-C.
+    command = ("env", "--default-signal=INT", sys.executable, "-m", "gunicorn")
     with subprocess.Popen(
         command, cwd=ROOT, env=os.environ | given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as starting:
