@@ -99,6 +99,7 @@ export class Batch {
 
   async #refused(part, response) {
     const problem = await problemOf(response);
+    if (this.work.signal.aborted) return; // the rest of this answer was cut off with the others
     if (response.status === 503 || response.status === 429) {
       this.#again(part, problem, Number(response.headers.get("Retry-After")) || 1);
     } else if (response.status === 401) {

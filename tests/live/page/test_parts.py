@@ -78,6 +78,29 @@ def test_lost_service(page: Page) -> None:
     expect(page.locator(STAGE)).to_have_text("33 of 33 images predicted.")
 
 
+ONE_REFUSAL = """() => {
+  let sent = 0;
+  window.fetch = async (url, { signal }) => {
+    if (sent++) {
+      const start = (body) => signal.addEventListener("abort", () => body.error(signal.reason));
+      return new Response(new ReadableStream({ start }), { status: 401 });
+    }
+    await new Promise((done) => setTimeout(done, 100));
+    return Response.json({ title: "Unauthorized", detail: "A token is required." }, { status: 401 });
+  };
+}"""
+
+
+def test_refused_by_the_service(page: Page) -> None:
+    """The refusal that ended the sending is told, not what is left of those it cut off."""
+    page.evaluate(ONE_REFUSAL)
+    page.set_input_files("#image", images(33))
+
+    expect(page.locator(STAGE)).to_have_text(
+        "0 of 33 images predicted, 33 not sent. Unauthorized: A token is required."
+    )
+
+
 def test_proxy_with_a_limit(page: Page) -> None:
     """Where a proxy refuses a large request its images are sent alone."""
 
