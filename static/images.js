@@ -22,6 +22,9 @@ export function urlIn(transfer) {
   return ADDRESS.test(text) ? text : null;
 }
 
+// Browsers know no type of these where the system does not open them, as HEIC outside of Apple's.
+const IMAGE = /\.(jfif|jpe|hei[cf]|hif|avif|tiff?|webp|dib)$/i;
+
 /** The files that were dropped or pasted, each as `{file, name}`; of a folder, only the images. */
 export async function filesIn(transfer) {
   const folders = [...transfer.items].some((item) => item.webkitGetAsEntry?.()?.isDirectory);
@@ -29,7 +32,7 @@ export async function filesIn(transfer) {
     throw { title: "Not readable", detail: "The browser could not read what was dropped." };
   });
   const files = found.map(({ file, path }) => ({ file, name: path }));
-  const images = folders ? files.filter(({ file }) => file.type.startsWith("image/")) : files;
+  const images = folders ? files.filter(({ file }) => file.type.startsWith("image/") || IMAGE.test(file.name)) : files;
   if (!images.length) throw { title: "No images", detail: "The folder holds no image files." };
   return images;
 }

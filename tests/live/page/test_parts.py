@@ -9,6 +9,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.live.page.conftest import watch
 from tests.live.page.test_many import COUNTED, ROWS, STAGE, image, images, names, posts
+from tests.live.page.test_models import drop
 from tests.live.service import Service
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
@@ -158,10 +159,20 @@ def folder(tmp_path: Path) -> Path:
 
 def test_dropped_folder(page: Page, folder: Path) -> None:
     """Of a dropped folder the images are sent, with their paths as names."""
-    session = page.context.new_cdp_session(page)
-    data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
-        session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 200, "data": data})
+    drop(page, folder)
 
     expect(page.locator(STAGE)).to_have_text("33 of 33 images predicted.")
     assert sorted(names(page)) == sorted(f"pets/cats/{number}.png" for number in range(33))
+
+
+def test_dropped_heic(page: Page, tmp_path: Path) -> None:
+    """An image for whose name the browser knows no type is one of the folder, too."""
+    (tmp_path / "phone").mkdir()
+    for name in ("IMG_0001.HEIC", "IMG_0002.heif", "notes.txt", "raw"):
+        (tmp_path / "phone" / name).write_bytes(image("x")["buffer"])
+    drop(page, tmp_path / "phone")
+
+    expect(page.locator("#caption")).to_have_text("2 images")
+    expect(page.locator("#answers .file")).to_have_count(2)
+    shown = page.locator("#answers .file").all_text_contents()
+    assert sorted(shown) == ["phone/IMG_0001.HEIC", "phone/IMG_0002.heif"]
