@@ -82,6 +82,18 @@ function lacksToken() {
   return token.missing;
 }
 
+/** Says which version answered: another one may have become live since the page was opened. */
+function answeredBy(model) {
+  const chip = byId("chip");
+  if (!model || !chip || chip.textContent === `${model.name} v${model.version}`) return;
+  chip.textContent = `${model.name} v${model.version}`;
+  byId("classes")?.remove();
+  const option = choice?.selectedOptions[0];
+  if (option?.value !== model.name) return;
+  option.textContent = `${model.name}, live version ${model.version}`;
+  option.dataset.version = model.version;
+}
+
 /** Sends the request and resolves to what then has to be done on the page. */
 async function exchange(request, images, signal) {
   const started = performance.now();
@@ -98,6 +110,7 @@ async function exchange(request, images, signal) {
   return () => {
     token.refusedBy(response.status);
     show({ ...shown, images });
+    answeredBy(shown.results.find((one) => one.model)?.model);
     offerLink();
     offerCode(answer, images);
     keep({ ...shown, answer }, images);
@@ -125,7 +138,11 @@ async function sendMany(files) {
   const rows = files.map((one) => ({ ...one, error: tooLarge(one, limits.mb) }));
   const shown = (table = new Table(rows));
   const most = { images: limits.images, bytes: 2e6 * limits.mb };
-  const batch = new Batch(rows, most, (part, signal) => post(formOf(part), signal), (part) => shown.update(part));
+  const changed = (part) => {
+    shown.update(part);
+    answeredBy(part.find((row) => row.answer)?.answer.model);
+  };
+  const batch = new Batch(rows, most, (part, signal) => post(formOf(part), signal), changed);
   const run = async () => {
     if (lacksToken()) return shown.working(false);
     pending = { abort: () => batch.cancel() };

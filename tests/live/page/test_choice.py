@@ -64,6 +64,22 @@ def test_picker(home: Page, cat_file: FilePayload, shows_cat: Callable[[Page], N
     shows_cat(home)
 
 
+def test_switched_meanwhile(home: Page, own: Service, cat_file: FilePayload) -> None:
+    """The page names the version that answered, also where another one became live since it was opened."""
+    home.goto(f"{own.url}/?model=dogs")
+    expect(home.locator(".chip")).to_contain_text("dogs v2")
+    own.post("/models/dogs/activate", data={"version": 1}).raise_for_status()
+    try:
+        home.set_input_files("#image", cat_file)
+        expect(home.locator(VERDICT)).to_have_text("borzoi")
+        assert "dogs v1" in home.locator(".chip").inner_text()
+        chosen = home.locator("#choose-model option:checked")
+        assert chosen.inner_text() == "dogs, live version 1"
+        assert home.locator("#classes").count() == 0
+    finally:
+        own.post("/models/dogs/activate", data={"version": 2}).raise_for_status()
+
+
 def test_picker_many(home: Page) -> None:
     """A choice answers all images of the table again."""
     out = io.BytesIO()
