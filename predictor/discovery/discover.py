@@ -17,7 +17,7 @@ from predictor.discovery.resolve import Resolved, resolve
 from predictor.discovery.signature import InputLayout, class_scores, image_input, input_layout
 from predictor.errors import InvalidModel
 from predictor.model import labels
-from predictor.model.label import repeated
+from predictor.model.label import cut, repeated
 from predictor.model.spec import NOTHING_SEEN, Graph, ModelSpec, Structure
 
 LABELS, ACTIVATION = labels.KEY, activation.KEY
@@ -67,7 +67,7 @@ def discover(
         reasons=reasons if len(graph.outputs) == 1 else {**reasons, "scores": why},
         multi_label=chosen.multi_label,
         binary=scores.columns == 1,
-        warnings=(*resolved.warnings, *names.warnings, *repeated(names.labels)),
+        warnings=(*resolved.warnings, *names.warnings, *cut(names.labels), *repeated(names.labels)),
         evidence=chosen.evidence,
     )
     agree(spec, graph)

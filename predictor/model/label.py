@@ -28,6 +28,7 @@ _REPEATED = (
     "The same label is given to several classes: {}. An evaluation cannot tell these classes apart by that "
     "label. If they are not the same, give them different labels, or an id each."
 )
+_CUT = "Labels of more than {} characters are cut to that length: {}."
 _MAX_CHARACTERS = 10_000
 # Between digits, and before one, it may be a sign.
 _HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
@@ -113,6 +114,14 @@ def repeated(labels: Sequence[Label]) -> tuple[str, ...]:
         f"{shown(labels[found[0]].name)} (classes {some(list(map(str, found)), _SHOWN)})" for found in same
     ]
     return (_REPEATED.format(some(listed, _SHOWN)),)
+
+
+def cut(labels: Sequence[Label]) -> tuple[str, ...]:
+    """A warning if names were too long to be kept whole."""
+    classes = [
+        str(index) for index, one in enumerate(labels) if len(one.name) == LONGEST and one.name[-1] == "…"
+    ]
+    return (_CUT.format(LONGEST, f"classes {some(classes, _SHOWN)}"),) if classes else ()
 
 
 def read_entry(index: int, entry: object) -> Label:

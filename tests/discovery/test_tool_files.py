@@ -361,3 +361,16 @@ def test_repeated_labels() -> None:
 
     assert [one for one in spec.warnings if "given to several classes: cat (classes 0 and 1)" in one]
     assert not [one for one in discovered(preprocessing, labels="cat\ndog\n").warnings if "several" in one]
+
+
+def test_cut_labels() -> None:
+    """Who uploads labels that are too long to be kept whole gets a warning that names their classes."""
+    preprocessing = '{"size": [224, 224]}'
+
+    spec = discovered(preprocessing, labels=f"cat\n{'long ' * 60}\n")
+
+    assert [
+        one for one in spec.warnings if "more than 200 characters are cut to that length: classes 1." in one
+    ]
+    whole = discovered(preprocessing, labels=f"cat\n{'x' * 200}\n")
+    assert not [one for one in whole.warnings if "cut" in one]
