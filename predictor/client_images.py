@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _HELD = ("1", "L", "LA", "I;16", "I;16B", "P", "RGB", "RGBA")
 """The modes of Pillow that PNG holds."""
+_CHANNELS = ((), (3,), (4,))
+"""The last axes of an array: none of a grey one."""
 _WITH_ALPHA = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -39,6 +41,10 @@ def encoded(image: Any) -> bytes:
     from PIL import Image as Pillow
 
     if hasattr(image, "__array_interface__") and not isinstance(image, Pillow.Image):
+        # Pillow takes one axis, such as the bytes of a file, for a column, and two channels for grey and alpha.
+        shape = image.__array_interface__["shape"]
+        if not shape[1:] or shape[2:] not in _CHANNELS:
+            raise TypeError(_TYPES)
         try:
             image = Pillow.fromarray(image)
         except (TypeError, ValueError) as error:

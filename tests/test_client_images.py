@@ -79,7 +79,15 @@ def test_profile() -> None:
 
 
 @pytest.mark.parametrize(
-    "image", [np.zeros((4, 4, 3)), np.zeros((3, 8, 8), np.uint8), np.zeros((1, 4, 4, 3), np.uint8), 7]
+    "image",
+    [
+        np.zeros((4, 4, 3)),
+        np.zeros((3, 8, 8), np.uint8),
+        np.zeros((1, 4, 4, 3), np.uint8),
+        np.zeros((4, 4, 2), np.uint8),
+        np.frombuffer(b"the bytes of a file", np.uint8),
+        7,
+    ],
 )
 def test_other_arrays(image: Any) -> None:
     """An array that is no image is refused with the types and shapes that are taken."""
