@@ -41,7 +41,7 @@ def encoded(image: Any) -> bytes:
     from PIL import Image as Pillow
 
     if hasattr(image, "__array_interface__") and not isinstance(image, Pillow.Image):
-        # Pillow takes one axis, such as the bytes of a file, for a column, and two channels for grey and alpha.
+        # Pillow takes one axis, such as a file's bytes, for a column, and two channels for grey and alpha.
         shape = image.__array_interface__["shape"]
         if not shape[1:] or shape[2:] not in _CHANNELS:
             raise TypeError(_TYPES)
