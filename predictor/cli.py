@@ -77,7 +77,8 @@ class _Commands(click.Group):
             with _ended_by_sigterm(), told():
                 return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            # At its end Python waits for processes that predict; Ctrl-C there would let it wait for ever.
+            # Python joins the processes that predict before it exits. A KeyboardInterrupt in that join makes
+            # the command hang; with the default action a second Ctrl-C ends the command.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             click.echo("\nStopped.", err=True)
             ctx.exit(_TERMINATED if isinstance(error, _Terminated) else _INTERRUPTED)

@@ -131,7 +131,7 @@ class RowFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What a full disk did not take is tried again.
+        # close() writes again what a full disk did not take, and so may fail again.
         with _named(self._path):
             self._file.close()
 

@@ -121,7 +121,7 @@ def _one_by_one(local: Local, names: list[str]) -> list[Row]:
             # It was the first of a new process.
             killed = Internal("The process that predicted the image was killed twice.")
             rows.append(Row(written(waiting[0]), [], killed))
-    # Of several processes more images than this are under way, but for the last ones of a run.
+    # Several processes hold more images than this, except at the end of a run.
     if len(rows) > _AHEAD and all(isinstance(row.problem, Internal) for row in rows):
         raise NotReady(
             "The processes that predict are killed; the machine may be out of memory. Fewer processes "

@@ -43,7 +43,7 @@ COMMAND = (sys.executable, "-P", "-s", "-m", "predictor.inference.shared_weights
 MODEL = "model.onnx"
 """The optimised graph, beside which its weights lie."""
 _DIGESTS = "digests.json"
-# Beside those of the files: of the version they were made from. The next release may bundle another model.
+# The key of the digest of the version that the files were made from: a release may bundle another model.
 _VERSION = "version"
 # Through it the runtime makes sure which file of weights it has opened.
 _OPEN_FILES = Path("/proc/self/fd")

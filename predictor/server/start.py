@@ -76,7 +76,7 @@ def settings_of_server() -> Settings:
 
     What is missing by then, such as a file or an address, must not end a server whose workers do without it.
     """
-    # Until gunicorn has its own handler, Ctrl-C would show where in its imports the start was.
+    # Until gunicorn sets its handler, Ctrl-C raises KeyboardInterrupt in an import and prints a traceback.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     return read_settings()
